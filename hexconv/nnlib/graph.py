@@ -1,0 +1,194 @@
+"""The nnlib graph: exactly what `hexagon_nn_append_const_node` and `append_node` receive.
+
+Everything below the lowering reads this and nothing else: MACE's files, the simulator, the
+emulated library, the cost model, the reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import GraphError
+from hexconv.nnlib.layout import Layout, Shape4
+
+Array = npt.NDArray[Any]
+
+INPUT_OP = "QuantizeINPUT_f_to_8"
+OUTPUT_OP = "DequantizeOUTPUT_8tof"
+
+
+class Padding(str, Enum):
+    """`hexagon_nn_padding_type`; the codes are those of nn_graph_types.h."""
+
+    NA = "NN_PAD_NA"
+    SAME = "NN_PAD_SAME"
+    VALID = "NN_PAD_VALID"
+    MIRROR_REFLECT = "NN_PAD_MIRROR_REFLECT"
+    MIRROR_SYMMETRIC = "NN_PAD_MIRROR_SYMMETRIC"
+    SAME_CAFFE = "NN_PAD_SAME_CAFFE"
+
+    @property
+    def code(self) -> int:
+        """The number that the library and MACE's protobuf use."""
+        return list(Padding).index(self)
+
+    @classmethod
+    def from_code(cls, code: int) -> Padding:
+        """The padding of a protobuf's `padding` field."""
+        try:
+            return list(cls)[code]
+        except IndexError:
+            raise GraphError(f"unknown padding code {code}") from None
+
+
+class Ref(NamedTuple):
+    """One tensor: output `port` of the node or const with id `node`."""
+
+    node: int
+    port: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a node declares of one output: the largest shape, and the element type.
+
+    `dtype` is a NumPy name: uint8, int32, float32, int16 or uint16.
+    """
+
+    shape: Shape4
+    dtype: str
+
+    @property
+    def elsize(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the largest tensor."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.elsize
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which ONNX tensor output 0 of a node holds, and how it lies: what layer-wise checks read."""
+
+    tensor: str
+    shape: tuple[int, ...]
+    layout: Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Const:
+    """A constant: a 4-D array, or one whose shape alone is read (strides, windows)."""
+
+    id: int
+    name: str
+    array: Array
+    shape_only: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Const) and (
+            (self.id, self.name, self.shape_only, self.array.dtype, self.array.shape)
+            == (other.id, other.name, other.shape_only, other.array.dtype, other.array.shape)
+            and (self.shape_only or self.array.tobytes() == other.array.tobytes())
+        )
+
+
+@dataclass(frozen=True)
+class Node:
+    """One op node.
+
+    `onnx_node` names the ONNX node that it was lowered from; `origin` the ONNX tensor that output
+    0 holds, where one does.
+    """
+
+    id: int
+    name: str
+    op: str
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Output, ...]
+    padding: Padding = Padding.NA
+    onnx_node: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One input or output of the model as its user sees it.
+
+    `shape` and the axes of `layout` are the ONNX model's; the library sees
+    `layout.shape(shape)`. `range` is the calibrated (min, max), float32.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    layout: Layout
+    range: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def bhwd(self) -> Shape4:
+        """The 4-D sizes that the library sees."""
+        return self.layout.shape(self.shape)
+
+
+@dataclass
+class Graph:
+    """Consts, nodes in execution order, and the model's outside interface.
+
+    Input i of the model is ports 3i, 3i+1, 3i+2 of the one `QuantizeINPUT_f_to_8` node; output i
+    is inputs 3i.. of the one `DequantizeOUTPUT_8tof` node.
+    """
+
+    name: str = "model"
+    consts: list[Const] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    inputs: list[Interface] = field(default_factory=list)
+    outputs: list[Interface] = field(default_factory=list)
+
+    def const_by_id(self) -> dict[int, Const]:
+        """Consts by node id."""
+        return {const.id: const for const in self.consts}
+
+    def node_by_id(self) -> dict[int, Node]:
+        """Op nodes by node id."""
+        return {node.id: node for node in self.nodes}
+
+    def consumers(self) -> dict[Ref, list[tuple[Node, int]]]:
+        """Every reader of each tensor, as (node, input position)."""
+        readers: dict[Ref, list[tuple[Node, int]]] = {}
+        for node in self.nodes:
+            for position, ref in enumerate(node.inputs):
+                readers.setdefault(ref, []).append((node, position))
+        return readers
+
+    def histogram(self) -> dict[str, int]:
+        """How many nodes there are of each op, by name."""
+        counts: dict[str, int] = {}
+        for node in self.nodes:
+            counts[node.op] = counts.get(node.op, 0) + 1
+        return dict(sorted(counts.items()))
+
+    def renumbered(self) -> Graph:
+        """The same graph with MACE's ids: consts 0..N-1 in order, then nodes in order."""
+        ids = {item.id: new for new, item in enumerate([*self.consts, *self.nodes])}
+        consts = [Const(ids[c.id], c.name, c.array, c.shape_only) for c in self.consts]
+        nodes = [
+            Node(
+                id=ids[n.id],
+                name=n.name,
+                op=n.op,
+                inputs=tuple(Ref(ids[r.node], r.port) for r in n.inputs),
+                outputs=n.outputs,
+                padding=n.padding,
+                onnx_node=n.onnx_node,
+                origin=n.origin,
+            )
+            for n in self.nodes
+        ]
+        return Graph(self.name, consts, nodes, list(self.inputs), list(self.outputs))

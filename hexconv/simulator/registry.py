@@ -1,0 +1,66 @@
+"""Kernels by the name of the node that the library executes (after prepare)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hexconv.nnlib.graph import Array, Output, Padding
+
+T = TypeVar("T")
+
+
+@dataclass
+class Call:
+    """One execution of one node.
+
+    Args:
+        op: the executed node type (`..._d32` where the library uses that form).
+        inputs: 4-D BHWD arrays in the library's own order; a const whose shape alone is read
+            (stride, window) is an array of that shape.
+        padding: the node's padding.
+        outputs: what the node declares of its outputs.
+        library: "v60", "v65" or "v66".
+        consts: which inputs are Const nodes.
+        cache: lives as long as the prepared node: what is computed from const inputs alone
+            (packed weights, tables) is kept here between executions.
+    """
+
+    op: str
+    inputs: list[Array]
+    padding: Padding = Padding.NA
+    outputs: tuple[Output, ...] = ()
+    library: str = "v66"
+    consts: tuple[bool, ...] = ()
+    cache: dict[str, Any] = field(default_factory=dict)
+
+    def scalar(self, index: int) -> np.float32:
+        """Input `index`, a 1x1x1x1 float32, as a number."""
+        return np.float32(self.inputs[index].flat[0])
+
+    def memo(self, key: str, make: Callable[[], T]) -> T:
+        """`make()`, computed once for the life of the prepared node."""
+        if key not in self.cache:
+            self.cache[key] = make()
+        value: T = self.cache[key]
+        return value
+
+
+Kernel = Callable[[Call], list[Array]]
+KERNELS: dict[str, Kernel] = {}
+
+
+def kernel(*ops: str) -> Callable[[Kernel], Kernel]:
+    """Register a function as the kernel of `ops`; registering one twice is an error."""
+
+    def register(function: Kernel) -> Kernel:
+        for op in ops:
+            if op in KERNELS:
+                raise ValueError(f"two kernels for {op}")
+            KERNELS[op] = function
+        return function
+
+    return register
