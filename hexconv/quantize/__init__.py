@@ -1,0 +1,21 @@
+"""From float values to the library's codes: ranges, weights, biases."""
+
+from hexconv.quantize.ranges import Range, cover, symmetric
+from hexconv.quantize.weights import (
+    QuantizedArray,
+    encode,
+    quantize_bias,
+    quantize_const,
+    quantize_weights,
+)
+
+__all__ = [
+    "QuantizedArray",
+    "Range",
+    "cover",
+    "encode",
+    "quantize_bias",
+    "quantize_const",
+    "quantize_weights",
+    "symmetric",
+]

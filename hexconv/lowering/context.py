@@ -1,0 +1,210 @@
+"""What a lowering works with: where each ONNX tensor lies, its range, and the graph being built.
+
+Layout is a property of a tensor: a value has one or more forms (a layout and the node that holds
+it). A lowering asks for the layout it needs; only then does a Reshape or Transpose come into
+being, and the new form is kept for the next one that asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from hexconv.errors import RangeError, Refusal
+from hexconv.lowering.builder import Builder, Tensor
+from hexconv.lowering.moves import fit, gather_axes, moves
+from hexconv.nnlib.graph import Array, Origin, Ref
+from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.quantize import Range, quantize_const
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way in which a value exists: `tensor.shape` may still lack a reshape to `layout`."""
+
+    layout: Layout
+    tensor: Tensor
+
+
+@dataclass
+class TransposeCount:
+    """How many data movements the layouts saved, and how many are left."""
+
+    wanted: int = 0
+    emitted: int = 0
+
+
+class Context:
+    """The state of one conversion."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        shapes: Mapping[str, tuple[int, ...]],
+        consts: Mapping[str, Array],
+        ranges: Mapping[str, Range],
+    ) -> None:
+        self.builder = builder
+        self.shapes = dict(shapes)
+        self.consts = consts
+        self.ranges = ranges
+        self.transposes = TransposeCount()
+        self._forms: dict[str, list[Form]] = {}
+
+    # -- facts about ONNX values ------------------------------------------------------------
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The ONNX shape of a value."""
+        return self.shapes[name]
+
+    def const(self, name: str) -> Array | None:
+        """The array of a constant value, else None."""
+        return self.consts.get(name)
+
+    def range(self, name: str) -> Range:
+        """The static range of a value.
+
+        Raises:
+            RangeError: it was not calibrated.
+        """
+        try:
+            return self.ranges[name]
+        except KeyError:
+            raise RangeError(
+                f"no range for tensor '{name}'",
+                todo="give --samples, or add the line "
+                f"'{name}@@min,max' to the range file",
+            ) from None
+
+    def forms(self, name: str) -> Sequence[Form]:
+        """Where a computed value lies so far, the first made first."""
+        return self._forms.get(name, ())
+
+    def form(self, name: str) -> Form:
+        """The form in which a value was made."""
+        return self._forms[name][0]
+
+    # -- giving and taking ------------------------------------------------------------------
+
+    def bind(self, name: str, layout: Layout, tensor: Tensor) -> None:
+        """Say that the ONNX value `name` is `tensor`, lying as `layout`."""
+        shape = self.shapes[name]
+        if layout.shape(shape) == tensor.shape and tensor.dtype == "uint8":
+            self.builder.mark_origin(tensor, Origin(name, shape, layout))
+        self._forms.setdefault(name, []).append(Form(layout, tensor))
+
+    def relabel(self, source: str, name: str, order: Sequence[int]) -> None:
+        """`name` is the same data as `source`, its axes lying in `order`: no node."""
+        tensor = self.form(source).tensor
+        shape = self.shapes[name]
+        self.bind(name, fit(shape, order, tensor.shape) or gather_axes(shape, order), tensor)
+
+    def take(self, name: str, layout: Layout, *, static: bool = False) -> Tensor:
+        """The value `name` laid out as `layout`, constant or not.
+
+        Args:
+            name: an ONNX value.
+            layout: of the value's own rank.
+            static: require a range that does not depend on the run.
+        """
+        array = self.const(name)
+        if array is not None:
+            return self.const_tensor(name, layout.pack(np.asarray(array, np.float32)))
+        tensor = self._lay_out(name, layout)
+        return self.pinned(name, tensor) if static and not tensor.static else tensor
+
+    def take_broadcast(self, name: str, layout: Layout) -> Tensor:
+        """As `take`, for a value of lower rank: its shape is padded with ones on the left."""
+        missing = layout.rank - len(self.shapes[name])
+        if missing == 0:
+            return self.take(name, layout)
+        shape = (1,) * missing + self.shapes[name]
+        array = self.const(name)
+        if array is not None:
+            return self.const_tensor(
+                name, layout.pack(np.asarray(array, np.float32).reshape(shape))
+            )
+        alias = f"{name}:rank{layout.rank}"
+        if alias not in self._forms:
+            self.shapes[alias] = shape
+            order = [axis + missing for axis in self.form(name).layout.order]
+            self.relabel(name, alias, order)
+        return self._lay_out(alias, layout)
+
+    def const_tensor(self, name: str, array: Array, span: Range | None = None) -> Tensor:
+        """A constant operand as uint8 with the tightest range, or in a given one."""
+        if not np.isfinite(array).all():
+            raise Refusal(f"the constant '{name}' is not finite")
+        quantized = quantize_const(array.astype(np.float32, copy=False))
+        data = self.builder.const(name, quantized.codes)
+        low, high = self.builder.minmax(name, quantized.range)
+        shape = self.builder.graph.consts[-1 - data.node].array.shape
+        return Tensor(data, low, high, shape, quantized.range)
+
+    def pinned(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor whose range the run decides, requantized to the calibrated one."""
+        return self.requantize8(tensor, self.range(name.split(":rank")[0]), f"{name}/pinned")
+
+    def requantize8(self, tensor: Tensor, span: Range, name: str) -> Tensor:
+        """The same values in another static range (Requantize_8to8)."""
+        limits = self.builder.minmax(name, span)
+        return self.builder.quantized(
+            "Requantize_8to8", [*tensor.triple, *limits], tensor.shape, span, name=name
+        )
+
+    def requantize32(self, accumulator: Tensor, span: Range, name: str) -> Tensor:
+        """An int32 result as uint8: input range from its own ports, output range static."""
+        limits = self.builder.minmax(name, span)
+        return self.builder.quantized(
+            "Requantize_32to8", [*accumulator.triple, *limits], accumulator.shape, span, name=name
+        )
+
+    # -- moving data ------------------------------------------------------------------------
+
+    def _lay_out(self, name: str, layout: Layout) -> Tensor:
+        shape = self.shapes[name]
+        plans = [
+            (moves(shape, form.layout, layout, form.tensor.shape), form)
+            for form in self._forms[name]
+        ]
+        steps, form = min(plans, key=lambda plan: sum(3 if m.perm else 1 for m in plan[0]))
+        tensor = form.tensor
+        for move in steps:
+            if move.perm is None:
+                tensor = self.reshaped(tensor, move.shape, f"{name}/reshape")
+            else:
+                tensor = self.transposed(tensor, move.perm, f"{name}/transpose")
+        if steps:
+            self._forms[name].append(Form(layout, tensor))
+        return tensor
+
+    def reshaped(self, tensor: Tensor, shape: Shape4, name: str) -> Tensor:
+        """The same bytes under another 4-D shape (QuantizedReshape)."""
+        if prod(shape) != prod(tensor.shape):
+            raise ValueError(f"{tensor.shape} cannot be reshaped to {shape}")
+        inputs = [tensor.data, self.builder.ints(f"{name}_shape", shape), tensor.min, tensor.max]
+        return self.copied("QuantizedReshape", inputs, tensor, shape, name)
+
+    def transposed(self, tensor: Tensor, perm: Sequence[int], name: str) -> Tensor:
+        """B, H, W, D permuted (Transpose_8)."""
+        self.transposes.emitted += 1
+        inputs = [tensor.data, self.builder.ints(f"{name}_perm", perm), tensor.min, tensor.max]
+        b, h, w, d = (tensor.shape[axis] for axis in perm)
+        return self.copied("Transpose_8", inputs, tensor, (b, h, w, d), name)
+
+    def copied(
+        self, op: str, inputs: Sequence[Ref], tensor: Tensor, shape: Shape4, name: str
+    ) -> Tensor:
+        """A node whose output keeps its input's range."""
+        return self.builder.quantized(
+            op, inputs, shape, tensor.range, name=name, static=tensor.static
+        )
+
+    def rescaled(self, tensor: Tensor, factor: float, name: str) -> Tensor:
+        """The same codes times a positive constant: only the range changes, no node."""
+        span = tensor.range.scaled(factor)
+        low, high = self.builder.minmax(name, span)
+        return replace(tensor, min=low, max=high, range=span)

@@ -1,0 +1,84 @@
+"""Ranges whose zero lies on a whole code, exactly representable in float32.
+
+A uint8 tensor means `real = min + code * step`, `step = (max - min) / 255`
+(facts/nnlib-quirks.md, section 1). The library moves a requested range until its zero is a whole
+code; a range built here is already there, so every op takes it as it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hexconv.errors import RangeError
+
+LEVELS = 255
+# A step of 16 significant bits times a code of 8 fits float32's 24: min, max and max - min are
+# then exact, and no rounding in the library can push the zero off its code.
+STEP_BITS = 16
+# Smaller steps would underflow once two of them are multiplied in float32.
+SMALLEST_STEP = 2.0**-40
+
+
+@dataclass(frozen=True)
+class Range:
+    """A static range: `zero` is the code of 0.0, `step` the distance of two codes."""
+
+    step: float
+    zero: int
+
+    @property
+    def min(self) -> float:
+        """The value of code 0."""
+        return -self.zero * self.step
+
+    @property
+    def max(self) -> float:
+        """The value of code 255."""
+        return (LEVELS - self.zero) * self.step
+
+    def scaled(self, factor: float) -> Range:
+        """The range of the same codes after a multiplication by a positive factor."""
+        return Range(_round_step_up(self.step * factor), self.zero)
+
+    def holds(self, low: float, high: float, slack: float = 0.5) -> bool:
+        """Whether [low, high] lies inside, up to `slack` steps."""
+        return self.min - slack * self.step <= low and high <= self.max + slack * self.step
+
+
+def cover(low: float, high: float) -> Range:
+    """The smallest range that holds [low, high] and 0 with its zero on a whole code.
+
+    Args:
+        low: smallest value seen.
+        high: largest value seen.
+
+    Returns:
+        A range at most one step wider than asked; a constant or all-zero tensor gets a usable one.
+
+    Raises:
+        RangeError: the bounds are not finite, or low > high.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)) or low > high:
+        raise RangeError(f"[{low}, {high}] is not a range")
+    low, high = min(low, 0.0), max(high, 0.0)
+    width = high - low
+    if width < SMALLEST_STEP * LEVELS:
+        return Range(SMALLEST_STEP, 0 if low == 0.0 else LEVELS if high == 0.0 else 128)
+    zero = round(-low * LEVELS / width)
+    # A side that has values needs at least one code, however small it is.
+    zero = min(max(zero, 1 if low < 0.0 else 0), LEVELS - 1 if high > 0.0 else LEVELS)
+    below = -low / zero if zero else 0.0
+    above = high / (LEVELS - zero) if zero < LEVELS else 0.0
+    return Range(_round_step_up(max(below, above)), zero)
+
+
+def symmetric(low: float, high: float) -> Range:
+    """The smallest range with zero code 128: weights that v65 and v66 take without loss."""
+    bound = max(-low / 128.0, high / 127.0, SMALLEST_STEP)
+    return Range(_round_step_up(bound), 128)
+
+
+def _round_step_up(step: float) -> float:
+    mantissa, exponent = math.frexp(step)
+    return math.ldexp(math.ceil(math.ldexp(mantissa, STEP_BITS)), exponent - STEP_BITS)

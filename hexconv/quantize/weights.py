@@ -1,0 +1,67 @@
+"""Weights, constants and biases as the library's codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.quantize.ranges import LEVELS, Range, cover, symmetric
+
+# Elements quantized at a time: temporaries stay in the cache, and a layer of 100 M weights does
+# not need three float copies of itself.
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class QuantizedArray:
+    """uint8 codes and the range that gives them their meaning."""
+
+    codes: npt.NDArray[np.uint8]
+    range: Range
+
+
+def quantize_weights(weights: npt.NDArray[np.float32]) -> QuantizedArray:
+    """Weights of any shape to uint8 with zero code 128, rounded half to even.
+
+    v65 and v66 squeeze convolution weights of other zero codes to int8 and lose accuracy
+    (facts/shipped-library.md, "How v65 and v66 squeeze").
+    """
+    low, high = _bounds(weights)
+    span = symmetric(low, high)
+    return QuantizedArray(encode(weights, span), span)
+
+
+def quantize_const(values: npt.NDArray[np.float32]) -> QuantizedArray:
+    """An operand that is constant: the tightest range that holds it and 0."""
+    low, high = _bounds(values)
+    span = cover(low, high)
+    return QuantizedArray(encode(values, span), span)
+
+
+def quantize_bias(bias: npt.NDArray[np.float32], step: float) -> npt.NDArray[np.int32]:
+    """A bias to int32 at `step`, the product of the input's and the weights' steps."""
+    scaled = np.rint(bias.astype(np.float64) / step)
+    limits = np.iinfo(np.int32)
+    return np.clip(scaled, limits.min, limits.max).astype(np.int32)
+
+
+def _bounds(values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    if values.size == 0:
+        return 0.0, 0.0
+    return float(values.min()), float(values.max())
+
+
+def encode(values: npt.NDArray[np.float32], span: Range) -> npt.NDArray[np.uint8]:
+    """Values to the codes of a given range, clipped, rounded half to even."""
+    codes = np.empty(values.shape, np.uint8)
+    flat_in, flat_out = np.ascontiguousarray(values).reshape(-1), codes.reshape(-1)
+    scale, zero = np.float32(1.0 / span.step), np.float32(span.zero)
+    for start in range(0, flat_in.size, CHUNK):
+        part = flat_in[start : start + CHUNK] * scale
+        np.rint(part, out=part)
+        part += zero
+        np.clip(part, 0, LEVELS, out=part)
+        flat_out[start : start + CHUNK] = part
+    return codes
