@@ -1,4 +1,4 @@
-"""QuantizedTanh_8 and QuantizedSigmoid_8, flat and d32 (nnlib op_tanh_d32.c): one 256-entry table."""
+"""QuantizedTanh_8, QuantizedSigmoid_8 and their d32 forms (nnlib op_tanh_d32.c): one table each."""
 
 from __future__ import annotations
 
@@ -11,44 +11,36 @@ from hexconv.simulator.hvx import (
     div_255,
     float_exponent,
     mul_frac,
+    numbers,
     round_f32,
     sat16,
     satu8,
     saturate_i16,
     saturate_u8,
     shift_round,
-    table,
     wrap16,
 )
 from hexconv.simulator.registry import Call, kernel
 
 # tanh_lut and sigmoid_lut of op_tanh_d32.c: tanh over 0 .. 3.2 in 16 segments, orders 2, 1, 0.
 _TANH = (
-    table(
-        [-7994, -21652, -29653, -31481, -28797, -23876, -18511, -13703]
-        + [-9826, -6894, -4766, -3262, -2217, -1500, -1011, -677]
+    numbers(
+        "-7994 -21652 -29653 -31481 -28797 -23876 -18511 -13703 "
+        "-9826 -6894 -4766 -3262 -2217 -1500 -1011 -677"
     ),
-    table(
-        [26172, 25098, 22283, 18480, 14485, 10862, 7879, 5579]
-        + [3883, 2671, 1822, 1236, 835, 563, 378, 254]
-    ),
-    table(
-        [0, 6418, 12354, 17462, 21590, 24761, 27104, 28784]
-        + [29965, 30782, 31342, 31723, 31981, 32155, 32272, 32351]
+    numbers("26172 25098 22283 18480 14485 10862 7879 5579 3883 2671 1822 1236 835 563 378 254"),
+    numbers(
+        "0 6418 12354 17462 21590 24761 27104 28784 29965 30782 31342 31723 31981 32155 32272 32351"
     ),
 )
 _SIGMOID = (
-    table(
-        [-8026, -21738, -29770, -31605, -28910, -23970, -18584, -13757]
-        + [-9865, -6921, -4785, -3275, -2226, -1506, -1015, -680]
+    numbers(
+        "-8026 -21738 -29770 -31605 -28910 -23970 -18584 -13757 "
+        "-9865 -6921 -4785 -3275 -2226 -1506 -1015 -680"
     ),
-    table(
-        [26275, 25197, 22371, 18553, 14542, 10905, 7910, 5601]
-        + [3899, 2681, 1829, 1240, 838, 565, 380, 255]
-    ),
-    table(
-        [0, 6443, 12403, 17531, 21675, 24859, 27210, 28898]
-        + [30083, 30904, 31466, 31848, 32107, 32282, 32399, 32479]
+    numbers("26275 25197 22371 18553 14542 10905 7910 5601 3899 2681 1829 1240 838 565 380 255"),
+    numbers(
+        "0 6443 12403 17531 21675 24859 27210 28898 30083 30904 31466 31848 32107 32282 32399 32479"
     ),
 )
 
@@ -67,9 +59,7 @@ def sigmoid(call: Call) -> list[Array]:
 
 def _look_up(call: Call, *, sigmoid: bool, low: float, high: float) -> list[Array]:
     minimum, maximum = call.scalar(1), call.scalar(2)
-    codes = call.memo(
-        f"{minimum} {maximum}", lambda: tanh_table(minimum, maximum, sigmoid=sigmoid)
-    )
+    codes = call.memo(f"{minimum} {maximum}", lambda: tanh_table(minimum, maximum, sigmoid=sigmoid))
     return [codes[call.inputs[0]], _scalar(low), _scalar(high)]
 
 

@@ -20,6 +20,11 @@ def table(values: Any) -> Int:
     return np.asarray(values, dtype=np.int64)
 
 
+def numbers(text: str) -> Int:
+    """A table written as whole numbers between spaces."""
+    return np.array(text.split(), dtype=np.int64)
+
+
 def sat16(x: Int) -> Int:
     """Saturate to int16."""
     return np.clip(x, -32768, 32767)
@@ -92,7 +97,7 @@ def float_exponent(value: np.float32) -> int:
 
 def power2(exponent: int) -> np.float32:
     """`flt_power2` of quantize.h."""
-    return np.array(saturate_u8(exponent + 127) << 23, dtype=np.int32).view(F32)[()]
+    return F32(np.array(saturate_u8(exponent + 127) << 23, dtype=np.int32).view(F32)[()])
 
 
 def div_255(value: np.float32) -> np.float32:
@@ -104,7 +109,8 @@ def div_255(value: np.float32) -> np.float32:
 def _by_segment(x: Int, constants: int) -> Int:
     """One of four uint16 fields of a 64-bit constant, picked by the top two bits of uint16 x."""
     fields = table([(constants >> (16 * i)) & 0xFFFF for i in range(4)])
-    return fields[(x >> 14) & 3]
+    picked: Int = fields[(x >> 14) & 3]
+    return picked
 
 
 def poly_v65(x: Int, leading: int, rest: tuple[tuple[int, int], ...]) -> Int:
