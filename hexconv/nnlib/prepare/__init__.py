@@ -1,0 +1,105 @@
+"""What the library makes of a graph when it prepares it.
+
+`hexagon_nn_prepare` rewrites the graph before it runs: it expands some nodes, fuses others, puts
+most of them into the d32 layout with conversions around them, and drops what nothing reads. This
+package does the same, one rewrite a module, in the order of nnlib's prepare.c optimize(), so that
+the simulator runs and the cost model prices what the library really executes.
+
+Left out, because no graph of hexconv's has them: user-defined ops, OemNode, ImageTransform,
+combining ChannelShuffle with its neighbours, and DepthwiseConv2d_f.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hexconv.nnlib.graph import Graph, Ref
+from hexconv.nnlib.prepare import (
+    autoquantize,
+    bias_add,
+    channel_scale,
+    converts,
+    depth32,
+    depthwise,
+    dilated_conv,
+    fake_concat,
+    grouped_conv,
+    move_relus,
+    redundant,
+    relu_x,
+    requantize_range,
+    scalar_mul,
+    supernode_3322,
+    supernodes,
+    transpose_consts,
+    transpose_conv,
+)
+from hexconv.nnlib.prepare.work import Work
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The executed graph, and where the tensors of the original one are in it.
+
+    Args:
+        graph: nodes in the order of execution. A node keeps its id when it takes its d32 form; a
+            fused node has the id of the last node that it absorbed.
+        moved: tensors of the original graph whose node is gone, and the tensor read instead. Where
+            a Relu was moved into a convolution the two do not hold the same codes.
+        absorbed: nodes of the original graph that another node computes now.
+    """
+
+    graph: Graph
+    moved: dict[Ref, Ref]
+    absorbed: dict[int, int]
+
+    def holder(self, node: int) -> int | None:
+        """The id of the executed node that does the work of a node, or None if none does."""
+        executed = {made.id for made in self.graph.nodes}
+        seen: set[int] = set()
+        while node not in executed and node not in seen:
+            seen.add(node)
+            moved = self.moved.get(Ref(node))
+            node = self.absorbed.get(node, node if moved is None else moved.node)
+        return node if node in executed else None
+
+
+def trace(graph: Graph, library: str = "v60") -> Prepared:
+    """Prepare a graph and tell what became of each of its nodes.
+
+    Args:
+        graph: as appended. It may come with INPUT and OUTPUT or with MACE's quantizing ones.
+        library: "v60", "v65" or "v66"; all prepare alike.
+
+    Raises:
+        GraphError: the library would refuse to prepare it.
+    """
+    work = Work(graph)
+    requantize_range.run(work)
+    autoquantize.run(work)
+    transpose_consts.run(work)
+    transpose_conv.run(work)
+    grouped_conv.run(work)
+    dilated_conv.run(work)
+    depthwise.run(work)
+    redundant.run(work)
+    work.sweep()
+    relu_x.run(work)
+    bias_add.run(work)
+    supernodes.run(work)
+    supernode_3322.run(work)
+    scalar_mul.run(work)
+    move_relus.run(work)
+    depth32.run(work)
+    work.sweep()
+    channel_scale.run(work)
+    converts.run(work)
+    work.sweep()
+    fake_concat.run(work)
+    work.sweep()
+    return Prepared(work.graph(graph), work.moved, work.absorbed)
+
+
+def prepare(graph: Graph, library: str = "v60") -> Graph:
+    """The graph that is really executed; see `trace`."""
+    return trace(graph, library).graph

@@ -1,0 +1,207 @@
+"""Convolution, MatMul or Mul with BiasAdd, Requantize and activation become one node.
+
+prepare.c try_make_supernode_flavored and try_make_qadd_supernode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hexconv.nnlib.graph import Ref
+from hexconv.nnlib.prepare import superfc
+from hexconv.nnlib.prepare.work import Op, Work
+
+REQUANTIZE = ("QuantizeDownAndShrinkRange_32to8", "Requantize_32to8")
+REQUANTIZE_16 = ("QuantizeDownAndShrinkRange_32to16", "Requantize_32tou16")
+ACTIVATIONS = ("QuantizedRelu_8", "QuantizedReluX_8", "QuantizedClamp_8")
+BIAS_32, BIAS_8 = "QuantizedBiasAdd_32p32to32", "QuantizedBiasAdd_8p8to32"
+
+
+def _always(work: Work, op: Op) -> bool:
+    return True
+
+
+def _depthwise_fits(work: Work, op: Op) -> bool:
+    """dwconv_extrachecks: kernels that the depthwise supernode has."""
+    weights, stride = work.array(op.inputs[1]), work.array(op.inputs[6])
+    if weights is None or stride is None:
+        return False
+    kh, kw, _, multiplier = weights.shape
+    return stride.shape[2] <= 2 and multiplier == 1 and kh >= 2 and kw in (3, 5, 7)
+
+
+def _factor_fits(work: Work, op: Op) -> bool:
+    """batchnorm_extrachecks: the factor is [1,1,1,D]."""
+    factor = work.array(op.inputs[1])
+    return factor is not None and factor.shape[:3] == (1, 1, 1)
+
+
+def _matrix_fits(work: Work, op: Op) -> bool:
+    """matmult_extrachecks: depths that SuperFC has."""
+    weights = work.array(op.inputs[1])
+    if weights is None:
+        return False
+    depth_in, depth_out = weights.shape[2:]
+    return depth_in % 16 == 0 and depth_out % 16 == 0 and depth_out >= 32
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """What one op fuses to (struct supernode_replacement_desc).
+
+    `bias_8` and `bias_32` are the fused ops by kind of bias; "" where there is none.
+    """
+
+    bias_8: str
+    bias_32: str
+    fits: Callable[[Work, Op], bool]
+    inputs: int
+    wide: bool = False
+    allow_scale: bool = False
+
+
+FLAVORS = {
+    "QuantizedConv2d_8x8to32": Flavor(
+        "Supernode_8x8p8to8", "Supernode_8x8p32to8", _always, 7, allow_scale=True
+    ),
+    "QuantizedDepthwiseConv2d_8x8to32": Flavor(
+        "DepthwiseSupernode_8x8p8to8",
+        "DepthwiseSupernode_8x8p32to8",
+        _depthwise_fits,
+        7,
+        allow_scale=True,
+    ),
+    "QuantizedMul_8x8to32": Flavor(
+        "QuantizedBatchNorm_8x8p8to8", "QuantizedBatchNorm_8x8p32to8", _factor_fits, 6
+    ),
+    "QuantizedMatMul_8x8to32": Flavor("", "SuperFC_8x8p32to8", _matrix_fits, 6),
+    "QuantizedConv2d_16x16to32": Flavor(
+        "Supernode_16x16p16to16", "Supernode_16x16p32to16", _always, 7, wide=True, allow_scale=True
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The nodes that one fusion takes up, after its head."""
+
+    scale: Op | None
+    shrink: Op | None
+    bias: Op
+    requantize: Op
+    activation: Op | None
+
+    @property
+    def last(self) -> Op:
+        """The node whose id and outputs the fused node has."""
+        return self.activation or self.requantize
+
+
+def fuse(work: Work, op: Op) -> list[Op] | None:
+    """Fuse the chain that starts at `op`, if there is one."""
+    if op.op == "Shape_int32":
+        _bypass_dequantize(work, op)
+        return None
+    if op.op == "QuantizedAdd_8p8to32":
+        return _fuse_add(work, op)
+    flavor = FLAVORS.get(op.op)
+    if flavor is None or not flavor.fits(work, op):
+        return None
+    found = _match(work, op, flavor)
+    if found is None:
+        return None
+    bias = [found.bias.inputs[i] for i in (1, 4, 5)]
+    kind = flavor.bias_32 if found.bias.op == BIAS_32 else flavor.bias_8
+    if not kind:
+        widened = superfc.bias_to_int32(work, op, bias)
+        if widened is None:
+            return None
+        bias, kind = widened, flavor.bias_32
+    inputs = [*op.inputs[: flavor.inputs], *bias, *_bounds(work, found)]
+    outputs = found.last.outputs[:3]
+    made = None
+    if found.scale is not None:
+        inputs.append(found.scale.inputs[1])
+    elif kind in superfc.FROM:
+        made = superfc.instead_of_supernode(
+            work, found.last, kind, op.padding, inputs, outputs
+        )
+    if made is None:
+        made = work.make("", kind, inputs, outputs, op.padding, like=found.last)
+    parts = (op, found.scale, found.shrink, found.bias, found.requantize, found.activation)
+    return [work.absorb(made, parts)]
+
+
+def _match(work: Work, op: Op, flavor: Flavor) -> Chain | None:
+    head = op
+    scale = None
+    if flavor.allow_scale:
+        scale = work.sole_reader(op.id, ("QuantizedChannelScale_32xf",))
+        if scale is not None:
+            own = [scale.inputs[i] for i in (0, 2, 3)]
+            if own != [op.ref(0), op.ref(1), op.ref(2)] or scale.inputs[1].node not in work.consts:
+                return None
+            head = scale
+    requantize = REQUANTIZE_16 if flavor.wide else REQUANTIZE
+    bias = work.sole_reader(head.id, (*requantize, BIAS_32))
+    if bias is None:
+        return None
+    shrink = None
+    if bias.op != BIAS_32:
+        if flavor.wide:
+            return None
+        shrink = bias
+        bias = work.sole_reader(shrink.id, (BIAS_8,))
+        if bias is None:
+            return None
+    last = work.sole_reader(bias.id, requantize)
+    if last is None:
+        return None
+    return Chain(scale, shrink, bias, last, work.sole_reader(last.id, ACTIVATIONS))
+
+
+def _bounds(work: Work, chain: Chain) -> list[Ref]:
+    return _requested(work, chain.requantize, chain.activation)
+
+
+def _requested(work: Work, requantize: Op, activation: Op | None) -> list[Ref]:
+    """The output range: the requantize's, cut by the activation (extract_min_max_from_relu)."""
+    if requantize.op in ("Requantize_32to8", "Requantize_32tou16"):
+        low, high = requantize.inputs[3:5]
+    else:
+        low, high = work.scalar(float("-inf")), work.scalar(float("inf"))
+    match activation.op if activation else "":
+        case "QuantizedRelu_8":
+            low = work.scalar(0.0)
+        case "QuantizedReluX_8":
+            low = work.scalar(0.0)
+            high = activation.inputs[3] if activation else high
+        case "QuantizedClamp_8":
+            low, high = activation.inputs[3:5] if activation else (low, high)
+    return [low, high]
+
+
+def _fuse_add(work: Work, op: Op) -> list[Op] | None:
+    requantize = work.sole_reader(op.id, REQUANTIZE)
+    if requantize is None:
+        return None
+    activation = work.sole_reader(requantize.id, ACTIVATIONS)
+    last = activation or requantize
+    inputs = [*op.inputs[:6], *_requested(work, requantize, activation)]
+    made = work.make(
+        "", "QuantizedAdd_8p8to8", inputs, last.outputs[:3], op.padding, like=last
+    )
+    return [work.absorb(made, (op, requantize, activation))]
+
+
+def _bypass_dequantize(work: Work, op: Op) -> None:
+    """Shape_int32 reads what Dequantize reads (try_bypass_for_shape)."""
+    source = op.inputs[0]
+    if source.port == 0 and work.producer(source) == "Dequantize":
+        op.inputs[0] = work.by_id[source.node].inputs[0]
+
+
+def run(work: Work) -> None:
+    """Apply to every node."""
+    work.rewrite(fuse)

@@ -1,0 +1,392 @@
+"""QuantizedTransposeConv2d: pad, one convolution of stride 1 for all phases, depth to space.
+
+expand_transpose_conv_nodes.c. With stride 1 there is no depth to space. Groups split the input
+and concatenate the results; depthwise ones run a depthwise convolution for each phase.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hexconv.errors import GraphError
+from hexconv.nnlib.graph import Array, Output, Padding, Ref
+from hexconv.nnlib.layout import Shape4
+from hexconv.nnlib.prepare import transpose_weights as tw
+from hexconv.nnlib.prepare.conv_chain import BIAS32, Kinds, Triple, chain
+from hexconv.nnlib.prepare.work import SCALAR, Op, Work
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """The ops for one element type (struct expand_transpose_conv_info)."""
+
+    kinds: Kinds
+    pad: str
+    to_space: str
+    levels: int
+    pads_filters: bool
+    has_depthwise: bool
+
+
+BIAS8 = Kinds(
+    "QuantizedConv2d_8x8to32",
+    "QuantizedBiasAdd_8p8to32",
+    "Requantize_32to8",
+    "QuantizeDownAndShrinkRange_32to8",
+)
+WIDE = Kinds(
+    "QuantizedConv2d_16x16to32", "QuantizedBiasAdd_32p32to32", "Requantize_32tou16", "", "uint16"
+)
+FLAVORS = {
+    "QuantizedTransposeConv2d_8x8p32to8": Flavor(
+        BIAS32, "QuantizedPad_8", "DepthToSpace_8", 255, True, True
+    ),
+    "QuantizedTransposeConv2d_8x8p8to8": Flavor(
+        BIAS8, "QuantizedPad_8", "DepthToSpace_8", 255, True, True
+    ),
+    "QuantizedTransposeConv2d_16x16p32to16": Flavor(
+        WIDE, "QuantizedPad_u16", "DepthToSpace_16", 65536, False, False
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of one expansion; (top, bottom) and (left, right) pairs.
+
+    Args:
+        groups: groups that run as separate convolutions.
+        depthwise: whether a depthwise convolution does it.
+        multiplier: input channels of one depthwise output.
+        filters: output channels of one group after padding.
+        depth: input channels after padding.
+        kernel: rows and columns of a sub-kernel as it runs.
+        grown: how many of these were added to suit the depthwise kernel.
+    """
+
+    stride: tuple[int, int]
+    groups: int
+    depthwise: bool
+    multiplier: int
+    filters: int
+    depth: int
+    kernel: tuple[int, int]
+    grown: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    x: Shape4
+    out: Shape4
+
+    @property
+    def phases(self) -> int:
+        """Stride phases."""
+        return self.stride[0] * self.stride[1]
+
+    @property
+    def crop(self) -> tuple[int, int, int, int]:
+        """What depth to space cuts off: top, bottom, left, right."""
+        rows = (self.x[1] - 1 + self.kernel[0] - self.grown[0]) * self.stride[0]
+        columns = self.x[2] // self.multiplier - 1
+        columns += (self.kernel[1] - self.grown[1]) // self.multiplier
+        columns *= self.stride[1]
+        top, _, left, _ = self.pads
+        return top, rows - top - self.out[1], left, columns - left - self.out[2]
+
+    @property
+    def input_padding(self) -> tuple[int, int, int, int]:
+        """Zeros around the input: top, bottom, left, right; at stride 1 the pads are taken off."""
+        top, bottom, left, right = self.pads if self.phases == 1 else (0, 0, 0, 0)
+        rows, columns = self.kernel[0] - 1, self.kernel[1] - self.multiplier
+        return (
+            rows - top,
+            rows - bottom - self.grown[0],
+            columns - self.multiplier * left,
+            columns - self.multiplier * right - self.grown[1],
+        )
+
+    @property
+    def conv_size(self) -> tuple[int, int]:
+        """Rows and columns that the convolution gives."""
+        if self.phases == 1:
+            return self.out[1], self.out[2]
+        return (
+            self.x[1] - 1 + self.kernel[0] - self.grown[0],
+            self.x[2] + self.kernel[1] - self.grown[1] - self.multiplier,
+        )
+
+
+def expand(work: Work, op: Op) -> list[Op] | None:
+    """Put the nodes of the expansion in the place of one transposed convolution."""
+    flavor = FLAVORS.get(op.op)
+    if flavor is None:
+        return None
+    plan = _plan(work, op, flavor)
+    x = Triple(op.inputs[0], op.inputs[2], op.inputs[3])
+    nodes: list[Op] = []
+    if plan.multiplier > 1:
+        nodes += _side_by_side(work, op, plan, x, flavor)
+        x = Triple.of(nodes[-1])
+    padded = _pad(work, op, plan, x, flavor)
+    if padded is not None:
+        nodes.append(padded)
+        x = Triple.of(padded)
+    if plan.depthwise:
+        return nodes + _by_phase(work, op, plan, x, flavor)
+    return nodes + _by_group(work, op, plan, x, flavor)
+
+
+def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
+    weights = work.need(op, 1, "filter")
+    stride_h, stride_w = (int(v) for v in work.need(op, 7, "stride").shape[1:3])
+    top, bottom, left, right = (int(v) for v in work.need(op, 6, "pads").flat[:4])
+    groups = int(work.need(op, 14, "number of groups").flat[0]) if len(op.inputs) >= 15 else 1
+    if stride_h < 1 or stride_w < 1 or groups < 1:
+        raise GraphError(f"a stride of {stride_h}x{stride_w}, {groups} groups", where=op.where)
+    x, out = work.declared(op.inputs[0]).shape, op.outputs[0].shape
+    filters, kh, kw, depth = (int(v) for v in weights.shape)
+    rows, columns = -(-kh // stride_h), -(-kw // stride_w)
+    multiplier = 1
+    depthwise = False
+    if flavor.has_depthwise and groups > 1 and groups == out[3]:
+        if groups == x[3]:
+            depthwise = True
+        elif 2 * groups == x[3] and kw * 2 // stride_w < 7 and rows >= 2:
+            depthwise, multiplier = True, 2
+    if depthwise:
+        columns *= multiplier
+        more_h, more_w = tw.depthwise_padding(rows, columns)
+        return Plan(
+            (stride_h, stride_w),
+            1,
+            True,
+            multiplier,
+            filters,
+            depth,
+            (rows + more_h, columns + more_w),
+            (more_h, more_w),
+            (top, bottom, left, right),
+            (x[0], x[1], x[2] * multiplier, x[3] // multiplier),
+            out,
+        )
+    if flavor.pads_filters and (1 < stride_w < 5 or stride_w == 8):
+        filters = tw.round_up(filters, 32)
+    return Plan(
+        (stride_h, stride_w),
+        groups,
+        False,
+        1,
+        filters,
+        tw.round_up(depth, groups),
+        (rows, columns),
+        (0, 0),
+        (top, bottom, left, right),
+        x,
+        out,
+    )
+
+
+def _side_by_side(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list[Op]:
+    """Bring the input channels of one output next to each other in the width."""
+    b, h, w, d = plan.x
+    before = (b, h, w // plan.multiplier, d * plan.multiplier)
+    axis, groups = work.scalar(3, "int32"), work.scalar(d, "int32")
+    shuffle = work.make(
+        f"{op.name}/shuffle",
+        "AxisShuffle_8",
+        [x.data, axis, groups, x.low, x.high],
+        (Output(before, flavor.kinds.dtype), SCALAR, SCALAR),
+    )
+    shape = work.const(np.array(plan.x, np.int32), f"{op.name}/shape")
+    reshape = work.make(
+        f"{op.name}/reshape",
+        "QuantizedReshape",
+        [shuffle.ref(0), shape, shuffle.ref(1), shuffle.ref(2)],
+        (Output(plan.x, flavor.kinds.dtype), SCALAR, SCALAR),
+    )
+    return [shuffle, reshape]
+
+
+def _pad(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> Op | None:
+    top, bottom, left, right = plan.input_padding
+    more_depth = 0 if plan.depthwise else plan.depth - _depth_of(work, op)
+    if not (top or bottom or left or right or more_depth):
+        return None
+    rows = np.array([[0, 0], [top, bottom], [left, right], [0, more_depth]], np.int32)
+    b, h, w, d = plan.x
+    shape = (b, h + top + bottom, w + left + right, d + more_depth)
+    return work.make(
+        f"{op.name}/pad",
+        flavor.pad,
+        [x.data, x.low, x.high, work.const(rows, f"{op.name}/padding")],
+        (Output(shape, flavor.kinds.dtype), SCALAR, SCALAR),
+    )
+
+
+def _depth_of(work: Work, op: Op) -> int:
+    return int(work.need(op, 1, "filter").shape[3])
+
+
+def _by_group(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list[Op]:
+    """[split,] a convolution for all phases and depth to space for each group[, concat]."""
+    nodes: list[Op] = []
+    parts = [x]
+    share = plan.depth // plan.groups
+    if plan.groups > 1:
+        split = _split(work, op, plan, x, flavor)
+        nodes.append(split)
+        ends = split.ref(plan.groups), split.ref(plan.groups + 1)
+        parts = [Triple(split.ref(group), *ends) for group in range(plan.groups)]
+    sub = tw.phases(
+        work.need(op, 1, "filter"),
+        plan.stride,
+        _zero_code(work, op, 4, flavor.levels),
+        plan.filters,
+        plan.depth,
+    )
+    tracks: list[Triple] = []
+    shape: Shape4 = (*plan.out[:3], plan.filters)
+    for group, part in enumerate(parts):
+        kernel = tw.plain(sub[..., group * share : (group + 1) * share])
+        last = plan.groups == 1
+        conv = _chain(work, op, plan, part, flavor, kernel, group, last and plan.phases == 1)
+        nodes += conv
+        if plan.phases > 1:
+            shape = _space_shape(plan, flavor)
+            nodes.append(_to_space(work, op, plan, conv[-1], flavor, op if last else None, shape))
+        tracks.append(Triple.of(nodes[-1]))
+    if plan.groups > 1:
+        shape = (*shape[:3], shape[3] * plan.groups)
+        nodes.append(_concat(work, op, tracks, shape, op))
+    return nodes
+
+
+def _by_phase(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list[Op]:
+    """A depthwise convolution for each phase, then concat and depth to space."""
+    zero = _zero_code(work, op, 4, flavor.levels)
+    sub = tw.phases(work.need(op, 1, "filter"), plan.stride, zero, plan.filters, plan.depth)
+    nodes: list[Op] = []
+    tracks: list[Triple] = []
+    for kernel in tw.depthwise(sub, plan.multiplier, zero):
+        nodes += _chain(work, op, plan, x, flavor, kernel, 0, plan.phases == 1)
+        tracks.append(Triple.of(nodes[-1]))
+    if plan.phases > 1:
+        b, (h, w) = plan.out[0], plan.conv_size
+        depth = plan.x[3] * plan.filters * plan.phases
+        nodes.append(_concat(work, op, tracks, (b, h, w, depth), None))
+        nodes.append(_to_space(work, op, plan, nodes[-1], flavor, op, plan.out))
+    return nodes
+
+
+def _chain(
+    work: Work,
+    op: Op,
+    plan: Plan,
+    x: Triple,
+    flavor: Flavor,
+    kernel: Array,
+    group: int,
+    is_last: bool,
+) -> list[Op]:
+    name = f"{op.name}/group{group}" if plan.groups > 1 else op.name
+    kinds = flavor.kinds
+    if plan.depthwise:
+        conv = "QuantizedDepthwiseConv2d_8x8to32"
+        kinds = Kinds(conv, kinds.bias_add, kinds.requantize, kinds.shrink, kinds.dtype)
+    depth = kernel.shape[2] if plan.depthwise else kernel.shape[3]
+    h, w = plan.conv_size
+    filling = _zero_code(work, op, 9, 255) if kinds.shrink else 0
+    bias = _repeated(work, op, plan, 8, group, depth, filling)
+    scales = _repeated(work, op, plan, 13, group, depth, 1.0) if len(op.inputs) >= 14 else None
+    stride = work.const(np.ones((1, 1, plan.multiplier, 1), np.uint8), f"{op.name}/stride")
+    return chain(
+        work,
+        name,
+        kinds,
+        x,
+        Triple(work.const(kernel, f"{name}/filter"), op.inputs[4], op.inputs[5]),
+        Triple(bias, op.inputs[9], op.inputs[10]),
+        (op.inputs[11], op.inputs[12]),
+        stride,
+        scales,
+        (plan.out[0], h, w, depth),
+        Padding.VALID,
+        op if is_last else None,
+    )
+
+
+def _repeated(
+    work: Work, op: Op, plan: Plan, position: int, group: int, depth: int, filling: float
+) -> Ref:
+    """A group's share of a value per channel, repeated for every phase and padded."""
+    values = work.need(op, position, "bias or channel scale").reshape(-1)
+    share = values.size // plan.groups
+    own = values[group * share : (group + 1) * share]
+    repeats = 1 if plan.depthwise else plan.phases
+    filled = np.full((repeats, depth // repeats), filling, values.dtype)
+    filled[:, : own.size] = own
+    return work.const(filled.reshape(-1), f"{op.name}/input{position}/group{group}")
+
+
+def _to_space(
+    work: Work, op: Op, plan: Plan, last: Op, flavor: Flavor, like: Op | None, shape: Shape4
+) -> Op:
+    """Depth to space with the crop, and with the depth to keep where filters were padded."""
+    keep = [plan.out[3] // plan.groups] if _filters_padded(plan, flavor) else []
+    block = work.const(np.array(plan.stride, np.int32), f"{op.name}/block")
+    crop = work.const(np.array([*plan.crop, *keep], np.int32), f"{op.name}/crop")
+    outputs = op.outputs
+    if like is None:
+        outputs = (Output(shape, flavor.kinds.dtype), SCALAR, SCALAR)
+    inputs = [last.ref(0), block, last.ref(1), last.ref(2), crop]
+    name = f"{op.name}/to_space"
+    return work.make(name, flavor.to_space, inputs, outputs, like=like)
+
+
+def _space_shape(plan: Plan, flavor: Flavor) -> Shape4:
+    """What the library declares of one group; with padded filters it is too deep."""
+    b, h, w, d = plan.out
+    share = d // plan.groups
+    if _filters_padded(plan, flavor):
+        share = tw.round_up(share, 32) * plan.phases
+    return b, h, w, share
+
+
+def _filters_padded(plan: Plan, flavor: Flavor) -> bool:
+    stride_w = plan.stride[1]
+    return flavor.pads_filters and not plan.depthwise and (1 < stride_w < 5 or stride_w == 8)
+
+
+def _split(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> Op:
+    top, bottom, left, right = plan.input_padding
+    b, h, w, _ = plan.x
+    shape = (b, h + top + bottom, w + left + right, plan.depth // plan.groups)
+    parts = (Output(shape, flavor.kinds.dtype),) * plan.groups
+    inputs = [work.scalar(3, "int32"), x.data, x.low, x.high]
+    return work.make(f"{op.name}/split", "QuantizedSplit_8", inputs, (*parts, SCALAR, SCALAR))
+
+
+def _concat(work: Work, op: Op, tracks: list[Triple], shape: Shape4, like: Op | None) -> Op:
+    inputs = [
+        work.scalar(3, "int32"),
+        *(t.data for t in tracks),
+        *(t.low for t in tracks),
+        *(t.high for t in tracks),
+    ]
+    outputs = (Output(shape, "uint8"), SCALAR, SCALAR)
+    return work.make(f"{op.name}/concat", "QuantizedConcat_8", inputs, outputs, like=like)
+
+
+def _zero_code(work: Work, op: Op, position: int, levels: int) -> int:
+    """The code of 0.0 in the range at inputs `position`, `position` + 1 (quantize.h)."""
+    low = np.float32(work.need(op, position, "minimum").flat[0])
+    high = np.float32(work.need(op, position + 1, "maximum").flat[0])
+    span = max(np.float32(high - low), np.float32(1e-18))
+    code = np.floor(np.float32(-low) * np.float32(np.float32(levels) / span) + np.float32(0.5))
+    return int(np.clip(code, 0, 255 if levels == 255 else 65535))
+
+
+def run(work: Work) -> None:
+    """Apply to every node."""
+    if any(op.op in FLAVORS for op in work.ops):
+        work.rewrite(expand)
