@@ -176,7 +176,7 @@ def _spread(operands: tuple[Operand, ...], count: int, interleaved: bool) -> tup
     if not variadic:
         required = sum(not operand.optional for operand in operands)
         return operands[: max(count, required)]
-    times = (count - (len(operands) - len(variadic))) // len(variadic)
+    times = max(1, (count - (len(operands) - len(variadic))) // len(variadic))
     if interleaved:
         return tuple(variadic) * times
     spread: list[Operand] = []
@@ -209,7 +209,7 @@ class _Catalogue(Mapping[str, OpSpec]):
     def _build(self, op: str) -> OpSpec:
         row: dict[str, Any] = self._entries[op]
         if "form_of" in row:  # the form that prepare makes of another op: all else is that op's
-            row = {**self._entries[row["form_of"]], "counts": [], "proof": "golden", **row}
+            row = {**self._entries[row["form_of"]], **row}
         without = row.get("range_without")
         fixed = row.get("fixed")
         return OpSpec(
@@ -239,8 +239,7 @@ class _Catalogue(Mapping[str, OpSpec]):
 
 def _limit(item: dict[str, Any]) -> Limit:
     """A limit from its row."""
-    tuples = {key: tuple(item[key]) for key in ("same", "one_of", "libraries") if key in item}
-    return Limit(**{**item, **tuples})
+    return Limit(**{k: tuple(v) if isinstance(v, list) else v for k, v in item.items()})
 
 
 @functools.cache
