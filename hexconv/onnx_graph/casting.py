@@ -1,0 +1,80 @@
+"""Make every float of a model float32, and refuse what is no float where data flows."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.errors import ModelError
+
+OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+
+
+def floats_to_float32(model: ir.Model) -> None:
+    """Inputs and initializers of float16, bfloat16 and float64 become float32."""
+    for value in model.graph.inputs:
+        if value.dtype in OTHER_FLOATS:
+            value.dtype = ir.DataType.FLOAT
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if tensor is None:
+                continue
+            if tensor.dtype in OTHER_FLOATS:
+                with np.errstate(over="ignore"):
+                    array = tensor.numpy().astype(np.float32)
+                tensor = value.const_value = ir.Tensor(array, name=value.name)
+            value.dtype = tensor.dtype
+            value.shape = ir.Shape(tensor.shape)
+
+
+def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
+    """Take out inputs that nothing reads and that are not float; refuse those that are read.
+
+    Raises:
+        ModelError: an input of integers, strings or booleans is read.
+    """
+    dropped = []
+    for value in list(model.graph.inputs):
+        if value.dtype == ir.DataType.FLOAT:
+            continue
+        if value.uses() or value.is_graph_output():
+            kind = "no tensor" if value.dtype is None else str(value.dtype.name).lower()
+            raise ModelError(
+                f"input '{value.name}' is {kind}, and the model's result depends on it",
+                where=_readers(value),
+                why="the DSP is fed float tensors, which it quantizes to 8 bits",
+                todo="export the model from where its data is float (for token ids: after the "
+                "embedding), or with this input as a constant",
+            )
+        model.graph.inputs.remove(value)
+        dropped.append(str(value.name))
+    return tuple(dropped)
+
+
+def check_weights(model: ir.Model, label: str) -> None:
+    """Refuse weights that are NaN or infinite, naming the tensor and how many there are."""
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is None or tensor.dtype != ir.DataType.FLOAT:
+            continue
+        array = tensor.numpy()
+        # one pass: a sum is finite if all terms are (overflow only costs the precise count)
+        with np.errstate(all="ignore"):
+            if np.isfinite(array.sum()):
+                continue
+        nans = int(np.isnan(array).sum())
+        infinities = int(np.isinf(array).sum())
+        if nans or infinities:
+            raise ModelError(
+                f"tensor '{value.name}' holds {nans} NaN and {infinities} infinite values "
+                f"of {array.size}",
+                where=label,
+                why="a range that is not finite cannot be quantized",
+                todo="train or export again; in an attention mask write -10000 instead of -inf",
+            )
+
+
+def _readers(value: ir.Value) -> str:
+    names = [f"'{node.name}' ({node.op_type})" for node, _ in list(value.uses())[:3]]
+    return "read by " + ", ".join(names) if names else "it is an output"

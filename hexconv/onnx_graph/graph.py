@@ -1,0 +1,104 @@
+"""The float graph: an ONNX model in normal form, as lowerings and calibration read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.macs import macs_of
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Name, shape and NumPy type name of one input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class FloatGraph:
+    """An ONNX model in normal form: one graph of one opset, every shape known, constants folded.
+
+    Attributes:
+        model: the onnx-ir model; rewrites that come later may change it in place.
+        source: the file it came from, for messages.
+        dropped_inputs: inputs of the file that nothing reads and the DSP could not take.
+        recognised: how often each recognition or simplification was applied, by its name.
+    """
+
+    model: ir.Model
+    source: str = ""
+    dropped_inputs: tuple[str, ...] = ()
+    recognised: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> ir.Graph:
+        """The one graph."""
+        return self.model.graph
+
+    @property
+    def nodes(self) -> list[ir.Node]:
+        """The nodes in topological order."""
+        return list(self.model.graph)
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """What the model is fed, in order."""
+        return tuple(_info(value) for value in self.graph.inputs)
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """What the model answers, in order."""
+        return tuple(_info(value) for value in self.graph.outputs)
+
+    def values(self) -> dict[str, ir.Value]:
+        """Every value by name: inputs, then initializers, then node outputs in order."""
+        found = {str(value.name): value for value in self.graph.inputs}
+        found.update(self.graph.initializers.items())
+        for node in self.graph:
+            found.update({str(v.name): v for v in node.outputs if v.name})
+        return found
+
+    def const(self, name: str) -> Array | None:
+        """The values of an initializer; None if no initializer has that name."""
+        value = self.graph.initializers.get(name)
+        if value is None or value.const_value is None:
+            return None
+        return value.const_value.numpy()
+
+    def macs(self) -> dict[str, int]:
+        """Multiply-accumulates of each node, by node name."""
+        return {str(node.name): macs_of(node) for node in self.graph}
+
+    def to_proto(self) -> onnx.ModelProto:
+        """The model as one proto; above 2 GB use `save`."""
+        return ir.serde.serialize_model(self.model)
+
+    def weight_bytes(self) -> int:
+        """Bytes of all initializers."""
+        return sum(
+            value.const_value.nbytes
+            for value in self.graph.initializers.values()
+            if value.const_value is not None
+        )
+
+
+def _info(value: ir.Value) -> TensorInfo:
+    assert value.dtype is not None
+    return TensorInfo(str(value.name), shape_of(value), np.dtype(value.dtype.numpy()).name)

@@ -1,0 +1,104 @@
+"""Load an ONNX model into the normal form that lowerings and calibration read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from hexconv.errors import ModelError
+from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats_to_float32
+from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.normalise import normalise
+from hexconv.onnx_graph.read import MALFORMED, read_model
+from hexconv.onnx_graph.rewrites import rewrite
+from hexconv.onnx_graph.shapes import fix_input_shapes
+from hexconv.onnx_graph.tidy import check_wiring, name_nodes, remove_dead, share_initializers
+
+
+def load(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    *,
+    recognise: bool = True,
+) -> FloatGraph:
+    """Load a model and bring it into normal form.
+
+    Normal form: one graph in topological order, of opset `build.OPSET`; no functions, control
+    flow, Constant, Dropout, or casts between floats; Identity only where an output is an input or
+    a constant; every float is float32, every shape known; everything constant is an initializer.
+    Values keep the names that they have in the file.
+
+    Args:
+        source: path of an .onnx file (external data beside it), or a proto.
+        shapes: sizes of inputs by name; needed for those with dynamic dimensions.
+        recognise: put ops where exporters decompose them (layer norm, GELU, SiLU...); False
+            leaves such compositions as exported. Simplifications that change no value that
+            the DSP would compute (folding, merging) are made either way.
+
+    Raises:
+        FileError: the file is missing, cut, or not ONNX.
+        ModelError: the model is invalid, or its shapes are not fixed.
+        Refusal: a node is what no DSP model can have (control flow, sizes that depend on data).
+    """
+    model, label = read_model(source)
+    _inline(model, label)
+    check_wiring(model.graph, label)
+    _one_main_graph(model)
+    fix_input_shapes(model, shapes)
+    floats_to_float32(model)
+    builder = normalise(model)
+    remove_dead(model.graph)
+    dropped = drop_unused_inputs(model)
+    check_weights(model, label)
+    counts = rewrite(builder, recognise=recognise)
+    return _finished(model, builder, label, dropped, counts)
+
+
+def _finished(
+    model: ir.Model,
+    builder: Builder,
+    label: str,
+    dropped: tuple[str, ...],
+    counts: dict[str, int],
+) -> FloatGraph:
+    remove_dead(model.graph)
+    share_initializers(model.graph)
+    name_nodes(model.graph)
+    if not model.graph.inputs:
+        raise ModelError(
+            "the model has no input", where=label, why="nothing it computes depends on one"
+        )
+    return FloatGraph(model, label, dropped, counts)
+
+
+def _inline(model: ir.Model, label: str) -> None:
+    """Put the bodies of local functions in place of their calls.
+
+    Each node is told its opset first: a function may import another than the model does.
+    """
+    for node in model.graph.all_nodes():
+        node.version = model.opset_imports.get(node.domain, 1)
+    for function in model.functions.values():
+        for node in function.all_nodes():
+            node.version = function.opset_imports.get(node.domain, 1)
+        function.opset_imports.clear()
+    try:
+        InlinePass()(model)
+    except (*MALFORMED, ir.passes.PassError) as error:
+        raise ModelError(
+            "the model's local functions cannot be inlined",
+            where=label,
+            why=str(error.__cause__ or error).splitlines()[0],
+        ) from error
+    model.functions.clear()
+
+
+def _one_main_graph(model: ir.Model) -> None:
+    name_nodes(model.graph)
+    remove_dead(model.graph)
+    model.metadata_props.clear()

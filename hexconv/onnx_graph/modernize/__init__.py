@@ -1,0 +1,14 @@
+"""One rule a change of ONNX: together they bring opsets 7 to the newest to one."""
+
+from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers the rules)
+    attributes,
+    casts,
+    identity,
+    norm,
+    resize,
+    softmax,
+    split,
+)
+from hexconv.onnx_graph.modernize.registry import RULES, modernizes, rules_for
+
+__all__ = ["RULES", "modernizes", "rules_for"]

@@ -1,0 +1,46 @@
+"""Nodes that answer their input: Identity, Dropout at inference, reductions of one input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from hexconv.errors import Refusal
+from hexconv.onnx_graph.build import Builder, array_of
+from hexconv.onnx_graph.modernize.registry import modernizes
+
+
+@modernizes("Identity")
+def identity(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """Readers of y = Identity(x) read x."""
+    value = node.inputs[0]
+    assert value is not None
+    return [value]
+
+
+@modernizes("Dropout")
+def dropout(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None]:
+    """Dropout does nothing at inference; its mask, and training mode, are refused."""
+    training = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    dynamic = len(node.inputs) > 2 and node.inputs[2] is not None and training is None
+    if dynamic or (training is not None and training.any()):
+        raise Refusal(
+            "Dropout in training mode is random",
+            node=str(node.name),
+            op="Dropout",
+            todo="export the model after model.eval()",
+        )
+    mask = node.outputs[1] if len(node.outputs) > 1 else None
+    if mask is not None and (mask.uses() or mask.is_graph_output()):
+        raise Refusal("the mask of Dropout is read", node=str(node.name), op="Dropout")
+    value = node.inputs[0]
+    assert value is not None
+    return [value]
+
+
+@modernizes("Sum", "Mean", "Max", "Min", "Concat")
+def of_one(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """The sum (mean, largest, concatenation) of one tensor is that tensor."""
+    values = [value for value in node.inputs if value is not None]
+    return values if len(values) == 1 else None

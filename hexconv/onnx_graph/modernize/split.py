@@ -1,0 +1,39 @@
+"""Split: parts of stated sizes, whatever form the model states them in."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.errors import ModelError
+from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.modernize.registry import attr_to_input, integer, modernizes, set_input
+
+
+@modernizes("Split")
+def explicit_sizes(node: ir.Node, builder: Builder) -> None:
+    """`split` is input 1 since opset 13; equal parts and `num_outputs` (18) are written out.
+
+    Of `num_outputs` parts the last is smaller where the size does not divide.
+    """
+    attr_to_input(node, builder, "split", 1)
+    counted = node.attributes.pop("num_outputs", None)
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        return
+    shape = shape_of(node.inputs[0])
+    axis = integer(node, "axis", 0)
+    parts = len(node.outputs)
+    if not -len(shape) <= axis < len(shape):
+        raise ModelError(
+            f"axis {axis} is outside a tensor of rank {len(shape)}",
+            where=f"node '{node.name}' (Split)",
+        )
+    size = shape[axis]
+    if size % parts and counted is None:
+        raise ModelError(
+            f"{size} elements do not split into {parts} equal parts",
+            where=f"node '{node.name}' (Split)",
+        )
+    part = -(-size // parts)
+    sizes = [part] * (parts - 1) + [size - part * (parts - 1)]
+    set_input(node, 1, builder.const(np.array(sizes, np.int64), f"{node.name}_split"))

@@ -1,0 +1,158 @@
+"""Read an ONNX file or proto into an `onnx_ir.Model`, or say clearly what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from google.protobuf.message import DecodeError
+
+from hexconv.errors import FileError, ModelError
+
+OLDEST_OPSET = 7
+ONNX_DOMAINS = ("", "ai.onnx")
+
+# What onnx-ir raises on protos that parse but make no sense (unknown types, missing fields...).
+MALFORMED = (ir.serde.SerdeError, ValueError, TypeError, KeyError, IndexError, AttributeError,
+             NotImplementedError, OverflowError)  # fmt: skip
+
+
+def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
+    """Read a model with its weights as NumPy views.
+
+    Returns:
+        The model as it was written, and a label for messages (the path).
+
+    Raises:
+        FileError: the file, or a file of external data, is missing or not an ONNX model.
+        ModelError: the file is ONNX, but its content contradicts itself.
+    """
+    if isinstance(source, onnx.ModelProto):
+        proto, label, base = source, "the model given in memory", None
+    else:
+        path = Path(source)
+        proto, label, base = _parse(path), str(path), path.parent
+    _check_header(proto, label)
+    try:
+        model = ir.serde.deserialize_model(proto)
+    except MALFORMED as error:
+        raise ModelError("the ONNX model is invalid", where=label, why=_root(error)) from error
+    _attach_weights(model, base, label)
+    return model, label
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    if path.is_dir():
+        raise FileError("a directory was given where an ONNX file is wanted", where=str(path))
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FileError("there is no such ONNX file", where=str(path)) from None
+    except (OSError, ValueError) as error:
+        raise FileError("the ONNX file cannot be read", where=str(path), why=str(error)) from None
+    if not content:
+        raise FileError("the ONNX file is empty", where=str(path))
+    try:
+        return onnx.ModelProto.FromString(content)
+    except DecodeError:
+        raise FileError(
+            "this is not an ONNX file, or it is cut short",
+            where=str(path),
+            why=f"its {len(content)} bytes do not parse as a ModelProto",
+            todo="export or copy the model again",
+        ) from None
+
+
+def _check_header(proto: onnx.ModelProto, label: str) -> None:
+    if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
+        raise FileError(
+            "this is not an ONNX model",
+            where=label,
+            why="it parses as a protobuf but holds no graph",
+        )
+    if not 3 <= proto.ir_version <= onnx.IR_VERSION:
+        raise ModelError(
+            f"the model has IR version {proto.ir_version}",
+            where=label,
+            why=f"the installed onnx {onnx.__version__} knows IR versions 3 to {onnx.IR_VERSION}",
+            todo="export the model again, or install a newer onnx",
+        )
+    versions = [item.version for item in proto.opset_import if item.domain in ONNX_DOMAINS]
+    newest = onnx.defs.onnx_opset_version()
+    if len(versions) != 1 or not OLDEST_OPSET <= versions[0] <= newest:
+        found = f"opset {versions[0]}" if len(versions) == 1 else f"{len(versions)} ONNX opsets"
+        raise ModelError(
+            f"the model imports {found}",
+            where=label,
+            why=f"hexconv reads opsets {OLDEST_OPSET} to {newest}",
+            todo="export the model with opset_version=17",
+        )
+
+
+def _attach_weights(model: ir.Model, base: Path | None, label: str) -> None:
+    """Replace each initializer by an array that does not keep the proto alive.
+
+    Reading `raw_data` copies, each time, out of an arena that holds the whole file: one copy
+    now lets the arena go when the proto does.
+    """
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if tensor is None:
+                raise ModelError(f"initializer '{value.name}' has no data", where=label)
+            if isinstance(tensor, ir.ExternalTensor):
+                _check_external(tensor, base, label)
+            value.const_value = ir.Tensor(
+                tensor_array(tensor, str(value.name), label),
+                dtype=tensor.dtype,
+                name=value.name,
+            )
+
+
+def tensor_array(
+    tensor: ir.TensorProtocol, name: str, label: str = ""
+) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+    """The values of a tensor; ModelError where its bytes do not fit its shape and type."""
+    try:
+        return tensor.numpy()
+    except FileNotFoundError as error:
+        raise FileError(
+            f"the external data of tensor '{name}' is missing",
+            where=str(error.filename or label),
+            todo="put the data file next to the .onnx file under the name that it was saved with",
+        ) from None
+    except (*MALFORMED, OSError) as error:
+        raise ModelError(f"tensor '{name}' is malformed", where=label, why=_root(error)) from error
+
+
+def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) -> None:
+    if base is None:
+        raise ModelError(
+            f"the data of tensor '{tensor.name}' lies in the file '{tensor.location}'",
+            where=label,
+            todo="give the path of the .onnx file, or a proto with its external data loaded",
+        )
+    tensor.base_dir = base
+    path = base / str(tensor.location)
+    if not path.is_file():
+        raise FileError(
+            f"the external data of tensor '{tensor.name}' is missing",
+            where=str(path),
+            todo="put the data file next to the .onnx file under the name that it was saved with",
+        )
+    need = (tensor.offset or 0) + tensor.nbytes
+    if path.stat().st_size < need:
+        raise FileError(
+            f"the external data of tensor '{tensor.name}' is cut short",
+            where=str(path),
+            why=f"the tensor ends at byte {need}, the file at {path.stat().st_size}",
+        )
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause in one line: onnx-ir wraps errors once a nesting level."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

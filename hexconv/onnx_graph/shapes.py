@@ -1,0 +1,126 @@
+"""Fix the shapes of a model's inputs: every dimension gets a number, asked for by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+import onnx_ir as ir
+
+from hexconv.errors import ModelError
+
+EXAMPLE_LENGTH = 100
+
+
+def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> None:
+    """Give each graph input the shape asked for; initializers stop being inputs.
+
+    A symbolic dimension that one input's shape decides (`batch`) is decided for all.
+
+    Raises:
+        ModelError: a dimension stays open, a shape does not fit, or a name is unknown.
+    """
+    graph = model.graph
+    for value in [value for value in graph.inputs if value.name in graph.initializers]:
+        graph.inputs.remove(value)
+    wanted = {name: _checked(name, shape) for name, shape in (shapes or {}).items()}
+    names = [str(value.name) for value in graph.inputs]
+    for name in wanted:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1, 0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ModelError(
+                f"the model has no input '{name}'", todo=f"{hint}its inputs are {_listed(names)}"
+            )
+    symbols: dict[str, int] = {}
+    for value in graph.inputs:
+        if str(value.name) in wanted:
+            _merge(value, wanted[str(value.name)], symbols)
+    missing = [text for value in graph.inputs if (text := _settle(value, symbols))]
+    if missing:
+        example = " ".join(f"--shape {_example(value, symbols)}" for value in graph.inputs)
+        raise ModelError(
+            "some input dimensions are not fixed", why="; ".join(missing), todo=f"pass {example}"
+        )
+
+
+def _checked(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    sizes = tuple(int(size) for size in shape)
+    if any(size <= 0 for size in sizes):
+        raise ModelError(
+            f"the shape {_text(sizes)} given for input '{name}' has a size below 1",
+            todo="pass positive sizes",
+        )
+    return sizes
+
+
+def _merge(value: ir.Value, wanted: tuple[int, ...], symbols: dict[str, int]) -> None:
+    declared = value.shape
+    if declared is None:
+        value.shape = ir.Shape(wanted)
+        return
+    if len(declared) != len(wanted):
+        raise ModelError(
+            f"input '{value.name}' has {len(declared)} dimensions, {len(wanted)} were given",
+            why=f"the model declares {_text(declared)}, the shape given is {_text(wanted)}",
+        )
+    for axis, (dim, size) in enumerate(zip(declared, wanted, strict=True)):
+        if isinstance(dim, int):
+            if dim != size:
+                raise ModelError(
+                    f"dimension {axis} of input '{value.name}' is {dim}, {size} was given",
+                    why=f"the model declares {_text(declared)}",
+                    todo="export the model with this dimension dynamic, or leave it as it is",
+                )
+        elif dim.value is not None and symbols.setdefault(str(dim.value), size) != size:
+            raise ModelError(
+                f"dimension '{dim.value}' was given as {symbols[str(dim.value)]} and as {size}",
+                where=f"input '{value.name}'",
+                why="the model says that dimensions of one name are equal",
+            )
+    value.shape = ir.Shape(wanted)
+
+
+def _settle(value: ir.Value, symbols: Mapping[str, int]) -> str:
+    """Put the numbers in; the answer says what is still missing."""
+    if value.shape is None:
+        return f"input '{value.name}' declares no shape at all"
+    sizes = [_known(dim, symbols) for dim in value.shape]
+    if None not in sizes:
+        value.shape = ir.Shape([size for size in sizes if size is not None])
+        if any(size is not None and size <= 0 for size in sizes):
+            raise ModelError(
+                f"input '{value.name}' is empty", why=f"its shape is {_text(value.shape)}"
+            )
+        return ""
+    missing = [
+        f"dimension {axis} ('{dim}')"
+        if isinstance(dim, ir.SymbolicDim) and dim.value is not None
+        else f"dimension {axis} (unnamed)"
+        for axis, (dim, size) in enumerate(zip(value.shape, sizes, strict=True))
+        if size is None
+    ]
+    return f"input '{value.name}' {_text(value.shape)}: {', '.join(missing)}"
+
+
+def _known(dim: int | ir.SymbolicDim, symbols: Mapping[str, int]) -> int | None:
+    return dim if isinstance(dim, int) else symbols.get(str(dim.value))
+
+
+def _example(value: ir.Value, symbols: Mapping[str, int]) -> str:
+    if value.shape is None:
+        return f"{value.name}=1,3,224,224"
+    sizes: list[int] = []
+    for axis, dim in enumerate(value.shape):
+        known = _known(dim, symbols)
+        batch = axis == 0 or "batch" in str(dim).lower()
+        sizes.append(known if known is not None else 1 if batch else EXAMPLE_LENGTH)
+    return f"{value.name}={','.join(map(str, sizes))}"
+
+
+def _text(shape: Sequence[object] | ir.Shape) -> str:
+    return "[" + ", ".join("?" if str(dim) == "None" else str(dim) for dim in shape) + "]"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

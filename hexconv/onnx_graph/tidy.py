@@ -1,0 +1,114 @@
+"""House-keeping on a graph: dead nodes, duplicate initializers, node names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.errors import ModelError
+
+
+def check_wiring(graph: ir.Graph, label: str) -> None:
+    """Each value is computed once, under a name of its own, before it is read.
+
+    Nodes that are merely out of order are put in order.
+
+    Raises:
+        ModelError: a cycle, a name given twice, or a reader of something that does not exist.
+    """
+    try:
+        graph.sort()
+    except ValueError as error:
+        raise ModelError(
+            "the nodes of the model form a cycle", where=label, why=_cycle(graph)
+        ) from error
+    known: dict[str, str] = {}
+    sources = [(str(v.name), "an input") for v in graph.inputs]
+    sources += [(n, "an initializer") for n in graph.initializers if n not in dict(sources)]
+    for node in graph:
+        what = f"an output of node '{node.name}' ({node.op_type})"
+        sources += [(value.name, what) for value in node.outputs if value.name]
+    for name, what in sources:
+        if name in known:
+            raise ModelError(f"'{name}' is both {known[name]} and {what}", where=label)
+        known[name] = what
+    for node in graph:
+        for value in node.inputs:
+            if value is not None and str(value.name) not in known:
+                raise ModelError(
+                    f"'{value.name}' is read, but nothing computes it",
+                    where=f"node '{node.name}' ({node.op_type})",
+                )
+    for value in graph.outputs:
+        if str(value.name) not in known:
+            raise ModelError(f"nothing computes the model's output '{value.name}'", where=label)
+
+
+def name_nodes(graph: ir.Graph) -> None:
+    """Give every node a name that no other has; a taken one gets a number."""
+    taken: set[str] = set()
+    counters: dict[str, int] = defaultdict(int)
+    for node in graph:
+        stem = node.name or (node.outputs[0].name if node.outputs else "") or node.op_type
+        name = stem
+        while name in taken:
+            counters[stem] += 1
+            name = f"{stem}_{counters[stem]}"
+        taken.add(name)
+        node.name = name
+
+
+def remove_dead(graph: ir.Graph) -> None:
+    """Remove nodes that no output needs, and initializers that nobody reads."""
+    for node in reversed(list(graph)):
+        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+            graph.remove(node, safe=True)
+    for name, value in list(graph.initializers.items()):
+        if not value.uses() and not value.is_graph_output():
+            graph.initializers.pop(name)
+
+
+def share_initializers(graph: ir.Graph) -> None:
+    """Let readers of initializers that are equal to the bit read one of them.
+
+    Only tensors that agree in type, shape and their first bytes are compared in full.
+    """
+    alike: dict[object, list[ir.Value]] = defaultdict(list)
+    for value in list(graph.initializers.values()):
+        tensor = value.const_value
+        if tensor is None or tensor.dtype == ir.DataType.STRING:
+            continue
+        array = tensor.numpy()
+        head = array.reshape(-1)[:16] if array.flags.c_contiguous else array.flat[:16]
+        key = (tensor.dtype, array.shape, np.asarray(head).tobytes())
+        same = next((v for v in alike[key] if _equal(v, array)), None)
+        if same is None or value.is_graph_output():
+            alike[key].append(value)
+            continue
+        ir.convenience.replace_all_uses_with(value, same)
+        graph.initializers.pop(str(value.name))
+
+
+def _equal(value: ir.Value, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
+    assert value.const_value is not None
+    other = value.const_value.numpy()
+    if array.dtype.kind == "f" and array.dtype.itemsize == 4:
+        return bool(np.array_equal(other.view(np.int32), array.view(np.int32)))
+    return other.tobytes() == array.tobytes()
+
+
+def _cycle(graph: ir.Graph) -> str:
+    """The nodes of one cycle, found by walking backwards from node to node."""
+    import networkx as nx
+
+    wires = nx.DiGraph()
+    for node in graph:
+        for before in node.predecessors():
+            wires.add_edge(str(before.name or before.op_type), str(node.name or node.op_type))
+    try:
+        edges = nx.find_cycle(wires)
+    except nx.NetworkXNoCycle:
+        return "a subgraph reads what is computed after it"
+    return " -> ".join(f"'{edge[0]}'" for edge in [*edges, edges[0]])
