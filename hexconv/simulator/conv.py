@@ -13,11 +13,11 @@ from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
 from hexconv.simulator.arithmetic import F32, Level, OutputRange, level_and_zero
 from hexconv.simulator.conv_weights import PackedWeights, pack, squeezes
+from hexconv.simulator.gain import Gain, Int, affine, choose_gain, codes
 from hexconv.simulator.gemm import Gemm, Int32, tiles
 from hexconv.simulator.output_range import as_tensor
 from hexconv.simulator.patches import Tile, UInt8, blocks, padded, patches
 from hexconv.simulator.registry import Call, kernel
-from hexconv.simulator.requantize import Gain, Int, affine, choose_gain, codes
 from hexconv.simulator.window import Axis, plan_axis
 
 T = TypeVar("T")
@@ -166,7 +166,12 @@ def plan_depth(x: Array, plan: Plan) -> int:
 
 
 def find_range(
-    measured: Int32, out: OutputRange, scaled: Callable[[], tuple[Gain, Int]], *, strict: bool
+    measured: Int32,
+    out: OutputRange,
+    scaled: Callable[[], tuple[Gain, Int]],
+    *,
+    strict: bool,
+    attempts: int = ATTEMPTS,
 ) -> tuple[Gain, Int]:
     """Execute until the data fits a range that is found from it, as the first execution does.
 
@@ -175,10 +180,11 @@ def find_range(
         out: the range, grown here.
         scaled: gain and offsets of the range as it stands.
         strict: give up with an error, rather than with a range that clips.
+        attempts: how often the library executes the node.
     """
     lowest = measured.min(axis=(0, 1, 2)).astype(np.int64)
     highest = measured.max(axis=(0, 1, 2)).astype(np.int64)
-    for _ in range(ATTEMPTS):
+    for _ in range(attempts):
         gain, offsets = scaled()
         low = int(codes(lowest + offsets, gain).min())
         high = int(codes(highest + offsets, gain).max())
