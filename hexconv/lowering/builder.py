@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -141,10 +141,7 @@ class Builder:
             return
         node = self.graph.nodes[index]
         if node.origin is None:
-            self.graph.nodes[index] = Node(
-                node.id, node.name, node.op, node.inputs, node.outputs, node.padding,
-                node.onnx_node, origin,
-            )
+            self.graph.nodes[index] = replace(node, origin=origin)
 
     def finish(self) -> Graph:
         """The graph, numbered as MACE numbers it."""

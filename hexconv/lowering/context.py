@@ -53,6 +53,7 @@ class Context:
         self.ranges = ranges
         self.transposes = TransposeCount()
         self._forms: dict[str, list[Form]] = {}
+        self._sources: dict[str, str] = {}
 
     # -- facts about ONNX values ------------------------------------------------------------
 
@@ -92,15 +93,32 @@ class Context:
     def bind(self, name: str, layout: Layout, tensor: Tensor) -> None:
         """Say that the ONNX value `name` is `tensor`, lying as `layout`."""
         shape = self.shapes[name]
-        if layout.shape(shape) == tensor.shape and tensor.dtype == "uint8":
+        if layout.shape(shape) == tensor.shape and name not in self._sources:
             self.builder.mark_origin(tensor, Origin(name, shape, layout))
         self._forms.setdefault(name, []).append(Form(layout, tensor))
 
-    def relabel(self, source: str, name: str, order: Sequence[int]) -> None:
-        """`name` is the same data as `source`, its axes lying in `order`: no node."""
-        tensor = self.form(source).tensor
+    def bind_order(self, name: str, order: Sequence[int], tensor: Tensor) -> None:
+        """As `bind`, knowing only in which order the axes lie in memory."""
         shape = self.shapes[name]
         self.bind(name, fit(shape, order, tensor.shape) or gather_axes(shape, order), tensor)
+
+    def relabel(self, source: str, name: str, order: Sequence[int]) -> None:
+        """`name` is the same data as `source`, its axes lying in `order`: no node."""
+        self.bind_order(name, order, self.form(source).tensor)
+
+    def view(self, name: str, shape: tuple[int, ...]) -> str:
+        """The name under which a computed value has another shape, axes of size 1 apart."""
+        if shape == self.shapes[name]:
+            return name
+        alias = f"{name}:{'x'.join(map(str, shape))}"
+        if alias not in self.shapes:
+            self.shapes[alias] = shape
+            self._sources[alias] = name
+            places = iter(axis for axis, size in enumerate(shape) if size != 1)
+            home = {axis: next(places) for axis, size in enumerate(self.shapes[name]) if size != 1}
+            order = [home[axis] for axis in self.form(name).layout.order if axis in home]
+            self.relabel(name, alias, order)
+        return alias
 
     def take(self, name: str, layout: Layout, *, static: bool = False) -> Tensor:
         """The value `name` laid out as `layout`, constant or not.
@@ -118,21 +136,13 @@ class Context:
 
     def take_broadcast(self, name: str, layout: Layout) -> Tensor:
         """As `take`, for a value of lower rank: its shape is padded with ones on the left."""
-        missing = layout.rank - len(self.shapes[name])
-        if missing == 0:
-            return self.take(name, layout)
-        shape = (1,) * missing + self.shapes[name]
+        shape = (1,) * (layout.rank - len(self.shapes[name])) + self.shapes[name]
         array = self.const(name)
         if array is not None:
             return self.const_tensor(
                 name, layout.pack(np.asarray(array, np.float32).reshape(shape))
             )
-        alias = f"{name}:rank{layout.rank}"
-        if alias not in self._forms:
-            self.shapes[alias] = shape
-            order = [axis + missing for axis in self.form(name).layout.order]
-            self.relabel(name, alias, order)
-        return self._lay_out(alias, layout)
+        return self.take(self.view(name, shape), layout)
 
     def const_tensor(self, name: str, array: Array, span: Range | None = None) -> Tensor:
         """A constant operand as uint8 with the tightest range, or in a given one."""
@@ -146,7 +156,7 @@ class Context:
 
     def pinned(self, name: str, tensor: Tensor) -> Tensor:
         """A tensor whose range the run decides, requantized to the calibrated one."""
-        return self.requantize8(tensor, self.range(name.split(":rank")[0]), f"{name}/pinned")
+        return self.requantize8(tensor, self.range(self._sources.get(name, name)), f"{name}/pinned")
 
     def requantize8(self, tensor: Tensor, span: Range, name: str) -> Tensor:
         """The same values in another static range (Requantize_8to8)."""

@@ -1,0 +1,202 @@
+"""Activations that the library has, and every other function of one variable by a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import Refusal
+from hexconv.lowering import lookup
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.registry import Tie, lowers
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range, quantize_const
+
+Values = npt.NDArray[np.float64]
+
+UNIT = Range(1.0 / 255.0, 0)
+"""What Sigmoid_8 and Softmax_8 always answer: 0..1."""
+TANH = Range(1.0 / 128.0, 128)
+"""What Tanh_8 always answers: -1..127/128 (facts/nnlib-quirks.md 2)."""
+
+
+def same_place(
+    node: NodeView, ctx: Context, op: str, extra: list[float], span: Range | None
+) -> None:
+    """A unary op in the layout that its input has; a range of None is copied from it."""
+    source, output = node.input(0), node.outputs[0]
+    form = ctx.form(source)
+    scalars = [ctx.builder.scalar(f"{output}/limit{i}", v) for i, v in enumerate(extra)]
+    inputs = [*form.tensor.triple, *scalars]
+    tensor = ctx.builder.quantized(
+        op, inputs, form.tensor.shape, span or form.tensor.range, name=output,
+        static=span is not None or form.tensor.static,
+    )
+    ctx.bind_order(output, form.layout.order, tensor)
+
+
+@lowers("Relu", tie=Tie.COPY)
+def relu(node: NodeView, ctx: Context) -> None:
+    """QuantizedRelu_8."""
+    same_place(node, ctx, "QuantizedRelu_8", [], None)
+
+
+@lowers("Clip", tie=Tie.COPY)
+def clip(node: NodeView, ctx: Context) -> None:
+    """QuantizedReluX_8 from zero up, QuantizedClamp_8 otherwise, QuantizedRelu_8 without a top."""
+    low, high = bounds(node, ctx)
+    if low == 0.0 and high == math.inf:
+        same_place(node, ctx, "QuantizedRelu_8", [], None)
+    elif low == 0.0:
+        same_place(node, ctx, "QuantizedReluX_8", [high], None)
+    else:
+        span = ctx.form(node.input(0)).tensor.range
+        limits = [max(low, span.min), min(high, span.max)]
+        same_place(node, ctx, "QuantizedClamp_8", limits, None)
+
+
+def bounds(node: NodeView, ctx: Context) -> tuple[float, float]:
+    """(low, high) of a Clip; a missing one is infinite."""
+    found = []
+    for index, default in ((1, -math.inf), (2, math.inf)):
+        if not node.has(index):
+            found.append(default)
+            continue
+        array = ctx.const(node.input(index))
+        if array is None:
+            raise Refusal("a bound of Clip that is computed", todo="make min and max constants")
+        found.append(float(np.asarray(array).reshape(-1)[0]))
+    if found[0] > found[1]:
+        raise Refusal(f"Clip from {found[0]} to {found[1]}")
+    return found[0], found[1]
+
+
+@lowers("Sigmoid")
+def sigmoid(node: NodeView, ctx: Context) -> None:
+    """QuantizedSigmoid_8, always 0..1."""
+    same_place(node, ctx, "QuantizedSigmoid_8", [], UNIT)
+
+
+@lowers("Tanh")
+def tanh(node: NodeView, ctx: Context) -> None:
+    """QuantizedTanh_8, always -1..127/128."""
+    same_place(node, ctx, "QuantizedTanh_8", [], TANH)
+
+
+@lowers("HardSwish")
+def hard_swish(node: NodeView, ctx: Context) -> None:
+    """QuantizedHardSwish_8 with a static range."""
+    span = ctx.range(node.outputs[0])
+    same_place(node, ctx, "QuantizedHardSwish_8", [span.min, span.max], span)
+
+
+@lowers("Softmax")
+def softmax(node: NodeView, ctx: Context) -> None:
+    """QuantizedSoftmax_8 works along D: the axis is laid there."""
+    source, output = node.input(0), node.outputs[0]
+    shape = ctx.shape(source)
+    axis = int(node.attr("axis", -1)) % len(shape)
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != axis]
+    layout = gather_axes(shape, [*order, axis])
+    tensor = ctx.take(source, layout)
+    result = ctx.builder.quantized(
+        "QuantizedSoftmax_8", tensor.triple, tensor.shape, UNIT, name=output
+    )
+    ctx.bind(output, layout, result)
+
+
+@lowers("LeakyRelu")
+def leaky_relu(node: NodeView, ctx: Context) -> None:
+    """QuantizedPRelu_8_V2 with one slope for all channels and a static range."""
+    slope = float(node.attr("alpha", 0.01))
+    source = node.input(0)
+    form = ctx.form(source)
+    depth = form.tensor.shape[3]
+    _prelu(ctx, form.tensor, np.full(depth, slope), node.outputs[0], form.layout.order)
+
+
+@lowers("PRelu")
+def prelu(node: NodeView, ctx: Context) -> None:
+    """A slope per channel along D, or one for all."""
+    source, output = node.input(0), node.outputs[0]
+    slopes = ctx.const(node.input(1))
+    if slopes is None:
+        raise Refusal("slopes that are computed", todo="make the slope an initializer")
+    shape = ctx.shape(source)
+    if slopes.size == 1:
+        form = ctx.form(source)
+        depth = form.tensor.shape[3]
+        values = np.full(depth, float(slopes.reshape(-1)[0]))
+        _prelu(ctx, form.tensor, values, output, form.layout.order)
+        return
+    padded = (1,) * (len(shape) - slopes.ndim) + slopes.shape
+    varying = [axis for axis, size in enumerate(padded) if size != 1]
+    if len(varying) != 1:
+        raise Refusal(
+            f"slopes of shape {slopes.shape}", why="the library takes one slope per channel",
+            todo="use one slope per channel, or for the whole tensor",
+        )
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != varying[0]]
+    layout = gather_axes(shape, [*order, varying[0]])
+    _prelu(ctx, ctx.take(source, layout), slopes.reshape(-1), output, layout.order)
+
+
+def _prelu(
+    ctx: Context, tensor: Tensor, slopes: npt.NDArray[np.floating], output: str, order: Sequence[int]
+) -> None:
+    span = ctx.range(output)
+    quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
+    name = f"{output}/slope"
+    inputs = [
+        *tensor.triple, ctx.builder.const(name, quantized.codes),
+        *ctx.builder.minmax(name, quantized.range), *ctx.builder.minmax(output, span),
+    ]
+    result = ctx.builder.quantized(
+        "QuantizedPRelu_8_V2", inputs, tensor.shape, span, name=output
+    )
+    ctx.bind_order(output, order, result)
+
+
+@lowers("Sqrt")
+def sqrt(node: NodeView, ctx: Context) -> None:
+    """QuantizedSqrt_8 is right only from zero up (facts/shipped-library.md d); else a table."""
+    source, output = node.input(0), node.outputs[0]
+    form = ctx.form(source)
+    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    if tensor.range.zero != 0:
+        lookup.apply(ctx, source, lambda x: np.sqrt(np.maximum(x, 0.0)), output)
+        return
+    span = Range(math.sqrt(tensor.range.max) / 255.0, 0)
+    result = ctx.builder.quantized(
+        "QuantizedSqrt_8", tensor.triple, tensor.shape, span, name=output
+    )
+    ctx.bind_order(output, form.layout.order, result)
+
+
+@lowers("Pow")
+def power(node: NodeView, ctx: Context) -> None:
+    """A square is a product with itself; any other constant exponent a table."""
+    source, output = node.input(0), node.outputs[0]
+    exponent = ctx.const(node.input(1))
+    if exponent is None or exponent.size != 1:
+        raise Refusal("an exponent that is not one constant", todo="use a scalar constant")
+    value = float(np.asarray(exponent).reshape(-1)[0])
+    if value != 2.0:
+        lookup.apply(ctx, source, lambda x: np.power(x, value), output)
+        return
+    square(ctx, source, output)
+
+
+def square(ctx: Context, source: str, output: str) -> None:
+    """x * x (QuantizedMul_8x8to8 with a static range)."""
+    form = ctx.form(source)
+    span = ctx.range(output)
+    t = form.tensor
+    inputs = [t.data, t.data, t.min, t.max, t.min, t.max, *ctx.builder.minmax(output, span)]
+    result = ctx.builder.quantized("QuantizedMul_8x8to8", inputs, t.shape, span, name=output)
+    ctx.bind_order(output, form.layout.order, result)

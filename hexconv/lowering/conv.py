@@ -1,0 +1,340 @@
+"""Conv and ConvTranspose, 1-D and 2-D, in the form that the library computes exactly.
+
+Everything lies as BHWD; a 1-D signal lies along W with H = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hexconv.errors import Refusal
+from hexconv.lowering import depthwise
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.registry import lowers
+from hexconv.lowering.window import Window, mode, padded, windows
+from hexconv.nnlib.graph import Array, Padding, Ref
+from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range, quantize_bias, quantize_weights
+
+# cost/README.md: a convolution is about 1250 packets and 0.004 a multiply-accumulate; a group also
+# costs its Split and Concat.
+PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
+
+INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
+
+
+@lowers("Conv")
+def conv(node: NodeView, ctx: Context) -> None:
+    """Supernode, DepthwiseSupernode, DilatedConv2d or GroupedConv2d, by what each can do."""
+    source, output = node.input(0), node.outputs[0]
+    weights, bias = constants(node, ctx, outputs_axis=0)
+    group = int(node.attr("group", 1))
+    shape = ctx.shape(source)
+    _check_kernel(node, weights.shape[2:])
+    if group < 1 or shape[1] != weights.shape[1] * group or weights.shape[0] % group:
+        raise Refusal(f"{shape[1]} channels, weights {weights.shape} and {group} groups")
+    axes = windows(node, shape[2:], weights.shape[2:])
+    if len(axes) == 1:
+        axes = [Window(1, 1), *axes]
+        weights = weights[:, :, None, :]
+    layout = Layout.channels_last(len(shape))
+    tensor = ctx.take(source, layout)
+    counts = [axis.outputs() for axis in axes]
+    kernel = weights.transpose(2, 3, 1, 0)  # HWIO
+    place = Placement(ctx, output, counts)
+    if group == 1:
+        result = place.full(tensor, kernel, bias, axes)
+    elif group == shape[1]:
+        result = depthwise.lower(place, tensor, kernel, bias, axes)
+    else:
+        result = place.grouped(tensor, kernel, bias, axes, group)
+    ctx.bind(output, layout, result)
+
+
+@lowers("ConvTranspose")
+def conv_transpose(node: NodeView, ctx: Context) -> None:
+    """QuantizedTransposeConv2d: weights OHWI, pads as a const, the crop from the declared output."""
+    source, output = node.input(0), node.outputs[0]
+    weights, bias = constants(node, ctx, outputs_axis=1)
+    group = int(node.attr("group", 1))
+    rank = weights.ndim - 2
+    shape, result = ctx.shape(source), ctx.shape(output)
+    _check_kernel(node, weights.shape[2:])
+    if shape[1] != weights.shape[0] or shape[1] % group:
+        raise Refusal(f"{shape[1]} channels, weights {weights.shape} and {group} groups")
+    strides = list(node.attr("strides", [1] * rank))
+    dilations = list(node.attr("dilations", [1] * rank))
+    weights = dilate(weights, dilations)
+    pads = transposed_pads(node, shape[2:], result[2:], weights.shape[2:], strides)
+    weights = dense_groups(weights, group)
+    if rank == 1:
+        weights, strides = weights[:, :, None, :], [1, *strides]
+        pads = [0, pads[0], 0, pads[1]]
+    layout = Layout.channels_last(len(shape))
+    tensor = ctx.take(source, layout)
+    place = Placement(ctx, output, [layout.shape(result)[1], layout.shape(result)[2]])
+    ctx.bind(output, layout, place.transposed(tensor, weights, bias, strides, pads))
+
+
+def constants(node: NodeView, ctx: Context, *, outputs_axis: int) -> tuple[Array, Array]:
+    """(weights, bias) of a convolution; a missing bias is zero."""
+    weights = ctx.const(node.input(1))
+    if weights is None:
+        raise Refusal(
+            "weights that are computed at run time",
+            why="the library packs them once, when it prepares the graph",
+            todo="make them an initializer",
+        )
+    if weights.ndim not in (3, 4):
+        raise Refusal(
+            f"a {weights.ndim - 2}-D convolution", why="the library has 1-D and 2-D only"
+        )
+    weights = np.asarray(weights, np.float32)
+    count = weights.shape[outputs_axis] * (
+        int(node.attr("group", 1)) if outputs_axis == 1 else 1
+    )
+    if not node.has(2):
+        return weights, np.zeros(count, np.float32)
+    bias = ctx.const(node.input(2))
+    if bias is None:
+        raise Refusal("a bias that is computed at run time", todo="add it with an Add node")
+    return weights, np.asarray(bias, np.float32)
+
+
+def _check_kernel(node: NodeView, kernel: Sequence[int]) -> None:
+    declared = node.attr("kernel_shape", None)
+    if declared is not None and list(declared) != list(kernel):
+        raise Refusal(f"kernel_shape {list(declared)} with weights of {list(kernel)}")
+
+
+def dilate(weights: Array, dilations: Sequence[int]) -> Array:
+    """The same kernel with zeros between its taps: (O, I, spatial...)."""
+    if all(d == 1 for d in dilations):
+        return weights
+    spatial = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilations, strict=True)]
+    dense = np.zeros((*weights.shape[:2], *spatial), np.float32)
+    dense[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = weights
+    return dense
+
+
+def dense_groups(weights: Array, group: int) -> Array:
+    """A grouped transposed kernel (Cin, Cout/g, ...) as a block-diagonal (Cin, Cout, ...)."""
+    if group == 1:
+        return weights
+    cin, per = weights.shape[:2]
+    dense = np.zeros((cin, per * group, *weights.shape[2:]), np.float32)
+    step = cin // group
+    for g in range(group):
+        rows = slice(g * step, (g + 1) * step)
+        dense[rows, g * per : (g + 1) * per] = weights[rows]
+    return dense
+
+
+def block_diagonal(kernel: Array, group: int) -> Array:
+    """A grouped kernel (kh, kw, Cin/g, Cout) as a dense (kh, kw, Cin, Cout)."""
+    height, width, per, outputs = kernel.shape
+    dense = np.zeros((height, width, per * group, outputs), np.float32)
+    step = outputs // group
+    for g in range(group):
+        columns = slice(g * step, (g + 1) * step)
+        dense[:, :, g * per : (g + 1) * per, columns] = kernel[..., columns]
+    return dense
+
+
+def transposed_pads(
+    node: NodeView,
+    sizes: Sequence[int],
+    result: Sequence[int],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+) -> list[int]:
+    """Cropped elements (before..., after...) of a transposed convolution, from its output shape.
+
+    full = (size - 1) * stride + kernel is what the taps reach; ONNX keeps `result` of it from
+    `before` on. output_padding makes `after` smaller, and may make it negative.
+    """
+    rank = len(kernel)
+    pads = list(node.attr("pads", [0] * (2 * rank)))
+    auto = str(node.attr("auto_pad", "NOTSET"))
+    node.done("output_padding", "output_shape")
+    before, after = [], []
+    for axis in range(rank):
+        full = (sizes[axis] - 1) * strides[axis] + kernel[axis]
+        start = pads[axis]
+        if auto.startswith("SAME") or node.attr("output_shape", None) is not None:
+            total = max(full - result[axis], 0)
+            start = total - total // 2 if auto == "SAME_LOWER" else total // 2
+            if auto == "NOTSET":
+                start = total // 2
+        before.append(start)
+        after.append(full - start - result[axis])
+    return before + after
+
+
+class Placement:
+    """Emits one convolution whose output is `name`, with `counts` = (H, W) windows."""
+
+    def __init__(self, ctx: Context, name: str, counts: Sequence[int]) -> None:
+        self.ctx, self.name, self.counts = ctx, name, list(counts)
+
+    @property
+    def range(self) -> Range:
+        """The range requested for the result."""
+        return self.ctx.range(self.name)
+
+    def full(
+        self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+    ) -> Tensor:
+        """One group: kernel (kh, kw, Cin, Cout)."""
+        if any(axis.dilation > 1 for axis in axes):
+            return self._dilated(tensor, kernel, bias, axes)
+        return self.supernode("Supernode_8x8p32to8", tensor, kernel, bias, axes)
+
+    def supernode(
+        self,
+        op: str,
+        tensor: Tensor,
+        kernel: Array,
+        bias: Array,
+        axes: Sequence[Window],
+    ) -> Tensor:
+        """Supernode or DepthwiseSupernode; an explicit Pad where no mode of theirs fits."""
+        padding = mode(axes, self.counts)
+        if padding is None:
+            tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
+            padding = Padding.VALID
+        weights, limits, step = self._weights(kernel)
+        builder = self.ctx.builder
+        stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
+        inputs = [
+            tensor.data, weights, tensor.min, tensor.max, *limits, stride,
+            *self._bias(bias, tensor.range.step * step), *builder.minmax(self.name, self.range),
+        ]
+        return builder.quantized(
+            op, inputs, self._shape(tensor, bias.size), self.range, name=self.name,
+            padding=padding,
+        )
+
+    def _dilated(
+        self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+    ) -> Tensor:
+        """QuantizedDilatedConv2d at stride 1; else a dense kernel with zeros between the taps."""
+        padding = mode(axes, self.counts)
+        if any(axis.stride > 1 for axis in axes):
+            spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
+            dense = [
+                Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes
+            ]
+            return self.full(tensor, spread.transpose(2, 3, 1, 0), bias, dense)
+        if padding not in (Padding.SAME, Padding.VALID):
+            tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
+            padding = Padding.VALID
+        dilation = self.ctx.builder.ints(
+            f"{self.name}/dilation", [axis.dilation for axis in axes]
+        )
+        return self._biased_first(
+            "QuantizedDilatedConv2d_8x8p32to8", tensor, kernel, bias, axes, dilation, padding
+        )
+
+    def grouped(
+        self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window], group: int
+    ) -> Tensor:
+        """QuantizedGroupedConv2d, or one dense kernel: kernel (kh, kw, Cin/g, Cout)."""
+        if self._dense_is_cheaper(kernel, group):
+            return self.full(tensor, block_diagonal(kernel, group), bias, axes)
+        if any(axis.dilation > 1 for axis in axes):
+            spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
+            axes = [Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes]
+            kernel = spread.transpose(2, 3, 1, 0)
+        padding = mode(axes, self.counts)
+        if padding not in (Padding.SAME, Padding.VALID):
+            tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
+            padding = Padding.VALID
+        groups = self.ctx.builder.ints(f"{self.name}/groups", [group])
+        return self._biased_first(
+            "QuantizedGroupedConv2d_8x8p32to8", tensor, kernel, bias, axes, groups, padding
+        )
+
+    def _dense_is_cheaper(self, kernel: Array, group: int) -> bool:
+        macs = kernel.size * self.counts[0] * self.counts[1]
+        return macs * (group - 1) * PACKETS_PER_MAC < group * PACKETS_PER_GROUP
+
+    def _biased_first(
+        self,
+        op: str,
+        tensor: Tensor,
+        kernel: Array,
+        bias: Array,
+        axes: Sequence[Window],
+        extra: Ref,
+        padding: Padding,
+    ) -> Tensor:
+        weights, limits, step = self._weights(kernel)
+        builder = self.ctx.builder
+        data, low, high = self._bias(bias, tensor.range.step * step)
+        stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
+        inputs = [
+            tensor.data, weights, data, tensor.min, tensor.max, *limits, low, high, stride,
+            extra, *builder.minmax(self.name, self.range),
+        ]
+        return builder.quantized(
+            op, inputs, self._shape(tensor, bias.size), self.range, name=self.name,
+            padding=padding,
+        )
+
+    def transposed(
+        self,
+        tensor: Tensor,
+        weights: Array,
+        bias: Array,
+        strides: Sequence[int],
+        pads: Sequence[int],
+    ) -> Tensor:
+        """weights (Cin, Cout, kh, kw); pads (top, left, bottom, right) of the full output."""
+        top, left, bottom, right = pads
+        if min(pads) < 0:
+            # Output rows that no tap reaches: zeros at the end of the kernel reach them.
+            grow = (max(-bottom, 0), max(-right, 0))
+            if top < 0 or left < 0:
+                raise Refusal("a transposed convolution with negative padding before")
+            weights = np.pad(weights, ((0, 0), (0, 0), (0, grow[0]), (0, grow[1])))
+            bottom, right = max(bottom, 0), max(right, 0)
+        codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0))
+        builder = self.ctx.builder
+        inputs = [
+            tensor.data, codes, tensor.min, tensor.max, *limits,
+            builder.ints(
+                f"{self.name}/pads", np.asarray([[[[top, bottom], [left, right]]]], np.int32)
+            ),
+            builder.extent(f"{self.name}/stride", strides[0], strides[1]),
+            *self._bias(bias, tensor.range.step * step),
+            *builder.minmax(self.name, self.range),
+        ]
+        return builder.quantized(
+            "QuantizedTransposeConv2d_8x8p32to8", inputs, self._shape(tensor, bias.size),
+            self.range, name=self.name,
+        )
+
+    def _shape(self, tensor: Tensor, channels: int) -> Shape4:
+        return tensor.shape[0], self.counts[0], self.counts[1], channels
+
+    def _weights(self, kernel: Array) -> tuple[Ref, tuple[Ref, Ref], float]:
+        quantized = quantize_weights(np.ascontiguousarray(kernel))
+        builder = self.ctx.builder
+        name = f"{self.name}/weights"
+        codes = builder.const(name, quantized.codes)
+        return codes, builder.minmax(name, quantized.range), quantized.range.step
+
+    def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:
+        builder = self.ctx.builder
+        name = f"{self.name}/bias"
+        codes = builder.const(name, quantize_bias(bias, step).reshape(1, 1, 1, -1))
+        return (
+            codes,
+            builder.scalar(f"{name}_min", INT32_MIN * step),
+            builder.scalar(f"{name}_max", INT32_MAX * step),
+        )

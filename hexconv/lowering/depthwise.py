@@ -1,0 +1,120 @@
+"""Depthwise convolutions in the cheapest form that the library computes exactly.
+
+DepthwiseSupernode takes kernels of width 3, 5 or 7 with at least two rows, strides along W up to
+2, and a multiplier of 1 (facts/nnlib-quirks.md 4, "Depthwise"). Other widths become rows: the
+input is laid over itself H' times, each copy shifted by the kernel's new width, so that a kernel of
+1 x (H' * w) is one of H' x w. A dense kernel with zeros would cost a hundred times as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.shape import concatenated, sliced
+from hexconv.lowering.window import Window, pad
+from hexconv.nnlib.graph import Array
+
+if TYPE_CHECKING:
+    from hexconv.lowering.conv import Placement
+
+OP = "DepthwiseSupernode_8x8p32to8"
+WIDTHS = (3, 5, 7)
+MAX_STRIDE_W = 2
+
+
+def lower(
+    place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+) -> Tensor:
+    """A depthwise convolution.
+
+    Args:
+        place: emits the result.
+        tensor: (B,H,W,C).
+        kernel: (kh, kw, 1, C * multiplier).
+        bias: (C * multiplier,).
+        axes: height and width.
+    """
+    channels = tensor.shape[3]
+    multiplier = bias.size // channels
+    if any(axis.dilation > 1 for axis in axes):
+        kernel, axes = _dense(kernel, axes)
+    if multiplier != 1 or axes[1].stride > MAX_STRIDE_W:
+        return place.grouped(tensor, kernel, bias, axes, channels)
+    kernel = kernel.transpose(0, 1, 3, 2)  # (kh, kw, C, 1)
+    height, width = kernel.shape[:2]
+    if height == 1 and width == 1 and axes[0].stride == axes[1].stride == 1:
+        return _padded_kernel(place, tensor, kernel, bias, axes)
+    if width in WIDTHS and height >= 2:
+        return place.supernode(OP, tensor, kernel, bias, axes)
+    if width < max(WIDTHS):
+        return _padded_kernel(place, tensor, kernel, bias, axes)
+    return _in_rows(place, tensor, kernel, bias, axes)
+
+
+def _dense(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
+    dense = np.zeros((axes[0].extent, axes[1].extent, *kernel.shape[2:]), np.float32)
+    dense[:: axes[0].dilation, :: axes[1].dilation] = kernel
+    return dense, [Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes]
+
+
+def _padded_kernel(
+    place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+) -> Tensor:
+    """Zeros around a kernel that is too small: more padding before, the same windows."""
+    height, width = kernel.shape[:2]
+    want_w = next(w for w in WIDTHS if w >= width)
+    want_h = max(height, 2 if axes[0].stride > 1 or height > 1 else 3)
+    grown, windows_ = kernel, []
+    for axis, (window, want) in enumerate(zip(axes, (want_h, want_w), strict=True)):
+        extra = want - window.kernel
+        lead = extra // 2
+        sides = [(0, 0)] * 4
+        sides[axis] = (lead, extra - lead)
+        grown = np.pad(grown, sides)
+        windows_.append(
+            Window(
+                window.size, want, window.stride, 1, window.before + lead,
+                window.after + extra - lead,
+            )
+        )
+    return place.supernode(OP, tensor, grown, bias, windows_)
+
+
+def _in_rows(
+    place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+) -> Tensor:
+    """Widths over 7: `rows` shifted copies of the input along H, a kernel of rows x `step`."""
+    rows_axis, time = axes
+    height, width = kernel.shape[:2]
+    if height != 1 or tensor.shape[1] != 1:
+        channels = tensor.shape[3]
+        dense = kernel.transpose(0, 1, 3, 2)
+        return place.grouped(tensor, dense, bias, axes, channels)
+    step, rows = min(
+        ((w, -(-width // w)) for w in WIDTHS), key=lambda pair: (pair[0] * pair[1], pair[1])
+    )
+    count = place.counts[1]
+    reach = (count - 1) * time.stride + step
+    total = (rows - 1) * step + reach
+    lead = time.before
+    tail = max(total - tensor.shape[2] - lead, 0)
+    base = pad(place.ctx, tensor, [(0, 0), (0, 0), (lead, tail), (0, 0)], f"{place.name}/padded")
+    copies = [
+        sliced(place.ctx, base, 2, row * step, reach, f"{place.name}/row{row}")
+        for row in range(rows)
+    ]
+    shape = (tensor.shape[0], rows, reach, tensor.shape[3])
+    stacked = concatenated(
+        place.ctx, copies, 1, shape, tensor.range, f"{place.name}/rows"
+    )
+    grown = np.pad(kernel, ((0, 0), (0, rows * step - width), (0, 0), (0, 0)))
+    folded = grown.reshape(rows, step, kernel.shape[2], 1)
+    return place.supernode(
+        OP, stacked, folded, bias, [Window(rows, rows), Window(reach, step, time.stride)]
+    )
+
+

@@ -1,0 +1,119 @@
+"""Add, Sub, Mul, Div, Max, Min and their n-ary kin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hexconv.errors import Refusal
+from hexconv.lowering.broadcast import common_layout, operand, spread
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.registry import lowers
+from hexconv.nnlib.layout import Shape4
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range, cover
+
+BINARY = {
+    "Add": "QuantizedAdd_8p8to8",
+    "Sub": "QuantizedSub_8p8to8",
+    "Mul": "QuantizedMul_8x8to8",
+    "Max": "QuantizedMaximum_8",
+    "Min": "QuantizedMinimum_8",
+}
+# Add and Sub refuse operands that each broadcast against the other (facts/nnlib-quirks.md 4,
+# "Add"); so does nothing else, but a tile costs less than an unproven path.
+ONE_SIDED = {"Add", "Sub", "Max", "Min"}
+
+
+@lowers("Add", "Sub", "Mul")
+def binary(node: NodeView, ctx: Context) -> None:
+    """One nnlib op with a static output range; ONNX broadcasting."""
+    _combine(node, ctx, node.op, [node.input(0), node.input(1)])
+
+
+@lowers("Max", "Min")
+def extremum(node: NodeView, ctx: Context) -> None:
+    """Two operands a node, as many nodes as it takes."""
+    _combine(node, ctx, node.op, [node.input(i) for i in range(len(node.inputs))])
+
+
+@lowers("Sum")
+def total(node: NodeView, ctx: Context) -> None:
+    """A chain of additions."""
+    _combine(node, ctx, "Add", [node.input(i) for i in range(len(node.inputs))])
+
+
+@lowers("Div")
+def divide(node: NodeView, ctx: Context) -> None:
+    """A division by a constant is a product with its reciprocal.
+
+    Divisions by computed tensors have become Mul by Reciprocal before (onnx_graph/decompose).
+    """
+    numerator, divisor = node.input(0), ctx.const(node.input(1))
+    if divisor is None:
+        raise Refusal("a division by a computed tensor", why="it was not decomposed")
+    if not np.all(divisor):
+        raise Refusal("a division by zero", todo="remove the zero from the divisor")
+    name, output = f"{node.outputs[0]}/reciprocal", node.outputs[0]
+    layout = common_layout(ctx, [numerator, node.input(1)], output)
+    left = operand(ctx, numerator, layout, ctx.shape(output))
+    reciprocal = (1.0 / divisor.astype(np.float64)).astype(np.float32)
+    padded = reciprocal.reshape((1,) * (layout.rank - reciprocal.ndim) + reciprocal.shape)
+    right = ctx.const_tensor(name, layout.pack(padded))
+    shape = layout.shape(ctx.shape(output))
+    ctx.bind(output, layout, emit(ctx, "Mul", left, right, shape, ctx.range(output), output))
+
+
+def _combine(node: NodeView, ctx: Context, op: str, names: Sequence[str]) -> None:
+    output = node.outputs[0]
+    shape = ctx.shape(output)
+    if len(names) == 1:
+        ctx.relabel(names[0], output, ctx.form(names[0]).layout.order)
+        return
+    layout = common_layout(ctx, names, output)
+    result = operand(ctx, names[0], layout, shape)
+    for position, name in enumerate(names[1:], start=1):
+        other = operand(ctx, name, layout, shape)
+        last = position == len(names) - 1
+        label = output if last else f"{output}/{position}"
+        span = ctx.range(output) if last else partial_range(op, result.range, other.range)
+        size = _broadcast(result.shape, other.shape)
+        result = emit(ctx, op, result, other, size, span, label)
+    full = layout.shape(shape)
+    ctx.bind(output, layout, spread(ctx, result, full, f"{output}/spread"))
+
+
+def emit(
+    ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, span: Range, name: str
+) -> Tensor:
+    """One binary node with a static output range.
+
+    Args:
+        ctx: the conversion.
+        op: a key of BINARY.
+        left: first operand.
+        right: second operand.
+        shape: BHWD of the result.
+        span: range requested for the result.
+        name: the tensor that it computes.
+    """
+    if op in ONE_SIDED and shape not in (left.shape, right.shape):
+        left = spread(ctx, left, shape, f"{name}/left")
+    inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
+    inputs += ctx.builder.minmax(name, span)
+    return ctx.builder.quantized(BINARY[op], inputs, shape, span, name=name)
+
+
+def partial_range(op: str, left: Range, right: Range) -> Range:
+    """What an intermediate result of an n-ary op can be, from its operands' ranges."""
+    if op == "Add":
+        return cover(left.min + right.min, left.max + right.max)
+    pick = max if op == "Max" else min
+    return cover(pick(left.min, right.min), pick(left.max, right.max))
+
+
+def _broadcast(left: Shape4, right: Shape4) -> Shape4:
+    b, h, w, d = (max(a, c) for a, c in zip(left, right, strict=True))
+    return b, h, w, d

@@ -1,0 +1,46 @@
+"""One lowering per ONNX op, registered by a decorator; registering an op twice is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from hexconv.lowering.context import Context
+from hexconv.onnx_graph import NodeView
+
+
+class Tie(Enum):
+    """How the range of an op's output hangs on those of its inputs."""
+
+    FREE = "its own, requested"
+    COPY = "the first input's"
+    JOIN = "one for all inputs and the output"
+
+
+Function = Callable[[NodeView, Context], None]
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What is known of one ONNX op: the function that emits its nodes, and its range's tie."""
+
+    op: str
+    function: Function
+    tie: Tie
+
+
+LOWERINGS: dict[str, Lowering] = {}
+
+
+def lowers(*ops: str, tie: Tie = Tie.FREE) -> Callable[[Function], Function]:
+    """Register a function that lowers the ONNX `ops`."""
+
+    def register(function: Function) -> Function:
+        for op in ops:
+            if op in LOWERINGS:
+                raise ValueError(f"two lowerings for {op}")
+            LOWERINGS[op] = Lowering(op, function, tie)
+        return function
+
+    return register
