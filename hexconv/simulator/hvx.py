@@ -97,7 +97,7 @@ def float_exponent(value: np.float32) -> int:
 
 def power2(exponent: int) -> np.float32:
     """`flt_power2` of quantize.h."""
-    return F32(np.array(saturate_u8(exponent + 127) << 23, dtype=np.int32).view(F32)[()])
+    return F32(np.ldexp(1.0, saturate_u8(exponent + 127) - 127))
 
 
 def div_255(value: np.float32) -> np.float32:

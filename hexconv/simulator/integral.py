@@ -1,4 +1,4 @@
-"""Window sums as the library's integral buffer finds them (nn_integral_buffer.h, integral_buffer.c).
+"""Window sums as the library's integral buffer finds them (nnlib integral_buffer.c and its header).
 
 Where a window reaches beyond the tensor, the library continues the integral image by what the
 rest of the window holds, scaled with 15 fraction bits: the mean over the inside, nearly.

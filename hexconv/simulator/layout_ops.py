@@ -83,9 +83,7 @@ def batch_to_space(call: Call) -> list[Array]:
             f"{batches} batches are no multiple of the block {block_h}x{block_w}", where=call.op
         )
     spread = call.inputs[0].reshape(block_h, block_w, -1, rows, columns, depth)
-    data = spread.transpose(2, 3, 0, 4, 1, 5).reshape(
-        -1, rows * block_h, columns * block_w, depth
-    )
+    data = spread.transpose(2, 3, 0, 4, 1, 5).reshape(-1, rows * block_h, columns * block_w, depth)
     return [_cropped(data, top, bottom, left, right, call.op), *call.inputs[3:5]]
 
 

@@ -109,7 +109,7 @@ def _avg_three_by_three(data: Array, height: Axis, width: Axis) -> Array:
 
 
 def _extend_by_mean(data: Array, axis: Axis, dimension: int) -> Array:
-    lines = np.moveaxis(data, dimension, 0).astype(np.uint16)
+    lines = np.moveaxis(data, dimension, 0).astype(np.int32)
     parts = [lines]
     if axis.before:
         parts.insert(0, (lines[:1] + lines[1:2] + 1) >> 1)

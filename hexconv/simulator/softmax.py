@@ -33,17 +33,17 @@ from hexconv.simulator.hvx import (
 )
 from hexconv.simulator.registry import Call, kernel
 
-# hvx_constants.c, lut_Log2_and_Pow2[3*64:]: 2**-x in 16 segments of a second order polynomial.
-_POW2_C0 = numbers(
-    "32767 31379 30048 28774 27554 26386 25268 24196 "
-    "23170 22188 21247 20347 19484 18658 17867 17109"
-)
-_POW2_C1 = numbers(
-    "-22709 -21746 -20824 -19941 -19096 -18286 -17511 -16769 "
-    "-16058 -15377 -14725 -14101 -13503 -12930 -12382 -11857"
-)
-_POW2_C2 = numbers(
-    "7703 7377 7064 6765 6478 6203 5940 5688 5447 5216 4995 4783 4580 4386 4200 4022"
+# hvx_constants.c, lut_Log2_and_Pow2[3*64:]: 2**-x in 16 segments, orders 0, 1, 2.
+POW2 = (
+    numbers(
+        "32767 31379 30048 28774 27554 26386 25268 24196 "
+        "23170 22188 21247 20347 19484 18658 17867 17109"
+    ),
+    numbers(
+        "-22709 -21746 -20824 -19941 -19096 -18286 -17511 -16769 "
+        "-16058 -15377 -14725 -14101 -13503 -12930 -12382 -11857"
+    ),
+    numbers("7703 7377 7064 6765 6478 6203 5940 5688 5447 5216 4995 4783 4580 4386 4200 4022"),
 )
 _LARGE_DEPTH = 1408  # MIN_DEPTH_FOR_LARGED
 _LARGE_SIZE = _LARGE_DEPTH * 4  # MIN_SIZE_FOR_LARGED
@@ -114,8 +114,8 @@ def _pow2_fraction(fraction: Int, *, v65: bool) -> Int:
         )
     segment = fraction >> 12
     x = (fraction & 0x0FFF) >> 1
-    slope = sat16(_POW2_C1[segment] + mul_frac(_POW2_C2[segment], x))
-    return sat16(_POW2_C0[segment] + mul_frac(slope, x))
+    slope = sat16(POW2[1][segment] + mul_frac(POW2[2][segment], x))
+    return sat16(POW2[0][segment] + mul_frac(slope, x))
 
 
 def _exponentials(call: Call, depth: int) -> _Exponentials:
