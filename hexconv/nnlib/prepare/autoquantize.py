@@ -1,4 +1,4 @@
-"""Quantize over Min_f and Max_f becomes AutoQuantize; AutoQuantize of a small const is done here."""
+"""Quantize over Min_f and Max_f becomes AutoQuantize, which of a small const is done here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST_CONST = 8192
 
 
 def quantize_const(values: Array) -> tuple[Array, np.float32, np.float32]:
-    """uint8 codes and the range, with zero on a whole code (prepare.c try_subst_autoquantize_const)."""
+    """uint8 codes and range, zero on a whole code (prepare.c try_subst_autoquantize_const)."""
     low = np.float32(min(float(values.min()), 0.0))
     high = np.float32(max(float(values.max()), 0.0))
     if low == high:

@@ -57,4 +57,5 @@ def scaled_codes(weights: Array, scales: Array, zero: int) -> Array:
     less = np.clip(32768 - scale.astype(np.int64), 0, 32767)
     codes = weights.reshape(-1, less.size).astype(np.int64)
     moved = codes - (((codes - zero) * less + 16384) >> 15)
-    return np.clip(moved, 0, 255).astype(np.uint8).reshape(weights.shape)
+    squashed: Array = np.clip(moved, 0, 255).astype(np.uint8).reshape(weights.shape)
+    return squashed

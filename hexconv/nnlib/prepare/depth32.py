@@ -108,4 +108,3 @@ def run(work: Work) -> None:
     """Convert every node that has a d32 form."""
     converter = Converter()
     work.rewrite(converter.visit)
-

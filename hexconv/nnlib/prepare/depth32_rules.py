@@ -235,4 +235,3 @@ def input_supernode(work: Work, op: Op) -> str | None:
     if stride_w > 1 and stride_w % 2:
         return op.op
     return f"Input{op.op}_outd32"
-

@@ -1,4 +1,4 @@
-"""Quantize after Dequantize, and requantize to the range that a tensor already has, are bypassed."""
+"""Quantize after Dequantize, and requantize to the range that a tensor has, are bypassed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def autoquantize_of_dequantize(work: Work) -> None:
 
 
 def quantize_of_dequantize(work: Work) -> None:
-    """Requantize_32to8, Dequantize, Quantize to the same range (do_remove_unnecessary_dequant_quants)."""
+    """Requantize_32to8, Dequantize, Quantize: prepare.c do_remove_unnecessary_dequant_quants."""
     for op in work.ops:
         if op.op == "Quantize" and work.producer(op.inputs[0]) == "Dequantize":
             source = work.by_id[op.inputs[0].node].inputs[0]
@@ -24,7 +24,7 @@ def quantize_of_dequantize(work: Work) -> None:
 
 
 def requantize_of_requantize(work: Work) -> None:
-    """Requantize_32to8, Requantize_8to8 to the same range (do_remove_unnecessary_requants)."""
+    """Requantize_32to8, Requantize_8to8: prepare.c do_remove_unnecessary_requants."""
     for op in work.ops:
         if op.op == "Requantize_8to8":
             bypass_if_same_range(work, op, op.inputs[0], op.inputs[3:5])

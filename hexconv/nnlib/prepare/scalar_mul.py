@@ -54,12 +54,14 @@ def scalar_factor(work: Work, product: Op) -> np.float32 | None:
     code, low, high = (work.array(product.inputs[i]) for i in (1, 4, 5))
     if code is None or low is None or high is None or code.shape != (1, 1, 1, 1):
         return None
-    bottom, top = np.float32(low.flat[0]), np.float32(high.flat[0])
+    bottom: np.float32 = low.flat[0]
+    top: np.float32 = high.flat[0]
     steps = int(code.flat[0])
     if steps in (0, 255):
         return top if steps else bottom
     part = np.float32(np.float32(top - bottom) * np.float32(steps)) / np.float32(255.0)
-    return np.float32(bottom + part)
+    value: np.float32 = np.float32(bottom + part)
+    return value
 
 
 def scaled(work: Work, ref: Ref, factor: np.float32) -> Ref:

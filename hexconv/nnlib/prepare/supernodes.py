@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hexconv.nnlib.graph import Ref
 from hexconv.nnlib.prepare import superfc
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.work import Op, Work, shape4
 
 REQUANTIZE = ("QuantizeDownAndShrinkRange_32to8", "Requantize_32to8")
 REQUANTIZE_16 = ("QuantizeDownAndShrinkRange_32to16", "Requantize_32tou16")
@@ -42,7 +42,7 @@ def _matrix_fits(work: Work, op: Op) -> bool:
     weights = work.array(op.inputs[1])
     if weights is None:
         return False
-    depth_in, depth_out = weights.shape[2:]
+    depth_in, depth_out = shape4(weights)[2:]
     return depth_in % 16 == 0 and depth_out % 16 == 0 and depth_out >= 32
 
 
@@ -124,9 +124,7 @@ def fuse(work: Work, op: Op) -> list[Op] | None:
     if found.scale is not None:
         inputs.append(found.scale.inputs[1])
     elif kind in superfc.FROM:
-        made = superfc.instead_of_supernode(
-            work, found.last, kind, op.padding, inputs, outputs
-        )
+        made = superfc.instead_of_supernode(work, found.last, kind, op.padding, inputs, outputs)
     if made is None:
         made = work.make("", kind, inputs, outputs, op.padding, like=found.last)
     parts = (op, found.scale, found.shrink, found.bias, found.requantize, found.activation)
@@ -189,9 +187,7 @@ def _fuse_add(work: Work, op: Op) -> list[Op] | None:
     activation = work.sole_reader(requantize.id, ACTIVATIONS)
     last = activation or requantize
     inputs = [*op.inputs[:6], *_requested(work, requantize, activation)]
-    made = work.make(
-        "", "QuantizedAdd_8p8to8", inputs, last.outputs[:3], op.padding, like=last
-    )
+    made = work.make("", "QuantizedAdd_8p8to8", inputs, last.outputs[:3], op.padding, like=last)
     return [work.absorb(made, (op, requantize, activation))]
 
 

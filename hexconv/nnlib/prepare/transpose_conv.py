@@ -61,6 +61,7 @@ class Plan:
         depthwise: whether a depthwise convolution does it.
         multiplier: input channels of one depthwise output.
         filters: output channels of one group after padding.
+        filters_padded: whether they were padded to a multiple of 32.
         depth: input channels after padding.
         kernel: rows and columns of a sub-kernel as it runs.
         grown: how many of these were added to suit the depthwise kernel.
@@ -71,6 +72,7 @@ class Plan:
     depthwise: bool
     multiplier: int
     filters: int
+    filters_padded: bool
     depth: int
     kernel: tuple[int, int]
     grown: tuple[int, int]
@@ -162,6 +164,7 @@ def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
             True,
             multiplier,
             filters,
+            False,
             depth,
             (rows + more_h, columns + more_w),
             (more_h, more_w),
@@ -169,14 +172,16 @@ def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
             (x[0], x[1], x[2] * multiplier, x[3] // multiplier),
             out,
         )
-    if flavor.pads_filters and (1 < stride_w < 5 or stride_w == 8):
-        filters = tw.round_up(filters, 32)
+    # The shipped library leaves 1 to 3 channels alone, unlike the open source.
+    padded = flavor.pads_filters and (1 < stride_w < 5 or stride_w == 8)
+    padded = padded and (groups > 1 or filters > 3)
     return Plan(
         (stride_h, stride_w),
         groups,
         False,
         1,
-        filters,
+        tw.round_up(filters, 32) if padded else filters,
+        padded,
         tw.round_up(depth, groups),
         (rows, columns),
         (0, 0),
@@ -252,7 +257,7 @@ def _by_group(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list
         conv = _chain(work, op, plan, part, flavor, kernel, group, last and plan.phases == 1)
         nodes += conv
         if plan.phases > 1:
-            shape = _space_shape(plan, flavor)
+            shape = _space_shape(plan)
             nodes.append(_to_space(work, op, plan, conv[-1], flavor, op if last else None, shape))
         tracks.append(Triple.of(nodes[-1]))
     if plan.groups > 1:
@@ -332,7 +337,7 @@ def _to_space(
     work: Work, op: Op, plan: Plan, last: Op, flavor: Flavor, like: Op | None, shape: Shape4
 ) -> Op:
     """Depth to space with the crop, and with the depth to keep where filters were padded."""
-    keep = [plan.out[3] // plan.groups] if _filters_padded(plan, flavor) else []
+    keep = [plan.out[3] // plan.groups] if plan.filters_padded else []
     block = work.const(np.array(plan.stride, np.int32), f"{op.name}/block")
     crop = work.const(np.array([*plan.crop, *keep], np.int32), f"{op.name}/crop")
     outputs = op.outputs
@@ -343,18 +348,13 @@ def _to_space(
     return work.make(name, flavor.to_space, inputs, outputs, like=like)
 
 
-def _space_shape(plan: Plan, flavor: Flavor) -> Shape4:
+def _space_shape(plan: Plan) -> Shape4:
     """What the library declares of one group; with padded filters it is too deep."""
     b, h, w, d = plan.out
     share = d // plan.groups
-    if _filters_padded(plan, flavor):
+    if plan.filters_padded:
         share = tw.round_up(share, 32) * plan.phases
     return b, h, w, share
-
-
-def _filters_padded(plan: Plan, flavor: Flavor) -> bool:
-    stride_w = plan.stride[1]
-    return flavor.pads_filters and not plan.depthwise and (1 < stride_w < 5 or stride_w == 8)
 
 
 def _split(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> Op:

@@ -16,9 +16,7 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
-def phases(
-    weights: Array, stride: tuple[int, int], zero: int, filters: int, depth: int
-) -> Array:
+def phases(weights: Array, stride: tuple[int, int], zero: int, filters: int, depth: int) -> Array:
     """Sub-kernels by stride phase.
 
     Args:
@@ -39,7 +37,8 @@ def phases(
     gathered = split.transpose(2, 4, 0, 1, 3, 5).reshape(
         sh * sw, filters, kh // sh, kw // sw, depth
     )
-    return gathered[:, :, ::-1, ::-1, :]
+    turned: Array = gathered[:, :, ::-1, ::-1, :]
+    return turned
 
 
 def plain(sub: Array) -> Array:

@@ -171,7 +171,8 @@ class Work:
         array = self.array(ref)
         if array is None or array.shape != (1, 1, 1, 1) or array.dtype.itemsize != 4:
             return None
-        return np.float32(array.flat[0])
+        number: np.float32 = array.flat[0]
+        return number
 
     def producer(self, ref: Ref) -> str:
         """The op that makes a tensor; "" for a const."""
@@ -189,7 +190,7 @@ class Work:
     def sole_reader(
         self, producer: int, kinds: Collection[str] | None = None, *, check_inputs: bool = True
     ) -> Op | None:
-        """The one node that reads `producer`, if it is of `kinds` and reads nothing but it and consts.
+        """The one reader of `producer`, if it is of `kinds` and reads nothing but it and consts.
 
         graphops.c find_unique_consumer: the first reader of output 0, with no later reader of any
         output.
@@ -253,7 +254,7 @@ class Work:
         return into
 
     def sweep(self) -> None:
-        """Drop nodes that nothing reads (prepare.c remove_dead_nodes); ones without outputs stay."""
+        """Drop nodes that nothing reads (prepare.c remove_dead_nodes); outputless ones stay."""
         used: set[int] = set()
         kept: list[Op] = []
         for op in reversed(self.ops):
