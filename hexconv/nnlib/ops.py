@@ -239,7 +239,10 @@ class _Catalogue(Mapping[str, OpSpec]):
 
 def _limit(item: dict[str, Any]) -> Limit:
     """A limit from its row."""
-    return Limit(**{k: tuple(v) if isinstance(v, list) else v for k, v in item.items()})
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in item.items()
+    }
+    return Limit(**fields)
 
 
 @functools.cache

@@ -76,7 +76,10 @@ def _pad(view: View) -> Shape4:
     data, pads = view.shape("data"), view.ints("pads")
     if len(pads) % 2 or not 2 <= len(pads) <= 8 or min(pads) < 0:
         raise GraphError(f"pads {pads} are not 1 to 4 pairs of numbers of 0 or more")
-    pads = [0] * (8 - len(pads)) + pads  # a short list names the LAST axes, whatever ops.txt says
+    rest = [0] * (8 - len(pads))
+    # a short list names the first axes for MirrorPad (op_mirrorpad.c) and the LAST ones for Pad,
+    # whatever ops.txt says (golden QuantizedPad_8/006)
+    pads = pads + rest if view.op.name.startswith("MirrorPad") else rest + pads
     return four([size + pads[2 * i] + pads[2 * i + 1] for i, size in enumerate(data)])
 
 

@@ -1,0 +1,216 @@
+"""Traps of the library: what it crashes on, refuses at run time, or answers wrongly.
+
+Each rule is named in op_tables/nnlib, which also says why and where it was measured. A rule
+answers whether a node walks into it; a range or value that only a run can tell never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf, isfinite, log
+
+import numpy as np
+
+from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.shapes import window
+from hexconv.nnlib.site import Site
+
+Trap = Callable[[Site], bool]
+TRAPS: dict[str, Trap] = {}
+
+
+def trap(function: Trap) -> Trap:
+    """Register a rule under its own name."""
+    TRAPS[function.__name__] = function
+    return function
+
+
+@trap
+def channel_scales(site: Site) -> bool:
+    scales = site.const("channel_scale")
+    return scales is not None and not bool(((scales > 1 / 32) & (scales <= 1)).all())
+
+
+@trap
+def groups(site: Site) -> bool:
+    count, data, weights = site.const("groups"), site.shape("data"), site.shape("weights")
+    if count is None or data is None or weights is None:
+        return False
+    n = int(count.flat[0])
+    return n < 1 or data[3] % n != 0 or weights[3] % n != 0 or weights[2] * n != data[3]
+
+
+@trap
+def transposed_groups(site: Site) -> bool:
+    count, data, weights = site.const("groups"), site.shape("data"), site.shape("weights")
+    n = 1 if count is None else int(count.flat[0])
+    if data is None or weights is None:
+        return False
+    return n < 1 or data[3] % n != 0 or weights[3] not in (data[3] // n, data[3])
+
+
+@trap
+def per_depth_scale(site: Site) -> bool:
+    data = site.shape("data")
+    parts = (site.shape("scale"), site.shape("bias"))
+    return data is not None and any(p not in ((1, 1, 1, 1), (1, 1, 1, data[3])) for p in parts)
+
+
+@trap
+def prelu_depth(site: Site) -> bool:
+    data = site.shape("data")
+    return data is not None and site.shape("alpha") not in ((1, 1, 1, 1), (1, 1, 1, data[3]))
+
+
+@trap
+def prelu_alpha(site: Site) -> bool:
+    alpha, known = site.const("alpha"), site.range()
+    if alpha is None:
+        return False
+    empty = known is not None and known[1] <= 0 and not alpha.any()
+    return empty or bool((np.abs(alpha) >= 128).any())
+
+
+@trap
+def narrow_matmul(site: Site) -> bool:
+    b = site.shape("b")
+    return b is not None and b[2] <= 16 and b[3] > 32
+
+
+@trap
+def matmul16_range(site: Site) -> bool:
+    a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
+    if a is None or b is None or out is None:
+        return False
+    product = (a[1] - a[0]) / 255 * (b[1] - b[0]) / 255
+    step = (out[1] - out[0]) / 65536
+    return not isfinite(step) or product > step * (1 + 2**-16)
+
+
+@trap
+def one_sided_broadcast(site: Site) -> bool:
+    a, b = site.shape("a"), site.shape("b")
+    if a is None or b is None:
+        return False
+    result = tuple(map(max, a, b))
+    return result not in (a, b)
+
+
+@trap
+def divisor(site: Site) -> bool:
+    a, b = site.shape("a"), site.shape("b")
+    return a is not None and b not in ((1, 1, 1, 1), (1, 1, 1, a[3]))
+
+
+@trap
+def no_zero_code(site: Site) -> bool:
+    codes, known = site.const("b"), site.range("b_")
+    if codes is None or known is None or known[0] >= known[1]:
+        return False
+    step = (known[1] - known[0]) / 255
+    return bool((np.abs(known[0] + codes.astype(np.float64) * step) < step * 1e-4).any())
+
+
+@trap
+def softmax_beta(site: Site) -> bool:
+    # op_softmax_d32.c set_scaling_parms: beta * range / 255 / ln 2 must stay below 2^8
+    known, beta = site.range(), 1.0
+    if site.position("beta") is not None:
+        beta = site.scalar("beta") or 0.0
+    return known is not None and (known[1] - known[0]) * beta / (255 * log(2)) >= 256
+
+
+@trap
+def range_from_zero(site: Site) -> bool:
+    low = site.scalar("min")
+    return low is not None and low != 0.0
+
+
+@trap
+def recip_range(site: Site) -> bool:
+    known = site.range()
+    return known is not None and (known[0] > 0.0 or known[0] < 0.0 < known[1])
+
+
+@trap
+def unused_rows(site: Site) -> bool:
+    data, size, stride = site.shape("data"), site.shape("window"), site.shape("stride")
+    if data is None or size is None or stride is None or site.node.padding is not Padding.VALID:
+        return False
+    for axis in (1, 2):
+        count = window(data[axis], size[axis], stride[axis], Padding.VALID)
+        if data[axis] - (count - 1) * stride[axis] - size[axis] >= 2:
+            return True
+    return False
+
+
+def _axes(site: Site) -> set[int]:
+    axes = site.const("axes")
+    return set() if axes is None else {int(axis) % 4 for axis in axes.flat}
+
+
+@trap
+def mean_batches(site: Site) -> bool:
+    data = site.shape("data")
+    both = _axes(site) == {1, 2}
+    return data is not None and both and data[0] > 1 and data[3] % 32 != 0
+
+
+@trap
+def mean_scale(site: Site) -> bool:
+    data, known, out = site.shape("data"), site.range(), site.range("out_")
+    if data is None or known is None or out is None or out[1] <= out[0]:
+        return False
+    count = 1
+    for axis in _axes(site):
+        count *= data[axis]
+    return (known[1] - known[0]) / ((out[1] - out[0]) * count) > 1.0
+
+
+@trap
+def argmax_bytes(site: Site) -> bool:
+    data, axis = site.shape("data"), site.const("axis")
+    return data is not None and axis is not None and data[int(axis.flat[0]) % 4] > 256
+
+
+@trap
+def pad_value(site: Site) -> bool:
+    known = site.range()
+    value = 0.0 if site.position("value") is None else site.scalar("value")
+    if known is None or value is None or value in (inf, -inf) or known[0] >= known[1]:
+        return False
+    return not -2.5 <= 255 * (value - known[0]) / (known[1] - known[0]) < 257.5
+
+
+@trap
+def mirror_reach(site: Site) -> bool:
+    data, pads = site.shape("data"), site.const("pads")
+    if data is None or pads is None:
+        return False
+    edge = 1 if site.node.padding is Padding.MIRROR_REFLECT else 0
+    pairs = pads.reshape(-1, 2).tolist()
+    return any(max(pair) > size - edge for pair, size in zip(pairs, data, strict=False))
+
+
+@trap
+def finite_range(site: Site) -> bool:
+    out = site.range("out_")
+    return out is not None and not all(map(isfinite, out))
+
+
+@trap
+def holds_zero(site: Site) -> bool:
+    out = site.range("out_")
+    return out is not None and not out[0] <= 0.0 <= out[1]
+
+
+@trap
+def exact_zero(site: Site) -> bool:
+    out = site.range("out_")
+    if out is None or not all(map(isfinite, out)):
+        return False
+    low, high = map(np.float32, out)
+    if not low <= 0 <= high or low == high:
+        return True
+    zero = float(-low * np.float32(255) / (high - low))
+    return abs(zero - round(zero)) > 2e-5
