@@ -69,9 +69,9 @@ class Builder:
         """
         values = _plain(np.asarray(array))
         key = (values.dtype.str, values.shape, values.tobytes() if values.size <= 64 else b"")
-        if values.size <= 64 and (found := self._shared.get(key)) is not None:
-            if found.graph is self.graph:
-                return found
+        found = self._shared.get(key) if values.size <= 64 else None
+        if found is not None and found.graph is self.graph:
+            return found
         name = self.fresh(hint or f"{self._stem()}_const")
         value = constant(name, values)
         self.graph.register_initializer(value)
@@ -236,8 +236,17 @@ class Builder:
         return kept.outputs[0]
 
     def remove(self, node: ir.Node) -> None:
-        """Take a node that nobody reads out of the graph."""
-        self.graph.remove(node, safe=True)
+        """Take a node that nobody reads out of the graph, and what was computed for it alone."""
+        doomed = [node]
+        while doomed:
+            gone = doomed.pop()
+            before = [value.producer() for value in gone.inputs if value is not None]
+            self.graph.remove(gone, safe=True)
+            for producer in before:
+                if producer is None or producer.graph is None or producer in doomed:
+                    continue
+                if not any(v.uses() or v.is_graph_output() for v in producer.outputs):
+                    doomed.append(producer)
 
     def _type(self, value: ir.Value) -> onnx.TypeProto:
         found = self._types.get(value)
@@ -268,7 +277,7 @@ class Builder:
                 why="it depends on data, and the DSP needs fixed sizes",
                 todo="export the model so that no size depends on values",
             )
-        sizes = [int(size) for size in value.shape]
+        sizes = list(value.shape.numpy())
         if any(size <= 0 for size in sizes):
             raise Refusal(
                 f"'{value.name}' is empty: its shape is {sizes}",
@@ -322,7 +331,7 @@ def array_of(value: ir.Value | None) -> npt.NDArray[Any] | None:
 def shape_of(value: ir.Value | None) -> tuple[int, ...]:
     """The static shape of a value of a graph in normal form."""
     assert value is not None and value.shape is not None
-    return tuple(int(size) for size in value.shape)
+    return tuple(value.shape.numpy())
 
 
 def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -25,7 +25,7 @@ def floats_to_float32(model: ir.Model) -> None:
                     array = tensor.numpy().astype(np.float32)
                 tensor = value.const_value = ir.Tensor(array, name=value.name)
             value.dtype = tensor.dtype
-            value.shape = ir.Shape(tensor.shape)
+            value.shape = ir.Shape(tensor.shape.numpy())
 
 
 def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:

@@ -173,7 +173,7 @@ NUMPY: dict[str, Callable[[list[Any], Attrs], Any]] = {
     "ConstantOfShape": _constant_of_shape,
     "Expand": _expand,
     "Tile": lambda x, attrs: np.tile(x[0], [int(count) for count in x[1]]),
-    "Range": lambda x, attrs: np.arange(x[0].item(), x[1].item(), x[2].item(), x[0].dtype),
+    "Range": lambda x, attrs: np.arange(*(edge.item() for edge in x), dtype=x[0].dtype),
     "Where": lambda x, attrs: np.where(*x),
     "MatMul": _binary(np.matmul),
     "ReduceProd": _reduce(np.prod),

@@ -35,6 +35,8 @@ def normalise(model: ir.Model) -> Builder:
     queue = deque(graph)
     while queue:
         node = queue.popleft()
+        if node.graph is None:
+            continue
         if node.op_type in CONTROL_FLOW and node.domain == "":
             queue.extendleft(reversed(_branch(node, builder)))
             continue

@@ -4,6 +4,7 @@ from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers t
     attributes,
     casts,
     identity,
+    microsoft,
     norm,
     resize,
     softmax,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.build import Builder
@@ -24,7 +25,10 @@ RULES: dict[str, list[Entry]] = {}
 
 
 def modernizes(*op_types: str, below: int | None = None) -> Callable[[Rule], Rule]:
-    """Register a rule for nodes of `op_types` that were written for an opset under `below`."""
+    """Register a rule for nodes of `op_types` that were written for an opset under `below`.
+
+    An op of another domain is written `com.microsoft::Gelu`.
+    """
 
     def register(rule: Rule) -> Rule:
         for op_type in op_types:
@@ -39,15 +43,9 @@ def rules_for(node: ir.Node) -> list[Rule]:
     version = node.version or 0
     return [
         entry.rule
-        for entry in RULES.get(node.op_type, ())
-        if node.domain == "" and (entry.below is None or version < entry.below)
+        for entry in RULES.get(f"{node.domain}::{node.op_type}".removeprefix("::"), ())
+        if entry.below is None or version < entry.below
     ]
-
-
-def ints(node: ir.Node, name: str) -> list[int] | None:
-    """An attribute that lists integers, if the node has it."""
-    attr = node.attributes.get(name)
-    return None if attr is None else [int(number) for number in attr.as_ints()]
 
 
 def integer(node: ir.Node, name: str, default: int) -> int:
@@ -56,16 +54,13 @@ def integer(node: ir.Node, name: str, default: int) -> int:
     return default if attr is None else int(attr.as_int())
 
 
-def attr_to_input(
-    node: ir.Node, builder: Builder, name: str, position: int, *, scalar: bool = False
-) -> None:
+def attr_to_input(node: ir.Node, builder: Builder, name: str, position: int) -> None:
     """Turn the attribute `name` (integers) into the constant input at `position`."""
     attr = node.attributes.pop(name, None)
     if attr is None:
         return
-    values = int(attr.as_int()) if scalar else [int(number) for number in attr.as_ints()]
-    value = builder.const(_int64(values), f"{node.name}_{name}")
-    set_input(node, position, value)
+    values = np.array(attr.as_ints(), np.int64)
+    set_input(node, position, builder.const(values, f"{node.name}_{name}"))
 
 
 def set_input(node: ir.Node, position: int, value: ir.Value | None) -> None:
@@ -73,9 +68,3 @@ def set_input(node: ir.Node, position: int, value: ir.Value | None) -> None:
     if position >= len(node.inputs):
         node.resize_inputs(position + 1)
     node.replace_input_with(position, value)
-
-
-def _int64(values: int | list[int]) -> list[int]:
-    import numpy as np
-
-    return np.array(values, np.int64)  # type: ignore[return-value]

@@ -1,0 +1,65 @@
+"""Batch normalization after a convolution or a matrix product (Ioffe and Szegedy 2015)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once
+from hexconv.onnx_graph.rewrites.registry import rewrites
+
+Array = npt.NDArray[np.float64]
+
+
+@rewrites("BatchNormalization")
+def batch_norm_into_weights(node: ir.Node, builder: Builder) -> bool:
+    """BatchNormalization(Conv(x, W, b)) is Conv(x, W s, (b - mean) s + beta), s = gamma/sigma.
+
+    Also after ConvTranspose and Gemm (of one row of weights a channel, alpha and beta 1), where
+    nothing else reads their output.
+    """
+    before = made_by(node.inputs[0], "Conv", "ConvTranspose", "Gemm")
+    constants = [array_of(value) for value in node.inputs[1:]]
+    if before is None or any(array is None for array in constants):
+        return False
+    weights = array_of(before.inputs[1])
+    biased = len(before.inputs) > 2 and before.inputs[2] is not None
+    bias = array_of(before.inputs[2]) if biased else np.zeros(1, np.float32)
+    if weights is None or bias is None or not read_once(before.outputs[0]):
+        return False
+    gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in constants)
+    epsilon = node.attributes.get("epsilon")
+    scale = gamma / np.sqrt(variance + (epsilon.as_float() if epsilon is not None else 1e-5))
+    scaled = _scaled(before, weights, scale)
+    if scaled is None or bias.ndim > 1:
+        return False
+    shift = (bias.astype(np.float64) - mean) * scale + beta
+    name = name_of(before.inputs[1])
+    inputs = [
+        before.inputs[0],
+        builder.const(scaled, f"{name}_with_batch_norm"),
+        builder.const(shift.astype(np.float32), f"{name}_bias_with_batch_norm"),
+    ]
+    attrs = {key: attr.value for key, attr in before.attributes.items()}
+    builder.replace(node, [builder.op(before.op_type, inputs, attrs, name=str(before.name))])
+    return True
+
+
+def _scaled(
+    node: ir.Node, weights: npt.NDArray[np.float32], scale: Array
+) -> npt.NDArray[np.float32] | None:
+    """The weights times `scale` along their output channels."""
+    factor = scale.astype(np.float32)
+    if node.op_type == "Conv":
+        return weights * factor.reshape(-1, *[1] * (weights.ndim - 1))
+    if node.op_type == "ConvTranspose":
+        # [C, M/group, ...]: input channel c belongs to group c // (C/group)
+        group = shape_of(node.outputs[0])[1] // weights.shape[1]
+        rows = np.repeat(factor.reshape(group, -1), weights.shape[0] // group, axis=0)
+        return weights * rows.reshape(*rows.shape, *[1] * (weights.ndim - 2))
+    settings = {name: attr.value for name, attr in node.attributes.items()}
+    if settings.get("alpha", 1.0) != 1.0 or settings.get("beta", 1.0) != 1.0:
+        return None
+    return weights * (factor[:, None] if settings.get("transB", 0) else factor)

@@ -1,0 +1,132 @@
+"""Layer normalization from its parts (Ba, Kiros and Hinton 2016)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.rewrites.match import inner, made_by
+from hexconv.onnx_graph.rewrites.moments import (
+    Mean,
+    inverse_root_of,
+    mean_of,
+    normalised,
+    square_of,
+    with_epsilon,
+)
+from hexconv.onnx_graph.rewrites.registry import rewrites
+
+Array = npt.NDArray[Any]
+
+
+@rewrites("Div", "Mul", recognition=True)
+def layer_norm_from_parts(node: ir.Node, builder: Builder) -> bool:
+    """(x - mean) / sqrt(mean((x - mean)^2) + epsilon), over the last axes.
+
+    The square may be a product or a power, the root a power, the division a product with a
+    reciprocal, and x - mean may be computed twice. `norm_affine` takes in scale and bias.
+    """
+    parts = normalised(node)
+    if parts is None:
+        return False
+    centred = _centred(parts[0])
+    spread = _variance(parts[1])
+    if centred is None or spread is None or spread[0] != centred:
+        return False
+    value, axis = centred.value, centred.axis
+    if not inner(node, [value]):
+        return False
+    _put(node, builder, value, axis, spread[1], np.ones(shape_of(value)[axis:], np.float32))
+    return True
+
+
+@rewrites("Add", recognition=True)
+def layer_norm_of_tensorflow(node: ir.Node, builder: Builder) -> bool:
+    """x*s + (beta - mean*s) with s = gamma / sqrt(variance + epsilon), as Keras writes it."""
+    for scaled, shift in ((0, 1), (1, 0)):
+        product = made_by(node.inputs[scaled], "Mul")
+        minus = made_by(node.inputs[shift], "Sub")
+        shifted = made_by(minus.inputs[1], "Mul") if minus is not None else None
+        if product is None or minus is None or shifted is None:
+            continue
+        beta = minus.inputs[0]
+        for value, scale in (tuple(product.inputs), tuple(reversed(product.inputs))):
+            if _tensorflow(node, builder, value, scale, shifted, beta):
+                return True
+    return False
+
+
+def _tensorflow(
+    node: ir.Node,
+    builder: Builder,
+    value: ir.Value | None,
+    scale: ir.Value | None,
+    shifted: ir.Node,
+    beta: ir.Value | None,
+) -> bool:
+    factors = made_by(scale, "Mul")
+    offset = array_of(beta)
+    if factors is None or offset is None or value is None:
+        return False
+    for inverse, gamma in (tuple(factors.inputs), tuple(reversed(factors.inputs))):
+        inside = inverse_root_of(inverse)
+        spread = _variance(inside) if inside is not None else None
+        factor = array_of(gamma)
+        if spread is None or factor is None:
+            continue
+        means = [mean_of(operand) for operand in shifted.inputs if operand is not scale]
+        if means != [spread[0]] or spread[0].value is not value or not inner(node, [value]):
+            continue
+        wanted = shape_of(value)[spread[0].axis :]
+        weight, bias = fitted(factor, wanted), fitted(offset, wanted)
+        if weight is None or bias is None:
+            continue
+        _put(node, builder, value, spread[0].axis, spread[1], weight, bias)
+        return True
+    return False
+
+
+def fitted(array: Array, wanted: tuple[int, ...]) -> Array | None:
+    """A factor that varies only over the normalised axes, in their shape; else None."""
+    while array.ndim > len(wanted) and array.shape[0] == 1:
+        array = array[0]
+    if array.ndim > len(wanted):
+        return None
+    try:
+        return np.ascontiguousarray(np.broadcast_to(array, wanted))
+    except ValueError:
+        return None
+
+
+def _put(
+    node: ir.Node,
+    builder: Builder,
+    value: ir.Value,
+    axis: int,
+    epsilon: float,
+    *weights: Array,
+) -> None:
+    attrs = {"axis": axis, "epsilon": epsilon}
+    norm = builder.op("LayerNormalization", [value, *weights], attrs, name=str(node.name))
+    builder.replace(node, [norm])
+
+
+def _centred(value: ir.Value | None) -> Mean | None:
+    """x of x - mean(x)."""
+    minus = made_by(value, "Sub")
+    mean = mean_of(minus.inputs[1]) if minus is not None else None
+    return mean if mean is not None and minus and minus.inputs[0] is mean.value else None
+
+
+def _variance(value: ir.Value) -> tuple[Mean, float] | None:
+    """What mean((x - mean)^2) + epsilon is the variance of, and epsilon."""
+    parts = with_epsilon(value)
+    squares = mean_of(parts[0]) if parts is not None else None
+    centred = _centred(square_of(squares.value)) if squares is not None else None
+    if parts is None or squares is None or centred is None or centred.axis != squares.axis:
+        return None
+    return centred, parts[1]

@@ -1,0 +1,37 @@
+"""Everything that only changes a shape is one Reshape with its sizes written out."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.rewrites.match import made_by
+from hexconv.onnx_graph.rewrites.registry import rewrites
+
+
+@rewrites("Reshape", "Squeeze", "Unsqueeze", "Flatten")
+def one_reshape(node: ir.Node, builder: Builder) -> bool:
+    """Squeeze, Unsqueeze and Flatten become Reshape; of two in a row the second is enough.
+
+    A Reshape to the shape that the value has is gone. Sizes of 0 and -1 are written out.
+    """
+    shape = shape_of(node.outputs[0])
+    value = node.inputs[0]
+    before = made_by(value, "Reshape")
+    while before is not None:
+        value = before.inputs[0]
+        before = made_by(value, "Reshape")
+    assert value is not None
+    plain = node.op_type == "Reshape" and value is node.inputs[0]
+    if shape_of(value) == shape:
+        if node.outputs[0].is_graph_output() and value.is_graph_input():
+            return False
+        builder.replace(node, [value])
+        return True
+    written = array_of(node.inputs[1]) if plain else None
+    if written is not None and np.array_equal(written, shape):
+        return False
+    sizes = builder.const(np.array(shape, np.int64), f"{node.name}_shape")
+    builder.replace(node, [builder.op("Reshape", [value, sizes], name=str(node.name))])
+    return True
