@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any
@@ -140,6 +140,9 @@ class OpSpec:
     proof: str
     source: str
     interleaved: bool
+    _spread: dict[tuple[bool, int], tuple[Operand, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def accepts(self, count: int) -> bool:
         """Whether the op may have this many inputs."""
@@ -149,11 +152,18 @@ class OpSpec:
 
     def roles(self, count: int) -> tuple[Operand, ...]:
         """The operand at each position of a node with `count` inputs."""
-        return _spread(self.inputs, count, self.interleaved)
+        return self._at(True, count)
 
     def results(self, count: int) -> tuple[Operand, ...]:
         """The operand at each position of a node with `count` outputs."""
-        return _spread(self.outputs, count, self.interleaved)
+        return self._at(False, count)
+
+    def _at(self, inputs: bool, count: int) -> tuple[Operand, ...]:
+        key = inputs, count
+        if key not in self._spread:
+            operands = self.inputs if inputs else self.outputs
+            self._spread[key] = _spread(operands, count, self.interleaved)
+        return self._spread[key]
 
     def position(self, role: str, count: int) -> int | None:
         """Where the first input of a role stands among `count`, if it is there."""
@@ -169,7 +179,6 @@ class OpSpec:
         return self.range
 
 
-@functools.lru_cache(maxsize=4096)
 def _spread(operands: tuple[Operand, ...], count: int, interleaved: bool) -> tuple[Operand, ...]:
     """`operands` with the variadic ones repeated and the missing optional ones dropped."""
     variadic = [operand for operand in operands if operand.variadic]
