@@ -143,13 +143,13 @@ class OutputRange:
         """What one output code is worth."""
         return level_and_zero(self.minimum, self.maximum).size
 
-    def grow(self, lowest: int, highest: int, *, nudge_free_only: bool = False) -> bool:
+    def grow(self, lowest: int, highest: int, *, exact: bool = True) -> bool:
         """Widen the ends that are not given until codes `lowest` .. `highest` fit.
 
         Args:
             lowest: the smallest output before clipping, in output codes.
             highest: the largest.
-            nudge_free_only: leave zero off the grid unless both ends are free (SuperFC does).
+            exact: put zero on a whole code again.
 
         Returns:
             Whether anything moved, so that the node has to run again.
@@ -164,7 +164,7 @@ class OutputRange:
             extreme = F32(F32(size * F32(F32(lowest) - F32(0.5))) + start)
             self.minimum = quarter_octave_up(min(extreme, F32(-(2.0**-8))))
             moved = True
-        if moved and not (nudge_free_only and self.fixed):
+        if moved and exact:
             self._restore()
             self.minimum, self.maximum = nudge(self.minimum, self.maximum, self.fixed)
         return moved
