@@ -85,7 +85,7 @@ def _positions(begin: int, end: int, step: int, size: int, axis: int, op: str) -
     return positions
 
 
-@kernel("QuantizedPad_8", "QuantizedPad_8_d32", "QuantizedPadForConv_8_d32")
+@kernel("QuantizedPad_8", "QuantizedPad_8_d32")
 def pad(call: Call) -> list[Array]:
     """`pad_q_execute`: rows of (before, after), n of them for the LAST n axes; a real value."""
     low, high = call.scalar(1), call.scalar(2)
