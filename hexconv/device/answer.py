@@ -1,0 +1,171 @@
+"""The answer file: what the runner found out, record by record (csrc/records.h)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from hexconv.device.job import Slot
+from hexconv.errors import DeviceError
+from hexconv.nnlib.graph import Array
+
+
+class Stage(IntEnum):
+    """What the runner was doing (csrc/progress.h)."""
+
+    START = 0
+    CONFIG = 1
+    INIT = 2
+    OPTION = 3
+    CONST = 4
+    NODE = 5
+    PREPARE = 6
+    EXECUTE = 7
+    DONE = 8
+
+    @property
+    def doing(self) -> str:
+        """The stage in the middle of a sentence."""
+        return {
+            Stage.START: "loading the library",
+            Stage.CONFIG: "configuring the library",
+            Stage.INIT: "creating a graph",
+            Stage.OPTION: "setting an option",
+            Stage.CONST: "taking a constant",
+            Stage.NODE: "taking a node",
+            Stage.PREPARE: "preparing the graph",
+            Stage.EXECUTE: "executing the graph",
+            Stage.DONE: "ending",
+        }[self]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call of the library that failed: at which stage and node, its code and log."""
+
+    stage: Stage
+    node: int
+    code: int
+    run: int
+    log: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """One row of the library's per-node report."""
+
+    node: int
+    op: int
+    executions: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the process stood when it ended: stage, node id, clock reads of the execution."""
+
+    stage: Stage
+    node: int
+    clock_reads: int
+
+    @classmethod
+    def read(cls, path: Path) -> Progress:
+        """The progress file, of three u32."""
+        stage, node, reads = struct.unpack("<3I", path.read_bytes()[:12])
+        return cls(Stage(min(stage, Stage.DONE)), node, reads)
+
+
+@dataclass
+class Answer:
+    """Everything that one process answered.
+
+    `outputs` has, for each run, the raw output tensors as (B,H,W,D) arrays; `counts` the
+    per-node reports, for each run that asked for one.
+    """
+
+    done: bool = False
+    failure: Failure | None = None
+    version: int = 0
+    ops: dict[int, str] = field(default_factory=dict)
+    before: str = ""
+    after: str = ""
+    outputs: list[list[Array]] = field(default_factory=list)
+    counts: list[list[Count]] = field(default_factory=list)
+
+
+def _malformed(why: str) -> DeviceError:
+    return DeviceError("the emulated library's answer is malformed", why=why)
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    view = memoryview(data)
+    at = 0
+    while at + 8 <= len(data):
+        tag, size = struct.unpack_from("<4sI", data, at)
+        if at + 8 + size > len(data):
+            return  # the process ended while it wrote this record
+        yield tag, view[at + 8 : at + 8 + size]
+        at += 8 + size + -size % 4
+
+
+def _text(payload: memoryview) -> str:
+    return bytes(payload).decode(errors="replace")
+
+
+def _tensors(payload: memoryview, slots: Sequence[Slot]) -> list[Array]:
+    tensors: list[Array] = []
+    at = 0
+    for slot in slots:
+        if at + 20 > len(payload):
+            raise _malformed("an output tensor is missing")
+        *shape, nbytes = struct.unpack_from("<5I", payload, at)
+        dtype = np.dtype(slot.dtype)
+        if nbytes > slot.nbytes or nbytes != int(np.prod(shape, dtype=object)) * dtype.itemsize:
+            raise _malformed(f"an output of sizes {shape} {dtype} has {nbytes} bytes")
+        flat = np.frombuffer(payload[at + 20 : at + 20 + nbytes], dtype)
+        tensors.append(flat.reshape(shape).copy())
+        at += 20 + nbytes + -nbytes % 4
+    return tensors
+
+
+def _counts(payload: memoryview) -> list[Count]:
+    rows = struct.iter_unpack("<5I", payload)
+    return [Count(node, op, runs, low | high << 32) for node, op, runs, low, high in rows]
+
+
+def read_answer(path: Path, slots: Sequence[Slot]) -> Answer:
+    """Read the answer file at `path`, whose runs have one output for each of `slots`.
+
+    Raises:
+        DeviceError: if it is not what the runner writes.
+    """
+    answer = Answer()
+    for tag, payload in _records(path.read_bytes()):
+        match tag:
+            case b"OP  ":
+                answer.version, op = struct.unpack_from("<iI", payload)
+                answer.ops[op] = _text(payload[8:])
+            case b"LIST":
+                (when,) = struct.unpack_from("<I", payload)
+                if when == 1:
+                    answer.before = _text(payload[4:])
+                else:
+                    answer.after = _text(payload[4:])
+            case b"FAIL":
+                stage, node, code, run = struct.unpack_from("<IIiI", payload)
+                log = _text(payload[16:])
+                answer.failure = Failure(Stage(stage), node, code, run, log)
+            case b"RUN ":
+                answer.outputs.append(_tensors(payload, slots))
+            case b"PERF":
+                answer.counts.append(_counts(payload))
+            case b"DONE":
+                answer.done = True
+            case _:
+                raise _malformed(f"unknown record {tag!r}")
+    return answer

@@ -1,0 +1,116 @@
+"""Building the runner from csrc/ on first use, into the user's cache directory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from hexconv.device.toolchain import zig_command
+from hexconv.errors import DeviceError
+
+SOURCES = Path(__file__).with_name("csrc")
+
+CPU = "-mcpu=hexagonv66+hvxv66+hvx_length128b"
+"""Newer than the library's v60: the emulator needs a CPU that it knows in the file's header."""
+
+WARNINGS = ("-Wall", "-Wextra")
+BARE_METAL = ("-target", "hexagon-freestanding-none", CPU, "-O2", *WARNINGS)
+LINUX = ("-target", "hexagon-linux-musl", CPU, "-static", "-O2", *WARNINGS)
+BARE_METAL_SOURCES = ("varargs.c",)
+BUILD_SECONDS = 900
+
+
+def cache_directory() -> Path:
+    """Where built runners are kept: `$XDG_CACHE_HOME/hexconv`, or `~/.cache/hexconv`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hexconv"
+
+
+@cache
+def source_key() -> str:
+    """A hash of the sources and of how they are compiled: a change of either builds anew."""
+    digest = hashlib.sha256(repr((BARE_METAL, LINUX)).encode())
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+def runner_path() -> Path:
+    """Where the runner of these sources is, or will be."""
+    return cache_directory() / f"runner-{source_key()}"
+
+
+def runner() -> Path:
+    """The runner's program file, built if it is not there yet (about a minute the first time).
+
+    Raises:
+        MissingExtra: if it has to be built and zig is not installed.
+        DeviceError: if it cannot be built or kept.
+    """
+    path = runner_path()
+    if not path.is_file():
+        _build(path)
+    return path
+
+
+def _build(path: Path) -> None:
+    """Compile into a directory of its own, then move the whole file into its place."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as directory:
+            work = Path(directory)
+            compile_runner(work / "runner", work)
+            (work / "runner").replace(path)
+    except OSError as error:
+        raise DeviceError(
+            "the runner cannot be built into the cache directory",
+            where=str(path.parent),
+            why=str(error),
+            todo="free some space, or set XDG_CACHE_HOME to a directory that can be written",
+        ) from error
+
+
+def compile_runner(target: Path, work: Path) -> None:
+    """Compile csrc/ to `target`, with intermediate files in `work`.
+
+    Raises:
+        DeviceError: if the compiler fails.
+    """
+    bare = [str(SOURCES / name) for name in BARE_METAL_SOURCES]
+    rest = [
+        str(path)
+        for path in sorted(SOURCES.iterdir())
+        if path.suffix in (".c", ".S") and path.name not in BARE_METAL_SOURCES
+    ]
+    varargs = str(work / "varargs.o")
+    run_zig([*BARE_METAL, "-c", *bare, "-o", varargs], work)
+    run_zig([*LINUX, *rest, varargs, "-o", str(target)], work)
+
+
+def run_zig(arguments: list[str], work: Path) -> None:
+    """Run `zig cc` in `work`.
+
+    Raises:
+        MissingExtra: if zig is not installed.
+        DeviceError: if it fails or does not end.
+    """
+    command = [*zig_command(), *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=work, capture_output=True, timeout=BUILD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"zig did not finish within {BUILD_SECONDS} s", todo="try again on an idle machine"
+        ) from error
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise DeviceError(
+            "zig cannot compile the runner",
+            why="\n".join(lines[-12:]),
+            todo="pip install --upgrade ziglang",
+        )

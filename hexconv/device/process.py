@@ -1,0 +1,168 @@
+"""Running one job in the emulator: a temporary directory, limits, a timeout, nothing left over."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hexconv.device.answer import Answer, Progress, read_answer
+from hexconv.device.build import runner
+from hexconv.device.job import JobWriter, Slot
+from hexconv.device.toolchain import find_qemu
+from hexconv.errors import DeviceError
+
+GIB = 1 << 30
+JAIL = Path(__file__).with_name("jail.py")
+EMULATOR_BYTES = 3 * GIB
+"""Address space of the emulator itself, its code cache and thread stacks, beside the guest's."""
+
+MOST_MEMORY = 0xFFFF0000
+"""The largest guest address space that qemu's `-R` takes for a 32-bit CPU."""
+
+LOADER_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+PROC_PATHS = ("/proc/self", "/proc/sys/vm/mmap_min_addr", "/dev/null", "/dev/urandom")
+STDERR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may use.
+
+    Args:
+        seconds: wall clock; also the processor time of each thread of the emulator, times four.
+        memory: bytes of the emulated address space, 4 GiB at most.
+        file_bytes: size of the largest file that it may write.
+    """
+
+    seconds: float = 600.0
+    memory: int = 4 * GIB
+    file_bytes: int = 8 * GIB
+
+    def rlimits(self) -> dict[str, int]:
+        """The limits as the kernel takes them."""
+        return {
+            "RLIMIT_AS": self.memory + EMULATOR_BYTES,
+            "RLIMIT_CPU": int(self.seconds * 4) + 10,
+            "RLIMIT_FSIZE": self.file_bytes,
+            "RLIMIT_NOFILE": 64,
+            "RLIMIT_CORE": 0,
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    `code` is the process's exit code (128 + n for signal n), None when it ran out of time;
+    `contained` tells what could be taken away from it on this machine.
+    """
+
+    answer: Answer
+    code: int | None
+    progress: Progress
+    stderr: str
+    contained: dict[str, bool] = field(default_factory=dict)
+
+
+def run_job(
+    library: bytes,
+    write: Callable[[JobWriter], None],
+    slots: Sequence[Slot],
+    limits: Limits,
+) -> Outcome:
+    """Run the library on the job that `write` writes.
+
+    Args:
+        library: the shared object's bytes, already checked.
+        write: writes the records of the job.
+        slots: the outputs of each run.
+        limits: what it may use.
+
+    Raises:
+        DeviceError: if the emulator cannot be started, or there is no room for its files.
+        MissingExtra: if the runner has to be built first and zig is missing.
+    """
+    qemu, program = find_qemu(), runner()
+    try:
+        with tempfile.TemporaryDirectory(prefix="hexconv-device-") as name:
+            directory = Path(name).resolve()
+            (directory / "library.so").write_bytes(library)
+            (directory / "progress").write_bytes(bytes(4096))
+            shutil.copy(program, directory / "runner")
+            with (directory / "job").open("wb") as file:
+                write(JobWriter(file))
+            return _run_in(directory, qemu, slots, limits)
+    except OSError as error:
+        raise DeviceError(
+            "the job's files cannot be written",
+            where=tempfile.gettempdir(),
+            why=str(error),
+            todo="free some space, or set TMPDIR to a directory that has room",
+        ) from error
+
+
+def _spec(directory: Path, qemu: Path, limits: Limits) -> str:
+    command = [str(qemu), "-R", hex(min(limits.memory, MOST_MEMORY)), "./runner"]
+    files = ["./library.so", "./job", "./answer", "./progress"]
+    spec = {
+        "command": command + files,
+        "directory": str(directory),
+        "read": [str(qemu), *LOADER_PATHS, *PROC_PATHS],
+        "limits": limits.rlimits(),
+        "report": str(directory / "contained"),
+    }
+    return json.dumps(spec)
+
+
+def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) -> Outcome:
+    command = [sys.executable, "-I", "-S", str(JAIL), _spec(directory, qemu, limits)]
+    with (directory / "stderr").open("wb") as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        )
+        code = _wait(process, limits.seconds)
+    answer_file = directory / "answer"
+    answer = read_answer(answer_file, slots) if answer_file.exists() else Answer()
+    report = directory / "contained"
+    return Outcome(
+        answer=answer,
+        code=code,
+        progress=Progress.read(directory / "progress"),
+        stderr=_tail(directory / "stderr"),
+        contained=json.loads(report.read_text()) if report.exists() else {},
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    """The exit code, or None after `seconds`; in any case, even Ctrl-C, nothing goes on running.
+
+    The process is not reaped before its group is killed, so the group's number is still its own.
+    """
+    ended = os.pidfd_open(process.pid)
+    try:
+        in_time = bool(select.select([ended], [], [], seconds)[0])
+    finally:
+        os.close(ended)
+        os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+    return code if in_time else None
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - STDERR_BYTES))
+        return file.read().decode(errors="replace")

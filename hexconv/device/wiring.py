@@ -1,0 +1,109 @@
+"""Between the model's outside and the library's tensors: what each run takes and gives."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hexconv.device.job import Slot
+from hexconv.errors import ConfigError, GraphError
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Node
+
+Feeds = Mapping[str, Array]
+QUANTIZE_HERE = np.ones((1, 1, 1, 1), np.int32)
+UNUSED = np.zeros((1, 1, 1, 1), np.float32)
+
+
+def single(graph: Graph, *ops: str) -> Node:
+    """The one node of `graph` whose op is among `ops`.
+
+    Raises:
+        GraphError: if there is not exactly one.
+    """
+    found = [node for node in graph.nodes if node.op in ops]
+    if len(found) != 1:
+        raise GraphError(f"a graph needs one {' or '.join(ops)} node; this has {len(found)}")
+    return found[0]
+
+
+def check_outside(graph: Graph) -> None:
+    """The model's inputs and outputs and the nodes that carry them must match.
+
+    Raises:
+        GraphError: if they do not.
+    """
+    ports = len(single(graph, INPUT_OP).outputs)
+    readers = len(single(graph, OUTPUT_OP).inputs)
+    if ports != 3 * len(graph.inputs) or readers != 3 * len(graph.outputs):
+        raise GraphError(
+            f"{INPUT_OP} has {ports} ports for {len(graph.inputs)} inputs, {OUTPUT_OP} {readers}"
+            f" for {len(graph.outputs)} outputs",
+            why="each takes three: data, min and max",
+        )
+
+
+def input_tensors(graph: Graph, feeds: Feeds) -> list[Array]:
+    """The four tensors of each input: float data, min and max (unused), 1 for "quantize here".
+
+    Raises:
+        ConfigError: if `feeds` lacks an input, has one too many, or one of another shape.
+    """
+    unknown = sorted(set(feeds) - {interface.name for interface in graph.inputs})
+    if unknown:
+        raise ConfigError(
+            f"the model has no input '{unknown[0]}'",
+            todo=f"its inputs are {', '.join(repr(i.name) for i in graph.inputs)}",
+        )
+    tensors: list[Array] = []
+    for interface in graph.inputs:
+        tensors += [_packed(interface, feeds), UNUSED, UNUSED, QUANTIZE_HERE]
+    return tensors
+
+
+def _packed(interface: Interface, feeds: Feeds) -> Array:
+    if interface.name not in feeds:
+        raise ConfigError(f"there is no data for the model's input '{interface.name}'")
+    array = np.asarray(feeds[interface.name])
+    if array.dtype.kind not in "fiub":
+        raise ConfigError(f"the data for '{interface.name}' is not numeric ({array.dtype})")
+    if array.shape != tuple(interface.shape):
+        raise ConfigError(
+            f"the data for '{interface.name}' has the shape {array.shape}",
+            why=f"the model takes {tuple(interface.shape)}",
+        )
+    values = array.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ConfigError(f"the data for '{interface.name}' holds values that are not finite")
+    return interface.layout.pack(values)
+
+
+def output_slots(graph: Graph) -> list[Slot]:
+    """Room for the four tensors of each output: float data, min, max, and a flag, 1 at first."""
+    slots: list[Slot] = []
+    for interface in graph.outputs:
+        elements = int(np.prod(interface.bhwd, dtype=np.int64))
+        scalar = Slot(4, "float32")
+        slots += [Slot(4 * elements, "float32"), scalar, scalar, _FLAG]
+    return slots
+
+
+_FLAG = Slot(4, "int32", struct.pack("<i", 1))
+
+
+def named_outputs(graph: Graph, tensors: Sequence[Array]) -> dict[str, Array]:
+    """The outputs of one run by the model's own names, in its own shapes, float32.
+
+    Raises:
+        GraphError: if the library answered with another number of elements.
+    """
+    outputs: dict[str, Array] = {}
+    for interface, data in zip(graph.outputs, tensors[::4], strict=True):
+        if data.shape != interface.bhwd:
+            raise GraphError(
+                f"the library gives output '{interface.name}' the sizes {data.shape}",
+                why=f"the model says {interface.bhwd}",
+            )
+        outputs[interface.name] = interface.layout.unpack(data, interface.shape)
+    return outputs
