@@ -23,7 +23,7 @@ import soundfile
 import torch
 from losses import Judges, SpectralDistance
 
-from hexconv.models import hifigan, mel
+from hexconv.models import hifigan, layers, mel
 from hexconv.models.voice import CONFIG
 
 FRAMES = 32
@@ -75,7 +75,7 @@ class Training:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.generator = hifigan.with_weight_norm(hifigan.seeded(CONFIG, seed=0)).train()
+        self.generator = hifigan.with_weight_norm(hifigan.from_weights(CONFIG, layers.seeded(CONFIG))).train()
         self.mean = copy.deepcopy(self.generator).requires_grad_(False)
         self.judges = Judges()
         self.distance = SpectralDistance(CONFIG)
@@ -100,16 +100,16 @@ class Training:
             self.judge_steps.zero_grad()
             judge_loss.backward()
             self.judge_steps.step()
-            losses["judge"] = float(judge_loss)
+            losses["judge"] = judge_loss.item()
         mel_distance, stft = self.distance(made, waves)
         total = mel_distance + stft
-        losses |= {"mel": float(mel_distance), "stft": float(stft)}
+        losses |= {"mel": mel_distance.item(), "stft": stft.item()}
         if judged:
             self.judges.requires_grad_(False)
             adversarial, matching = self.judges.generator_loss(made, waves)
             self.judges.requires_grad_(True)
             total = total + 0.15 * adversarial + 1.0 * matching
-            losses |= {"adversarial": float(adversarial), "matching": float(matching)}
+            losses |= {"adversarial": adversarial.item(), "matching": matching.item()}
         self.steps.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 10.0)
@@ -137,8 +137,8 @@ class Training:
 
 def save_weights(training: Training, path: Path) -> None:
     """The mean generator's plain weights as float16 .npz."""
-    state = hifigan.fold_weight_norm(training.mean.state_dict())
-    np.savez(path, **{name: value.numpy().astype(np.float16) for name, value in state.items()})
+    weights = hifigan.weights_of(training.mean)
+    np.savez(path, **{name: value.astype(np.float16) for name, value in weights.items()})
 
 
 def main() -> None:

@@ -175,6 +175,22 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
         raise ConfigError("a value of the HiFi-GAN config cannot be read", why=str(error)) from error
 
 
+def parse(text: str, *, where: str = "") -> GeneratorConfig:
+    """The config of an official JSON text.
+
+    Raises:
+        FileError: not JSON.
+        ConfigError: JSON that is not a generator config.
+    """
+    try:
+        keys = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise FileError("the config is not JSON", where=where, why=str(error)) from error
+    if not isinstance(keys, dict):
+        raise ConfigError("the config is not a JSON object", where=where)
+    return from_mapping(keys)
+
+
 def read(path: str | Path) -> GeneratorConfig:
     """The config of an official JSON file.
 
@@ -183,12 +199,10 @@ def read(path: str | Path) -> GeneratorConfig:
         ConfigError: JSON that is not a generator config.
     """
     try:
-        keys = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise FileError("the config cannot be read", where=str(path), why=str(error)) from error
-    if not isinstance(keys, dict):
-        raise ConfigError("the config is not a JSON object", where=str(path))
-    return from_mapping(keys)
+    return parse(text, where=str(path))
 
 
 _SMALL_BLOCKS = ((3, 7, 11), ((1, 3, 5),) * 3)

@@ -1,4 +1,4 @@
-"""The HiFi-GAN generator in torch: V1, V2, V3, from the official checkpoints or seeded weights.
+"""The HiFi-GAN generator in torch: V1, V2, V3, from the official checkpoints.
 
 Kong, Kim, Bae, "HiFi-GAN: Generative Adversarial Networks for Efficient and High Fidelity Speech
 Synthesis", 2020. Parameter names follow the official checkpoints, so that those load unchanged.
@@ -7,14 +7,17 @@ Synthesis", 2020. Parameter names follow the official checkpoints, so that those
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hexconv.errors import FileError, MissingExtra, ModelError
+from hexconv.models import layers
 from hexconv.models.config import LAST_LEAKY_SLOPE, LEAKY_SLOPE, OUTER_KERNEL, GeneratorConfig
+from hexconv.models.layers import Weights
 
 try:
     import torch
@@ -33,7 +36,7 @@ class ResBlock1(nn.Module):  # type: ignore[misc]  # torch is not typed here
         self.convs2 = nn.ModuleList(_same_conv(channels, kernel, 1) for _ in dilations)
 
     def forward(self, x: Any) -> Any:
-        """(N,C,T) or (N,C,T,1) float32 to the same."""
+        """(N,C,T) float32 to the same."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
             inner = dilated(functional.leaky_relu(x, LEAKY_SLOPE))
             x = plain(functional.leaky_relu(inner, LEAKY_SLOPE)) + x
@@ -48,7 +51,7 @@ class ResBlock2(nn.Module):  # type: ignore[misc]  # torch is not typed here
         self.convs = nn.ModuleList(_same_conv(channels, kernel, d) for d in dilations)
 
     def forward(self, x: Any) -> Any:
-        """(N,C,T) or (N,C,T,1) float32 to the same."""
+        """(N,C,T) float32 to the same."""
         for conv in self.convs:
             x = conv(functional.leaky_relu(x, LEAKY_SLOPE)) + x
         return x
@@ -90,7 +93,7 @@ class Generator(nn.Module):  # type: ignore[misc]  # torch is not typed here
         self.conv_post = nn.Conv1d(channels[-1], 1, OUTER_KERNEL, padding=half)
 
     def forward(self, x: Any) -> Any:
-        """(N, num_mels, T) to (N, 1, hop_size*T); the 2-D form has a last axis of one."""
+        """(N, num_mels, T) to (N, 1, hop_size*T)."""
         per_stage = len(self.config.resblock_kernel_sizes)
         x = self.conv_pre(x)
         for stage, up in enumerate(self.ups):
@@ -104,37 +107,31 @@ class Generator(nn.Module):  # type: ignore[misc]  # torch is not typed here
         return torch.tanh(x)
 
 
-def seeded(config: GeneratorConfig, seed: int = 0) -> Generator:
-    """A generator with fresh weights that depend on `seed` alone.
+def from_weights(config: GeneratorConfig, weights: Weights, *, where: str = "") -> Generator:
+    """The generator of `config` with weights by official name, ready to run.
 
-    Drawn by numpy, so that they do not change with the version of torch. Variances keep the signal
-    alive through the net (He), unlike the 0.01 of the official initialisation, with which an
-    untrained net answers next to nothing and a comparison would compare noise.
+    Raises:
+        ModelError: the weights belong to another config, or are not finite.
     """
+    layers.check(config, weights, where=where)
     generator = Generator(config)
-    draw = np.random.default_rng(seed)
-    with torch.no_grad():
-        for name, parameter in sorted(generator.named_parameters()):
-            shape = tuple(parameter.shape)
-            if name.endswith(".bias"):
-                values = draw.uniform(-0.02, 0.02, shape)
-            else:
-                taps = shape[1] * shape[2]
-                if name.startswith("ups."):
-                    stage = int(name.split(".")[1])
-                    taps = shape[0] * shape[2] // config.upsample_rates[stage]
-                values = draw.standard_normal(shape) / np.sqrt(taps)
-                values *= 0.3 if name.startswith("resblocks.") else 1.0
-            parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+    generator.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     return generator.eval()
 
 
-def parameter_count(generator: Generator) -> int:
-    """How many numbers the generator holds, without weight norm."""
-    return sum(int(p.numel()) for p in generator.parameters())
+def weights_of(generator: Generator) -> dict[str, NDArray[np.float32]]:
+    """The weights by official name, weight norm folded away."""
+    state = fold_weight_norm(generator.state_dict())
+    return {name: value.numpy().astype(np.float32) for name, value in state.items()}
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
+def run(generator: Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One mel (1, num_mels, T) to its wave (1, 1, hop_size*T)."""
+    with torch.inference_mode():
+        return np.asarray(generator(torch.from_numpy(mel)).numpy())
+
+
+def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """The generator's plain weights from an official checkpoint, weight norm folded away.
 
     Only tensors are unpickled (torch's weights_only): a checkpoint that wants to run code is
@@ -157,13 +154,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             todo="give the generator file of a HiFi-GAN training (g_XXXXXXXX)",
         ) from error
     state = loaded.get("generator", loaded) if isinstance(loaded, Mapping) else None
-    if not isinstance(state, Mapping) or not any(str(k).startswith("conv_pre.") for k in state):
+    if (
+        not isinstance(state, Mapping)
+        or not any(str(name).startswith("conv_pre.") for name in state)
+        or not all(isinstance(value, torch.Tensor) for value in state.values())
+    ):
         raise ModelError(
             "the checkpoint holds no HiFi-GAN generator",
             where=str(path),
             todo="give the generator file (g_XXXXXXXX), not the discriminators' (do_XXXXXXXX)",
         )
-    return fold_weight_norm(state)
+    folded = fold_weight_norm(state)
+    return {name: value.float().numpy() for name, value in folded.items()}
+
+
+_PAIRS = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
 
 
 def fold_weight_norm(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,63 +179,20 @@ def fold_weight_norm(state: Mapping[str, Any]) -> dict[str, Any]:
 
     The norm runs over every axis but the first (torch.nn.utils.weight_norm, dim=0), for transposed
     convs too.
+
+    Raises:
+        ModelError: one of a pair without the other.
     """
-    pairs = ((".weight_g", ".weight_v"), _NEW_PAIR)
-    plain = {}
-    for name, value in state.items():
-        for gain_end, direction_end in pairs:
-            if name.endswith(direction_end):
-                base = name[: -len(direction_end)]
-                gain = state[base + gain_end]
-                norm = value.flatten(1).norm(dim=1).reshape(gain.shape)
-                plain[base + ".weight"] = value * (gain / norm)
-                break
-            if name.endswith(gain_end):
-                break
-        else:
-            plain[name] = value
+    plain = dict(state)
+    for gain_end, direction_end in _PAIRS:
+        for name in [name for name in plain if name.endswith(direction_end)]:
+            base = name.removesuffix(direction_end)
+            if base + gain_end not in plain:
+                raise ModelError(f"the checkpoint has {name} without {base}{gain_end}")
+            gain, direction = plain.pop(base + gain_end), plain.pop(name)
+            norm = direction.flatten(1).norm(dim=1).reshape(gain.shape)
+            plain[base + ".weight"] = direction * (gain / norm)
     return plain
-
-
-_NEW_PAIR = (".parametrizations.weight.original0", ".parametrizations.weight.original1")
-
-
-def load(config: GeneratorConfig, checkpoint: str | Path) -> Generator:
-    """The generator of `config` with the weights of an official checkpoint, ready to run.
-
-    Raises:
-        FileError: the file is not a checkpoint.
-        ModelError: the checkpoint belongs to another config; says which weights differ.
-    """
-    return from_state(config, read_checkpoint(checkpoint), where=str(checkpoint))
-
-
-def from_state(config: GeneratorConfig, state: Mapping[str, Any], *, where: str = "") -> Generator:
-    """The generator of `config` with plain weights `state` (torch tensors by official name).
-
-    Raises:
-        ModelError: the weights belong to another config.
-    """
-    generator = Generator(config)
-    wanted = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in state.items()}
-    wrong = [
-        f"{name} is {given.get(name, 'missing')}, the config says {wanted.get(name, 'absent')}"
-        for name in sorted(wanted.keys() | given.keys())
-        if wanted.get(name) != given.get(name)
-    ]
-    if wrong:
-        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
-        raise ModelError(
-            "the checkpoint belongs to another config",
-            where=where,
-            why="; ".join(wrong[:3]) + more,
-            todo="give the config JSON that the checkpoint was trained with",
-        )
-    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-        raise ModelError("the checkpoint holds weights that are not finite", where=where)
-    generator.load_state_dict(dict(state))
-    return generator.eval()
 
 
 def with_weight_norm(generator: Generator) -> Generator:
@@ -236,38 +201,3 @@ def with_weight_norm(generator: Generator) -> Generator:
     for module in [m for m in generator.modules() if isinstance(m, convs)]:
         nn.utils.parametrizations.weight_norm(module)
     return generator
-
-
-def as_conv2d(generator: Generator) -> Generator:
-    """A copy whose convs are 2-D: (1, num_mels, T, 1) to (1, 1, hop_size*T, 1).
-
-    The same numbers in the form that other DSP converters need; kernels become K x 1.
-    """
-    twin = Generator(generator.config)
-    twin.load_state_dict(generator.state_dict())
-    _replace(twin, _conv2d)
-    return twin.eval()
-
-
-def _replace(module: Any, change: Callable[[Any], Any]) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, (nn.Conv1d, nn.ConvTranspose1d)):
-            setattr(module, name, change(child))
-        else:
-            _replace(child, change)
-
-
-def _conv2d(conv: Any) -> Any:
-    kind = nn.Conv2d if isinstance(conv, nn.Conv1d) else nn.ConvTranspose2d
-    twin = kind(
-        conv.in_channels,
-        conv.out_channels,
-        (conv.kernel_size[0], 1),
-        stride=(conv.stride[0], 1),
-        padding=(conv.padding[0], 0),
-        dilation=(conv.dilation[0], 1),
-    )
-    with torch.no_grad():
-        twin.weight.copy_(conv.weight.unsqueeze(-1))
-        twin.bias.copy_(conv.bias)
-    return twin

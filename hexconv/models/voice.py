@@ -1,4 +1,45 @@
-"""The small voice."""
-from hexconv.models.config import GeneratorConfig
+"""The small voice: a trained HiFi-GAN generator that ships with hexconv and really speaks.
 
-CONFIG = GeneratorConfig("2", (8, 8, 4), (16, 16, 8), 128, (3, 7), ((1, 3), (1, 3)))
+V3's family (residual block 2, upsampling 8, 8, 4) with 128 first channels and two residual blocks:
+349 thousand weights, stored as float16. Trained by benchmarks/voice on sentences that espeak-ng
+speaks; docs/hifigan.md says how, and how good it is. Needs neither torch nor sound packages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from hexconv.models import config, layers, onnx_writer
+
+_DATA = Path(__file__).parent / "data"
+
+CONFIG = config.read(_DATA / "voice.json")
+
+RECORDING = _DATA / "held.wav"
+"""A held-out sentence as espeak-ng speaks it (22,050 Hz, mono, 16 bits)."""
+
+
+def weights() -> dict[str, NDArray[np.float32]]:
+    """The trained weights by official name, widened from float16."""
+    return layers.read_npz(CONFIG, _DATA / "voice.npz")
+
+
+def onnx_model(length: int | None = None, *, conv2d: bool = False) -> onnx.ModelProto:
+    """The small voice as ONNX: `inputs` (1,80,length) to `output` (1,1,256*length).
+
+    Args:
+        length: mel frames, or None for any number of them.
+        conv2d: 2-D convs: (1,80,length,1) to (1,1,256*length,1).
+    """
+    form = onnx_writer.Form(length=length, conv2d=conv2d)
+    return onnx_writer.write(CONFIG, weights(), form, name="voice", origin="the small voice")
+
+
+def mels() -> dict[str, NDArray[np.float32]]:
+    """Log-mels of held-out sentences by name, each (1,80,frames) float32."""
+    with np.load(_DATA / "held_mels.npz", allow_pickle=False) as stored:
+        return {name: stored[name].astype(np.float32) for name in stored.files}

@@ -1,0 +1,50 @@
+"""Log-mel files (.npy) for end-to-end synthesis, with every way they can be wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexconv.errors import FileError, RangeError
+from hexconv.models.config import GeneratorConfig
+
+
+def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
+    """A log-mel of shape (num_mels, T) or (1, num_mels, T), as (1, num_mels, T) float32.
+
+    Raises:
+        FileError: missing, or not a .npy of plain numbers.
+        RangeError: another shape, no frames, or values that are not finite.
+    """
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError("the mel cannot be read", where=str(path), why=str(error)) from error
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "fiu":
+        raise FileError("the mel is not a .npy of real numbers", where=str(path))
+    spectrum = stored[None] if stored.ndim == 2 else stored
+    return check(spectrum.astype(np.float32), config, where=str(path))
+
+
+def check(
+    spectrum: NDArray[np.float32], config: GeneratorConfig, *, where: str = ""
+) -> NDArray[np.float32]:
+    """That `spectrum` is a finite (1, num_mels, T) with T > 0; answers with it.
+
+    Raises:
+        RangeError: it is not.
+    """
+    shape = spectrum.shape
+    if len(shape) != 3 or shape[0] != 1 or shape[1] != config.num_mels or shape[2] < 1:
+        hint = "it looks transposed" if shape[-1:] == (config.num_mels,) else ""
+        raise RangeError(
+            f"the mel has shape {shape}, (1, {config.num_mels}, frames) is needed",
+            where=where,
+            why=hint,
+            todo="give one utterance, bands before frames",
+        )
+    if not np.isfinite(spectrum).all():
+        raise RangeError("the mel holds values that are not finite", where=where)
+    return spectrum

@@ -1,0 +1,107 @@
+"""Sound files in and out (the `audio` extra): any rate and channel count to the model's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexconv.errors import FileError, MissingExtra
+
+CLIPPED_AT = 0.999
+CLIPPED_SHARE = 1e-3
+"""A recording is called clipped when more than this share of it stands at full scale."""
+
+SILENT_BELOW = 1e-4
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound file as the model wants it.
+
+    Attributes:
+        wave: (T,) float32, mono, within [-1, 1].
+        rate: Hz.
+        warnings: what is odd about it, one sentence each.
+    """
+
+    wave: NDArray[np.float32]
+    rate: int
+    warnings: tuple[str, ...] = ()
+
+
+def _soundfile() -> Any:
+    try:
+        import soundfile
+    except ImportError as error:
+        raise MissingExtra("soundfile", "audio") from error
+    return soundfile
+
+
+def read(path: str | Path, rate: int) -> Recording:
+    """Reads a sound file, mixes its channels to one and resamples it to `rate` Hz.
+
+    Raises:
+        FileError: missing, not a sound file, empty, or with values that are not finite.
+        MissingExtra: soundfile (or soxr, when the rate differs) is not installed.
+    """
+    soundfile = _soundfile()
+    if not Path(path).is_file():
+        raise FileError("there is no such sound file", where=str(path))
+    try:
+        with soundfile.SoundFile(path) as file:
+            subtype, own_rate = file.subtype, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise FileError(
+            "this is not a sound file that libsndfile reads", where=str(path), why=str(error)
+        ) from error
+    if not samples.size:
+        raise FileError("the sound file is empty", where=str(path))
+    if not np.isfinite(samples).all():
+        raise FileError("the sound file holds values that are not finite", where=str(path))
+    warnings = _warnings(samples, subtype)
+    wave = np.clip(resample(samples.mean(axis=1), own_rate, rate), -1, 1)
+    return Recording(wave.astype(np.float32), rate, warnings)
+
+
+def _warnings(samples: NDArray[np.float32], subtype: str) -> tuple[str, ...]:
+    found = []
+    peak = float(np.abs(samples).max())
+    if peak < SILENT_BELOW:
+        found.append("the recording is silent")
+    if float((np.abs(samples) >= CLIPPED_AT).mean()) > CLIPPED_SHARE:
+        found.append("the recording is clipped: many samples stand at full scale")
+    if subtype in ("PCM_U8", "PCM_S8", "ULAW", "ALAW"):
+        found.append(f"the recording has 8 bits a sample ({subtype}): expect audible noise")
+    return tuple(found)
+
+
+def resample(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    """A wave (T,) at `rate` Hz to `wanted` Hz (soxr, high quality)."""
+    if rate == wanted:
+        return wave
+    try:
+        import soxr
+    except ImportError as error:
+        raise MissingExtra("soxr", "audio") from error
+    return np.asarray(soxr.resample(wave, rate, wanted), np.float32)
+
+
+def write(path: str | Path, wave: NDArray[np.float32], rate: int) -> None:
+    """Writes a wave (T,) in [-1, 1] as 16-bit mono PCM; the file appears whole or not at all.
+
+    Raises:
+        FileError: the folder cannot be written.
+    """
+    soundfile = _soundfile()
+    target = Path(path)
+    partial = target.with_name(target.name + ".part")
+    try:
+        soundfile.write(partial, wave, rate, subtype="PCM_16", format="WAV")
+        partial.replace(target)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise FileError("the sound file cannot be written", where=str(path), why=str(error)) from error
