@@ -1,0 +1,17 @@
+"""From the float graph to the nnlib graph: one lowering per ONNX op, one family a module."""
+
+from hexconv.lowering import (  # noqa: F401  (importing registers the lowerings)
+    activation,
+    conv,
+    elementwise,
+    matmul,
+    norm,
+    pool,
+    reduce,
+    shape,
+    unary,
+)
+from hexconv.lowering.lower import Lowered, lower
+from hexconv.lowering.registry import LOWERINGS, Tie
+
+__all__ = ["LOWERINGS", "Lowered", "Tie", "lower"]

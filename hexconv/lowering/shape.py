@@ -14,7 +14,7 @@ from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
-from hexconv.quantize import Range, cover
+from hexconv.quantize import Range
 
 
 @lowers("Reshape", "Squeeze", "Unsqueeze", "Flatten", tie=Tie.COPY)

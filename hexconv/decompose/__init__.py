@@ -1,0 +1,17 @@
+"""ONNX ops that the library has in no form, written out in those it has, on the float graph.
+
+Before calibration: every tensor that comes into being is observed like any other. Each rule is
+exact in real numbers. One file a rule; a rule answers what replaces the node's outputs.
+"""
+
+from __future__ import annotations
+
+from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
+    divide,
+    gemm,
+    layer_norm,
+    swish,
+)
+from hexconv.decompose.registry import RULES, decompose
+
+__all__ = ["RULES", "decompose"]

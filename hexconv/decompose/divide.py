@@ -1,0 +1,27 @@
+"""Division by a computed tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of
+
+
+@decomposes("Div")
+def reciprocal_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """x / y is x * Reciprocal(y) where y is computed.
+
+    QuantizedDiv_8 refuses any divisor but a scalar or one per channel (facts/shipped-library.md
+    b); the reciprocal is a lookup table on y, which is mostly the small operand.
+    """
+    numerator, divisor = node.inputs
+    if array_of(divisor) is not None:
+        return None
+    reciprocal = builder.op("Reciprocal", [divisor])
+    one = array_of(numerator)
+    if one is not None and one.size == 1 and float(one.reshape(-1)[0]) == 1.0:
+        return [reciprocal]
+    return [builder.op("Mul", [numerator, reciprocal], name=str(node.name))]

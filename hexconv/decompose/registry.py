@@ -1,0 +1,49 @@
+"""Decomposition rules by ONNX op, and the pass that applies them until none applies."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import Builder
+
+# What replaces the node's outputs; None where the rule does not apply.
+Rule = Callable[[ir.Node, Builder], Sequence[ir.Value] | None]
+RULES: dict[str, Rule] = {}
+
+
+def decomposes(*op_types: str) -> Callable[[Rule], Rule]:
+    """Register a rule for nodes of `op_types`; registering an op twice is an error."""
+
+    def register(rule: Rule) -> Rule:
+        for op_type in op_types:
+            if op_type in RULES:
+                raise ValueError(f"two decompositions of {op_type}")
+            RULES[op_type] = rule
+        return rule
+
+    return register
+
+
+def decompose(graph: FloatGraph) -> dict[str, int]:
+    """Apply the rules to every node, those that come into being included.
+
+    Returns:
+        How many nodes of each op were decomposed.
+    """
+    builder = Builder(graph.graph)
+    counts: Counter[str] = Counter()
+    queue = [node for node in graph.nodes if node.op_type in RULES]
+    while queue:
+        node = queue.pop()
+        existing = set(graph.graph)
+        values = RULES[node.op_type](node, builder.at(node))
+        if values is None:
+            continue
+        builder.replace(node, values)
+        counts[node.op_type] += 1
+        queue += [n for n in graph.graph if n not in existing and n.op_type in RULES]
+    return dict(sorted(counts.items()))

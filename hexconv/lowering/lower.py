@@ -1,0 +1,196 @@
+"""Lower a float graph: inputs, every node in order, outputs; all refusals collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from hexconv.errors import Refusal
+from hexconv.lowering.builder import MINMAX, Builder, Tensor
+from hexconv.lowering.context import Context, TransposeCount
+from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.registry import LOWERINGS
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Output, Ref
+from hexconv.nnlib.layout import Layout
+from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
+from hexconv.quantize import Range
+
+# Ops that work on images: where one is present, 4-D inputs are taken channels last, as MACE's
+# runtime hands NCHW tensors over (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
+IMAGE_OPS = {
+    "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
+    "BatchNormalization", "InstanceNormalization", "LRN", "Resize", "DepthToSpace", "SpaceToDepth",
+}
+
+
+@dataclass
+class Lowered:
+    """The nnlib graph, and what happened on the way.
+
+    Attributes:
+        graph: numbered as MACE numbers it; unfinished if there are refusals.
+        refusals: every node that cannot run on the DSP.
+        made: names of the nnlib nodes that each ONNX node became, by ONNX node name.
+        transposes: data movements wanted by the model, and left in the graph.
+    """
+
+    graph: Graph
+    refusals: list[Refusal] = field(default_factory=list)
+    made: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    transposes: TransposeCount = field(default_factory=TransposeCount)
+
+
+def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -> Lowered:
+    """Lower every node of a float graph.
+
+    Args:
+        graph: in normal form, decomposed.
+        ranges: static ranges of all computed values.
+        name: of the nnlib graph.
+
+    Raises:
+        RangeError: a value has no range.
+    """
+    builder = Builder(name)
+    nodes = [NodeView(node) for node in graph.nodes]
+    values = graph.values()
+    shapes = {
+        key: tuple(int(size) for size in value.shape or ()) for key, value in values.items()
+    }
+    ctx = Context(builder, shapes, _Consts(graph), ranges)
+    result = Lowered(builder.graph, transposes=ctx.transposes)
+    _bind_inputs(graph, nodes, ctx)
+    for node in nodes:
+        builder.onnx_node = node.name
+        start = len(builder.graph.nodes)
+        try:
+            _lower_node(node, ctx)
+        except Refusal as refusal:
+            result.refusals.append(_named(refusal, node))
+            _stand_in(node, ctx)
+        result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
+    builder.onnx_node = ""
+    if not result.refusals:
+        _bind_outputs(graph, ctx)
+        result.graph = builder.finish()
+    return result
+
+
+class _Consts(Mapping[str, Array]):
+    """The float graph's initializers, read when asked for: weights are not copied twice."""
+
+    def __init__(self, graph: FloatGraph) -> None:
+        self._graph = graph
+
+    def __getitem__(self, name: str) -> Array:
+        array = self._graph.const(name)
+        if array is None:
+            raise KeyError(name)
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._graph.graph.initializers)
+
+    def __len__(self) -> int:
+        return len(self._graph.graph.initializers)
+
+
+def _lower_node(node: NodeView, ctx: Context) -> None:
+    lowering = LOWERINGS.get(node.op)
+    if lowering is None:
+        raise Refusal(
+            f"no lowering for the op {node.op}",
+            todo=f"python -m hexconv ops {node.op} says what is known of it",
+        )
+    for value in node.outputs:
+        dtype = node.node.outputs[node.outputs.index(value)].dtype
+        if value and dtype is not None and not dtype.is_floating_point():
+            raise Refusal(
+                f"'{value}' is of type {dtype.name.lower()}",
+                why="the DSP's data path is 8-bit quantized floats",
+                todo="cut the model before this node and compute it on the CPU",
+            )
+    lowering.function(node, ctx)
+    unread = node.unread()
+    if unread:
+        raise Refusal(
+            f"{', '.join(unread)} would be dropped",
+            why="the lowering does not honour it",
+            todo="export the model without it",
+        )
+
+
+def _named(refusal: Refusal, node: NodeView) -> Refusal:
+    return Refusal(
+        refusal.what, node=node.name, op=node.op, why=refusal.why, todo=refusal.todo
+    )
+
+
+def _stand_in(node: NodeView, ctx: Context) -> None:
+    """Outputs of a refused node, so that the nodes behind it can be judged too."""
+    for name in filter(None, node.outputs):
+        if ctx.forms(name):
+            continue
+        shape = ctx.shape(name)
+        layout = gather_axes(shape, [a for a in range(len(shape)) if shape[a] != 1])
+        nowhere = Ref(0)
+        span = ctx.ranges.get(name, Range(1.0 / 128.0, 128))
+        ctx.bind(name, layout, Tensor(nowhere, nowhere, nowhere, layout.shape(shape), span))
+
+
+def _bind_inputs(graph: FloatGraph, nodes: list[NodeView], ctx: Context) -> None:
+    images = any(node.op in IMAGE_OPS for node in nodes)
+    interfaces = [_interface(info, images, ctx) for info in graph.inputs]
+    outputs = [port for item in interfaces for port in (Output(item.bhwd, "uint8"), *MINMAX)]
+    node = ctx.builder.node(INPUT_OP, [], outputs, name="quantize_input")
+    ctx.builder.graph.inputs += interfaces
+    for index, item in enumerate(interfaces):
+        data, low, high = (Ref(node, 3 * index + port) for port in range(3))
+        tensor = Tensor(data, low, high, item.bhwd, ctx.range(item.name), static=False)
+        ctx.bind(item.name, item.layout, tensor)
+
+
+def _interface(info: TensorInfo, images: bool, ctx: Context) -> Interface:
+    if info.dtype != "float32":
+        raise Refusal(
+            f"the input '{info.name}' is of type {info.dtype}",
+            why="MACE's DSP runtime takes float inputs only",
+            todo="compute what reads it on the CPU and cut the model there",
+        )
+    rank = len(info.shape)
+    if rank > 4:
+        raise Refusal(
+            f"the input '{info.name}' has rank {rank}",
+            why="the library knows 4 axes",
+            todo="reshape it outside the model",
+        )
+    layout = Layout.channels_last(4) if rank == 4 and images else Layout.plain(rank)
+    span = ctx.range(info.name)
+    return Interface(info.name, info.shape, layout, (span.min, span.max))
+
+
+def _bind_outputs(graph: FloatGraph, ctx: Context) -> None:
+    refs: list[Ref] = []
+    for info in graph.outputs:
+        layout = _output_layout(info.name, ctx)
+        tensor = ctx.take(info.name, layout)
+        span = tensor.range
+        interface = Interface(info.name, info.shape, layout, (span.min, span.max))
+        ctx.builder.graph.outputs.append(interface)
+        refs += tensor.triple
+    ctx.builder.node(OUTPUT_OP, refs, [], name="dequantize_output")
+
+
+def _output_layout(name: str, ctx: Context) -> Layout:
+    """4-D: channels last if it lies so (MACE hands it out as NCHW); else ONNX order."""
+    shape = ctx.shape(name)
+    if len(shape) > 4:
+        raise Refusal(f"the output '{name}' has rank {len(shape)}", why="the library knows 4 axes")
+    if len(shape) == 4 and ctx.const(name) is None:
+        channels_last = Layout.channels_last(4)
+        lies = [a for a in ctx.form(name).layout.order if shape[a] != 1]
+        if lies == [a for a in channels_last.order if shape[a] != 1]:
+            return channels_last
+    return Layout.plain(len(shape))
+
+

@@ -1,0 +1,57 @@
+"""Normalisations that are one node; the others are decomposed on the float graph."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexconv.errors import Refusal
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.conv import INT32_MAX, INT32_MIN
+from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.registry import lowers
+from hexconv.nnlib.graph import Array
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import quantize_bias, quantize_weights
+
+
+@lowers("BatchNormalization")
+def batch_norm(node: NodeView, ctx: Context) -> None:
+    """QuantizedBatchNorm_8x8p32to8 with the statistics folded into scale and bias."""
+    source, output = node.input(0), node.outputs[0]
+    if int(node.attr("training_mode", 0)):
+        raise Refusal("BatchNormalization in training mode", todo="export the model in eval mode")
+    node.done("momentum", "spatial")
+    values = [ctx.const(node.input(i)) for i in range(1, 5)]
+    if any(value is None for value in values):
+        raise Refusal("statistics that are computed", todo="make them initializers")
+    scale, bias, mean, variance = (np.asarray(v, np.float64) for v in values)
+    factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
+    shape = ctx.shape(source)
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != 1]
+    layout = gather_axes(shape, [*order, 1])
+    tensor = ctx.take(source, layout)
+    result = scaled_and_shifted(ctx, tensor, factor, bias - mean * factor, output)
+    ctx.bind(output, layout, result)
+
+
+def scaled_and_shifted(
+    ctx: Context, tensor: Tensor, factor: Array, offset: Array, name: str
+) -> Tensor:
+    """x * factor + offset per channel on D; factor and offset (D,) float."""
+    span = ctx.range(name)
+    quantized = quantize_weights(np.asarray(factor, np.float32).reshape(1, 1, 1, -1))
+    step = tensor.range.step * quantized.range.step
+    builder = ctx.builder
+    scale_name, bias_name = f"{name}/scale", f"{name}/bias"
+    bias = quantize_bias(np.asarray(offset, np.float32), step).reshape(1, 1, 1, -1)
+    inputs = [
+        tensor.data, builder.const(scale_name, quantized.codes), tensor.min, tensor.max,
+        *builder.minmax(scale_name, quantized.range), builder.const(bias_name, bias),
+        builder.scalar(f"{bias_name}_min", INT32_MIN * step),
+        builder.scalar(f"{bias_name}_max", INT32_MAX * step),
+        *builder.minmax(name, span),
+    ]
+    return builder.quantized(
+        "QuantizedBatchNorm_8x8p32to8", inputs, tensor.shape, span, name=name
+    )
