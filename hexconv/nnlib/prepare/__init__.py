@@ -53,6 +53,15 @@ class Prepared:
     moved: dict[Ref, Ref]
     absorbed: dict[int, int]
 
+    def tensor(self, ref: Ref) -> Ref:
+        """The tensor that readers of a tensor of the original graph read now."""
+        for _ in range(len(self.moved)):
+            after = self.moved.get(ref, ref)
+            if after == ref:
+                break
+            ref = after
+        return ref
+
     def holder(self, node: int) -> int | None:
         """The id of the executed node that does the work of a node, or None if none does."""
         executed = {made.id for made in self.graph.nodes}

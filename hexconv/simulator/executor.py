@@ -1,0 +1,212 @@
+"""Runs a prepared graph: one kernel call a node, tensors dropped after their last reader."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hexconv.errors import GraphError, HexconvError
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Node, Ref
+from hexconv.simulator.registry import KERNELS, Call, Kernel
+
+LIBRARIES = ("v60", "v65", "v66")
+
+SAME_DATA = frozenset(
+    ("Convert_to_d32", "Convert_from_d32", "Convert_to_d32_16b", "Convert_from_d32_16b", "Nop")
+)
+"""Nodes that only change how data lies in memory: here all data lies as BHWD."""
+
+SOURCES = frozenset(("INPUT", INPUT_OP))
+SINKS = frozenset(("OUTPUT", OUTPUT_OP))
+SILENT = frozenset(("Sink",))
+PER_INPUT, PER_OUTPUT = 4, 3
+
+
+@functools.cache
+def load_kernels() -> None:
+    """Import every module of kernels of this package; they register themselves."""
+    package = importlib.import_module("hexconv.simulator")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"hexconv.simulator.{module.name}")
+
+
+@dataclass(slots=True)
+class Step:
+    """One kernel call: where its inputs lie, where its outputs go, what can be dropped after it."""
+
+    node: Node
+    kernel: Kernel
+    call: Call
+    reads: list[int]
+    writes: list[int]
+    drops: list[int]
+
+
+class Executor:
+    """A prepared graph, ready to run any number of times.
+
+    Args:
+        graph: as `hexconv.nnlib.prepare.prepare` gives it.
+        library: "v60", "v65" or "v66".
+        keep: tensors that must outlive a run, for `value`.
+
+    Raises:
+        GraphError: a node has no kernel.
+    """
+
+    def __init__(self, graph: Graph, library: str, keep: Iterable[Ref] = ()) -> None:
+        check_library(library)
+        load_kernels()
+        self.library = library
+        self._slots: dict[Ref, int] = {}
+        self._values: list[Array | None] = []
+        for const in graph.consts:
+            self._place(Ref(const.id), const.array)
+        self._consts = {const.id for const in graph.consts}
+        self.steps: list[Step] = []
+        self._sources: list[int] = []
+        self._sinks: list[int] = []
+        self._quantizer: Step | None = None
+        self._dequantizers: list[Step] = []
+        _need_kernels(graph.nodes)
+        for node in graph.nodes:
+            self._plan(node)
+        self._plan_drops(keep)
+
+    def _place(self, ref: Ref, value: Array | None = None) -> int:
+        self._slots[ref] = len(self._values)
+        self._values.append(value)
+        return self._slots[ref]
+
+    def _plan(self, node: Node) -> None:
+        if node.op in SILENT:
+            return
+        if node.op in SAME_DATA:
+            self._slots[Ref(node.id)] = self._slots[node.inputs[0]]
+            return
+        reads = [self._slots[ref] for ref in node.inputs]
+        if node.op in SOURCES:
+            self._sources += [self._place(Ref(node.id, p)) for p in range(len(node.outputs))]
+            if node.op == INPUT_OP:
+                self._quantizer = self._step(node, [], [])
+        elif node.op == "OUTPUT":
+            self._sinks += reads
+        elif node.op == OUTPUT_OP:
+            self._sinks += reads
+            for first in range(0, len(reads), PER_OUTPUT):
+                self._dequantizers.append(self._step(node, reads[first : first + PER_OUTPUT], []))
+        else:
+            writes = [self._place(Ref(node.id, p)) for p in range(len(node.outputs))]
+            self.steps.append(self._step(node, reads, writes))
+
+    def _step(self, node: Node, reads: list[int], writes: list[int]) -> Step:
+        call = Call(
+            node.op,
+            [],
+            node.padding,
+            node.outputs,
+            self.library,
+            tuple(ref.node in self._consts for ref in node.inputs),
+        )
+        return Step(node, KERNELS[node.op], call, reads, writes, [])
+
+    def _plan_drops(self, keep: Iterable[Ref]) -> None:
+        """After which step each slot is read no more; outputs and what to keep stay."""
+        stay = {*self._sinks, *(self._slots[ref] for ref in keep if ref in self._slots)}
+        stay.update(slot for slot, value in enumerate(self._values) if value is not None)
+        seen: set[int] = set()
+        for step in reversed(self.steps):
+            for slot in (*step.reads, *step.writes):
+                if slot not in seen and slot not in stay:
+                    step.drops.append(slot)
+                seen.add(slot)
+
+    def run(self, sources: Sequence[Array]) -> list[Array]:
+        """Run once.
+
+        Args:
+            sources: one array an output of the INPUT node; for MACE's quantizing input four an
+                input: data, min, max, flag.
+
+        Returns:
+            One array an input of the OUTPUT node; for MACE's dequantizing output three an output:
+            float32 data, min, max.
+        """
+        values = self._values
+        for slot, array in zip(self._sources, self._quantized(sources), strict=True):
+            values[slot] = array
+        for step in self.steps:
+            results = _answer(step, [values[slot] for slot in step.reads])
+            for slot, array in zip(step.writes, results, strict=True):
+                values[slot] = array
+            for slot in step.drops:
+                values[slot] = None
+        if not self._dequantizers:
+            return [_present(values[slot]) for slot in self._sinks]
+        answers: list[Array] = []
+        for step in self._dequantizers:
+            answers += _answer(step, [values[slot] for slot in step.reads])
+        return answers
+
+    def _quantized(self, sources: Sequence[Array]) -> Sequence[Array]:
+        if self._quantizer is None:
+            return sources
+        codes: list[Array] = []
+        for first in range(0, len(sources), PER_INPUT):
+            codes += _answer(self._quantizer, list(sources[first : first + PER_INPUT]))
+        return codes
+
+    def value(self, ref: Ref) -> Array | None:
+        """A tensor of the last run that was asked to be kept; None if it is not in the graph."""
+        slot = self._slots.get(ref)
+        return None if slot is None else self._values[slot]
+
+
+def _answer(step: Step, inputs: Sequence[Array | None]) -> list[Array]:
+    call = step.call
+    call.inputs = inputs  # type: ignore[assignment]  # every input was written by an earlier step
+    try:
+        return step.kernel(call)
+    except HexconvError as error:
+        raise located(error, step.node) from error
+    finally:
+        call.inputs = []
+
+
+def _present(value: Array | None) -> Array:
+    assert value is not None, "an output that no node has written"
+    return value
+
+
+def located(error: HexconvError, node: Node) -> HexconvError:
+    """The same error, naming the node, if it does not name one yet."""
+    if error.where:
+        return error
+    where = f"node {node.id} '{node.name}' ({node.op})"
+    return GraphError(error.what, where=where, why=error.why, todo=error.todo)
+
+
+def _need_kernels(nodes: Iterable[Node]) -> None:
+    silent = SAME_DATA | SILENT | {"INPUT", "OUTPUT"}
+    missing = sorted({node.op for node in nodes if node.op not in KERNELS} - silent)
+    if missing:
+        raise GraphError(
+            f"the simulator has no kernel for {', '.join(missing)}",
+            todo="run the graph on the real library: hexconv device",
+        )
+
+
+def check_library(library: str) -> None:
+    """Refuse a library that is not one of the three."""
+    if library not in LIBRARIES:
+        raise GraphError(f"no library '{library}'", todo=f"one of {', '.join(LIBRARIES)}")
+
+
+def scalar(value: float, dtype: str = "float32") -> Array:
+    """A 1x1x1x1 array."""
+    return np.full((1, 1, 1, 1), value, dtype)

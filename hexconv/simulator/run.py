@@ -1,0 +1,229 @@
+"""Simulate a graph: what the DSP will answer, in the ONNX model's own names and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, overload
+
+import numpy as np
+
+from hexconv.errors import ConfigError, GraphError
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Ref
+from hexconv.nnlib.prepare import Prepared, trace
+from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, scalar
+
+
+class HasGraph(Protocol):
+    """A model: anything with an nnlib graph."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph to simulate."""
+
+
+Feeds = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Taps(Mapping[str, list[Array]]):
+    """Raw outputs of every node of the graph as appended, by node name.
+
+    A node that prepare fused away has none: `held_by` names the executed node that does its work.
+    `includes` tells of an executed node which Relu was moved into it: its outputs, which are the
+    Relu's too, are not what the node alone would give. `executed` lists (name, op) in the order of
+    execution.
+    """
+
+    arrays: dict[str, list[Array]]
+    executed: tuple[tuple[str, str], ...] = ()
+    held_by: dict[str, str] = field(default_factory=dict)
+    includes: dict[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> list[Array]:
+        if name not in self.arrays and name in self.held_by:
+            raise KeyError(f"'{name}' was fused into '{self.held_by[name]}'")
+        return self.arrays[name]
+
+    def __iter__(self) -> Any:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
+class Simulator:
+    """A graph prepared once, to be run many times.
+
+    Kernels keep what they compute from constants between runs, and, as in the library, the ranges
+    that ops without a requested one have found.
+
+    Args:
+        model: a model or its nnlib graph.
+        library: "v60", "v65" or "v66".
+
+    Raises:
+        GraphError: the library would refuse the graph, or a node has no kernel.
+    """
+
+    def __init__(self, model: HasGraph | Graph, library: str = "v66") -> None:
+        self.graph = model if isinstance(model, Graph) else model.graph
+        self.library = library
+        _check_ends(self.graph)
+        self.prepared: Prepared = trace(self.graph, library)
+        self._plain = Executor(self.prepared.graph, library)
+        self._tapped: Executor | None = None
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """What the DSP answers: float32 arrays by output name.
+
+        Args:
+            feeds: float arrays by input name, in the shape that the model has.
+
+        Raises:
+            ConfigError: a feed is missing, unknown, of another shape or type, or not finite.
+        """
+        return self._outputs(self._plain.run(self._sources(feeds)))
+
+    def run_with_taps(self, feeds: Feeds) -> tuple[dict[str, Array], Taps]:
+        """The same, and the raw outputs of every node."""
+        wanted = self._wanted()
+        if self._tapped is None:
+            self._tapped = Executor(
+                self.prepared.graph, self.library, keep=[r for refs in wanted.values() for r in refs]
+            )
+        outputs = self._outputs(self._tapped.run(self._sources(feeds)))
+        arrays: dict[str, list[Array]] = {}
+        for name, refs in wanted.items():
+            found = [self._tapped.value(ref) for ref in refs]
+            arrays[name] = [array for array in found if array is not None]
+        return outputs, self._taps({name: kept for name, kept in arrays.items() if kept})
+
+    def _wanted(self) -> dict[str, list[Ref]]:
+        """Where in the executed graph the outputs of each node of the original are."""
+        executed = {node.id for node in self.prepared.graph.nodes}
+        wanted: dict[str, list[Ref]] = {}
+        for node in self.graph.nodes:
+            refs = [
+                self.prepared.tensor(Ref(node.id, port)) for port in range(len(node.outputs))
+            ]
+            if refs and all(ref.node in executed for ref in refs):
+                wanted[node.name] = refs
+        return wanted
+
+    def _taps(self, arrays: dict[str, list[Array]]) -> Taps:
+        names = {node.id: node.name for node in self.prepared.graph.nodes}
+        held_by: dict[str, str] = {}
+        includes: dict[str, str] = {}
+        for node in self.graph.nodes:
+            holder = self.prepared.holder(node.id)
+            if holder is None or holder == node.id:
+                continue
+            held_by[node.name] = names[holder]
+            if node.op == "QuantizedRelu_8" and Ref(node.id) in self.prepared.moved:
+                includes[names[holder]] = node.name
+        executed = tuple((node.name, node.op) for node in self.prepared.graph.nodes)
+        return Taps(arrays, executed, held_by, includes)
+
+    def _sources(self, feeds: Feeds) -> list[Array]:
+        check_names(self.graph.inputs, feeds)
+        sources: list[Array] = []
+        for interface in self.graph.inputs:
+            data = checked_feed(interface, feeds[interface.name])
+            sources += [interface.layout.pack(data), scalar(0), scalar(0), scalar(1, "int32")]
+        return sources
+
+    def _outputs(self, answers: Sequence[Array]) -> dict[str, Array]:
+        return {
+            interface.name: interface.layout.unpack(answers[PER_OUTPUT * i], interface.shape)
+            for i, interface in enumerate(self.graph.outputs)
+        }
+
+
+def _check_ends(graph: Graph) -> None:
+    """The graph has MACE's two ends, and they fit its interface."""
+    for op, ports, wanted in (
+        (INPUT_OP, [len(n.outputs) for n in graph.nodes if n.op == INPUT_OP], graph.inputs),
+        (OUTPUT_OP, [len(n.inputs) for n in graph.nodes if n.op == OUTPUT_OP], graph.outputs),
+    ):
+        if ports != [3 * len(wanted)]:
+            raise GraphError(
+                f"a graph with {len(wanted)} named {'inputs' if op == INPUT_OP else 'outputs'} "
+                f"has one {op} node with three ports for each",
+                why=f"this one has {ports or 'none'}",
+            )
+
+
+def check_names(inputs: Sequence[Interface], feeds: Feeds) -> None:
+    """Every input is fed, and nothing else."""
+    if not isinstance(feeds, Mapping):
+        raise ConfigError(
+            f"feeds have to be a dict of arrays by input name, not {type(feeds).__name__}"
+        )
+    names = [interface.name for interface in inputs]
+    known = f"the model's inputs are {', '.join(map(repr, names))}"
+    for name in feeds:
+        if name not in names:
+            raise ConfigError(f"the model has no input {name!r}", todo=known)
+    for name in names:
+        if name not in feeds:
+            raise ConfigError(f"input {name!r} is not fed", todo=known)
+
+
+def checked_feed(interface: Interface, value: Any) -> Array:
+    """A feed as a finite float32 array of the input's shape."""
+    where = f"input {interface.name!r}"
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ConfigError("not an array", where=where, why=str(error)) from error
+    if array.dtype.kind != "f":
+        raise ConfigError(f"has type {array.dtype}; float32 is wanted", where=where)
+    if array.shape != tuple(interface.shape):
+        raise ConfigError(
+            f"has shape {list(array.shape)}; the model takes {list(interface.shape)}", where=where
+        )
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, np.float32)
+    if not np.isfinite(array).all():
+        bad = "NaN" if np.isnan(array).any() else "infinity"
+        raise ConfigError(f"holds {bad}", where=where, why="the DSP refuses to quantize it")
+    return array
+
+
+@overload
+def simulate(
+    model: HasGraph | Graph, feeds: Feeds, taps: Literal[False] = False, library: str = "v66"
+) -> dict[str, Array]: ...
+
+
+@overload
+def simulate(
+    model: HasGraph | Graph, feeds: Feeds, taps: Literal[True], library: str = "v66"
+) -> tuple[dict[str, Array], Taps]: ...
+
+
+def simulate(
+    model: HasGraph | Graph, feeds: Feeds, taps: bool = False, library: str = "v66"
+) -> dict[str, Array] | tuple[dict[str, Array], Taps]:
+    """What the DSP will answer, computed on the desk.
+
+    Args:
+        model: a model or its nnlib graph.
+        feeds: float32 arrays by input name, in the ONNX model's shape and order of axes. Each is
+            quantized over the range of its own data, as MACE's runtime does.
+        taps: answer every node's raw outputs as well.
+        library: "v60", "v65" or "v66"; the later two squeeze convolution weights to int8.
+
+    Returns:
+        float32 arrays by output name, in the ONNX model's shape; with `taps` a pair of them and
+        a mapping from node name to the node's raw output arrays (BHWD).
+
+    Raises:
+        HexconvError: bad feeds, or a graph that the library would refuse.
+    """
+    simulator = Simulator(model, library)
+    return simulator.run_with_taps(feeds) if taps else simulator.run(feeds)
+
+
+__all__ = ["PER_INPUT", "Feeds", "HasGraph", "Simulator", "Taps", "simulate"]
