@@ -5,21 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.hvx import (
+from hexconv.simulator.fixed_point import (
     F32,
-    Int,
-    div_255,
-    float_exponent,
-    mul_frac,
-    numbers,
-    round_f32,
-    sat16,
-    satu8,
-    saturate_i16,
-    saturate_u8,
-    shift_round,
-    wrap16,
+    as_range,
+    div255,
+    exponent,
+    round_int,
+    sat_i16,
+    sat_u8,
 )
+from hexconv.simulator.hvx import Int, mul_frac, numbers, sat16, satu8, shift_round, wrap16
 from hexconv.simulator.registry import Call, kernel
 
 # tanh_lut and sigmoid_lut of op_tanh_d32.c: tanh over 0 .. 3.2 in 16 segments, orders 2, 1, 0.
@@ -60,24 +55,20 @@ def sigmoid(call: Call) -> list[Array]:
 def _look_up(call: Call, *, sigmoid: bool, low: float, high: float) -> list[Array]:
     minimum, maximum = call.scalar(1), call.scalar(2)
     codes = call.memo(f"{minimum} {maximum}", lambda: tanh_table(minimum, maximum, sigmoid=sigmoid))
-    return [codes[call.inputs[0]], _scalar(low), _scalar(high)]
-
-
-def _scalar(value: float) -> Array:
-    return np.full((1, 1, 1, 1), value, np.float32)
+    return [codes[call.inputs[0]], *as_range(low, high)]
 
 
 def _gain(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> tuple[int, int, int]:
     """`set_scaling_parms`: input zero, multiplier, right shift."""
     span = F32(maximum - minimum)
-    zero = saturate_u8(round_f32(F32(F32(F32(-255) * minimum) / span)))
-    gain = F32(div_255(span) * F32(1.25 * 8192.0))
+    zero = sat_u8(round_int(F32(F32(F32(-255) * minimum) / span)))
+    gain = F32(div255(span) * F32(1.25 * 8192.0))
     if sigmoid:
         gain = F32(gain * F32(0.5))
-    shift = 15 - max(float_exponent(gain), 0)
+    shift = 15 - max(exponent(gain), 0)
     if shift < 0:
         return zero, 32767, 0
-    return zero, saturate_i16(round_f32(F32(gain * F32(1 << shift)))), shift
+    return zero, sat_i16(round_int(F32(gain * F32(1 << shift)))), shift
 
 
 def tanh_table(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> Array:

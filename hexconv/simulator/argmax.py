@@ -6,7 +6,7 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.output_range import as_tensor
+from hexconv.simulator.fixed_point import as_range
 from hexconv.simulator.registry import Call, kernel
 
 
@@ -15,7 +15,8 @@ def _positions(call: Call) -> Array:
     axis = int(call.inputs[1].flat[0])
     if not -4 <= axis <= 3:
         raise GraphError(f"ArgMax along axis {axis}; it must be -4..3", where=call.op)
-    return np.argmax(data, axis=axis % 4, keepdims=True)
+    positions: Array = np.argmax(data, axis=axis % 4, keepdims=True)
+    return positions
 
 
 @kernel("ArgMax_8toInt32", "ArgMax_8_d32")
@@ -36,4 +37,4 @@ def argmax(call: Call) -> list[Array]:
             why="its counter has 8 bits: 256 values hang the DSP, more are refused (op_argmax.c)",
             todo="use ArgMax_8toInt32",
         )
-    return [positions.astype(np.uint8), as_tensor(0), as_tensor(255)]
+    return [positions.astype(np.uint8), *as_range(0, 255)]

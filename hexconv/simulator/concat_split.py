@@ -6,9 +6,10 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.hvx import F32, Int, div_255, round_f32, sat16, satu8
-from hexconv.simulator.output_range import as_tensor, with_exact_zero
+from hexconv.simulator.fixed_point import F32, as_range, div255, round_int, zero_exact
+from hexconv.simulator.hvx import satu8
 from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.scaled_copy import scaled_copy
 
 # A gain of this or more, of 32768, with no offset is a plain copy.
 _UNITY_GAIN = 32704
@@ -19,26 +20,15 @@ def concat_d32(call: Call) -> list[Array]:
     """Any axis; the union of the ranges with zero on a whole code; each input rescaled to it."""
     axis, parts, lows, highs = _concat_inputs(call)
     low, high = min(lows), max(highs)
-    low, high = (F32(0), high) if low > 0 else with_exact_zero(low, high)
+    low, high = (F32(0), high) if low > 0 else zero_exact(low, high)
     per_unit = F32(F32(255) / F32(high - low))
     scaled = []
     for part, part_low, part_high in zip(parts, lows, highs, strict=True):
         offset = int(F32(F32(F32(part_low - low) * per_unit) * F32(128)))
         gain = int(F32(F32(per_unit * F32(F32(part_high - part_low) / F32(255))) * F32(32768)))
         gain = gain if 0 <= gain <= 32767 else 32767
-        if offset == 0 and gain >= _UNITY_GAIN:
-            scaled.append(part)
-        else:
-            scaled.append(_rescale_d32(gain, offset)[part])
-    return [np.concatenate(scaled, axis=axis), as_tensor(low), as_tensor(high)]
-
-
-def _rescale_d32(gain: int, offset: int) -> Array:
-    """`do_scale_ub`: (code * gain + offset * 256) / 32768 in 16-bit steps, for all codes."""
-    codes = np.arange(256, dtype=np.int64)
-    low = (codes * (gain & 0xFF)) >> 8
-    product: Int = low + codes * (gain >> 8)
-    return satu8((sat16(product + offset) + 64) >> 7)
+        scaled.append(scaled_copy(part, gain, offset))
+    return [np.concatenate(scaled, axis=axis), *as_range(low, high)]
 
 
 @kernel("QuantizedConcat_8", "QuantizedConcat_8_nond32")
@@ -52,22 +42,22 @@ def concat_flat(call: Call) -> list[Array]:
     scaled = []
     for part, part_low, part_high in zip(parts, lows, highs, strict=True):
         part_low = min(F32(0), part_low)
-        step = div_255(F32(part_high - part_low))
-        offset = max(0, round_f32(F32(F32(part_low - low) / step)))
-        gain = min(32767, round_f32(F32(F32(per_unit * step) * F32(32768))))
+        step = div255(F32(part_high - part_low))
+        offset = max(0, round_int(F32(F32(part_low - low) / step)))
+        gain = min(32767, round_int(F32(F32(per_unit * step) * F32(32768))))
         if offset == 0 and gain >= _UNITY_GAIN:
             scaled.append(part)
         else:
             codes = np.arange(256, dtype=np.int64)
             scaled.append(satu8(((codes + offset) * gain + (1 << 14)) >> 15)[part])
-    return [np.concatenate(scaled, axis=3), as_tensor(low), as_tensor(high)]
+    return [np.concatenate(scaled, axis=3), *as_range(low, high)]
 
 
 @kernel("QuantizedFakeConcat_8_d32")
 def fake_concat_d32(call: Call) -> list[Array]:
     """Convolutions that wrote side by side: the range of the first stands for all."""
     _, parts, lows, highs = _concat_inputs(call)
-    return [np.concatenate(parts, axis=3), as_tensor(lows[0]), as_tensor(highs[0])]
+    return [np.concatenate(parts, axis=3), *as_range(lows[0], highs[0])]
 
 
 def _concat_inputs(call: Call) -> tuple[int, list[Array], list[np.float32], list[np.float32]]:

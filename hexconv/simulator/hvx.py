@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 Int = npt.NDArray[np.int64]
-F32 = np.float32
 
 
 def table(values: Any) -> Int:
@@ -73,37 +72,6 @@ def count_leading_zeros32(x: Int) -> Int:
 def norm_amount32(x: Int) -> Int:
     """`Q6_Vw_vnormamt_Vw` of positive int32 values: the left shift that fills bit 30."""
     return count_leading_zeros32(x) - 1
-
-
-def saturate_i16(value: int) -> int:
-    """`saturate_i16` of quantize.h."""
-    return max(-32768, min(32767, value))
-
-
-def saturate_u8(value: int) -> int:
-    """`saturate_u8` of quantize.h."""
-    return max(0, min(255, value))
-
-
-def round_f32(value: np.float32) -> int:
-    """`roundf_i32` of quantize.h: add a half of the same sign in float32, cut."""
-    return int(np.trunc(F32(value + np.copysign(F32(0.5), value))))
-
-
-def float_exponent(value: np.float32) -> int:
-    """`flt_getexp` of quantize.h: the exponent as frexp gives it; -126 for zero."""
-    return ((int(F32(value).view(np.int32)) >> 23) & 0xFF) - 126
-
-
-def power2(exponent: int) -> np.float32:
-    """`flt_power2` of quantize.h."""
-    return F32(np.ldexp(1.0, saturate_u8(exponent + 127) - 127))
-
-
-def div_255(value: np.float32) -> np.float32:
-    """`flt_div_255` of quantize.h: x/255 with one rounding (a fused multiply-add)."""
-    small = F32(F32(float.fromhex("-0xF.EFEFFp-36")) * F32(value))
-    return F32(float(value) * float.fromhex("0x8.08081p-11") + float(small))
 
 
 def _by_segment(x: Int, constants: int) -> Int:

@@ -14,8 +14,8 @@ import numpy as np
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
 from hexconv.simulator import qfloat
-from hexconv.simulator.hvx import F32, Int, mul_frac, satu8, wrap16
-from hexconv.simulator.output_range import as_tensor
+from hexconv.simulator.fixed_point import F32, as_range
+from hexconv.simulator.hvx import Int, mul_frac, satu8, wrap16
 from hexconv.simulator.qfloat import QFloat
 from hexconv.simulator.registry import Call, kernel
 
@@ -38,7 +38,7 @@ class _Affine(NamedTuple):
     offset: QFloat
 
 
-@kernel("QuantizedInstanceNorm_8", "QuantizedInstanceNorm_8_d32")
+@kernel("QuantizedInstanceNorm_8_d32")
 def instance_norm(call: Call) -> list[Array]:
     """(x - mean) / deviation of each batch and channel; epsilon is 1e-5 whatever is asked."""
     data = call.inputs[0]
@@ -49,7 +49,7 @@ def instance_norm(call: Call) -> list[Array]:
     return _requantize(data, affine, qfloat.smallest(low), qfloat.largest(high))
 
 
-@kernel("QuantizedInstanceNormBG_8", "QuantizedInstanceNormBG_8_d32")
+@kernel("QuantizedInstanceNormBG_8_d32")
 def instance_norm_bg(call: Call) -> list[Array]:
     """gamma * (x - mean) / deviation + beta; epsilon is compared with code units."""
     data = call.inputs[0]
@@ -149,7 +149,7 @@ def _requantize(data: Array, affine: _Affine, low: QFloat, high: QFloat) -> list
     codes = _renormalise(_broadcast(data, gain), _broadcast(data, offset))
     channel = np.arange(data.shape[3])
     batch = np.arange(data.shape[0])[:, None, None, None]
-    return [codes[batch, channel, data], as_tensor(out_low), as_tensor(out_high)]
+    return [codes[batch, channel, data], *as_range(out_low, out_high)]
 
 
 def _broadcast(data: Array, value: QFloat) -> QFloat:

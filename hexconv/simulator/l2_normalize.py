@@ -6,15 +6,8 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.hvx import (
-    Int,
-    count_leading_zeros32,
-    sat16,
-    sat32,
-    wrap16,
-    wrap32,
-)
-from hexconv.simulator.output_range import as_tensor, zero_code
+from hexconv.simulator.fixed_point import ZERO, as_range, quantize_code
+from hexconv.simulator.hvx import Int, count_leading_zeros32, sat16, sat32, wrap16, wrap32
 from hexconv.simulator.registry import Call, kernel
 
 
@@ -26,7 +19,7 @@ def l2_normalize(call: Call) -> list[Array]:
     if not -4 <= axis <= 3:
         raise GraphError(f"L2Normalize along axis {axis}; it must be -4..3", where=call.op)
     axis %= 4
-    centred = data.astype(np.int64) - zero_code(call.scalar(1), call.scalar(2))
+    centred = data.astype(np.int64) - quantize_code(ZERO, call.scalar(1), call.scalar(2))
     squares = sat32((centred * centred).sum(axis=axis, keepdims=True))
     if not squares.all():
         raise GraphError(
@@ -36,7 +29,7 @@ def l2_normalize(call: Call) -> list[Array]:
             todo="add a small constant before it",
         )
     codes = _along_depth(centred, squares) if axis == 3 else _along_other(centred, squares)
-    return [(codes + 128).astype(np.uint8), as_tensor(-1), as_tensor(1)]
+    return [(codes + 128).astype(np.uint8), *as_range(-1, 1)]
 
 
 def _along_depth(centred: Int, squares: Int) -> Int:
@@ -47,7 +40,8 @@ def _along_depth(centred: Int, squares: Int) -> Int:
     norm = np.sqrt(squares.astype(np.float32)).astype(np.int64)
     shift = np.frexp(norm.astype(np.float64))[1].astype(np.int64) - 1
     fraction = wrap16((32768 // norm) << shift)
-    return np.clip(centred * fraction >> (shift + 8), -128, 127)
+    codes: Int = np.clip(centred * fraction >> (shift + 8), -128, 127)
+    return codes
 
 
 def _along_other(centred: Int, squares: Int) -> Int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.output_range import zero_code
+from hexconv.simulator.fixed_point import ZERO, quantize_code
 from hexconv.simulator.registry import Call, kernel
 from hexconv.simulator.slice_pad import integers
 
@@ -58,7 +58,7 @@ def _blocks_and_edges(call: Call) -> tuple[int, int, list[int]]:
 def space_to_batch(call: Call) -> list[Array]:
     """`batchspace_s2b_execute`: pads with the zero code, then cuts into block offsets."""
     block_h, block_w, (top, bottom, left, right) = _blocks_and_edges(call)
-    zero = zero_code(call.scalar(3), call.scalar(4))
+    zero = quantize_code(ZERO, call.scalar(3), call.scalar(4))
     border = ((0, 0), (top, bottom), (left, right), (0, 0))
     data = np.pad(call.inputs[0], border, constant_values=zero)
     batches, height, width, depth = data.shape

@@ -11,21 +11,17 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
+from hexconv.simulator.fixed_point import F32, as_range, div255, round_int, sat_u8, zero_exact
 from hexconv.simulator.hvx import (
-    F32,
     Int,
     count_leading_zeros32,
-    div_255,
     mul_frac,
     mul_frac32,
     numbers,
-    round_f32,
     satu8,
-    saturate_u8,
     wrap16,
     wrap32,
 )
-from hexconv.simulator.output_range import as_tensor, with_exact_zero
 from hexconv.simulator.registry import Call, kernel
 from hexconv.simulator.softmax import POW2
 
@@ -72,13 +68,13 @@ def lrn(call: Call) -> list[Array]:
         # The bias drowns the squares: the library hands the codes on and scales the range.
         scale = _power(call.scalar(4), F32(-call.scalar(6)))
         low, high = F32(call.scalar(1) * scale), F32(call.scalar(2) * scale)
-        return [data, as_tensor(low), as_tensor(high)]
+        return [data, *as_range(low, high)]
     centred = data.astype(np.int64) - plan.in_zero
     total = _window_sums(centred * centred, radius) + plan.kappa
     exponent = wrap32(plan.sigma - mul_frac32(_log2(total), plan.beta >> 16))
     product = _shift_right(_pow2(exponent) * centred, (exponent >> 15) + 12)
     codes = satu8(wrap16(mul_frac(wrap16(product), _RECIPROCAL) + plan.out_zero))
-    return [codes, as_tensor(plan.low), as_tensor(plan.high)]
+    return [codes, *as_range(plan.low, plan.high)]
 
 
 def _window_sums(squares: Int, radius: int) -> Int:
@@ -116,11 +112,13 @@ def _shift_right(value: Int, amount: Int) -> Int:
 
 
 def _power(base: np.float32, exponent: np.float32) -> np.float32:
-    return F32(np.power(np.float64(base), np.float64(exponent)))
+    power: F32 = F32(np.power(np.float64(base), np.float64(exponent)))
+    return power
 
 
 def _log2f(value: np.float32) -> np.float32:
-    return F32(np.log2(np.float64(value)))
+    logarithm: F32 = F32(np.log2(np.float64(value)))
+    return logarithm
 
 
 def _plan(call: Call) -> _Plan:
@@ -129,21 +127,21 @@ def _plan(call: Call) -> _Plan:
     _check(int(window), bias, alpha, beta, call.op)
     if int(window) > 1:
         alpha = F32(alpha / F32(int(window)))
-    step = div_255(F32(high - low))
+    step = div255(F32(high - low))
     out_low, out_high = _output_range(low, high, bias, alpha, beta)
     per_unit = F32(F32(255) / F32(out_high - out_low))
     log_step = F32(_log2f(F32(high - low)) - F32(7.99435344))
     gamma = F32(_log2f(alpha) + F32(F32(2) * log_step))
     sigma = F32(F32(F32(beta * gamma) - log_step) - _log2f(per_unit))
     kappa = F32(bias / F32(F32(alpha * step) * step))
-    in_zero = round_f32(F32(F32(-low * F32(255)) / F32(high - low)))
+    in_zero = round_int(F32(F32(-low * F32(255)) / F32(high - low)))
     largest_sum = max(-in_zero, 255 - in_zero) ** 2 * ((call.inputs[3].shape[3] - 1) >> 1)
     return _Plan(
         in_zero=in_zero,
         kappa=int(F32(kappa + F32(0.5))),
-        sigma=round_f32(F32(sigma * F32(32768))),
-        beta=round_f32(F32(beta * F32(-2147483648.0))),
-        out_zero=saturate_u8(round_f32(F32(-out_low * per_unit))),
+        sigma=round_int(F32(sigma * F32(32768))),
+        beta=round_int(F32(beta * F32(-2147483648.0))),
+        out_zero=sat_u8(round_int(F32(-out_low * per_unit))),
         low=out_low,
         high=out_high,
         copies=int(F32(kappa + F32(0.5))) + largest_sum >= 2**32,
@@ -172,9 +170,10 @@ def _output_range(
             peak = np.sqrt(F32(bias / slope))
 
     def answer(x: np.float32) -> np.float32:
-        return F32(x * _power(F32(bias + F32(F32(alpha * x) * x)), F32(-beta)))
+        result: F32 = F32(x * _power(F32(bias + F32(F32(alpha * x) * x)), F32(-beta)))
+        return result
 
     out_high = answer(min(high, peak))
     if low >= 0:
         return F32(0), out_high
-    return with_exact_zero(answer(max(low, F32(-peak))), out_high)
+    return zero_exact(answer(max(low, F32(-peak))), out_high)

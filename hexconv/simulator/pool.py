@@ -6,26 +6,31 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array, Padding
-from hexconv.simulator.hvx import (
+from hexconv.simulator.fixed_point import (
     F32,
+    ZERO,
+    adjust_range,
+    as_range,
+    exponent,
+    power2,
+    quantize_code,
+    round_int,
+    sat_i16,
+)
+from hexconv.simulator.hvx import (
     Int,
-    float_exponent,
     mul_frac,
     mul_frac32,
     numbers,
-    power2,
-    round_f32,
     sat16,
     satu8,
-    saturate_i16,
     shift_round,
     wrap16,
     wrap32,
 )
 from hexconv.simulator.integral import window_sums
-from hexconv.simulator.output_range import adjust_range, as_tensor, zero_code
 from hexconv.simulator.registry import Call, kernel
-from hexconv.simulator.window import Axis, max_over_windows, pad_space, plan, taps
+from hexconv.simulator.window import Axis, covered, max_over_windows, pad_space, plan, taps
 
 _NINTH = 3641  # 32768 / 9, op avgpool_slice_hvx_3x3_stride1
 
@@ -46,16 +51,10 @@ def avg_pool_flat(call: Call) -> list[Array]:
     height, width = plan(call)
     padded = pad_space(call.inputs[0], height, width, 0).astype(np.int32)
     total = sum(taps(padded, height, width)[1:], taps(padded, height, width)[0])
-    count = np.outer(_covered(height), _covered(width))[:, :, None]
+    count = np.outer(covered(height), covered(width))[:, :, None]
     fraction = np.minimum(0x8000 // count, 0x7FFF).astype(np.int32)
     data = ((total * fraction + 0x4000) >> 15).astype(np.uint8)
     return [data, call.inputs[1], call.inputs[2]]
-
-
-def _covered(axis: Axis) -> Int:
-    """How many samples each window covers that lie inside the tensor."""
-    start = np.arange(axis.out, dtype=np.int64) * axis.stride - axis.before
-    return np.minimum(start + axis.window, axis.size) - np.maximum(start, 0)
 
 
 @kernel("QuantizedAvgPool_8_d32")
@@ -145,25 +144,25 @@ def _avg_to_one(call: Call, data: Array) -> list[Array]:
     smallest, largest = int(sums.min()), int(sums.max())
     if data.shape[3] % 32:
         # The padding up to 32 channels holds the rounded zero while the range is found.
-        smallest, largest = min(smallest, round_f32(zero)), max(largest, round_f32(zero))
+        smallest, largest = min(smallest, round_int(zero)), max(largest, round_int(zero))
     out_low = F32(min(F32(0), F32(F32(smallest) - zero)) * unit)
     out_high = max(F32(max(F32(0), F32(F32(largest) - zero)) * unit), F32(out_low + F32(0.001)))
     span = F32(out_high - out_low)
     if F32(F32(255.1) * unit) >= span:
         widen = F32(F32(F32(255.1) * unit) / span)
         out_low, out_high = F32(out_low * widen), F32(out_high * widen)
-    out = adjust_range(out_low, out_high)
-    target = F32(unit * out.steps_per_unit)
-    shift = min(31, max(0, -float_exponent(target)))
-    scale = saturate_i16(round_f32(F32(target * power2(shift + 15))))
+    out_low, out_high, _, steps_per_unit = adjust_range(out_low, out_high)
+    target = F32(unit * steps_per_unit)
+    shift = min(31, max(0, -exponent(target)))
+    scale = sat_i16(round_int(F32(target * power2(shift + 15))))
     zero_over_scale = F32(0)
-    if out.minimum < 0:
+    if out_low < 0:
         actual = F32(F32(scale) * power2(-(shift + 15)))
-        zero_over_scale = F32(F32(-out.minimum * out.steps_per_unit) / actual)
-    offset = round_f32(F32(F32(2) * F32(zero_over_scale - zero)))
+        zero_over_scale = F32(F32(-out_low * steps_per_unit) / actual)
+    offset = round_int(F32(F32(2) * F32(zero_over_scale - zero)))
     scaled = mul_frac32(wrap32(2 * sums + offset), scale) >> shift
     codes = satu8(sat16(shift_round(scaled, 1)))
-    return [codes, as_tensor(out.minimum), as_tensor(out.maximum)]
+    return [codes, *as_range(out_low, out_high)]
 
 
 # lut_sqrt_cn of op_sqrth_8.h: square root of 0.5 .. 1 in 16 segments, orders 0, 1, 2.
@@ -187,14 +186,14 @@ def l2_pool(call: Call) -> list[Array]:
         raise GraphError("L2Pool needs a padding", where=call.op)
     height, width = (_l2_axis(axis, call.op) for axis in plan(call))
     low, high = call.scalar(1), call.scalar(2)
-    squares = (call.inputs[0].astype(np.int32) - zero_code(low, high)) ** 2
+    squares = (call.inputs[0].astype(np.int32) - quantize_code(ZERO, low, high)) ** 2
     parts = taps(pad_space(squares, height, width, 0), height, width)
     total = sum(parts[1:], parts[0]).astype(np.int64)
-    count = np.outer(_covered(height), _covered(width))[:, :, None]
+    count = np.outer(covered(height), covered(width))[:, :, None]
     reciprocal = (65536 // count + 1) >> 1
     mean = wrap32(total * reciprocal + 0x4000) >> 15
     step = F32(F32(high - low) / F32(255))
-    return [_root(mean & 0xFFFF), as_tensor(0), as_tensor(F32(F32(255) * step))]
+    return [_root(mean & 0xFFFF), *as_range(0, F32(F32(255) * step))]
 
 
 def _l2_axis(axis: Axis, op: str) -> Axis:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.hvx import F32, Int, mul_frac, numbers, wrap16
+from hexconv.simulator.fixed_point import F32
+from hexconv.simulator.hvx import Int, mul_frac, numbers, wrap16
 
 
 class QFloat(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.hvx import F32, Int, mul_frac, satu8
+from hexconv.simulator.fixed_point import F32
+from hexconv.simulator.hvx import Int, mul_frac, satu8
 from hexconv.simulator.registry import Call, kernel
 from hexconv.simulator.slice_pad import integers
 
@@ -36,9 +37,11 @@ def _nearest_positions(size: int, new_size: int, shrink: int, *, align: bool) ->
     scale = F32(F32(size - shrink) / F32(new_size - shrink))
     positions = np.arange(new_size, dtype=np.float32) * scale
     if not align:
-        return positions.astype(np.int64)
+        cut: Int = positions.astype(np.int64)
+        return cut
     rounded = np.floor(positions.astype(np.float64) + 0.5).astype(np.int64)
-    return np.minimum(rounded, size - 1)
+    nearest: Int = np.minimum(rounded, size - 1)
+    return nearest
 
 
 @kernel("QuantizedResizeBilinear_8_d32")
@@ -165,7 +168,8 @@ def _in_float(data: Array, height: int, width: int, *, align: bool) -> Array:
     across, down = across[:, None], down[:, None, None]
     upper = _between(wide[:, top][:, :, left], wide[:, top][:, :, right], across)
     lower = _between(wide[:, below][:, :, left], wide[:, below][:, :, right], across)
-    return (_between(upper, lower, down) + F32(0.5)).astype(np.uint8)
+    rounded: Array = (_between(upper, lower, down) + F32(0.5)).astype(np.uint8)
+    return rounded
 
 
 def _between(start: Array, end: Array, fraction: Array) -> Array:

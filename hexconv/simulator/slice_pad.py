@@ -9,7 +9,7 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array, Padding
-from hexconv.simulator.hvx import F32, round_f32, saturate_u8
+from hexconv.simulator.fixed_point import F32, round_int, sat_u8
 from hexconv.simulator.registry import Call, kernel
 
 _AXES = "BHWD"
@@ -92,9 +92,7 @@ def pad(call: Call) -> list[Array]:
     value = call.scalar(4) if len(call.inputs) > 4 else F32(0)
     strict = len(call.inputs) > 5 and int(call.inputs[5].flat[0]) != 0
     code = _pad_code(value, low, high, strict=strict, op=call.op)
-    rows = _pad_rows(call.inputs[3], call.op)
-    border = [(0, 0)] * (4 - len(rows)) + rows
-    padded = np.pad(call.inputs[0], border, constant_values=code)
+    padded = np.pad(call.inputs[0], pad_rows(call.inputs[3], call.op), constant_values=code)
     return [padded, call.inputs[1], call.inputs[2]]
 
 
@@ -103,17 +101,23 @@ def _pad_code(
 ) -> int:
     if np.isinf(value):
         return 0 if value < 0 else 255
-    code = round_f32(F32(F32(F32(255) * F32(value - low)) / F32(high - low)))
+    code = round_int(F32(F32(F32(255) * F32(value - low)) / F32(high - low)))
     if not -2 <= code <= 257 or (strict and not low <= value <= high):
         raise GraphError(
             f"the pad value {value:g} lies outside the range {low:g}..{high:g}",
             where=op,
             todo="widen the tensor's range so that it holds the pad value",
         )
-    return saturate_u8(code)
+    return sat_u8(code)
 
 
-def _pad_rows(array: Array, op: str) -> list[tuple[int, int]]:
+def pad_rows(array: Array, op: str) -> list[tuple[int, int]]:
+    """(before, after) of all four axes; a pads tensor of n rows is for the last n."""
+    rows = _given_rows(array, op)
+    return [(0, 0)] * (4 - len(rows)) + rows
+
+
+def _given_rows(array: Array, op: str) -> list[tuple[int, int]]:
     if array.shape[3] != 2:
         raise GraphError("a pads tensor has rows of two", where=op)
     values = integers(array)
@@ -125,7 +129,7 @@ def _pad_rows(array: Array, op: str) -> list[tuple[int, int]]:
 @kernel("MirrorPad_8", "MirrorPad_8_d32")
 def mirror_pad(call: Call) -> list[Array]:
     """`mirrorpad_execute`: four rows of (before, after), each smaller than its axis."""
-    rows = _pad_rows(call.inputs[1], call.op)
+    rows = _given_rows(call.inputs[1], call.op)
     data = call.inputs[0]
     if len(rows) != 4:
         raise GraphError("MirrorPad takes the pads of all four axes", where=call.op)

@@ -12,22 +12,17 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
+from hexconv.simulator.fixed_point import F32, div255, exponent, power2, round_int, sat_i16
 from hexconv.simulator.hvx import (
-    F32,
     Int,
     count_leading_zeros32,
-    div_255,
-    float_exponent,
     mul_frac,
     norm_amount32,
     numbers,
     poly_v65,
-    power2,
     recip16,
-    round_f32,
     sat16,
     satu8,
-    saturate_i16,
     shift_round,
     table,
 )
@@ -92,7 +87,7 @@ def _is_v65(call: Call) -> bool:
 def _scaling(span: np.float32, beta: np.float32, depth: int) -> tuple[int, int, int]:
     """`set_scaling_parms`: multiplier of the codes, its right shift, bits kept for the sum."""
     scale = F32(F32(span * beta) * F32(1.0 / (255.0 * 0.69314718055994)))
-    rsh = min(31, 7 - float_exponent(scale))
+    rsh = min(31, 7 - exponent(scale))
     accumulator_shift = max(2, (depth - 1).bit_length())
     if rsh < 0 or accumulator_shift > 16:
         raise GraphError(
@@ -101,7 +96,7 @@ def _scaling(span: np.float32, beta: np.float32, depth: int) -> tuple[int, int, 
             why=f"range {span:g}, beta {beta:g}, depth {depth} (op_softmax_d32.c)",
             todo="narrow the calibrated range of the scores, or lower beta",
         )
-    multiplier = saturate_i16(round_f32(F32(scale * power2(rsh + 8))))
+    multiplier = sat_i16(round_int(F32(scale * power2(rsh + 8))))
     return multiplier, rsh, accumulator_shift
 
 
@@ -146,11 +141,12 @@ def _rows(call: Call, data: Array) -> Array:
 
 def _exp_approx(x: np.float32) -> np.float32:
     """`expf_approx`: a cubic in float32, good for 11 bits."""
-    fixed = round_f32(F32(x * F32(16384.0 / 0.69314718056)))
+    fixed = round_int(F32(x * F32(16384.0 / 0.69314718056)))
     xf = F32(F32(fixed & 0x3FFF) * F32(1.0 / 16384.0))
     inner = F32(F32(0.23793659) + F32(xf * F32(0.07154756)))
     middle = F32(F32(0.69051585) + F32(xf * inner))
-    return F32(power2(fixed >> 14) * F32(F32(1) + F32(xf * middle)))
+    power: F32 = F32(power2(fixed >> 14) * F32(F32(1) + F32(xf * middle)))
+    return power
 
 
 def _pairs(call: Call, data: Array) -> Array:
@@ -158,11 +154,11 @@ def _pairs(call: Call, data: Array) -> Array:
     span, beta = _range_times_beta(call)
 
     def make() -> Array:
-        k = div_255(F32(beta * span))
+        k = div255(F32(beta * span))
         values = [128]
         for i in range(1, 256):
             value = F32(F32(255) / F32(F32(1) + _exp_approx(F32(-k * F32(i)))))
-            values.append(255 if values[-1] == 255 else round_f32(value))
+            values.append(255 if values[-1] == 255 else round_int(value))
         return np.asarray(values, np.uint8)
 
     larger = call.memo(f"pairs {span} {beta}", make)
@@ -174,7 +170,7 @@ def _pairs(call: Call, data: Array) -> Array:
 
 def _large_depth_tables(fullscale: np.float32) -> tuple[Int, Int]:
     """`fill_largedepth_lookup`: exp(step * (i - 255)), 15 bits, and 32 bits."""
-    step = div_255(fullscale)
+    step = div255(fullscale)
     two_steps = F32(np.expm1(np.float64(F32(float(step) * 2.0))))
     one_step = F32(np.expm1(np.float64(step)))
     exp16, exp32 = [], []
@@ -182,7 +178,7 @@ def _large_depth_tables(fullscale: np.float32) -> tuple[Int, Int]:
         y0 = F32(np.exp(np.float64(F32(step * F32(start - 255)))))
         y1 = F32(y0 + F32(y0 * one_step))
         for _ in range(4):
-            exp16.append(round_f32(F32(y0 * F32(255 * 128))))
+            exp16.append(round_int(F32(y0 * F32(255 * 128))))
             whole = int(F32(F32(0.5) + F32(y0 * F32(4294967296.0))))
             exp32.append(0xFFFFFFFF if y0 >= 1 else whole)
             y0, y1 = y1, F32(y0 + F32(y0 * two_steps))

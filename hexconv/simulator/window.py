@@ -8,6 +8,7 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array, Padding
+from hexconv.simulator.hvx import Int
 from hexconv.simulator.registry import Call
 
 
@@ -49,6 +50,12 @@ def plan(call: Call, window_at: int = 3, stride_at: int = 4) -> tuple[Axis, Axis
         plan_axis(height, window[1], stride[1], call.padding, call.op),
         plan_axis(width, window[2], stride[2], call.padding, call.op),
     )
+
+
+def covered(axis: Axis) -> Int:
+    """How many samples inside the tensor each window covers."""
+    start = np.arange(axis.out, dtype=np.int64) * axis.stride - axis.before
+    return np.minimum(start + axis.window, axis.size) - np.maximum(start, 0)
 
 
 def pad_space(data: Array, height: Axis, width: Axis, value: int | float) -> Array:
