@@ -1,0 +1,15 @@
+"""Calibration: which range every tensor of a float graph has over sample inputs."""
+
+from hexconv.calibrate.observe import observe
+from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
+from hexconv.calibrate.samples import read_samples
+from hexconv.calibrate.synthetic import synthetic_samples
+
+__all__ = [
+    "format_ranges",
+    "observe",
+    "read_ranges",
+    "read_samples",
+    "synthetic_samples",
+    "write_ranges",
+]

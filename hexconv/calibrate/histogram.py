@@ -1,0 +1,72 @@
+"""A histogram that widens as values come, in constant memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+HALF = 2048
+
+
+class Histogram:
+    """Counts over `2 * HALF` equal bins that straddle zero; bins double when a value lies outside.
+
+    A bin edge lies on zero, and doubling merges pairs of bins, so no count is ever split: the
+    order in which values come does not matter. The exact minimum and maximum are kept beside.
+    """
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(2 * HALF, np.int64)
+        self.width = 0.0
+        self.low, self.high = np.inf, -np.inf
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Count float32 values of any shape."""
+        flat = values.reshape(-1)
+        low, high = float(flat.min()), float(flat.max())
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._reach(max(-low, high))
+        if self.width == 0.0:  # nothing but zeros so far
+            self.counts[HALF] += flat.size
+            return
+        index = np.floor(flat * np.float32(1.0 / self.width)).astype(np.int32)
+        index += HALF
+        np.clip(index, 0, 2 * HALF - 1, out=index)
+        self.counts += np.bincount(index, minlength=2 * HALF)
+
+    def _reach(self, largest: float) -> None:
+        """Make the bins wide enough for +-largest; widths are powers of two."""
+        if largest == 0.0:
+            return
+        wanted = 2.0 ** np.ceil(np.log2(largest / HALF))
+        if self.width == 0.0:
+            self.width = wanted
+            return
+        while self.width < wanted:
+            pairs = self.counts.reshape(-1, 2).sum(axis=1)
+            self.counts[:] = 0
+            self.counts[HALF // 2 : HALF + HALF // 2] = pairs
+            self.width *= 2
+
+    def bounds(self, percentile: float) -> tuple[float, float]:
+        """The range that leaves out (100 - percentile) % of the values at either end.
+
+        Linear within a bin, and never outside what was seen.
+        """
+        total = int(self.counts.sum())
+        if total == 0 or self.width == 0.0:
+            return self.low, self.high
+        cumulative = np.cumsum(self.counts)
+        spare = total * (100.0 - percentile) / 100.0
+        low = self._quantile(cumulative, spare)
+        high = self._quantile(cumulative, total - spare)
+        return (max(min(low, self.high), self.low), min(max(high, self.low), self.high))
+
+    def _quantile(self, cumulative: npt.NDArray[np.int64], rank: float) -> float:
+        """The value below which `rank` values lie."""
+        bin_ = min(int(np.searchsorted(cumulative, rank, side="left")), 2 * HALF - 1)
+        before = int(cumulative[bin_ - 1]) if bin_ else 0
+        inside = max(int(self.counts[bin_]), 1)
+        return (bin_ - HALF + (rank - before) / inside) * self.width

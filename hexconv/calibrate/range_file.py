@@ -1,0 +1,93 @@
+"""MACE's range file: one line `tensor@@min,max` a tensor."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from hexconv.errors import FileError, RangeError
+
+SEPARATOR = "@@"
+
+
+def read_ranges(path: str | Path) -> dict[str, tuple[float, float]]:
+    """Ranges by tensor name, in the file's order. Empty lines are skipped.
+
+    Raises:
+        FileError: the file cannot be read or is not UTF-8.
+        RangeError: a line is malformed, not finite, min over max, or names a tensor again.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise FileError("the range file cannot be read", where=str(path), why=str(error)) from None
+    ranges: dict[str, tuple[float, float]] = {}
+    seen: dict[str, int] = {}
+    for number, raw in enumerate(content.split(b"\n"), 1):
+        where = f"{path}, line {number}"
+        try:
+            line = raw.decode("utf-8").rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise FileError("the range file is not UTF-8", where=where, why=str(error)) from None
+        if not line.strip():
+            continue
+        name, bounds = _parse(line, where)
+        if name in ranges:
+            raise RangeError(
+                f"tensor '{name}' has a range already", where=where, why=f"in line {seen[name]}"
+            )
+        ranges[name], seen[name] = bounds, number
+    return ranges
+
+
+def _parse(line: str, where: str) -> tuple[str, tuple[float, float]]:
+    name, separator, numbers = line.rpartition(SEPARATOR)
+    parts = numbers.split(",")
+    if not separator or not name or len(parts) != 2:
+        raise RangeError(f"'{line}' is not of the form tensor@@min,max", where=where)
+    try:
+        low, high = float(parts[0]), float(parts[1])
+    except ValueError:
+        raise RangeError(
+            f"'{numbers}' is not two numbers", where=where, todo="write tensor@@min,max"
+        ) from None
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise RangeError(f"the range {low},{high} of '{name}' is not finite", where=where)
+    if low > high:
+        raise RangeError(f"the minimum {low} of '{name}' is above the maximum {high}", where=where)
+    return name, (low, high)
+
+
+def format_ranges(ranges: Mapping[str, tuple[float, float]]) -> str:
+    """The text of a range file; floats in the fewest digits that give them back exactly.
+
+    Raises:
+        RangeError: a tensor name holds a line break, which the format cannot say.
+    """
+    for name in ranges:
+        if "\n" in name or "\r" in name:
+            raise RangeError(f"tensor name {name!r} holds a line break")
+    return "".join(
+        f"{name}{SEPARATOR}{float(low)!r},{float(high)!r}\n" for name, (low, high) in ranges.items()
+    )
+
+
+def write_ranges(path: str | Path, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Write a range file, whole or not at all.
+
+    Raises:
+        FileError: the place cannot be written.
+    """
+    target = Path(path)
+    text = format_ranges(ranges)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(target)
+    except (OSError, ValueError) as error:
+        partial.unlink(missing_ok=True)
+        raise FileError(
+            "the range file cannot be written", where=str(path), why=str(error)
+        ) from None

@@ -1,0 +1,265 @@
+"""Sample inputs: read lazily from files or taken from the caller, each checked before it is used.
+
+What a file holds is told by its shape: an array of an input's own shape is one sample; with one
+more axis in front, or N where the input has a leading 1, it is N samples.
+"""
+
+from __future__ import annotations
+
+import difflib
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import FileError, RangeError
+from hexconv.onnx_graph import FloatGraph, TensorInfo
+
+Array = npt.NDArray[np.float32]
+Sample = dict[str, Array]
+SampleSource = (
+    str | Path | Mapping[str, str | Path] | Sequence[str] | Iterable[Mapping[str, npt.ArrayLike]]
+)
+SUFFIXES = (".npy", ".npz")
+
+
+def read_samples(source: SampleSource, graph: FloatGraph) -> Iterator[Sample]:
+    """Samples for a graph's inputs, one at a time, float32 in the inputs' own shapes.
+
+    Args:
+        source: a .npy or .npz file; a folder of such files (each one or more samples), or of
+            one file or folder an input, named after it; {input: path} or ["input=path", ...];
+            or an iterable of {input: array}.
+        graph: whose inputs the samples are for.
+
+    Yields:
+        {input name: array}, for every input of the graph.
+
+    Raises:
+        FileError: a path does not exist or cannot be read.
+        RangeError: a sample lacks an input, or has an unknown one, a wrong shape or type, or
+            values that are not finite; or there are no samples.
+    """
+    inputs = {info.name: info for info in graph.inputs}
+    ignored = set(graph.dropped_inputs)
+    count = 0
+    for label, sample in _raw(source, inputs):
+        yield _checked(sample, inputs, ignored, label)
+        count += 1
+    if count == 0:
+        raise RangeError("there are no samples", where=_shown(source))
+
+
+def _raw(
+    source: SampleSource, inputs: Mapping[str, TensorInfo]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(source, (str, Path)):
+        if isinstance(source, str) and "=" in source and not Path(source).exists():
+            yield from _zipped(_pairs([source]), inputs)
+            return
+        path = Path(source)
+        per_input = _per_input(path, inputs) if path.is_dir() else None
+        if per_input is not None:
+            yield from _zipped(per_input, inputs)
+        else:
+            yield from _from_path(path, inputs)
+    elif isinstance(source, Mapping):
+        yield from _zipped({name: Path(path) for name, path in source.items()}, inputs)
+    else:
+        items = list(source) if isinstance(source, (list, tuple)) else source
+        if isinstance(items, list) and items and all(isinstance(item, str) for item in items):
+            yield from _listed([str(item) for item in items], inputs)
+            return
+        for number, sample in enumerate(items):
+            if not isinstance(sample, Mapping):
+                raise RangeError(
+                    f"sample {number} is {type(sample).__name__}, not a mapping",
+                    todo="give {input name: array}",
+                )
+            yield f"sample {number}", sample
+
+
+def _listed(
+    texts: list[str], inputs: Mapping[str, TensorInfo]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Several paths, or `input=path` for each input."""
+    if all("=" in text and not Path(text).exists() for text in texts):
+        yield from _zipped(_pairs(texts), inputs)
+        return
+    for text in texts:
+        yield from _from_path(Path(text), inputs)
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, Path]:
+    return {name: Path(path) for name, path in (text.split("=", 1) for text in texts)}
+
+
+def _per_input(folder: Path, inputs: Mapping[str, TensorInfo]) -> dict[str, Path] | None:
+    """The entries of a folder that are named after the inputs, if every input has one."""
+    found: dict[str, Path] = {}
+    for name in inputs:
+        options = [folder / name, *(folder / f"{name}{suffix}" for suffix in SUFFIXES)]
+        entry = next((path for path in options if _usable(path)), None)
+        if entry is None:
+            return None
+        found[name] = entry
+    return found
+
+
+def _usable(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # input names may hold what no file name can
+        return False
+
+
+def _zipped(
+    paths: Mapping[str, Path], inputs: Mapping[str, TensorInfo]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """One stream an input, side by side; they must hold equally many samples."""
+    for name in paths:
+        if name not in inputs:
+            raise _unknown(name, inputs, str(paths[name]))
+    streams = {name: _from_path(path, {name: inputs[name]}) for name, path in sorted(paths.items())}
+    number = 0
+    while True:
+        drawn = {name: next(stream, None) for name, stream in streams.items()}
+        ended = [name for name, item in drawn.items() if item is None]
+        if len(ended) == len(drawn):
+            return
+        if ended:
+            raise RangeError(
+                f"input '{ended[0]}' has {number} samples, others have more",
+                where=str(paths[ended[0]]),
+            )
+        sample = {name: item[1][name] for name, item in drawn.items() if item is not None}
+        yield f"sample {number} of {', '.join(map(str, paths.values()))}", sample
+        number += 1
+
+
+def _from_path(
+    path: Path, inputs: Mapping[str, TensorInfo]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        if not files:
+            raise RangeError("the folder holds no .npy or .npz file", where=str(path))
+        for file in files:
+            yield from _from_file(file, inputs)
+    else:
+        yield from _from_file(path, inputs)
+
+
+def _from_file(
+    path: Path, inputs: Mapping[str, TensorInfo]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    arrays = _arrays(path, inputs)
+    counts = {name: _count(array, inputs.get(name)) for name, array in arrays.items()}
+    several = {name: count for name, count in counts.items() if count is not None}
+    if not several:
+        yield str(path), arrays
+        return
+    if len(set(several.values())) > 1:
+        listed = ", ".join(f"'{name}' {count}" for name, count in several.items())
+        raise RangeError(f"the arrays hold different numbers of samples: {listed}", where=str(path))
+    for number in range(next(iter(several.values()))):
+        sample = {
+            name: array[number].reshape(inputs[name].shape) if name in several else array
+            for name, array in arrays.items()
+        }
+        yield f"{path}, sample {number}", sample
+
+
+def _arrays(path: Path, inputs: Mapping[str, TensorInfo]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a file by input name; a .npy is mapped, not read."""
+    if path.suffix not in SUFFIXES and path.exists():
+        raise RangeError("samples are .npy or .npz files", where=str(path))
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise FileError("there is no such sample file", where=str(path)) from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RangeError(
+            "the sample file cannot be read", where=str(path), why=str(error).split("\n")[0]
+        ) from None
+    if isinstance(loaded, np.ndarray):
+        return {_only(inputs, path): loaded}
+    with loaded:
+        try:
+            arrays = {name: loaded[name] for name in loaded.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise RangeError(
+                "the sample archive cannot be read", where=str(path), why=str(error)
+            ) from None
+    if len(arrays) == 1 and len(inputs) == 1:
+        return {_only(inputs, path): next(iter(arrays.values()))}
+    return arrays
+
+
+def _only(inputs: Mapping[str, TensorInfo], path: Path) -> str:
+    if len(inputs) == 1:
+        return next(iter(inputs))
+    raise RangeError(
+        "the file does not say which input it is for",
+        where=str(path),
+        why=f"the model has {len(inputs)} inputs: {', '.join(inputs)}",
+        todo="give a .npz with one array an input, or input=path for each",
+    )
+
+
+def _count(array: npt.NDArray[Any], info: TensorInfo | None) -> int | None:
+    """How many samples an array stacks; None for a single one (or a wrong shape)."""
+    if info is None or array.shape == info.shape:
+        return None
+    stacked = array.ndim > 0 and array.shape[1:] == info.shape
+    batched = info.shape[:1] == (1,) and array.ndim > 0 and array.shape[1:] == info.shape[1:]
+    return int(array.shape[0]) if stacked or batched else None
+
+
+def _checked(
+    sample: Mapping[str, Any], inputs: Mapping[str, TensorInfo], ignored: set[str], label: str
+) -> Sample:
+    for name in sample:
+        if name not in inputs and name not in ignored:
+            raise _unknown(str(name), inputs, label)
+    result: Sample = {}
+    for name, info in inputs.items():
+        if name not in sample:
+            raise RangeError(f"input '{name}' is missing", where=label)
+        array = np.asarray(sample[name])
+        if array.dtype.kind != "f":
+            raise RangeError(
+                f"input '{name}' is {array.dtype}, not float",
+                where=label,
+                todo="save it as float32, scaled as the model expects it",
+            )
+        if array.shape != info.shape:
+            raise RangeError(
+                f"input '{name}' has shape {list(array.shape)}, the model wants {list(info.shape)}",
+                where=label,
+            )
+        with np.errstate(over="ignore"):
+            result[name] = np.ascontiguousarray(array, np.float32)
+        if not np.isfinite(result[name]).all():
+            bad = int((~np.isfinite(result[name])).sum())
+            raise RangeError(
+                f"input '{name}' holds {bad} values that are NaN or infinite", where=label
+            )
+    return result
+
+
+def _unknown(name: str, inputs: Mapping[str, TensorInfo], label: str) -> RangeError:
+    near = difflib.get_close_matches(name, list(inputs), 1, 0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return RangeError(
+        f"the model has no input '{name}'",
+        where=label,
+        todo=f"{hint}its inputs are {', '.join(inputs)}",
+    )
+
+
+def _shown(source: SampleSource) -> str:
+    return str(source) if isinstance(source, (str, Path, Mapping)) else "the samples given"

@@ -1,0 +1,121 @@
+"""Run float graphs in ONNX Runtime, without a second copy of large weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.errors import ModelError
+from hexconv.onnx_graph.graph import FloatGraph
+
+ERRORS_ONLY = 3
+SMALL = 1024
+
+Array = npt.NDArray[Any]
+
+
+class FloatSession:
+    """A float graph in ONNX Runtime.
+
+    Weights go there as memory (`add_external_initializers`), not through a serialised proto: a
+    144 M-weight model opens in 1.5 s instead of 9, in 0.5 GB less, and 2 GB are no limit.
+
+    Args:
+        graph: what to run.
+        outputs: names of values to fetch, by default the graph's outputs.
+        model: a changed copy of the graph's model to run instead (see `copy_of`).
+
+    Raises:
+        ModelError: ONNX Runtime does not take the model.
+    """
+
+    def __init__(
+        self,
+        graph: FloatGraph,
+        outputs: Sequence[str] | None = None,
+        *,
+        model: ir.Model | None = None,
+    ) -> None:
+        import onnxruntime as ort
+
+        copied = copy_of(graph) if model is None else model
+        if outputs is not None:
+            _fetch(copied.graph, outputs)
+        self.outputs = tuple(str(value.name) for value in copied.graph.outputs)
+        self._weights = _detach_weights(copied.graph)
+        options = ort.SessionOptions()
+        options.log_severity_level = ERRORS_ONLY
+        options.add_external_initializers(
+            list(self._weights),
+            [ort.OrtValue.ortvalue_from_numpy(w) for w in self._weights.values()],
+        )
+        content = ir.serde.serialize_model(copied).SerializeToString()
+        try:
+            self._session = ort.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except runtime_errors() as error:
+            raise ModelError(
+                "ONNX Runtime does not take the float model", where=graph.source, why=_text(error)
+            ) from error
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """One inference.
+
+        Raises:
+            ModelError: ONNX Runtime fails.
+        """
+        try:
+            results = self._session.run(None, dict(feeds))
+        except runtime_errors() as error:
+            raise ModelError("the float model does not run", why=_text(error)) from error
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def copy_of(graph: FloatGraph) -> ir.Model:
+    """A copy of the model whose nodes may be changed; the weights are shared."""
+    model = graph.model
+    return ir.Model(model.graph.clone(), ir_version=model.ir_version)
+
+
+def _fetch(graph: ir.Graph, outputs: Sequence[str]) -> None:
+    values: dict[str, ir.Value] = {str(value.name): value for value in graph.inputs}
+    values.update(graph.initializers.items())
+    for node in graph:
+        values.update({str(value.name): value for value in node.outputs})
+    graph.outputs.clear()
+    graph.outputs.extend(values[name] for name in outputs)
+
+
+def _detach_weights(graph: ir.Graph) -> dict[str, Array]:
+    """Mark large initializers as external, and answer their arrays by name."""
+    weights: dict[str, Array] = {}
+    for name, value in graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.nbytes <= SMALL or tensor.dtype != ir.DataType.FLOAT:
+            continue
+        weights[name] = np.ascontiguousarray(tensor.numpy())
+        value.const_value = ir.ExternalTensor(
+            "given_in_memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(weights[name].shape),
+            name=name,
+        )  # fmt: skip
+    return weights
+
+
+def runtime_errors() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises; its own classes derive from Exception alone."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    return (
+        state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
+        state.NoSuchFile, state.NotImplemented, state.RuntimeException, state.EPFail,
+        RuntimeError, ValueError,
+    )  # fmt: skip
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
