@@ -1,0 +1,201 @@
+"""The op-support table: what each ONNX op becomes on the DSP. Stable public API.
+
+The rows are data (op_tables/onnx/*.yml) that the converter, `check`, the command line, the
+documentation and other people's tools read alike.
+
+    table = hexconv.op_table.load()
+    table["MatMul"].nnlib, "Loop" in table, len(table), table.to_dict()
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from hexconv import resources
+
+LANGUAGES = {"en": "en", "zh": "zh", "zh-CN": "zh"}
+
+
+class Kind(str, Enum):
+    """How a form of an ONNX op runs."""
+
+    DIRECT = "direct"  # one nnlib op (and the Requantize that an int32 answer needs)
+    DECOMPOSITION = "decomposition"  # several nnlib ops, in uint8
+    TABLE = "table"  # a lookup table of 256 codes
+    FOLDED = "folded"  # computed before conversion, or absorbed by a neighbour: no node
+    RELABEL = "relabel"  # a change of layout or name alone: no node
+    FLOAT = "float"  # float ops on the DSP, with --float-fallback
+    REFUSED = "refused"  # not on the DSP
+
+    @property
+    def int8(self) -> bool:
+        """Whether the form stays in uint8."""
+        return self not in (Kind.FLOAT, Kind.REFUSED)
+
+
+@dataclass(frozen=True)
+class Text:
+    """One sentence in English and Chinese; both empty when there is nothing to say."""
+
+    en: str = ""
+    zh: str = ""
+
+    def to(self, lang: str) -> str:
+        """The sentence in `en`, `zh` or `zh-CN`."""
+        return self.zh if LANGUAGES[lang] == "zh" else self.en
+
+    def __bool__(self) -> bool:
+        return bool(self.en)
+
+    def __str__(self) -> str:
+        return self.en
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way in which an ONNX op is lowered: when, to what, of which kind."""
+
+    kind: Kind
+    nnlib: tuple[str, ...]
+    when: Text
+
+
+@dataclass(frozen=True)
+class Row:
+    """All that the table says of one ONNX op.
+
+    Attributes:
+        op: ONNX op type.
+        domain: its domain, empty for ai.onnx.
+        family: the file of op_tables/onnx that it stands in.
+        since: the opsets at which ONNX (re)defined it, ascending; all of them are taken.
+        does: what it computes.
+        forms: what it becomes, by condition, in the order in which they are tried.
+        int8: "yes", "partly" or "no".
+        why: why it is so.
+        accuracy: in steps (codes of the output), against exact arithmetic on the same codes.
+        limits: what the library or hexconv demands.
+        todo: the nearest thing to do where it is refused.
+        source: where in the facts or in nnlib it comes from.
+    """
+
+    op: str
+    domain: str
+    family: str
+    since: tuple[int, ...]
+    does: Text
+    forms: tuple[Form, ...]
+    int8: str
+    why: Text
+    accuracy: Text
+    limits: Text
+    todo: Text
+    source: str
+
+    @property
+    def nnlib(self) -> tuple[str, ...]:
+        """Every nnlib op that the row names, in order, once."""
+        return tuple(dict.fromkeys(op for form in self.forms for op in form.nnlib))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of its forms, in order, once."""
+        return tuple(dict.fromkeys(form.kind for form in self.forms))
+
+    @property
+    def glance(self) -> Kind:
+        """What the op mostly is: its first form that emits nodes, else what is left."""
+        for kinds in ((Kind.DIRECT, Kind.TABLE, Kind.DECOMPOSITION), (Kind.RELABEL, Kind.FOLDED)):
+            for form in self.forms:
+                if form.kind in kinds:
+                    refused_on_data = Kind.REFUSED in self.kinds and self.int8 == "no"
+                    return Kind.REFUSED if refused_on_data else form.kind
+        return self.forms[0].kind
+
+    def since_opset(self, opset: int) -> int | None:
+        """The definition in force at an opset: the newest not above it."""
+        return max((version for version in self.since if version <= opset), default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as JSON has it."""
+        texts = ("does", "why", "accuracy", "limits", "todo")
+        return {
+            "op": self.op,
+            "domain": self.domain,
+            "family": self.family,
+            "since": list(self.since),
+            "glance": self.glance.value,
+            "int8": self.int8,
+            **{name: _both(getattr(self, name)) for name in texts},
+            "forms": [
+                {"kind": form.kind.value, "nnlib": list(form.nnlib), "when": _both(form.when)}
+                for form in self.forms
+            ],
+            "nnlib": list(self.nnlib),
+            "source": self.source,
+        }
+
+
+class OpTable(Mapping[str, Row]):
+    """The rows by ONNX op name, each parsed when it is first read."""
+
+    def __init__(self, entries: resources.Entries) -> None:
+        self._entries = entries
+        self._rows: dict[str, Row] = {}
+
+    def __getitem__(self, op: str) -> Row:
+        if op not in self._rows:
+            self._rows[op] = _row(op, self._entries.family(op), self._entries[op])
+        return self._rows[op]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, op: object) -> bool:
+        return op in self._entries
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The whole table as JSON has it, by op name."""
+        return {op: row.to_dict() for op, row in self.items()}
+
+
+@functools.cache
+def load() -> OpTable:
+    """The op-support table of this installation."""
+    return OpTable(resources.Entries(resources.folder("op_tables") / "onnx"))
+
+
+def _both(text: Text) -> dict[str, str]:
+    return {"en": text.en, "zh": text.zh}
+
+
+def _text(value: dict[str, str] | None) -> Text:
+    return Text(**value) if value else Text()
+
+
+def _row(op: str, family: str, row: dict[str, Any]) -> Row:
+    forms = tuple(
+        Form(Kind(form["kind"]), tuple(form.get("nnlib", ())), _text(form.get("when")))
+        for form in row["forms"]
+    )
+    return Row(
+        op=op,
+        domain=row.get("domain", ""),
+        family=family,
+        since=tuple(row["since"]),
+        does=_text(row["does"]),
+        forms=forms,
+        int8=row["int8"],
+        why=_text(row.get("why")),
+        accuracy=_text(row.get("accuracy")),
+        limits=_text(row.get("limits")),
+        todo=_text(row.get("todo")),
+        source=row["source"],
+    )
