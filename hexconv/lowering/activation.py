@@ -153,7 +153,7 @@ def _prelu(
     quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
     name = f"{output}/slope"
     inputs = [
-        *tensor.triple, ctx.builder.const(name, quantized.codes),
+        *tensor.triple, ctx.builder.const(name, quantized.codes, quantized.range),
         *ctx.builder.minmax(name, quantized.range), *ctx.builder.minmax(output, span),
     ]
     result = ctx.builder.quantized(

@@ -51,15 +51,27 @@ class Builder:
         self.onnx_node = ""
         """The ONNX node being lowered; new nodes remember it."""
 
-    def const(self, name: str, array: Array, *, shape_only: bool = False) -> Ref:
-        """A const of rank at most 4 (padded to 4 on the left), shared with an equal one."""
+    def const(
+        self, name: str, array: Array, span: Range | None = None, *, shape_only: bool = False
+    ) -> Ref:
+        """A const of rank at most 4 (padded to 4 on the left), shared with an equal one.
+
+        Args:
+            name: what it is called if it is new.
+            array: its values.
+            span: what quantized codes mean.
+            shape_only: whether the library reads its shape alone.
+        """
         array = array.reshape((1,) * (4 - array.ndim) + array.shape)
         content: object = array.shape if shape_only else _content(array)
-        key = (shape_only, array.dtype.str, array.shape, content)
+        key = (shape_only, array.dtype.str, array.shape, content, span)
         # Only small consts are shared across names: hashing weights would cost more than it saves.
         if key not in self._consts:
             ref = Ref(-1 - len(self.graph.consts))
-            self.graph.consts.append(Const(ref.node, self._unique(name), array, shape_only))
+            limits = None if span is None else (_float32(span.min), _float32(span.max))
+            self.graph.consts.append(
+                Const(ref.node, self._unique(name), array, shape_only, limits)
+            )
             if content is None:
                 return ref
             self._consts[key] = ref
@@ -162,3 +174,8 @@ _SHARE_LIMIT = 4096
 
 def _content(array: Array) -> bytes | None:
     return array.tobytes() if array.nbytes <= _SHARE_LIMIT else None
+
+
+def _float32(value: float) -> float:
+    """As a protobuf's float field gives it back."""
+    return float(np.float32(value))

@@ -149,7 +149,7 @@ class Context:
         if not np.isfinite(array).all():
             raise Refusal(f"the constant '{name}' is not finite")
         quantized = quantize_const(array.astype(np.float32, copy=False))
-        data = self.builder.const(name, quantized.codes)
+        data = self.builder.const(name, quantized.codes, quantized.range)
         low, high = self.builder.minmax(name, quantized.range)
         shape = self.builder.graph.consts[-1 - data.node].array.shape
         return Tensor(data, low, high, shape, quantized.range)

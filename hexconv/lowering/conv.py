@@ -326,7 +326,7 @@ class Placement:
         quantized = quantize_weights(np.ascontiguousarray(kernel))
         builder = self.ctx.builder
         name = f"{self.name}/weights"
-        codes = builder.const(name, quantized.codes)
+        codes = builder.const(name, quantized.codes, quantized.range)
         return codes, builder.minmax(name, quantized.range), quantized.range.step
 
     def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:

@@ -39,7 +39,7 @@ def emit_table(
     index = builder.node(
         "CastUInt8ToInt32", [tensor.data], [Output(tensor.shape, "int32")], name=f"{name}/index"
     )
-    inputs = [Ref(index), builder.const(f"{name}/table", codes), *builder.minmax(name, span)]
+    inputs = [Ref(index), builder.const(f"{name}/table", codes, span), *builder.minmax(name, span)]
     return builder.quantized("Table_8", inputs, tensor.shape, span, name=name)
 
 

@@ -70,7 +70,7 @@ def _flat(ctx: Context, tensor: Tensor, name: str) -> Tensor:
 
 def _matrix(ctx: Context, name: str, weights: Array) -> Tensor:
     quantized = quantize_weights(weights)
-    data = ctx.builder.const(name, quantized.codes)
+    data = ctx.builder.const(name, quantized.codes, quantized.range)
     low, high = ctx.builder.minmax(name, quantized.range)
     shape: Shape4 = (1, 1, weights.shape[0], weights.shape[1])
     return Tensor(data, low, high, shape, quantized.range)
@@ -165,6 +165,6 @@ def _batch_operand(
         packed = layout.pack(np.asarray(array, np.float32).reshape(shape))
         quantized = quantize_weights(packed)
         low, high = ctx.builder.minmax(name, quantized.range)
-        data = ctx.builder.const(name, quantized.codes)
+        data = ctx.builder.const(name, quantized.codes, quantized.range)
         return Tensor(data, low, high, layout.shape(shape), quantized.range)
     return ctx.take(ctx.view(name, shape), layout)

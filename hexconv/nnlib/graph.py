@@ -85,12 +85,17 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A constant: a 4-D array, or one whose shape alone is read (strides, windows)."""
+    """A constant: a 4-D array, or one whose shape alone is read (strides, windows).
+
+    `range` is the (min, max) that gives quantized codes their meaning; information for MACE's
+    metadata and for people, the library reads the min and max consts.
+    """
 
     id: int
     name: str
     array: Array
     shape_only: bool = False
+    range: tuple[float, float] | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Const) and (
@@ -177,7 +182,7 @@ class Graph:
     def renumbered(self) -> Graph:
         """The same graph with MACE's ids: consts 0..N-1 in order, then nodes in order."""
         ids = {item.id: new for new, item in enumerate([*self.consts, *self.nodes])}
-        consts = [Const(ids[c.id], c.name, c.array, c.shape_only) for c in self.consts]
+        consts = [Const(ids[c.id], c.name, c.array, c.shape_only, c.range) for c in self.consts]
         nodes = [
             Node(
                 id=ids[n.id],

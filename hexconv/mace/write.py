@@ -1,0 +1,168 @@
+"""An nnlib graph as MACE's NetDef and its weight file (facts/mace-contract.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hexconv.mace import proto
+from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin
+from hexconv.nnlib.layout import Layout
+from hexconv.nnlib.ops import spec
+
+DATA_TYPE = {
+    "float32": proto.DATA_TYPES["DT_FLOAT"],
+    "uint8": proto.DATA_TYPES["DT_UINT8"],
+    "int32": proto.DATA_TYPES["DT_INT32"],
+    "int16": proto.DATA_TYPES["DT_INT16"],
+    "uint16": proto.DATA_TYPES["DT_UINT16"],
+}
+FORMAT_NONE, FORMAT_NHWC = 0, 1
+# What MACE's ONNX converter writes for a quantized Hexagon model.
+NET_ARGS = {
+    "filter_format": 101,  # OIHW: the format of the source model
+    "data_format": 2,  # NCHW, likewise
+    "framework_type": 2,  # ONNX
+    "opencl_mem_type": 2,
+    "runtime_type": 3,  # HEXAGON
+    "quantize_flag": 1,
+}
+ALIGN = 4
+INTERFACE_ARG = "hexconv_interface"
+ORIGIN_ARG = "hexconv_origin"
+NODE_ARG = "hexconv_onnx_node"
+
+
+def to_proto(graph: Graph) -> Any:
+    """The MultiNetDef of a graph, weights stripped."""
+    multi = proto.MultiNetDef(version_code=1, name=graph.name)
+    net = multi.net_def.add(name="default_graph", data_offset=0, infer_order=0)
+    offset = 0
+    for const in graph.consts:
+        offset = _aligned(offset)
+        _const(net.tensors.add(), const, offset)
+        offset += _nbytes(const)
+    net.data_size = offset
+    names = _tensor_names(graph)
+    for node in graph.nodes:
+        _op(net.op.add(), node, names)
+    for name, value in NET_ARGS.items():
+        net.arg.add(name=name, i=value)
+    interface = {
+        "inputs": [_interface(item) for item in graph.inputs],
+        "outputs": [_interface(item) for item in graph.outputs],
+    }
+    net.arg.add(name=INTERFACE_ARG, s=json.dumps(interface).encode())
+    if graph.nodes:
+        for item in graph.inputs:
+            _info(net.input_info.add(), item, graph.nodes[0].id)
+        for item in graph.outputs:
+            _info(net.output_info.add(), item, graph.nodes[-1].id)
+    multi.input_tensor.extend(item.name for item in graph.inputs)
+    multi.output_tensor.extend(item.name for item in graph.outputs)
+    return multi
+
+
+def data_pieces(graph: Graph) -> Iterator[bytes | memoryview]:
+    """The weight file, piece by piece: every const in order, each on a multiple of 4 bytes."""
+    offset = 0
+    for const in graph.consts:
+        gap = _aligned(offset) - offset
+        if gap:
+            yield bytes(gap)
+        offset += gap
+        if not const.shape_only:
+            yield np.ascontiguousarray(const.array).reshape(-1).view(np.uint8).data
+        offset += _nbytes(const)
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGN) * ALIGN
+
+
+def _nbytes(const: Const) -> int:
+    return 0 if const.shape_only else int(const.array.nbytes)
+
+
+def _const(message: Any, const: Const, offset: int) -> None:
+    message.dims.extend(const.array.shape)
+    message.data_type = DATA_TYPE[const.array.dtype.name]
+    message.name = const.name
+    message.node_id = const.id
+    message.offset = offset
+    message.data_size = 0 if const.shape_only else const.array.size
+    if const.range is not None:
+        low, high = const.range
+        message.quantized = True
+        message.minval, message.maxval = low, high
+        _scale(message, const.array.dtype.name, low, high)
+
+
+def _scale(message: Any, dtype: str, low: float, high: float) -> None:
+    if dtype == "uint8":
+        message.scale = (high - low) / 255.0
+        message.zero_point = round(-low / message.scale) if high > low else 0
+    else:
+        message.scale = (high - low) / (2.0**32 - 1.0)
+        message.zero_point = 0
+
+
+def _tensor_names(graph: Graph) -> dict[tuple[int, int], str]:
+    """MACE's name of each tensor: `node` for its first output, `node:port` for the others."""
+    names = {(const.id, 0): const.name for const in graph.consts}
+    for node in graph.nodes:
+        for port in range(len(node.outputs)):
+            names[node.id, port] = node.name if port == 0 else f"{node.name}:{port}"
+    return names
+
+
+def _op(message: Any, node: Node, names: dict[tuple[int, int], str]) -> None:
+    message.name, message.type, message.node_id = node.name, node.op, node.id
+    message.op_id = spec(node.op).id or 0
+    message.padding = node.padding.code
+    message.input.extend(names[ref] for ref in node.inputs)
+    for ref in node.inputs:
+        message.node_input.add(node_id=ref.node, output_port=ref.port)
+    for port, output in enumerate(node.outputs):
+        message.output.append(names[node.id, port])
+        message.output_shape.add(dims=output.shape)
+        message.output_type.append(DATA_TYPE[output.dtype])
+        message.out_max_byte_size.append(output.nbytes)
+    if node.onnx_node:
+        message.arg.add(name=NODE_ARG, s=node.onnx_node.encode())
+    if node.origin is not None:
+        message.arg.add(name=ORIGIN_ARG, s=json.dumps(_origin(node.origin)).encode())
+
+
+def _origin(origin: Origin) -> dict[str, object]:
+    return {"tensor": origin.tensor, "shape": origin.shape, "layout": origin.layout.axes}
+
+
+def _interface(item: Interface) -> dict[str, object]:
+    return {
+        "name": item.name,
+        "shape": item.shape,
+        "layout": item.layout.axes,
+        "range": item.range,
+    }
+
+
+def _info(message: Any, item: Interface, node_id: int) -> None:
+    message.name = item.name
+    message.node_id = node_id
+    message.dims.extend(item.bhwd)
+    message.max_byte_size = 4 * int(np.prod(item.bhwd))
+    message.data_type = DATA_TYPE["float32"]
+    message.data_format = data_format(item)
+    low, high = item.range
+    if high > low:
+        message.scale = (high - low) / 255.0
+        message.zero_point = round(-low / message.scale)
+
+
+def data_format(item: Interface) -> int:
+    """NHWC where MACE must turn the user's NCHW tensor around, NONE where bytes are the same."""
+    return FORMAT_NHWC if item.layout == Layout.channels_last(4) else FORMAT_NONE
