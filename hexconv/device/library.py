@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, overload
 
 from hexconv.device.elf import WHICH, read_library
+from hexconv.device.job import JobWriter
+from hexconv.device.listing import parse_listing, show_listing
 from hexconv.device.process import Limits
+from hexconv.device.profile import Profile, profile
 from hexconv.device.session import Run, Session
+from hexconv.device.taps import Taps, tap
 from hexconv.device.wiring import (
     Feeds,
     check_outside,
@@ -20,13 +24,16 @@ from hexconv.device.wiring import (
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Array, Graph
 
+NodeList = list[tuple[str, str]]
 ENVIRONMENT = "HEXCONV_LIBRARY"
 
 
 class HasGraph(Protocol):
     """A converted or loaded model."""
 
-    graph: Graph
+    @property
+    def graph(self) -> Graph:
+        """Its nnlib graph."""
 
 
 def graph_of(model: Graph | HasGraph) -> Graph:
@@ -67,21 +74,39 @@ class Library:
         self.path = library_path(path)
         self.session = Session(read_library(self.path), limits or Limits())
 
-    def run(self, model: Graph | HasGraph, feeds: Feeds) -> dict[str, Array]:
+    @overload
+    def run(
+        self, model: Graph | HasGraph, feeds: Feeds, taps: Literal[False] = False
+    ) -> dict[str, Array]: ...
+
+    @overload
+    def run(
+        self, model: Graph | HasGraph, feeds: Feeds, taps: Literal[True]
+    ) -> tuple[dict[str, Array], Taps]: ...
+
+    def run(
+        self, model: Graph | HasGraph, feeds: Feeds, taps: bool = False
+    ) -> dict[str, Array] | tuple[dict[str, Array], Taps]:
         """Execute a model once.
 
         Args:
             model: a converted or loaded model, or its nnlib graph.
             feeds: data for each input by name, in the model's own shape.
+            taps: answer every node's raw outputs as well.
 
         Returns:
-            Each output by name, float32, in the model's own shape.
+            Each output by name, float32, in the model's own shape; with `taps` a pair of them
+            and the nodes' outputs.
 
         Raises:
             ConfigError: if the feeds do not fit the model.
             DeviceError: if the library refuses the graph, crashes or does not end.
         """
-        return self.run_batch(model, [feeds])[0]
+        outputs = self.run_batch(model, [feeds])[0]
+        if not taps:
+            return outputs
+        graph = graph_of(model)
+        return outputs, tap(self.session, graph, Run(input_tensors(graph, feeds)))
 
     def run_batch(self, model: Graph | HasGraph, batch: Iterable[Feeds]) -> list[dict[str, Array]]:
         """Execute a model on many feeds, one after another, in one process.
@@ -94,6 +119,54 @@ class Library:
         runs = (Run(input_tensors(graph, feeds)) for feeds in batch)
         answer = self.session.execute(graph, runs, output_slots(graph))
         return [named_outputs(graph, tensors) for tensors in answer.outputs]
+
+    def run_raw(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+        """Execute a graph with INPUT and OUTPUT nodes on raw tensors.
+
+        Args:
+            graph: for instance `hexconv.simulator.single.single(op, arrays)`.
+            inputs: (B,H,W,D) arrays, one for each output of the INPUT node (four for each input
+                of a QuantizeINPUT_f_to_8).
+
+        Returns:
+            The raw tensors that OUTPUT reads.
+
+        Raises:
+            DeviceError: as `run`.
+        """
+        return self.session.execute(graph, [Run(inputs)], output_slots(graph)).outputs[0]
+
+    def nodes(self, model: Graph | HasGraph) -> tuple[NodeList, NodeList]:
+        """(name, op) of each node before prepare, and after it in the order of execution.
+
+        Raises:
+            DeviceError: if the library does not prepare the model.
+        """
+        graph = graph_of(model)
+        answer = self.session.execute(graph, (), (), list_nodes=True)
+        before, after = (
+            show_listing(graph, parse_listing(text)) for text in (answer.before, answer.after)
+        )
+        return before, after
+
+    def profile(self, model: Graph | HasGraph, feeds: Feeds) -> Profile:
+        """Count the packets of each node.
+
+        Raises:
+            ConfigError, DeviceError: as `run`.
+        """
+        graph = graph_of(model)
+        check_outside(graph)
+        return profile(self.session, graph, input_tensors(graph, feeds), output_slots(graph))
+
+    def ops(self) -> tuple[int, dict[int, str]]:
+        """The library's version (as `hexagon_nn_version` has it) and its ops by id.
+
+        Raises:
+            DeviceError: if it does not answer.
+        """
+        answer = self.session.ask(JobWriter.list_ops).answer
+        return answer.version, answer.ops
 
     def prepare(self, model: Graph | HasGraph) -> None:
         """See whether the library takes and prepares the model; execute nothing.

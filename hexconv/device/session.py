@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hexconv.device.answer import Answer, Stage
 from hexconv.device.job import NODE_BASE, Counter, JobWriter, Slot
-from hexconv.device.logs import failed_node, node_label, readable, with_names
+from hexconv.device.locate import executing, first_unprepared
+from hexconv.device.logs import failed_node, node_label, readable
 from hexconv.device.process import Limits, Outcome, run_job
 from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import Array, Graph
@@ -60,8 +62,33 @@ class Session:
 
         outcome = run_job(self.library, write, slots, self.limits)
         if not outcome.answer.done:
-            raise failure(graph, outcome, self.limits)
+            raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
         return outcome.answer
+
+    def _culprit(self, graph: Graph, outcome: Outcome) -> str:
+        """The node at which it went wrong, found by preparing once or a few times more."""
+        refused, stage = outcome.answer.failure, outcome.progress.stage
+        if refused and refused.node:
+            return node_label(graph, refused.node - NODE_BASE)
+        named = failed_node(refused.log) if refused else None
+        if named is not None:
+            return node_label(graph, named)
+        if stage in (Stage.CONST, Stage.NODE):
+            return node_label(graph, outcome.progress.node - NODE_BASE)
+        if stage == Stage.EXECUTE:
+            return executing(graph, outcome.progress, self._try(graph).answer.after)
+        if stage == Stage.PREPARE and outcome.code is not None:
+            return first_unprepared(graph, lambda part: self._try(part).answer.done)
+        return ""
+
+    def _try(self, graph: Graph) -> Outcome:
+        """Prepare a graph, whatever comes of it."""
+
+        def write(job: JobWriter) -> None:
+            job.graph(graph)
+            job.prepare(list_after=True)
+
+        return run_job(self.library, write, (), self.limits)
 
     def ask(self, write: Callable[[JobWriter], None]) -> Outcome:
         """Run a job that has no graph.
@@ -71,39 +98,35 @@ class Session:
         """
         outcome = run_job(self.library, write, (), self.limits)
         if not outcome.answer.done:
-            raise failure(Graph(), outcome, self.limits)
+            raise failure(Graph(), outcome, self.limits, "")
         return outcome
 
 
-def failure(graph: Graph, outcome: Outcome, limits: Limits) -> DeviceError:
+def failure(graph: Graph, outcome: Outcome, limits: Limits, where: str) -> DeviceError:
     """The error that says what went wrong, where, and in the library's own words why."""
-    refused = outcome.answer.failure
+    refused, stage = outcome.answer.failure, outcome.progress.stage
     if refused:
-        node = refused.node or None
-        culprit = node - NODE_BASE if node else failed_node(refused.log)
         return DeviceError(
             f"the library failed while {refused.stage.doing}",
-            where=node_label(graph, culprit) if culprit is not None else "",
+            where=where,
             why=readable(graph, refused.log) or f"it answered {refused.code} and logged nothing",
         )
-    stage = outcome.progress.stage
     if outcome.code is None:
         return DeviceError(
             f"the library did not finish within {limits.seconds:g} s while {stage.doing}",
-            todo="allow more time, or a smaller graph",
+            where=where,
+            todo="allow more time, or give a smaller graph",
         )
     return DeviceError(
         f"the emulated process ended ({_how(outcome.code)}) while {stage.doing}",
-        where=_where(graph, outcome),
-        why=with_names(graph, outcome.stderr.strip()),
+        where=where,
+        why=readable(graph, outcome.stderr),
     )
 
 
-def _where(graph: Graph, outcome: Outcome) -> str:
-    if outcome.progress.stage in (Stage.CONST, Stage.NODE):
-        return node_label(graph, outcome.progress.node - NODE_BASE)
-    return ""
-
-
 def _how(code: int) -> str:
-    return f"signal {code - 128}" if code > 128 else f"exit code {code}"
+    """An exit code, or the name of the signal that ended the process."""
+    if code <= 128:
+        return f"exit code {code}"
+    number = code - 128
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from hexconv.device.job import Slot
 from hexconv.errors import ConfigError, GraphError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Node
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Node, Ref
 
 Feeds = Mapping[str, Array]
 QUANTIZE_HERE = np.ones((1, 1, 1, 1), np.int32)
@@ -79,16 +79,6 @@ def _packed(interface: Interface, feeds: Feeds) -> Array:
     return interface.layout.pack(values)
 
 
-def output_slots(graph: Graph) -> list[Slot]:
-    """Room for the four tensors of each output: float data, min, max, and a flag, 1 at first."""
-    slots: list[Slot] = []
-    for interface in graph.outputs:
-        elements = int(np.prod(interface.bhwd, dtype=np.int64))
-        scalar = Slot(4, "float32")
-        slots += [Slot(4 * elements, "float32"), scalar, scalar, _FLAG]
-    return slots
-
-
 _FLAG = Slot(4, "int32", struct.pack("<i", 1))
 
 
@@ -107,3 +97,32 @@ def named_outputs(graph: Graph, tensors: Sequence[Array]) -> dict[str, Array]:
             )
         outputs[interface.name] = interface.layout.unpack(data, interface.shape)
     return outputs
+
+
+def tensor_slots(graph: Graph, refs: Sequence[Ref]) -> list[Slot]:
+    """Room for raw tensors, each as large as its node declares it."""
+    nodes, consts = graph.node_by_id(), graph.const_by_id()
+    slots = []
+    for ref in refs:
+        if ref.node in nodes:
+            output = nodes[ref.node].outputs[ref.port]
+            slots.append(Slot(output.nbytes, output.dtype))
+        else:
+            array = consts[ref.node].array
+            slots.append(Slot(array.nbytes, array.dtype.name))
+    return slots
+
+
+def output_slots(graph: Graph) -> list[Slot]:
+    """Room for what a run answers.
+
+    The raw tensors that OUTPUT reads; or, for each output of DequantizeOUTPUT_8tof, float data,
+    min, max, and a flag that is 1 at first.
+    """
+    end = single(graph, OUTPUT_OP, "OUTPUT")
+    slots = tensor_slots(graph, end.inputs)
+    if end.op == "OUTPUT":
+        return slots
+    scalar = Slot(4, "float32")
+    floats = (Slot(4 * slot.nbytes, "float32") for slot in slots[::3])
+    return [slot for data in floats for slot in (data, scalar, scalar, _FLAG)]

@@ -1,4 +1,5 @@
 /* Saying where the library crashed: the signal, and the exported functions on the way there. */
+#define _GNU_SOURCE /* names for the registers in ucontext_t */
 #include "crash.h"
 
 #include <signal.h>
@@ -9,8 +10,7 @@
 
 #include "elf_loader.h"
 
-enum { STACK = 1 << 16, MOST_FRAMES = 16, FRAME_POINTER = 30, LINK = 31,
-       PROGRAM_COUNTER = 34 /* in the kernel's struct user_regs_struct of Hexagon */ };
+enum { STACK = 1 << 16, MOST_FRAMES = 16 };
 
 static void print_function(const char *label, uint32_t address)
 {
@@ -22,12 +22,11 @@ static void print_function(const char *label, uint32_t address)
 
 static void report(int number, siginfo_t *info, void *context)
 {
-    ucontext_t *at = context;
-    const uint32_t *registers = (const uint32_t *)&at->uc_mcontext;
+    const mcontext_t *at = &((ucontext_t *)context)->uc_mcontext;
     fprintf(stderr, "signal %d at address %p\n", number, info->si_addr);
-    print_function("in", registers[PROGRAM_COUNTER]);
-    print_function("called from", registers[LINK]);
-    uint32_t frame = registers[FRAME_POINTER];
+    print_function("in", at->pc);
+    print_function("called from", at->r31);
+    uint32_t frame = at->r30;
     for (int i = 0; i < MOST_FRAMES && frame && frame % 8 == 0; i++) {
         const uint32_t *saved = (const uint32_t *)frame; /* caller's frame, return address */
         print_function("called from", saved[1]);

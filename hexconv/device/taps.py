@@ -1,0 +1,138 @@
+"""Every node's outputs, by wiring them to the graph's OUTPUT beside the model's own.
+
+A tap is one more reader of a tensor, and that can change what prepare does: a fusion that needs a
+single reader does not happen. So each tapped graph must be prepared like the untapped one (same
+nodes, in the same forms) and answer the same model outputs; taps that disturb are found by
+halving, left out and named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hexconv.device.answer import Answer
+from hexconv.device.listing import Listed, parse_listing, show_listing
+from hexconv.device.session import Run, Session
+from hexconv.device.wiring import single, tensor_slots
+from hexconv.nnlib.graph import OUTPUT_OP, Array, Graph, Node, Ref
+
+GROUP_BYTES = 256 << 20
+"""Tapped tensors of one process; the emulated address space holds them beside the graph."""
+
+DISTURBS = "a reader more would change what prepare makes of the graph"
+FUSED = "prepare fused it into another node"
+
+
+@dataclass(frozen=True)
+class Taps(Mapping[str, list[Array]]):
+    """Raw outputs of nodes, (B,H,W,D) in the library's own types, by node name.
+
+    Args:
+        arrays: the outputs, in the order of the ports.
+        left_out: nodes that cannot be tapped, and why.
+        executed: (name, op) of each node that the library executes, in order.
+    """
+
+    arrays: dict[str, list[Array]]
+    left_out: dict[str, str]
+    executed: tuple[tuple[str, str], ...]
+
+    def __getitem__(self, name: str) -> list[Array]:
+        return self.arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
+
+
+def tap(session: Session, graph: Graph, run: Run) -> Taps:
+    """Execute `graph` on one input as often as needed to see the outputs of all of its nodes.
+
+    Args:
+        session: the library.
+        graph: a graph with MACE's input and output nodes, or with INPUT and OUTPUT.
+        run: the input tensors.
+
+    Raises:
+        DeviceError: if the library does not run the graph.
+    """
+    plain = _execute(session, graph, run, ())
+    nodes = parse_listing(plain.after)
+    executed = {node.id for node in nodes}
+    wanted = [node for node in graph.nodes if node.outputs and node.id in executed]
+    arrays: dict[str, list[Array]] = {}
+    disturbing: list[Node] = []
+    for group in _groups(wanted):
+        _tap_group(session, graph, run, plain, group, arrays, disturbing)
+    left_out = {node.name: FUSED for node in graph.nodes if node.id not in executed}
+    left_out.update((node.name, DISTURBS) for node in disturbing)
+    names = [node.name for node in graph.nodes]
+    ordered = {name: arrays[name] for name in names if name in arrays}
+    return Taps(ordered, left_out, tuple(show_listing(graph, nodes)))
+
+
+def _groups(nodes: Sequence[Node]) -> Iterator[list[Node]]:
+    """Split so that no group's tensors take more than `GROUP_BYTES` (unless one node's do)."""
+    group: list[Node] = []
+    size = 0
+    for node in nodes:
+        needed = sum(output.nbytes for output in node.outputs)
+        if group and size + needed > GROUP_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(node)
+        size += needed
+    if group:
+        yield group
+
+
+def _tap_group(
+    session: Session,
+    graph: Graph,
+    run: Run,
+    plain: Answer,
+    group: Sequence[Node],
+    arrays: dict[str, list[Array]],
+    disturbing: list[Node],
+) -> None:
+    """Add the outputs of `group` to `arrays`, and those that disturb to `disturbing`."""
+    answer = _execute(session, graph, run, group)
+    if _undisturbed(plain, answer):
+        tensors = iter(answer.outputs[0][len(plain.outputs[0]) :])
+        for node in group:
+            arrays[node.name] = [next(tensors) for _ in node.outputs]
+    elif len(group) == 1:
+        disturbing.append(group[0])
+    else:
+        half = len(group) // 2
+        for part in (group[:half], group[half:]):
+            _tap_group(session, graph, run, plain, part, arrays, disturbing)
+
+
+def _undisturbed(plain: Answer, tapped: Answer) -> bool:
+    own = plain.outputs[0]
+    same_nodes = _own_nodes(plain.after) == _own_nodes(tapped.after)
+    return same_nodes and all(
+        np.array_equal(one, other)
+        for one, other in zip(own, tapped.outputs[0][: len(own)], strict=True)
+    )
+
+
+def _own_nodes(listing: str) -> set[Listed]:
+    """The nodes of the model; those that prepare adds at its ends and between layouts may vary."""
+    return {node for node in parse_listing(listing) if not node.made_by_prepare}
+
+
+def _execute(session: Session, graph: Graph, run: Run, tapped: Sequence[Node]) -> Answer:
+    """Execute with a raw OUTPUT: the model's outputs, then those of the tapped nodes."""
+    end = single(graph, OUTPUT_OP, "OUTPUT")
+    refs = [*end.inputs, *(Ref(n.id, port) for n in tapped for port in range(len(n.outputs)))]
+    nodes = [node for node in graph.nodes if node is not end]
+    raw = replace(graph, nodes=[*nodes, replace(end, op="OUTPUT", inputs=tuple(refs))])
+    slots = tensor_slots(graph, refs)
+    return session.execute(raw, [run], slots, list_nodes=True)
