@@ -1,4 +1,4 @@
-"""Ranges and zero codes of uint8 tensors, and how convolutions choose their output range.
+"""Levels of uint8 tensors, and how convolutions choose their output range.
 
 Everything is float32, operation by operation, as nnlib's C does it: a range that differs in the
 last bit gives other codes.
@@ -12,9 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from hexconv.errors import GraphError
-from hexconv.simulator.hvx import div_255, float_exponent, power2, round_f32, saturate_u8
-
-F32 = np.float32
+from hexconv.simulator.fixed_point import (
+    F32,
+    div255,
+    exponent,
+    power2,
+    step_and_zero,
+    zero_exact_fixed,
+)
 
 
 class Level(NamedTuple):
@@ -25,76 +30,25 @@ class Level(NamedTuple):
 
 
 def level_and_zero(minimum: np.float32, maximum: np.float32) -> Level:
-    """`get_qu8_level_size_zero` of nnlib's quantize.h."""
-    size = div_255(F32(maximum - minimum))
-    if not size > 0:
-        raise GraphError(f"the range {minimum} .. {maximum} of a uint8 tensor is empty")
-    return Level(size, saturate_u8(round_f32(F32(F32(-minimum) / size))))
+    """Step and zero of a uint8 range.
 
-
-def round_u32(value: np.float32) -> int:
-    """`roundf_u32` of nnlib's quantize.h: add a half in float32, cut, not below zero."""
-    return int(F32(value + F32(0.5))) if value >= F32(0.5) else 0
-
-
-def nudge(
-    minimum: np.float32, maximum: np.float32, fixed: int = 0
-) -> tuple[np.float32, np.float32]:
-    """Move the ends until zero is a whole code.
-
-    Source: `adjust_minmax_for_zero_with_constraints` of nnlib's src/quantize.c.
-
-    Args:
-        minimum: the range's lower end, float32.
-        maximum: the range's upper end, float32.
-        fixed: bit 0 if the minimum was asked for, bit 1 if the maximum was.
+    Raises:
+        GraphError: the range is empty.
     """
-    span = F32(maximum - minimum)
-    if not span > 0 or minimum == 0:
-        return minimum, maximum
-    z = F32(F32(F32(-255) * minimum) / span)
-    whole = F32(np.floor(z))
-    part = F32(z - whole)
-    if part <= F32(6.1035156e-05) or part >= F32(0.999938965):
-        return minimum, maximum
-    cost_max = F32(F32(part - F32(1)) * minimum)
-    cost_min = F32(part * maximum)
-    nearest = F32(whole + F32(1)) if part >= F32(0.5) else whole
-
-    def move_max(zero: np.float32) -> tuple[np.float32, np.float32]:
-        return minimum, F32(minimum - F32(F32(F32(255) * minimum) / zero))
-
-    def move_min(zero: np.float32) -> tuple[np.float32, np.float32]:
-        return F32(F32(maximum * zero) / F32(zero - F32(255))), maximum
-
-    up = F32(whole + F32(1))
-    if fixed == 1:
-        outward = whole >= 1 and (z >= F32(192.25) or F32(cost_max * F32(8)) > cost_min)
-        return move_max(whole) if outward else move_min(nearest)
-    if fixed == 2:
-        stuck = z >= F32(63.75) and (whole >= 254 or cost_max > F32(cost_min * F32(8)))
-        return move_max(nearest) if stuck else move_min(up)
-    if fixed == 3:
-        if z <= F32(63.75):
-            return move_min(nearest)
-        if z >= F32(192.25):
-            return move_max(nearest)
-        shift = F32(F32(F32(z - nearest) * span) * F32(1 / 255))
-        return F32(minimum + shift), F32(maximum + shift)
-    if whole >= 1 and (whole >= 254 or cost_max >= cost_min):
-        return move_max(whole)
-    return move_min(up)
+    if not maximum > minimum:
+        raise GraphError(f"the range {minimum} .. {maximum} of a uint8 tensor is empty")
+    return Level(*step_and_zero(minimum, maximum))
 
 
 def quarter_octave_up(value: np.float32) -> np.float32:
     """The next power of 2**(1/4) but one (`round_up_quarter_octave` of supernode_utils.h)."""
     scaled = F32(value * F32(1.18920708))
-    exponent = float_exponent(scaled)
-    fraction = F32(abs(scaled) * power2(-exponent))
+    octave = exponent(scaled)
+    fraction = F32(abs(scaled) * power2(-octave))
     for step in (0.594603539, 0.7071067691, 0.8408964276):
         if fraction < F32(step):
-            return _signed(F32(F32(step) * power2(exponent)), value)
-    return _signed(power2(exponent), value)
+            return _signed(F32(F32(step) * power2(octave)), value)
+    return _signed(power2(octave), value)
 
 
 def _signed(size: np.float32, like: np.float32) -> np.float32:
@@ -136,7 +90,7 @@ class OutputRange:
         low = minimum if fixed & 1 else F32(guess[0])
         high = maximum if fixed & 2 else F32(guess[1])
         if low < 0:
-            low, high = nudge(low, high, fixed)
+            low, high = zero_exact_fixed(low, high, fixed)
         return cls(low, high, (minimum, maximum), fixed, fixed != 3)
 
     def level(self) -> np.float32:
@@ -166,7 +120,7 @@ class OutputRange:
             moved = True
         if moved and exact:
             self._restore()
-            self.minimum, self.maximum = nudge(self.minimum, self.maximum, self.fixed)
+            self.minimum, self.maximum = zero_exact_fixed(self.minimum, self.maximum, self.fixed)
         return moved
 
     def limit_gain(self, gain: np.float32, accumulator: np.float32) -> np.float32:
@@ -194,8 +148,8 @@ class OutputRange:
                 return largest
         else:
             self.minimum = F32(self.maximum - reach)
-        self.minimum, self.maximum = nudge(self.minimum, self.maximum, self.fixed)
-        return F32(accumulator / div_255(F32(self.maximum - self.minimum)))
+        self.minimum, self.maximum = zero_exact_fixed(self.minimum, self.maximum, self.fixed)
+        return F32(accumulator / div255(F32(self.maximum - self.minimum)))
 
     def _restore(self) -> None:
         """Put the given ends back to what was asked for, so that they can't drift."""

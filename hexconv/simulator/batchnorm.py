@@ -9,21 +9,20 @@ import numpy.typing as npt
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.arithmetic import F32, Level, level_and_zero, nudge
+from hexconv.simulator.arithmetic import Level, level_and_zero
 from hexconv.simulator.conv import remembered
-from hexconv.simulator.hvx import (
-    div_255,
-    float_exponent,
-    mul_frac,
-    mul_frac32,
+from hexconv.simulator.fixed_point import (
+    F32,
+    ZERO,
+    as_range,
+    div255,
+    exponent,
     power2,
-    round_f32,
-    sat32,
-    saturate_i16,
-    wrap16,
-    wrap32,
+    round_int,
+    sat_i16,
+    zero_exact_fixed,
 )
-from hexconv.simulator.output_range import as_tensor
+from hexconv.simulator.hvx import mul_frac, mul_frac32, sat32, wrap16, wrap32
 from hexconv.simulator.registry import Call, kernel
 
 Int = npt.NDArray[np.int64]
@@ -70,14 +69,14 @@ def batchnorm(call: Call) -> list[Array]:
     if fixed == 3:
         asked = bounds
         line = remembered(call, lambda: _line(_channels(call), asked))
-        return [_apply(x, line), as_tensor(bounds[0]), as_tensor(bounds[1])]
+        return [_apply(x, line), *as_range(bounds[0], bounds[1])]
     channels = _channels(call)
-    bounds = nudge(*_first_guess(call, fixed), fixed)
+    bounds = zero_exact_fixed(*_first_guess(call, fixed), fixed)
     while True:
         line = _line(channels, bounds)
         wider = _wider(call, channels, line, fixed, bounds)
         if wider == bounds:
-            return [_apply(x, line), as_tensor(bounds[0]), as_tensor(bounds[1])]
+            return [_apply(x, line), *as_range(bounds[0], bounds[1])]
         bounds = wider
 
 
@@ -94,9 +93,9 @@ def _asked(call: Call) -> tuple[int, Bounds]:
     """Which ends are given (bit 0 minimum, bit 1 maximum), and the range of those."""
     low, high = call.scalar(9), call.scalar(10)
     fixed = int(low > -np.inf) + 2 * int(high < np.inf)
-    low, high = min(F32(0), low), max(F32(0), high)
+    low, high = min(ZERO, low), max(ZERO, high)
     if fixed == 3:
-        return fixed, nudge(low, max(F32(low + F32(1e-6)), high), 3)
+        return fixed, zero_exact_fixed(low, max(F32(low + F32(1e-6)), high), 3)
     return fixed, (low, high)
 
 
@@ -119,12 +118,12 @@ def _byte_bias(call: Call, unit: np.float32) -> Int:
     """uint8 bias in accumulator steps."""
     level: Level = level_and_zero(call.scalar(7), call.scalar(8))
     ratio = F32(level.size / unit)
-    exponent = float_exponent(F32(ratio * MARGIN)) - 15
-    if exponent > 6:
+    octave = exponent(F32(ratio * MARGIN)) - 15
+    if octave > 6:
         raise GraphError("the bias range is too wide for its scale", where=call.op)
-    exponent = max(exponent, -31)
-    left, right = max(exponent, 0), max(-exponent, 0)
-    factor = saturate_i16(round_f32(F32(ratio * power2(-exponent))))
+    octave = max(octave, -31)
+    left, right = max(octave, 0), max(-octave, 0)
+    factor = sat_i16(round_int(F32(ratio * power2(-octave))))
     codes = call.inputs[6].reshape(-1).astype(np.int64) - level.zero
     return wrap32(wrap16(codes << left) * factor + ((1 << right) >> 1)) >> right
 
@@ -133,12 +132,12 @@ def _wide_bias(call: Call, unit: np.float32) -> Int:
     """int32 bias in accumulator steps."""
     step = F32(F32(call.scalar(8) - call.scalar(7)) * F32(2.0**-32))
     ratio = F32(step / unit)
-    exponent = float_exponent(F32(ratio * MARGIN)) - 15
-    if exponent > 1:
+    octave = exponent(F32(ratio * MARGIN)) - 15
+    if octave > 1:
         raise GraphError("the bias range is too wide for its scale", where=call.op)
-    exponent = max(exponent, -46)
-    right = -(15 + exponent)
-    factor = saturate_i16(round_f32(F32(ratio * power2(-exponent))))
+    octave = max(octave, -46)
+    right = -(15 + octave)
+    factor = sat_i16(round_int(F32(ratio * power2(-octave))))
     scaled = mul_frac32(call.inputs[6].reshape(-1).astype(np.int64), factor)
     if right < 0:
         return wrap32(scaled << -right)
@@ -149,12 +148,12 @@ def _line(channels: Channels, bounds: Bounds) -> Line:
     """Multiplication, offset and shift for one output range (`set_scale_for_output`)."""
     low, high = bounds
     ratio = F32(F32(F32(255) / F32(high - low)) * channels.unit)
-    shift = -float_exponent(F32(ratio * MARGIN))
+    shift = -exponent(F32(ratio * MARGIN))
     if not 1 <= shift <= 29:
         raise GraphError(f"the output range {low} .. {high} cannot be scaled to")
     shift = min(shift, 22)
-    offset = 0 if low == 0 else round_f32(F32(F32(-low) / channels.unit))
-    factor = saturate_i16(round_f32(F32(ratio * power2(15 + shift))))
+    offset = 0 if low == 0 else round_int(F32(F32(-low) / channels.unit))
+    factor = sat_i16(round_int(F32(ratio * power2(15 + shift))))
     return Line(
         gain=mul_frac(channels.scales, factor),
         offset=mul_frac32(wrap32(channels.offsets + offset), factor),
@@ -173,14 +172,14 @@ def _first_guess(call: Call, fixed: int) -> Bounds:
     low, high = call.scalar(9), call.scalar(10)
     if not fixed & 1:
         least = F32(min(F32(x_high * s_low), F32(x_low * s_high)) + bias[0])
-        low = F32(GUESS * min(F32(0), least))
+        low = F32(GUESS * min(ZERO, least))
     else:
-        low = min(F32(0), low)
+        low = min(ZERO, low)
     if not fixed & 2:
         most = F32(max(F32(x_high * s_high), F32(x_low * s_low)) + bias[1])
         high = max(F32(GUESS * most), F32(low + F32(1e-4)))
     else:
-        high = max(F32(0), high)
+        high = max(ZERO, high)
     return low, high
 
 
@@ -201,23 +200,23 @@ def _wider(call: Call, channels: Channels, line: Line, fixed: int, bounds: Bound
     least, most = int(ends.min()), int(ends.max())
     half = (1 << line.shift) >> 1
     above, below = most > (255 << line.shift) + half, least < -half
-    step = F32(div_255(F32(bounds[1] - bounds[0])) * power2(-line.shift))
-    zero = F32(0)
+    step = F32(div255(F32(bounds[1] - bounds[0])) * power2(-line.shift))
+    zero = ZERO
     if bounds[0] != 0:
         per_unit = F32(F32(255) / F32(bounds[1] - bounds[0]))
         zero = F32(F32(F32(-bounds[0]) * per_unit) * power2(line.shift))
     top = F32(F32(F32(most) - zero) * step)
     bottom = F32(F32(F32(least) - zero) * step)
-    margin = max(F32(0), F32(F32(0.25) * F32(top - bottom)))
+    margin = max(ZERO, F32(F32(0.25) * F32(top - bottom)))
     low, high = bounds
     grew = False
     if not fixed & 2 and above:
-        high, grew = F32(max(F32(0), top) + margin), True
+        high, grew = F32(max(ZERO, top) + margin), True
     if not fixed & 1 and below:
-        low, grew = F32(min(F32(0), bottom) - margin), True
+        low, grew = F32(min(ZERO, bottom) - margin), True
     if not grew:
         return bounds
     _, asked = _asked(call)
     low = asked[0] if fixed & 1 else low
     high = asked[1] if fixed & 2 else high
-    return nudge(low, high, fixed)
+    return zero_exact_fixed(low, high, fixed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.arithmetic import F32, Level, OutputRange, level_and_zero
+from hexconv.simulator.arithmetic import Level, OutputRange, level_and_zero
 from hexconv.simulator.conv_weights import PackedWeights, pack, squeezes
-from hexconv.simulator.gain import Gain, Int, affine, choose_gain, codes
+from hexconv.simulator.fixed_point import F32
+from hexconv.simulator.gain import Finish, Gain, Int, choose_gain, codes
 from hexconv.simulator.gemm import Gemm, Int32, tiles
-from hexconv.simulator.output_range import as_tensor
 from hexconv.simulator.patches import Tile, UInt8, blocks, padded, patches
 from hexconv.simulator.registry import Call, kernel
 from hexconv.simulator.window import Axis, plan_axis
@@ -54,38 +54,75 @@ def supernode(call: Call) -> list[Array]:
 
     Source: ops/src/op_supernode_new.c with include/supernode_utils.h.
     """
-    is_input = call.op.startswith("Input")
     x = call.inputs[0]
+    layer = call.memo("layer", lambda: _layer(call))
     plan = make_plan(call)
-    weight_level = level_and_zero(call.scalar(4), call.scalar(5))
-    packed = call.memo("weights", lambda: _pack(call, weight_level.zero, is_input))
-    gemm = call.memo("gemm", lambda: Gemm(packed.codes, packed.zero))
-    guess = (-1 / 128, 1 / 128) if is_input else (0.0, 0.5)
-    out = OutputRange.ask(call.scalar(10), call.scalar(11), guess)
-    source = input_level(call)
-    if out.fixed == 3:
-        gain, offsets = remembered(call, lambda: scale(call, source, weight_level, packed, out))
-        data = convolve(x, source.zero, plan, gemm, offsets, gain)
-        return [data, as_tensor(out.minimum), as_tensor(out.maximum)]
-    measured = sums(x, source.zero, plan.widened() if is_input else plan, gemm)
+    if layer.range_given:
+        finish = remembered(call, lambda: _finish(call, layer))
+        return [convolve(x, plan, layer.gemm, finish), finish.minimum, finish.maximum]
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
+    is_input = call.op.startswith("Input")
+    measured = sums(x, source.zero, plan.widened() if is_input else plan, layer.gemm)
     gain, offsets = find_range(
-        measured, out, lambda: scale(call, source, weight_level, packed, out), strict=is_input
+        measured, out, lambda: scale(call, source, layer.level, layer.packed, out), strict=is_input
     )
-    kept = measured[:, :, : plan.columns.out]
-    data = np.clip(codes(kept + offsets, gain), 0, 255).astype(np.uint8)
-    return [data, as_tensor(out.minimum), as_tensor(out.maximum)]
+    finish = Finish.of(source.zero, gain, offsets, out)
+    return [finish.codes(measured[:, :, : plan.columns.out]), finish.minimum, finish.maximum]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the consts of a supernode say.
+
+    Args:
+        level: step and zero of the weights.
+        packed: the weights.
+        gemm: their matrix product.
+        guess: the range that is tried first where none is given.
+        range_given: whether both ends of the output range are.
+    """
+
+    level: Level
+    packed: PackedWeights
+    gemm: Gemm
+    guess: tuple[float, float]
+    range_given: bool
+
+
+def _layer(call: Call) -> Layer:
+    if call.consts and not call.consts[1]:
+        raise GraphError("the weights of a convolution have to be a const", where=call.op)
+    is_input = call.op.startswith("Input")
+    level = level_and_zero(call.scalar(4), call.scalar(5))
+    packed = _pack(call, level.zero, is_input)
+    return Layer(
+        level,
+        packed,
+        Gemm(packed.codes, packed.zero),
+        (-1 / 128, 1 / 128) if is_input else (0.0, 0.5),
+        bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11))),
+    )
+
+
+def _finish(call: Call, layer: Layer) -> Finish:
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
+    gain, offsets = scale(call, source, layer.level, layer.packed, out)
+    return Finish.of(source.zero, gain, offsets, out)
 
 
 def make_plan(call: Call) -> Plan:
-    """Where the windows of a supernode lie, after checking that input and weights match."""
-    x, weights, stride = call.inputs[0], call.inputs[1], call.inputs[6].shape
-    if call.consts and not call.consts[1]:
-        raise GraphError("the weights of a convolution have to be a const", where=call.op)
-    kh, kw = weights.shape[:2]
-    return Plan(
-        rows=plan_axis(x.shape[1], kh, stride[1], call.padding, call.op),
-        columns=plan_axis(x.shape[2], kw, stride[2], call.padding, call.op),
-    )
+    """Where the windows of a supernode lie on an input of this shape."""
+    _, height, width, _ = call.inputs[0].shape
+    last: Any = call.cache.get("plan")
+    if last is None or last[0] != (height, width):
+        (kh, kw), stride = call.inputs[1].shape[:2], call.inputs[6].shape
+        plan = Plan(
+            rows=plan_axis(height, kh, stride[1], call.padding, call.op),
+            columns=plan_axis(width, kw, stride[2], call.padding, call.op),
+        )
+        last = call.cache["plan"] = ((height, width), plan)
+    known: Plan = last[1]
+    return known
 
 
 def input_level(call: Call) -> Level:
@@ -133,36 +170,26 @@ def full_bias(bias: Array, channels: int) -> npt.NDArray[np.int32]:
     return np.pad(given, (0, channels - given.size))
 
 
-def convolve(
-    x: Array, zero: int, plan: Plan, gemm: Gemm, offsets: Int, gain: Gain
-) -> npt.NDArray[np.uint8]:
+def convolve(x: Array, plan: Plan, gemm: Gemm, finish: Finish) -> npt.NDArray[np.uint8]:
     """(B,Ho,Wo,out) uint8."""
-    shape = (x.shape[0], plan.rows.out, plan.columns.out, offsets.size)
+    shape = (x.shape[0], plan.rows.out, plan.columns.out, finish.offsets.size)
     result = np.empty(shape, dtype=np.uint8)
-    line = affine(offsets, gain)
 
-    def finish(rows: UInt8) -> Array:
-        if line is not None:
-            return gemm.requantized(rows, zero, *line)
-        wide = gemm.accumulate(rows, zero).astype(np.int64) + offsets
-        return np.clip(codes(wide, gain), 0, 255).astype(np.uint8)
+    def answer(rows: UInt8) -> Array:
+        if finish.line is None:
+            return finish.codes(gemm.accumulate(rows, finish.zero))
+        return gemm.requantized(rows, finish.zero, *finish.line)
 
-    _each_tile(x, zero, plan, result, finish)
+    _each_tile(x, finish.zero, plan, result, answer)
     return result
 
 
 def sums(x: Array, zero: int, plan: Plan, gemm: Gemm) -> Int32:
     """(B,Ho,Wo,out) int32: the plain integer convolution."""
-    channels = gemm.accumulate(np.zeros((0, plan_depth(x, plan)), np.uint8), zero).shape[1]
-    shape = (x.shape[0], plan.rows.out, plan.columns.out, channels)
+    shape = (x.shape[0], plan.rows.out, plan.columns.out, gemm.columns)
     result = np.empty(shape, dtype=np.int32)
     _each_tile(x, zero, plan, result, lambda rows: gemm.accumulate(rows, zero))
     return result
-
-
-def plan_depth(x: Array, plan: Plan) -> int:
-    """Values in one patch."""
-    return plan.rows.window * plan.columns.window * int(x.shape[3])
 
 
 def find_range(
@@ -225,19 +252,22 @@ def channel_scales(call: Call, channels: int) -> npt.NDArray[np.float32] | None:
 
 
 def _each_tile(
-    x: Array, zero: int, plan: Plan, result: Array, finish: Callable[[UInt8], Array]
+    x: Array, zero: int, plan: Plan, result: Array, answer: Callable[[UInt8], Array]
 ) -> None:
     """Fill `result` from the patches of each tile."""
     whole = padded(x, plan.rows, plan.columns, zero)
-    view = patches(whole, plan.rows, plan.columns)
-    depth, channels = plan_depth(x, plan), result.shape[3]
+    depth, channels = plan.rows.window * plan.columns.window * x.shape[3], result.shape[3]
     pixels = max(16, min(TILE_VALUES // channels, TILE_BYTES // depth))
+    if whole.size == result.size // channels * depth and result.size <= pixels * channels:
+        result[...] = answer(whole.reshape(-1, depth)).reshape(result.shape)
+        return
+    view = patches(whole, plan.rows, plan.columns)
     work = blocks(result.shape[0], plan.rows.out, plan.columns.out, pixels)
 
     def run(tile: Tile) -> None:
         rows = np.ascontiguousarray(view[tile.images, tile.rows, tile.columns])
         target = result[tile.images, tile.rows, tile.columns]
-        target[...] = finish(rows.reshape(-1, depth)).reshape(target.shape)
+        target[...] = answer(rows.reshape(-1, depth)).reshape(target.shape)
 
     heavy = result.size * depth >= PARALLEL_PRODUCTS
     tiles(run, work, parallel=heavy and len(work) > 1)

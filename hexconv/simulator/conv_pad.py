@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.arithmetic import F32
 from hexconv.simulator.conv import Plan
-from hexconv.simulator.hvx import round_f32, saturate_u8
-from hexconv.simulator.output_range import as_tensor
+from hexconv.simulator.fixed_point import F32, as_range, round_int, sat_u8
 from hexconv.simulator.patches import padded
 from hexconv.simulator.registry import Call, kernel
 from hexconv.simulator.window import plan_axis
@@ -23,10 +21,10 @@ def pad_for_conv(call: Call) -> list[Array]:
     """
     x, weights, stride = call.inputs[0], call.inputs[3].shape, call.inputs[4].shape
     low, high = call.scalar(1), call.scalar(2)
-    zero = saturate_u8(round_f32(F32(F32(F32(255) * F32(-low)) / F32(high - low))))
+    zero = sat_u8(round_int(F32(F32(F32(255) * F32(-low)) / F32(high - low))))
     plan = Plan(
         rows=plan_axis(x.shape[1], weights[0], stride[1], call.padding, call.op),
         columns=plan_axis(x.shape[2], weights[1], stride[2], call.padding, call.op),
     )
     data = padded(x.astype(np.uint8), plan.rows, plan.columns, zero)
-    return [data, as_tensor(low), as_tensor(high)]
+    return [data, *as_range(low, high)]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.arithmetic import F32
+from hexconv.simulator.fixed_point import F32
 
 Float32 = npt.NDArray[np.float32]
 Int = npt.NDArray[np.int64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array, Padding
-from hexconv.simulator.arithmetic import F32, Level, OutputRange
+from hexconv.simulator.arithmetic import Level, OutputRange
 from hexconv.simulator.conv import (
     Plan,
     channel_scales,
@@ -25,9 +25,9 @@ from hexconv.simulator.conv import (
     scale,
 )
 from hexconv.simulator.conv_weights import PackedWeights
-from hexconv.simulator.gain import Gain, Int, affine, codes
+from hexconv.simulator.fixed_point import F32, ZERO, quantize_code
+from hexconv.simulator.gain import Finish
 from hexconv.simulator.gemm import tiles
-from hexconv.simulator.output_range import as_tensor, zero_code
 from hexconv.simulator.patches import Tile, blocks, padded
 from hexconv.simulator.registry import Call, kernel
 
@@ -37,17 +37,7 @@ Float64 = npt.NDArray[np.float64]
 TILE_VALUES = 64 * 1024
 PARALLEL_PRODUCTS = 1_000_000
 ATTEMPTS = 5
-
-
-@dataclass(frozen=True)
-class Taps:
-    """The weights, zero taken off, float32.
-
-    Args:
-        line: (kh, kw, 1, columns*channels): each tap repeated along a whole output line.
-    """
-
-    line: Float32
+GUESS = (-0.125, 0.125)
 
 
 @kernel("DepthwiseSupernode_8x8p32to8_d32")
@@ -60,37 +50,58 @@ def depthwise(call: Call) -> list[Array]:
 
     Source: ops/src/op_dwise_snode_8bit.c.
     """
-    x, weights = call.inputs[0], call.inputs[1]
-    _refuse(call)
+    x = call.inputs[0]
+    layer = call.memo("layer", lambda: _layer(call))
+    if x.shape[3] != layer.packed.codes.shape[1]:
+        raise GraphError(
+            f"{layer.packed.codes.shape[1]} filters meet {x.shape[3]} channels", where=call.op
+        )
     plan = make_plan(call)
-    zero = zero_code(call.scalar(4), call.scalar(5))
-    size = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
-    packed = call.memo("weights", lambda: _pack(call, zero))
-    out = OutputRange.ask(call.scalar(10), call.scalar(11), (-0.125, 0.125))
-    source = input_level(call)
-    level = Level(size, zero)
-    if out.fixed == 3:
-        gain, offsets = remembered(call, lambda: scale(call, source, level, packed, out))
-        taps = _taps(call, weights, zero, plan)
-        data = _convolve(x, source.zero, plan, taps, offsets, gain)
-        return [data, as_tensor(out.minimum), as_tensor(out.maximum)]
-    left, wide = _measured_columns(call, plan, packed)
-    measured = _sums(x, source.zero, wide, _lines(weights, zero, wide))
+    if layer.range_given:
+        finish = remembered(call, lambda: _finish(call, layer))
+        taps = call.memo(f"taps {plan.columns.out}", lambda: _lines(call, layer, plan))
+        return [_convolve(x, plan, taps, finish), finish.minimum, finish.maximum]
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
+    left, wide = _measured_columns(call, plan, layer.packed)
+    measured = _sums(x, source.zero, wide, _lines(call, layer, wide))
     gain, offsets = find_range(
         measured,
         out,
-        lambda: scale(call, source, level, packed, out),
+        lambda: scale(call, source, layer.level, layer.packed, out),
         attempts=ATTEMPTS,
         strict=True,
     )
+    finish = Finish.of(source.zero, gain, offsets, out)
     kept = measured[:, :, left : left + plan.columns.out]
-    data = np.clip(codes(kept + offsets, gain), 0, 255).astype(np.uint8)
-    return [data, as_tensor(out.minimum), as_tensor(out.maximum)]
+    return [finish.codes(kept), finish.minimum, finish.maximum]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the consts say: step and zero of the weights, the weights, if a range is given."""
+
+    level: Level
+    packed: PackedWeights
+    range_given: bool
+
+
+def _layer(call: Call) -> Layer:
+    _refuse(call)
+    zero = quantize_code(ZERO, call.scalar(4), call.scalar(5))
+    size = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
+    given = bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11)))
+    return Layer(Level(size, zero), _pack(call, zero), given)
+
+
+def _finish(call: Call, layer: Layer) -> Finish:
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
+    gain, offsets = scale(call, source, layer.level, layer.packed, out)
+    return Finish.of(source.zero, gain, offsets, out)
 
 
 def _refuse(call: Call) -> None:
     """What the library answers with an error, a crash, or garbage (facts/nnlib-quirks.md)."""
-    kh, kw, inputs, multiplier = call.inputs[1].shape
+    kh, kw, _, multiplier = call.inputs[1].shape
     across = call.inputs[6].shape[2]
     reason = ""
     if multiplier != 1:
@@ -101,8 +112,8 @@ def _refuse(call: Call) -> None:
         reason = f"a kernel {kw} wide crashes the library; only 3, 5 and 7 exist"
     elif across > 2:
         reason = f"a stride of {across} across gives garbage; only 1 and 2 exist"
-    elif inputs != call.inputs[0].shape[3]:
-        reason = f"{inputs} filters meet {call.inputs[0].shape[3]} channels"
+    elif call.consts and not call.consts[1]:
+        reason = "the weights have to be a const"
     if reason:
         raise GraphError("the library cannot run this depthwise conv", where=call.op, why=reason)
 
@@ -118,46 +129,39 @@ def _pack(call: Call, zero: int) -> PackedWeights:
     return PackedWeights(flat, zero, sums, scales, inverse, F32(1))
 
 
-def _taps(call: Call, weights: Array, zero: int, plan: Plan) -> Taps:
-    """The taps of output lines as wide as this input's; the width seldom changes."""
-    width = plan.columns.out
-    return call.memo(f"taps {width}", lambda: _lines(weights, zero, plan))
+def _lines(call: Call, layer: Layer, plan: Plan) -> Float32:
+    """(kh, kw, 1, columns*D) float32: each tap, zero taken off, along a whole output line."""
+    weights = call.inputs[1]
+    centred = weights.astype(np.float32).reshape(*weights.shape[:2], 1, -1)
+    return np.tile(centred - F32(layer.level.zero), (1, 1, 1, plan.columns.out))
 
 
-def _lines(weights: Array, zero: int, plan: Plan) -> Taps:
-    centred = weights.astype(np.float32).reshape(*weights.shape[:2], 1, -1) - F32(zero)
-    return Taps(np.tile(centred, (1, 1, 1, plan.columns.out)))
-
-
-def _convolve(
-    x: Array, zero: int, plan: Plan, taps: Taps, offsets: Int, gain: Gain
-) -> npt.NDArray[np.uint8]:
+def _convolve(x: Array, plan: Plan, taps: Float32, finish: Finish) -> npt.NDArray[np.uint8]:
     """(B,Ho,Wo,D) uint8."""
     result = np.empty((x.shape[0], plan.rows.out, plan.columns.out, x.shape[3]), dtype=np.uint8)
-    line = affine(offsets, gain)
-    repeated = None if line is None else [np.tile(part, plan.columns.out) for part in line]
+    line = finish.line and [np.tile(part, plan.columns.out) for part in finish.line]
 
-    def finish(sums: Float32) -> Array:
-        if repeated is None:
-            shaped = sums.reshape(*sums.shape[:2], -1, offsets.size).astype(np.int64)
-            return np.clip(codes(shaped + offsets, gain), 0, 255).astype(np.uint8)
-        wide = np.multiply(sums, repeated[0])
-        np.add(wide, repeated[1], out=wide)
+    def answer(sums: Float32) -> Array:
+        if line is None:
+            return finish.codes(sums.reshape(*sums.shape[:2], -1, x.shape[3]).astype(np.int32))
+        wide = np.multiply(sums, line[0])
+        np.add(wide, line[1], out=wide)
         np.clip(wide, 0, 255, out=wide)
         return wide.astype(np.uint8)
 
     def run(tile: Tile) -> None:
         target = result[tile.images, tile.rows]
-        target[...] = finish(_tile_sums(whole, zero, plan, taps, tile)).reshape(target.shape)
+        sums = _tile_sums(whole, finish.zero, plan, taps, tile)
+        target[...] = answer(sums).reshape(target.shape)
 
-    whole = padded(x, plan.rows, plan.columns, zero)
+    whole = padded(x, plan.rows, plan.columns, finish.zero)
     work = _work(result.shape, plan)
     heavy = result.size * plan.rows.window * plan.columns.window >= PARALLEL_PRODUCTS
     tiles(run, work, parallel=heavy and len(work) > 1)
     return result
 
 
-def _sums(x: Array, zero: int, plan: Plan, taps: Taps) -> npt.NDArray[np.int32]:
+def _sums(x: Array, zero: int, plan: Plan, taps: Float32) -> npt.NDArray[np.int32]:
     """(B,Ho,Wo,D) int32, without bias."""
     whole = padded(x, plan.rows, plan.columns, zero)
     shape = (x.shape[0], plan.rows.out, plan.columns.out, x.shape[3])
@@ -173,21 +177,21 @@ def _work(shape: tuple[int, ...], plan: Plan) -> list[Tile]:
 
 
 def _tile_sums(
-    whole: npt.NDArray[np.uint8], zero: int, plan: Plan, taps: Taps, tile: Tile
+    whole: npt.NDArray[np.uint8], zero: int, plan: Plan, taps: Float32, tile: Tile
 ) -> Float32:
     """(images, lines, columns*channels) float32 sums of one tile of the padded input."""
     down, across = plan.rows.stride, plan.columns.stride
     first = tile.rows.start * down
     last = (tile.rows.stop - 1) * down + plan.rows.window
     phases = _phases(whole[tile.images, first:last], zero, across)
-    channels, length = whole.shape[3], taps.line.shape[3]
+    channels, length = whole.shape[3], taps.shape[3]
     count = tile.rows.stop - tile.rows.start
     sums = np.zeros((phases[0].shape[0], count, length), dtype=np.float32)
     scratch = np.empty_like(sums)
     for ky, kx in product(range(plan.rows.window), range(plan.columns.window)):
         lines = phases[kx % across][:, ky : ky + (count - 1) * down + 1 : down]
         start = kx // across * channels
-        np.multiply(lines[:, :, start : start + length], taps.line[ky, kx], out=scratch)
+        np.multiply(lines[:, :, start : start + length], taps[ky, kx], out=scratch)
         np.add(sums, scratch, out=sums)
     return sums
 

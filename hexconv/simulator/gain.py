@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.simulator.arithmetic import F32, Level, OutputRange, round_u32
-from hexconv.simulator.hvx import float_exponent, power2
+from hexconv.simulator.arithmetic import Level, OutputRange
+from hexconv.simulator.fixed_point import F32, as_range, exponent, power2, round_uint
 
 Int = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -63,9 +63,9 @@ def choose_gain(
     product = F32(source.size * weight_size)
     accumulator = F32(largest_factor * product)
     gain = out.limit_gain(F32(accumulator / out.level()), accumulator)
-    shift = 0 if gain <= 1 else float_exponent(gain)
+    shift = 0 if gain <= 1 else exponent(gain)
     if channel_factor is None:
-        recip = np.array([min(round_u32(F32(gain * power2(31 - shift))), 0x7FFFFFFF)])
+        recip = np.array([min(round_uint(F32(gain * power2(31 - shift))), 0x7FFFFFFF)])
     else:
         common = F32(F32(product / out.level()) * power2(31 - shift))
         scaled = (common * channel_factor).astype(np.float32)
@@ -95,3 +95,34 @@ def affine(offsets: Int, gain: Gain) -> tuple[Float64, Float64] | None:
     if np.abs(constant).max(initial=0) >= 2.0**16:
         return None
     return np.ascontiguousarray(factor), constant
+
+
+@dataclass(frozen=True)
+class Finish:
+    """All that turns the integer products of one node into its outputs.
+
+    Args:
+        zero: the input's zero code.
+        offsets: one a channel, added to the sums.
+        gain: the gain.
+        line: `affine` of these two.
+        minimum: output 1.
+        maximum: output 2.
+    """
+
+    zero: int
+    offsets: Int
+    gain: Gain
+    line: tuple[Float64, Float64] | None
+    minimum: Float32
+    maximum: Float32
+
+    @classmethod
+    def of(cls, zero: int, gain: Gain, offsets: Int, out: OutputRange) -> Finish:
+        """With the range as it stands now."""
+        return cls(zero, offsets, gain, affine(offsets, gain), *as_range(out.minimum, out.maximum))
+
+    def codes(self, sums: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+        """The output of plain sums whose last axis is the channels."""
+        wide = codes(sums.astype(np.int64) + self.offsets, self.gain)
+        return np.clip(wide, 0, 255).astype(np.uint8)

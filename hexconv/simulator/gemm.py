@@ -65,11 +65,14 @@ class Gemm:
     Args:
         weights: (K, N) uint8.
         zero: the code of the weights that stands for zero.
+
+    `columns` is N.
     """
 
     def __init__(self, weights: UInt8, zero: int) -> None:
         from onnx import TensorProto, helper, numpy_helper
 
+        self.columns = weights.shape[1]
         self._initializers = [
             numpy_helper.from_array(np.ascontiguousarray(weights), "b"),
             numpy_helper.from_array(np.array(zero, np.uint8), "b_zero"),

@@ -7,12 +7,21 @@ import numpy.typing as npt
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.arithmetic import F32, Level, round_u32
+from hexconv.simulator.arithmetic import Level
 from hexconv.simulator.conv import make_plan
 from hexconv.simulator.conv import sums as conv_sums
+from hexconv.simulator.fixed_point import (
+    F32,
+    ZERO,
+    as_range,
+    div255,
+    quantize_code,
+    round_int,
+    round_uint,
+    sat_u8,
+)
 from hexconv.simulator.gemm import Gemm, multiply
-from hexconv.simulator.hvx import div_255, round_f32, saturate_u8, wrap32
-from hexconv.simulator.output_range import as_tensor, zero_code
+from hexconv.simulator.hvx import wrap32
 from hexconv.simulator.registry import Call, kernel
 
 Int = npt.NDArray[np.int64]
@@ -38,11 +47,10 @@ def matmul(call: Call) -> list[Array]:
             why="the library mislays the weights when K is at most 16 and N above 32",
             todo="pad K to 32 with zeros",
         )
-    low, high = _product_range(call)
-    gemm = call.memo("gemm", lambda: Gemm(b.reshape(depth, width), zero_code(*_range(call, 4))))
+    gemm = call.memo("gemm", lambda: Gemm(b.reshape(depth, width), _zero(call, 4)))
     rows = np.ascontiguousarray(a).reshape(height, depth)
-    sums = gemm.accumulate(rows, zero_code(*_range(call, 2)))
-    return [sums.reshape(1, 1, height, width), low, high]
+    sums = gemm.accumulate(rows, _zero(call, 2))
+    return [sums.reshape(1, 1, height, width), *_product_range(call)]
 
 
 @kernel("QuantizedBatchMatMul_8x8to32")
@@ -60,9 +68,8 @@ def batch_matmul(call: Call) -> list[Array]:
         )
     if a.shape[3] != b.shape[2]:
         raise GraphError(f"rows of {a.shape[3]} meet columns of {b.shape[2]}", where=call.op)
-    low, high = _product_range(call)
-    sums = multiply(a, b, zero_code(*_range(call, 2)), zero_code(*_range(call, 4)))
-    return [sums, low, high]
+    sums = multiply(a, b, _zero(call, 2), _zero(call, 4))
+    return [sums, *_product_range(call)]
 
 
 @kernel("QuantizedConv2d_8x8to32")
@@ -75,9 +82,9 @@ def conv(call: Call) -> list[Array]:
     weights = call.inputs[1]
     plan = make_plan(call)
     flat = weights.reshape(-1, weights.shape[3])
-    gemm = call.memo("gemm", lambda: Gemm(flat, zero_code(*_range(call, 4))))
-    low, high = _product_range(call)
-    return [conv_sums(call.inputs[0], zero_code(*_range(call, 2)), plan, gemm), low, high]
+    gemm = call.memo("gemm", lambda: Gemm(flat, _zero(call, 4)))
+    sums = conv_sums(call.inputs[0], _zero(call, 2), plan, gemm)
+    return [sums, *_product_range(call)]
 
 
 @kernel("QuantizedBiasAdd_32p32to32")
@@ -94,7 +101,7 @@ def bias_add(call: Call) -> list[Array]:
     scaled = np.rint(bias.astype(np.float32) * F32(bias_step / step)).astype(np.float64)
     added = np.clip(scaled, -(2.0**31), 2.0**31 - 1).astype(np.int64)
     data = wrap32(x.astype(np.int64) + added).astype(np.int32)
-    return [data, as_tensor(call.scalar(2)), as_tensor(call.scalar(3))]
+    return [data, *as_range(call.scalar(2), call.scalar(3))]
 
 
 @kernel("QuantizedMatMul_8x8p32to16", "QuantizedMatMulDims_8x8p32to16")
@@ -126,19 +133,24 @@ def matmul16(call: Call) -> list[Array]:
     data = np.clip((sums * recip + 2**30) >> 31, -32768, 32767).astype(np.int16)
     leading = a.shape[:3] if "Dims" in call.op else (1, 1, rows.shape[0])
     high = F32(step * F32(32768))
-    return [data.reshape(*leading, width), as_tensor(F32(-high)), as_tensor(high)]
+    return [data.reshape(*leading, width), *as_range(F32(-high), high)]
+
+
+def _zero(call: Call, index: int) -> int:
+    """The code of zero in the range at inputs `index` and `index + 1`."""
+    return quantize_code(ZERO, *_range(call, index))
 
 
 def _range(call: Call, index: int) -> tuple[np.float32, np.float32]:
     return call.scalar(index), call.scalar(index + 1)
 
 
-def _product_range(call: Call) -> tuple[Array, Array]:
+def _product_range(call: Call) -> list[Array]:
     """The int32 range of a product: the input steps multiplied, times INT32_MIN and INT32_MAX."""
     a_step = F32(F32(call.scalar(3) - call.scalar(2)) / F32(255))
     b_step = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
     high = F32(INT32_SPAN * F32(a_step * b_step))
-    return as_tensor(F32(-high)), as_tensor(high)
+    return as_range(F32(-high), high)
 
 
 def _check_matrix(call: Call) -> None:
@@ -160,13 +172,13 @@ def _check_matrix(call: Call) -> None:
 def _level16(minimum: np.float32, maximum: np.float32) -> Level:
     """Step and zero as op_matmul_16.c finds them, with a rounding of its own."""
     span = F32(maximum - minimum)
-    zero = saturate_u8(round_f32(F32(F32(minimum * F32(-255)) / span)))
-    return Level(div_255(span), zero)
+    zero = sat_u8(round_int(F32(F32(minimum * F32(-255)) / span)))
+    return Level(div255(span), zero)
 
 
 def _recip16(call: Call, gain: np.float32) -> int:
     """The multiplier from sums to int16 (`matmul_16_scale_for_run`)."""
-    recip = round_u32(F32(gain * F32(2.0**31))) if np.isfinite(gain) and gain <= F32(1.5) else 0
+    recip = round_uint(F32(gain * F32(2.0**31))) if np.isfinite(gain) and gain <= F32(1.5) else 0
     if not 0x4000 <= recip <= 2**31 + 0x8000:
         raise GraphError(
             f"the output range is {gain:g} times too narrow or far too wide",
@@ -182,7 +194,7 @@ def _scaled_bias(call: Call, product: np.float32) -> Int:
     if bias.size != call.inputs[1].shape[3]:
         raise GraphError(f"a bias of {bias.size} for {call.inputs[1].shape[3]} columns")
     step = F32(F32(call.scalar(8) - call.scalar(7)) * F32(2.0**-32))
-    factor = round_u32(F32(F32(step / product) * F32(2.0**22)))
+    factor = round_uint(F32(F32(step / product) * F32(2.0**22)))
     if factor >= 2**31:
         raise GraphError("the bias cannot be scaled to the product", where=call.op)
     return bias if factor == 2**22 else wrap32((bias * factor + 2**21) >> 22)
