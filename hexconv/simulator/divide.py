@@ -24,7 +24,8 @@ _LARGE = 256  # Recip looks whole tensors up from this many elements on
 def code_values(low: float, high: float) -> Array:
     """low + code*step as the division ops compute it, in float32."""
     step = F32(F32(F32(high) - F32(low)) / F32(255.0))
-    return F32(low) + np.arange(256, dtype=F32) * step
+    values: Array = F32(low) + np.arange(256, dtype=F32) * step
+    return values
 
 
 def divisors(call: Call, b_range: tuple[float, float]) -> Array:

@@ -81,7 +81,7 @@ def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> Sca
         largest = F32(factor_a + factor_b)
     else:
         largest = max(factor_a, factor_b)
-        factor_a, factor_b = (F32(f * s) for f, s in zip((factor_a, factor_b), request.signs))
+        factor_a, factor_b = F32(factor_a * request.signs[0]), F32(factor_b * request.signs[1])
     power = exponent(F32(largest * F32(16384.0 / 16380.0)))
     if power > (12 if fixed_range else 6):
         raise GraphError(
@@ -121,7 +121,7 @@ def first_guess(request: Request) -> Scaling:
     """Scaling for an eighth of the largest range that the inputs allow, given ends kept."""
     (a_low, a_high), (b_low, b_high) = (
         (F32(lo), F32(hi)) if sign > 0 else (F32(-F32(hi)), F32(-F32(lo)))
-        for (lo, hi), sign in zip((request.a, request.b), request.signs)
+        for (lo, hi), sign in zip((request.a, request.b), request.signs, strict=True)
     )
     most = F32(a_high + b_high)
     least = F32(a_low + b_low)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
@@ -32,7 +32,8 @@ def derived(function: Callable[P, R]) -> Callable[P, R]:
 
     float32 overflow and division by zero are silent, as on the DSP.
     """
-    return lru_cache(maxsize=2048)(np.errstate(all="ignore")(function))
+    remembered = lru_cache(maxsize=2048)(np.errstate(all="ignore")(function))
+    return cast("Callable[P, R]", remembered)
 
 
 def as_range(low: float | F32, high: float | F32) -> list[Array]:
@@ -40,7 +41,7 @@ def as_range(low: float | F32, high: float | F32) -> list[Array]:
     return [np.full((1, 1, 1, 1), low, F32), np.full((1, 1, 1, 1), high, F32)]
 
 
-def refuse_infinite(op: str, low: float, high: float) -> None:
+def refuse_infinite(op: str, low: float | F32, high: float | F32) -> None:
     """Stop at a requested range of -inf..inf that the library would echo back as it is."""
     if not (np.isfinite(low) and np.isfinite(high)):
         raise GraphError(
@@ -79,7 +80,8 @@ def one_sided_broadcast(op: str, a: Array, b: Array) -> bool:
 
 def fma(a: F32, b: F32, c: F32) -> F32:
     """a*b + c with one rounding; exact in double for the operands met here."""
-    return F32(float(a) * float(b) + float(c))
+    rounded: F32 = F32(float(a) * float(b) + float(c))
+    return rounded
 
 
 def div255(x: F32) -> F32:
@@ -114,17 +116,20 @@ def exponent(x: F32) -> int:
 def fraction(x: F32) -> F32:
     """The mantissa, 0.5 <= |m| < 1 (`flt_getfrac`)."""
     bits = (int(F32(x).view(np.uint32)) & 0x807FFFFF) | (126 << 23)
-    return F32(np.uint32(bits).view(F32))
+    mantissa: F32 = np.uint32(bits).view(F32)
+    return mantissa
 
 
 def power2(n: int) -> F32:
     """2**n, the exponent field clamped to 0..255 (`flt_power2`)."""
-    return F32(np.uint32(min(max(n + 127, 0), 255) << 23).view(F32))
+    power: F32 = np.uint32(min(max(n + 127, 0), 255) << 23).view(F32)
+    return power
 
 
 def ldexp(x: F32, n: int) -> F32:
     """x * 2**n in float32 (`flt_ldexp`)."""
-    return F32(x * power2(n))
+    scaled: F32 = x * power2(n)
+    return scaled
 
 
 def clamp(value: int, low: int, high: int) -> int:

@@ -146,7 +146,8 @@ def float_table(low: float, high: float) -> Array:
 
 def dequantize(codes: Array, low: F32, high: F32) -> Array:
     """uint8 codes to float32."""
-    return np.take(float_table(float(low), float(high)), codes)
+    values: Array = np.take(float_table(float(low), float(high)), codes)
+    return values
 
 
 @kernel("Dequantize")

@@ -32,7 +32,7 @@ def gather(call: Call) -> list[Array]:
     options = [int(tensor.flat[0]) for tensor in call.inputs[4:6]]
     if call.op == "Table_8" and options:
         raise GraphError("a partitioned Table_8 is not simulated", todo="use Gather_8")
-    chosen, wanted_rank = (options + [-1, -1])[:2]
+    chosen, wanted_rank = [*options, -1, -1][:2]
     table_rank = max(1, apparent_rank(table.shape))
     axis = 4 - table_rank
     if chosen >= 0:

@@ -30,13 +30,12 @@ def moved_table(factor: int, in_zero: int, out_zero: int) -> Array:
     """256 codes moved to another range (`jointly_quantize` of hvx_inlines.h)."""
     moved = (np.arange(256, dtype=np.int64) - in_zero) * (factor & 0xFFFF)
     moved = np.clip((moved + (1 << (_BITS - 1))) >> _BITS, -32768, 32767) + out_zero
-    return np.clip(moved, 0, 255).astype(np.uint8)
+    table: Array = np.clip(moved, 0, 255).astype(np.uint8)
+    return table
 
 
 @derived
-def to_output(
-    in_range: tuple[float, float], out_range: tuple[float, float]
-) -> Array | None:
+def to_output(in_range: tuple[float, float], out_range: tuple[float, float]) -> Array | None:
     """The table into the output range (`requantize_to_outrange`); None where it is the same."""
     if in_range == out_range:
         return None
@@ -87,9 +86,7 @@ def selection(
 ) -> tuple[Array, Array, F32, F32]:
     """Both tables into the union of the ranges, and that union (`select_execute`)."""
     ranges = [(F32(low), F32(high)) for low, high in (a_range, b_range)]
-    low, high = zero_exact(
-        min(ranges[0][0], ranges[1][0]), max(ranges[0][1], ranges[1][1])
-    )
+    low, high = zero_exact(min(ranges[0][0], ranges[1][0]), max(ranges[0][1], ranges[1][1]))
     out_step = F32(F32(high - low) / F32(255.0))
     out_zero = quantize_code(ZERO, low, high)
     tables = []
@@ -102,7 +99,7 @@ def selection(
 
 @kernel("Select_8")
 def select(call: Call) -> list[Array]:
-    """Codes of X where the condition is not zero, of Y elsewhere; no broadcast."""
+    """Codes of X where the condition's lowest bit is set, of Y elsewhere; no broadcast."""
     condition, x, y = call.inputs[0], call.inputs[1], call.inputs[4]
     if not condition.shape == x.shape == y.shape:
         raise GraphError(
@@ -112,5 +109,5 @@ def select(call: Call) -> list[Array]:
         )
     x_low, x_high, y_low, y_high = (float(call.scalar(i)) for i in (2, 3, 5, 6))
     x_table, y_table, low, high = selection((x_low, x_high), (y_low, y_high))
-    codes = np.where(condition != 0, np.take(x_table, x), np.take(y_table, y))
+    codes = np.where(condition & 1, np.take(x_table, x), np.take(y_table, y))
     return [codes, *as_range(low, high)]

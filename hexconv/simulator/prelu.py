@@ -119,9 +119,7 @@ def prelu(call: Call) -> list[Array]:
     if len(call.consts) > 3 and not call.consts[3]:
         raise GraphError("QuantizedPRelu_8 with computed slopes", why="they are read at prepare")
     slopes = call.memo("slopes", lambda: slopes_of(call.inputs[3]))
-    scale = prelu_scale(
-        call.scalar(1), call.scalar(2), slopes.low, slopes.high, slopes.shift
-    )
+    scale = prelu_scale(call.scalar(1), call.scalar(2), slopes.low, slopes.high, slopes.shift)
     half = (1 << scale.slope_shift) >> 1
     gains = (slopes.fixed * scale.slope_factor + half) >> scale.slope_shift
     gains = np.clip(gains, -32768, 32767).astype(np.int32)

@@ -84,9 +84,7 @@ class MeanScale(NamedTuple):
 
 
 @derived
-def mean_scale(
-    in_low: F32, in_high: F32, out_low: F32, out_high: F32, count: int
-) -> MeanScale:
+def mean_scale(in_low: F32, in_high: F32, out_low: F32, out_high: F32, count: int) -> MeanScale:
     """Fixed-point parameters (`set_output_scaling_for_mean`)."""
     in_step, zero_in = step_and_zero(in_low, in_high)
     out_step, zero_out = step_and_zero(out_low, out_high)

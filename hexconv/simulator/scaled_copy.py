@@ -26,4 +26,5 @@ def scaled_table(scale: int, offset: int) -> Array:
 
 def scaled_copy(codes: Array, scale: int, offset: int) -> Array:
     """Every uint8 code mapped through `scaled_table`."""
-    return np.take(scaled_table(scale, offset), codes)
+    moved: Array = np.take(scaled_table(scale, offset), codes)
+    return moved

@@ -14,23 +14,24 @@ from hexconv.simulator.fixed_point import (
     ldexp,
     round_int,
 )
+from hexconv.simulator.hvx import numbers
 from hexconv.simulator.registry import Call, kernel
 
 # tanh over s = (1 - |x|*3/16)^2 in 16 equal segments: coefficients of s^3, s^2, s, 1 with 23, 20,
 # 17 and 15 fractional bits, as the library's hvx_constants.c has them (facts: they decide bits).
-_CUBIC = np.array(
-    [
-        [-1125, -742, -1192, -1725, -2424, -3266, -4178, -5006]
-        + [-5405, -4952, -3158, 262, 4941, 9594, 12789, 13087],
-        [-36, -390, -672, -1115, -1760, -2667, -3894, -5465]
-        + [-7354, -9406, -11296, -12509, -12443, -10586, -6953, -2101],
-        [-58, -117, -250, -475, -837, -1392, -2214, -3385]
-        + [-4987, -7078, -9658, -12622, -15726, -18595, -20788, -21927],
-        [32766, 32746, 32702, 32613, 32453, 32179, 31735, 31044]
-        + [30007, 28509, 26426, 23647, 20101, 15800, 10858, 5494],
-    ],
-    dtype=np.int32,
-)
+_CUBIC = numbers("""
+    -1125  -742 -1192 -1725 -2424 -3266 -4178 -5006
+    -5405 -4952 -3158   262  4941  9594 12789 13087
+
+      -36  -390  -672 -1115 -1760 -2667 -3894 -5465
+    -7354 -9406 -11296 -12509 -12443 -10586 -6953 -2101
+
+      -58  -117  -250  -475  -837 -1392 -2214 -3385
+    -4987 -7078 -9658 -12622 -15726 -18595 -20788 -21927
+
+    32766 32746 32702 32613 32453 32179 31735 31044
+    30007 28509 26426 23647 20101 15800 10858  5494
+""").reshape(4, 16)
 
 
 @derived
@@ -61,11 +62,11 @@ def codes_table(low: F32, sigmoid: bool) -> Array:
     """The result for every int16 code, at index code & 0xFFFF."""
     factor, shift = input_scale(low, sigmoid)
     x = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int64)
-    size = np.minimum(np.abs(x), 32767)
+    size = np.abs(x)
     near = 65535 - np.minimum((size * factor) >> shift, 65535)
     square = (near * near) >> 16
     segment, rest = square >> 12, square & 0xFFF
-    c3, c2, c1, c0 = (row[segment].astype(np.int64) for row in _CUBIC)
+    c3, c2, c1, c0 = (row[segment] for row in _CUBIC)
     y = step_down(step_down(c3, rest, c2), rest, c1)
     y = step_down(y, 2 * rest, c0)
     y = np.where(x < 0, np.minimum(-y, 32767), y)

@@ -1,6 +1,7 @@
-"""QuantizedRelu_8, ReluX, Clamp, Neg and Sqrt: one uint8 code in, one out.
+"""QuantizedRelu_8, ReluX, Clamp, Neg, Sqrt and HardSwish: one uint8 code in, one out.
 
-nnlib op_relu.c, op_neg.c, op_add_d32.c (Neg), op_sqrt.c.
+nnlib op_relu.c, op_neg.c, op_add_d32.c (Neg), op_sqrt.c; HardSwish is in the shipped library only
+and follows what that one answers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,16 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator.fixed_point import F32, ZERO, as_range, derived, quantize_code
+from hexconv.simulator.fixed_point import (
+    F32,
+    ZERO,
+    as_range,
+    derived,
+    quantize_code,
+    quantize_codes,
+    refuse_infinite,
+    step_and_zero,
+)
 from hexconv.simulator.registry import Call, kernel
 
 code_of = derived(quantize_code)
@@ -64,3 +74,34 @@ def square_root(call: Call) -> list[Array]:
             todo="give its producer a range from exactly 0",
         )
     return [np.take(_SQUARE_ROOTS, call.inputs[0]), *as_range(np.sqrt(low), np.sqrt(high))]
+
+
+def hard_swish_of(x: Array) -> Array:
+    """x * clip(x + 3, 0, 6) / 6 in float32."""
+    out: Array = x * np.clip(x + F32(3.0), F32(0.0), F32(6.0)) / F32(6.0)
+    return out
+
+
+@derived
+def hard_swish_table(low: F32, high: F32, out_low: F32, out_high: F32) -> Array:
+    """256 codes of the output range; the input's zero code counts as exactly zero."""
+    step, zero = step_and_zero(low, high)
+    values = (np.arange(256, dtype=np.int32) - zero).astype(F32) * step
+    return quantize_codes(hard_swish_of(values), out_low, out_high)
+
+
+@kernel("QuantizedHardSwish_8_d32")
+def hard_swish(call: Call) -> list[Array]:
+    """x * relu6(x + 3) / 6, in the range of inputs 3 and 4, or the one that the input's implies.
+
+    Neither range is moved for an exact zero. The least value of the function, -0.375, lies at -1.5.
+    """
+    low, high = call.scalar(1), call.scalar(2)
+    if len(call.inputs) > 3:
+        out_low, out_high = call.scalar(3), call.scalar(4)
+        refuse_infinite(call.op, out_low, out_high)
+    else:
+        ends = hard_swish_of(np.array([max(low, F32(-1.5)), high], F32))
+        out_low, out_high = F32(ends[0]), F32(ends[1])
+    table = hard_swish_table(low, high, out_low, out_high)
+    return [np.take(table, call.inputs[0]), *as_range(out_low, out_high)]

@@ -50,7 +50,8 @@ def ranges_of(call: Call) -> Ranges:
 
 def step_of(span: tuple[float, float]) -> F32:
     """One of 65536 levels."""
-    return F32(F32(F32(span[1]) - F32(span[0])) * _LEVELS)
+    step: F32 = F32(F32(span[1]) - F32(span[0])) * _LEVELS
+    return step
 
 
 class SumScale(NamedTuple):
@@ -154,7 +155,7 @@ def stretched_inside(a: Array, b: Array) -> int:
 
     `nn_elementwise_with_broadcast` (broadcast.c) then scales that value before it multiplies.
     """
-    for a_size, b_size in zip(a.shape[::-1], b.shape[::-1]):
+    for a_size, b_size in zip(a.shape[::-1], b.shape[::-1], strict=True):
         if a_size != b_size:
             return 0 if a_size == 1 else 1
         if a_size > 1:
