@@ -1,6 +1,6 @@
 """Speaks the sentences of texts.txt with espeak-ng: the whole corpus of the small voice.
 
-    python benchmarks/voice/corpus.py OUT
+    python benchmarks/voice/corpus.py OUT all|deep
 
 Each training sentence is spoken by four voices, each held-out sentence by two; which voices, and
 how fast and how high each speaks, follows from the sentence's number alone. espeak-ng (Debian
@@ -15,14 +15,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+PINYIN = "cmn-latn-pinyin"
+"""Mandarin by pinyin: the plain `cmn` of 1.51 reads tone numbers aloud."""
+
 VOICES = {
-    "en": ("en-us", "en-gb", "en-us+f2", "en-us+m3", "en-gb+f4", "en-us+m7", "en-us+f5"),
-    "zh": tuple(f"cmn-latn-pinyin{kind}" for kind in ("", "+f2", "+m3", "+f4", "+m7")),
+    "all": {
+        "en": ("en-us", "en-gb", "en-us+f2", "en-us+m3", "en-gb+f4", "en-us+m7", "en-us+f5"),
+        "zh": tuple(PINYIN + kind for kind in ("", "+f2", "+m3", "+f4", "+m7")),
+    },
+    "deep": {
+        "en": ("en-us", "en-gb", "en-us+m3", "en-gb+m1", "en-us+m7"),
+        "zh": tuple(PINYIN + kind for kind in ("", "+m3", "+m1", "+m7")),
+    },
 }
+
 SPEEDS = (130, 150, 165, 180)
 """Words a minute (espeak-ng -s)."""
 
-PITCHES = (30, 45, 60, 75)
+PITCHES = {"all": (30, 45, 60, 75), "deep": (20, 35, 45, 55)}
 """espeak-ng -p, 0 to 99; the voice's own range around it."""
 
 TAKES = {"train": 4, "held": 2}
@@ -40,13 +50,13 @@ class Take:
     text: str
 
 
-def takes(texts: Path) -> Iterator[Take]:
-    """Every take of the corpus, in the order of texts.txt."""
+def takes(texts: Path, kind: str) -> Iterator[Take]:
+    """Every take of the corpus of `kind`, in the order of texts.txt."""
     lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
     for number, line in enumerate(lines):
         *held, language, text = line.split("\t")
         part = "held" if held else "train"
-        voices = VOICES[language]
+        voices, pitches = VOICES[kind][language], PITCHES[kind]
         for take in range(TAKES[part]):
             turn = number + take * 2
             yield Take(
@@ -54,7 +64,7 @@ def takes(texts: Path) -> Iterator[Take]:
                 f"{number:03d}_{take}",
                 voices[turn % len(voices)],
                 SPEEDS[(number * 3 + take) % len(SPEEDS)],
-                PITCHES[(number + take * 3) % len(PITCHES)],
+                pitches[(number + take * 3) % len(pitches)],
                 text,
             )
 
@@ -68,11 +78,11 @@ def speak(take: Take, folder: Path) -> Path:
     return path
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, kind: str) -> None:
     """Speaks the whole corpus into `folder`."""
-    spoken = [speak(take, folder) for take in takes(Path(__file__).with_name("texts.txt"))]
+    spoken = [speak(take, folder) for take in takes(Path(__file__).with_name("texts.txt"), kind)]
     print(f"{len(spoken)} takes in {folder}")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -8,6 +8,8 @@ UnivNet's (Jang et al., 2021), so that a step takes a fraction of a second on on
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -71,7 +73,7 @@ class PeriodJudge(nn.Module):
     def __init__(self, period: int) -> None:
         super().__init__()
         self.period = period
-        pairs = zip(CHANNELS[:-1], CHANNELS[1:], strict=True)
+        pairs = pairwise(CHANNELS)
         self.convs = nn.ModuleList(
             weight_norm(nn.Conv2d(a, b, (5, 1), (3, 1), (2, 0))) for a, b in pairs
         )
@@ -91,7 +93,7 @@ class SpectrumJudge(nn.Module):
         self.size = size
         self.register_buffer("window", torch.hann_window(size))
         channels = (1, 8, 16, 16)
-        pairs = zip(channels[:-1], channels[1:], strict=True)
+        pairs = pairwise(channels)
         self.convs = nn.ModuleList(
             weight_norm(nn.Conv2d(a, b, (7, 3), (3, 1), (3, 1))) for a, b in pairs
         )

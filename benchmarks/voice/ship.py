@@ -1,6 +1,6 @@
 """Puts a trained voice where hexconv ships it: weights, held-out mels, one recording.
 
-    python benchmarks/voice/ship.py CORPUS RUN
+python benchmarks/voice/ship.py CORPUS RUN
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def main(corpus: Path, run: Path) -> None:
         name: log_mel(peak_normalised(corpus / "held" / f"{take}.wav"), voice.CONFIG)
         for name, take in HELD.items()
     }
-    np.savez_compressed(DATA / "held_mels.npz", **{n: m.astype(np.float16) for n, m in mels.items()})
+    np.savez_compressed(
+        DATA / "held_mels.npz", **{n: m.astype(np.float16) for n, m in mels.items()}
+    )
     shutil.copyfile(corpus / "held" / f"{HELD['zh']}.wav", DATA / "held.wav")
 
 

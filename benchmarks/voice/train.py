@@ -4,8 +4,9 @@
     python benchmarks/voice/train.py CORPUS RUN --steps N --judge-from M
 
 Spectral losses alone until step M, then with the discriminators; the learning rate falls along a
-half cosine to a hundredth over each part. What is kept is a running mean of the weights. RUN/last.pt
-is written every 200 steps and taken up again when it exists; RUN/voice.npz holds float16 weights.
+half cosine to a hundredth over each part. What is kept is a running mean of the weights.
+RUN/last.pt is written every 200 steps and taken up again when it exists; RUN/voice.npz holds
+float16 weights.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ class Training:
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        self.generator = hifigan.with_weight_norm(hifigan.from_weights(CONFIG, layers.seeded(CONFIG))).train()
+        self.generator = hifigan.with_weight_norm(
+            hifigan.from_weights(CONFIG, layers.seeded(CONFIG))
+        ).train()
         self.mean = copy.deepcopy(self.generator).requires_grad_(False)
         self.judges = Judges()
         self.distance = SpectralDistance(CONFIG)

@@ -1,4 +1,4 @@
-"""What a HiFi-GAN generator is made of: the official JSON keys, checked, and what follows from them.
+"""What a HiFi-GAN generator is made of: the official JSON keys, checked, and what follows.
 
 Keys and the meaning of each are those of the paper's official repository (config_v1.json ..
 config_v3.json). Everything here is plain Python: no torch, no numpy.
@@ -20,6 +20,8 @@ LEAKY_SLOPE = 0.1
 
 LAST_LEAKY_SLOPE = 0.01
 """Slope of the LeakyReLU before conv_post: the official code leaves torch's default there."""
+
+_TODO = "start from one of the official config_v1.json, config_v2.json, config_v3.json"
 
 OUTER_KERNEL = 7
 """Kernel of conv_pre and conv_post, fixed in the official code."""
@@ -60,7 +62,7 @@ class GeneratorConfig:
             raise ConfigError(
                 "this is not a HiFi-GAN generator config",
                 why=problem,
-                todo="start from one of the official config_v1.json, config_v2.json, config_v3.json",
+                todo=_TODO,
             )
 
     @property
@@ -169,10 +171,12 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
     except KeyError as error:
         raise ConfigError(
             f"the HiFi-GAN config has no key {error}",
-            todo="start from one of the official config_v1.json, config_v2.json, config_v3.json",
+            todo=_TODO,
         ) from error
     except (TypeError, ValueError) as error:
-        raise ConfigError("a value of the HiFi-GAN config cannot be read", why=str(error)) from error
+        raise ConfigError(
+            "a value of the HiFi-GAN config cannot be read", why=str(error)
+        ) from error
 
 
 def parse(text: str, *, where: str = "") -> GeneratorConfig:

@@ -79,9 +79,7 @@ def log_spectral_distance(reference: Wave, wave: Wave, config: GeneratorConfig) 
     return float(np.sqrt(np.square(true - made).mean(axis=0)).mean())
 
 
-def mel_cepstral_distortion(
-    reference: NDArray[np.float32], spectrum: NDArray[np.float32]
-) -> float:
+def mel_cepstral_distortion(reference: NDArray[np.float32], spectrum: NDArray[np.float32]) -> float:
     """MCD of two log-mels (num_mels, T) in dB: 10/ln 10 * sqrt(2 * sum over c1..c13 of d^2).
 
     Kubichek 1993; the cepstra are the cosine series of the natural-log mel magnitudes, frames are

@@ -116,7 +116,8 @@ def from_weights(config: GeneratorConfig, weights: Weights, *, where: str = "") 
     layers.check(config, weights, where=where)
     generator = Generator(config)
     generator.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return generator.eval()
+    generator.eval()
+    return generator
 
 
 def weights_of(generator: Generator) -> dict[str, NDArray[np.float32]]:

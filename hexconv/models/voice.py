@@ -19,6 +19,8 @@ _DATA = Path(__file__).parent / "data"
 
 CONFIG = config.read(_DATA / "voice.json")
 
+ORIGIN = "the small voice of hexconv"
+
 RECORDING = _DATA / "held.wav"
 """A held-out sentence as espeak-ng speaks it (22,050 Hz, mono, 16 bits)."""
 
@@ -36,7 +38,7 @@ def onnx_model(length: int | None = None, *, conv2d: bool = False) -> onnx.Model
         conv2d: 2-D convs: (1,80,length,1) to (1,1,256*length,1).
     """
     form = onnx_writer.Form(length=length, conv2d=conv2d)
-    return onnx_writer.write(CONFIG, weights(), form, name="voice", origin="the small voice")
+    return onnx_writer.write(CONFIG, weights(), form, name="voice", origin=ORIGIN)
 
 
 def mels() -> dict[str, NDArray[np.float32]]:

@@ -85,7 +85,7 @@ def resample(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.fl
     if rate == wanted:
         return wave
     try:
-        import soxr
+        import soxr  # type: ignore[import-untyped]  # it ships no stubs
     except ImportError as error:
         raise MissingExtra("soxr", "audio") from error
     return np.asarray(soxr.resample(wave, rate, wanted), np.float32)
@@ -104,4 +104,6 @@ def write(path: str | Path, wave: NDArray[np.float32], rate: int) -> None:
         soundfile.write(partial, wave, rate, subtype="PCM_16", format="WAV")
         partial.replace(target)
     except (OSError, soundfile.SoundFileError) as error:
-        raise FileError("the sound file cannot be written", where=str(path), why=str(error)) from error
+        raise FileError(
+            "the sound file cannot be written", where=str(path), why=str(error)
+        ) from error

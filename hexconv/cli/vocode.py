@@ -1,0 +1,147 @@
+"""`hexconv vocode`: a recording or a mel through one generator, on several backends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hexconv.errors import FileError
+
+if TYPE_CHECKING:
+    from hexconv.models.fidelity import Fidelity
+    from hexconv.models.vocode import Result, Utterance
+    from hexconv.models.vocoder import Vocoder
+
+FIGURES = {
+    "snr": "SNR dB",
+    "mel_l1": "mel L1",
+    "lsd": "LSD dB",
+    "mcd": "MCD dB",
+    "stoi": "STOI",
+    "pesq": "PESQ",
+}
+
+
+@click.command()
+@click.option("--wav", type=click.Path(path_type=Path), help="A recording, of any rate.")
+@click.option("--mel", type=click.Path(path_type=Path), help="A log-mel .npy, (1,80,frames).")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="The generator as ONNX; without it, the small voice that ships with hexconv.",
+)
+@click.option("--config", type=click.Path(path_type=Path), help="HiFi-GAN JSON of a foreign ONNX.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights for torch.")
+@click.option("--dsp", type=click.Path(path_type=Path), help="The same generator as MACE .pb.")
+@click.option("--ranges", type=click.Path(path_type=Path), help="Range file for the conversion.")
+@click.option(
+    "--samples", type=click.Path(path_type=Path), help="Folder of .npy mels to calibrate on."
+)
+@click.option("--backend", default="onnx", show_default=True, help="torch,onnx,simulate,device")
+@click.option("--chunk", type=click.IntRange(min=1), help="Mel frames at a time.")
+@click.option("--library", type=click.Path(path_type=Path), help="libhexagon_nn_skel.so (device).")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("vocoded"))
+@click.option("--no-picture", is_flag=True, help="Draw no spectrograms.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    wav: Path | None,
+    mel: Path | None,
+    output: Path,
+    backend: str,
+    no_picture: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Speak a recording (--wav) or a mel (--mel) with a HiFi-GAN generator.
+
+    Writes one wav a backend, times each, and compares each with the float output.
+    """
+    from hexconv.models import vocode
+
+    hear = vocode.from_wav if wav else vocode.from_mel
+    source = wav or mel
+    if source is None or (wav and mel):
+        raise click.UsageError("give either --wav or --mel")
+    names = [name.strip() for name in backend.split(",") if name.strip()]
+    if not names or len(set(names)) != len(names):
+        raise click.UsageError(f"--backend {backend!r} names no backends, or one twice")
+    vocoder = _vocoder(**options)
+    said = hear(source, vocoder.config)
+    if not quiet:
+        for warning in said.warnings:
+            click.echo(f"warning: {warning}", err=True)
+    results = vocode.vocode(vocoder, said, names, output, draw=not no_picture)
+    if as_json:
+        click.echo(json.dumps([_finite(result.as_dict()) for result in results], indent=2))
+    elif not quiet:
+        _print(results, said, output)
+
+
+def _vocoder(
+    model: Path | None,
+    config: Path | None,
+    checkpoint: Path | None,
+    samples: Path | None,
+    **settings: Any,
+) -> Vocoder:
+    from hexconv.models import config as configs
+    from hexconv.models import spectra, vocoder
+
+    if model is None:
+        if config or checkpoint:
+            raise click.UsageError("--config and --checkpoint go with --model")
+        made = vocoder.small_voice(**settings)
+    else:
+        weights = None
+        if checkpoint:
+            from hexconv.models import hifigan
+
+            weights = hifigan.read_checkpoint(checkpoint)
+        known = configs.read(config) if config else None
+        made = vocoder.from_onnx(model, known, weights=weights, **settings)
+    if samples is None:
+        return made
+    files = sorted(samples.glob("*.npy"))
+    if not files:
+        raise FileError("there are no .npy mels to calibrate on", where=str(samples))
+    return replace(made, samples=tuple(spectra.read(file, made.config) for file in files))
+
+
+def _finite(value: Any) -> Any:
+    """Infinite figures as text: JSON has no number for them."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
+
+
+def _print(results: list[Result], said: Utterance, folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{said.name}: {said.mel.shape[2]} mel frames")
+    for heading in ("backend", "seconds", "RTF", "against", *FIGURES.values()):
+        table.add_column(heading, justify="left" if heading in ("backend", "against") else "right")
+    for result in results:
+        timing = (f"{result.spoken.seconds:.3f}", f"{result.spoken.real_time_factor:.3f}")
+        first = (result.spoken.backend, *timing)
+        compared = (("float", result.against_float), ("recording", result.against_recording))
+        rows = [(name, *_cells(figures)) for name, figures in compared if figures]
+        for row in rows or [()]:
+            table.add_row(*first, *row)
+            first = ("", "", "")
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    console.print(table)
+    console.print(f"written to {folder}/")
+
+
+def _cells(figures: Fidelity) -> list[str]:
+    values = figures.as_dict()
+    return ["-" if values[key] is None else f"{values[key]:.3f}" for key in FIGURES]

@@ -1,0 +1,71 @@
+"""Mel spectrograms side by side, and what they differ in (the `report` extra)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexconv.errors import FileError, MissingExtra
+from hexconv.models import mel
+from hexconv.models.config import GeneratorConfig
+
+Waves = dict[str, NDArray[np.float32]]
+
+
+def spectrograms(path: str | Path, waves: Waves, reference: str, config: GeneratorConfig) -> None:
+    """Draws one row a wave as .png: its mel, and the difference from that of `reference`.
+
+    Args:
+        path: of the picture.
+        waves: (T,) float32 by name, all of one utterance.
+        reference: the name that the others are compared with.
+        config: of the mel.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        FileError: the picture cannot be written.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("matplotlib", "report") from error
+    mels = {name: mel.log_mel(wave, config)[0] for name, wave in waves.items()}
+    frames = min(m.shape[1] for m in mels.values())
+    seconds = frames * config.hop_size / config.sampling_rate
+    figure = Figure(figsize=(12, 2.2 * len(mels) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(mels), 2, squeeze=False, sharex=True, sharey=True)
+    extent = (0.0, seconds, 0.0, float(config.num_mels))
+    for row, (name, spectrum) in zip(axes, mels.items(), strict=True):
+        levels, gap = spectrum[:, :frames], spectrum[:, :frames] - mels[reference][:, :frames]
+        _panel(figure, row[0], levels, f"{name}: log-mel", extent, "magma", np.log(mel.FLOOR), 2.5)
+        title = f"{name} - {reference}: mean |difference| {np.abs(gap).mean():.3f}"
+        _panel(figure, row[1], gap, title, extent, "RdBu_r", -2.0, 2.0)
+        row[0].set_ylabel("mel band")
+    for axis in axes[-1]:
+        axis.set_xlabel("seconds")
+    try:
+        figure.savefig(path, dpi=90, metadata={"Software": None})
+    except OSError as error:
+        raise FileError("the picture cannot be written", where=str(path), why=str(error)) from error
+
+
+def _panel(
+    figure: Any,
+    axis: Any,
+    values: NDArray[np.float32],
+    title: str,
+    extent: tuple[float, ...],
+    colours: str,
+    low: float,
+    high: float,
+) -> None:
+    image = axis.imshow(
+        values, origin="lower", aspect="auto", extent=extent, cmap=colours, vmin=low, vmax=high
+    )
+    axis.set_title(title, fontsize=9)
+    figure.colorbar(image, ax=axis, pad=0.01)

@@ -1,0 +1,263 @@
+"""One mel through four vocoders: torch, ONNX Runtime, the simulated DSP, the DSP's own library.
+
+Each backend is a function from a mel (1, num_mels, T) to a wave (hop_size*T,). The float ones take
+any length; those of the DSP are fixed at conversion, and `Vocoder.chunk` cuts for them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from hexconv.errors import ConfigError, FileError, ModelError, RangeError
+from hexconv.models import chunks, onnx_writer, voice
+from hexconv.models.config import GeneratorConfig
+
+Mel = NDArray[np.float32]
+Wave = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Vocoder:
+    """What is to be run, before any backend is chosen.
+
+    Attributes:
+        model: the float generator, in the 1-D or the 2-D form.
+        config: of the generator and its mel.
+        weights: by official name, for torch.
+        dsp: a MACE .pb of the same generator; None converts `model` on the way.
+        ranges: a range file for that conversion; None calibrates on `samples`.
+        samples: mels for calibration; the small voice's held-out ones by default.
+        chunk: frames at a time, or None for the whole mel at once.
+        library: the DSP's library for the device backend; None takes HEXCONV_LIBRARY's.
+    """
+
+    model: onnx.ModelProto
+    config: GeneratorConfig
+    weights: dict[str, Any]
+    dsp: Path | None = None
+    ranges: Path | None = None
+    samples: tuple[Mel, ...] = ()
+    chunk: int | None = None
+    library: Path | None = None
+    converted: dict[int, Any] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def conv2d(self) -> bool:
+        """Whether the model has the 2-D form."""
+        return len(self.model.graph.input[0].type.tensor_type.shape.dim) == 4
+
+    def feed(self, spectrum: Mel) -> Mel:
+        """The mel as the model takes it."""
+        return spectrum[..., None] if self.conv2d else spectrum
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What a backend answered.
+
+    Attributes:
+        backend: its name.
+        wave: (T,) float32.
+        seconds: it took, without loading and conversion.
+        rate: Hz.
+    """
+
+    backend: str
+    wave: Wave
+    seconds: float
+    rate: int
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work for a second of sound: below 1 is faster than speech."""
+        return self.seconds / (self.wave.size / self.rate)
+
+
+def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
+    """Runs backend `name` over one mel, in chunks where `vocoder` says so.
+
+    Raises:
+        ConfigError: an unknown backend, or a chunk too short.
+        ModelError: the answer is not a finite wave of hop_size samples a frame.
+        HexconvError: whatever the backend itself refuses.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"there is no backend '{name}'", todo=f"one of {', '.join(BACKENDS)}")
+    length = vocoder.chunk or spectrum.shape[2]
+    run = BACKENDS[name](vocoder, length)
+    if name in FLOAT_BACKENDS:  # the first run of a float runtime also plans its memory
+        run(np.full((1, vocoder.config.num_mels, length), chunks.SILENCE, np.float32))
+    began = perf_counter()
+    if vocoder.chunk:
+        wave = chunks.synthesise(run, spectrum, vocoder.chunk, vocoder.config)
+    else:
+        wave = run(spectrum)
+    seconds = perf_counter() - began
+    wanted = spectrum.shape[2] * vocoder.config.hop_size
+    if wave.shape != (wanted,) or not np.isfinite(wave).all():
+        raise ModelError(
+            f"the {name} backend answered {wave.size} samples, {wanted} finite ones were expected",
+            todo="give a model that belongs to this mel's config",
+        )
+    return Spoken(name, wave, seconds, vocoder.config.sampling_rate)
+
+
+def _torch(vocoder: Vocoder, length: int) -> chunks.Synthesis:
+    from hexconv.models import hifigan
+
+    generator = hifigan.from_weights(vocoder.config, vocoder.weights)
+    return lambda spectrum: hifigan.run(generator, spectrum).ravel()
+
+
+def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(vocoder.model.SerializeToString(), options)
+    name = session.get_inputs()[0].name
+    return lambda spectrum: np.asarray(session.run(None, {name: vocoder.feed(spectrum)})[0]).ravel()
+
+
+def _dsp_model(vocoder: Vocoder, length: int) -> Any:
+    """The quantized model for `length` frames: the .pb given, or converted on the way."""
+    import hexconv
+
+    if length in vocoder.converted:
+        return vocoder.converted[length]
+    if vocoder.dsp is not None:
+        model = hexconv.load(vocoder.dsp)
+        given = model.graph.inputs[0].shape[2]
+        if given != length:
+            raise ConfigError(
+                f"the DSP model takes {given} frames, not {length}",
+                where=str(vocoder.dsp),
+                todo=f"--chunk {given}",
+            )
+    else:
+        name = vocoder.model.graph.input[0].name
+        shape = vocoder.feed(np.empty((1, vocoder.config.num_mels, length), np.float32)).shape
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "vocoder.onnx"
+            onnx.save(vocoder.model, path)
+            known: dict[str, Any] = (
+                {"ranges": vocoder.ranges}
+                if vocoder.ranges
+                else {"samples": _calibration(vocoder, name, length)}
+            )
+            model = hexconv.convert(path, shapes={name: shape}, **known)
+    vocoder.converted[length] = model
+    return model
+
+
+def _calibration(vocoder: Vocoder, name: str, length: int) -> Iterable[dict[str, Mel]]:
+    """Pieces of `length` frames of the calibration mels; short ones are filled with silence."""
+    samples = vocoder.samples or tuple(voice.mels().values())
+    pieces = []
+    for spectrum in samples:
+        if spectrum.shape[1] != vocoder.config.num_mels:
+            raise RangeError(
+                f"the calibration mels have {spectrum.shape[1]} bands, the model "
+                f"takes {vocoder.config.num_mels}",
+                todo="give --ranges, or --samples with mels of this model",
+            )
+        for start in range(0, spectrum.shape[2], length):
+            piece = spectrum[:, :, start : start + length]
+            fill = ((0, 0), (0, 0), (0, length - piece.shape[2]))
+            padded = np.pad(piece, fill, constant_values=chunks.SILENCE).astype(np.float32)
+            pieces.append({name: vocoder.feed(padded)})
+    return pieces
+
+
+def _simulate(vocoder: Vocoder, length: int) -> chunks.Synthesis:
+    import hexconv
+
+    model = _dsp_model(vocoder, length)
+    return _of_model(vocoder, model, lambda feeds: hexconv.simulate(model, feeds))
+
+
+def _device(vocoder: Vocoder, length: int) -> chunks.Synthesis:
+    from hexconv.device import Library
+
+    library = Library(vocoder.library)
+    model = _dsp_model(vocoder, length)
+    return _of_model(vocoder, model, lambda feeds: library.run(model, feeds))
+
+
+def _of_model(vocoder: Vocoder, model: Any, run: Callable[[Any], Any]) -> chunks.Synthesis:
+    name = model.graph.inputs[0].name
+    output = model.graph.outputs[0].name
+    four = len(model.graph.inputs[0].shape) == 4
+
+    def synthesis(spectrum: Mel) -> Wave:
+        feed = spectrum[..., None] if four else spectrum
+        return np.asarray(run({name: feed})[output], np.float32).ravel()
+
+    return synthesis
+
+
+FLOAT_BACKENDS = ("torch", "onnx")
+
+BACKENDS: dict[str, Callable[[Vocoder, int], chunks.Synthesis]] = {
+    "torch": _torch,
+    "onnx": _onnx,
+    "simulate": _simulate,
+    "device": _device,
+}
+
+
+def small_voice(**settings: Any) -> Vocoder:
+    """The voice that ships with hexconv."""
+    return Vocoder(voice.onnx_model(), voice.CONFIG, voice.weights(), **settings)
+
+
+def from_onnx(path: Path, config: GeneratorConfig | None = None, **settings: Any) -> Vocoder:
+    """A generator of an ONNX file.
+
+    Args:
+        path: the file; one that `hexconv export hifigan` wrote brings its config and weights.
+        config: for files of other making.
+        settings: of `Vocoder`; `weights` for the torch backend.
+
+    Raises:
+        FileError, ModelError: not an ONNX file of a vocoder.
+        ConfigError: a file of other making, and no config.
+    """
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model)
+    except (OSError, DecodeError, onnx.checker.ValidationError, ValueError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileError("the ONNX file cannot be read", where=str(path), why=why) from error
+    known = config or onnx_writer.config_of(model)
+    if known is None:
+        raise ConfigError(
+            "the ONNX file does not say which mel it listens to",
+            where=str(path),
+            todo="give --config with its HiFi-GAN JSON",
+        )
+    _expect_mel(model, known, path)
+    weights = settings.pop("weights", None) or onnx_writer.weights_of(model)
+    return Vocoder(model, known, weights, **settings)
+
+
+def _expect_mel(model: onnx.ModelProto, config: GeneratorConfig, path: Path) -> None:
+    graph = model.graph
+    shape = [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] if graph.input else []
+    if len(shape) not in (3, 4) or shape[1] not in (0, config.num_mels):
+        raise ModelError(
+            "the ONNX file is not a vocoder of this config",
+            where=str(path),
+            why=f"its input is {shape}, (1, {config.num_mels}, frames) is expected",
+        )
