@@ -106,9 +106,8 @@ def cases(folder: Path) -> Iterator[Case]:
 
 def _case(row: Mapping[str, Any], arrays: Mapping[str, Array]) -> Case:
     def value(item: Mapping[str, Any]) -> Array:
-        if item["key"] in arrays:
-            return arrays[item["key"]].reshape(item["shape"])
-        return np.zeros(item["shape"], item["dtype"])
+        array = arrays[item["key"]] if item["key"] in arrays else np.zeros(1, item["dtype"])
+        return np.resize(array, item["shape"])
 
     return Case(
         row["case"],
@@ -124,9 +123,7 @@ def _case(row: Mapping[str, Any], arrays: Mapping[str, Array]) -> Case:
 
 def _outputs(rows: list[Mapping[str, Any]]) -> list[Output]:
     return [
-        Output((b, h, w, d), DTYPES[row["elsize"]])
-        for row in rows
-        for b, h, w, d in [row["shape"]]
+        Output((b, h, w, d), DTYPES[row["elsize"]]) for row in rows for b, h, w, d in [row["shape"]]
     ]
 
 
@@ -168,7 +165,9 @@ def recorded(path: Path) -> Recorded:
         runs = [([arrays[i["key"]] for i in row["inputs"]], _listed(row["outputs"], arrays))]
         taps = [(t["id"], t["idx"], arrays[t["key"]]) for t in row["intermediates"]]
     else:
-        runs = [(_numbered(r["feeds"], arrays), _numbered(r["expected"], arrays)) for r in row["runs"]]
+        runs = [
+            (_numbered(r["feeds"], arrays), _numbered(r["expected"], arrays)) for r in row["runs"]
+        ]
         taps = [(*t["tensor"], arrays[t["key"]]) for t in row["taps"]]
     graph = Graph(row["name"], consts, nodes)
     return Recorded(row["name"], row.get("library", "v60"), graph, runs, taps, row["post"])
@@ -234,13 +233,17 @@ def check_graph(item: Recorded) -> list[Verdict]:
     """Node types after prepare, the tensors inside, and the answers of every run."""
     prepared = trace(item.graph, item.library)
     made = [node.op for node in prepared.graph.nodes if node.op not in ENDS]
-    verdicts = [Verdict(f"{item.name}/prepare", "graphs: prepare", 0 if made == item.executed else WORST)]
+    verdicts = [
+        Verdict(f"{item.name}/prepare", "graphs: prepare", 0 if made == item.executed else WORST)
+    ]
     refs = [prepared.tensor(Ref(node, port)) for node, port, _ in item.taps]
     try:
         executor = Executor(prepared.graph, item.library, keep=refs)
         for i, (sources, wanted) in enumerate(item.runs):
             got = executor.run(sources)
-            verdicts.append(Verdict(f"{item.name}/run{i}", "graphs: answers", furthest(got, wanted)))
+            verdicts.append(
+                Verdict(f"{item.name}/run{i}", "graphs: answers", furthest(got, wanted))
+            )
             if i == 0:
                 verdicts += _inside(item, executor, refs)
     except HexconvError as error:
@@ -254,14 +257,18 @@ def _inside(item: Recorded, executor: Executor, refs: list[Ref]) -> Iterator[Ver
         got = executor.value(ref)
         if got is not None:
             op = by_id[node].op if node in by_id else "made by prepare"
-            yield Verdict(f"{item.name}/{node}:{port} {op}", "graphs: inside", difference(got, wanted))
+            yield Verdict(
+                f"{item.name}/{node}:{port} {op}", "graphs: inside", difference(got, wanted)
+            )
 
 
 def folders(path: Path) -> list[Path]:
     """Golden folders at or below a path."""
     found = [p.parent for p in sorted({*path.glob("manifest.json"), *path.glob("*/manifest.json")})]
     if not found:
-        raise FileError("no golden vectors: no manifest.json here or one level below", where=str(path))
+        raise FileError(
+            "no golden vectors: no manifest.json here or one level below", where=str(path)
+        )
     return found
 
 

@@ -90,7 +90,9 @@ class Simulator:
         wanted = self._wanted()
         if self._tapped is None:
             self._tapped = Executor(
-                self.prepared.graph, self.library, keep=[r for refs in wanted.values() for r in refs]
+                self.prepared.graph,
+                self.library,
+                keep=[r for refs in wanted.values() for r in refs],
             )
         outputs = self._outputs(self._tapped.run(self._sources(feeds)))
         arrays: dict[str, list[Array]] = {}
@@ -104,9 +106,7 @@ class Simulator:
         executed = {node.id for node in self.prepared.graph.nodes}
         wanted: dict[str, list[Ref]] = {}
         for node in self.graph.nodes:
-            refs = [
-                self.prepared.tensor(Ref(node.id, port)) for port in range(len(node.outputs))
-            ]
+            refs = [self.prepared.tensor(Ref(node.id, port)) for port in range(len(node.outputs))]
             if refs and all(ref.node in executed for ref in refs):
                 wanted[node.name] = refs
         return wanted

@@ -25,6 +25,7 @@ from hexconv.nnlib.prepare import (
     fake_concat,
     grouped_conv,
     move_relus,
+    mul_requantize,
     redundant,
     relu_x,
     requantize_range,
@@ -96,6 +97,7 @@ def trace(graph: Graph, library: str = "v60") -> Prepared:
     relu_x.run(work)
     bias_add.run(work)
     supernodes.run(work)
+    mul_requantize.run(work)
     supernode_3322.run(work)
     scalar_mul.run(work)
     move_relus.run(work)

@@ -5,6 +5,8 @@ prepare.c do_convert_to_depth32, do_convert_concat_depth32, do_convert_to_short_
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.prepare import pad_for_conv
 from hexconv.nnlib.prepare.depth32_rules import Rule, input_supernode, rule_for
@@ -34,12 +36,24 @@ class Converter:
             return None if padding is None else [padding, op]
         if rule.many:
             return self.many(work, op, rule)
-        before = [self.convert(work, op, position) for position in rule.converted]
+        before = self.convert_all(work, op, rule.converted)
         outputs = op.outputs
         op.op = rule.d32
         padding = pad_for_conv.before(work, op)
         after = [from_d32(work, op, 0, outputs[0])] if rule.from_d32 else []
-        return [*(node for node in (*before, padding) if node is not None), op, *after]
+        return [*before, *([] if padding is None else [padding]), op, *after]
+
+    def convert_all(self, work: Work, op: Op, positions: Iterable[int]) -> list[Op]:
+        """The conversions to put before a node.
+
+        A tensor that it reads twice is converted twice: the library looks for conversions in the
+        graph, where those of this node are not yet.
+        """
+        made = [self.convert(work, op, position) for position in positions]
+        for node in made:
+            if node is not None:
+                self.in_d32.setdefault(node.inputs[0], node.ref())
+        return [node for node in made if node is not None]
 
     def convert(self, work: Work, op: Op, position: int) -> Op | None:
         """Let an input read d32 data; the conversion, if a new one is needed."""
@@ -58,8 +72,6 @@ class Converter:
         made = work.make(
             f"{name}/to_d32", f"Convert_to_d32{suffix}", [ref], (Output(declared.shape, dtype),)
         )
-        work.by_id[made.id] = made
-        self.in_d32[ref] = made.ref()
         op.inputs[position] = made.ref()
         return made
 
@@ -69,12 +81,12 @@ class Converter:
         if len(op.inputs) != 3 * count + 1 or op.outputs[0].shape[1:3] == (1, 1):
             return None
         axis_is_data = op.inputs[0] == op.inputs[1]
-        before = [self.convert(work, op, 1 + i) for i in range(count)]
+        before = self.convert_all(work, op, range(1, 1 + count))
         if axis_is_data and op.op == "QuantizedSplit_8":
             op.inputs[0] = op.inputs[1]
         op.op = rule.d32
         after = [from_d32(work, op, i, output) for i, output in enumerate(op.outputs[:-2])]
-        return [*(node for node in before if node is not None), op, *after]
+        return [*before, op, *after]
 
     def short(self, work: Work, op: Op, kind: str) -> list[Op]:
         """At most 4 input channels: reads flat data, writes d32, at least 16 KB declared."""
@@ -97,7 +109,6 @@ def from_d32(work: Work, op: Op, port: int, output: Output) -> Op:
         [op.ref(port)],
         (Output(output.shape, dtype),),
     )
-    work.by_id[made.id] = made
     old, new = op.ref(port), made.ref()
     for reader in work.readers.get(op.id, []):
         reader.inputs = [new if ref == old else ref for ref in reader.inputs]

@@ -21,6 +21,8 @@ RANGES = {
 
 def run(work: Work) -> None:
     """prepare.c try_fold_scalar_mpy, for Mul_8x8to32 before QuantizeDownAndShrinkRange_32to8."""
+    if "QuantizedMul_8x8to32" not in work.appended:
+        return
     for op in work.ops:
         if op.op == "QuantizeDownAndShrinkRange_32to8":
             fold(work, op)

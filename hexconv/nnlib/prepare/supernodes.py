@@ -1,12 +1,15 @@
 """Convolution, MatMul or Mul with BiasAdd, Requantize and activation become one node.
 
-prepare.c try_make_supernode_flavored and try_make_qadd_supernode.
+prepare.c try_make_supernode_flavored and try_make_qadd_supernode. Unlike the open source, the
+shipped library also fuses a convolution that has no BiasAdd: it gets a bias of zeros.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 from hexconv.nnlib.graph import Ref
 from hexconv.nnlib.prepare import superfc
@@ -50,26 +53,34 @@ def _matrix_fits(work: Work, op: Op) -> bool:
 class Flavor:
     """What one op fuses to (struct supernode_replacement_desc).
 
-    `bias_8` and `bias_32` are the fused ops by kind of bias; "" where there is none.
+    `bias_8` and `bias_32` are the fused ops by kind of bias; "" where there is none. `needs_bias`:
+    without BiasAdd nothing is fused.
     """
 
     bias_8: str
     bias_32: str
     fits: Callable[[Work, Op], bool]
     inputs: int
+    needs_bias: bool = True
     wide: bool = False
     allow_scale: bool = False
 
 
 FLAVORS = {
     "QuantizedConv2d_8x8to32": Flavor(
-        "Supernode_8x8p8to8", "Supernode_8x8p32to8", _always, 7, allow_scale=True
+        "Supernode_8x8p8to8",
+        "Supernode_8x8p32to8",
+        _always,
+        7,
+        needs_bias=False,
+        allow_scale=True,
     ),
     "QuantizedDepthwiseConv2d_8x8to32": Flavor(
         "DepthwiseSupernode_8x8p8to8",
         "DepthwiseSupernode_8x8p32to8",
         _depthwise_fits,
         7,
+        needs_bias=False,
         allow_scale=True,
     ),
     "QuantizedMul_8x8to32": Flavor(
@@ -88,7 +99,7 @@ class Chain:
 
     scale: Op | None
     shrink: Op | None
-    bias: Op
+    bias: Op | None
     requantize: Op
     activation: Op | None
 
@@ -111,14 +122,19 @@ def fuse(work: Work, op: Op) -> list[Op] | None:
     found = _match(work, op, flavor)
     if found is None:
         return None
-    bias = [found.bias.inputs[i] for i in (1, 4, 5)]
-    kind = flavor.bias_32 if found.bias.op == BIAS_32 else flavor.bias_8
+    kind = flavor.bias_32
+    if found.bias is None:
+        bias = _no_bias(work, op)
+    else:
+        bias = [found.bias.inputs[i] for i in (1, 4, 5)]
+        kind = flavor.bias_32 if found.bias.op == BIAS_32 else flavor.bias_8
     if not kind:
         widened = superfc.bias_to_int32(work, op, bias)
         if widened is None:
             return None
         bias, kind = widened, flavor.bias_32
-    inputs = [*op.inputs[: flavor.inputs], *bias, *_bounds(work, found)]
+    bounds = _requested(work, found.requantize, found.activation)
+    inputs = [*op.inputs[: flavor.inputs], *bias, *bounds]
     outputs = found.last.outputs[:3]
     made = None
     if found.scale is not None:
@@ -151,16 +167,18 @@ def _match(work: Work, op: Op, flavor: Flavor) -> Chain | None:
             return None
         shrink = bias
         bias = work.sole_reader(shrink.id, (BIAS_8,))
-        if bias is None:
-            return None
-    last = work.sole_reader(bias.id, requantize)
-    if last is None:
+    last = None if bias is None else work.sole_reader(bias.id, requantize)
+    if last is not None:
+        return Chain(scale, shrink, bias, last, work.sole_reader(last.id, ACTIVATIONS))
+    if shrink is None or scale is not None or flavor.needs_bias:
         return None
-    return Chain(scale, shrink, bias, last, work.sole_reader(last.id, ACTIVATIONS))
+    return Chain(None, None, None, shrink, work.sole_reader(shrink.id, ACTIVATIONS))
 
 
-def _bounds(work: Work, chain: Chain) -> list[Ref]:
-    return _requested(work, chain.requantize, chain.activation)
+def _no_bias(work: Work, op: Op) -> list[Ref]:
+    """An int32 bias of zeros, with a range."""
+    zeros = work.const(np.zeros(op.outputs[0].shape[3], np.int32), f"{op.name}/no_bias")
+    return [zeros, work.scalar(-1.0), work.scalar(1.0)]
 
 
 def _requested(work: Work, requantize: Op, activation: Op | None) -> list[Ref]:

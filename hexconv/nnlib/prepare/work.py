@@ -69,13 +69,15 @@ class Work:
     """Consts and nodes in order, and who reads what.
 
     `readers` (by producer, in node order) and `by_id` are those of the last `index`; each rewrite
-    leaves them valid. `moved` tells for a tensor of the original graph which tensor took its
-    place, `absorbed` for a node the node that computes it now.
+    leaves them valid. `appended` holds the ops of the original graph. `moved` tells for a tensor
+    of the original graph which tensor took its place, `absorbed` for a node the node that computes
+    it now.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.consts = graph.const_by_id()
         self.ops = [Op.thaw(node) for node in graph.nodes]
+        self.appended = {node.op for node in graph.nodes}
         self.moved: dict[Ref, Ref] = {}
         self.absorbed: dict[int, int] = {}
         self._next_id = 2**32 - 1
@@ -125,18 +127,14 @@ class Work:
         like: Op | None = None,
     ) -> Op:
         """A new node; with `like`, one that takes that node's id, name and place in its stead."""
+        made = Op(0, name, op, list(inputs), tuple(outputs), padding)
         if like is None:
-            return Op(self.new_id(), name, op, list(inputs), tuple(outputs), padding)
-        return Op(
-            like.id,
-            like.name,
-            op,
-            list(inputs),
-            tuple(outputs),
-            padding,
-            like.onnx_node,
-            like.origin,
-        )
+            made.id = self.new_id()
+        else:
+            made.id, made.name = like.id, like.name
+            made.onnx_node, made.origin = like.onnx_node, like.origin
+        self.by_id[made.id] = made
+        return made
 
     def const(self, array: Array, name: str) -> Ref:
         """A new const; rank below 4 is padded with ones on the left."""
