@@ -84,6 +84,7 @@ class Progress:
 class Answer:
     """Everything that one process answered.
 
+    `taken` tells of each node that was tried (by its id in the library) whether it was taken;
     `outputs` has, for each run, the raw output tensors as (B,H,W,D) arrays; `counts` the
     per-node reports, for each run that asked for one.
     """
@@ -91,6 +92,7 @@ class Answer:
     done: bool = False
     failure: Failure | None = None
     version: int = 0
+    taken: dict[int, bool] = field(default_factory=dict)
     ops: dict[int, str] = field(default_factory=dict)
     before: str = ""
     after: str = ""
@@ -150,6 +152,9 @@ def read_answer(path: Path, slots: Sequence[Slot]) -> Answer:
             case b"OP  ":
                 answer.version, op = struct.unpack_from("<iI", payload)
                 answer.ops[op] = _text(payload[8:])
+            case b"TRY ":
+                node, code = struct.unpack_from("<Ii", payload)
+                answer.taken[node] = code == 0
             case b"LIST":
                 (when,) = struct.unpack_from("<I", payload)
                 if when == 1:

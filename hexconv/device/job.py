@@ -26,7 +26,7 @@ class Counter(IntEnum):
     NONE = 0
     PACKETS = 1
     INSTRUCTIONS = 2
-    HVX_PACKETS = 3
+    HVX_INSTRUCTIONS = 3
     MAIN_PACKETS = 4
 
 
@@ -74,21 +74,25 @@ class JobWriter:
         for const in graph.consts:
             self._const(const)
         for node in graph.nodes:
-            self._node(node)
+            self._node(b"NODE", node)
+
+    def try_node(self, node: Node) -> None:
+        """Ask whether the library takes a node; the answer goes by the node's id."""
+        self._node(b"TRY ", node)
 
     def _const(self, const: Const) -> None:
         data = b"" if const.shape_only else np.ascontiguousarray(const.array).tobytes()
         head = (const.id + NODE_BASE, *_four(const.array.shape), len(data))
         self._record(b"CNST", struct.pack("<6I", *head), data)
 
-    def _node(self, node: Node) -> None:
+    def _node(self, tag: bytes, node: Node) -> None:
         head = (node.id + NODE_BASE, node.padding.code, len(node.inputs), len(node.outputs))
         inputs = [struct.pack("<2I", ref.node + NODE_BASE, ref.port) for ref in node.inputs]
         outputs = [
             struct.pack("<I8IIif", 4, *output.shape, 0, 0, 0, 0, output.elsize, 0, 0.0)
             for output in node.outputs
         ]
-        self._record(b"NODE", struct.pack("<4I", *head), *inputs, *outputs, _string(node.op))
+        self._record(tag, struct.pack("<4I", *head), *inputs, *outputs, _string(node.op))
 
     def prepare(self, *, list_before: bool = False, list_after: bool = False) -> None:
         """Prepare the graph; ask for its nodes before and after."""

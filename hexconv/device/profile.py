@@ -20,13 +20,13 @@ from hexconv.nnlib.graph import Array, Graph
 COUNTERS = (
     Counter.PACKETS,
     Counter.INSTRUCTIONS,
-    Counter.HVX_PACKETS,
+    Counter.HVX_INSTRUCTIONS,
     Counter.MAIN_PACKETS,
 )
 WARM_UP = 2
 """Runs before counting: the first packs weights, finds strategies and ranges."""
 
-REPEATS = 2
+REPEATS = 4
 """Runs per counter; the least is taken, as a run can only count too much (a worker's wake-up)."""
 
 
@@ -39,7 +39,7 @@ class NodeCost:
         op: as it was executed.
         packets: of all threads.
         instructions: in those packets.
-        hvx_packets: packets with vector instructions.
+        hvx_instructions: vector instructions among them.
         main_packets: packets of the main thread alone.
     """
 
@@ -47,7 +47,7 @@ class NodeCost:
     op: str
     packets: int
     instructions: int
-    hvx_packets: int
+    hvx_instructions: int
     main_packets: int
 
 

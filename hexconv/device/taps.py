@@ -22,8 +22,7 @@ from hexconv.nnlib.graph import OUTPUT_OP, Array, Graph, Node, Ref
 GROUP_BYTES = 256 << 20
 """Tapped tensors of one process; the emulated address space holds them beside the graph."""
 
-DISTURBS = "a reader more would change what prepare makes of the graph"
-FUSED = "prepare fused it into another node"
+DISTURBS = "one more reader of it would change what prepare makes of the graph"
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,13 @@ def tap(session: Session, graph: Graph, run: Run) -> Taps:
     plain = _execute(session, graph, run, ())
     nodes = parse_listing(plain.after)
     executed = {node.id for node in nodes}
-    wanted = [node for node in graph.nodes if node.outputs and node.id in executed]
+    kept = [node for node in graph.nodes if node.outputs and node.id in executed]
+    gone = [node for node in graph.nodes if node.outputs and node.id not in executed]
     arrays: dict[str, list[Array]] = {}
     disturbing: list[Node] = []
-    for group in _groups(wanted):
+    for group in [*_groups(kept), *_groups(gone)]:
         _tap_group(session, graph, run, plain, group, arrays, disturbing)
-    left_out = {node.name: FUSED for node in graph.nodes if node.id not in executed}
-    left_out.update((node.name, DISTURBS) for node in disturbing)
+    left_out = {node.name: DISTURBS for node in disturbing}
     names = [node.name for node in graph.nodes]
     ordered = {name: arrays[name] for name in names if name in arrays}
     return Taps(ordered, left_out, tuple(show_listing(graph, nodes)))

@@ -14,11 +14,11 @@
 #include "progress.h"
 
 struct counts {
-    uint32_t packets, instructions, hvx_packets;
+    uint32_t packets, instructions, hvx_instructions;
 };
 
 struct thread {
-    uint64_t packets, instructions, hvx_packets;
+    uint64_t packets, instructions, hvx_instructions;
     int alive, waiting;
 };
 
@@ -34,10 +34,10 @@ static struct counts read_registers(void)
 {
     register uint32_t packets asm("r0");
     register uint32_t instructions asm("r1");
-    register uint32_t hvx_packets asm("r2");
+    register uint32_t hvx_instructions asm("r2");
     asm volatile(".word 0x6a14c000\n\t.word 0x6a15c001\n\t.word 0x6a16c002"
-                 : "=r"(packets), "=r"(instructions), "=r"(hvx_packets));
-    return (struct counts){packets, instructions, hvx_packets};
+                 : "=r"(packets), "=r"(instructions), "=r"(hvx_instructions));
+    return (struct counts){packets, instructions, hvx_instructions};
 }
 
 static void set(int *flag, int value)
@@ -69,7 +69,7 @@ static void add_up(void)
     struct counts now = read_registers();
     threads[me].packets += now.packets - since.packets;
     threads[me].instructions += now.instructions - since.instructions;
-    threads[me].hvx_packets += now.hvx_packets - since.hvx_packets;
+    threads[me].hvx_instructions += now.hvx_instructions - since.hvx_instructions;
 }
 
 void counters_thread_ended(void)
@@ -114,8 +114,8 @@ static uint64_t sum_of_threads(void)
         case COUNTER_INSTRUCTIONS:
             sum += threads[i].instructions;
             break;
-        case COUNTER_HVX_PACKETS:
-            sum += threads[i].hvx_packets;
+        case COUNTER_HVX_INSTRUCTIONS:
+            sum += threads[i].hvx_instructions;
             break;
         case COUNTER_MAIN_PACKETS:
             sum += i == 0 ? threads[i].packets : 0;

@@ -88,21 +88,38 @@ static int append_const(struct record *record)
     return code ? failed(STAGE_CONST, node, code) : 0;
 }
 
-static int append_node(struct record *record)
+/* Append the node of the record; `node` becomes its id. */
+static int append(struct record *record, uint32_t *node)
 {
-    uint32_t node = take_u32(record), padding = take_u32(record),
+    *node = take_u32(record);
+    uint32_t padding = take_u32(record),
              input_count = take_u32(record), output_count = take_u32(record), op;
     if (input_count > record->size || output_count > record->size)
         input_count = record->size; /* refused by take_bytes */
     const struct nn_input *ins = take_bytes(record, input_count * sizeof *ins);
     const struct nn_output *outs = take_bytes(record, output_count * sizeof *outs);
     const char *name = take_string(record);
-    progress_stage(STAGE_NODE, node);
+    progress_stage(STAGE_NODE, *node);
     if (nn.op_name_to_id(name, &op) != 0)
-        return failed(STAGE_NODE, node, -1);
-    int code = nn.append_node(graph, node, op, padding, input_count ? ins : NULL, input_count,
-                              output_count ? outs : NULL, output_count);
+        return -1;
+    return nn.append_node(graph, *node, op, padding, input_count ? ins : NULL, input_count,
+                          output_count ? outs : NULL, output_count);
+}
+
+static int append_node(struct record *record)
+{
+    uint32_t node;
+    int code = append(record, &node);
     return code ? failed(STAGE_NODE, node, code) : 0;
+}
+
+/* Like append_node, to find out whether the library takes such a node. */
+static int try_node(struct record *record)
+{
+    uint32_t node;
+    int code = append(record, &node);
+    answer_text(TAG('T', 'R', 'Y', ' '), (uint32_t[]){node, code}, 2, "");
+    return 0;
 }
 
 static void list_nodes(uint32_t when)
@@ -264,6 +281,8 @@ static int do_record(struct record *record)
         return append_const(record);
     case TAG('N', 'O', 'D', 'E'):
         return append_node(record);
+    case TAG('T', 'R', 'Y', ' '):
+        return try_node(record);
     case TAG('P', 'R', 'E', 'P'):
         return prepare(record);
     case TAG('I', 'N', 'P', 'T'):

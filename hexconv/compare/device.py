@@ -1,0 +1,153 @@
+"""The simulator against the real library, node by node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+
+from hexconv.device import Library
+from hexconv.device.library import HasGraph, graph_of
+from hexconv.device.wiring import Feeds
+from hexconv.nnlib.graph import Array, Graph, Node
+from hexconv.simulator.run import simulate
+
+LIBRARY = "v60"
+"""The only library that can be run, so the only one to compare with."""
+
+
+class Verdict(str, Enum):
+    """What the comparison of one node says."""
+
+    EXACT = "exact"
+    DIFFERS = "differs"
+    UNSEEN = "unseen"  # one side cannot show this node's outputs alone
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """One node of the graph, on both sides.
+
+    Args:
+        name: the node's name.
+        op: its op, as appended.
+        verdict: bit-exact on all ports, or not, or not seen.
+        port: the first port that differs.
+        first: where on that port the first difference is, (B,H,W,D).
+        different: how many elements of that port differ.
+        elements: how many it has.
+        largest: the largest difference there: codes for integers, else the value.
+        starts_here: whether everything that the node reads is exact, so that the difference
+            comes from this node itself.
+        note: why a node was not seen.
+    """
+
+    name: str
+    op: str
+    verdict: Verdict
+    port: int = 0
+    first: tuple[int, ...] = ()
+    different: int = 0
+    elements: int = 0
+    largest: float = 0.0
+    starts_here: bool = False
+    note: str = ""
+
+
+def compare_nodes(
+    model: Graph | HasGraph,
+    feeds: Feeds,
+    library_path: str | os.PathLike[str] | None = None,
+) -> list[NodeRow]:
+    """Run a model in the simulator and in the library, and compare every node's raw outputs.
+
+    Args:
+        model: a model or its nnlib graph.
+        feeds: float32 arrays by input name.
+        library_path: the v60 library; `HEXCONV_LIBRARY` by default.
+
+    Returns:
+        A row for each node that has outputs, in the order of the graph.
+
+    Raises:
+        HexconvError: if either side cannot run the model.
+    """
+    graph = graph_of(model)
+    _, real = Library(library_path).run(graph, feeds, taps=True)
+    _, simulated = simulate(graph, feeds, taps=True, library=LIBRARY)
+    return compare_taps(graph, real, simulated, real.left_out)
+
+
+def compare_taps(
+    graph: Graph,
+    real: Mapping[str, Sequence[Array]],
+    simulated: Mapping[str, Sequence[Array]],
+    left_out: Mapping[str, str],
+) -> list[NodeRow]:
+    """The rows for given outputs of both sides.
+
+    Args:
+        graph: whose nodes they are.
+        real: the library's outputs by node name.
+        simulated: the simulator's.
+        left_out: nodes that the library could not show, and why.
+    """
+    differing: set[int] = set()
+    rows: list[NodeRow] = []
+    for node in graph.nodes:
+        if not node.outputs:
+            continue
+        row = _row(node, real, simulated, left_out)
+        inherited = any(ref.node in differing for ref in node.inputs)
+        unequal = row.verdict == Verdict.DIFFERS
+        if unequal or (row.verdict == Verdict.UNSEEN and inherited):
+            differing.add(node.id)
+        if unequal and not inherited:
+            row = replace(row, starts_here=True)
+        rows.append(row)
+    return rows
+
+
+def _row(
+    node: Node,
+    real: Mapping[str, Sequence[Array]],
+    simulated: Mapping[str, Sequence[Array]],
+    left_out: Mapping[str, str],
+) -> NodeRow:
+    if node.name not in real:
+        return NodeRow(node.name, node.op, Verdict.UNSEEN, note=left_out.get(node.name, ""))
+    if node.name not in simulated:
+        note = "the simulator computes it as part of another node"
+        return NodeRow(node.name, node.op, Verdict.UNSEEN, note=note)
+    pairs = zip(real[node.name], simulated[node.name], strict=True)
+    for port, (theirs, ours) in enumerate(pairs):
+        if theirs.shape != ours.shape:
+            note = f"sizes {theirs.shape} in the library, {ours.shape} in the simulator"
+            return NodeRow(node.name, node.op, Verdict.DIFFERS, port, note=note)
+        if theirs.tobytes() != np.ascontiguousarray(ours, theirs.dtype).tobytes():
+            return _difference(node, port, theirs, ours)
+    return NodeRow(node.name, node.op, Verdict.EXACT)
+
+
+def _difference(node: Node, port: int, theirs: Array, ours: Array) -> NodeRow:
+    unequal = theirs != ours
+    distance = np.abs(theirs.astype(np.float64) - ours.astype(np.float64))
+    first = np.argwhere(unequal)
+    return NodeRow(
+        node.name,
+        node.op,
+        Verdict.DIFFERS,
+        port=port,
+        first=tuple(int(i) for i in first[0]) if len(first) else (),
+        different=int(np.count_nonzero(unequal)),
+        elements=theirs.size,
+        largest=float(distance.max()) if distance.size else 0.0,
+    )
+
+
+def first_difference(rows: Sequence[NodeRow]) -> NodeRow | None:
+    """The first node, in the order of the graph, that differs."""
+    return next((row for row in rows if row.verdict == Verdict.DIFFERS), None)
