@@ -38,6 +38,11 @@ class Plan(NamedTuple):
     rows: Axis
     columns: Axis
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether the pixels, as they lie, are the patches: a 1x1 kernel of stride 1."""
+        return all(axis.window == axis.stride == 1 for axis in self)
+
     def widened(self) -> Plan:
         """With the width rounded up to 4: the input supernode computes, and measures, that."""
         size = -(-self.columns.out // 4) * 4
@@ -258,7 +263,7 @@ def _each_tile(
     whole = padded(x, plan.rows, plan.columns, zero)
     depth, channels = plan.rows.window * plan.columns.window * x.shape[3], result.shape[3]
     pixels = max(16, min(TILE_VALUES // channels, TILE_BYTES // depth))
-    if whole.size == result.size // channels * depth and result.size <= pixels * channels:
+    if plan.pointwise and result.size <= pixels * channels:
         result[...] = answer(whole.reshape(-1, depth)).reshape(result.shape)
         return
     view = patches(whole, plan.rows, plan.columns)
