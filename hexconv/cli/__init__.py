@@ -1,0 +1,72 @@
+"""The command line: one file a verb, found by its name and imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from hexconv.errors import HexconvError
+
+PRIVATE = "_"
+
+
+class Verbs(click.Group):
+    """The verbs are the modules of this package; each has a `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, by name."""
+        files = Path(__file__).parent.glob("*.py")
+        return sorted(file.stem for file in files if not file.stem.startswith(PRIVATE))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb, None if there is no such verb."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = import_module(f"hexconv.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest verb where there is none of that name."""
+        from difflib import get_close_matches
+
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = get_close_matches(args[0], self.list_commands(ctx), 1)
+            if near:
+                error.message += f" Did you mean '{near[0]}'?"
+            raise
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hexconv")
+def group() -> None:
+    """ONNX in, a quantized Hexagon DSP model that MACE loads out, proven on the desk.
+
+    Exit codes: 0 done, 1 cannot be done (the model), 2 wrong usage.
+    """
+
+
+def main() -> None:
+    """Run the command line; every error is one clear message, not a traceback."""
+    try:
+        group(standalone_mode=False)
+    except HexconvError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted: nothing was written half-way", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)

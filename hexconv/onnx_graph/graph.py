@@ -40,12 +40,14 @@ class FloatGraph:
         source: the file it came from, for messages.
         dropped_inputs: inputs of the file that nothing reads and the DSP could not take.
         recognised: how often each recognition or simplification was applied, by its name.
+        original: names of the values that inputs and nodes of the file make.
     """
 
     model: ir.Model
     source: str = ""
     dropped_inputs: tuple[str, ...] = ()
     recognised: dict[str, int] = field(default_factory=dict)
+    original: frozenset[str] = frozenset()
 
     @property
     def graph(self) -> ir.Graph:

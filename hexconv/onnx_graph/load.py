@@ -48,6 +48,7 @@ def load(
     model, label = read_model(source)
     _inline(model, label)
     check_wiring(model.graph, label)
+    original = _names(model.graph)
     _one_main_graph(model)
     fix_input_shapes(model, shapes)
     floats_to_float32(model)
@@ -56,7 +57,7 @@ def load(
     dropped = drop_unused_inputs(model)
     check_weights(model, label)
     counts = rewrite(builder, recognise=recognise)
-    return _finished(model, builder, label, dropped, counts)
+    return _finished(model, builder, label, dropped, counts, original)
 
 
 def _finished(
@@ -65,6 +66,7 @@ def _finished(
     label: str,
     dropped: tuple[str, ...],
     counts: dict[str, int],
+    original: frozenset[str],
 ) -> FloatGraph:
     remove_dead(model.graph)
     share_initializers(model.graph)
@@ -73,7 +75,12 @@ def _finished(
         raise ModelError(
             "the model has no input", where=label, why="nothing it computes depends on one"
         )
-    return FloatGraph(model, label, dropped, counts)
+    return FloatGraph(model, label, dropped, counts, original)
+
+
+def _names(graph: ir.Graph) -> frozenset[str]:
+    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+    return frozenset(str(value.name) for value in values if value.name)
 
 
 def _inline(model: ir.Model, label: str) -> None:

@@ -1,0 +1,85 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ShapeOption(click.ParamType):
+    """`speech=1,144,40`."""
+
+    name = "NAME=D,D,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
+        """(input name, sizes)."""
+        name, separator, sizes = str(value).rpartition("=")
+        try:
+            if not separator or not name:
+                raise ValueError
+            shape = tuple(int(size) for size in sizes.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not of the form speech=1,144,40", param, ctx)
+        return name, shape
+
+
+class RangeOption(click.ParamType):
+    """`speech=-1,1`."""
+
+    name = "NAME=MIN,MAX"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[float, float]]:
+        """(input name, (min, max))."""
+        name, separator, bounds = str(value).rpartition("=")
+        try:
+            if not separator or not name:
+                raise ValueError
+            low, high = (float(bound) for bound in bounds.split(","))
+        except ValueError:
+            self.fail(f"'{value}' is not of the form speech=-1,1", param, ctx)
+        return name, (low, high)
+
+
+def shape_option(function: F) -> F:
+    """--shape, as often as there are inputs with dynamic dimensions."""
+    return click.option(
+        "--shape", "shapes", multiple=True, type=ShapeOption(),
+        help="Sizes of an input with dynamic dimensions, e.g. speech=1,144,40.",
+    )(function)
+
+
+def conversion_options(function: F) -> F:
+    """What `convert` and every verb that converts first take."""
+    options = [
+        shape_option,
+        click.option(
+            "--samples", multiple=True,
+            help="Sample inputs: .npy, .npz, a folder of them, or NAME=PATH for each input.",
+        ),
+        click.option(
+            "--ranges", type=click.Path(path_type=Path),
+            help="A range file, `tensor@@min,max` a line, instead of samples.",
+        ),
+        click.option(
+            "--input-range", "input_ranges", multiple=True, type=RangeOption(),
+            help="Range of an input, for synthetic data where there are no samples.",
+        ),
+        click.option(
+            "--optimize", type=click.Choice(["none", "default", "all"]), default="default",
+            show_default=True, help="none: as exported; all: search for the cheapest form.",
+        ),
+        click.option("--without", multiple=True, help="Leave a rewrite out, by its name."),
+        click.option(
+            "--observer", type=click.Choice(["minmax", "percentile"]), default="minmax",
+            show_default=True,
+        ),
+        click.option("--percentile", type=float, default=99.99, show_default=True),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,0 +1,239 @@
+"""The main job: an ONNX model becomes an nnlib graph with static ranges.
+
+load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewrites -> check
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexconv import calibrate
+from hexconv import optimize as passes
+from hexconv.decompose import decompose
+from hexconv.errors import RangeError, Refusals
+from hexconv.lowering import Lowered, lower
+from hexconv.lowering.ties import solve
+from hexconv.model import Conversion, Model
+from hexconv.nnlib.check import check as check_graph
+from hexconv.onnx_graph import FloatGraph, NodeView, load
+
+if TYPE_CHECKING:
+    import onnx
+
+Bounds = tuple[float, float]
+Samples = str | Path | Sequence[str] | Mapping[str, str | Path] | Iterable[Mapping[str, Any]]
+Ranges = str | Path | Mapping[str, Bounds]
+
+SYNTHETIC_WARNING = (
+    "NO SAMPLES: ranges were measured on random data in the declared input range. "
+    "The model will run, but its accuracy says nothing. Give --samples or --ranges."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert.
+
+    Attributes:
+        optimize: "none" (as exported), "default", or "all" (searches as well).
+        without: names of rewrites to leave out.
+        observer: "minmax" or "percentile".
+        percentile: for the percentile observer, in %.
+        input_ranges: declared (min, max) by input, for synthetic data.
+        name: of the model; the file's stem by default.
+        progress: called with (stage, done).
+    """
+
+    optimize: str = "default"
+    without: tuple[str, ...] = ()
+    observer: calibrate.Observer = "minmax"
+    percentile: float = 99.99
+    input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    name: str = ""
+    progress: Callable[[str, int], None] | None = None
+
+
+def convert(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    samples: Samples | None = None,
+    ranges: Ranges | None = None,
+    optimize: str = "default",
+    **settings: Any,
+) -> Model:
+    """Convert an ONNX model.
+
+    Args:
+        source: path of an .onnx file, or a proto.
+        shapes: sizes of inputs by name, for those with dynamic dimensions.
+        samples: a path (.npy, .npz, a folder), {input: path}, or {input: array} dicts.
+        ranges: a `tensor@@min,max` file, or (min, max) by tensor name.
+        optimize: "none", "default" or "all".
+        **settings: see `Settings`.
+
+    Returns:
+        The model, its graph checked against what the library takes.
+
+    Raises:
+        HexconvError: the model, samples or ranges cannot be used; `Refusals` lists every node
+            that cannot run on the DSP.
+    """
+    chosen = Settings(optimize=optimize, **settings)
+    graph, history = prepared(source, shapes, chosen)
+    observed, warnings = observed_ranges(graph, samples, ranges, chosen)
+    history += _named("fused", passes.fuse(graph, observed, chosen))
+    lowered = lowered_graph(graph, observed, chosen.name or model_name(source))
+    history += _named("nnlib", passes.nnlib(lowered.graph, chosen))
+    check_graph(lowered.graph)
+    return Model(
+        graph=lowered.graph,
+        ranges={name: observed[name] for name in sorted(observed)},
+        conversion=Conversion(
+            source=graph.source,
+            sha256=sha256(source),
+            onnx_ops=dict(sorted(Counter(node.op_type for node in graph.nodes).items())),
+            rewrites=tuple(history),
+            transposes_wanted=lowered.transposes.wanted,
+            transposes_left=lowered.transposes.emitted,
+            warnings=tuple(warnings),
+            made=lowered.made,
+        ),
+    )
+
+
+def prepared(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+    settings: Settings,
+) -> tuple[FloatGraph, list[tuple[str, str, int]]]:
+    """The float graph that is calibrated and lowered, and what was rewritten."""
+    passes.check_settings(settings)
+    graph = load(source, shapes, recognise=settings.optimize != "none")
+    history = _named("recognised", graph.recognised)
+    history += _named("rewritten", passes.float_graph(graph, settings))
+    history += _named("decomposed", decompose(graph))
+    return graph, history
+
+
+def observed_ranges(
+    graph: FloatGraph,
+    samples: Samples | None,
+    ranges: Ranges | None,
+    settings: Settings,
+) -> tuple[dict[str, Bounds], list[str]]:
+    """(min, max) of every computed value, and warnings about where they come from."""
+    warnings: list[str] = []
+    if ranges is not None:
+        given = dict(
+            calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges
+        )
+        return completed(graph, given, samples, settings, warnings), warnings
+    if samples is None:
+        warnings.append(SYNTHETIC_WARNING)
+        return _observe(graph, _synthetic(graph, settings.input_ranges), settings), warnings
+    return _observe(graph, calibrate.read_samples(samples, graph), settings), warnings
+
+
+def completed(
+    graph: FloatGraph,
+    given: dict[str, Bounds],
+    samples: Samples | None,
+    settings: Settings,
+    warnings: list[str],
+) -> dict[str, Bounds]:
+    """Given ranges, completed for tensors that hexconv itself brought in.
+
+    Raises:
+        RangeError: a tensor of the model has none, or a bound is not a range.
+    """
+    for name, (low, high) in given.items():
+        if not low <= high:
+            raise RangeError(f"the range {low},{high} of '{name}' is not a range")
+    names = computed_values(graph)
+    missing = [name for name in names if name not in given]
+    own = [name for name in missing if name in graph.original]
+    if own:
+        listed = ", ".join(f"'{name}'" for name in own[:5])
+        more = f" and {len(own) - 5} more" if len(own) > 5 else ""
+        raise RangeError(
+            f"{len(own)} tensors have no range: {listed}{more}",
+            todo="write the file with `python -m hexconv calibrate`, or give --samples",
+        )
+    if not missing:
+        return {name: given[name] for name in names}
+    if samples is None:
+        warnings.append(
+            f"{len(missing)} tensors that hexconv introduced (such as '{missing[0]}') are not in "
+            "the range file: measured on random data. `hexconv calibrate` measures them on yours."
+        )
+        inputs = {info.name: given[info.name] for info in graph.inputs}
+        spread = {name: b if b[0] < b[1] else (b[0], b[0] + 1.0) for name, b in inputs.items()}
+        source: Iterable[Mapping[str, Any]] = _synthetic(graph, spread)
+    else:
+        source = calibrate.read_samples(samples, graph)
+    measured = _observe(graph, source, settings)
+    return {name: given.get(name, measured[name]) for name in names}
+
+
+def computed_values(graph: FloatGraph) -> list[str]:
+    """Names of the float values that inputs and nodes make, in order."""
+    values = [*graph.graph.inputs, *(v for node in graph.graph for v in node.outputs)]
+    return [
+        str(v.name) for v in values if v.name and v.dtype is not None and v.dtype.is_floating_point()
+    ]
+
+
+def lowered_graph(graph: FloatGraph, observed: Mapping[str, Bounds], name: str) -> Lowered:
+    """The nnlib graph of a float graph.
+
+    Raises:
+        Refusals: nodes that cannot run on the DSP.
+    """
+    ranges = solve([NodeView(node) for node in graph.nodes], observed)
+    lowered = lower(graph, ranges, name)
+    if lowered.refusals:
+        raise Refusals(lowered.refusals)
+    return lowered
+
+
+def model_name(source: str | Path | onnx.ModelProto) -> str:
+    """A name that MACE takes (`[A-Za-z_]\\w*`), from the file's."""
+    stem = Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
+    name = re.sub(r"\W", "_", stem, flags=re.ASCII)
+    return name if re.match(r"[A-Za-z_]", name) else f"model_{name}".rstrip("_")
+
+
+def sha256(source: str | Path | onnx.ModelProto) -> str:
+    """Of the model file, in hexadecimal; of the serialized proto otherwise."""
+    if not isinstance(source, (str, Path)):
+        return hashlib.sha256(source.SerializeToString(deterministic=True)).hexdigest()
+    digest = hashlib.sha256()
+    with Path(source).open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _observe(
+    graph: FloatGraph, samples: Iterable[Mapping[str, Any]], settings: Settings
+) -> dict[str, Bounds]:
+    progress = settings.progress
+    tick = None if progress is None else (lambda done: progress("calibrate", done))
+    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
+    return {name: found[name] for name in computed_values(graph)}
+
+
+def _synthetic(
+    graph: FloatGraph, bounds: Mapping[str, Bounds]
+) -> Iterable[Mapping[str, Any]]:
+    return calibrate.synthetic_samples(graph, bounds)
+
+
+def _named(kind: str, counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    return [(kind, name, count) for name, count in counts.items()]

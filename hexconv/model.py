@@ -1,0 +1,116 @@
+"""A converted or loaded model: the nnlib graph, and what is known of how it came about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hexconv.calibrate import format_ranges
+from hexconv.files import write_files
+from hexconv.mace import data_pieces, read_graph, to_proto
+from hexconv.mace.deployment import deployment_yaml
+from hexconv.nnlib.graph import Graph
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did.
+
+    Attributes:
+        source: the ONNX file.
+        sha256: of it.
+        onnx_ops: nodes of the float graph that was lowered, by op.
+        rewrites: (kind, name, times) of everything recognised, rewritten, decomposed or fused.
+        transposes_wanted: transposes in the float graph.
+        transposes_left: Transpose_8 nodes emitted.
+        warnings: what the user must know.
+        made: nnlib ops by the ONNX node that they come from.
+    """
+
+    source: str = ""
+    sha256: str = ""
+    onnx_ops: Mapping[str, int] = field(default_factory=dict)
+    rewrites: tuple[tuple[str, str, int], ...] = ()
+    transposes_wanted: int = 0
+    transposes_left: int = 0
+    warnings: tuple[str, ...] = ()
+    made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass
+class Model:
+    """An nnlib graph ready to be saved, simulated, run and costed.
+
+    Attributes:
+        graph: consts, nodes, interface.
+        ranges: calibrated (min, max) by tensor name; empty for a loaded model.
+        conversion: what the conversion did; None for a loaded model.
+    """
+
+    graph: Graph
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    conversion: Conversion | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name, as MACE's YAML and file names have it."""
+        return self.graph.name
+
+    def report(self) -> dict[str, Any]:
+        """Everything about the model as plain data, for JSON."""
+        return {
+            "name": self.name,
+            "inputs": [_interface(item) for item in self.graph.inputs],
+            "outputs": [_interface(item) for item in self.graph.outputs],
+            "nnlib_ops": self.graph.histogram(),
+            "consts": len(self.graph.consts),
+            "weight_bytes": sum(c.array.nbytes for c in self.graph.consts if not c.shape_only),
+            "conversion": asdict(self.conversion) if self.conversion else None,
+        }
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write `NAME.pb`, `.data`, `.yml`, `.ranges` and `.report.json`, all or none.
+
+        Returns:
+            The files written.
+
+        Raises:
+            FileError: the folder cannot be written.
+        """
+        place = Path(folder)
+        stem = place / self.name
+        net = to_proto(self.graph).SerializeToString(deterministic=True)
+        files: dict[Path, Any] = {
+            stem.with_suffix(".pb"): net,
+            stem.with_suffix(".data"): data_pieces(self.graph),
+            stem.with_suffix(".yml"): deployment_yaml(self, place).encode(),
+            stem.with_suffix(".report.json"): (
+                json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+            ).encode(),
+        }
+        if self.ranges:
+            files[stem.with_suffix(".ranges")] = format_ranges(self.ranges).encode()
+        write_files(files)
+        return list(files)
+
+
+def load(path: str | Path) -> Model:
+    """Load a model from MACE's files: `NAME.pb` with `NAME.data` beside it.
+
+    Raises:
+        FileError: a file is missing, damaged, or not MACE's.
+        GraphError: the files do not fit each other.
+    """
+    return Model(read_graph(Path(path)))
+
+
+def _interface(item: Any) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "shape": list(item.shape),
+        "bhwd": list(item.bhwd),
+        "range": list(item.range),
+    }

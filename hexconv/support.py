@@ -1,0 +1,125 @@
+"""`check`: every op of a model against the table at once, before anything is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexconv import op_table
+from hexconv.conversion import Settings, computed_values, prepared
+from hexconv.errors import Refusal
+from hexconv.lowering import lower
+from hexconv.quantize import cover
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class NodeSupport:
+    """What becomes of one node.
+
+    Attributes:
+        node: its name.
+        op: its ONNX op.
+        nnlib: the nnlib ops that it becomes; empty for one that costs no node.
+        macs: its multiply-accumulates.
+        refused: why it cannot run, empty if it can.
+        todo: the nearest thing to do.
+        note: what the op table says of the op.
+    """
+
+    node: str
+    op: str
+    nnlib: tuple[str, ...]
+    macs: int
+    refused: str = ""
+    todo: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SupportReport:
+    """Every node of a model, and the shares that run in int8."""
+
+    source: str
+    nodes: tuple[NodeSupport, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the whole model runs on the DSP."""
+        return not self.refusals
+
+    @property
+    def refusals(self) -> tuple[NodeSupport, ...]:
+        """The nodes that do not."""
+        return tuple(node for node in self.nodes if node.refused)
+
+    @property
+    def node_share(self) -> float:
+        """Share of nodes in int8, 0..1."""
+        return 1.0 - len(self.refusals) / max(len(self.nodes), 1)
+
+    @property
+    def mac_share(self) -> float:
+        """Share of multiply-accumulates in int8, 0..1."""
+        total = sum(node.macs for node in self.nodes)
+        lost = sum(node.macs for node in self.refusals)
+        return 1.0 - lost / total if total else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "source": self.source,
+            "ok": self.ok,
+            "node_share": self.node_share,
+            "mac_share": self.mac_share,
+            "nodes": [asdict(node) for node in self.nodes],
+        }
+
+
+def check(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    optimize: str = "default",
+) -> SupportReport:
+    """Say of every node what it becomes, or why it cannot run; nothing is calibrated.
+
+    Args:
+        source: an .onnx file or proto.
+        shapes: sizes of inputs by name, for those with dynamic dimensions.
+        optimize: the level that the conversion would use.
+
+    Raises:
+        HexconvError: the model itself cannot be read.
+    """
+    graph, _ = prepared(source, shapes, Settings(optimize=optimize))
+    macs = graph.macs()
+    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
+    lowered = lower(graph, ranges)
+    refused = {refusal.node: refusal for refusal in lowered.refusals}
+    table = op_table.load()
+    rows = []
+    for node in graph.nodes:
+        name, op = str(node.name), node.op_type
+        refusal = refused.get(name)
+        rows.append(
+            NodeSupport(
+                node=name,
+                op=op,
+                nnlib=() if refusal else lowered.made.get(name, ()),
+                macs=macs.get(name, 0),
+                refused=_reason(refusal),
+                todo=refusal.todo if refusal else "",
+                note=str(table[op].why) if op in table else "",
+            )
+        )
+    return SupportReport(graph.source, tuple(rows))
+
+
+def _reason(refusal: Refusal | None) -> str:
+    if refusal is None:
+        return ""
+    return f"{refusal.what}: {refusal.why}" if refusal.why else refusal.what
