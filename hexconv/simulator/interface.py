@@ -130,7 +130,8 @@ def exact_steps(zero: int, step: F32) -> Array:
     up = 32 - np.frexp(product.astype(np.float64))[1]
     rounded = ((product << up) + 0x80) >> 8
     values = np.ldexp(rounded.astype(np.float64), 8 - up + power - 24)
-    return np.copysign(values, distance).astype(F32) * (distance != 0)
+    signed: Array = np.copysign(values, distance).astype(F32) * (distance != 0)
+    return signed
 
 
 @derived

@@ -21,7 +21,8 @@ def scaled_table(scale: int, offset: int) -> Array:
     if offset == 32640 and -32768 <= scale <= -32705:
         return (255 - codes).astype(np.uint8)
     moved = np.clip(((codes * scale) >> 8) + offset, -32768, 32767)
-    return np.clip((moved + 64) >> 7, 0, 255).astype(np.uint8)
+    table: Array = np.clip((moved + 64) >> 7, 0, 255).astype(np.uint8)
+    return table
 
 
 def scaled_copy(codes: Array, scale: int, offset: int) -> Array:
