@@ -89,9 +89,9 @@ def _stats(data: Array) -> _Stats:
     columns, rows = -width % 4, height % 2
     fill = columns * height + rows * (width + columns)
     space = data.reshape(data.shape[0], -1, depth)
-    wide = space.astype(np.int64)
-    total = wide.sum(axis=1) + fill * _PAD_CODE
-    squares = (wide * wide).sum(axis=1) + fill * _PAD_CODE**2
+    wide = space.astype(np.int32)
+    total = wide.sum(axis=1, dtype=np.int64) + fill * _PAD_CODE
+    squares = (wide * wide).sum(axis=1, dtype=np.int64) + fill * _PAD_CODE**2
     low, high = space.min(axis=1).astype(np.int64), space.max(axis=1).astype(np.int64)
     if fill:
         low, high = np.minimum(low, _PAD_CODE), np.maximum(high, _PAD_CODE)
@@ -147,9 +147,9 @@ def _requantize(data: Array, affine: _Affine, low: QFloat, high: QFloat) -> list
         qfloat.multiply(affine.offset, resize), qfloat.scalar(F32(out_low * per_unit))
     )
     codes = _renormalise(_broadcast(data, gain), _broadcast(data, offset))
-    channel = np.arange(data.shape[3])
-    batch = np.arange(data.shape[0])[:, None, None, None]
-    return [codes[batch, channel, data], *as_range(out_low, out_high)]
+    batches, depth = data.shape[0], data.shape[3]
+    start = np.arange(batches * depth, dtype=np.int32).reshape(batches, 1, 1, depth) * 256
+    return [codes.take(start + data), *as_range(out_low, out_high)]
 
 
 def _broadcast(data: Array, value: QFloat) -> QFloat:

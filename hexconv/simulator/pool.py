@@ -32,7 +32,8 @@ from hexconv.simulator.integral import window_sums
 from hexconv.simulator.registry import Call, kernel
 from hexconv.simulator.window import Axis, covered, max_over_windows, pad_space, plan, taps
 
-_NINTH = 3641  # 32768 / 9, op avgpool_slice_hvx_3x3_stride1
+# A ninth of 0 .. 9 * 255 by the fraction 3641 / 32768 (avgpool_slice_hvx_3x3_stride1).
+_NINTHS = mul_frac(np.arange(9 * 255 + 1, dtype=np.int64), 3641).astype(np.uint8)
 
 
 @kernel("QuantizedMaxPool_8", "QuantizedMaxPool_8_d32")
@@ -102,13 +103,13 @@ def _avg_three_by_three(data: Array, height: Axis, width: Axis) -> Array:
     """`avgpool_process_slice_special`: the border is the mean of the two lines next to it."""
     for dimension, axis in ((1, height), (2, width)):
         data = _extend_by_mean(data, axis, dimension)
-    rows = data[:, :-2].astype(np.int64) + data[:, 1:-1] + data[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    return (mul_frac(total, _NINTH) & 0xFF).astype(np.uint8)
+    rows = data[:, :-2].astype(np.uint16) + data[:, 1:-1] + data[:, 2:]
+    means: Array = _NINTHS[rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]]
+    return means
 
 
 def _extend_by_mean(data: Array, axis: Axis, dimension: int) -> Array:
-    lines = np.moveaxis(data, dimension, 0).astype(np.int32)
+    lines = np.moveaxis(data, dimension, 0).astype(np.int16)
     parts = [lines]
     if axis.before:
         parts.insert(0, (lines[:1] + lines[1:2] + 1) >> 1)

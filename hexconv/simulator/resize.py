@@ -93,16 +93,19 @@ def _fixed_point(data: Array, height: int, width: int, *, align: bool) -> Array:
     inside = (y >> 32) < last_row
     top = np.where(inside, y >> 32, last_row)
     weight = np.where(inside, (y & 0xFFFFFFFF) >> 25, 0)[:, None, None]
-    wide = data.astype(np.int64)
-    below = wide[:, np.minimum(top + 1, last_row)]
-    rows = wide[:, top] * (128 - weight) + below * weight
+    # Rows have 7 fraction bits, so that what follows stays within int32.
+    weight = weight.astype(np.int32)
+    below = data[:, np.minimum(top + 1, last_row)]
+    rows = data[:, top] * (128 - weight) + below * weight
     x = _steps(data.shape[2], width, 1 << 16, align=align)
     inside = (x >> 32) < last_column
     left = np.where(inside, x >> 32, last_column)
-    fraction = np.where(inside, (x & 0xFFFFFFFF) >> 17, 0)[:, None]
+    fraction = np.where(inside, (x & 0xFFFFFFFF) >> 17, 0)[:, None].astype(np.int32)
     start = rows[:, :, left]
     rest = rows[:, :, np.minimum(left + 1, last_column)] - start
-    return satu8((start + mul_frac(rest, fraction) + 64) >> 7)
+    moved = start + ((rest * fraction * 2 + 0x8000) >> 16)
+    codes: Array = ((moved + 64) >> 7).astype(np.uint8)
+    return codes
 
 
 @kernel("QuantizedResizeBilinear_8")

@@ -48,10 +48,10 @@ _ONE = np.ones((1, 1, 1, 1), np.float32)
 
 @dataclass(frozen=True)
 class _Exponentials:
-    """exp of 0..255 codes below the largest: 15 fraction bits, and 31 - `shift` bits."""
+    """exp of 0..255 codes below the largest: 15 fraction bits, and 31 - `shift` bits, int32."""
 
-    exp16: Int
-    exp32: Int
+    exp16: Array
+    exp32: Array
     shift: int
 
 
@@ -122,7 +122,8 @@ def _exponentials(call: Call, depth: int) -> _Exponentials:
         whole = np.minimum(below >> 16, 31)
         power = _pow2_fraction(below & 0xFFFF, v65=_is_v65(call))
         exp32 = (power << (16 - shift)) >> whole
-        return _Exponentials(sat16(shift_round(exp32, 16 - shift)), exp32, shift)
+        exp16 = sat16(shift_round(exp32, 16 - shift))
+        return _Exponentials(exp16.astype(np.int32), exp32.astype(np.int32), shift)
 
     return call.memo(f"exp {span} {beta} {depth}", make)
 
@@ -131,12 +132,16 @@ def _rows(call: Call, data: Array) -> Array:
     """`softmax_operate_hvx_function`: every row along depth."""
     tables = _exponentials(call, data.shape[3])
     below = data.max(axis=3, keepdims=True) - data
-    total = tables.exp32[below].sum(axis=3, keepdims=True)
+    total = tables.exp32.take(below).sum(axis=3, keepdims=True, dtype=np.int64)
     normalised = norm_amount32(total)
     mantissa = mul_frac(recip16((total << normalised) >> 16, v65=_is_v65(call)), 255 << 7)
     shift = np.maximum(tables.shift + 3 - normalised, 0)
-    scaled = sat16((tables.exp16[below] * mantissa >> shift) >> 12)
-    return satu8(shift_round(scaled, 6))
+    # Both factors lie below 2**15: int32 holds the product, and 12 + 6 bits go off it at last.
+    scaled = tables.exp16.take(below) * mantissa.astype(np.int32)
+    scaled >>= shift.astype(np.int32)
+    scaled >>= 12
+    np.minimum(scaled, 32767, out=scaled)
+    return satu8((scaled + 32) >> 6)
 
 
 def _exp_approx(x: np.float32) -> np.float32:
