@@ -103,6 +103,7 @@ def _name(value: ir.Value | None) -> str:
 UNARY: dict[str, Map] = {
     "Relu": lambda x: np.maximum(x, np.float32(0)),
     "Neg": lambda x: -x,
+    "Sqrt": np.sqrt,
     "Floor": np.floor,
     "Ceil": np.ceil,
 }

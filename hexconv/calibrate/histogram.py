@@ -31,10 +31,11 @@ class Histogram:
         if self.width == 0.0:  # nothing but zeros so far
             self.counts[HALF] += flat.size
             return
-        index = np.floor(flat * np.float32(1.0 / self.width)).astype(np.int32)
-        index += HALF
-        np.clip(index, 0, 2 * HALF - 1, out=index)
-        self.counts += np.bincount(index, minlength=2 * HALF)
+        place = flat * np.float32(1.0 / self.width)
+        place += np.float32(HALF)  # now positive, so that the cast rounds down
+        counted = np.bincount(place.astype(np.intp), minlength=2 * HALF)
+        counted[2 * HALF - 1] += counted[2 * HALF :].sum()  # the outermost edge itself
+        self.counts += counted[: 2 * HALF]
 
     def _reach(self, largest: float) -> None:
         """Make the bins wide enough for +-largest; widths are powers of two."""

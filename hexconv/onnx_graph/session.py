@@ -27,7 +27,7 @@ class FloatSession:
     Args:
         graph: what to run.
         outputs: names of values to fetch, by default the graph's outputs.
-        model: a changed copy of the graph's model to run instead (see `copy_of`).
+        threads: how many threads one inference uses; 0 leaves that to ONNX Runtime.
 
     Raises:
         ModelError: ONNX Runtime does not take the model.
@@ -38,17 +38,19 @@ class FloatSession:
         graph: FloatGraph,
         outputs: Sequence[str] | None = None,
         *,
-        model: ir.Model | None = None,
+        threads: int = 0,
     ) -> None:
         import onnxruntime as ort
 
-        copied = copy_of(graph) if model is None else model
+        model = graph.model
+        copied = ir.Model(model.graph.clone(), ir_version=model.ir_version)
         if outputs is not None:
             _fetch(copied.graph, outputs)
         self.outputs = tuple(str(value.name) for value in copied.graph.outputs)
         self._weights = _detach_weights(copied.graph)
         options = ort.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
+        options.intra_op_num_threads = threads
         options.add_external_initializers(
             list(self._weights),
             [ort.OrtValue.ortvalue_from_numpy(w) for w in self._weights.values()],
@@ -74,12 +76,6 @@ class FloatSession:
         except runtime_errors() as error:
             raise ModelError("the float model does not run", why=_text(error)) from error
         return dict(zip(self.outputs, results, strict=True))
-
-
-def copy_of(graph: FloatGraph) -> ir.Model:
-    """A copy of the model whose nodes may be changed; the weights are shared."""
-    model = graph.model
-    return ir.Model(model.graph.clone(), ir_version=model.ir_version)
 
 
 def _fetch(graph: ir.Graph, outputs: Sequence[str]) -> None:
