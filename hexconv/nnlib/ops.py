@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any
@@ -252,6 +252,24 @@ def _limit(item: dict[str, Any]) -> Limit:
         key: tuple(value) if isinstance(value, list) else value for key, value in item.items()
     }
     return Limit(**fields)
+
+
+def to_dict(known: OpSpec) -> dict[str, Any]:
+    """An entry as JSON has it: what is empty left out."""
+    row = {item.name: _plain(getattr(known, item.name)) for item in fields(known) if item.repr}
+    return {key: value for key, value in row.items() if value not in (None, "", [], False)}
+
+
+def _plain(value: Any) -> Any:
+    """A value of the catalogue as JSON has it."""
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Padding):
+        return value.name
+    if isinstance(value, Operand | Limit):
+        parts = {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {key: part for key, part in parts.items() if part not in (None, "", [], False)}
+    return value.value if isinstance(value, Enum) else value
 
 
 @functools.cache

@@ -1,0 +1,116 @@
+"""The op-support table: complete, consistent, bilingual, quick to read."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import onnx.defs
+import pytest
+
+from hexconv import op_table
+from hexconv.nnlib.ops import catalogue, spec
+from hexconv.op_table import Kind
+
+TABLE = op_table.load()
+ASKED_FOR = [  # issue convert, 3
+    *("Identity", "Unsqueeze", "Conv", "Relu", "Transpose", "Constant", "Reshape", "Pow"),
+    *("Cast", "Div", "Sub", "MatMul", "Add", "ReduceMean", "Sqrt"),
+]
+WRITTEN_FOR = 28  # opset of the onnx that the rows were written with
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def test_every_op_of_onnx_has_a_row() -> None:
+    names = {
+        schema.name for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain
+    }
+    assert names <= set(TABLE)
+    assert len(TABLE) == len(list(TABLE))
+
+
+def test_rows_give_the_opsets_at_which_onnx_defined_the_op() -> None:
+    defined: dict[str, set[int]] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if not schema.domain:
+            defined.setdefault(schema.name, set()).add(schema.since_version)
+    newest = min(WRITTEN_FOR, onnx.defs.onnx_opset_version())
+    for op, versions in defined.items():
+        assert [v for v in TABLE[op].since if v <= newest] == sorted(
+            v for v in versions if v <= newest
+        )
+    assert TABLE["Softmax"].since_opset(12) == 11
+    assert TABLE["Gelu"].since_opset(19) is None
+
+
+@pytest.mark.parametrize("op", ASKED_FOR)
+def test_the_rows_that_engineers_work_from_run_in_int8(op: str) -> None:
+    assert TABLE[op].int8 in ("yes", "partly")
+    assert TABLE[op].glance is not Kind.REFUSED
+
+
+@pytest.mark.parametrize("op", sorted(TABLE))
+def test_a_row_is_whole(op: str) -> None:
+    row = TABLE[op]
+    assert row.op == op and row.source and row.since == tuple(sorted(row.since))
+    assert row.does.en and row.does.zh and row.forms
+    assert row.int8 in ("yes", "partly", "no")
+    assert (row.int8 != "yes") <= bool(row.why), "what is not int8 says why"
+    for text in (row.does, row.why, row.accuracy, row.limits, row.todo):
+        assert bool(text.en) == bool(text.zh)
+        assert not HAN.search(text.en)
+    for form in row.forms:
+        nodeless = form.kind in (Kind.FOLDED, Kind.RELABEL, Kind.REFUSED)
+        assert bool(form.nnlib) != nodeless
+        assert bool(form.when.en) == bool(form.when.zh)
+    assert len(row.forms) == 1 or sum(not form.when for form in row.forms) <= 1
+    if row.glance is Kind.REFUSED:
+        assert row.todo, "a refusal says what to do"
+
+
+@pytest.mark.parametrize("op", sorted(TABLE))
+def test_every_nnlib_op_named_is_one_that_may_be_emitted(op: str) -> None:
+    for name in TABLE[op].nnlib:
+        assert name in catalogue() and spec(name).emit == "yes"
+
+
+def test_refused_ops_are_named_not_missing() -> None:
+    for op in ("If", "Loop", "Scan", "StringConcat", "SequenceAt", "NonZero", "NonMaxSuppression"):
+        assert TABLE[op].glance is Kind.REFUSED and TABLE[op].int8 == "no"
+    assert "Loop" in TABLE and "Frobnicate" not in TABLE
+    with pytest.raises(KeyError):
+        TABLE["Frobnicate"]
+
+
+def test_the_table_is_json() -> None:
+    data = json.loads(json.dumps(TABLE.to_dict()))
+    assert len(data) == len(TABLE)
+    assert "QuantizedMatMul_8x8to32" in data["MatMul"]["nnlib"]
+    assert data["MatMul"]["does"]["zh"]
+
+
+def test_a_lowering_has_a_row_that_is_not_a_refusal() -> None:
+    import hexconv.lowering  # noqa: F401  (registers them)
+    from hexconv.lowering import registry
+
+    for op in registry.LOWERINGS:
+        assert op in TABLE, f"{op} is lowered but has no row"
+        assert TABLE[op].glance is not Kind.REFUSED, f"{op} is lowered but its row refuses it"
+
+
+def test_reading_the_table_and_the_catalogue_is_quick() -> None:
+    """Both indexes and the entries of a small model, in a fresh interpreter."""
+    program = (
+        "import time, yaml, numpy, hexconv.op_table as t, hexconv.nnlib.ops as o\n"
+        "start = time.perf_counter()\n"
+        "table, ops = t.load(), o.catalogue()\n"
+        "for name in ('MatMul', 'Add', 'Softmax', 'Conv', 'Reshape'):\n"
+        "    for op in table[name].nnlib: ops[op]\n"
+        "print(time.perf_counter() - start)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert float(run.stdout) < 0.3  # 0.03 s on an idle machine
