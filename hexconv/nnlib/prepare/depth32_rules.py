@@ -80,10 +80,15 @@ def lrn_over_depth(work: Work, op: Op) -> bool:
 
 
 def add(work: Work, op: Op) -> bool:
-    """An operand in d32, or shapes that differ."""
-    if FROM_D32 in (work.producer(op.inputs[0]), work.producer(op.inputs[1])):
+    """An operand in d32, or shapes that differ.
+
+    For depths 1 to 3 the shipped library wants both operands in d32, unlike the open source.
+    """
+    shape = work.declared(op.inputs[0]).shape
+    if shape != work.declared(op.inputs[1]).shape:
         return True
-    return work.declared(op.inputs[0]).shape != work.declared(op.inputs[1]).shape
+    in_d32 = [work.producer(ref) == FROM_D32 for ref in op.inputs[:2]]
+    return all(in_d32) if shape[3] < 4 else any(in_d32)
 
 
 def mul(work: Work, op: Op) -> bool:
