@@ -56,18 +56,31 @@ class NodeRow:
     starts_here: bool = False
     note: str = ""
 
+    def sentence(self) -> str:
+        """The row in words."""
+        label = f"{self.name} ({self.op})"
+        if self.verdict != Verdict.DIFFERS:
+            return f"{label}: {self.verdict.value}{f': {self.note}' if self.note else ''}"
+        cause = "starts here" if self.starts_here else "comes from a node before"
+        if self.note:
+            return f"{label}: {self.note}; {cause}"
+        return (
+            f"{label}: {self.different} of {self.elements} differ on port {self.port}, first at"
+            f" {list(self.first)}, by {self.largest:g} at most; {cause}"
+        )
+
 
 def compare_nodes(
     model: Graph | HasGraph,
     feeds: Feeds,
-    library_path: str | os.PathLike[str] | None = None,
+    library: Library | str | os.PathLike[str] | None = None,
 ) -> list[NodeRow]:
     """Run a model in the simulator and in the library, and compare every node's raw outputs.
 
     Args:
         model: a model or its nnlib graph.
         feeds: float32 arrays by input name.
-        library_path: the v60 library; `HEXCONV_LIBRARY` by default.
+        library: the v60 library or its path; `HEXCONV_LIBRARY` by default.
 
     Returns:
         A row for each node that has outputs, in the order of the graph.
@@ -76,7 +89,8 @@ def compare_nodes(
         HexconvError: if either side cannot run the model.
     """
     graph = graph_of(model)
-    _, real = Library(library_path).run(graph, feeds, taps=True)
+    opened = library if isinstance(library, Library) else Library(library)
+    _, real = opened.run(graph, feeds, taps=True)
     _, simulated = simulate(graph, feeds, taps=True, library=LIBRARY)
     return compare_taps(graph, real, simulated, real.left_out)
 

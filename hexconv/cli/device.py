@@ -1,0 +1,306 @@
+"""`hexconv device`: the DSP library that phones run, under an emulator."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hexconv.errors import FileError
+
+if TYPE_CHECKING:
+    from hexconv.device import Library
+    from hexconv.device.profile import Profile
+    from hexconv.nnlib.graph import Array, Graph
+
+AnyCommand = Callable[..., Any]
+TOP_ROWS = 20
+FILE_WIDTH = 160
+
+library_option = click.option(
+    "--library",
+    type=click.Path(path_type=Path),
+    envvar="HEXCONV_LIBRARY",
+    help="libhexagon_nn_skel.so for v60 (or set HEXCONV_LIBRARY).",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+input_option = click.option(
+    "--input", "inputs", multiple=True, metavar="[NAME=]FILE.npy", help="Data for an input."
+)
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+
+
+def run_options(function: AnyCommand) -> AnyCommand:
+    """Which library, how long, how much."""
+    seconds = click.option(
+        "--timeout", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="s"
+    )
+    memory = click.option(
+        "--memory",
+        type=click.FloatRange(0.25, 4.0),
+        default=4.0,
+        show_default=True,
+        help="GiB of the emulated address space.",
+    )
+    return library_option(seconds(memory(function)))
+
+
+def opened(library: Path | None, timeout: float, memory: float) -> Library:
+    """The library with these limits."""
+    from hexconv.device import Library, Limits
+
+    return Library(library, Limits(seconds=timeout, memory=int(memory * (1 << 30))))
+
+
+def graph_in(path: Path) -> Graph:
+    """The nnlib graph of a .pb model."""
+    import hexconv
+
+    graph: Graph = hexconv.load(path).graph
+    return graph
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(box=None, pad_edge=False)
+    for index, head in enumerate(heads):
+        numeric = bool(rows) and isinstance(rows[0][index], int | float)
+        grid.add_column(head, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    console.print(grid)
+
+
+@click.group()
+def command() -> None:
+    """Run models in the real Hexagon NN library, without a phone.
+
+    The library is MACE's third_party/nnlib/v60/libhexagon_nn_skel.so; hexconv ships none.
+    """
+
+
+@command.command()
+@library_option
+@json_option
+@quiet_option
+def setup(library: Path | None, as_json: bool, quiet: bool) -> None:
+    """Say what is there and what is missing; build the runner; run a self-test."""
+    from hexconv.device.selftest import checks
+
+    found = []
+    for check in checks(library):
+        found.append(check)
+        if not (as_json or quiet):
+            click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
+            if check.todo:
+                click.echo(f"         do: {check.todo}")
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in found], indent=1))
+    if not all(check.ok for check in found):
+        sys.exit(1)
+
+
+@command.command()
+@run_options
+@json_option
+@quiet_option
+def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
+    """Compare the library's op list with hexconv's catalogue: names, ids, numbers of inputs."""
+    from hexconv.device.catalogue import compare_ops
+
+    report = compare_ops(opened(**limits).session)
+    known = sum(row.catalogue_id is not None for row in report.rows)
+    if as_json:
+        rows = [asdict(row) for row in report.rows]
+        click.echo(json.dumps({"version": report.version, "ops": rows}, indent=1))
+    elif not quiet:
+        click.echo(f"library version {report.version}, {len(report.rows)} ops, {known} catalogued")
+        for row in report.disagreements:
+            click.echo(f"{row.name}: {'; '.join(row.problems)}")
+        click.echo(f"{len(report.disagreements)} disagreements")
+    if report.disagreements:
+        sys.exit(1)
+
+
+@command.command()
+@model_argument
+@input_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for NAME.npy files.")
+@click.option("--nodes", is_flag=True, help="Show the graph before and after prepare.")
+@run_options
+@json_option
+@quiet_option
+def run(
+    model: Path,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    nodes: bool,
+    as_json: bool,
+    quiet: bool,
+    **limits: Any,
+) -> None:
+    """Execute MODEL.pb in the library and write its outputs as .npy files."""
+    from hexconv.device.feeds import read_feeds
+
+    library, graph = opened(**limits), graph_in(model)
+    said: dict[str, Any] = {}
+    if nodes:
+        said["before"], said["after"] = library.nodes(graph)
+    if inputs or not nodes:
+        answers = library.run(graph, read_feeds(graph, inputs))
+        said["outputs"] = _written(answers, output or Path())
+    if as_json:
+        click.echo(json.dumps(said, indent=1))
+    elif not quiet:
+        _show_run(said)
+
+
+def _written(answers: Mapping[str, Array], folder: Path) -> list[dict[str, Any]]:
+    """Write the outputs; what was written, for the screen."""
+    from hexconv.device.output import write_outputs
+
+    return [
+        {
+            "name": name,
+            "shape": list(answers[name].shape),
+            "min": float(answers[name].min()),
+            "max": float(answers[name].max()),
+            "file": str(file),
+        }
+        for name, file in write_outputs(answers, folder).items()
+    ]
+
+
+def _show_run(said: Mapping[str, Any]) -> None:
+    for when in ("before", "after"):
+        if when in said:
+            click.echo(f"{len(said[when])} nodes {when} prepare")
+            table(("node", "op"), said[when])
+    for row in said.get("outputs", ()):
+        shape = "x".join(map(str, row["shape"]))
+        click.echo(f"{row['name']} {shape} [{row['min']:.6g}, {row['max']:.6g}] -> {row['file']}")
+
+
+@command.command()
+@model_argument
+@click.option("--compare", type=click.Path(path_type=Path), help="Another .pb to set beside it.")
+@input_option
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write one row a node.")
+@click.option("--all", "all_rows", is_flag=True, help="Every node, in the order of execution.")
+@run_options
+@json_option
+@quiet_option
+def profile(
+    model: Path,
+    compare: Path | None,
+    inputs: tuple[str, ...],
+    csv_file: Path | None,
+    all_rows: bool,
+    as_json: bool,
+    quiet: bool,
+    **limits: Any,
+) -> None:
+    """Count the packets that each node of MODEL.pb executes, in the steady state.
+
+    Packets of all threads without waits, not cycles. Without --input, repeatable random data.
+    """
+    from hexconv.device.feeds import read_feeds, synthetic_feeds
+
+    library = opened(**limits)
+
+    def count(path: Path) -> Profile:
+        graph = graph_in(path)
+        feeds = read_feeds(graph, inputs) if inputs else synthetic_feeds(graph)
+        return library.profile(graph, feeds)
+
+    one = count(model)
+    other = count(compare) if compare else None
+    if csv_file:
+        _write_csv(csv_file, one)
+    if as_json:
+        both = {"model": one, "compare": other}
+        click.echo(json.dumps({k: _as_dict(p) for k, p in both.items() if p}, indent=1))
+    elif not quiet:
+        _show_profile(one, all_rows)
+        if other:
+            _show_comparison(one, other)
+
+
+def _as_dict(counted: Profile) -> dict[str, Any]:
+    return {"packets": counted.packets, **asdict(counted)}
+
+
+def _write_csv(path: Path, counted: Profile) -> None:
+    from hexconv.device.output import profile_csv
+
+    try:
+        path.write_text(profile_csv(counted), encoding="utf-8")
+    except OSError as error:
+        raise FileError("the table cannot be written", where=str(path), why=str(error)) from error
+
+
+def _show_profile(counted: Profile, all_rows: bool) -> None:
+    nodes = list(counted.nodes)
+    if not all_rows:
+        nodes = sorted(nodes, key=lambda node: -node.packets)[:TOP_ROWS]
+    rows = [
+        (n.name, n.op, n.packets, n.main_packets, n.instructions, n.hvx_instructions) for n in nodes
+    ]
+    table(("node", "executed as", "packets", "main thread", "instructions", "HVX"), rows)
+    click.echo(f"{len(counted.nodes)} nodes, {counted.packets:,} packets")
+
+
+def _show_comparison(one: Profile, other: Profile) -> None:
+    mine, theirs = one.by_op(), other.by_op()
+    rows = []
+    for op in sorted({*mine, *theirs}):
+        (nodes, packets), (nodes2, packets2) = mine.get(op, (0, 0)), theirs.get(op, (0, 0))
+        rows.append((op, nodes, packets, nodes2, packets2, packets2 - packets))
+    rows.sort(key=lambda row: -abs(row[5]))
+    table(("executed as", "nodes", "packets", "nodes'", "packets'", "difference"), rows)
+    ratio = other.packets / one.packets if one.packets else float("nan")
+    click.echo(f"{one.packets:,} against {other.packets:,} packets: {ratio:.3f} of the first")
+
+
+@command.command()
+@model_argument
+@input_option
+@run_options
+@json_option
+@quiet_option
+def compare(
+    model: Path,
+    inputs: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **limits: Any,
+) -> None:
+    """Set the simulator against the library, node by node; 1 if any node differs."""
+    from hexconv.compare.device import Verdict, compare_nodes
+    from hexconv.device.feeds import read_feeds, synthetic_feeds
+
+    graph = graph_in(model)
+    feeds = read_feeds(graph, inputs) if inputs else synthetic_feeds(graph)
+    rows = compare_nodes(graph, feeds, opened(**limits))
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in Verdict}
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=1))
+    elif not quiet:
+        for row in rows:
+            if row.verdict != Verdict.EXACT:
+                click.echo(row.sentence())
+        click.echo(", ".join(f"{count} {verdict.value}" for verdict, count in counts.items()))
+    if counts[Verdict.DIFFERS]:
+        sys.exit(1)

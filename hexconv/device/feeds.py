@@ -1,0 +1,68 @@
+"""Data for a model's inputs, from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hexconv.errors import ConfigError, FileError
+from hexconv.nnlib.graph import Array, Graph
+
+
+def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
+    """Feeds from `NAME=FILE.npy`, or `FILE.npy` alone for a model of one input.
+
+    Raises:
+        ConfigError: if a file cannot be assigned to an input, or an input has none.
+        FileError: if a file is no array.
+    """
+    names = [interface.name for interface in graph.inputs]
+    feeds: dict[str, Array] = {}
+    for text in given:
+        name, file = _split(text, names)
+        if name in feeds:
+            raise ConfigError(f"input '{name}' is given twice")
+        feeds[name] = _load(Path(file))
+    missing = [name for name in names if name not in feeds]
+    if missing:
+        raise ConfigError(
+            f"there is no data for input '{missing[0]}'", todo=f"--input {missing[0]}=FILE.npy"
+        )
+    return feeds
+
+
+def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
+    name, equals, file = text.partition("=")
+    if equals and name in names:
+        return name, file
+    if len(names) == 1 and (not equals or Path(text).exists()):
+        return names[0], text
+    raise ConfigError(
+        f"--input {text} names no input of the model",
+        todo=f"NAME=FILE.npy, with NAME one of {', '.join(names)}",
+    )
+
+
+def _load(path: Path) -> Array:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError("this is no .npy file", where=str(path), why=str(error)) from error
+    if not isinstance(array, np.ndarray):
+        raise FileError("this is a .npz archive; an .npy file is needed", where=str(path))
+    return array
+
+
+def synthetic_feeds(graph: Graph) -> dict[str, Array]:
+    """Repeatable data for counting: what a node costs hardly depends on the values.
+
+    Each input is uniform over its calibrated range, or over -1 to 1 if it has none.
+    """
+    random = np.random.default_rng(0)
+    feeds: dict[str, Array] = {}
+    for interface in graph.inputs:
+        low, high = interface.range if interface.range[0] < interface.range[1] else (-1.0, 1.0)
+        feeds[interface.name] = random.uniform(low, high, interface.shape).astype(np.float32)
+    return feeds

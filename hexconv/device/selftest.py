@@ -1,0 +1,132 @@
+"""What is there for the emulated library, what is missing, and whether it works."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hexconv.device.build import runner, runner_path
+from hexconv.device.catalogue import version_text
+from hexconv.device.job import JobWriter
+from hexconv.device.library import Library
+from hexconv.device.toolchain import find_qemu
+from hexconv.errors import DeviceError, HexconvError
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Interface, Node, Output, Ref
+from hexconv.nnlib.layout import Layout
+
+SHAPE = (1, 4, 8, 40)
+LIMIT = 4.0
+CONTAINED = {
+    "network": "no network",
+    "processes": "no other process",
+    "files": "no file outside its directory",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `device setup`: what was looked for, what was found, what to do about it."""
+
+    name: str
+    ok: bool
+    found: str
+    todo: str = ""
+
+
+def checks(library: str | os.PathLike[str] | None) -> Iterator[Check]:
+    """Look for everything, build the runner, run a graph; each as soon as it is known."""
+    qemu = _check("emulator", _qemu)
+    yield qemu
+    yield _compiler()
+    built = _check("runner", lambda: str(runner()))
+    yield built
+    if not (qemu.ok and built.ok):
+        return
+    loaded = _check("library", lambda: _library(library))
+    yield loaded
+    if loaded.ok:
+        yield _check("containment", lambda: _containment(Library(library)))
+        yield _check("self-test", lambda: _self_test(Library(library)))
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except HexconvError as error:
+        where = f" ({error.where})" if error.where else ""
+        why = f": {error.why}" if error.why else ""
+        return Check(name, False, f"{error.what}{where}{why}", error.todo)
+
+
+def _qemu() -> str:
+    path = find_qemu()
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise DeviceError("the emulator does not start", where=str(path), why=str(error)) from error
+    return f"{path}, {said.stdout.decode(errors='replace').splitlines()[0]}"
+
+
+def _compiler() -> Check:
+    """zig is needed only as long as the runner is not built."""
+    if importlib.util.find_spec("ziglang"):
+        return Check("compiler", True, "zig")
+    if runner_path().is_file():
+        return Check("compiler", True, "not installed, and not needed: the runner is built")
+    return Check("compiler", False, "zig is not installed", "pip install 'hexconv[device]'")
+
+
+def _library(path: str | os.PathLike[str] | None) -> str:
+    library = Library(path)
+    version, ops = library.ops()
+    return f"{library.path}, version {version_text(version)}, {len(ops)} ops"
+
+
+def _containment(library: Library) -> str:
+    contained = library.session.ask(JobWriter.list_ops).contained
+    has = [text for key, text in CONTAINED.items() if contained.get(key)]
+    lacks = [text for key, text in CONTAINED.items() if not contained.get(key)]
+    missing = f"; this machine does not allow: {', '.join(lacks)}" if lacks else ""
+    return f"{', '.join(has) or 'limits on time and memory only'}{missing}"
+
+
+def self_test_graph() -> Graph:
+    """y = x + b with b a constant per channel, -1 to 1, in the range -4 to 4."""
+
+    def number(const_id: int, name: str, value: float) -> Const:
+        return Const(const_id, name, np.full((1, 1, 1, 1), value, np.float32))
+
+    scalar = Output((1, 1, 1, 1), "float32")
+    quantized = (Output(SHAPE, "uint8"), scalar, scalar)
+    codes = np.linspace(0, 255, SHAPE[3]).astype(np.uint8).reshape(1, 1, 1, -1)
+    consts = [Const(0, "b", codes), number(1, "b_min", -1), number(2, "b_max", 1)]
+    consts += [number(3, "y_min", -LIMIT), number(4, "y_max", LIMIT)]
+    add = tuple(map(Ref, (5, 0, 5, 5, 1, 2, 3, 4), (0, 0, 1, 2, 0, 0, 0, 0)))
+    nodes = [
+        Node(5, "input", INPUT_OP, (), quantized),
+        Node(6, "add", "QuantizedAdd_8p8to8", add, quantized),
+        Node(7, "output", OUTPUT_OP, (Ref(6, 0), Ref(6, 1), Ref(6, 2)), ()),
+    ]
+    plain = Layout.plain(4)
+    return Graph(
+        "self-test", consts, nodes, [Interface("x", SHAPE, plain)], [Interface("y", SHAPE, plain)]
+    )
+
+
+def _self_test(library: Library) -> str:
+    graph = self_test_graph()
+    x = np.random.default_rng(0).uniform(-2, 2, SHAPE).astype(np.float32)
+    b = graph.consts[0].array / 255 * 2 - 1
+    off = float(np.abs(library.run(graph, {"x": x})["y"] - (x + b)).max())
+    step = 2 * LIMIT / 255
+    if off > 1.5 * step:
+        raise DeviceError(
+            f"an addition is off by {off / step:.1f} steps",
+            why="the emulator does not compute what the DSP does",
+        )
+    return f"an addition is right to {off / step:.2f} steps"
