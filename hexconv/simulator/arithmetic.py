@@ -133,7 +133,7 @@ class OutputRange:
         Returns:
             The gain to use (`fill_info_minmax_basics` of supernode_utils.h).
         """
-        largest = F32(1.75)
+        largest: np.float32 = F32(1.75)
         guessing, self.first_guess = self.first_guess, False
         if not guessing or gain <= largest:
             return gain
@@ -149,7 +149,8 @@ class OutputRange:
         else:
             self.minimum = F32(self.maximum - reach)
         self.minimum, self.maximum = zero_exact_fixed(self.minimum, self.maximum, self.fixed)
-        return F32(accumulator / div255(F32(self.maximum - self.minimum)))
+        now: np.float32 = F32(accumulator / div255(F32(self.maximum - self.minimum)))
+        return now
 
     def _restore(self) -> None:
         """Put the given ends back to what was asked for, so that they can't drift."""

@@ -83,7 +83,7 @@ def batchnorm(call: Call) -> list[Array]:
 def _apply(x: Array, line: Line) -> npt.NDArray[np.uint8]:
     """Powers of two divide exactly in float64, so that the shift is a multiplication."""
     unit = 2.0**-line.shift
-    wide = np.multiply(x, line.gain * unit)
+    wide: npt.NDArray[np.float64] = np.multiply(x, line.gain * unit)
     np.add(wide, line.offset * unit + 0.5, out=wide)
     np.clip(wide, 0, 255, out=wide)
     return wide.astype(np.uint8)

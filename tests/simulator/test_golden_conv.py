@@ -26,6 +26,7 @@ OPS = [
     "QuantizedMatMulDims_8x8p32to16",
     "QuantizedBatchNorm_8x8p32to8",
     "QuantizedBatchNorm_8x8p8to8",
+    "Supernode_16x16p32to16",
 ]
 CASES = [case for op in OPS for case in json.loads((GOLDEN / f"{op}.json").read_text())]
 
