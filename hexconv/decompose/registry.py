@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.tidy import remove_dead
 
 # What replaces the node's outputs; None where the rule does not apply.
 Rule = Callable[[ir.Node, Builder], Sequence[ir.Value] | None]
@@ -46,4 +47,5 @@ def decompose(graph: FloatGraph) -> dict[str, int]:
         builder.replace(node, values)
         counts[node.op_type] += 1
         queue += [n for n in graph.graph if n not in existing and n.op_type in RULES]
+    remove_dead(graph.graph)
     return dict(sorted(counts.items()))

@@ -1,0 +1,1 @@
+"""Networks that the tests convert: small, seeded, built with torch."""
