@@ -10,13 +10,12 @@ import difflib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from hexconv.errors import FileError, RangeError
-from hexconv.onnx_graph import FloatGraph, TensorInfo
 
 Array = npt.NDArray[np.float32]
 Sample = dict[str, Array]
@@ -26,7 +25,31 @@ SampleSource = (
 SUFFIXES = (".npy", ".npz")
 
 
-def read_samples(source: SampleSource, graph: FloatGraph) -> Iterator[Sample]:
+class Named(Protocol):
+    """One input of a model."""
+
+    @property
+    def name(self) -> str:
+        """As the model calls it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+
+
+class Fed(Protocol):
+    """What samples are for: a float graph, or the interface of an nnlib graph."""
+
+    @property
+    def inputs(self) -> Sequence[Named]:
+        """What it is fed, in order."""
+
+    @property
+    def dropped_inputs(self) -> Sequence[str]:
+        """Inputs that samples may hold and that nothing reads."""
+
+
+def read_samples(source: SampleSource, graph: Fed) -> Iterator[Sample]:
     """Samples for a graph's inputs, one at a time, float32 in the inputs' own shapes.
 
     Args:
@@ -54,7 +77,7 @@ def read_samples(source: SampleSource, graph: FloatGraph) -> Iterator[Sample]:
 
 
 def _raw(
-    source: SampleSource, inputs: Mapping[str, TensorInfo]
+    source: SampleSource, inputs: Mapping[str, Named]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(source, (str, Path)):
         if isinstance(source, str) and "=" in source and not Path(source).exists():
@@ -83,7 +106,7 @@ def _raw(
 
 
 def _listed(
-    texts: list[str], inputs: Mapping[str, TensorInfo]
+    texts: list[str], inputs: Mapping[str, Named]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Several paths, or `input=path` for each input."""
     if all("=" in text and not Path(text).exists() for text in texts):
@@ -97,7 +120,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, Path]:
     return {name: Path(path) for name, path in (text.split("=", 1) for text in texts)}
 
 
-def _per_input(folder: Path, inputs: Mapping[str, TensorInfo]) -> dict[str, Path] | None:
+def _per_input(folder: Path, inputs: Mapping[str, Named]) -> dict[str, Path] | None:
     """The entries of a folder that are named after the inputs, if every input has one."""
     found: dict[str, Path] = {}
     for name in inputs:
@@ -117,7 +140,7 @@ def _usable(path: Path) -> bool:
 
 
 def _zipped(
-    paths: Mapping[str, Path], inputs: Mapping[str, TensorInfo]
+    paths: Mapping[str, Path], inputs: Mapping[str, Named]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """One stream an input, side by side; they must hold equally many samples."""
     for name in paths:
@@ -141,7 +164,7 @@ def _zipped(
 
 
 def _from_path(
-    path: Path, inputs: Mapping[str, TensorInfo]
+    path: Path, inputs: Mapping[str, Named]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
@@ -154,7 +177,7 @@ def _from_path(
 
 
 def _from_file(
-    path: Path, inputs: Mapping[str, TensorInfo]
+    path: Path, inputs: Mapping[str, Named]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     arrays = _arrays(path, inputs)
     counts = {name: _count(array, inputs.get(name)) for name, array in arrays.items()}
@@ -173,7 +196,7 @@ def _from_file(
         yield f"{path}, sample {number}", sample
 
 
-def _arrays(path: Path, inputs: Mapping[str, TensorInfo]) -> dict[str, npt.NDArray[Any]]:
+def _arrays(path: Path, inputs: Mapping[str, Named]) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a file by input name; a .npy is mapped, not read."""
     if path.suffix not in SUFFIXES and path.exists():
         raise RangeError("samples are .npy or .npz files", where=str(path))
@@ -199,7 +222,7 @@ def _arrays(path: Path, inputs: Mapping[str, TensorInfo]) -> dict[str, npt.NDArr
     return arrays
 
 
-def _only(inputs: Mapping[str, TensorInfo], path: Path) -> str:
+def _only(inputs: Mapping[str, Named], path: Path) -> str:
     if len(inputs) == 1:
         return next(iter(inputs))
     raise RangeError(
@@ -210,7 +233,7 @@ def _only(inputs: Mapping[str, TensorInfo], path: Path) -> str:
     )
 
 
-def _count(array: npt.NDArray[Any], info: TensorInfo | None) -> int | None:
+def _count(array: npt.NDArray[Any], info: Named | None) -> int | None:
     """How many samples an array stacks; None for a single one (or a wrong shape)."""
     if info is None or array.shape == info.shape:
         return None
@@ -220,7 +243,7 @@ def _count(array: npt.NDArray[Any], info: TensorInfo | None) -> int | None:
 
 
 def _checked(
-    sample: Mapping[str, Any], inputs: Mapping[str, TensorInfo], ignored: set[str], label: str
+    sample: Mapping[str, Any], inputs: Mapping[str, Named], ignored: set[str], label: str
 ) -> Sample:
     for name in sample:
         if name not in inputs and name not in ignored:
@@ -251,7 +274,7 @@ def _checked(
     return result
 
 
-def _unknown(name: str, inputs: Mapping[str, TensorInfo], label: str) -> RangeError:
+def _unknown(name: str, inputs: Mapping[str, Named], label: str) -> RangeError:
     near = difflib.get_close_matches(name, list(inputs), 1, 0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return RangeError(

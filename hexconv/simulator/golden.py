@@ -255,11 +255,9 @@ def _inside(item: Recorded, executor: Executor, refs: list[Ref]) -> Iterator[Ver
     by_id = item.graph.node_by_id()
     for (node, port, wanted), ref in zip(item.taps, refs, strict=True):
         got = executor.value(ref)
-        if got is not None:
-            op = by_id[node].op if node in by_id else "made by prepare"
-            yield Verdict(
-                f"{item.name}/{node}:{port} {op}", "graphs: inside", difference(got, wanted)
-            )
+        if got is not None and node in by_id:
+            name = f"{item.name}/{node}:{port} {by_id[node].op}"
+            yield Verdict(name, "graphs: inside", difference(got, wanted))
 
 
 def folders(path: Path) -> list[Path]:

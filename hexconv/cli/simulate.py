@@ -1,0 +1,215 @@
+"""`hexconv simulate`: what the DSP will answer, without a DSP."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from hexconv.nnlib.graph import Graph
+    from hexconv.simulator.golden import Verdict
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    help="NAME=FILE.npy for each input, or a .npz or a folder: one sample or many.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the answers: NAME.npy each, samples along the first axis.",
+)
+@click.option(
+    "--library",
+    type=click.Choice(["v60", "v65", "v66"]),
+    default="v66",
+    show_default=True,
+    help="The library of the phone: v60 SD835, v65 SD845, v66 SD855.",
+)
+@click.option(
+    "--golden",
+    type=click.Path(path_type=Path),
+    help="Check the simulator on recorded answers of the real library instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+def command(
+    model: Path | None,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    library: str,
+    golden: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run MODEL.pb bit by bit as the DSP would, on every sample given.
+
+    A sample's shape is the model's; one more axis in front, or N in the place of a leading 1,
+    makes N samples. With --golden the exit code is 1 if an answer differs.
+    """
+    if golden is not None:
+        if model is not None or inputs:
+            raise click.UsageError("--golden takes no model and no inputs")
+        _check(golden, as_json, quiet)
+    elif model is None:
+        raise click.UsageError("a MODEL.pb to simulate is missing")
+    elif not inputs:
+        raise click.UsageError("there is no --input")
+    else:
+        _simulate(model, inputs, output, library, as_json, quiet)
+
+
+def _simulate(
+    path: Path,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    library: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from hexconv.files import write_files
+    from hexconv.model import load
+    from hexconv.simulator import Simulator
+
+    model = load(path)
+    simulator = Simulator(model, library)
+    answers: dict[str, list[Any]] = {item.name: [] for item in model.graph.outputs}
+    for sample in _progress(_samples(inputs, model.graph), "simulating", quiet or as_json):
+        for name, array in simulator.run(sample).items():
+            answers[name].append(array)
+    stacked = {name: _stack(arrays) for name, arrays in answers.items()}
+    if output is not None:
+        write_files({output / f"{file_name(name)}.npy": _npy(a) for name, a in stacked.items()})
+    if not quiet:
+        _show(stacked, output, library, as_json)
+
+
+def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
+    from hexconv.calibrate.samples import read_samples
+
+    source = inputs[0] if len(inputs) == 1 else list(inputs)
+    yield from read_samples(source, _Fed(graph.inputs))
+
+
+@dataclass(frozen=True)
+class _Fed:
+    """What `read_samples` needs of a graph: its inputs."""
+
+    inputs: Any
+    dropped_inputs: tuple[str, ...] = ()
+
+
+def _progress(items: Iterator[Any], what: str, silent: bool) -> Iterator[Any]:
+    """Count items on stderr, where somebody looks at it."""
+    import sys
+
+    if silent or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as status:
+        for number, item in enumerate(items, 1):
+            status.update(f"{what}: sample {number}")
+            yield item
+
+
+def _stack(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """One sample as it is; several along the first axis, in the place of a leading 1."""
+    import numpy as np
+
+    if len(arrays) == 1:
+        return arrays[0]
+    leading_one = arrays[0].ndim > 0 and arrays[0].shape[0] == 1
+    return np.concatenate(arrays) if leading_one else np.stack(arrays)
+
+
+def file_name(tensor: str) -> str:
+    """A tensor's name as a file name."""
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in tensor) or "_"
+
+
+def _npy(array: npt.NDArray[np.float32]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _show(answers: dict[str, Any], output: Path | None, library: str, as_json: bool) -> None:
+    rows: dict[str, dict[str, Any]] = {
+        name: {
+            "shape": list(array.shape),
+            "min": float(array.min()),
+            "max": float(array.max()),
+            "mean": float(array.mean()),
+            "file": str(output / f"{file_name(name)}.npy") if output is not None else None,
+        }
+        for name, array in answers.items()
+    }
+    if as_json:
+        click.echo(json.dumps({"library": library, "outputs": rows}, indent=1))
+        return
+    for name, row in rows.items():
+        shape = "x".join(map(str, row["shape"]))
+        click.echo(f"{name} {shape}: {row['min']:.6g} .. {row['max']:.6g}, mean {row['mean']:.6g}")
+    if output is not None:
+        click.echo(f"written: {output}")
+
+
+def _check(folder: Path, as_json: bool, quiet: bool) -> None:
+    from hexconv.simulator.golden import check
+
+    verdicts = list(_progress(check(folder), "checking", quiet or as_json))
+    wrong = [verdict for verdict in verdicts if not verdict.exact]
+    if as_json:
+        click.echo(json.dumps(_summary(verdicts), indent=1))
+    elif not quiet:
+        _table(verdicts, wrong)
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+def _summary(verdicts: list[Verdict]) -> dict[str, Any]:
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        groups.setdefault(verdict.group, []).append(verdict)
+    return {
+        group: {
+            "cases": len(members),
+            "exact": sum(member.exact for member in members),
+            "largest_difference": max(member.difference for member in members),
+        }
+        for group, members in sorted(groups.items())
+    }
+
+
+def _table(verdicts: list[Verdict], wrong: list[Verdict]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("op", "cases", "exact", "largest difference", box=None, header_style="bold")
+    for group, row in _summary(verdicts).items():
+        style = "" if row["cases"] == row["exact"] else "red"
+        cells = (group, row["cases"], row["exact"], f"{row['largest_difference']:g}")
+        table.add_row(*map(str, cells), style=style)
+    console.print(table)
+    for verdict in wrong:
+        console.print(f"{verdict.name}: {verdict.difference:g} {verdict.note}", markup=False)
+    console.print(f"{len(verdicts) - len(wrong)} of {len(verdicts)} exact")
