@@ -113,10 +113,11 @@ def _sums(x: Array, zero: int, plan: Plan, layer: Layer) -> Int:
         return byte_sums(data, code, plan, layer.gemm) + code * layer.columns
 
     high, low = plane(8), plane(0)
-    products = (high[..., :outputs] << 16) + low[..., outputs:-1]
+    products: Int = (high[..., :outputs] << 16) + low[..., outputs:-1]
     products += (high[..., outputs:-1] + low[..., :outputs]) << 8
     pixels = (high[..., -1:] << 8) + low[..., -1:]
-    return ((products + 0x8000) >> 16) + ((-pixels * (layer.zero & 0xFFFF)) >> 16)
+    correction: Int = (-pixels * (layer.zero & 0xFFFF)) >> 16
+    return ((products + 0x8000) >> 16) + correction
 
 
 def _offsets(call: Call, layer: Layer, zero: int, product: np.float32, minimum: np.float32) -> Int:
@@ -129,7 +130,8 @@ def _offsets(call: Call, layer: Layer, zero: int, product: np.float32, minimum: 
     half = np.where(wanted >= 0, F32(0.5), F32(-0.5))
     rounded = np.trunc((wanted + half).astype(np.float32)).astype(np.int64)
     patch = weights[..., 0].size + layer.padding
-    return (rounded - layer.sums * zero + patch * zero * layer.zero) >> 16
+    offsets: Int = (rounded - layer.sums * zero + patch * zero * layer.zero) >> 16
+    return offsets
 
 
 def _asked(call: Call) -> tuple[int, tuple[np.float32, np.float32]]:
@@ -179,5 +181,5 @@ def _codes(accumulators: Int, most: int) -> npt.NDArray[np.uint16]:
         raise GraphError("the output range is narrower than one product")
     shift = min(61 - (31 - most.bit_length()), 46)
     recip = (1 << shift) // most
-    scaled = ((accumulators << (47 - shift)) * recip + 2**30) >> 31
+    scaled: Int = ((accumulators << (47 - shift)) * recip + 2**30) >> 31
     return np.clip(scaled, 0, 65535).astype(np.uint16)
