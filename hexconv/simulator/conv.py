@@ -40,8 +40,10 @@ class Plan(NamedTuple):
 
     @property
     def pointwise(self) -> bool:
-        """Whether the pixels, as they lie, are the patches: a 1x1 kernel of stride 1."""
-        return all(axis.window == axis.stride == 1 for axis in self)
+        """Whether the pixels, as they lie, are the patches: a 1x1 kernel, no stride or padding."""
+        return all(
+            axis.window == axis.stride == 1 and axis.before == axis.after == 0 for axis in self
+        )
 
     def widened(self) -> Plan:
         """With the width rounded up to 4: the input supernode computes, and measures, that."""

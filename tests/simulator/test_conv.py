@@ -249,3 +249,17 @@ def test_weights_that_are_computed_are_refused() -> None:
     made.consts = (False, False, *[True] * 10)
     with pytest.raises(GraphError, match="const"):
         KERNELS[SUPERNODE](made)
+
+
+def test_a_pointwise_input_supernode_finds_its_range_on_any_width() -> None:
+    x = np.random.default_rng(8).integers(0, 256, (1, 5, 7, 1)).astype(np.uint8)
+    made = call(INPUT, x, np.full((1, 1, 1, 2), 140, np.uint8), out=(-np.inf, np.inf))
+    assert KERNELS[INPUT](made)[0].shape == (1, 5, 7, 2)
+
+
+def test_patches_of_the_size_of_the_input_are_not_taken_for_its_pixels() -> None:
+    # two rows of a kernel at stride 2: as many values as pixels, in another order
+    weights = np.random.default_rng(9).integers(0, 256, (2, 2, 3, 4)).astype(np.uint8)
+    x = np.random.default_rng(10).integers(0, 256, (1, 4, 6, 3)).astype(np.uint8)
+    made = call(SUPERNODE, x, weights, stride=(2, 2), padding=Padding.VALID, out=(-2560.0, 2540.0))
+    assert steps_off(made, plain(made, weights, 128)) <= 0.51
