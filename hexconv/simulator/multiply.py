@@ -66,7 +66,12 @@ class Product:
 
 @dataclass(frozen=True)
 class Scaling:
-    """p = product - bias; ((p*scale + 2^14 >> 15) + offset) >> shift, saturated."""
+    """p = product - bias; ((p*scale + 2^14 >> 15) + offset) >> shift, saturated.
+
+    The library keeps the offset in 16 bits. It wraps, and every code is wrong, where the output's
+    zero code is far from where the inputs' zero codes put it (two ranges from 0 into one that is
+    symmetric, say): give a product the range that it fills.
+    """
 
     low: F32
     high: F32
