@@ -19,7 +19,8 @@ from hexconv.onnx_graph.evaluate import RANDOM, evaluate
 # The one opset of the normal form: the newest whose every op the CPU provider of onnxruntime runs
 # (Swish of opset 24 has no kernel under 25 and later).
 OPSET = 24
-MICROSOFT = "com.microsoft"
+# Ops for which ONNX infers nothing.
+LIKE_FIRST_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
 LARGEST = 2**31 - 1
 LARGEST_FOLDED = 2**28
 DATA_LIMIT = 4096
@@ -162,7 +163,7 @@ class Builder:
             ModelError: the inputs contradict each other or the op's schema.
             Refusal: a shape depends on data, a tensor is empty, or has 2^31 elements.
         """
-        if node.domain == MICROSOFT:
+        if node.op_type in LIKE_FIRST_INPUT:
             first = node.inputs[0]
             assert first is not None
             node.outputs[0].shape, node.outputs[0].type = first.shape, first.type

@@ -6,6 +6,7 @@ from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers t
     identity,
     microsoft,
     norm,
+    recurrent,
     resize,
     softmax,
     split,

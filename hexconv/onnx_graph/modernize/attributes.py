@@ -66,6 +66,13 @@ def clip_without_infinite_bounds(node: ir.Node, builder: Builder) -> None:
             node.replace_input_with(position, None)
 
 
+@modernizes("Scatter", below=11)
+def scatter(node: ir.Node, builder: Builder) -> list[ir.Value]:
+    """Scatter is called ScatterElements since opset 11."""
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    return [builder.op("ScatterElements", list(node.inputs), attrs, name=str(node.name))]
+
+
 @modernizes("GridSample", below=20)
 def grid_sample_mode(node: ir.Node, builder: Builder) -> None:
     """`bilinear` and `bicubic` are called `linear` and `cubic` since opset 20."""
