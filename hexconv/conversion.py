@@ -89,10 +89,11 @@ def convert(
     observed, warnings = observed_ranges(graph, samples, ranges, chosen)
     history += _named("fused", passes.fuse(graph, observed, chosen))
     lowered = lowered_graph(graph, observed, chosen.name or model_name(source))
-    history += _named("nnlib", passes.nnlib(lowered.graph, chosen))
-    check_graph(lowered.graph)
+    final, counts = passes.nnlib(lowered.graph, chosen)
+    history += _named("nnlib", counts)
+    check_graph(final)
     return Model(
-        graph=lowered.graph,
+        graph=final,
         ranges={name: observed[name] for name in sorted(observed)},
         conversion=Conversion(
             source=graph.source,

@@ -1,4 +1,7 @@
-"""LayerNormalization in the ops that run right (Ba, Kiros and Hinton 2016, eq. 4)."""
+"""Layer and RMS normalization in the ops that run right.
+
+Ba, Kiros and Hinton 2016, eq. 4; Zhang and Sennrich 2019, eq. 4.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,45 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
 
 @decomposes("LayerNormalization")
-def mean_variance(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
-    """(x - mean) * Reciprocal(Sqrt(mean of squares + epsilon)) * gamma + beta."""
-    if len(node.outputs) > 1 and any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
+def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """x - mean, then as RMS norm, then beta."""
+    if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
         return None
-    attrs = {name: attr.value for name, attr in node.attributes.items()}
     source = node.inputs[0]
-    rank = len(shape_of(source))
-    axis = int(attrs.get("axis", -1)) % rank
-    axes = np.arange(axis, rank, dtype=np.int64)
-    mean = builder.op("ReduceMean", [source, axes], {"keepdims": 1})
-    centred = builder.op("Sub", [source, mean])
-    square = builder.op("Mul", [centred, centred])
-    variance = builder.op("ReduceMean", [square, axes], {"keepdims": 1})
-    epsilon = np.float32(attrs.get("epsilon", 1e-5))
-    deviation = builder.op("Sqrt", [builder.op("Add", [variance, epsilon])])
-    scaled = builder.op("Mul", [centred, builder.op("Reciprocal", [deviation])])
-    scaled = builder.op("Mul", [scaled, node.inputs[1]])
+    mean = builder.op("ReduceMean", [source, _axes(node)], {"keepdims": 1})
+    scaled = _scaled(node, builder.op("Sub", [source, mean]), builder)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         scaled = builder.op("Add", [scaled, node.inputs[2]])
     return [scaled, *node.outputs[1:]]
+
+
+@decomposes("RMSNormalization")
+def rms_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """x * Reciprocal(Sqrt(mean of squares + epsilon)) * gamma."""
+    source = node.inputs[0]
+    assert source is not None
+    return [_scaled(node, source, builder)]
+
+
+def _axes(node: ir.Node) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    rank = len(shape_of(node.inputs[0]))
+    axis = node.attributes.get("axis")
+    first = -1 if axis is None else int(axis.as_int())
+    return np.arange(first % rank, rank, dtype=np.int64)
+
+
+def _scaled(node: ir.Node, centred: ir.Value, builder: Builder) -> ir.Value:
+    square = builder.op("Mul", [centred, centred])
+    variance = builder.op("ReduceMean", [square, _axes(node)], {"keepdims": 1})
+    epsilon = node.attributes.get("epsilon")
+    shift = np.float32(1e-5 if epsilon is None else epsilon.as_float())
+    deviation = builder.op("Sqrt", [builder.op("Add", [variance, shift])])
+    scaled = builder.op("Mul", [centred, builder.op("Reciprocal", [deviation])])
+    gamma = array_of(node.inputs[1])
+    if gamma is not None and bool((gamma == 1.0).all()):
+        return scaled
+    return builder.op("Mul", [scaled, node.inputs[1]])

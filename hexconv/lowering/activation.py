@@ -21,8 +21,8 @@ Values = npt.NDArray[np.float64]
 
 UNIT = Range(1.0 / 255.0, 0)
 """What Sigmoid_8 and Softmax_8 always answer: 0..1."""
-TANH = Range(1.0 / 128.0, 128)
-"""What Tanh_8 always answers: -1..127/128 (facts/nnlib-quirks.md 2)."""
+TANH = Range(1.0 / 127.0, 127)
+"""What Tanh_8 always answers: -1..128/127 (op_tanh_d32.c)."""
 
 
 def same_place(

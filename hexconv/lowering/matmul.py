@@ -15,7 +15,9 @@ from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import spread
 from hexconv.lowering.builder import MINMAX, Tensor
 from hexconv.lowering.context import Context
+from hexconv.lowering.conv import Placement
 from hexconv.lowering.registry import lowers
+from hexconv.lowering.window import Window
 from hexconv.nnlib.graph import Array, Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -35,6 +37,22 @@ def matmul(node: NodeView, ctx: Context) -> None:
         _constant(ctx, left, np.asarray(weights, np.float32), right, output)
     else:
         _batched(ctx, left, right, output)
+
+
+@lowers("Linear")
+def linear(node: NodeView, ctx: Context) -> None:
+    """x W + b as one 1x1 Supernode, rows on W: the bias and a ReLU cost nothing."""
+    source, output = node.input(0), node.outputs[0]
+    weights, bias = ctx.const(node.input(1)), ctx.const(node.input(2))
+    assert weights is not None and bias is not None  # the fusion made it so
+    layout = rows_layout(ctx, source)
+    rows = ctx.take(source, layout)
+    kernel = np.asarray(weights, np.float32)[None, None]
+    axes = [Window(1, 1), Window(rows.shape[2], 1)]
+    place = Placement(ctx, output, [1, rows.shape[2]])
+    tensor = place.full(rows, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
+    order = [axis for axis in layout.order if axis != layout.rank - 1]
+    ctx.bind_order(output, [*order, len(ctx.shape(output)) - 1], tensor)
 
 
 def _constant(ctx: Context, left: str, weights: Array, name: str, output: str) -> None:

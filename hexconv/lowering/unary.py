@@ -133,3 +133,20 @@ def function_of(node: NodeView) -> lookup.Function:
 def by_table(node: NodeView, ctx: Context) -> None:
     """CastUInt8ToInt32 and Table_8."""
     lookup.apply(ctx, node.input(0), function_of(node), node.outputs[0])
+
+
+@lowers("Lookup")
+def chain_by_table(node: NodeView, ctx: Context) -> None:
+    """A chain of functions that was fused into one (optimize/fusions/unary_chain)."""
+    lookup.apply(ctx, node.input(0), node.node.meta["functions"], node.outputs[0])
+
+
+@lowers("Rescale")
+def rescale(node: NodeView, ctx: Context) -> None:
+    """A product with a positive constant: the same codes under another range, no node."""
+    source, output = node.input(0), node.outputs[0]
+    form = ctx.form(source)
+    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    ctx.bind_order(
+        output, form.layout.order, ctx.rescaled(tensor, float(node.attr("factor")), output)
+    )

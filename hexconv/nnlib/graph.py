@@ -181,7 +181,8 @@ class Graph:
 
     def renumbered(self) -> Graph:
         """The same graph with MACE's ids: consts 0..N-1 in order, then nodes in order."""
-        ids = {item.id: new for new, item in enumerate([*self.consts, *self.nodes])}
+        items: list[Const | Node] = [*self.consts, *self.nodes]
+        ids = {item.id: new for new, item in enumerate(items)}
         consts = [Const(ids[c.id], c.name, c.array, c.shape_only, c.range) for c in self.consts]
         nodes = [
             Node(

@@ -1,13 +1,22 @@
-"""Rewrites, each at its depth: on the float graph, on fused groups of it, on the nnlib graph."""
+"""Rewrites, each at its depth and in a file of its own.
+
+`on_float` changes what tensors hold, before calibration; `fusions` put several float nodes into one
+node of the library, after calibration; `on_nnlib` changes only the form in which the DSP computes
+the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Protocol
 
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph
+from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
+from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.optimize.registry import REWRITES, Bounds, Stage, apply
 
 LEVELS = ("none", "default", "all")
 
@@ -25,25 +34,43 @@ class Settings(Protocol):
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse unknown levels and rewrites by name."""
+    """Refuse unknown levels and rewrites by name.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
     if settings.optimize not in LEVELS:
         raise ConfigError(
             f"'{settings.optimize}' is no level of optimization", todo=f"use {', '.join(LEVELS)}"
         )
+    for name in settings.without:
+        if name not in REWRITES:
+            near = get_close_matches(name, REWRITES, 1)
+            raise ConfigError(
+                f"there is no rewrite '{name}'",
+                todo=f"did you mean '{near[0]}'?" if near else f"there are {', '.join(REWRITES)}",
+            )
 
 
-def float_graph(graph: FloatGraph, settings: Settings) -> dict[str, int]:
+def float_graph(graph: FloatGraph, settings: Settings) -> Mapping[str, int]:
     """Rewrites that change what tensors hold, before calibration."""
-    return {}
+    return _stage(Stage.FLOAT, settings, graph)
 
 
 def fuse(
-    graph: FloatGraph, observed: Mapping[str, tuple[float, float]], settings: Settings
-) -> dict[str, int]:
+    graph: FloatGraph, observed: Mapping[str, Bounds], settings: Settings
+) -> Mapping[str, int]:
     """Rewrites that put several float nodes into one node of the library, after calibration."""
-    return {}
+    return _stage(Stage.FUSION, settings, graph, observed)
 
 
-def nnlib(graph: Graph, settings: Settings) -> dict[str, int]:
+def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
     """Rewrites that change only the form in which the DSP computes the same."""
-    return {}
+    counts = _stage(Stage.NNLIB, settings, graph)
+    return (tidied(graph) if counts else graph), counts
+
+
+def _stage(stage: Stage, settings: Settings, *args: object) -> Mapping[str, int]:
+    if settings.optimize == "none":
+        return {}
+    return apply(stage, settings.without, *args)

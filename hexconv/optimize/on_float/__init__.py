@@ -1,0 +1,6 @@
+"""Rewrites of the float graph that change what tensors hold; exact in real numbers."""
+
+from hexconv.optimize.on_float import (  # noqa: F401  (importing registers; the order matters)
+    norm_affine_into_linear,
+    norm_centring,
+)

@@ -1,0 +1,98 @@
+"""Layer norm's gamma and beta belong into the Linear behind it (cost/encoder.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.optimize.registry import Stage, rewrite
+
+NORMS = ("LayerNormalization", "RMSNormalization")
+
+
+@rewrite(Stage.FLOAT)
+def norm_affine_into_linear(graph: FloatGraph) -> int:
+    """(n * gamma + beta) W + b is n (gamma W) + (beta W + b), where only such products read it."""
+    builder = Builder(graph.graph)
+    count = 0
+    for node in graph.nodes:
+        if node.op_type in NORMS and _fold(node, builder):
+            count += 1
+    if count:
+        remove_dead(graph.graph)
+    return count
+
+
+def _fold(node: ir.Node, builder: Builder) -> bool:
+    width = shape_of(node.inputs[0])[-1]
+    gamma = array_of(node.inputs[1])
+    beta = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
+    biased = len(node.inputs) > 2 and node.inputs[2] is not None
+    if gamma is None or gamma.shape != (width,) or (biased and beta is None):
+        return False
+    plain = bool((gamma == 1.0).all()) and (beta is None or not beta.any())
+    readers = [use.node for use in node.outputs[0].uses()]
+    if plain or node.outputs[0].is_graph_output() or not readers:
+        return False
+    if not all(_is_linear(reader, node.outputs[0]) for reader in readers):
+        return False
+    for reader in readers:
+        _scale(reader, gamma, beta, builder)
+    node.replace_input_with(1, builder.const(np.ones(width, np.float32), f"{node.name}/one"))
+    if biased:
+        node.resize_inputs(2)
+    # Another content under the old name would compare, and calibrate, wrongly.
+    node.outputs[0].name = builder.fresh(f"{node.outputs[0].name}/plain")
+    return True
+
+
+def _is_linear(reader: ir.Node, value: ir.Value) -> bool:
+    if reader.op_type != "MatMul" or reader.inputs[0] is not value:
+        return False
+    weights = array_of(reader.inputs[1])
+    return weights is not None and weights.ndim == 2
+
+
+def _scale(
+    reader: ir.Node,
+    gamma: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    beta: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None,
+    builder: Builder,
+) -> None:
+    value = reader.inputs[1]
+    weights = array_of(value)
+    assert weights is not None and value is not None
+    scaled = np.asarray(gamma[:, None] * weights, np.float32)
+    reader.replace_input_with(1, builder.const(scaled, f"{value.name}/scaled"))
+    if beta is None or not beta.any():
+        return
+    shift = np.asarray(beta.astype(np.float64) @ weights.astype(np.float64), np.float32)
+    _add_bias(reader, shift, builder)
+
+
+def _add_bias(
+    reader: ir.Node, shift: np.ndarray[tuple[int, ...], np.dtype[np.float32]], builder: Builder
+) -> None:
+    """Into the bias-add behind the product if there is one, else as a new one."""
+    product = reader.outputs[0]
+    uses = list(product.uses())
+    if len(uses) == 1 and uses[0].node.op_type == "Add" and not product.is_graph_output():
+        add, position = uses[0].node, 1 - uses[0].idx
+        bias = array_of(add.inputs[position])
+        if bias is not None and bias.shape == shift.shape:
+            name = f"{add.inputs[position].name}/shifted"  # type: ignore[union-attr]
+            add.replace_input_with(position, builder.const(bias + shift, name))
+            product.name = builder.fresh(f"{product.name}/unbiased")
+            return
+    add = ir.node("Add", [product, builder.const(shift, f"{reader.name}/shift")])
+    add.name = builder.fresh_node(f"{reader.name}/biased")
+    old = str(product.name)
+    ir.convenience.replace_all_uses_with(product, add.outputs[0], replace_graph_outputs=True)
+    add.replace_input_with(0, product)
+    product.name = builder.fresh(f"{old}/unbiased")
+    add.outputs[0].name = old
+    add.outputs[0].shape, add.outputs[0].type = product.shape, product.type
+    builder.graph.insert_after(reader, add)

@@ -1,0 +1,21 @@
+"""After rewriting: nodes and consts that nothing reads are gone, ids are MACE's."""
+
+from __future__ import annotations
+
+from hexconv.nnlib.graph import OUTPUT_OP, Graph
+
+
+def tidied(graph: Graph) -> Graph:
+    """The graph without dead nodes and consts, numbered anew."""
+    keep = {node.id for node in graph.nodes if node.op == OUTPUT_OP}
+    for node in reversed(graph.nodes):
+        if node.id in keep or not node.inputs:
+            keep.add(node.id)
+            keep.update(ref.node for ref in node.inputs)
+    return Graph(
+        graph.name,
+        [const for const in graph.consts if const.id in keep],
+        [node for node in graph.nodes if node.id in keep],
+        graph.inputs,
+        graph.outputs,
+    ).renumbered()
