@@ -38,7 +38,7 @@ def derived(function: Callable[P, R]) -> Callable[P, R]:
 
 def as_range(low: float | F32, high: float | F32) -> list[Array]:
     """The min and max outputs of a node: two 1x1x1x1 float32."""
-    return [np.full((1, 1, 1, 1), low, F32), np.full((1, 1, 1, 1), high, F32)]
+    return [F32(low).reshape(1, 1, 1, 1), F32(high).reshape(1, 1, 1, 1)]
 
 
 def refuse_infinite(op: str, low: float | F32, high: float | F32) -> None:

@@ -17,7 +17,7 @@ def cast(call: Call) -> list[Array]:
 
 def apparent_rank(shape: tuple[int, ...]) -> int:
     """Rank without the leading ones."""
-    return len(np.trim_zeros(np.array(shape) - 1, "f"))
+    return next((len(shape) - i for i, size in enumerate(shape) if size != 1), 0)
 
 
 @kernel("Gather_8", "Table_8")
@@ -52,7 +52,7 @@ def gather(call: Call) -> list[Array]:
     if call.padding is Padding.SAME and not ((index >= 0) & (index < size)).all():
         raise GraphError(f"{call.op} with an index outside 0..{size - 1}")
     inner = table.reshape(table.shape[4 - table_rank :])
-    places = np.clip(index.reshape(index.shape[4 - index_rank :]), 0, size - 1)
-    found = np.take(inner, places, axis=axis - (4 - table_rank))
+    places = index.reshape(index.shape[4 - index_rank :])
+    found = np.take(inner, places, axis=axis - (4 - table_rank), mode="clip")
     shape = (1,) * (4 - found.ndim) + found.shape
     return [found.reshape(shape), call.inputs[2].copy(), call.inputs[3].copy()]

@@ -125,14 +125,17 @@ def prelu(call: Call) -> list[Array]:
     gains = np.clip(gains, -32768, 32767).astype(np.int32)
     codes = call.inputs[0].astype(np.int32)
     codes -= scale.zero
-    product = codes * np.where(codes < 0, gains, np.int32(scale.gain))
-    product *= 128
-    product += 1 << 14
-    product >>= 15
-    product += scale.offset + ((1 << scale.shift) >> 1)
-    product >>= scale.shift
-    np.clip(product, 0, 255, out=product)
-    return [product.astype(np.uint8), *as_range(scale.low, scale.high)]
+    below = np.minimum(codes, 0)
+    codes -= below
+    codes *= scale.gain
+    below *= gains
+    codes += below
+    codes *= 128
+    # Both shifts in one: 255*32767*128 and the offset at its largest still fit int32.
+    codes += (1 << 14) + ((scale.offset + ((1 << scale.shift) >> 1)) << 15)
+    codes >>= 15 + scale.shift
+    np.clip(codes, 0, 255, out=codes)
+    return [codes.astype(np.uint8), *as_range(scale.low, scale.high)]
 
 
 class PReluV2Scale(NamedTuple):
