@@ -25,6 +25,7 @@ from hexconv.simulator.fixed_point import (
     sat_i16,
     sat_u8,
     sat_u16,
+    to_codes,
     to_int,
     zero_exact_u16,
 )
@@ -162,4 +163,4 @@ def convert_16_8(call: Call) -> list[Array]:
     codes >>= 15
     codes += scale.offset + ((1 << scale.shift) >> 1)
     codes >>= scale.shift
-    return [clip_to(codes, np.uint8), *as_range(scale.low, scale.high)]
+    return [to_codes(codes), *as_range(scale.low, scale.high)]

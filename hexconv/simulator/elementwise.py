@@ -8,6 +8,7 @@ range, and in how a single value is added where the range is left open.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from hexconv.simulator.fixed_point import (
     round_int,
     sat_i16,
     step_and_zero,
+    to_codes,
     zero_exact_fixed,
 )
 from hexconv.simulator.registry import Call, kernel
@@ -190,21 +192,20 @@ def combine(a: Array, b: Array, request: Request, search: bool) -> list[Array]:
                 total = weighted_sum(a, b, scaling, 0)
         total += scaling.bias
     total >>= scaling.first + scaling.last
-    codes = np.clip(total, 0, 255, out=total).astype(np.uint8)
-    return [codes, *as_range(scaling.low, scaling.high)]
+    return [to_codes(total), *as_range(scaling.low, scaling.high)]
 
 
 def wanted(call: Call) -> tuple[float | None, float | None]:
     """The requested ends of the output range; None where the library is to find one."""
-    low = float(call.scalar(6)) if len(call.inputs) > 6 else float("-inf")
-    high = float(call.scalar(7)) if len(call.inputs) > 7 else float("inf")
-    return (None if low == float("-inf") else low), (None if high == float("inf") else high)
+    low = call.inputs[6].item() if len(call.inputs) > 6 else -inf
+    high = call.inputs[7].item() if len(call.inputs) > 7 else inf
+    return (None if low == -inf else low), (None if high == inf else high)
 
 
 def input_ranges(call: Call) -> tuple[tuple[float, float], tuple[float, float]]:
     """(min, max) of both operands."""
-    a_low, a_high, b_low, b_high = (float(call.scalar(i)) for i in range(2, 6))
-    return (a_low, a_high), (b_low, b_high)
+    ends = [tensor.item() for tensor in call.inputs[2:6]]
+    return (ends[0], ends[1]), (ends[2], ends[3])
 
 
 @kernel("QuantizedAdd_8p8to8")

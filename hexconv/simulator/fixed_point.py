@@ -38,7 +38,7 @@ def derived(function: Callable[P, R]) -> Callable[P, R]:
 
 def as_range(low: float | F32, high: float | F32) -> list[Array]:
     """The min and max outputs of a node: two 1x1x1x1 float32."""
-    return [F32(low).reshape(1, 1, 1, 1), F32(high).reshape(1, 1, 1, 1)]
+    return [np.array(low, F32, ndmin=4), np.array(high, F32, ndmin=4)]
 
 
 def refuse_infinite(op: str, low: float | F32, high: float | F32) -> None:
@@ -65,6 +65,8 @@ def one_sided_broadcast(op: str, a: Array, b: Array) -> bool:
 
     nnlib `check_compatible_elementwise_d32` (shape_util.c).
     """
+    if a.shape == b.shape:
+        return False
     shape = broadcast_shape(op, a, b)
     if shape not in (a.shape, b.shape):
         raise GraphError(
@@ -304,7 +306,20 @@ def frac_mul(x: Array, factor: int) -> Array:
     return product
 
 
+_LIMITS = {np.uint8: (0, 255), np.uint16: (0, 65535), np.int16: (-32768, 32767)}
+_FEW = 4096
+
+
 def clip_to(x: Array, dtype: Any) -> Array:
-    """Integers saturated to `dtype`; works in place on what it is given."""
-    limits = np.iinfo(dtype)
-    return np.clip(x, limits.min, limits.max, out=x).astype(dtype)
+    """Numbers saturated to `dtype`; works in place on what it is given."""
+    least, most = _LIMITS[dtype]
+    if x.size < _FEW:  # two plain calls cost less than np.clip's own work on a few elements
+        np.minimum(np.maximum(x, least, out=x), most, out=x)
+    else:
+        np.clip(x, least, most, out=x)
+    return x.astype(dtype)
+
+
+def to_codes(x: Array) -> Array:
+    """Numbers saturated to uint8 codes; works in place on what it is given."""
+    return clip_to(x, np.uint8)

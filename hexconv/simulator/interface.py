@@ -20,6 +20,7 @@ from hexconv.simulator.fixed_point import (
     refuse_infinite,
     round_int,
     sat_u8,
+    to_codes,
     zero_exact,
 )
 from hexconv.simulator.registry import Call, kernel
@@ -68,7 +69,7 @@ def quantize(x: Array, low: F32, high: F32) -> list[Array]:
     np.trunc(cut, out=cut)
     cut += scale.offset
     cut *= scale.factor * 2.0**-24
-    return [np.clip(cut, 0, 255, out=cut).astype(np.uint8), *as_range(scale.low, scale.high)]
+    return [to_codes(cut), *as_range(scale.low, scale.high)]
 
 
 def quantize_found(x: Array) -> list[Array]:

@@ -32,6 +32,7 @@ from hexconv.simulator.fixed_point import (
     sat_i16,
     sat_u8,
     step_and_zero,
+    to_codes,
     wrap_i16,
     zero_exact,
     zero_exact_fixed,
@@ -205,7 +206,7 @@ def scale_down(products: Array, scaling: Scaling) -> Array:
     codes >>= 15
     codes += scaling.offset + ((1 << scaling.shift) >> 1)
     codes >>= scaling.shift
-    return np.clip(codes, 0, 255, out=codes).astype(np.uint8)
+    return to_codes(codes)
 
 
 def mul_single(

@@ -25,6 +25,7 @@ from hexconv.simulator.fixed_point import (
     sat_i16,
     sat_u8,
     step_and_zero,
+    to_codes,
     zero_exact,
 )
 from hexconv.simulator.registry import Call, kernel
@@ -134,8 +135,7 @@ def prelu(call: Call) -> list[Array]:
     # Both shifts in one: 255*32767*128 and the offset at its largest still fit int32.
     codes += (1 << 14) + ((scale.offset + ((1 << scale.shift) >> 1)) << 15)
     codes >>= 15 + scale.shift
-    np.clip(codes, 0, 255, out=codes)
-    return [codes.astype(np.uint8), *as_range(scale.low, scale.high)]
+    return [to_codes(codes), *as_range(scale.low, scale.high)]
 
 
 class PReluV2Scale(NamedTuple):
@@ -207,5 +207,4 @@ def prelu_v2(call: Call) -> list[Array]:
     codes += 1 << 30
     codes >>= 31
     codes += scale.out_zero
-    np.clip(codes, 0, 255, out=codes)
-    return [codes.astype(np.uint8), *as_range(scale.low, scale.high)]
+    return [to_codes(codes), *as_range(scale.low, scale.high)]

@@ -21,6 +21,7 @@ from hexconv.simulator.fixed_point import (
     refuse_infinite,
     round_shift,
     step_and_zero,
+    to_codes,
     zero_exact,
 )
 from hexconv.simulator.registry import Call, kernel
@@ -121,5 +122,4 @@ def reduce_mean(call: Call) -> list[Array]:
     total -= scale.zero_in
     codes = round_shift(frac_mul(total, scale.factor), scale.shift) + scale.zero_out
     # The library packs the low 16 bits before it saturates.
-    wrapped = codes.astype(np.int16)
-    return [np.clip(wrapped, 0, 255).astype(np.uint8), *as_range(low, high)]
+    return [to_codes(codes.astype(np.int16)), *as_range(low, high)]

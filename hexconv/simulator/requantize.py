@@ -29,6 +29,7 @@ from hexconv.simulator.fixed_point import (
     round_shift,
     sat_i16,
     sat_u8,
+    to_codes,
     to_int,
 )
 from hexconv.simulator.registry import Call, kernel
@@ -79,7 +80,7 @@ def requantize_32_to_8(x: Array, gain: Gain) -> Array:
         scaled = x.astype(F32)
         scaled *= gain.real
         scaled += gain.add
-        return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
+        return to_codes(scaled)
     codes = x.astype(np.float64)
     if x.size >= _VECTOR and gain.fixed >= 1024:
         codes -= gain.subtract
@@ -91,13 +92,13 @@ def requantize_32_to_8(x: Array, gain: Gain) -> Array:
         np.floor(codes, out=codes)
         np.clip(codes, -32768, 32767, out=codes)
         codes += sat_i16(to_int(gain.add))
-    return np.clip(codes, 0, 255, out=codes).astype(np.uint8)
+    return to_codes(codes)
 
 
 @kernel("Requantize_32to8")
 def requantize_32to8(call: Call) -> list[Array]:
     """int32 onto a requested range, widened at one end until zero is exact."""
-    in_low, in_high, low, high = (float(call.scalar(i)) for i in range(1, 5))
+    in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
     gain = gain_to_range(in_low, in_high, low, high)
     return [requantize_32_to_8(call.inputs[0], gain), *as_range(gain.low, gain.high)]
@@ -145,7 +146,7 @@ def table_8to8(in_low: float, in_high: float, low: float, high: float) -> Array:
 @kernel("Requantize_8to8", "Requantize_8to8_d32")
 def requantize_8to8(call: Call) -> list[Array]:
     """uint8 codes into another range, whose zero must be exact already."""
-    in_low, in_high, low, high = (float(call.scalar(i)) for i in range(1, 5))
+    in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
     table = table_8to8(in_low, in_high, low, high)
     return [np.take(table, call.inputs[0]), *as_range(low, high)]
@@ -177,7 +178,7 @@ def scale_to_16(in_low: float, in_high: float, low: float, high: float) -> Scale
 @kernel("Requantize_32to16")
 def requantize_32to16(call: Call) -> list[Array]:
     """int32 onto a symmetric int16 range (`scale_32_to_16`)."""
-    in_low, in_high, low, high = (float(call.scalar(i)) for i in range(1, 5))
+    in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
     scale = scale_to_16(in_low, in_high, low, high)
     x = call.inputs[0]

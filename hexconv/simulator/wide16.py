@@ -43,7 +43,7 @@ class Ranges(NamedTuple):
 
 def ranges_of(call: Call) -> Ranges:
     """The three ranges of a node with 8 inputs."""
-    a_low, a_high, b_low, b_high, low, high = (float(call.scalar(i)) for i in range(2, 8))
+    a_low, a_high, b_low, b_high, low, high = (tensor.item() for tensor in call.inputs[2:8])
     refuse_infinite(call.op, low, high)
     return Ranges((a_low, a_high), (b_low, b_high), (low, high))
 
