@@ -189,3 +189,13 @@ def requantize_32to16(call: Call) -> list[Array]:
         limit = (0x80000000 >> up) - 1
         codes = round_shift(frac_mul(np.clip(x, ~limit, limit) << up, scale.factor), 4)
     return [clip_to(codes, np.int16), *as_range(F32(ZERO - scale.high), scale.high)]
+
+
+@kernel("Requantize_32tou16")
+def requantize_32tou16(call: Call) -> list[Array]:
+    """Refused: the library hands on half of the data."""
+    raise GraphError(
+        "Requantize_32tou16",
+        why="the library counts its output in elements, not bytes: readers see the first half only",
+        todo="use Requantize_32to16",
+    )
