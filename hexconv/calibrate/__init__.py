@@ -1,11 +1,14 @@
 """Calibration: which range every tensor of a float graph has over sample inputs."""
 
-from hexconv.calibrate.observe import observe
+from hexconv.calibrate.observe import Observer, Ranges, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
-from hexconv.calibrate.samples import read_samples
+from hexconv.calibrate.samples import SampleSource, read_samples
 from hexconv.calibrate.synthetic import synthetic_samples
 
 __all__ = [
+    "Observer",
+    "Ranges",
+    "SampleSource",
     "format_ranges",
     "observe",
     "read_ranges",

@@ -163,9 +163,7 @@ def _zipped(
         number += 1
 
 
-def _from_path(
-    path: Path, inputs: Mapping[str, Named]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _from_path(path: Path, inputs: Mapping[str, Named]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not files:
@@ -176,9 +174,7 @@ def _from_path(
         yield from _from_file(path, inputs)
 
 
-def _from_file(
-    path: Path, inputs: Mapping[str, Named]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _from_file(path: Path, inputs: Mapping[str, Named]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     arrays = _arrays(path, inputs)
     counts = {name: _count(array, inputs.get(name)) for name, array in arrays.items()}
     several = {name: count for name, count in counts.items() if count is not None}

@@ -15,6 +15,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from hexconv.errors import HexconvError, ModelError, Refusal
 from hexconv.onnx_graph.evaluate import RANDOM, evaluate
+from hexconv.onnx_graph.operands import check_operands
 
 # The one opset of the normal form: the newest whose every op the CPU provider of onnxruntime runs
 # (Swish of opset 24 has no kernel under 25 and later).
@@ -183,6 +184,7 @@ class Builder:
                 value.dtype = ir.DataType(found.tensor_type.elem_type)
             value.shape = ir.Shape(shape) if shape is not None else value.shape
             self._check_shape(node, value)
+        check_operands(node)
 
     def _inferred(self, node: ir.Node) -> Mapping[str, onnx.TypeProto]:
         proto = ir.serde.serialize_node(node)

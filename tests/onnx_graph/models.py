@@ -36,8 +36,11 @@ def model(
     tensors = []
     for name, value in (consts or {}).items():
         array = np.asarray(value)
-        tensors.append(numpy_helper.from_array(array.astype(np.float32) if array.dtype == np.float64
-                                               else array, name))  # fmt: skip
+        tensors.append(
+            numpy_helper.from_array(
+                array.astype(np.float32) if array.dtype == np.float64 else array, name
+            )
+        )
     graph = helper.make_graph(
         list(nodes),
         "test",

@@ -1,4 +1,4 @@
-"""What is constant is computed, what says nothing is gone, names stay, and only one form is left."""
+"""Constants are computed, what says nothing is gone, names stay, and one form is left."""
 
 from __future__ import annotations
 
@@ -26,8 +26,13 @@ def test_shape_arithmetic_folds_away() -> None:
         node("Concat", "b1 ch1 minus", "shape", axis=0),
         node("Reshape", "x shape", "y"),
     ]
-    consts = {"zero": np.array(0, I64), "one": np.array(1, I64), "two": np.array(2, I64),
-              "axis": np.array([0], I64), "minus": np.array([-1], I64)}  # fmt: skip
+    consts = {
+        "zero": np.array(0, I64),
+        "one": np.array(1, I64),
+        "two": np.array(2, I64),
+        "axis": np.array([0], I64),
+        "minus": np.array([-1], I64),
+    }
     graph = same_answers(model(nodes, {"x": ("b", "c", 3, "w")}, consts=consts), x=(2, 4, 3, 5))
     assert ops(graph) == ["Reshape"]
     assert graph.outputs[0].shape == (2, 12, 5)
@@ -44,8 +49,15 @@ def test_masks_made_of_range_expand_and_where_fold_away() -> None:
         node("Expand", "m s", "mask"),
         node("Add", "x mask", "y"),
     ]
-    consts = {"one": np.array(1, I64), "zero": np.array(0, I64), "step": np.array(1, I64),
-              "axis": np.array([0], I64), "limit": np.array(3, I64), "yes": 0.0, "no": -1e4}  # fmt: skip
+    consts = {
+        "one": np.array(1, I64),
+        "zero": np.array(0, I64),
+        "step": np.array(1, I64),
+        "axis": np.array([0], I64),
+        "limit": np.array(3, I64),
+        "yes": 0.0,
+        "no": -1e4,
+    }
     graph = same_answers(model(nodes, {"x": ("t", "u")}, consts=consts), x=(4, 5))
     assert ops(graph) == ["Add"]
     mask = graph.const("mask")
@@ -84,13 +96,20 @@ def test_inputs_of_other_floats_become_float32(dtype: str) -> None:
 
 def test_local_functions_are_inlined_also_when_they_use_another_opset() -> None:
     body = helper.make_function(
-        "local", "Centre", ["a"], ["b"],
-        [helper.make_node("ReduceMean", ["a"], ["mean"], axes=[-1], keepdims=1),
-         helper.make_node("Sub", ["a", "mean"], ["b"])],
+        "local",
+        "Centre",
+        ["a"],
+        ["b"],
+        [
+            helper.make_node("ReduceMean", ["a"], ["mean"], axes=[-1], keepdims=1),
+            helper.make_node("Sub", ["a", "mean"], ["b"]),
+        ],
         [helper.make_opsetid("", 13)],
-    )  # fmt: skip
-    calls = [helper.make_node("Centre", ["x"], ["c"], domain="local"),
-             helper.make_node("Centre", ["c"], ["y"], domain="local")]  # fmt: skip
+    )
+    calls = [
+        helper.make_node("Centre", ["x"], ["c"], domain="local"),
+        helper.make_node("Centre", ["c"], ["y"], domain="local"),
+    ]
     proto = model(calls, {"x": (2, 5)}, opset=18)
     proto.functions.append(body)
     proto.opset_import.append(helper.make_opsetid("local", 1))
@@ -102,8 +121,9 @@ def test_an_if_whose_condition_is_constant_is_decided() -> None:
         out = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         return helper.make_graph([helper.make_node(op_type, ["x"], [name])], name, [], [out])
 
-    choice = helper.make_node("If", ["c"], ["i"], then_branch=branch("Relu", "a"),
-                              else_branch=branch("Neg", "b"))  # fmt: skip
+    choice = helper.make_node(
+        "If", ["c"], ["i"], then_branch=branch("Relu", "a"), else_branch=branch("Neg", "b")
+    )
     nodes = [choice, node("Abs", "i", "y")]
     for condition, wanted in ((True, "Relu"), (False, "Neg")):
         proto = model(nodes, {"x": (2, 3)}, consts={"c": np.array(condition)})
@@ -125,9 +145,11 @@ def test_tensors_keep_names_of_every_kind(name: str) -> None:
 
 
 def test_node_names_become_unique() -> None:
-    nodes = [helper.make_node("Relu", ["x"], ["a"], name="n"),
-             helper.make_node("Neg", ["a"], ["b"], name="n"),
-             helper.make_node("Abs", ["b"], ["y"])]  # fmt: skip
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="n"),
+        helper.make_node("Neg", ["a"], ["b"], name="n"),
+        helper.make_node("Abs", ["b"], ["y"]),
+    ]
     names = [item.name for item in load(model(nodes, {"x": (2,)})).nodes]
     assert len(set(names)) == 3 and all(names) and names[0] == "n"
 
@@ -179,10 +201,16 @@ SHAPERS = [
 @pytest.mark.parametrize(("nodes", "left"), SHAPERS)
 def test_what_moves_or_changes_nothing_is_gone(nodes: list[onnx.NodeProto], left: int) -> None:
     consts = {
-        "one": np.array([1], I64), "s1": np.array([0, -1], I64), "s2": np.array([6, 4], I64),
-        "zero": 0.0, "unit": [1.0], "none": np.zeros(8, I64), "s": np.array([0], I64),
-        "e": np.array([2**62], I64), "shape": np.array([2, 1, 3, 4], I64),
-    }  # fmt: skip
+        "one": np.array([1], I64),
+        "s1": np.array([0, -1], I64),
+        "s2": np.array([6, 4], I64),
+        "zero": 0.0,
+        "unit": [1.0],
+        "none": np.zeros(8, I64),
+        "s": np.array([0], I64),
+        "e": np.array([2**62], I64),
+        "shape": np.array([2, 1, 3, 4], I64),
+    }
     proto = model(nodes, {"x": (2, 1, 3, 4)}, consts=consts)
     assert len(same_answers(proto).nodes) == left
 
@@ -201,9 +229,14 @@ def test_batch_norm_is_folded_into_convolutions(op_type: str, biased: bool, grou
     shape = (channels, 4 // group, 3) if op_type == "Conv" else (4, channels // group, 3)
     read = "x w b" if biased else "x w"
     nodes = [node(op_type, read, "c", group=group), node("BatchNormalization", "c s o m v", "y")]
-    consts = {"w": generator.standard_normal(shape), "b": generator.standard_normal(channels),
-              "s": generator.standard_normal(channels), "o": generator.standard_normal(channels),
-              "m": generator.standard_normal(channels), "v": generator.random(channels) + 0.5}  # fmt: skip
+    consts = {
+        "w": generator.standard_normal(shape),
+        "b": generator.standard_normal(channels),
+        "s": generator.standard_normal(channels),
+        "o": generator.standard_normal(channels),
+        "m": generator.standard_normal(channels),
+        "v": generator.random(channels) + 0.5,
+    }
     graph = same_answers(model(nodes, {"x": (1, 4, 9)}, consts=consts), tolerance=1e-4)
     assert ops(graph) == [op_type]
 
@@ -230,8 +263,11 @@ def test_a_standalone_batch_norm_stays() -> None:
 @pytest.mark.parametrize(("value", "merged"), [(0.0, True), (1.0, False)])
 def test_zeros_padded_before_a_convolution_become_its_own(value: float, merged: bool) -> None:
     nodes = [node("Pad", "x p v", "a"), node("Conv", "a w", "y", pads=[0, 1, 0, 0])]
-    consts = {"p": np.array([0, 0, 1, 2, 0, 0, 2, 1], I64), "v": value,
-              "w": np.random.default_rng(0).standard_normal((2, 3, 3, 3))}  # fmt: skip
+    consts = {
+        "p": np.array([0, 0, 1, 2, 0, 0, 2, 1], I64),
+        "v": value,
+        "w": np.random.default_rng(0).standard_normal((2, 3, 3, 3)),
+    }
     graph = same_answers(model(nodes, {"x": (1, 3, 5, 6)}, consts=consts))
     assert ops(graph) == (["Conv"] if merged else ["Pad", "Conv"])
 

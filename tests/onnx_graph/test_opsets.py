@@ -32,8 +32,15 @@ def test_a_small_cnn_of_every_opset(opset: int) -> None:
         node("Softmax", "h", "y", axis=1),
     ]
     ones = np.ones(4)
-    consts = {"w": weights, "s": ones * 2, "b": ones, "m": ones / 3, "v": ones * 4,
-              "k": weights[:, 0, 0, :][:, [0, 1, 2, 0]], "z": np.zeros(4)}  # fmt: skip
+    consts = {
+        "w": weights,
+        "s": ones * 2,
+        "b": ones,
+        "m": ones / 3,
+        "v": ones * 4,
+        "k": weights[:, 0, 0, :][:, [0, 1, 2, 0]],
+        "z": np.zeros(4),
+    }
     if opset >= 11:
         consts.pop("z")
     graph = same_answers(model(nodes, {"x": IMAGE}, consts=consts, opset=opset))
@@ -74,9 +81,17 @@ def test_axes_of_squeeze_unsqueeze_and_sum(opset: int, as_input: bool) -> None:
 @pytest.mark.parametrize("opset", [7, 11, 13, 17, 18, 20])
 @pytest.mark.parametrize(
     "op_type",
-    ["ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd",
-     "ReduceSumSquare", "ReduceLogSumExp"],
-)  # fmt: skip
+    [
+        "ReduceMean",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceProd",
+        "ReduceSumSquare",
+        "ReduceLogSumExp",
+    ],
+)
 def test_reductions(op_type: str, opset: int) -> None:
     if opset < 18:
         one = node(op_type, "x", "a", axes=[1, 2], keepdims=0)
@@ -206,7 +221,11 @@ def test_recurrent_layers_with_the_batch_first() -> None:
         "w": generator.standard_normal((1, 12, 5)),
         "r": generator.standard_normal((1, 12, 3)),
     }
-    proto = model([node("LSTM", "x w r", "y h", hidden_size=3, layout=1)], {"x": (2, 7, 5)},
-                  ["y", "h"], consts)  # fmt: skip
+    proto = model(
+        [node("LSTM", "x w r", "y h", hidden_size=3, layout=1)],
+        {"x": (2, 7, 5)},
+        ["y", "h"],
+        consts,
+    )
     graph = load(proto)
     assert [(o.name, o.shape) for o in graph.outputs] == [("y", (2, 7, 1, 3)), ("h", (2, 1, 3))]
