@@ -6,7 +6,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from pathlib import Path
 
 import numpy as np
 
@@ -74,9 +73,9 @@ class Progress:
     clock_reads: int
 
     @classmethod
-    def read(cls, path: Path) -> Progress:
+    def read(cls, data: bytes) -> Progress:
         """The progress file, of three u32."""
-        stage, node, reads = struct.unpack("<3I", path.read_bytes()[:12])
+        stage, node, reads = struct.unpack("<3I", data[:12].ljust(12, b"\0"))
         return cls(Stage(min(stage, Stage.DONE)), node, reads)
 
 
@@ -140,37 +139,45 @@ def _counts(payload: memoryview) -> list[Count]:
     return [Count(node, op, runs, low | high << 32) for node, op, runs, low, high in rows]
 
 
-def read_answer(path: Path, slots: Sequence[Slot]) -> Answer:
-    """Read the answer file at `path`, whose runs have one output for each of `slots`.
+def read_answer(data: bytes, slots: Sequence[Slot]) -> Answer:
+    """Read an answer file, whose runs have one output for each of `slots`.
 
     Raises:
         DeviceError: if it is not what the runner writes.
     """
     answer = Answer()
-    for tag, payload in _records(path.read_bytes()):
-        match tag:
-            case b"OP  ":
-                answer.version, op = struct.unpack_from("<iI", payload)
-                answer.ops[op] = _text(payload[8:])
-            case b"TRY ":
-                node, code = struct.unpack_from("<Ii", payload)
-                answer.taken[node] = code == 0
-            case b"LIST":
-                (when,) = struct.unpack_from("<I", payload)
-                if when == 1:
-                    answer.before = _text(payload[4:])
-                else:
-                    answer.after = _text(payload[4:])
-            case b"FAIL":
-                stage, node, code, run = struct.unpack_from("<IIiI", payload)
-                log = _text(payload[16:])
-                answer.failure = Failure(Stage(stage), node, code, run, log)
-            case b"RUN ":
-                answer.outputs.append(_tensors(payload, slots))
-            case b"PERF":
-                answer.counts.append(_counts(payload))
-            case b"DONE":
-                answer.done = True
-            case _:
-                raise _malformed(f"unknown record {tag!r}")
+    for tag, payload in _records(data):
+        try:
+            _take(answer, tag, payload, slots)
+        except (struct.error, ValueError) as error:
+            raise _malformed(f"record {tag!r}: {error}") from error
     return answer
+
+
+def _take(answer: Answer, tag: bytes, payload: memoryview, slots: Sequence[Slot]) -> None:
+    """Put one record into `answer`."""
+    match tag:
+        case b"OP  ":
+            answer.version, op = struct.unpack_from("<iI", payload)
+            answer.ops[op] = _text(payload[8:])
+        case b"TRY ":
+            node, code = struct.unpack_from("<Ii", payload)
+            answer.taken[node] = code == 0
+        case b"LIST":
+            (when,) = struct.unpack_from("<I", payload)
+            if when == 1:
+                answer.before = _text(payload[4:])
+            else:
+                answer.after = _text(payload[4:])
+        case b"FAIL":
+            stage, node, code, run = struct.unpack_from("<IIiI", payload)
+            log = _text(payload[16:])
+            answer.failure = Failure(Stage(stage), node, code, run, log)
+        case b"RUN ":
+            answer.outputs.append(_tensors(payload, slots))
+        case b"PERF":
+            answer.counts.append(_counts(payload))
+        case b"DONE":
+            answer.done = True
+        case _:
+            raise _malformed(f"unknown record {tag!r}")

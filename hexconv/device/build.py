@@ -87,18 +87,18 @@ def compile_runner(target: Path, work: Path) -> None:
         if path.suffix in (".c", ".S") and path.name not in BARE_METAL_SOURCES
     ]
     varargs = str(work / "varargs.o")
-    run_zig([*BARE_METAL, "-c", *bare, "-o", varargs], work)
-    run_zig([*LINUX, *rest, varargs, "-o", str(target)], work)
+    run_zig("cc", [*BARE_METAL, "-c", *bare, "-o", varargs], work)
+    run_zig("cc", [*LINUX, *rest, varargs, "-o", str(target)], work)
 
 
-def run_zig(arguments: list[str], work: Path) -> None:
-    """Run `zig cc` in `work`.
+def run_zig(tool: str, arguments: list[str], work: Path) -> None:
+    """Run a tool of zig's in `work`.
 
     Raises:
         MissingExtra: if zig is not installed.
         DeviceError: if it fails or does not end.
     """
-    command = [*zig_command(), *arguments]
+    command = [*zig_command(tool), *arguments]
     try:
         done = subprocess.run(
             command, cwd=work, capture_output=True, timeout=BUILD_SECONDS, check=False

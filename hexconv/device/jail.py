@@ -29,6 +29,8 @@ LANDLOCK_RULE_PATH = 1
 # linux/landlock.h: bits 0 execute, 1 write file, 2 read file, 3 read directory, 4.. make and remove
 READ = 1 << 0 | 1 << 2 | 1 << 3
 READ_ONE_FILE = 1 << 0 | 1 << 2
+WRITE_FILE, REMOVE_FILE, MAKE_FILE, TRUNCATE = 1 << 1, 1 << 5, 1 << 8, 1 << 14
+OWN = READ | WRITE_FILE | REMOVE_FILE | MAKE_FILE | TRUNCATE  # no links, pipes or devices
 ALL_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}
 NEWEST_KNOWN = 3
 O_PATH = 0o10000000
@@ -60,7 +62,7 @@ def add_path(ruleset: int, path: str, access: int) -> None:
 
 
 def restrict_files(directory: str, read: list[str]) -> bool:
-    """Allow `directory` in full and `read` for reading; nothing else of the file system."""
+    """Allow plain files in `directory`, and `read` for reading; nothing else of the file system."""
     version = libc.syscall(SYS_LANDLOCK_CREATE, None, 0, LANDLOCK_QUERY_VERSION)
     if version < 1:
         return False
@@ -69,7 +71,7 @@ def restrict_files(directory: str, read: list[str]) -> bool:
     ruleset = libc.syscall(SYS_LANDLOCK_CREATE, attributes, len(attributes), 0)
     if ruleset < 0:
         return False
-    add_path(ruleset, directory, everything)
+    add_path(ruleset, directory, OWN & everything)
     for path in read:
         add_path(ruleset, path, READ)
     return bool(libc.syscall(SYS_LANDLOCK_RESTRICT, ruleset, 0) == 0)

@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -134,15 +135,12 @@ def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) 
             start_new_session=True,
         )
         code = _wait(process, limits.seconds)
-    answer_file = directory / "answer"
-    answer = read_answer(answer_file, slots) if answer_file.exists() else Answer()
-    report = directory / "contained"
     return Outcome(
-        answer=answer,
+        answer=read_answer(_read(directory / "answer"), slots),
         code=code,
-        progress=Progress.read(directory / "progress"),
-        stderr=_tail(directory / "stderr"),
-        contained=json.loads(report.read_text()) if report.exists() else {},
+        progress=Progress.read(_read(directory / "progress")),
+        stderr=_read(directory / "stderr", STDERR_BYTES).decode(errors="replace"),
+        contained=_contained(_read(directory / "contained")),
     )
 
 
@@ -161,8 +159,27 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     return code if in_time else None
 
 
-def _tail(path: Path) -> str:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - STDERR_BYTES))
-        return file.read().decode(errors="replace")
+def _read(path: Path, most: int = -1) -> bytes:
+    """The end of a file that the emulated process may have had its hands on.
+
+    What it left there instead of a plain file (a link, a pipe) counts as nothing.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        if most >= 0:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        return file.read()
+
+
+def _contained(report: bytes) -> dict[str, bool]:
+    """What the jail wrote about itself, before the library ran."""
+    try:
+        told = json.loads(report)
+    except ValueError:
+        return {}
+    return {str(key): bool(value) for key, value in told.items()} if isinstance(told, dict) else {}

@@ -50,7 +50,10 @@ class Session:
             DeviceError: if the library refuses the graph, crashes, or does not end in time.
         """
 
+        asked = 0
+
         def write(job: JobWriter) -> None:
+            nonlocal asked
             job.graph(graph)
             job.prepare(list_before=list_nodes, list_after=list_nodes)
             for slot in slots:
@@ -59,10 +62,13 @@ class Session:
                 for tensor in run.inputs:
                     job.input(tensor)
                 job.run(run.counter)
+                asked += 1
 
         outcome = run_job(self.library, write, slots, self.limits)
         if not outcome.answer.done:
             raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
+        if len(outcome.answer.outputs) != asked:
+            raise DeviceError(f"{len(outcome.answer.outputs)} of {asked} runs were answered")
         return outcome.answer
 
     def _culprit(self, graph: Graph, outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 A tap is one more reader of a tensor, and that can change what prepare does: a fusion that needs a
 single reader does not happen. So each tapped graph must be prepared like the untapped one (same
 nodes, in the same forms) and answer the same model outputs; taps that disturb are found by
-halving, left out and named.
+halving, left out and named. The same halving keeps within what the library takes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hexconv.device.answer import Answer
 from hexconv.device.listing import Listed, parse_listing, show_listing
 from hexconv.device.session import Run, Session
 from hexconv.device.wiring import single, tensor_slots
+from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import OUTPUT_OP, Array, Graph, Node, Ref
 
 GROUP_BYTES = 256 << 20
@@ -66,10 +67,9 @@ def tap(session: Session, graph: Graph, run: Run) -> Taps:
     kept = [node for node in graph.nodes if node.outputs and node.id in executed]
     gone = [node for node in graph.nodes if node.outputs and node.id not in executed]
     arrays: dict[str, list[Array]] = {}
-    disturbing: list[Node] = []
+    left_out: dict[str, str] = {}
     for group in [*_groups(kept), *_groups(gone)]:
-        _tap_group(session, graph, run, plain, group, arrays, disturbing)
-    left_out = {node.name: DISTURBS for node in disturbing}
+        _tap_group(session, graph, run, plain, group, arrays, left_out)
     names = [node.name for node in graph.nodes]
     ordered = {name: arrays[name] for name in names if name in arrays}
     return Taps(ordered, left_out, tuple(show_listing(graph, nodes)))
@@ -97,20 +97,28 @@ def _tap_group(
     plain: Answer,
     group: Sequence[Node],
     arrays: dict[str, list[Array]],
-    disturbing: list[Node],
+    left_out: dict[str, str],
 ) -> None:
-    """Add the outputs of `group` to `arrays`, and those that disturb to `disturbing`."""
-    answer = _execute(session, graph, run, group)
-    if _undisturbed(plain, answer):
+    """Add the outputs of `group` to `arrays`; nodes that cannot be tapped, to `left_out`.
+
+    A group that the library refuses may have more outputs than it takes, or one that it cannot
+    give: smaller ones tell.
+    """
+    try:
+        answer = _execute(session, graph, run, group)
+        why = "" if _undisturbed(plain, answer) else DISTURBS
+    except DeviceError as error:
+        why = error.why or error.what
+    if not why:
         tensors = iter(answer.outputs[0][len(plain.outputs[0]) :])
         for node in group:
             arrays[node.name] = [next(tensors) for _ in node.outputs]
     elif len(group) == 1:
-        disturbing.append(group[0])
+        left_out[group[0].name] = why
     else:
         half = len(group) // 2
         for part in (group[:half], group[half:]):
-            _tap_group(session, graph, run, plain, part, arrays, disturbing)
+            _tap_group(session, graph, run, plain, part, arrays, left_out)
 
 
 def _undisturbed(plain: Answer, tapped: Answer) -> bool:

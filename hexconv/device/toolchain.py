@@ -41,12 +41,12 @@ def find_qemu() -> Path:
     return Path(found).resolve()
 
 
-def zig_command() -> list[str]:
-    """The command that starts zig's C compiler.
+def zig_command(tool: str) -> list[str]:
+    """The command that starts a tool of zig's: `cc` or `ld.lld`.
 
     Raises:
         MissingExtra: if the package ziglang is not installed.
     """
     if importlib.util.find_spec("ziglang") is None:
         raise MissingExtra("ziglang", "device")
-    return [sys.executable, "-m", "ziglang", "cc"]
+    return [sys.executable, "-m", "ziglang", tool]

@@ -1,7 +1,7 @@
 /* Loading a Hexagon shared object into this Linux process.
  *
  * What the DSP's own loader would do: map the segments, apply the four kinds of relocation that
- * such libraries hold, bind the imports to imports.c, and run the initialisers. Every offset that
+ * such libraries hold, bind the imports to imports.c, and run the initialiser. Every offset that
  * the file gives is checked against the image before it is used, so that a broken file is named
  * and not followed.
  */
@@ -155,16 +155,6 @@ static void read_dynamic(uint32_t at, uint32_t size, uint32_t values[TAGS])
         refuse("its string table has no end");
 }
 
-static void run_initialisers(const uint32_t values[TAGS])
-{
-    if (values[DT_INIT])
-        ((void (*)(void))inside(values[DT_INIT], 4))();
-    uint32_t count = values[DT_INIT_ARRAYSZ] / sizeof(uint32_t);
-    void (**functions)(void) = inside(values[DT_INIT_ARRAY], count * sizeof(uint32_t));
-    for (uint32_t i = 0; i < count; i++)
-        functions[i]();
-}
-
 void elf_load(const char *path)
 {
     int file = open(path, O_RDONLY);
@@ -195,7 +185,8 @@ void elf_load(const char *path)
     relocate(values[DT_RELA], values[DT_RELASZ]);
     relocate(values[DT_JMPREL], values[DT_PLTRELSZ]);
     protect(segments, header.e_phnum);
-    run_initialisers(values);
+    if (values[DT_INIT])
+        ((void (*)(void))inside(values[DT_INIT], 4))();
 }
 
 void *elf_symbol(const char *name)
@@ -220,5 +211,7 @@ const char *elf_function_at(unsigned address, unsigned *offset)
     if (!best)
         return NULL;
     *offset = in_image - best->st_value;
+    if (*offset >= best->st_size)
+        return NULL;
     return names + best->st_name;
 }

@@ -7,6 +7,11 @@
 
 #include "shims.h"
 
+#define SAVED_THROUGH(X, last)                                                                  \
+    X(__save_r16_through_r##last)                                                               \
+    X(__restore_r16_through_r##last##_and_deallocframe)                                         \
+    X(__restore_r16_through_r##last##_and_deallocframe_before_tailcall)
+
 /* The compiler's own helpers: only their addresses matter here. The arithmetic comes from zig's
  * runtime, the register savers from regsave.S. */
 #define COMPILER_HELPERS(X)                                                                     \
@@ -14,10 +19,8 @@
     X(__hexagon_divsi3) X(__hexagon_divdi3) X(__hexagon_modsi3) X(__hexagon_udivsi3)            \
     X(__hexagon_udivdi3) X(__hexagon_umodsi3)                                                   \
     X(__hexagon_memcpy_likely_aligned_min32bytes_mult8bytes)                                    \
-    X(__save_r16_through_r19) X(__save_r16_through_r27)                                         \
-    X(__restore_r16_through_r19_and_deallocframe)                                               \
-    X(__restore_r16_through_r27_and_deallocframe)                                               \
-    X(__restore_r16_through_r19_and_deallocframe_before_tailcall)
+    SAVED_THROUGH(X, 17) SAVED_THROUGH(X, 19) SAVED_THROUGH(X, 21)                              \
+    SAVED_THROUGH(X, 23) SAVED_THROUGH(X, 25) SAVED_THROUGH(X, 27)
 
 /* Functions of the C library that mean the same on both sides. */
 #define C_LIBRARY(X)                                                                            \

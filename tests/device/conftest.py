@@ -1,0 +1,25 @@
+"""The stand-in library, and the skip where there is no emulator."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hexconv.device import Library, Limits
+from tests.device.fake_library import fake_library
+
+
+@pytest.fixture(scope="session")
+def fake_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in's file; its users are skipped where qemu-hexagon is missing."""
+    if not shutil.which("qemu-hexagon"):
+        pytest.skip("qemu-hexagon is not installed (Debian: apt-get install qemu-user)")
+    return fake_library(tmp_path_factory.mktemp("fake"))
+
+
+@pytest.fixture(scope="session")
+def fake(fake_path: Path) -> Library:
+    """The stand-in, with time enough for a busy machine."""
+    return Library(fake_path, Limits(seconds=60))

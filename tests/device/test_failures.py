@@ -1,0 +1,227 @@
+"""What goes wrong in the library is said clearly, with the node's name, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hexconv.device import Library, Limits, build, process
+from hexconv.device.job import JobWriter
+from hexconv.errors import DeviceError, FileError, MissingExtra
+from tests.device.fake_library import beside, graph_of, values
+
+NEG = "QuantizedNeg_8"
+MIB = 1 << 20
+
+
+def running_in(directory: str) -> list[str]:
+    """Command lines of processes that name something in `directory`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+            where = os.readlink(entry / "cwd") if command else ""
+        except OSError:
+            continue
+        if directory.encode() in command or where.startswith(directory):
+            found.append(command.decode(errors="replace"))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Each test runs in a temporary directory of its own, which must end up empty and idle."""
+    place = tmp_path / "jobs"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    yield
+    assert list(place.iterdir()) == []
+    assert running_in(str(place)) == []
+
+
+@pytest.fixture
+def brief(fake_path: Path) -> Library:
+    return Library(fake_path, Limits(seconds=2))
+
+
+@pytest.mark.parametrize(
+    ("op", "doing", "why"),
+    [
+        ("Refuse", "preparing the graph", "only supported on Sundays"),
+        ("Fail", "executing the graph", r"failed on node id='/layer3/Fail' \(Fail\) err=-1"),
+        ("Crash", "SIGSEGV.*executing the graph", "called from hexagon_nn_execute_new"),
+        ("CrashInPrepare", "SIGSEGV.*preparing the graph", "called from hexagon_nn_prepare"),
+        ("NoSuchOp", "taking a node", ""),
+    ],
+)
+def test_the_node_to_blame_is_named(fake: Library, op: str, doing: str, why: str) -> None:
+    with pytest.raises(DeviceError, match=doing) as caught:
+        fake.run(graph_of(NEG, op, NEG), {"x": values()})
+    assert caught.value.where == f"'/layer3/{op}' ({op})"
+    assert re.search(why, caught.value.why)
+    assert "0x500" not in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["Hang", "Spin"])
+def test_a_node_that_never_ends_is_stopped_and_named(brief: Library, op: str) -> None:
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="did not finish within 2 s") as caught:
+        brief.run(graph_of(NEG, op), {"x": values()})
+    assert caught.value.where == f"'/layer3/{op}' ({op})"
+    assert time.monotonic() - start < 20
+
+
+def test_memory_is_limited(fake_path: Path) -> None:
+    library = Library(fake_path, Limits(seconds=60, memory=256 * MIB))
+    with pytest.raises(DeviceError, match="out of memory"):
+        library.run(graph_of("Eat"), {"x": values()})
+
+
+def test_output_is_limited(fake_path: Path) -> None:
+    library = Library(fake_path, Limits(seconds=60, file_bytes=2 * MIB))
+    with pytest.raises(DeviceError, match="/layer2/Flood"):
+        library.run(graph_of("Flood"), {"x": values()})
+
+
+def test_a_hostile_library_reaches_no_file_and_no_network(fake: Library) -> None:
+    outside = Path("/tmp/hexconv-escaped")
+    outside.unlink(missing_ok=True)
+    contained = fake.session.ask(JobWriter.list_ops).contained
+    (reached,) = fake.run_raw(beside("Escape"), [])
+    allowed = (0 if contained["files"] else 3) | (0 if contained["network"] else 4)
+    assert int(reached.flat[0]) & ~allowed == 0
+    assert contained["files"] is not outside.exists()
+
+
+def test_a_child_that_the_library_leaves_behind_ends_with_it(fake: Library) -> None:
+    fake.run_raw(beside("Stay"), [])  # nothing_is_left looks for it
+
+
+def test_ctrl_c_stops_the_emulator_too(fake_path: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from tests.device.fake_library import graph_of, values\n"
+        "from hexconv.device import Library\n"
+        "Library(sys.argv[1]).run(graph_of('Hang'), {'x': values()})\n"
+    )
+    place = tmp_path / "jobs"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(fake_path)],
+        env={**os.environ, "TMPDIR": str(place)},
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(200):
+        if any("runner" in command for command in running_in(str(place))):
+            break
+        time.sleep(0.05)
+    process.send_signal(2)
+    assert process.wait(20) != 0
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        (b"WHAT\0\0\0\0", "unknown record"),
+        (b"NODE\xff\xff\xff\x7f", "longer than the file"),
+        (b"NODE", "cut short"),
+        (b"CNST\x04\0\0\0\1\0\0\0", "too short"),
+        (b"CNST\x18\0\0\0" + bytes(20) + b"\xff\xff\xff\xff", "too short"),
+        (b"NODE\x14\0\0\0" + bytes(8) + b"\xff" * 8 + b"abcd", "too short"),
+        (b"OPTN\x08\0\0\0" + bytes(4) + b"abcd", "no end"),
+        (b"OUTP\x0c\0\0\0" + b"\1\0\0\0\4\0\0\0abcd", "holds more than it can"),
+    ],
+)
+def test_a_broken_job_file_is_refused(fake: Library, records: bytes, why: str) -> None:
+    with pytest.raises(DeviceError, match=why):
+        fake.session.ask(lambda job: job._file.write(records))
+
+
+def test_a_damaged_library_ends_in_an_error_or_works(fake_path: Path) -> None:
+    """Bytes of headers, symbols and relocations overwritten, the same ones in every run."""
+    data = fake_path.read_bytes()
+    random = np.random.default_rng(7)
+    for _ in range(12):
+        damaged = bytearray(data)
+        for at in random.integers(52, 0x1300, 6):
+            damaged[at] = random.integers(256)
+        session = Library(fake_path, Limits(seconds=5)).session
+        session = type(session)(bytes(damaged), session.limits)
+        try:
+            session.ask(JobWriter.list_ops)
+        except DeviceError as error:
+            assert error.what
+
+
+def test_without_the_emulator_the_user_learns_what_to_install(
+    fake: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEXCONV_QEMU", "qemu-that-is-nowhere")
+    with pytest.raises(DeviceError, match="apt-get install qemu-user"):
+        fake.ops()
+
+
+def test_without_zig_the_user_learns_what_to_install(
+    fake: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"hexconv\[device\]"):
+        fake.ops()
+    assert list((tmp_path / "cache" / "hexconv").iterdir()) == []
+
+
+def test_a_failed_build_leaves_nothing_in_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def fail(target: Path, work: Path) -> None:
+        (work / "runner").write_bytes(b"half of it")
+        raise DeviceError("the compiler fell over")
+
+    monkeypatch.setattr(build, "compile_runner", fail)
+    with pytest.raises(DeviceError, match="fell over"):
+        build.runner()
+    assert list((tmp_path / "cache" / "hexconv").iterdir()) == []
+
+
+def test_an_unwritable_cache_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DeviceError, match="XDG_CACHE_HOME"):
+        build.runner()
+
+
+def test_a_full_disk_is_an_error_and_no_traceback(
+    fake: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(process.shutil, "copy", full)
+    with pytest.raises(DeviceError, match="No space left"):
+        fake.ops()
+
+
+def test_sources_decide_which_runner_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = build.runner_path()
+    monkeypatch.setattr(build, "LINUX", (*build.LINUX, "-DOTHER"))
+    build.source_key.cache_clear()
+    assert build.runner_path() != before
+    build.source_key.cache_clear()
+
+
+def test_a_library_that_vanishes_is_already_read(fake_path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "library.so"
+    copy.write_bytes(fake_path.read_bytes())
+    library = Library(copy)
+    copy.unlink()
+    assert library.ops()[0]
+    with pytest.raises(FileError):
+        Library(copy)
