@@ -101,6 +101,8 @@ def pass_on(pid: int) -> None:
 def start(spec: dict[str, Any], taken_away: dict[str, bool]) -> None:
     """In the last process: give up everything else, then become the emulator."""
     die_with_parent()
+    for ignored in (signal.SIGXFSZ, signal.SIGPIPE):  # by Python, and exec would hand that on
+        signal.signal(ignored, signal.SIG_DFL)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(spec["directory"])
     set_limits(spec["limits"])

@@ -1,4 +1,4 @@
-"""What goes wrong in the library is said clearly, with the node's name, and leaves nothing behind."""
+"""What goes wrong in the library is said with the node's name, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def running_in(directory: str) -> list[str]:
     for entry in Path("/proc").iterdir():
         try:
             command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-            where = os.readlink(entry / "cwd") if command else ""
+            where = str((entry / "cwd").readlink()) if command else ""
         except OSError:
             continue
         if directory.encode() in command or where.startswith(directory):
