@@ -172,22 +172,22 @@ def check_names(inputs: Sequence[Interface], feeds: Feeds) -> None:
 
 def checked_feed(interface: Interface, value: Any) -> Array:
     """A feed as a finite float32 array of the input's shape."""
-    where = f"input {interface.name!r}"
+    who = f"input {interface.name!r}"
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ConfigError("not an array", where=where, why=str(error)) from error
+        raise ConfigError(f"{who} is not an array", why=str(error)) from error
     if array.dtype.kind != "f":
-        raise ConfigError(f"has type {array.dtype}; float32 is wanted", where=where)
+        raise ConfigError(f"{who} has type {array.dtype}; float32 is wanted")
     if array.shape != tuple(interface.shape):
         raise ConfigError(
-            f"has shape {list(array.shape)}; the model takes {list(interface.shape)}", where=where
+            f"{who} has shape {list(array.shape)}; the model takes {list(interface.shape)}"
         )
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, np.float32)
     if not np.isfinite(array).all():
         bad = "NaN" if np.isnan(array).any() else "infinity"
-        raise ConfigError(f"holds {bad}", where=where, why="the DSP refuses to quantize it")
+        raise ConfigError(f"{who} holds {bad}", why="the DSP refuses to quantize it")
     return array
 
 

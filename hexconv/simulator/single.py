@@ -64,7 +64,7 @@ def single(
     for position, array in enumerate(arrays):
         if array.ndim != 4:
             raise GraphError(f"input {position} has {array.ndim} axes, not 4", where=op)
-    padding = Padding(padding)
+    padding = _padding(padding)
     if op == INPUT_OP:
         return _quantizing(arrays[0])
     if consts is None:
@@ -88,6 +88,14 @@ def single(
         answers = tuple(Ref(THIS, port) for port in range(len(outputs or ())))
         nodes.append(Node(ANSWER, "output", "OUTPUT", answers, ()))
     return Graph(op, held, nodes)
+
+
+def _padding(name: str | Padding) -> Padding:
+    try:
+        return Padding(name)
+    except ValueError:
+        known = ", ".join(padding.value for padding in Padding)
+        raise GraphError(f"no padding {name!r}", todo=f"one of {known}") from None
 
 
 def _quantizing(data: Array) -> Graph:
