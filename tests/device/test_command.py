@@ -1,0 +1,137 @@
+"""`hexconv device`: what each command shows, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import hexconv
+from hexconv.cli.device import command
+from hexconv.errors import ConfigError, FileError
+from tests.device.fake_library import graph_of, values
+
+NEG = "QuantizedNeg_8"
+
+
+@pytest.fixture
+def run(fake_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
+    """Run a command with the stand-in; MODEL `chainN.pb` is N negations."""
+    monkeypatch.setenv("HEXCONV_LIBRARY", str(fake_path))
+
+    def load(path: Path) -> SimpleNamespace:
+        count = int(Path(path).stem.removeprefix("chain"))
+        return SimpleNamespace(graph=graph_of(*[NEG] * count))
+
+    monkeypatch.setattr(hexconv, "load", load)
+
+    def invoke(*arguments: object, fails: bool = False) -> Result:
+        result = CliRunner().invoke(command, [str(a) for a in arguments])
+        if not fails:
+            assert result.exit_code == 0, result.output + repr(result.exception)
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def x_file(tmp_path: Path) -> Path:
+    np.save(tmp_path / "x.npy", values())
+    return tmp_path / "x.npy"
+
+
+def test_setup_says_what_is_there_and_what_is_not(run, fake_path: Path) -> None:
+    """The stand-in has no addition, so all is well but the self-test."""
+    result = run("setup", fails=True)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert [line.split()[:2] for line in lines[:5]] == [
+        ["ok", f"{name}:"] for name in ("emulator", "compiler", "runner", "library", "containment")
+    ]
+    assert lines[5].startswith("MISSING  self-test: the library failed while taking a node")
+    assert str(fake_path) in lines[3]
+    assert "version 1.2.3" in lines[3]
+
+
+def test_setup_without_a_library_says_where_to_get_one(run, monkeypatch) -> None:
+    monkeypatch.delenv("HEXCONV_LIBRARY")
+    result = run("setup", "--json", fails=True)
+    assert result.exit_code == 1
+    last = json.loads(result.output)[-1]
+    assert (last["name"], last["ok"]) == ("library", False)
+    assert "third_party/nnlib/v60" in last["todo"]
+
+
+def test_setup_without_an_emulator_says_how_to_install_it(run, monkeypatch) -> None:
+    monkeypatch.setenv("HEXCONV_QEMU", "no-such-qemu")
+    result = run("setup", fails=True)
+    assert result.exit_code == 1
+    assert "do: apt-get install qemu-user" in result.output
+
+
+def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
+    """The stand-in numbers its ops in its own way and lacks most of them."""
+    result = run("ops", fails=True)
+    assert result.exit_code == 1
+    assert "library version 1.2.3, " in result.output
+    assert f"{NEG}: the catalogue gives it id" in result.output
+    assert "QuantizedAdd_8p8to8: the library has no such op" in result.output
+    listed = json.loads(run("ops", "--json", fails=True).output)
+    assert {"name": "Refuse", "library_id": 7, "catalogue_id": None, "problems": []} in listed["ops"]
+
+
+def test_run_writes_the_outputs(run, x_file: Path, tmp_path: Path) -> None:
+    result = run("run", "chain1.pb", "--input", x_file, "-o", tmp_path / "out")
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "y.npy"), -values(), atol=1e-6)
+    assert result.output.startswith("y 2x3x5 [")
+    named = run("run", "chain2.pb", "--input", f"x={x_file}", "-o", tmp_path / "out", "--json")
+    assert json.loads(named.output)["outputs"][0]["name"] == "y"
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "y.npy"), values(), atol=1e-6)
+
+
+def test_run_shows_the_nodes_before_and_after_prepare(run) -> None:
+    output = run("run", "chain1.pb", "--nodes").output
+    assert "3 nodes before prepare" in output
+    assert "3 nodes after prepare" in output
+    assert f"/layer2/{NEG}" in output
+
+
+def test_quiet_says_nothing(run, x_file: Path, tmp_path: Path) -> None:
+    assert run("run", "chain1.pb", "--input", x_file, "-o", tmp_path, "-q").output == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ((), "no data for input 'x'"),
+        (("z=X",), "names no input"),
+        (("X", "x=X"), "given twice"),
+        (("nowhere.npy",), "no .npy file"),
+        ((__file__,), "no .npy file"),
+    ],
+)
+def test_wrong_inputs_are_clear(run, x_file: Path, given: tuple[str, ...], error: str) -> None:
+    inputs = [item for text in given for item in ("--input", text.replace("X", str(x_file)))]
+    result = run("run", "chain1.pb", *inputs, fails=True)
+    assert isinstance(result.exception, ConfigError | FileError)
+    assert error in str(result.exception)
+
+
+def test_profile_counts_every_node_and_compares_two_models(run, tmp_path: Path) -> None:
+    result = run("profile", "chain2.pb", "--compare", "chain1.pb", "--csv", tmp_path / "n.csv")
+    assert "4 nodes, " in result.output
+    assert "of the first" in result.output
+    rows = (tmp_path / "n.csv").read_text().splitlines()
+    assert rows[0] == "name,op,packets,instructions,hvx_instructions,main_packets"
+    assert [row.split(",")[1] for row in rows[2:4]] == [NEG, NEG]
+    counted = json.loads(run("profile", "chain2.pb", "--json").output)["model"]
+    assert counted["packets"] == sum(node["packets"] for node in counted["nodes"])
+
+
+def test_limits_are_checked_by_the_command_line(run) -> None:
+    for wrong in (("--timeout", "0"), ("--memory", "9"), ("--timeout", "soon")):
+        assert run("run", "chain1.pb", *wrong, fails=True).exit_code == 2
