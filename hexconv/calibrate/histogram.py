@@ -32,7 +32,8 @@ class Histogram:
             self.counts[HALF] += flat.size
             return
         place = flat * np.float32(1.0 / self.width)
-        place += np.float32(HALF)  # now positive, so that the cast rounds down
+        np.floor(place, out=place)
+        place += np.float32(HALF)
         counted = np.bincount(place.astype(np.intp), minlength=2 * HALF)
         counted[2 * HALF - 1] += counted[2 * HALF :].sum()  # the outermost edge itself
         self.counts += counted[: 2 * HALF]

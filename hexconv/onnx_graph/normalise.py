@@ -18,6 +18,7 @@ from onnx.checker import ValidationError
 from hexconv.errors import ModelError, Refusal
 from hexconv.onnx_graph.build import OPSET, Builder, array_of
 from hexconv.onnx_graph.modernize import rules_for
+from hexconv.onnx_graph.read import MALFORMED, innermost
 
 CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
 
@@ -153,11 +154,11 @@ class _Checkers:
             self.contexts[version] = context
         try:
             onnx.checker.check_node(ir.serde.serialize_node(node), context)
-        except ValidationError as error:
+        except (ValidationError, *MALFORMED) as error:
             raise ModelError(
                 "the ONNX model is invalid",
                 where=f"node '{node.name}' ({node.op_type})",
-                why=str(error).strip().splitlines()[0],
+                why=innermost(error),
             ) from error
 
 

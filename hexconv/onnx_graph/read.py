@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +38,12 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
         path = Path(source)
         proto, label, base = _parse(path), str(path), path.parent
     _check_header(proto, label)
+    _check_text(proto, label)
     try:
-        model = ir.serde.deserialize_model(proto)
+        with _without_warnings():
+            model = ir.serde.deserialize_model(proto)
     except MALFORMED as error:
-        raise ModelError("the ONNX model is invalid", where=label, why=_root(error)) from error
+        raise ModelError("the ONNX model is invalid", where=label, why=innermost(error)) from error
     _attach_weights(model, base, label)
     return model, label
 
@@ -91,6 +96,45 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
         )
 
 
+def _check_text(proto: onnx.ModelProto, label: str) -> None:
+    """Protobuf hands strings that are not UTF-8 out as bytes, which nothing expects."""
+    graphs = [proto.graph]
+    nodes = [node for function in proto.functions for node in function.node]
+    while graphs or nodes:
+        while graphs:
+            graph = graphs.pop()
+            values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+            _refuse_bytes([value.name for value in values], label)
+            nodes.extend(graph.node)
+        while nodes:
+            node = nodes.pop()
+            names = [attribute.name for attribute in node.attribute]
+            texts = (node.name, node.op_type, node.domain, *node.input, *node.output, *names)
+            _refuse_bytes(texts, label)
+            graphs.extend(a.g for a in node.attribute if a.HasField("g"))
+            graphs.extend(graph for a in node.attribute for graph in a.graphs)
+
+
+def _refuse_bytes(texts: Iterable[object], label: str) -> None:
+    for text in texts:
+        if isinstance(text, bytes):
+            raise ModelError(
+                "a name in the ONNX model is not UTF-8", where=label, why=f"it is {text!r}"
+            )
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """onnx-ir warns about what hexconv is about to refuse in its own words."""
+    logger = logging.getLogger("onnx_ir")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _attach_weights(model: ir.Model, base: Path | None, label: str) -> None:
     """Replace each initializer by an array that does not keep the proto alive.
 
@@ -124,7 +168,7 @@ def tensor_array(
             todo="put the data file next to the .onnx file under the name that it was saved with",
         ) from None
     except (*MALFORMED, OSError) as error:
-        raise ModelError(f"tensor '{name}' is malformed", where=label, why=_root(error)) from error
+        raise ModelError(f"tensor '{name}' is malformed", where=label, why=innermost(error)) from error
 
 
 def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) -> None:
@@ -151,7 +195,7 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
         )
 
 
-def _root(error: BaseException) -> str:
+def innermost(error: BaseException) -> str:
     """The innermost cause in one line: onnx-ir wraps errors once a nesting level."""
     while error.__cause__ is not None:
         error = error.__cause__
