@@ -17,6 +17,7 @@ from hexconv import calibrate
 from hexconv import optimize as passes
 from hexconv.decompose import decompose
 from hexconv.errors import RangeError, Refusals
+from hexconv.files import sha256_of
 from hexconv.lowering import Lowered, lower
 from hexconv.lowering.ties import solve
 from hexconv.model import Conversion, Model
@@ -212,13 +213,9 @@ def model_name(source: str | Path | onnx.ModelProto) -> str:
 
 def sha256(source: str | Path | onnx.ModelProto) -> str:
     """Of the model file, in hexadecimal; of the serialized proto otherwise."""
-    if not isinstance(source, (str, Path)):
-        return hashlib.sha256(source.SerializeToString(deterministic=True)).hexdigest()
-    digest = hashlib.sha256()
-    with Path(source).open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    if isinstance(source, (str, Path)):
+        return sha256_of(Path(source))
+    return hashlib.sha256(source.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _observe(

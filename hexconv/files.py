@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -75,3 +76,20 @@ def read_bytes(path: Path, what: str) -> bytes:
         raise FileError(
             f"the {what} cannot be read", where=str(path), why=error.strerror or str(error)
         ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        FileError: it is missing, a folder, or unreadable.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileError("the model file cannot be read", where=str(path), why=why) from error
+    return digest.hexdigest()

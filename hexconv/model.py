@@ -12,6 +12,7 @@ from hexconv.calibrate import format_ranges
 from hexconv.files import write_files
 from hexconv.mace import data_pieces, read_graph, to_proto
 from hexconv.mace.deployment import deployment_yaml
+from hexconv.mace.deployment_file import Deployment
 from hexconv.nnlib.graph import Graph
 
 
@@ -48,11 +49,13 @@ class Model:
         graph: consts, nodes, interface.
         ranges: calibrated (min, max) by tensor name; empty for a loaded model.
         conversion: what the conversion did; None for a loaded model.
+        deployment: the user's YAML that asked for it, if one did.
     """
 
     graph: Graph
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     conversion: Conversion | None = None
+    deployment: Deployment | None = None
 
     @property
     def name(self) -> str:
