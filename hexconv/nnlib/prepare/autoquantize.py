@@ -40,6 +40,8 @@ def whole_zero(low: np.float32, high: np.float32) -> tuple[np.float32, np.float3
 
 def run(work: Work) -> None:
     """prepare.c make_autoquantize."""
+    if not any(op.op in ("Quantize", "AutoQuantize") for op in work.ops):
+        return
     for op in work.ops:
         if op.op == "Quantize":
             if [work.producer(ref) for ref in op.inputs[1:3]] != ["Min_f", "Max_f"]:

@@ -27,7 +27,6 @@ def run(work: Work) -> None:
     for op in work.ops:
         if op.op in KINDS and len(op.inputs) == 13:
             squash(work, op)
-    work.index()
 
 
 def squash(work: Work, op: Op) -> None:

@@ -12,7 +12,6 @@ def run(work: Work) -> None:
             relu = work.sole_reader(op.id, ("QuantizedRelu_8",))
             if relu is not None:
                 make_relu_x(relu, op)
-    work.index()
 
 
 def make_relu_x(relu: Op, requantize: Op) -> None:

@@ -89,9 +89,13 @@ class Work:
         """Find the readers of every node and const again."""
         self.by_id = {op.id: op for op in self.ops}
         self.readers: dict[int, list[Op]] = {}
+        readers = self.readers
         for op in self.ops:
-            for producer in dict.fromkeys(ref.node for ref in op.inputs):
-                self.readers.setdefault(producer, []).append(op)
+            for producer in {ref.node for ref in op.inputs}:
+                if producer in readers:
+                    readers[producer].append(op)
+                else:
+                    readers[producer] = [op]
 
     def _check(self) -> None:
         """Every input is a const or an output of an earlier node, as prepare.c init_hashtable."""
@@ -232,6 +236,7 @@ class Work:
         may look at them only ahead of its own node.
         """
         after: list[Op] = []
+        changed = False
         for op in self.ops:
             if op.gone:
                 continue
@@ -240,8 +245,10 @@ class Work:
                 after.append(op)
             else:
                 after.extend(made)
-        self.ops = after
-        self.index()
+                changed = True
+        if changed:
+            self.ops = after
+            self.index()
 
     def absorb(self, into: Op, parts: Iterable[Op | None]) -> Op:
         """Mark `parts` as computed by `into`."""
@@ -259,12 +266,14 @@ class Work:
             if op.id in used or not op.outputs:
                 used.update(ref.node for ref in op.inputs)
                 kept.append(op)
-        self.ops = kept[::-1]
-        self.index()
+        if len(kept) < len(self.ops):
+            self.ops = kept[::-1]
+            self.index()
 
     def graph(self, source: Graph) -> Graph:
         """The executed graph, with the consts that it still reads."""
-        consts = [const for key, const in self.consts.items() if key in self.readers]
+        read = {ref.node for op in self.ops for ref in op.inputs}
+        consts = [const for key, const in self.consts.items() if key in read]
         nodes = [op.freeze() for op in self.ops]
         return Graph(source.name, consts, nodes, list(source.inputs), list(source.outputs))
 
