@@ -2,12 +2,15 @@
 
 from hexconv.lowering import (  # noqa: F401  (importing registers the lowerings)
     activation,
+    blocks,
     conv,
     elementwise,
     matmul,
     norm,
+    pad,
     pool,
     reduce,
+    select,
     shape,
     unary,
 )

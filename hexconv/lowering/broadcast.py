@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.pieces import tiled
 from hexconv.nnlib.layout import Layout, Shape4
 
 
@@ -101,15 +102,6 @@ def tile(
         sizes[position] = shape[axis]
     full = layout.shape(shape)
     return tensor if tensor.shape == full else ctx.reshaped(tensor, full, f"{name}/tile_out")
-
-
-def tiled(ctx: Context, tensor: Tensor, multiples: Shape4, name: str) -> Tensor:
-    """The tensor repeated along B, H, W, D (QuantizedTile_8)."""
-    b, h, w, d = (s * m for s, m in zip(tensor.shape, multiples, strict=True))
-    inputs = [
-        tensor.data, ctx.builder.ints(f"{name}_multiples", multiples), tensor.min, tensor.max,
-    ]
-    return ctx.copied("QuantizedTile_8", inputs, tensor, (b, h, w, d), name)
 
 
 def spread(ctx: Context, tensor: Tensor, shape: Shape4, name: str) -> Tensor:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hexconv.lowering.builder import Tensor
-from hexconv.lowering.shape import concatenated, sliced
+from hexconv.lowering.pieces import concatenated, sliced
 from hexconv.lowering.window import Window, pad
 from hexconv.nnlib.graph import Array
 

@@ -10,7 +10,7 @@ from hexconv.errors import Refusal
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
-from hexconv.lowering.shape import sliced
+from hexconv.lowering.pieces import sliced
 from hexconv.lowering.window import Window, mode, windows
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Layout

@@ -1,0 +1,98 @@
+"""Pad with a constant or by reflection; the other modes were written out in Gather before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hexconv.errors import Refusal
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.pieces import along
+from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.select import constant_ints
+from hexconv.nnlib.graph import Padding, Ref
+from hexconv.onnx_graph import NodeView
+
+Sides = tuple[int, int]
+
+
+@lowers("Pad", tie=Tie.COPY)
+def pad(node: NodeView, ctx: Context) -> None:
+    """QuantizedPad_8 with the value's code, or MirrorPad_8.
+
+    Input and output share a range, which holds the value because the output was calibrated.
+    """
+    source, output = node.input(0), node.outputs[0]
+    mode = str(node.attr("mode", "constant"))
+    rank = len(ctx.shape(source))
+    amounts = constant_ints(node, ctx, 1)
+    axes = [a % rank for a in constant_ints(node, ctx, 3)] if node.has(3) else list(range(rank))
+    value = _value(node, ctx) if node.has(2) else 0.0
+    sides = {
+        axis: (before, after)
+        for axis, before, after in zip(
+            axes, amounts[: len(axes)], amounts[len(axes) :], strict=True
+        )
+        if before or after
+    }
+    if mode not in ("constant", "reflect") or min(amounts, default=0) < 0:
+        raise Refusal(f"a Pad of mode {mode} by {amounts}", why="it was not written out before")
+
+    def emit(tensor: Tensor, places: Mapping[int, int]) -> Tensor:
+        rows = [sides[places[p]] if p in places else (0, 0) for p in range(4)]
+        if mode == "reflect":
+            return mirrored(ctx, tensor, rows, output)
+        return filled(ctx, tensor, rows, value, output)
+
+    tensor, order = along(ctx, source, list(sides), emit)
+    ctx.bind_order(output, order, tensor)
+
+
+def _value(node: NodeView, ctx: Context) -> float:
+    array = ctx.const(node.input(2))
+    if array is None:
+        raise Refusal("a pad value that is computed", todo="make it a constant")
+    return float(np.asarray(array).reshape(-1)[0])
+
+
+def filled(
+    ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str
+) -> Tensor:
+    """A constant around B, H, W, D; the value must lie in the tensor's range."""
+    if value and not tensor.static:
+        tensor = ctx.pinned(name, tensor)
+    inputs = [
+        tensor.data, tensor.min, tensor.max,
+        ctx.builder.ints(f"{name}_paddings", np.asarray(rows, np.int32)[None, None]),
+    ]
+    if value:
+        inputs.append(ctx.builder.scalar(f"{name}_value", value))
+    return _grown(ctx, "QuantizedPad_8", inputs, tensor, rows, name)
+
+
+def mirrored(ctx: Context, tensor: Tensor, rows: list[Sides], name: str) -> Tensor:
+    """Reflected at the edges, the edge itself not repeated."""
+    paddings = ctx.builder.ints(f"{name}_paddings", np.asarray(rows, np.int32)[None, None])
+    inputs = [tensor.data, paddings, tensor.min, tensor.max]
+    return _grown(
+        ctx, "MirrorPad_8", inputs, tensor, rows, name, padding=Padding.MIRROR_REFLECT
+    )
+
+
+def _grown(
+    ctx: Context,
+    op: str,
+    inputs: list[Ref],
+    tensor: Tensor,
+    rows: list[Sides],
+    name: str,
+    padding: Padding = Padding.NA,
+) -> Tensor:
+    b, h, w, d = (
+        size + before + after for size, (before, after) in zip(tensor.shape, rows, strict=True)
+    )
+    return ctx.builder.quantized(
+        op, inputs, (b, h, w, d), tensor.range, name=name, static=tensor.static, padding=padding
+    )
