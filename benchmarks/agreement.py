@@ -1,0 +1,93 @@
+"""Write docs/agreement.md: simulator against library on every recorded op and graph.
+
+    HEXCONV_LIBRARY=... python -m benchmarks.agreement [-o docs/agreement.md] [--random 40]
+
+Takes the cases of tests/golden (their inputs; what was recorded is not looked at), its whole
+graphs, and random graphs of the ops that converters emit. Exits with 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hexconv.compare.agreement import LIBRARY, Trial, agree, page
+from hexconv.device import Library
+from hexconv.device.catalogue import version_text
+from hexconv.nnlib.graph import OUTPUT_OP, Output
+from hexconv.simulator.golden import recorded
+from hexconv.simulator.single import single
+from tests.nnlib.random_graphs import Generator
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
+COMMAND = "python -m benchmarks.agreement"
+
+
+def op_trials() -> Iterator[Trial]:
+    """Every recorded case of one op."""
+    for path in sorted(GOLDEN.glob("[A-Z]*.json")):
+        with np.load(path.with_suffix(".npz")) as archive:
+            arrays = dict(archive.items())
+        for case in json.loads(path.read_text("utf-8")):
+            if case["library"] == LIBRARY:
+                yield op_trial(case, arrays)
+
+
+def op_trial(case: dict, arrays: dict[str, np.ndarray]) -> Trial:
+    """One case: constants stay constants, the rest is fed."""
+    inputs = [arrays[part["key"]].reshape(part["shape"]) for part in case["inputs"]]
+    consts = [part["const"] for part in case["inputs"]]
+    outputs = [
+        Output(tuple(given["shape"]), answer["dtype"])
+        for given, answer in zip(case["out_defs"], case["outputs"], strict=True)
+        if case["op"] != OUTPUT_OP
+    ]
+    graph = single(case["op"], inputs, case["padding"], outputs, consts)
+    fed = [array for array, const in zip(inputs, consts, strict=True) if not const]
+    special = case["op"] in ("QuantizeINPUT_f_to_8",)
+    return Trial(case["case"], case["op"], graph, inputs if special else fed)
+
+
+def graph_trials() -> Iterator[Trial]:
+    """Every run of every recorded whole graph."""
+    for path in sorted((GOLDEN / "graphs").glob("*.json")):
+        item = recorded(path)
+        for number, (sources, _) in enumerate(item.runs):
+            yield Trial(f"{item.name}/{number}", "whole graphs", item.graph, sources)
+
+
+def random_trials(count: int) -> Iterator[Trial]:
+    """Random graphs, by seed."""
+    for seed in range(count):
+        graph, feeds = Generator(seed).graph()
+        yield Trial(f"random graph {seed}", "random graphs", graph, feeds)
+
+
+def main() -> int:
+    """Run everything, two processes at a time; write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "agreement.md")
+    parser.add_argument("--random", type=int, default=40, help="number of random graphs")
+    parser.add_argument("--only", default="", help="ops whose name holds this")
+    given = parser.parse_args()
+    library = Library()
+    trials = [*op_trials(), *graph_trials(), *random_trials(given.random)]
+    trials = [trial for trial in trials if given.only in trial.group]
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(partial(agree, library), trials))
+    given.output.write_text(page(found, version_text(library.ops()[0]), COMMAND), "utf-8")
+    differing = [item for item in found if not item.exact]
+    print(f"{len(found)} trials, {len(differing)} not exact: {given.output}", file=sys.stderr)
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
