@@ -1,0 +1,251 @@
+"""ONNX's own backend node tests through hexconv: right, refused by reason, wrong, or crashed.
+
+    python benchmarks/onnx_node_tests.py [--library libhexagon_nn_skel.so] [--only PATTERN] [--write]
+
+Every test of kind "node" that is fed float data is converted, calibrated on its own data and
+simulated. Inputs of other types (axes, shapes, indices, masks) become constants, as they are in
+models; float inputs stay inputs, and where that is refused (weights, slopes, bounds), all but the
+first become constants too.
+
+The judge: quantization moves an input by up to one code, and float arithmetic says how far that
+moves the answer. An answer is right if it is no farther from float's than that, plus `STEPS` codes
+of the output's range for what lies between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import re
+import sys
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+import hexconv
+from hexconv.errors import HexconvError, Refusals
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx-node-tests.md"
+FLOATS = (np.float32, np.float16, np.float64)
+STEPS = 4.0  # 1.6 % of the output's range
+DRAWS = 8
+Feeds = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test: the model, its inputs, the answers that ONNX states."""
+
+    name: str
+    model: onnx.ModelProto
+    feeds: Feeds
+    answers: tuple[Any, ...]
+
+    @property
+    def op(self) -> str:
+        """What it tests."""
+        return self.name.removeprefix("test_").removesuffix("_expanded")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a case; `excess` is its error over what quantization explains, in codes."""
+
+    case: str
+    fate: str
+    reason: str = ""
+    excess: float = 0.0
+
+
+def cases(pattern: str = "*") -> Iterator[Case]:
+    """The tests that are fed float data; each with its first data set."""
+    from onnx.backend.test.loader import load_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = load_model_tests(kind="node")
+    for test in found:
+        model = test.model
+        if not fnmatch.fnmatch(test.name, f"*{pattern}*") or not test.data_sets or model is None:
+            continue
+        inputs, outputs = test.data_sets[0]
+        if not all(isinstance(array, np.ndarray) for array in inputs):
+            continue
+        names = [value.name for value in model.graph.input]
+        feeds = {name: np.asarray(a) for name, a in zip(names, inputs, strict=False)}
+        if any(array.dtype in FLOATS and array.size for array in feeds.values()):
+            yield Case(test.name, model, feeds, tuple(outputs))
+
+
+def judged(case: Case, library: Any = None) -> Verdict:
+    """Convert and simulate one case, all float inputs at run time if possible, then the first."""
+    floats = [name for name, array in case.feeds.items() if array.dtype in FLOATS]
+    verdict = Verdict(case.name, "refused", "")
+    for live in dict.fromkeys((tuple(floats), tuple(floats[:1]))):
+        verdict = _judged(case, live, library)
+        if verdict.fate != "refused":
+            break
+    return verdict
+
+
+def _judged(case: Case, live: tuple[str, ...], library: Any) -> Verdict:
+    feeds = {name: np.asarray(case.feeds[name], np.float32) for name in live}
+    if not all(np.isfinite(array).all() for array in feeds.values()):
+        return Verdict(case.name, "refused", "an input that is not finite")
+    try:
+        model = hexconv.convert(_bound(case, live), samples=[feeds])
+        answers = hexconv.simulate(model, feeds, library="v60")
+        if library is not None:
+            for name, array in library.run(model, feeds).items():
+                if array.tobytes() != answers[name].tobytes():
+                    return Verdict(case.name, "wrong", f"the library answers another '{name}'")
+    except HexconvError as error:
+        return Verdict(case.name, "refused", _reason(error))
+    except Exception as error:  # noqa: BLE001  (a crash is what this looks for)
+        return Verdict(case.name, "crashed", f"{type(error).__name__}: {error}")
+    excess = _excess(case, live, answers)
+    return Verdict(case.name, "right" if excess <= STEPS else "wrong", "", excess)
+
+
+def _bound(case: Case, live: Iterable[str]) -> onnx.ModelProto:
+    """The model with every input that is not live as an initializer, float inputs as float32."""
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    graph = model.graph
+    keep = set(live)
+    for value in list(graph.input):
+        if value.name not in keep:
+            graph.input.remove(value)
+            if value.name in case.feeds:
+                graph.initializer.append(
+                    onnx.numpy_helper.from_array(case.feeds[value.name], value.name)
+                )
+    return model
+
+
+def _excess(case: Case, live: tuple[str, ...], answers: Mapping[str, np.ndarray[Any, Any]]) -> float:
+    """The largest error beyond what a code more or less in the inputs explains, in output codes."""
+    from onnx.reference import ReferenceEvaluator
+
+    run = ReferenceEvaluator(case.model).run
+    steps = {name: _step(case.feeds[name]) for name in live}
+    rng = np.random.default_rng(0)
+    drawn = [_moved(case, steps, sign) for sign in (-1.0, 1.0)]
+    drawn += [_moved(case, steps, None, rng) for _ in range(DRAWS)]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        moved = [run(None, feeds) for feeds in drawn]
+    worst = 0.0
+    for index, value in enumerate(case.model.graph.output):
+        if value.name not in answers:
+            continue
+        exact = np.asarray(case.answers[index], np.float64)
+        got = np.asarray(answers[value.name], np.float64)
+        if got.shape != exact.shape:
+            return np.inf
+        reach = np.max([np.abs(np.asarray(m[index], np.float64) - exact) for m in moved], axis=0)
+        step = _step(exact)
+        with np.errstate(all="ignore"):
+            error = np.where(np.isfinite(exact), np.abs(got - exact) - np.nan_to_num(reach), 0.0)
+        worst = max(worst, float(np.max(error)) / step)
+    return worst
+
+
+def _step(array: np.ndarray[Any, Any]) -> float:
+    """One code of a uint8 tensor that holds the array and zero."""
+    finite = np.asarray(array, np.float64)
+    finite = finite[np.isfinite(finite)]
+    span = max(finite.max(initial=0.0), 0.0) - min(finite.min(initial=0.0), 0.0)
+    return float(span / 255.0) or 1.0
+
+
+def _moved(
+    case: Case, steps: Mapping[str, float], sign: float | None,
+    rng: np.random.Generator | None = None,
+) -> Feeds:
+    feeds = dict(case.feeds)
+    for name, step in steps.items():
+        array = feeds[name]
+        shift = sign if rng is None else rng.choice([-1.0, 0.0, 1.0], array.shape)
+        feeds[name] = np.asarray(array + shift * step, array.dtype)
+    return feeds
+
+
+def _reason(error: HexconvError) -> str:
+    first: HexconvError = error.refusals[0] if isinstance(error, Refusals) else error
+    text = first.what + (f": {first.why}" if first.why else "")
+    text = re.sub(r"'[^']*'", "'...'", text.splitlines()[0])
+    return re.sub(r"[\[(][-\d., ]*[\])]|-?\b\d+(\.\d+)?(e[-+]?\d+)?\b", "N", text)
+
+
+def page(verdicts: list[Verdict]) -> str:
+    """The table as Markdown."""
+    counts = Counter(v.fate for v in verdicts)
+    total = len(verdicts)
+    lines = [
+        "# ONNX's backend node tests",
+        "",
+        "Generated by `python benchmarks/onnx_node_tests.py --write`; do not edit by hand.",
+        "",
+        f"onnx {onnx.__version__}: {total} tests of kind `node` are fed float data. Each is "
+        "converted, calibrated on its own data, and simulated as the v60 library computes it.",
+        "",
+        "| fate | tests | share |",
+        "|---|---|---|",
+    ]
+    for fate in ("right", "refused", "wrong", "crashed"):
+        lines.append(f"| {fate} | {counts[fate]} | {counts[fate] / max(total, 1):.1%} |")
+    lines += [
+        "",
+        f"Right: no farther from ONNX's stated answer than float arithmetic moves when the inputs "
+        f"move by one uint8 code, plus {STEPS:g} codes of the output's range.",
+        "",
+    ]
+    for fate, title in (
+        ("crashed", "Crashed"), ("wrong", "Wrong"), ("refused", "Refused, by reason"),
+    ):
+        groups: dict[str, list[str]] = defaultdict(list)
+        for verdict in verdicts:
+            if verdict.fate == fate:
+                groups[verdict.reason or "the answer"].append(verdict.case.removeprefix("test_"))
+        if groups:
+            lines += [f"## {title}", "", "| reason | tests | which |", "|---|---|---|"]
+            for reason, names in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+                cell = reason.replace("|", "\\|")
+                lines.append(f"| {cell} | {len(names)} | {', '.join(sorted(names))} |")
+            lines.append("")
+    right = sorted(v.case.removeprefix("test_") for v in verdicts if v.fate == "right")
+    return "\n".join([*lines, "## Right", "", ", ".join(right), ""])
+
+
+def main() -> int:
+    """Run the tests, print the figures, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--library", help="also run each in this v60 library, equal to the bit")
+    parser.add_argument("--only", default="*", help="a pattern of test names")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="a line for each test")
+    options = parser.parse_args()
+    library = hexconv.device.Library(options.library) if options.library else None
+    verdicts = []
+    for case in cases(options.only):
+        verdict = judged(case, library)
+        verdicts.append(verdict)
+        if options.verbose or verdict.fate in ("wrong", "crashed"):
+            print(f"{verdict.fate:8} {verdict.case} {verdict.reason} {verdict.excess:.1f}")
+            sys.stdout.flush()
+    for fate, count in Counter(v.fate for v in verdicts).items():
+        print(f"{fate}: {count} of {len(verdicts)}, {count / len(verdicts):.1%}")
+    if options.write:
+        PAGE.write_text(page(verdicts), encoding="utf-8")
+    return 1 if any(v.fate in ("wrong", "crashed") for v in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
