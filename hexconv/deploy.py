@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ def convert_deployment(
     *,
     samples: Samples | None = None,
     ranges: Ranges | None = None,
+    preset: bool = False,
     **settings: Any,
 ) -> Model:
     """Convert the model of a deployment YAML; its words go into the YAML that is written.
@@ -26,27 +28,35 @@ def convert_deployment(
         source: an ONNX file to take in place of the one that the YAML names.
         samples: in place of the YAML's `validation_inputs_data`.
         ranges: in place of the YAML's `quantize_range_file`.
+        preset: the YAML is a preset: its files are looked for in the current folder, and need
+            not be there.
         **settings: see `hexconv.conversion.Settings`; `shapes` comes from the YAML.
 
     Raises:
         ConfigError: mistakes in the YAML, a wrong checksum, or a contradiction to the model.
         HexconvError: as `hexconv.convert`.
     """
-    asked = read_deployment(Path(config), Path(source) if source is not None else None)
+    asked = read_deployment(Path(config), None if source is None else Path(source), not preset)
     asked.check_file()
     check_interface(asked)
+    warnings = list(asked.warnings)
+    samples = samples if samples is not None else (asked.samples or None)
+    if ranges is None and asked.range_file is not None:
+        if asked.range_file.is_file():
+            ranges = asked.range_file
+        elif samples is not None:
+            warnings.append(f"there is no range file {asked.range_file}: calibrated on the samples")
+        elif not preset:
+            asked.check_ranges()
     settings["name"] = settings.get("name") or asked.name
     settings["input_ranges"] = {**asked.input_ranges, **settings.get("input_ranges", {})}
     model = convert(
-        asked.model_file,
-        shapes=asked.shapes,
-        samples=samples if samples is not None else (asked.samples or None),
-        ranges=ranges if ranges is not None else asked.range_file,
-        **settings,
+        asked.model_file, shapes=asked.shapes, samples=samples, ranges=ranges, **settings
     )
     asked.check_outputs({item.name: item.shape for item in model.graph.outputs})
-    model.deployment = asked
-    return model
+    assert model.conversion is not None
+    told = (*model.conversion.warnings, *warnings)
+    return replace(model, deployment=asked, conversion=replace(model.conversion, warnings=told))
 
 
 def check_interface(asked: Deployment) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hexconv.errors import FileError
@@ -27,8 +29,8 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
     try:
         for path, content in files.items():
             staged.append((_stage(path, content), path))
-        for temporary, path in staged:
-            temporary.replace(path)
+        with _uninterrupted():
+            _rename(staged)
     except OSError as error:
         culprit = error.filename or next(iter(files), "")
         raise FileError(
@@ -41,6 +43,64 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
         for temporary, _ in staged:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before the work and not after it.
+
+    Raises:
+        FileError: it is a file, or may not be written.
+    """
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        why = "it is a file" if there == folder else f"'{there}' is a file"
+        raise FileError("the output folder cannot be made", where=str(folder), why=why)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise FileError(
+            "the output folder cannot be written",
+            where=str(folder),
+            why=f"no permission to write '{there}'",
+            todo="choose another folder with -o",
+        )
+
+
+def _rename(staged: Sequence[tuple[Path, Path]]) -> None:
+    """Put all in place; if one cannot be, put back what was there."""
+    done: list[tuple[Path, Path | None]] = []
+    try:
+        for temporary, path in staged:
+            old = temporary.with_name(temporary.name + ".old") if path.exists() else None
+            if old is not None:
+                path.rename(old)
+            done.append((path, old))
+            temporary.rename(path)
+    except OSError:
+        for path, old in reversed(done):
+            with suppress(OSError):
+                path.unlink(missing_ok=True) if old is None else old.replace(path)
+        raise
+    for _, old in done:
+        if old is not None:
+            with suppress(OSError):
+                old.unlink()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment: half of the new files beside half of the old is a loss."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 def _stage(path: Path, content: bytes | Chunks) -> Path:

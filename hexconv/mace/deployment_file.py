@@ -93,6 +93,20 @@ class Deployment:
                 todo="put the new checksum into the YAML, or bring the model back",
             )
 
+    def check_ranges(self) -> None:
+        """Hold the range file to be there.
+
+        Raises:
+            FileError: it is not.
+        """
+        if self.range_file is not None and not self.range_file.is_file():
+            raise FileError(
+                "the range file of the deployment file is missing",
+                where=f"{self.path}, line {self.lines.of((*self.place(), 'quantize_range_file'))}",
+                why=f"no file {self.range_file}",
+                todo="write it with `python -m hexconv calibrate`, or give --samples",
+            )
+
     def check_model(self, inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> None:
         """Hold tensor names and shapes to those of the ONNX model.
 
@@ -138,13 +152,14 @@ class Deployment:
         return f"{self.path}, line {self.lines.of(('models', self.name, key))}"
 
 
-def read_deployment(path: Path, model: Path | None = None) -> Deployment:
+def read_deployment(path: Path, model: Path | None = None, beside: bool = True) -> Deployment:
     """Read and check a deployment YAML.
 
     Args:
         path: of the YAML.
         model: an ONNX file to take instead of the one that the YAML names; its checksum then
             replaces the YAML's.
+        beside: look for files in the YAML's folder first; a preset's are in the current one.
 
     Raises:
         FileError: the YAML cannot be read.
@@ -158,10 +173,11 @@ def read_deployment(path: Path, model: Path | None = None) -> Deployment:
     graph = graphs[0] if isinstance(graphs, list) else next(iter(graphs.values()))
     merged = {**entry, **graph}
     inputs = _tensors(merged, "input")
-    file = model if model is not None else _find(path, merged["model_file_path"])
+    home = path.parent if beside else Path()
+    file = model if model is not None else _find(home, merged["model_file_path"])
     sum_ = entry["model_sha256_checksum"]
     ranges = merged.get("quantize_range_file")
-    samples, warnings = _samples(path, merged, inputs)
+    samples, warnings = _samples(home, merged, inputs)
     return Deployment(
         path=path,
         document=lines.data,
@@ -170,7 +186,7 @@ def read_deployment(path: Path, model: Path | None = None) -> Deployment:
         outputs=_tensors(merged, "output"),
         model_file=file,
         sha256=sha256_of(file) if model is not None else sum_,
-        range_file=_find(path, ranges) if ranges else None,
+        range_file=_find(home, ranges) if ranges else None,
         samples=samples,
         warnings=(*warnings, *_idle(merged)),
         lines=lines,
@@ -268,17 +284,17 @@ def _spread(value: Any, names: Sequence[str], default: Any) -> list[Any]:
     return items * len(names) if len(items) == 1 else items
 
 
-def _find(path: Path, name: str) -> Path:
+def _find(home: Path, name: str) -> Path:
     """A path of the YAML: from its own folder if the file is there, else from the current one."""
-    beside = path.parent / name
+    beside = home / name
     try:
         return beside if beside.exists() or not Path(name).exists() else Path(name)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"'{name}' is no path", where=str(path), why=str(error)) from None
+        raise ConfigError(f"'{name}' is no path", where=str(home), why=str(error)) from None
 
 
 def _samples(
-    path: Path, merged: Mapping[str, Any], inputs: Sequence[Tensor]
+    home: Path, merged: Mapping[str, Any], inputs: Sequence[Tensor]
 ) -> tuple[dict[str, Path], list[str]]:
     """`validation_inputs_data` where all of it is there; else a warning."""
     files = as_list(merged.get("validation_inputs_data"))
@@ -286,7 +302,7 @@ def _samples(
         return {}, []
     remote = [file for file in files if file.startswith(("http://", "https://"))]
     found = {} if remote else {
-        item.name: _find(path, file) for item, file in zip(inputs, files, strict=True)
+        item.name: _find(home, file) for item, file in zip(inputs, files, strict=True)
     }
     missing = remote or [str(file) for file in found.values() if not file.is_file()]
     if missing:

@@ -1,0 +1,140 @@
+"""What `hexconv convert` prints: a screenful for people, JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexconv import cost as costs
+from hexconv.compare.accuracy import Accuracy, describe
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from hexconv.model import Model
+    from hexconv.nnlib.graph import Interface
+
+MOST_ROWS = 16
+KINDS = ("recognised", "rewritten", "decomposed", "fused", "nnlib")
+
+
+def warn(text: str) -> None:
+    """A warning that cannot be missed: a red box on stderr, quiet or not."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    box = Panel(Text(text), title="WARNING", border_style="bold red")
+    Console(stderr=True).print(box)
+
+
+def machine(
+    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: str
+) -> dict[str, Any]:
+    """Everything as plain data."""
+    return {
+        **model.report(),
+        "library": library,
+        "accuracy": {name: asdict(item) for name, item in found.items()},
+        "cost": predicted(model),
+        "files": [str(path) for path in files],
+    }
+
+
+def predicted(model: Model) -> dict[str, Any] | None:
+    """Packets, executed nodes and milliseconds."""
+    if not hasattr(costs, "predict"):
+        return None
+    cost = costs.predict(model)
+    return {
+        "packets": cost.packets,
+        "nodes": len(cost.nodes),
+        "milliseconds": {soc: cost.milliseconds(soc=soc) for soc in ("sd855",)},
+    }
+
+
+def page(
+    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: str
+) -> None:
+    """One screenful."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    did = model.conversion
+    assert did is not None
+    nodes, made = sum(did.onnx_ops.values()), len(model.graph.nodes)
+    weights = sum(c.array.nbytes for c in model.graph.consts if not c.shape_only)
+    console.print(f"[bold]{_safe(model.name)}[/]: {nodes} ONNX nodes -> {made} nnlib nodes, "
+                  f"{size(weights)} of weights and tables")  # fmt: skip
+    for side, items in (("input", model.graph.inputs), ("output", model.graph.outputs)):
+        for item in items:
+            _line(console, side, _interface(item))
+    for kind in KINDS:
+        told = [f"{name} {count}" for what, name, count in did.rewrites if what == kind]
+        if told:
+            _line(console, kind, ", ".join(told))
+    console.print(_ops(did.onnx_ops, model.graph.histogram()))
+    avoided = max(did.transposes_wanted - did.transposes_left, 0)
+    _line(console, "transposes", f"{avoided} avoided, {did.transposes_left} remain")
+    _cost(console, model)
+    for text in describe(found):
+        _line(console, f"on {library}", text)
+    for path in files:
+        _line(console, "written", f"{path} ({size(path.stat().st_size)})")
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    for unit, scale in (("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _line(console: Console, label: str, text: str) -> None:
+    console.print(f"  [bold]{label:<11}[/] {_safe(text)}", soft_wrap=True)
+
+
+def _safe(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _interface(item: Interface) -> str:
+    low, high = item.range
+    return f"{item.name} {'x'.join(map(str, item.shape))}, {low:.4g} to {high:.4g}"
+
+
+def _cost(console: Console, model: Model) -> None:
+    cost = predicted(model)
+    if cost is None:
+        return
+    packets, milliseconds = cost["packets"], cost["milliseconds"]["sd855"]
+    _line(console, "predicted",
+          f"{milliseconds:.2f} ms on SD855 ({packets / 1e6:.2f} M packets, "
+          f"{cost['nodes']} nodes after prepare)")  # fmt: skip
+
+
+def _ops(onnx_ops: Mapping[str, int], nnlib_ops: Mapping[str, int]) -> Table:
+    """ONNX ops in, nnlib ops out, side by side, the most frequent first."""
+    from rich.table import Table
+
+    table = Table("ONNX op", "", "nnlib op", "", box=None, padding=(0, 2, 0, 2))
+    left, right = _rows(onnx_ops), _rows(nnlib_ops)
+    for index in range(max(len(left), len(right))):
+        row = [side[index] if index < len(side) else ("", "") for side in (left, right)]
+        table.add_row(*(cell for pair in row for cell in pair))
+    return table
+
+
+def _rows(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [(name, str(count)) for name, count in ordered[:MOST_ROWS]]
+    if len(ordered) > MOST_ROWS:
+        rest = sum(count for _, count in ordered[MOST_ROWS:])
+        rows.append((f"and {len(ordered) - MOST_ROWS} more", str(rest)))
+    return rows

@@ -1,0 +1,165 @@
+"""`hexconv convert`: an ONNX model becomes a Hexagon model that MACE loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hexconv.cli._options import conversion_options
+from hexconv.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hexconv.compare.accuracy import Accuracy
+    from hexconv.model import Model
+
+LIBRARIES = ("v60", "v65", "v66")
+
+
+@click.command()
+@click.argument("source", metavar="[MODEL.onnx]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True,
+    help="Folder for NAME.pb, .data, .yml, .ranges and .report.json.",
+)
+@conversion_options
+@click.option("--name", default="", help="Name of the model; default the file's.")
+@click.option(
+    "--config", type=click.Path(path_type=Path),
+    help="A MACE deployment YAML: names the model, shapes, ranges. A MODEL beside it replaces "
+    "the YAML's model and checksum.",
+)
+@click.option("--preset", help="A deployment YAML that ships with hexconv: conformer_dsp...")
+@click.option(
+    "--accuracy/--no-accuracy", "measured", default=True, show_default=True,
+    help="Simulate the result beside the float model.",
+)
+@click.option(
+    "--accuracy-samples", type=click.IntRange(min=1), default=4, show_default=True,
+    help="On how many samples.",
+)
+@click.option(
+    "--library", type=click.Choice(LIBRARIES), default="v66", show_default=True,
+    help="The library that accuracy is simulated for: v60 SD835, v65 SD845, v66 SD855.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
+def command(
+    source: Path | None,
+    output: Path,
+    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    samples: tuple[str, ...],
+    ranges: Path | None,
+    input_ranges: tuple[tuple[str, tuple[float, float]], ...],
+    config: Path | None,
+    preset: str | None,
+    measured: bool,
+    accuracy_samples: int,
+    library: str,
+    as_json: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Convert MODEL.onnx, or what a MACE deployment YAML asks for.
+
+    Ranges come from --samples, from a --ranges file, or, with a warning, from random data.
+    """
+    from hexconv.cli._convert_page import machine, page, warn
+    from hexconv.files import check_folder
+
+    if config is not None and preset is not None:
+        raise click.UsageError("give either --config or --preset")
+    if source is None and config is None:
+        raise click.UsageError("give a MODEL.onnx, or a deployment YAML with --config")
+    if shapes and (config is not None or preset is not None):
+        raise click.UsageError("shapes come from the YAML: change input_shapes there")
+    check_folder(output)
+    given = _samples(samples)
+    with _progress(shown=not quiet) as progress:
+        model = _convert(
+            source, config, preset, dict(shapes), given, ranges,
+            {"input_ranges": dict(input_ranges), "progress": progress, **_checked(settings)},
+        )  # fmt: skip
+        files = model.save(output)
+        for text in _warnings(model):
+            warn(text)
+        progress("accuracy", 0)
+        found = _accuracy(model, given, accuracy_samples, library) if measured else {}
+    if as_json:
+        click.echo(json.dumps(machine(model, files, found, library), ensure_ascii=False, indent=1))
+    elif not quiet:
+        page(model, files, found, library)
+
+
+def _convert(
+    source: Path | None,
+    config: Path | None,
+    preset: str | None,
+    shapes: dict[str, tuple[int, ...]],
+    samples: Any,
+    ranges: Path | None,
+    settings: dict[str, Any],
+) -> Model:
+    from hexconv.conversion import convert
+    from hexconv.deploy import convert_deployment
+    from hexconv.mace.deployment_file import preset as preset_file
+
+    if config is None and preset is None:
+        assert source is not None
+        return convert(source, shapes, samples, ranges, **settings)
+    path = config if config is not None else preset_file(str(preset))
+    return convert_deployment(
+        path, source, samples=samples, ranges=ranges, preset=preset is not None, **settings
+    )
+
+
+def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    """The name that files and MACE's C++ can have."""
+    from hexconv.mace.deployment_rules import CPP_WORDS, NAME
+
+    name = settings["name"]
+    if name and (not NAME.fullmatch(name) or name in CPP_WORDS):
+        raise ConfigError(
+            f"'{name}' cannot name a model",
+            why="MACE makes a C++ name of it",
+            todo="use letters, digits and _, not a digit first",
+        )
+    return settings
+
+
+def _samples(texts: tuple[str, ...]) -> str | list[str] | None:
+    if not texts:
+        return None
+    return texts[0] if len(texts) == 1 else list(texts)
+
+
+def _accuracy(model: Model, samples: Any, count: int, library: str) -> dict[str, Accuracy]:
+    from hexconv.compare.accuracy import accuracy
+
+    assert model.conversion is not None
+    if samples is None and model.deployment is not None:
+        samples = model.deployment.samples or None
+    return accuracy(model, model.conversion.source, samples, count=count, library=library)
+
+
+def _warnings(model: Model) -> tuple[str, ...]:
+    return model.conversion.warnings if model.conversion else ()
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[str, int], None]]:
+    """What is being done, on stderr where somebody looks at it."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal:
+        yield lambda stage, number: None
+        return
+    with console.status("converting") as status:
+        yield lambda stage, number: status.update(
+            f"{stage}: {number} samples" if number else f"{stage}"
+        )
