@@ -11,6 +11,7 @@ import numpy as np
 from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Ref
 from hexconv.nnlib.prepare import Prepared, trace
+from hexconv.nnlib.prepare.left_padding import refuse_shifted
 from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, scalar
 
 
@@ -71,6 +72,7 @@ class Simulator:
         self.library = library
         _check_ends(self.graph)
         self.prepared: Prepared = trace(self.graph, library)
+        refuse_shifted(self.prepared.graph)
         self._plain = Executor(self.prepared.graph, library)
         self._tapped: Executor | None = None
 
