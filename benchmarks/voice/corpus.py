@@ -1,6 +1,10 @@
 """Speaks the sentences of texts.txt with espeak-ng: the whole corpus of the small voice.
 
-    python benchmarks/voice/corpus.py OUT all|deep
+    python benchmarks/voice/corpus.py OUT natural|flat
+
+`natural` has the melody that espeak-ng gives a sentence. `flat` has none: every voice stays on the
+one pitch that lies nearest 86.13 Hz, the frame rate (22,050 / 256), or its octave. docs/hifigan.md
+says why the voice is finished on that.
 
 Each training sentence is spoken by four voices, each held-out sentence by two; which voices, and
 how fast and how high each speaks, follows from the sentence's number alone. espeak-ng (Debian
@@ -19,21 +23,21 @@ PINYIN = "cmn-latn-pinyin"
 """Mandarin by pinyin: the plain `cmn` of 1.51 reads tone numbers aloud."""
 
 VOICES = {
-    "all": {
-        "en": ("en-us", "en-gb", "en-us+f2", "en-us+m3", "en-gb+f4", "en-us+m7", "en-us+f5"),
-        "zh": tuple(PINYIN + kind for kind in ("", "+f2", "+m3", "+f4", "+m7")),
-    },
-    "deep": {
-        "en": ("en-us", "en-gb", "en-us+m3", "en-gb+m1", "en-us+m7"),
-        "zh": tuple(PINYIN + kind for kind in ("", "+m3", "+m1", "+m7")),
-    },
+    "en": ("en-us", "en-gb", "en-us+f2", "en-us+m3", "en-gb+f4", "en-us+m7", "en-us+f5"),
+    "zh": tuple(PINYIN + kind for kind in ("", "+f2", "+m3", "+f4", "+m7")),
 }
 
 SPEEDS = (130, 150, 165, 180)
 """Words a minute (espeak-ng -s)."""
 
-PITCHES = {"all": (30, 45, 60, 75), "deep": (20, 35, 45, 55)}
+NATURAL_PITCHES = (30, 45, 60, 75)
 """espeak-ng -p, 0 to 99; the voice's own range around it."""
+
+FLAT_PITCHES = {"f2": 51, "f5": 45, "m3": 45, "m7": 46, "f4 zh": 56}
+"""espeak-ng -p that puts a variant on 86 or 172 Hz (by librosa.yin, within 1 Hz)."""
+
+FLAT_PITCH = 47
+"""The same for all other voices."""
 
 TAKES = {"train": 4, "held": 2}
 
@@ -47,6 +51,7 @@ class Take:
     voice: str
     speed: int
     pitch: int
+    flat: bool
     text: str
 
 
@@ -56,17 +61,15 @@ def takes(texts: Path, kind: str) -> Iterator[Take]:
     for number, line in enumerate(lines):
         *held, language, text = line.split("\t")
         part = "held" if held else "train"
-        voices, pitches = VOICES[kind][language], PITCHES[kind]
+        voices, flat = VOICES[language], kind == "flat"
         for take in range(TAKES[part]):
-            turn = number + take * 2
-            yield Take(
-                part,
-                f"{number:03d}_{take}",
-                voices[turn % len(voices)],
-                SPEEDS[(number * 3 + take) % len(SPEEDS)],
-                pitches[(number + take * 3) % len(pitches)],
-                text,
-            )
+            voice = voices[(number + take * 2) % len(voices)]
+            melodic = NATURAL_PITCHES[(number + take * 3) % len(NATURAL_PITCHES)]
+            variant = voice.partition("+")[2]
+            level = FLAT_PITCHES.get(f"{variant} {language}", FLAT_PITCHES.get(variant, FLAT_PITCH))
+            speed = SPEEDS[(number * 3 + take) % len(SPEEDS)]
+            name = f"{number:03d}_{take}"
+            yield Take(part, name, voice, speed, level if flat else melodic, flat, text)
 
 
 def speak(take: Take, folder: Path) -> Path:
@@ -74,7 +77,11 @@ def speak(take: Take, folder: Path) -> Path:
     path = folder / take.part / f"{take.name}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
     command = ["espeak-ng", "-v", take.voice, "-s", str(take.speed), "-p", str(take.pitch)]
-    subprocess.run([*command, "-w", str(path), take.text], check=True)
+    text = take.text
+    if take.flat:  # SSML: only there can the range around the pitch be closed
+        command.append("-m")
+        text = f'<speak><prosody range="0%">{text}</prosody></speak>'
+    subprocess.run([*command, "-w", str(path), text], check=True)
     return path
 
 

@@ -1,12 +1,11 @@
 """Trains the small voice on the corpus that corpus.py speaks.
 
-    python benchmarks/voice/corpus.py CORPUS
-    python benchmarks/voice/train.py CORPUS RUN --steps N --judge-from M
+    python benchmarks/voice/train.py CORPUS RUN --stage FIRST:LAST --peak RATE [--judged]
 
-Spectral losses alone until step M, then with the discriminators; the learning rate falls along a
-half cosine to a hundredth over each part. What is kept is a running mean of the weights.
-RUN/last.pt is written every 200 steps and taken up again when it exists; RUN/voice.npz holds
-float16 weights.
+Each call trains one stage, from step FIRST to step LAST: spectral losses, and with --judged the
+discriminators. The learning rate climbs to RATE and falls along half a cosine to a hundredth of it.
+What is kept is a running mean of the weights. RUN/last.pt is written every 200 steps and taken up
+again when it exists; RUN/voice.npz holds float16 weights. recipe.sh has the stages of the voice.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ from hexconv.models.voice import CONFIG
 
 FRAMES = 32
 BATCH = 8
-PEAK_RATE = 1.5e-3
-JUDGED_RATE = 5e-4
+WARM_UP = 100
 KEEP = 0.999
 SAVE_EVERY = 200
 
@@ -60,15 +58,12 @@ def batch(corpus: list[tuple[np.ndarray, np.ndarray]], step: int) -> tuple[Any, 
     return torch.from_numpy(np.stack(mels)), torch.from_numpy(np.stack(waves))
 
 
-def rate(step: int, options: argparse.Namespace) -> float:
-    """Learning rate at a step: a short warm-up, then half a cosine over the step's own part."""
-    first, last, peak = (
-        (0, options.judge_from, PEAK_RATE)
-        if step < options.judge_from
-        else (options.judge_from, options.steps, JUDGED_RATE)
+def rate(step: int, first: int, last: int, peak: float) -> float:
+    """Learning rate at a step of the stage [first, last): a warm-up, then half a cosine."""
+    along = (step - first) / (last - first)
+    return (
+        peak * min(1.0, (step - first + 1) / WARM_UP) * (0.505 + 0.495 * math.cos(math.pi * along))
     )
-    along = (step - first) / max(1, last - first)
-    return peak * min(1.0, (step - first + 1) / 100) * (0.505 + 0.495 * math.cos(math.pi * along))
 
 
 class Training:
@@ -83,8 +78,8 @@ class Training:
         self.judges = Judges()
         self.distance = SpectralDistance(CONFIG)
         betas = (0.8, 0.99)
-        self.steps = torch.optim.AdamW(self.generator.parameters(), PEAK_RATE, betas)
-        self.judge_steps = torch.optim.AdamW(self.judges.parameters(), JUDGED_RATE, betas)
+        self.steps = torch.optim.AdamW(self.generator.parameters(), betas=betas)
+        self.judge_steps = torch.optim.AdamW(self.judges.parameters(), betas=betas)
 
     def parts(self) -> dict[str, Any]:
         """Everything that has state, by name."""
@@ -149,25 +144,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--steps", type=int, default=14000)
-    parser.add_argument("--judge-from", type=int, default=7000)
+    parser.add_argument("--stage", required=True, metavar="FIRST:LAST")
+    parser.add_argument("--peak", required=True, type=float)
+    parser.add_argument("--judged", action="store_true")
     options = parser.parse_args()
+    first, end = (int(part) for part in options.stage.split(":"))
     torch.set_num_threads(1)
     options.run.mkdir(parents=True, exist_ok=True)
-    training, first, last = Training(), 0, options.run / "last.pt"
+    training, now, last = Training(), first, options.run / "last.pt"
     if last.exists():
         saved = torch.load(last, weights_only=True)
-        first = saved.pop("step")
+        now = saved.pop("step")
         for name, part in training.parts().items():
             part.load_state_dict(saved[name])
     corpus = load_corpus(options.corpus / "train")
     held = load_corpus(options.corpus / "held")[::4]
     began = time.monotonic()
-    for step in range(first, options.steps):
-        judged = step >= options.judge_from
-        losses = training.step(*batch(corpus, step), rate(step, options), judged)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == options.steps:
-            seconds = (time.monotonic() - began) / (step + 1 - first)
+    for step in range(now, end):
+        learning_rate = rate(step, first, end, options.peak)
+        losses = training.step(*batch(corpus, step), learning_rate, options.judged)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == end:
+            seconds = (time.monotonic() - began) / (step + 1 - now)
             figures = {"step": step + 1, "held": training.held_distance(held), "s/step": seconds}
             print(json.dumps({k: round(v, 4) for k, v in (figures | losses).items()}), flush=True)
             states = {name: part.state_dict() for name, part in training.parts().items()}

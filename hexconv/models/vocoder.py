@@ -123,11 +123,30 @@ def _torch(vocoder: Vocoder, length: int) -> chunks.Synthesis:
 def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
     import onnxruntime
 
+    from hexconv.onnx_graph.session import runtime_errors
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(vocoder.model.SerializeToString(), options)
+    try:
+        session = onnxruntime.InferenceSession(
+            vocoder.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except runtime_errors() as error:
+        raise ModelError("ONNX Runtime does not take the model", why=str(error)) from error
     name = session.get_inputs()[0].name
-    return lambda spectrum: np.asarray(session.run(None, {name: vocoder.feed(spectrum)})[0]).ravel()
+
+    def synthesis(spectrum: Mel) -> Wave:
+        try:
+            answer = session.run(None, {name: vocoder.feed(spectrum)})[0]
+        except runtime_errors() as error:
+            raise ModelError(
+                f"the model does not run on {spectrum.shape[2]} frames",
+                why=str(error),
+                todo="a model of fixed length needs --chunk with that length",
+            ) from error
+        return np.asarray(answer).ravel()
+
+    return synthesis
 
 
 def _dsp_model(vocoder: Vocoder, length: int) -> Any:

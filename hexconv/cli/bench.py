@@ -1,0 +1,164 @@
+"""`hexconv bench`: a model's time in ONNX Runtime, from Python and from C++."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hexconv.errors import ModelError
+
+if TYPE_CHECKING:
+    from hexconv.cpp.bench import Feed, Outcome
+
+DEFAULT_FRAMES = 100
+"""Of the held-out mel: 1.2 seconds, so that an emulated machine answers within a minute too."""
+
+PLATFORMS = ("linux", "aarch64", "android")
+
+
+@click.command()
+@click.option("--model", type=click.Path(path_type=Path), help="ONNX; else the small voice.")
+@click.option("--input", "feed", type=click.Path(path_type=Path), help=".npy; else a held-out mel.")
+@click.option("--cpp", is_flag=True, help="Build and run the C++ runner as well.")
+@click.option(
+    "-l", "--level", type=click.Choice(["O0", "O1", "O2", "O3"]), default="O2", show_default=True
+)
+@click.option("-p", "--platform", type=click.Choice(PLATFORMS), default="linux", show_default=True)
+@click.option(
+    "-g",
+    "--graph",
+    type=click.Choice(["disable", "basic", "extended", "all"]),
+    default="all",
+    show_default=True,
+    help="ONNX Runtime's graph optimisation.",
+)
+@click.option("-n", "--runs", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--warmup", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(min=0), default=0, help="0: the runtime decides.")
+@click.option("--build-dir", type=click.Path(path_type=Path), default=Path("build/cpp"))
+@click.option("--dry-run", is_flag=True, help="Print the commands, run none.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    model: Path | None,
+    feed: Path | None,
+    cpp: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Time a model in ONNX Runtime: in Python and, with --cpp, in C++ on three platforms.
+
+    With --cpp both answers are compared.
+    """
+    if dry_run and not cpp:
+        raise click.UsageError("--dry-run goes with --cpp")
+    silent = quiet or as_json
+    if not silent:
+        _parameters(model, feed, cpp, settings)
+    with tempfile.TemporaryDirectory(prefix="hexconv-bench-") as scratch:
+        folder = Path(scratch)
+        if dry_run:
+            given = (model or folder / "voice.onnx", feed or folder / "mel.npy")
+            _print_commands(*given, folder, settings)
+            return
+        outcome = _run(*_given(model, feed, folder), folder, cpp, settings, silent)
+    if as_json:
+        click.echo(json.dumps(outcome.as_dict(), indent=2))
+    elif not quiet:
+        _print(outcome)
+    if outcome.close is not None and outcome.close < 1:
+        raise ModelError(f"Python and C++ agree in only {outcome.close:.2%} of the values")
+
+
+def _given(model: Path | None, feed: Path | None, folder: Path) -> tuple[Path, Path]:
+    """The model and the input, or the small voice and a held-out mel, as files."""
+    import numpy as np
+    import onnx
+
+    from hexconv.models import voice
+
+    if model is None:
+        model = folder / "voice.onnx"
+        onnx.save(voice.onnx_model(), model)
+    if feed is None:
+        feed = folder / "mel.npy"
+        np.save(feed, next(iter(voice.mels().values()))[:, :, :DEFAULT_FRAMES])
+    return model, feed
+
+
+def _job(model: Path, feed: Path, scratch: Path, settings: dict[str, Any], *, dry: bool) -> Any:
+    from hexconv.cpp import bench
+    from hexconv.cpp.platforms import Job
+
+    build = (settings["build_dir"] / f"{settings['platform']}-{settings['level']}").resolve()
+    found = bench.prepare(settings["platform"], build, dry=dry)
+    origin = found.pop("origin")
+    choices = {k: v for k, v in settings.items() if k != "build_dir"}
+    job = Job(
+        model=str(model),
+        feed=str(feed),
+        answer=str(scratch / "answer.npy"),
+        folder=str(build),
+        **choices,
+        **found,
+    )
+    return job, origin
+
+
+def _print_commands(model: Path, feed: Path, scratch: Path, settings: dict[str, Any]) -> None:
+    from hexconv.cpp.platforms import build_commands, run_commands
+
+    job, _ = _job(model, feed, scratch, settings, dry=True)
+    for line in [*build_commands(job), *run_commands(job)]:
+        click.echo(" ".join(part if "$" in part else shlex.quote(part) for part in line))
+
+
+def _run(
+    model: Path, feed: Path, scratch: Path, cpp: bool, settings: dict[str, Any], silent: bool
+) -> Outcome:
+    import numpy as np
+
+    from hexconv.cpp import bench
+
+    values: Feed = bench.read_feed(feed)
+    if feed.parent != scratch:
+        feed = scratch / "input.npy"
+        np.save(feed, values)
+    names = ("graph", "runs", "warmup", "threads")
+    python = bench.run_python(model, values, *(settings[name] for name in names))
+    say = (lambda line: None) if silent else click.echo
+    say(f"python cost time: {python[0].milliseconds:.3f} ms (mean of {settings['runs']})")
+    say(f"output tensor shape: {'x'.join(map(str, python[0].shape))}")
+    if not cpp:
+        return bench.Outcome(python[0])
+    job, origin = _job(model, feed, scratch, settings, dry=False)
+    say(f"onnxruntime for {job.platform}: {origin}")
+    return bench.compare(python, bench.run_cpp(job, say))
+
+
+def _parameters(model: Path | None, feed: Path | None, cpp: bool, settings: dict[str, Any]) -> None:
+    click.echo(f"model: {model or 'the small voice of hexconv'}")
+    click.echo(f"input: {feed or 'a held-out mel'}")
+    if cpp:
+        click.echo(f"platform: {settings['platform']}")
+        click.echo(f"compiler optimisation: -{settings['level']}")
+    click.echo(f"graph optimisation: {settings['graph']}")
+    click.echo(f"runs: {settings['runs']} after {settings['warmup']} to warm up")
+
+
+def _print(outcome: Outcome) -> None:
+    if outcome.cpp is None or outcome.largest_difference is None or outcome.close is None:
+        return
+    python, cpp = outcome.python.milliseconds, outcome.cpp.milliseconds
+    click.echo(f"python {python:.3f} ms, c++ {cpp:.3f} ms: c++ / python = {cpp / python:.2f}")
+    click.echo(
+        f"largest difference: {outcome.largest_difference:.2e}, "
+        f"close (rtol 1e-3, atol 1e-4): {outcome.close:.2%}"
+    )

@@ -1,0 +1,229 @@
+"""One model and one input in Python's ONNX Runtime and in the C++ runner: times and equality."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexconv.cpp import onnxruntime as places
+from hexconv.cpp.platforms import (
+    NDK,
+    Command,
+    Job,
+    build_commands,
+    emulated,
+    prepare_emulation,
+    run_commands,
+)
+from hexconv.errors import ConfigError, FileError, HexconvError, RangeError
+from hexconv.onnx_graph.session import runtime_errors
+
+Feed = NDArray[np.float32]
+
+RELATIVE, ABSOLUTE = 1e-3, 1e-4
+"""Two runtimes agree when no value differs by more than ABSOLUTE + RELATIVE * |value|."""
+
+BUILD_SECONDS, RUN_SECONDS = 600, 1800
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Python or C++ over one input: milliseconds of one run (mean), and the answer's shape."""
+
+    milliseconds: float
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Both, and what they differ in (None without C++)."""
+
+    python: Timing
+    cpp: Timing | None = None
+    largest_difference: float | None = None
+    close: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def read_feed(path: Path) -> Feed:
+    """A .npy as float32.
+
+    Raises:
+        FileError: not a .npy of real numbers.
+        RangeError: empty, or not finite.
+    """
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError("the input cannot be read", where=str(path), why=str(error)) from error
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "fiu":
+        raise FileError("the input is not a .npy of real numbers", where=str(path))
+    if not stored.size or not np.isfinite(stored).all():
+        raise RangeError("the input is empty, or not finite", where=str(path))
+    return np.ascontiguousarray(stored, np.float32)
+
+
+def run_python(
+    model: Path, feed: Feed, graph: str, runs: int, warmup: int, threads: int
+) -> tuple[Timing, Feed]:
+    """Times ONNX Runtime in Python, as the C++ runner does.
+
+    Raises:
+        FileError: ONNX Runtime does not take the model or the input.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = getattr(
+        onnxruntime.GraphOptimizationLevel, f"ORT_{_level(graph)}"
+    )
+    try:
+        session = onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"]
+        )
+        feeds = {session.get_inputs()[0].name: feed}
+        for _ in range(warmup):
+            session.run(None, feeds)
+        began = perf_counter()
+        for _ in range(runs):
+            answer = session.run(None, feeds)[0]
+        spent = perf_counter() - began
+    except runtime_errors() as error:
+        raise FileError(
+            "ONNX Runtime does not run this", where=str(model), why=str(error).splitlines()[0]
+        ) from error
+    made = np.asarray(answer, np.float32)
+    return Timing(1000 * spent / runs, made.shape), made
+
+
+def _level(graph: str) -> str:
+    return "DISABLE_ALL" if graph == "disable" else f"ENABLE_{graph.upper()}"
+
+
+def prepare(platform: str, folder: Path, *, dry: bool) -> dict[str, Any]:
+    """What a job of `platform` needs of this machine: library, headers, NDK.
+
+    With `dry`, what is missing is named by the variable that would bring it.
+
+    Raises:
+        ConfigError: no ONNX Runtime or no NDK.
+    """
+    ndk = ""
+    if platform == "android":
+        ndk = os.environ.get(NDK, "")
+        if not ndk and not dry:
+            raise ConfigError(
+                "building for Android needs the NDK",
+                todo=f"set {NDK} to it; --dry-run shows what would be done",
+            )
+        ndk = ndk or f"${NDK}"
+        toolchain = Path(ndk) / "build/cmake/android.toolchain.cmake"
+        if not dry and not toolchain.is_file():
+            raise ConfigError("this is not an Android NDK", where=f"{NDK}={ndk}")
+    try:
+        found = places.find(platform, folder / "onnxruntime")
+        library, headers, origin = str(found.library), found.headers, found.origin
+    except ConfigError:
+        if not dry:
+            raise
+        library, origin = f"${places.ROOT}/lib/libonnxruntime.so", f"${places.ROOT}"
+        headers = Path(f"${places.ROOT}/include")
+    return {
+        "library": library,
+        "headers": str(headers) if headers else None,
+        "ndk": ndk,
+        "origin": origin,
+    }
+
+
+def run_cpp(job: Job, say: Callable[[str], None]) -> tuple[Timing, Feed]:
+    """Builds and runs the C++ runner.
+
+    Raises:
+        ConfigError: a tool is missing.
+        HexconvError: a command failed; shows its own words.
+    """
+    _require(job)
+    for command in build_commands(job):
+        _call(command, BUILD_SECONDS)
+    if emulated(job):
+        prepare_emulation(job, os.cpu_count() or 1)
+    printed = ""
+    for command in run_commands(job):
+        printed += _call(command, RUN_SECONDS)
+    for line in printed.splitlines():
+        say(line)
+    time = re.search(r"^c\+\+ cost time: ([0-9.]+) ms", printed, re.MULTILINE)
+    if time is None:
+        raise HexconvError("the C++ runner printed no time", why=printed[-500:])
+    made = read_feed(Path(job.answer))
+    return Timing(float(time[1]), made.shape), made
+
+
+TOOLS = {
+    "linux": {"cmake": "cmake", "c++": "g++"},
+    "aarch64": {"cmake": "cmake", "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu"},
+    "android": {"cmake": "cmake", "adb": "adb"},
+}
+"""What each platform's commands need, and the Debian package that brings it."""
+
+
+def _require(job: Job) -> None:
+    needed = dict(TOOLS[job.platform])
+    if emulated(job):
+        needed["qemu-aarch64"] = "qemu-user"
+    missing = {tool: package for tool, package in needed.items() if shutil.which(tool) is None}
+    if missing:
+        raise ConfigError(
+            f"{job.platform} needs {', '.join(missing)}",
+            todo=f"apt-get install {' '.join(missing.values())}",
+        )
+
+
+def _call(command: Command, seconds: int) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise HexconvError(
+            f"a command did not end within {seconds} s", where=shlex.join(command)
+        ) from error
+    if done.returncode:
+        raise HexconvError(
+            "a command failed",
+            where=shlex.join(command),
+            why=(done.stderr or done.stdout).strip()[-2000:],
+        )
+    return done.stdout
+
+
+def compare(python: tuple[Timing, Feed], cpp: tuple[Timing, Feed]) -> Outcome:
+    """Times, shapes and differences of both answers.
+
+    Raises:
+        HexconvError: the shapes differ.
+    """
+    (python_time, true), (cpp_time, made) = python, cpp
+    if true.shape != made.shape:
+        raise HexconvError(f"Python answered {true.shape}, C++ {made.shape}")
+    return Outcome(
+        python_time,
+        cpp_time,
+        float(np.abs(true - made).max(initial=0)),
+        float(np.isclose(made, true, rtol=RELATIVE, atol=ABSOLUTE).mean()),
+    )
