@@ -3,7 +3,8 @@
     HEXCONV_LIBRARY=... python -m benchmarks.agreement [-o docs/agreement.md] [--random 40]
 
 Takes the cases of tests/golden (their inputs; what was recorded is not looked at), its whole
-graphs, and random graphs of the ops that converters emit. Exits with 1 if anything differs.
+graphs, and random graphs of the ops that converters emit. Exits with 1 if anything differs without
+a known cause.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from hexconv.compare.agreement import LIBRARY, Trial, agree, page
 from hexconv.device import Library
 from hexconv.device.catalogue import version_text
-from hexconv.nnlib.graph import OUTPUT_OP, Output
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Output
 from hexconv.simulator.golden import recorded
 from hexconv.simulator.single import single
 from tests.nnlib.random_graphs import Generator
@@ -52,8 +53,9 @@ def op_trial(case: dict, arrays: dict[str, np.ndarray]) -> Trial:
     ]
     graph = single(case["op"], inputs, case["padding"], outputs, consts)
     fed = [array for array, const in zip(inputs, consts, strict=True) if not const]
-    special = case["op"] in ("QuantizeINPUT_f_to_8",)
-    return Trial(case["case"], case["op"], graph, inputs if special else fed)
+    answers = [arrays[part["key"]].reshape(part["shape"]) for part in case["outputs"]]
+    sources = inputs if case["op"] == INPUT_OP else fed
+    return Trial(case["case"], case["op"], graph, sources, answers)
 
 
 def graph_trials() -> Iterator[Trial]:
@@ -66,9 +68,11 @@ def graph_trials() -> Iterator[Trial]:
 
 def random_trials(count: int) -> Iterator[Trial]:
     """Random graphs, by seed."""
+    known = json.loads((GOLDEN / "random_graphs.json").read_text("utf-8"))
     for seed in range(count):
         graph, feeds = Generator(seed).graph()
-        yield Trial(f"random graph {seed}", "random graphs", graph, feeds)
+        cause = known.get(str(seed), {}).get("skip", "")
+        yield Trial(f"random graph {seed}", "random graphs", graph, feeds, cause=cause)
 
 
 def main() -> int:
@@ -85,8 +89,13 @@ def main() -> int:
         found = list(pool.map(partial(agree, library), trials))
     given.output.write_text(page(found, version_text(library.ops()[0]), COMMAND), "utf-8")
     differing = [item for item in found if not item.exact]
-    print(f"{len(found)} trials, {len(differing)} not exact: {given.output}", file=sys.stderr)
-    return 1 if differing else 0
+    unknown = [item for item in differing if not item.cause]
+    print(
+        f"{len(found)} trials, {len(differing)} not exact, {len(unknown)} of these without a"
+        f" known cause: {given.output}",
+        file=sys.stderr,
+    )
+    return 1 if unknown else 0
 
 
 if __name__ == "__main__":

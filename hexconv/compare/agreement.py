@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,19 +20,31 @@ FLAG = 3
 
 @dataclass(frozen=True)
 class Trial:
-    """One graph and its raw inputs; `group` is the row of the page that it counts in."""
+    """One graph and its raw inputs.
+
+    Args:
+        name: what the page calls it.
+        group: the row of the page that it counts in.
+        graph: what both sides run.
+        sources: the raw inputs.
+        recorded: what nnlib built from its open source answered, where that is known.
+        cause: why the two sides are known to differ.
+    """
 
     name: str
     group: str
     graph: Graph
     sources: Sequence[Array]
+    recorded: Sequence[Array] = ()
+    cause: str = ""
 
 
 @dataclass(frozen=True)
 class Agreement:
     """One trial: how many elements differ and by how much (codes, or the value of floats).
 
-    `note` tells if either side failed: `refused` by both counts as agreement.
+    `note` tells if a side failed; refused by both is agreement. `cause` is why they differ, where
+    that is known.
     """
 
     trial: str
@@ -42,6 +54,7 @@ class Agreement:
     largest: float = 0.0
     note: str = ""
     failed: bool = False
+    cause: str = ""
 
     @property
     def exact(self) -> bool:
@@ -56,8 +69,19 @@ def agree(library: Library, trial: Trial) -> Agreement:
     if real is None or ours is None:
         both = real is None and ours is None
         note = f"library: {real_error or 'runs'}; simulator: {our_error or 'runs'}"
-        return Agreement(trial.name, trial.group, note=note, failed=not both)
-    return _compared(trial, real, ours)
+        return Agreement(trial.name, trial.group, note=note, failed=not both, cause=trial.cause)
+    result = _compared(trial, real, ours)
+    if result.exact:
+        return result
+    return replace(result, cause=trial.cause or _open_source(trial, ours))
+
+
+def _open_source(trial: Trial, ours: Sequence[Array]) -> str:
+    """The cause, if the simulator answers what the open source was recorded to answer."""
+    pairs = zip(trial.recorded, ours, strict=False)
+    if trial.recorded and all(old.tobytes() == mine.tobytes() for old, mine in pairs):
+        return "the open source answers as the simulator does; the shipped library does not"
+    return ""
 
 
 def _real(library: Library, trial: Trial) -> tuple[list[Array] | None, str]:
@@ -134,6 +158,6 @@ def _row(name: str, group: Sequence[Agreement]) -> str:
 
 
 def _sentence(item: Agreement) -> str:
-    if item.note:
-        return f"{item.trial}: {' '.join(item.note.split())}"
-    return f"{item.trial}: {item.different} of {item.elements} differ, by {item.largest:g} at most"
+    counts = f"{item.different} of {item.elements} differ, by {item.largest:g} at most"
+    cause = f" ({item.cause})" if item.cause else " (cause not known)"
+    return f"{item.trial}: {' '.join(item.note.split()) or counts}{cause}"

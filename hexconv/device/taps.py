@@ -17,7 +17,7 @@ from hexconv.device.answer import Answer
 from hexconv.device.listing import Listed, parse_listing, show_listing
 from hexconv.device.session import Run, Session
 from hexconv.device.wiring import single, tensor_slots
-from hexconv.errors import DeviceError
+from hexconv.errors import DeviceError, GraphError
 from hexconv.nnlib.graph import OUTPUT_OP, Array, Graph, Node, Ref
 
 GROUP_BYTES = 256 << 20
@@ -61,6 +61,7 @@ def tap(session: Session, graph: Graph, run: Run) -> Taps:
     Raises:
         DeviceError: if the library does not run the graph.
     """
+    _unique_names(graph)
     plain = _execute(session, graph, run, ())
     nodes = parse_listing(plain.after)
     executed = {node.id for node in nodes}
@@ -73,6 +74,14 @@ def tap(session: Session, graph: Graph, run: Run) -> Taps:
     names = [node.name for node in graph.nodes]
     ordered = {name: arrays[name] for name in names if name in arrays}
     return Taps(ordered, left_out, tuple(show_listing(graph, nodes)))
+
+
+def _unique_names(graph: Graph) -> None:
+    names: set[str] = set()
+    for node in graph.nodes:
+        if node.name in names:
+            raise GraphError(f"two nodes have the name '{node.name}', so taps cannot go by name")
+        names.add(node.name)
 
 
 def _groups(nodes: Sequence[Node]) -> Iterator[list[Node]]:

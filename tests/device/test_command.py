@@ -81,7 +81,9 @@ def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
     assert f"{NEG}: the catalogue gives it id" in result.output
     assert "QuantizedAdd_8p8to8: the library has no such op" in result.output
     listed = json.loads(run("ops", "--json", fails=True).output)
-    assert {"name": "Refuse", "library_id": 7, "catalogue_id": None, "problems": []} in listed["ops"]
+    assert {"name": "Refuse", "library_id": 7, "catalogue_id": None, "problems": []} in listed[
+        "ops"
+    ]
 
 
 def test_run_writes_the_outputs(run, x_file: Path, tmp_path: Path) -> None:
