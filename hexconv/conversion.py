@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hexconv import calibrate
 from hexconv import optimize as passes
 from hexconv.decompose import decompose
-from hexconv.errors import RangeError, Refusals
+from hexconv.errors import RangeError, Refusal, Refusals
 from hexconv.files import sha256_of
 from hexconv.lowering import Lowered, lower
 from hexconv.lowering.ties import solve
@@ -113,10 +113,14 @@ def prepared(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None,
     settings: Settings,
+    refusals: list[Refusal] | None = None,
 ) -> tuple[FloatGraph, list[tuple[str, str, int]]]:
-    """The float graph that is calibrated and lowered, and what was rewritten."""
+    """The float graph that is calibrated and lowered, and what was rewritten.
+
+    With `refusals`, nodes that cannot even be loaded are appended to it and cut out.
+    """
     passes.check_settings(settings)
-    graph = load(source, shapes, recognise=settings.optimize != "none")
+    graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
     history = _named("recognised", graph.recognised)
     history += _named("rewritten", passes.float_graph(graph, settings))
     history += _named("decomposed", decompose(graph))
@@ -151,6 +155,9 @@ def completed(
 ) -> dict[str, Bounds]:
     """Given ranges, completed for tensors that hexconv itself brought in.
 
+    Those of tensors that rewriting took away are kept: the range file that is written serves
+    every level of optimization that the one read did.
+
     Raises:
         RangeError: a tensor of the model has none, or a bound is not a range.
     """
@@ -168,7 +175,7 @@ def completed(
             todo="write the file with `python -m hexconv calibrate`, or give --samples",
         )
     if not missing:
-        return {name: given[name] for name in names}
+        return given
     if samples is None:
         warnings.append(
             f"{len(missing)} tensors that hexconv introduced (such as '{missing[0]}') are not in "
@@ -180,15 +187,14 @@ def completed(
     else:
         source = calibrate.read_samples(samples, graph)
     measured = _observe(graph, source, settings)
-    return {name: given.get(name, measured[name]) for name in names}
+    return {**measured, **given}
 
 
 def computed_values(graph: FloatGraph) -> list[str]:
     """Names of the float values that inputs and nodes make, in order."""
     values = [*graph.graph.inputs, *(v for node in graph.graph for v in node.outputs)]
-    return [
-        str(v.name) for v in values if v.name and v.dtype is not None and v.dtype.is_floating_point()
-    ]
+    floats = (v for v in values if v.dtype is not None and v.dtype.is_floating_point())
+    return [str(value.name) for value in floats if value.name]
 
 
 def lowered_graph(graph: FloatGraph, observed: Mapping[str, Bounds], name: str) -> Lowered:

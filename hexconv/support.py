@@ -11,7 +11,8 @@ from hexconv import op_table
 from hexconv.conversion import Settings, computed_values, prepared
 from hexconv.errors import Refusal
 from hexconv.lowering import lower
-from hexconv.quantize import cover
+from hexconv.onnx_graph import FloatGraph
+from hexconv.quantize import Range, cover
 
 if TYPE_CHECKING:
     import onnx
@@ -95,28 +96,47 @@ def check(
     Raises:
         HexconvError: the model itself cannot be read.
     """
-    graph, _ = prepared(source, shapes, Settings(optimize=optimize))
+    unloadable: list[Refusal] = []
+    graph, _ = prepared(source, shapes, Settings(optimize=optimize), unloadable)
     macs = graph.macs()
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    lowered = lower(graph, ranges)
-    refused = {refusal.node: refusal for refusal in lowered.refusals}
-    table = op_table.load()
+    refusals, made = _lowered(graph, ranges)
+    refused = {refusal.node: refusal for refusal in refusals}
     rows = []
     for node in graph.nodes:
         name, op = str(node.name), node.op_type
-        refusal = refused.get(name)
-        rows.append(
-            NodeSupport(
-                node=name,
-                op=op,
-                nnlib=() if refusal else lowered.made.get(name, ()),
-                macs=macs.get(name, 0),
-                refused=_reason(refusal),
-                todo=refusal.todo if refusal else "",
-                note=str(table[op].why) if op in table else "",
-            )
-        )
+        refusal = refused.pop(name, None)
+        nnlib = () if refusal else made.get(name, ())
+        rows.append(_row(name, op, nnlib, macs.get(name, 0), refusal))
+    rest = [*unloadable, *refused.values()]
+    rows += [_row(refusal.node, refusal.op, (), 0, refusal) for refusal in rest]
     return SupportReport(graph.source, tuple(rows))
+
+
+def _lowered(
+    graph: FloatGraph, ranges: Mapping[str, Range]
+) -> tuple[list[Refusal], dict[str, tuple[str, ...]]]:
+    """Every refusal, those of the model's outside included, and what the nodes become."""
+    try:
+        lowered = lower(graph, ranges)
+    except Refusal as refusal:
+        return [refusal], {}
+    return lowered.refusals, lowered.made
+
+
+def _row(
+    name: str, op: str, nnlib: tuple[str, ...], macs: int, refusal: Refusal | None
+) -> NodeSupport:
+    table = op_table.load()
+    return NodeSupport(
+        node=name,
+        op=op,
+        nnlib=nnlib,
+        macs=macs,
+        refused=_reason(refusal),
+        todo=refusal.todo if refusal else "",
+        note=str(table[op].why) if op in table else "",
+    )
 
 
 def _reason(refusal: Refusal | None) -> str:

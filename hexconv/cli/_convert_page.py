@@ -21,14 +21,20 @@ MOST_ROWS = 16
 KINDS = ("recognised", "rewritten", "decomposed", "fused", "nnlib")
 
 
-def warn(text: str) -> None:
-    """A warning that cannot be missed: a red box on stderr, quiet or not."""
+def warn(model: Model) -> None:
+    """Warnings on stderr, quiet or not; that ranges mean nothing, in a box that nobody misses."""
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
 
-    box = Panel(Text(text), title="WARNING", border_style="bold red")
-    Console(stderr=True).print(box)
+    from hexconv.conversion import SYNTHETIC_WARNING
+
+    console = Console(stderr=True)
+    for text in model.conversion.warnings if model.conversion else ():
+        if text == SYNTHETIC_WARNING:
+            console.print(Panel(Text(text), title="WARNING", border_style="bold red"))
+        else:
+            console.print(Text(f"warning: {text}", "yellow"), soft_wrap=True)
 
 
 def machine(

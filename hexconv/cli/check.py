@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hexconv.cli._options import shape_option
+from hexconv.op_table import LANGUAGES
+
+if TYPE_CHECKING:
+    from hexconv.support import NodeSupport, SupportReport
 
 
 @click.command()
@@ -17,6 +21,7 @@ from hexconv.cli._options import shape_option
 @shape_option
 @click.option("--optimize", type=click.Choice(["none", "default", "all"]), default="default")
 @click.option("--all", "show_all", is_flag=True, help="Show every node, not only refused ones.")
+@click.option("--lang", type=click.Choice(sorted(LANGUAGES)), default="en", help="Language.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
 def command(
@@ -24,6 +29,7 @@ def command(
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     optimize: str,
     show_all: bool,
+    lang: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -37,31 +43,64 @@ def command(
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
     elif not quiet:
-        _show(report, show_all)
+        _show(report, show_all, LANGUAGES[lang])
     if not report.ok:
         sys.exit(1)
 
 
-def _show(report: Any, show_all: bool) -> None:
+def _show(report: SupportReport, show_all: bool, lang: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    say = WORDS[lang]
+    console = Console(highlight=False)
     rows = report.nodes if show_all else report.refusals
     if rows:
-        table = Table("node", "op", "on the DSP", box=None, header_style="bold")
+        table = Table(say["node"], say["op"], say["dsp"], box=None, header_style="bold")
         for row in rows:
-            fate = f"[red]refused[/]: {row.refused}" if row.refused else _becomes(row.nnlib)
-            if row.todo:
-                fate += f"\n  do: {row.todo}"
-            table.add_row(row.node, row.op, fate)
+            cells = (row.node or say["outside"], row.op, _fate(row, lang))
+            table.add_row(escape(cells[0]), escape(cells[1]), cells[2])
         console.print(table)
-    console.print(
-        f"{len(report.nodes)} nodes: {report.node_share:.1%} of them and "
-        f"{report.mac_share:.1%} of the multiply-accumulates run in int8"
-        + ("" if report.ok else f"; {len(report.refusals)} refused")
-    )
+    shares = f"{report.node_share:.1%}", f"{report.mac_share:.1%}"
+    line = say["sum"].format(len(report.nodes), *shares)
+    if report.refusals:
+        line += say["refusals"].format(len(report.refusals))
+    console.print(line, soft_wrap=True)
 
 
-def _becomes(ops: tuple[str, ...]) -> str:
-    return " + ".join(ops) if ops else "no node (layout only)"
+def _fate(row: NodeSupport, lang: str) -> str:
+    from rich.markup import escape
+
+    say = WORDS[lang]
+    if not row.refused:
+        return escape(" + ".join(row.nnlib)) if row.nnlib else say["nothing"]
+    note = _note(row.op, lang) if lang != "en" else ""
+    lines = [f"[red]{say['refused']}[/]: {escape(row.refused)}"]
+    lines += [f"  {escape(note)}"] if note else []
+    lines += [f"  {say['do']}: {escape(row.todo)}"] if row.todo else []
+    return "\n".join(lines)
+
+
+def _note(op: str, lang: str) -> str:
+    """What the op table says of an op: the one text that exists in every language."""
+    from hexconv import op_table
+
+    table = op_table.load()
+    return table[op].why.to(lang) if op in table else ""
+
+
+WORDS = {
+    "en": {
+        "node": "node", "op": "op", "dsp": "on the DSP", "refused": "refused", "do": "do",
+        "nothing": "no node (layout only)", "outside": "(the model's outside)",
+        "sum": "{} nodes: {} of them and {} of the multiply-accumulates run in int8",
+        "refusals": "; {} refused",
+    },
+    "zh": {
+        "node": "节点", "op": "算子", "dsp": "在 DSP 上", "refused": "拒绝", "do": "建议",
+        "nothing": "无节点（仅布局）", "outside": "（模型接口）",
+        "sum": "{} 个节点：其中 {} 的节点、{} 的乘加以 int8 运行",
+        "refusals": "；{} 个被拒绝",
+    },
+}  # fmt: skip

@@ -85,8 +85,7 @@ def command(
             {"input_ranges": dict(input_ranges), "progress": progress, **_checked(settings)},
         )  # fmt: skip
         files = model.save(output)
-        for text in _warnings(model):
-            warn(text)
+        warn(model)
         progress("accuracy", 0)
         found = _accuracy(model, given, accuracy_samples, library) if measured else {}
     if as_json:
@@ -144,10 +143,6 @@ def _accuracy(model: Model, samples: Any, count: int, library: str) -> dict[str,
     if samples is None and model.deployment is not None:
         samples = model.deployment.samples or None
     return accuracy(model, model.conversion.source, samples, count=count, library=library)
-
-
-def _warnings(model: Model) -> tuple[str, ...]:
-    return model.conversion.warnings if model.conversion else ()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from hexconv.errors import ModelError
+from hexconv.errors import ModelError, Refusal, Refusals
 from hexconv.onnx_graph.build import Builder
 from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats_to_float32
 from hexconv.onnx_graph.graph import FloatGraph
@@ -25,6 +25,7 @@ def load(
     shapes: Mapping[str, Sequence[int]] | None = None,
     *,
     recognise: bool = True,
+    refusals: list[Refusal] | None = None,
 ) -> FloatGraph:
     """Load a model and bring it into normal form.
 
@@ -39,11 +40,14 @@ def load(
         recognise: put ops where exporters decompose them (layer norm, GELU, SiLU...); False
             leaves such compositions as exported. Simplifications that change no value that
             the DSP would compute (folding, merging) are made either way.
+        refusals: if given, what would be raised as a refusal is appended, and the graph that is
+            answered lacks these nodes: good to judge the others by, and for nothing else.
 
     Raises:
         FileError: the file is missing, cut, or not ONNX.
         ModelError: the model is invalid, or its shapes are not fixed.
-        Refusal: a node is what no DSP model can have (control flow, sizes that depend on data).
+        Refusal: a node is what no DSP model can have (control flow, sizes that depend on data);
+            `Refusals` if there are several.
     """
     model, label = read_model(source)
     _inline(model, label)
@@ -52,12 +56,16 @@ def load(
     _one_main_graph(model)
     fix_input_shapes(model, shapes)
     floats_to_float32(model)
-    builder = normalise(model)
+    builder, cut = normalise(model)
+    if refusals is not None:
+        refusals += [*cut.refusals, *cut.unjudged]
+    elif cut.refusals:
+        raise cut.refusals[0] if len(cut.refusals) == 1 else Refusals(cut.refusals)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)
     check_weights(model, label)
     counts = rewrite(builder, recognise=recognise)
-    return _finished(model, builder, label, dropped, counts, original)
+    return _finished(model, builder, label, dropped, counts, original, bool(cut.refusals))
 
 
 def _finished(
@@ -67,11 +75,12 @@ def _finished(
     dropped: tuple[str, ...],
     counts: dict[str, int],
     original: frozenset[str],
+    refused: bool,
 ) -> FloatGraph:
     remove_dead(model.graph)
     share_initializers(model.graph)
     name_nodes(model.graph)
-    if not model.graph.inputs:
+    if not model.graph.inputs and not refused:
         raise ModelError(
             "the model has no input", where=label, why="nothing it computes depends on one"
         )

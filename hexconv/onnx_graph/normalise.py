@@ -17,34 +17,44 @@ from onnx.checker import ValidationError
 
 from hexconv.errors import ModelError, Refusal
 from hexconv.onnx_graph.build import OPSET, Builder, array_of
+from hexconv.onnx_graph.cut import Cut
 from hexconv.onnx_graph.modernize import rules_for
 from hexconv.onnx_graph.read import MALFORMED, innermost
 
 CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
 
 
-def normalise(model: ir.Model) -> Builder:
+def normalise(model: ir.Model) -> tuple[Builder, Cut]:
     """Bring the main graph (functions already inlined) into normal form, in place.
 
+    Nodes that no DSP model can have are cut out, so that the others can be judged; with any, the
+    graph is good for nothing else.
+
     Returns:
-        The builder that knows every name and shape of it, for the rewrites that follow.
+        The builder that knows every name and shape of it, for the rewrites that follow; and every
+        refusal.
     """
     graph = model.graph
     builder = Builder(graph)
     checkers = _Checkers(model)
+    cut = Cut(graph)
     queue = deque(graph)
     while queue:
         node = queue.popleft()
         if node.graph is None:
             continue
-        if node.op_type in CONTROL_FLOW and node.domain == "":
-            queue.extendleft(reversed(_branch(node, builder)))
-            continue
-        checkers.check(node)
-        _settle(node, builder)
+        try:
+            if node.op_type in CONTROL_FLOW and node.domain == "":
+                queue.extendleft(reversed(_branch(node, builder)))
+                continue
+            checkers.check(node)
+            if not cut.behind(node):
+                _settle(node, builder)
+        except Refusal as refusal:
+            cut.out(node, refusal)
     model.opset_imports.clear()
     model.opset_imports[""] = OPSET
-    return builder
+    return builder, cut
 
 
 def _settle(node: ir.Node, builder: Builder) -> None:

@@ -1,0 +1,74 @@
+"""Cut refused nodes out of a graph, so that all the others can still be judged."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from hexconv.errors import Refusal
+
+
+class Cut:
+    """The refusals of one graph, and the nodes that cannot be judged because of them.
+
+    What a refused node makes becomes an input of the graph, if the file declares it and an input
+    could be like it; otherwise the nodes behind it are taken out too, and named. What a refused
+    node reads becomes an output, so that nothing before it is dead.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self.refusals: list[Refusal] = []
+        self.unjudged: list[Refusal] = []
+        self._unknown: dict[ir.Value, str] = {}
+
+    def behind(self, node: ir.Node) -> bool:
+        """Whether a node reads what nobody knows the shape of; it is then cut out as well."""
+        for value in node.inputs:
+            if value is not None and value in self._unknown:
+                culprit = self._unknown[value]
+                why = f"it reads what the refused node '{culprit}' makes"
+                name, op = str(node.name), node.op_type
+                self.unjudged.append(Refusal("cannot be judged", node=name, op=op, why=why))
+                self._take(node, culprit)
+                return True
+        return False
+
+    def out(self, node: ir.Node, refusal: Refusal) -> None:
+        """Take a refused node out."""
+        self.refusals.append(refusal)
+        self._take(node, str(node.name))
+
+    def _take(self, node: ir.Node, culprit: str) -> None:
+        inputs = [value for value in node.inputs if value is not None]
+        for value in node.outputs:
+            self._release(value, culprit)
+        self.graph.remove(node)
+        for position in range(len(node.inputs)):
+            node.replace_input_with(position, None)
+        for value in inputs:
+            if value.producer() is not None and not value.is_graph_output():
+                self.graph.outputs.append(value)
+
+    def _release(self, value: ir.Value, culprit: str) -> None:
+        if value.is_graph_output():
+            for item in [item for item in self.graph.outputs if item is value]:
+                self.graph.outputs.remove(item)
+        if not value.uses():
+            return
+        if not _can_be_input(value):
+            self._unknown[value] = culprit
+            return
+        stand_in = ir.Value(name=value.name, shape=value.shape, type=value.type)
+        ir.convenience.replace_all_uses_with(value, stand_in)
+        self.graph.inputs.append(stand_in)
+
+
+def _can_be_input(value: ir.Value) -> bool:
+    """Whether the DSP could be fed a value: floats of at most 4 axes, all sizes known."""
+    return (
+        value.shape is not None
+        and value.shape.is_static()
+        and len(value.shape) <= 4
+        and value.dtype is not None
+        and value.dtype.is_floating_point()
+    )
