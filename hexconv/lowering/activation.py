@@ -12,6 +12,7 @@ from hexconv.errors import Refusal
 from hexconv.lowering import lookup
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
+from hexconv.lowering.elementwise import emit
 from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.onnx_graph import NodeView
@@ -195,8 +196,6 @@ def power(node: NodeView, ctx: Context) -> None:
 def square(ctx: Context, source: str, output: str) -> None:
     """x * x (QuantizedMul_8x8to8 with a static range)."""
     form = ctx.form(source)
-    span = ctx.range(output)
-    t = form.tensor
-    inputs = [t.data, t.data, t.min, t.max, t.min, t.max, *ctx.builder.minmax(output, span)]
-    result = ctx.builder.quantized("QuantizedMul_8x8to8", inputs, t.shape, span, name=output)
+    tensor = form.tensor
+    result = emit(ctx, "Mul", tensor, tensor, tensor.shape, ctx.range(output), output)
     ctx.bind_order(output, form.layout.order, result)

@@ -10,6 +10,7 @@ from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
+from hexconv.lowering.feasible import request
 from hexconv.lowering.registry import lowers
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
@@ -101,9 +102,14 @@ def emit(
     """
     if op in ONE_SIDED and shape not in (left.shape, right.shape):
         left = spread(ctx, left, shape, f"{name}/left")
+    given = request(op, left.range, right.range, span)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
-    inputs += ctx.builder.minmax(name, span)
-    return ctx.builder.quantized(BINARY[op], inputs, shape, span, name=name)
+    if given == span:
+        inputs += ctx.builder.minmax(name, span)
+        return ctx.builder.quantized(BINARY[op], inputs, shape, span, name=name)
+    inputs += ctx.builder.minmax(f"{name}/wide", given)
+    wide = ctx.builder.quantized(BINARY[op], inputs, shape, given, name=f"{name}/wide")
+    return ctx.requantize8(wide, span, name)
 
 
 def partial_range(op: str, left: Range, right: Range) -> Range:

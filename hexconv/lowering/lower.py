@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import onnx_ir as ir
+
 from hexconv.errors import Refusal
 from hexconv.lowering.builder import MINMAX, Builder, Tensor
 from hexconv.lowering.context import Context, TransposeCount
+from hexconv.lowering.mask import MASK
 from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import LOWERINGS
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Output, Ref
@@ -57,7 +60,8 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
     shapes = {
         key: tuple(int(size) for size in value.shape or ()) for key, value in values.items()
     }
-    ctx = Context(builder, shapes, _Consts(graph), ranges)
+    masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
+    ctx = Context(builder, shapes, _Consts(graph), {**ranges, **dict.fromkeys(masks, MASK)})
     result = Lowered(builder.graph, transposes=ctx.transposes)
     _bind_inputs(graph, nodes, ctx)
     for node in nodes:
@@ -104,7 +108,9 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
         )
     for value in node.outputs:
         dtype = node.node.outputs[node.outputs.index(value)].dtype
-        if value and dtype is not None and not dtype.is_floating_point():
+        if value and dtype is not None and not (
+            dtype.is_floating_point() or dtype == ir.DataType.BOOL
+        ):
             raise Refusal(
                 f"'{value}' is of type {dtype.name.lower()}",
                 why="the DSP's data path is 8-bit quantized floats",

@@ -1,0 +1,230 @@
+"""Comparisons, logic on their answers, and Where.
+
+A mask is a uint8 tensor of the codes 0 and 1 in the range 0..255: exact as a number too, so that
+what moves or casts data treats it like any other tensor. The library's compare ops answer it
+without a range (facts/nnlib-quirks.md 3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.lowering.broadcast import common_layout, operand, spread
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.elementwise import emit
+from hexconv.lowering.registry import Tie, lowers
+from hexconv.nnlib.graph import Array, Output, Ref
+from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range, cover, encode
+
+MASK = Range(1.0, 0)
+COMPARE = {
+    "Equal": "QuantizedEqual_8",
+    "Less": "QuantizedLess_8",
+    "LessOrEqual": "QuantizedLessEqual_8",
+    "Greater": "QuantizedGreater_8",
+    "GreaterOrEqual": "QuantizedGreaterEqual_8",
+}
+SWAPPED = {
+    "Equal": "Equal", "Less": "Greater", "LessOrEqual": "GreaterOrEqual",
+    "Greater": "Less", "GreaterOrEqual": "LessOrEqual",
+}  # fmt: skip
+# Codes of two ranges are compared as floats, with steps of at least 0.0001 (op_compare_8.c).
+SMALLEST_STEP = 2.0**-13
+# A number this near to a code is that code: ranges are a little wider than what was observed.
+ON_CODE = 0.02
+
+
+@lowers(*COMPARE)
+def compare(node: NodeView, ctx: Context) -> None:
+    """Against a constant: codes against a code. Two tensors: as values, in their own ranges."""
+    op, names, output = node.op, [node.input(0), node.input(1)], node.outputs[0]
+    if ctx.const(names[0]) is not None:
+        op, names = SWAPPED[op], names[::-1]
+    number = ctx.const(names[1])
+    if number is not None and number.size == 1 and number.dtype.kind == "f":
+        if ctx.shape(names[0]) == ctx.shape(output):
+            _threshold(ctx, op, names[0], float(number.reshape(-1)[0]), output)
+            return
+    layout = common_layout(ctx, names, output)
+    shape = layout.shape(ctx.shape(output))
+    left, right = (_still(ctx, name, layout, ctx.shape(output)) for name in names)
+    left, right = _comparable(ctx, op, left, right, output)
+    if left.range == right.range:
+        # A single value of code 0 is compared wrongly (op_compare_8.c, compare_hvx_template).
+        left, right = (spread(ctx, t, shape, output) if t.shape == (1, 1, 1, 1) else t
+                       for t in (left, right))  # fmt: skip
+    ctx.bind(output, layout, emit_mask(ctx, COMPARE[op], left, right, shape, output))
+
+
+def emit_mask(
+    ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, name: str
+) -> Tensor:
+    """One compare node; its one output is given the range of masks."""
+    inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
+    node = ctx.builder.node(op, inputs, (Output(shape, "uint8"),), name=name)
+    return Tensor(Ref(node), *ctx.builder.minmax(name, MASK), shape, MASK)
+
+
+def _threshold(ctx: Context, op: str, source: str, number: float, output: str) -> None:
+    """x against a constant, on codes: always against a code that is not 0.
+
+    A single value of code 0 would be compared with leftover memory (op_compare_8.c).
+    """
+    form = ctx.form(source)
+    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    test, code = code_test(op, number, tensor.range)
+    right = _code(ctx, code, tensor.range, f"{output}/threshold")
+    result = emit_mask(ctx, COMPARE[test], tensor, right, tensor.shape, output)
+    ctx.bind_order(output, form.layout.order, result)
+
+
+def code_test(op: str, number: float, span: Range) -> tuple[str, int]:
+    """(compare op, code of 1 to 255) that says for codes of `span` what `op number` says."""
+    place = number / span.step + span.zero
+    nearest = round(place) if math.isfinite(place) else place
+    exact = abs(place - nearest) < ON_CODE
+    if op == "Equal":
+        code = int(min(max(nearest, -1), 256))
+        if code == 0:
+            return "Less", 1
+        return ("Equal", code) if 0 < code < 256 else ("Greater", 255)
+    # The first code for which x >= number, and for which x > number.
+    at_least = nearest if exact else math.ceil(place) if math.isfinite(place) else place
+    above = nearest + 1 if exact else at_least
+    first = at_least if op in ("GreaterOrEqual", "Less") else above
+    upper = op in ("Greater", "GreaterOrEqual")
+    if first <= 0:
+        return ("LessOrEqual" if upper else "Greater"), 255
+    if first > 255:
+        return ("Greater" if upper else "LessOrEqual"), 255
+    return ("GreaterOrEqual" if upper else "Less"), int(first)
+
+
+def _code(ctx: Context, code: int, span: Range, name: str) -> Tensor:
+    shape: Shape4 = (1, 1, 1, 1)
+    data = ctx.builder.const(name, np.full(shape, code, np.uint8), span)
+    return Tensor(data, *ctx.builder.minmax(name, span), shape, span)
+
+
+def _still(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> Tensor:
+    """An operand with a static range; a constant of booleans as a mask."""
+    array = ctx.const(name)
+    if array is not None and array.dtype == np.bool_:
+        padded = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+        return _constant(ctx, name, layout.pack(padded.astype(np.float32)), MASK)
+    tensor = operand(ctx, name, layout, shape)
+    return tensor if tensor.static else ctx.pinned(name, tensor)
+
+
+def _constant(ctx: Context, name: str, packed: Array, span: Range) -> Tensor:
+    """A constant in a given range, clipped to it."""
+    clipped = np.clip(packed, np.float32(span.min), np.float32(span.max))
+    data = ctx.builder.const(name, encode(clipped, span), span)
+    b, h, w, d = packed.shape
+    return Tensor(data, *ctx.builder.minmax(name, span), (b, h, w, d), span)
+
+
+def _comparable(
+    ctx: Context, op: str, left: Tensor, right: Tensor, name: str
+) -> tuple[Tensor, Tensor]:
+    """Equal: both in one range, values closer than a step are equal. Else: steps large enough."""
+    if left.range == right.range:
+        return left, right
+    if op == "Equal":
+        span = cover(min(left.range.min, right.range.min), max(left.range.max, right.range.max))
+        return ctx.requantize8(left, span, f"{name}/left"), ctx.requantize8(
+            right, span, f"{name}/right"
+        )
+    factor = 1.0
+    while min(left.range.step, right.range.step) * factor < SMALLEST_STEP:
+        factor *= 2.0
+    if factor == 1.0:
+        return left, right
+    return ctx.rescaled(left, factor, f"{name}/left"), ctx.rescaled(right, factor, f"{name}/right")
+
+
+@lowers("And", "Or", "Xor")
+def logic(node: NodeView, ctx: Context) -> None:
+    """The smaller, the larger, and whether two masks differ."""
+    names, output = [node.input(0), node.input(1)], node.outputs[0]
+    layout = common_layout(ctx, names, output)
+    shape = layout.shape(ctx.shape(output))
+    left, right = (_still(ctx, name, layout, ctx.shape(output)) for name in names)
+    if node.op == "Xor":
+        left, right = (spread(ctx, t, shape, output) for t in (left, right))
+        result = emit_mask(ctx, "QuantizedNotEqual_8", left, right, shape, output)
+    else:
+        op = {"And": "Min", "Or": "Max"}[node.op]
+        result = emit(ctx, op, left, right, shape, MASK, output)
+    ctx.bind(output, layout, result)
+
+
+@lowers("Not")
+def negation(node: NodeView, ctx: Context) -> None:
+    """Whether the code is under 1."""
+    source, output = node.input(0), node.outputs[0]
+    form = ctx.form(source)
+    one = _code(ctx, 1, MASK, f"{output}/one")
+    result = emit_mask(ctx, "QuantizedLess_8", form.tensor, one, form.tensor.shape, output)
+    ctx.bind_order(output, form.layout.order, result)
+
+
+@lowers("Where", tie=Tie.JOIN)
+def where(node: NodeView, ctx: Context) -> None:
+    """Select_8: operands tiled to one shape, both branches in the range of the result.
+
+    Then the range that the library answers, the union of theirs, is that of the result.
+    """
+    names, output = [node.input(i) for i in range(3)], node.outputs[0]
+    shape, span = ctx.shape(output), ctx.range(output)
+    layout = common_layout(ctx, names, output)
+    spans: Sequence[Range] = (MASK, span, span)
+    condition, x, y = (
+        _whole(ctx, name, layout, shape, own) for name, own in zip(names, spans, strict=True)
+    )
+    inputs = [condition.data, *x.triple, *y.triple]
+    result = ctx.builder.quantized(
+        "Select_8", inputs, layout.shape(shape), span, name=output
+    )
+    ctx.bind(output, layout, result)
+
+
+def _whole(
+    ctx: Context, name: str, layout: Layout, shape: tuple[int, ...], span: Range
+) -> Tensor:
+    """An operand in full shape and in the given range."""
+    array = ctx.const(name)
+    if array is not None:
+        full = np.broadcast_to(np.asarray(array, np.float32), shape)
+        return _constant(ctx, name, layout.pack(full), span)
+    tensor = operand(ctx, name, layout, shape)
+    if tensor.range != span or not tensor.static:
+        tensor = ctx.requantize8(tensor, span, f"{name}/requantized")
+    return spread(ctx, tensor, layout.shape(shape), f"{name}/spread")
+
+
+@lowers("Cast")
+def cast(node: NodeView, ctx: Context) -> None:
+    """A mask in the range of numbers; a number is true where its code is not that of zero."""
+    node.attr("to")
+    source, output = node.input(0), node.outputs[0]
+    form = ctx.form(source)
+    if node.node.outputs[0].dtype != ir.DataType.BOOL:
+        number = ctx.requantize8(form.tensor, ctx.range(output), output)
+        ctx.bind_order(output, form.layout.order, number)
+        return
+    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    zero = tensor.range.zero
+    name = f"{output}/zero"
+    op, code = ("QuantizedNotEqual_8", zero) if zero else ("QuantizedGreaterEqual_8", 1)
+    result = emit_mask(
+        ctx, op, tensor, _code(ctx, code, tensor.range, name), tensor.shape, output
+    )
+    ctx.bind_order(output, form.layout.order, result)
