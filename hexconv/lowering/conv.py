@@ -24,6 +24,10 @@ from hexconv.quantize import Range, quantize_bias, quantize_weights
 # costs its Split and Concat.
 PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 
+TIME_ON_W = "time_on_w"
+"""Key in a node's meta: its second last axis lies along W, its last along H."""
+SWAPPED = Layout(((0,), (3,), (2,), (1,)))
+
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
 
 
@@ -42,6 +46,9 @@ def conv(node: NodeView, ctx: Context) -> None:
         axes = [Window(1, 1), *axes]
         weights = weights[:, :, None, :]
     layout = Layout.channels_last(len(shape))
+    if node.node.meta.get(TIME_ON_W):
+        layout, axes = SWAPPED, axes[::-1]
+        weights = weights.transpose(0, 1, 3, 2)
     tensor = ctx.take(source, layout)
     counts = [axis.outputs() for axis in axes]
     kernel = weights.transpose(2, 3, 1, 0)  # HWIO

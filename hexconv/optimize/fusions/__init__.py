@@ -1,8 +1,9 @@
 """Fusions: several float nodes that become one node of the library. Ranges are known here."""
 
-from hexconv.optimize.fusions import (  # noqa: F401  (importing registers; the order matters)
+from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the order matters)
     scalar_into_range,
     linear,
     activation_into_range,
+    linear_over_image,
     unary_chain,
 )

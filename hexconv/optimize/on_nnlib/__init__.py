@@ -2,4 +2,5 @@
 
 from hexconv.optimize.on_nnlib import (  # noqa: F401  (importing registers; the order matters)
     mean_as_conv,
+    pad_matmul,
 )

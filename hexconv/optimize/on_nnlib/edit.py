@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hexconv.lowering.builder import SCALAR
-from hexconv.nnlib.graph import Array, Const, Graph, Ref
+from hexconv.nnlib.graph import Array, Const, Graph, Node, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import Range
 
@@ -19,7 +19,7 @@ class Editor:
         self._nodes = graph.node_by_id()
         self._next = 1 + max([*self._consts, *self._nodes], default=0)
         self._scalars: dict[tuple[object, ...], Ref] = {}
-        self._names = {const.name for const in graph.consts}
+        self._names = {item.name for item in (*graph.consts, *graph.nodes)}
 
     def const(self, ref: Ref) -> Array | None:
         """The values of a const; None for a node's output."""
@@ -39,14 +39,14 @@ class Editor:
         limits = (
             None if span is None else (float(np.float32(span.min)), float(np.float32(span.max)))
         )
-        return self._add(Const(self._next, self._unique(name), array, False, limits))
+        return self._add(Const(self._next, self.unique(name), array, False, limits))
 
     def add_scalar(self, name: str, value: float) -> Ref:
         """A float32 const of shape 1x1x1x1, shared by value."""
         key = ("scalar", np.float32(value).tobytes())
         if key not in self._scalars:
             array = np.full(SCALAR, value, np.float32)
-            self._scalars[key] = self._add(Const(self._next, self._unique(name), array))
+            self._scalars[key] = self._add(Const(self._next, self.unique(name), array))
         return self._scalars[key]
 
     def add_extent(self, name: str, height: int, width: int) -> Ref:
@@ -54,9 +54,18 @@ class Editor:
         key = ("extent", height, width)
         if key not in self._scalars:
             array = np.zeros((1, height, width, 1), np.int32)
-            const = Const(self._next, self._unique(name), array, True)
+            const = Const(self._next, self.unique(name), array, True)
             self._scalars[key] = self._add(const)
         return self._scalars[key]
+
+    def new_id(self) -> int:
+        """An id for a new node."""
+        self._next += 1
+        return self._next - 1
+
+    def remember(self, node: Node) -> None:
+        """Know a new node's shapes."""
+        self._nodes[node.id] = node
 
     def _add(self, const: Const) -> Ref:
         self.graph.consts.append(const)
@@ -64,7 +73,8 @@ class Editor:
         self._next += 1
         return Ref(const.id)
 
-    def _unique(self, name: str) -> str:
+    def unique(self, name: str) -> str:
+        """A name that no const or node has yet."""
         candidate, count = name, 1
         while candidate in self._names:
             count += 1

@@ -1,0 +1,103 @@
+"""A Linear over flattened channels and frequencies is a convolution as wide as the spectrum.
+
+Speech encoders flatten [B,C,T,F] to [B,T,C*F] in front of a Linear. As exported that is a transpose
+of everything that the convolutions made (55 k packets for 144 x 320) and a reshape; as a
+convolution of 1 x F it needs neither. With time on W and frequency on H its result lies as the
+Linears behind it want it (cost/encoder.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.lowering.conv import TIME_ON_W
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import array_of, constant, shape_of
+from hexconv.optimize.fusions.edit import only_reader, remove
+from hexconv.optimize.registry import Bounds, Stage, rewrite
+
+FRAMES_FIRST = [0, 2, 1, 3]
+
+
+@rewrite(Stage.FUSION)
+def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
+    """Transpose, Reshape and Linear behind convolutions are one convolution over all frequencies."""
+    count = 0
+    for node in graph.nodes:
+        found = _image(node)
+        if found is None:
+            continue
+        reshape, transpose, image = found
+        _as_convolution(node, image, graph, observed)
+        remove(node, reshape, transpose)
+        count += 1
+    return count
+
+
+def _image(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
+    """(Reshape, Transpose, image) in front of a Linear."""
+    if node.op_type != "Linear":
+        return None
+    reshape = _maker(node.inputs[0], "Reshape")
+    transpose = _maker(reshape.inputs[0], "Transpose") if reshape else None
+    if reshape is None or transpose is None:
+        return None
+    perm, image = transpose.attributes.get("perm"), transpose.inputs[0]
+    if perm is None or list(perm.as_ints()) != FRAMES_FIRST or image is None:
+        return None
+    batch, channels, frames, bands = shape_of(image)
+    if shape_of(reshape.outputs[0]) != (batch, frames, channels * bands) or frames < bands:
+        return None
+    return (reshape, transpose, image) if _maker(image, "Conv") else None
+
+
+def _maker(value: ir.Value | None, op: str) -> ir.Node | None:
+    """The node of `op` that makes a value which only one node reads."""
+    node = value.producer() if value is not None else None
+    if node is None or value is None or node.op_type != op or node.domain:
+        return None
+    return node if only_reader(value) is not None else None
+
+
+def _as_convolution(
+    node: ir.Node, image: ir.Value, graph: FloatGraph, observed: MutableMapping[str, Bounds]
+) -> None:
+    batch, channels, frames, bands = shape_of(image)
+    weights, bias = array_of(node.inputs[1]), node.inputs[2]
+    assert weights is not None
+    outputs = weights.shape[1]
+    kernel = weights.reshape(channels, bands, outputs).transpose(2, 0, 1)[:, :, None, :]
+    name = str(node.outputs[0].name)
+    value = constant(f"{name}/kernel", np.ascontiguousarray(kernel))
+    target = constant(f"{name}/shape", np.asarray([batch, frames, outputs], np.int64))
+    for const in (value, target):
+        graph.graph.register_initializer(const)
+    conv = ir.node("Conv", [image, value, bias], {"kernel_shape": [1, bands]})
+    turn = ir.node("Transpose", conv.outputs, {"perm": FRAMES_FIRST})
+    flat = ir.node("Reshape", [turn.outputs[0], target])
+    shapes = ((batch, outputs, frames, 1), (batch, frames, outputs, 1), (batch, frames, outputs))
+    for number, (made, shape) in enumerate(zip((conv, turn, flat), shapes, strict=True)):
+        made.name = f"{node.name}/image{number}"
+        output = made.outputs[0]
+        output.name, output.shape, output.type = f"{name}/image{number}", ir.Shape(shape), image.type
+        observed[output.name] = observed[name]
+        graph.graph.insert_before(node, made)
+    ir.convenience.replace_all_uses_with(
+        node.outputs[0], flat.outputs[0], replace_graph_outputs=True
+    )
+    node.outputs[0].name, flat.outputs[0].name = f"{name}/replaced", name
+    _lay_time_on_w(conv)
+
+
+def _lay_time_on_w(last: ir.Node) -> None:
+    """Mark a chain of convolutions, if all of it can lie that way."""
+    chain = [last]
+    while (image := chain[-1].inputs[0]) is not None and (node := _maker(image, "Conv")):
+        chain.append(node)
+    group = [node.attributes.get("group") for node in chain]
+    if all(attr is None or attr.as_int() == 1 for attr in group):
+        for node in chain:
+            node.meta[TIME_ON_W] = True
