@@ -7,10 +7,23 @@ exact in real numbers. One file a rule; a rule answers what replaces the node's 
 from __future__ import annotations
 
 from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
+    average_pool,
+    center_crop_pad,
+    cumsum,
     divide,
+    gather,
     gemm,
+    instance_norm,
     layer_norm,
+    lp_norm,
+    lp_pool,
+    lrn,
+    pad,
+    reductions,
+    resize,
+    scatter,
     swish,
+    trilu,
 )
 from hexconv.decompose.registry import RULES, decompose
 

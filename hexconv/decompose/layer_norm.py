@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.registry import decomposes
+from hexconv.decompose.standardise import centred, standardised
 from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
 
@@ -20,8 +21,8 @@ def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
         return None
     source = node.inputs[0]
-    mean = builder.op("ReduceMean", [source, _axes(node)], {"keepdims": 1})
-    scaled = _scaled(node, builder.op("Sub", [source, mean]), builder)
+    assert source is not None
+    scaled = _scaled(node, centred(builder, source, _axes(node)), builder)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         scaled = builder.op("Add", [scaled, node.inputs[2]])
     return [scaled, *node.outputs[1:]]
@@ -42,13 +43,10 @@ def _axes(node: ir.Node) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.arange(first % rank, rank, dtype=np.int64)
 
 
-def _scaled(node: ir.Node, centred: ir.Value, builder: Builder) -> ir.Value:
-    square = builder.op("Mul", [centred, centred])
-    variance = builder.op("ReduceMean", [square, _axes(node)], {"keepdims": 1})
+def _scaled(node: ir.Node, value: ir.Value, builder: Builder) -> ir.Value:
     epsilon = node.attributes.get("epsilon")
-    shift = np.float32(1e-5 if epsilon is None else epsilon.as_float())
-    deviation = builder.op("Sqrt", [builder.op("Add", [variance, shift])])
-    scaled = builder.op("Mul", [centred, builder.op("Reciprocal", [deviation])])
+    shift = 1e-5 if epsilon is None else epsilon.as_float()
+    scaled = standardised(builder, value, _axes(node), shift)
     gamma = array_of(node.inputs[1])
     if gamma is not None and bool((gamma == 1.0).all()):
         return scaled

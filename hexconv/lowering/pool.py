@@ -3,80 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from math import sqrt
 
 from hexconv.errors import Refusal
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
+from hexconv.lowering.pad import filled
+from hexconv.lowering.pieces import cut, sliced
 from hexconv.lowering.registry import Tie, lowers
-from hexconv.lowering.pieces import sliced
 from hexconv.lowering.window import Window, mode, windows
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range
+
+L2_POOL = "QuantizedL2Pool_8"
 
 
 @lowers("MaxPool", tie=Tie.COPY)
 def max_pool(node: NodeView, ctx: Context) -> None:
-    """QuantizedMaxPool_8; padding that no mode has is a Pad with the lowest code."""
+    """QuantizedMaxPool_8; padding that no mode has is a Pad with the lowest code.
+
+    The library has no dilation: the maximum of the taps, each a strided slice, first along H,
+    then along W.
+    """
     source, output = node.input(0), node.outputs[0]
     if len(node.outputs) > 1 and node.outputs[1]:
-        raise Refusal("the Indices output of MaxPool", why="the library does not compute it")
+        raise Refusal(
+            "the Indices output of MaxPool",
+            why="the library does not compute it",
+            todo="export the model without indices",
+        )
     layout, axes, counts = _axes(node, ctx)
-    if any(axis.dilation > 1 for axis in axes):
-        raise Refusal("a dilated MaxPool", why="the library has none")
     tensor = ctx.take(source, layout)
-    padding = mode(axes, counts)
+    dilated = any(axis.dilation > 1 for axis in axes)
+    padding = None if dilated else mode(axes, counts)
     if padding is None:
         # Padding must never win: the lowest value of the range is -inf to a maximum.
-        tensor, axes = _padded_with(ctx, tensor, axes, counts, output)
+        tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=True)
+        axes = _fitting(tensor, axes)
         padding = Padding.VALID
-    ctx.bind(output, layout, _pool(ctx, "QuantizedMaxPool_8", tensor, axes, counts, padding, output))
+    if dilated:
+        for place, (axis, count) in enumerate(zip(axes, counts, strict=True), start=1):
+            tensor = _max_of_taps(ctx, tensor, place, axis, count, f"{output}/taps{place}")
+    else:
+        tensor = _pool(ctx, "QuantizedMaxPool_8", tensor, axes, counts, padding, output)
+    ctx.bind(output, layout, tensor)
 
 
 @lowers("AveragePool")
 def average_pool(node: NodeView, ctx: Context) -> None:
-    """Without padding QuantizedAvgPool_8, else a depthwise convolution with the exact weights.
+    """QuantizedAvgPool_8 of windows that lie inside; all else was decomposed.
 
-    QuantizedAvgPool_8 takes its output range from the data where a single window is left
-    (facts/nnlib-quirks.md 2), and divides by the full window only where it lies inside.
+    Its output range follows the data where a single window is left, and its padded windows are
+    not exact (facts/nnlib-quirks.md 2; op_avgpool_d32.c).
     """
     source, output = node.input(0), node.outputs[0]
+    node.done("count_include_pad")
     layout, axes, counts = _axes(node, ctx)
-    include = bool(node.attr("count_include_pad", 0))
-    if any(axis.dilation > 1 for axis in axes):
-        raise Refusal("a dilated AveragePool", why="the library has none")
     tensor = ctx.take(source, layout)
-    inside = all(
-        axis.before == 0 and (n - 1) * axis.stride + axis.extent <= axis.size
-        for axis, n in zip(axes, counts, strict=True)
-    )
-    if inside and max(counts) > 1:
-        pooled = _pool(ctx, "QuantizedAvgPool_8", tensor, axes, counts, Padding.VALID, output)
-        ctx.bind(output, layout, pooled)
-        return
-    if inside or include:
-        ctx.bind(output, layout, _as_depthwise(ctx, tensor, axes, counts, output))
-        return
-    raise Refusal(
-        "an AveragePool whose padding does not count",
-        why="the divisor differs from window to window",
-        todo="use count_include_pad=1, or no padding",
-    )
+    pooled = _pool(ctx, "QuantizedAvgPool_8", tensor, axes, counts, Padding.VALID, output)
+    ctx.bind(output, layout, pooled)
+
+
+@lowers("LpPool")
+def l2_pool(node: NodeView, ctx: Context) -> None:
+    """QuantizedL2Pool_8, the root of the MEAN square of each window, times the root of its area.
+
+    Its range is the width of the input's. Windows leave no row or column unused: VALID answers
+    wrongly where two or more are left (facts/nnlib-quirks.md 4, "L2Pool").
+    """
+    source, output = node.input(0), node.outputs[0]
+    node.done("p")
+    layout, axes, counts = _axes(node, ctx)
+    tensor = ctx.take(source, layout, static=True)
+    tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=False)
+    axes = _fitting(tensor, axes)
+    pooled = _pool(ctx, L2_POOL, tensor, axes, counts, Padding.VALID, output)
+    area = axes[0].kernel * axes[1].kernel
+    ctx.bind(output, layout, ctx.rescaled(pooled, sqrt(area), output))
 
 
 def _axes(node: NodeView, ctx: Context) -> tuple[Layout, list[Window], list[int]]:
     shape, result = ctx.shape(node.input(0)), ctx.shape(node.outputs[0])
     kernel = list(node.attr("kernel_shape"))
     node.done("ceil_mode", "storage_order")
-    if len(shape) not in (3, 4):
-        raise Refusal(f"a pool over {len(shape) - 2} axes", why="the library has 1-D and 2-D only")
+    _check_rank(shape)
     axes = windows(node, shape[2:], kernel)
     counts = list(result[2:])
     if len(axes) == 1:
         axes, counts = [Window(1, 1), *axes], [1, *counts]
     return Layout.channels_last(len(shape)), axes, counts
+
+
+def _check_rank(shape: Sequence[int]) -> None:
+    if len(shape) not in (3, 4):
+        raise Refusal(
+            f"a pool over {len(shape) - 2} axes",
+            why="the library has 1-D and 2-D only",
+            todo="pool one axis after the other",
+        )
 
 
 def _pool(
@@ -95,47 +121,64 @@ def _pool(
         builder.extent(f"{name}/stride", axes[0].stride, axes[1].stride),
     ]
     shape = (tensor.shape[0], counts[0], counts[1], tensor.shape[3])
+    span = Range(tensor.range.step, 0) if op == L2_POOL else tensor.range
     return builder.quantized(
-        op, inputs, shape, tensor.range, name=name, static=tensor.static, padding=padding
+        op, inputs, shape, span, name=name, static=tensor.static, padding=padding
     )
 
 
-def _padded_with(
-    ctx: Context, tensor: Tensor, axes: Sequence[Window], counts: Sequence[int], name: str
-) -> tuple[Tensor, list[Window]]:
-    """Pad H and W with the lowest code; what no window reads is cut off."""
-    if not tensor.static:
-        tensor = ctx.pinned(name, tensor)
-    sides, sizes = [], []
+def _padded(
+    ctx: Context,
+    source: str,
+    tensor: Tensor,
+    axes: Sequence[Window],
+    counts: Sequence[int],
+    name: str,
+    *,
+    lowest: bool,
+) -> Tensor:
+    """H and W as long as the windows reach: padded with zero or the lowest code, or cut off."""
+    rows = [(0, 0), (0, 0), (0, 0), (0, 0)]
     for place, (axis, count) in enumerate(zip(axes, counts, strict=True), start=1):
-        reach = (count - 1) * axis.stride + axis.extent
-        after = reach - axis.size - axis.before
+        after = (count - 1) * axis.stride + axis.extent - axis.size - axis.before
         if after < 0:
             tensor = sliced(ctx, tensor, place, 0, axis.size + after, f"{name}/used{place}")
-        sides.append((axis.before, max(after, 0)))
-        sizes.append(reach)
-    paddings = np.asarray([(0, 0), *sides, (0, 0)], np.int32)[None, None]
-    inputs = [
-        tensor.data, tensor.min, tensor.max, ctx.builder.ints(f"{name}/paddings", paddings),
-        ctx.builder.scalar(f"{name}/lowest", tensor.range.min),
+        rows[place] = (axis.before, max(after, 0))
+    if not any(map(any, rows)):
+        return tensor
+    if lowest and not tensor.static:
+        tensor = ctx.pinned(source, tensor)
+    value = tensor.range.min if lowest else 0.0
+    return filled(ctx, tensor, rows, value, f"{name}/padded")
+
+
+def _fitting(tensor: Tensor, axes: Sequence[Window]) -> list[Window]:
+    """The windows on a tensor that is just as long as they reach."""
+    return [
+        Window(size, axis.kernel, axis.stride, axis.dilation)
+        for size, axis in zip(tensor.shape[1:3], axes, strict=True)
     ]
-    shape = (tensor.shape[0], sizes[0], sizes[1], tensor.shape[3])
-    padded = ctx.copied("QuantizedPad_8", inputs, tensor, shape, f"{name}/padded")
-    return padded, [Window(n, a.kernel, a.stride) for a, n in zip(axes, sizes, strict=True)]
 
 
-def _as_depthwise(
-    ctx: Context, tensor: Tensor, axes: Sequence[Window], counts: Sequence[int], name: str
+def _max_of_taps(
+    ctx: Context, tensor: Tensor, place: int, axis: Window, count: int, name: str
 ) -> Tensor:
-    """The mean over each window as a depthwise convolution with equal weights."""
-    from hexconv.lowering import depthwise
-    from hexconv.lowering.conv import Placement
+    """The maximum over the taps of one axis (QuantizedMaximum_8 of one range is exact)."""
+    best: Tensor | None = None
+    for tap in range(axis.kernel):
+        start = tap * axis.dilation
+        bounds = (start, start + (count - 1) * axis.stride + 1, axis.stride)
+        part = cut(ctx, tensor, {place: bounds}, f"{name}/{tap}")
+        best = part if best is None else _larger(ctx, best, part, f"{name}/max{tap}")
+    assert best is not None
+    return best
 
-    channels = tensor.shape[3]
-    area = axes[0].kernel * axes[1].kernel
-    kernel = np.full((axes[0].kernel, axes[1].kernel, 1, channels), 1.0 / area, np.float32)
-    bias = np.zeros(channels, np.float32)
-    return depthwise.lower(Placement(ctx, name, counts), tensor, kernel, bias, axes)
+
+def _larger(ctx: Context, left: Tensor, right: Tensor, name: str) -> Tensor:
+    inputs = [
+        left.data, right.data, left.min, left.max, right.min, right.max, left.min, left.max,
+    ]
+    return ctx.copied("QuantizedMaximum_8", inputs, left, left.shape, name)
 
 
 @lowers("GlobalMaxPool", tie=Tie.COPY)
@@ -143,10 +186,14 @@ def global_max_pool(node: NodeView, ctx: Context) -> None:
     """One window over H and W."""
     source, output = node.input(0), node.outputs[0]
     shape = ctx.shape(source)
-    if len(shape) not in (3, 4):
-        raise Refusal(f"a pool over {len(shape) - 2} axes", why="the library has 1-D and 2-D only")
+    _check_rank(shape)
     layout = Layout.channels_last(len(shape))
-    tensor = ctx.take(source, layout)
-    axes = [Window(tensor.shape[1], tensor.shape[1]), Window(tensor.shape[2], tensor.shape[2])]
-    pooled = _pool(ctx, "QuantizedMaxPool_8", tensor, axes, [1, 1], Padding.VALID, output)
-    ctx.bind(output, layout, pooled)
+    ctx.bind(output, layout, largest(ctx, ctx.take(source, layout), (1, 2), output))
+
+
+def largest(ctx: Context, tensor: Tensor, places: Sequence[int], name: str) -> Tensor:
+    """The maximum over H, W or both, sizes kept as 1 (QuantizedMaxPool_8)."""
+    _, h, w, _ = tensor.shape
+    axes = [Window(size, size if place in places else 1) for place, size in ((1, h), (2, w))]
+    counts = [1 if place in places else size for place, size in ((1, h), (2, w))]
+    return _pool(ctx, "QuantizedMaxPool_8", tensor, axes, counts, Padding.VALID, name)

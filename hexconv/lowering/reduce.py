@@ -5,27 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-import numpy as np
-
-from hexconv.errors import Refusal
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.moves import gather_axes
-from hexconv.lowering.registry import lowers
+from hexconv.lowering.pool import largest
+from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.select import constant_ints
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range
+
+LANES = 32
 
 
 @lowers("ReduceMean", "GlobalAveragePool")
 def reduce_mean(node: NodeView, ctx: Context) -> None:
     """QuantizedMean_8 with a static range."""
+    _scaled_mean(node, ctx, 1)
+
+
+@lowers("ReduceSum")
+def reduce_sum(node: NodeView, ctx: Context) -> None:
+    """n times the mean: the factor is in the range."""
+    shape = ctx.shape(node.input(0))
+    _scaled_mean(node, ctx, prod(shape[axis] for axis in reduced_axes(node, ctx)))
+
+
+def _scaled_mean(node: NodeView, ctx: Context, factor: int) -> None:
     source, output = node.input(0), node.outputs[0]
     axes = reduced_axes(node, ctx)
     layout, places = reducible(ctx, source, axes)
     tensor = ctx.take(source, layout)
-    span = ctx.range(output)
-    bind_reduced(node, ctx, layout, axes, mean(ctx, tensor, places, span, output))
+    if places:
+        span = ctx.range(output)
+        wanted = span if factor == 1 else span.scaled(1.0 / factor)
+        tensor = mean(ctx, tensor, places, wanted, output)
+        if factor != 1:
+            tensor = ctx.rescaled(tensor, factor, f"{output}/sum")
+    bind_reduced(node, ctx, layout, axes, tensor)
 
 
 def mean(ctx: Context, tensor: Tensor, places: Sequence[int], span: Range, name: str) -> Tensor:
@@ -34,20 +51,77 @@ def mean(ctx: Context, tensor: Tensor, places: Sequence[int], span: Range, name:
     The library computes in_step / (out_step * n) and clamps it below 1
     (facts/shipped-library.md c), so the output step must be above in_step / n.
     """
+    if torn(tensor.shape, places):
+        first = mean(ctx, tensor, places[:1], tensor.range, f"{name}/{places[0]}")
+        return mean(ctx, first, places[1:], span, name)
     count = prod(tensor.shape[place] for place in places)
     finest = tensor.range.step / count * (1.0 + 2.0**-12)
     if span.step < finest:
         span = span.scaled(finest / span.step)
     b, h, w, d = (1 if place in places else size for place, size in enumerate(tensor.shape))
-    shape: Shape4 = (b, h, w, d)
-    if {1, 2} <= set(places) and tensor.shape[0] > 1 and tensor.shape[3] % 32:
-        # Over H and W at once, later batches come out wrong unless D is a multiple of 32
-        # (facts/nnlib-quirks.md 4, "Mean/Sum"): one axis after the other.
-        tensor = mean(ctx, tensor, [1], tensor.range, f"{name}/rows")
-        return mean(ctx, tensor, [p for p in places if p != 1], span, name)
     axes = ctx.builder.ints(f"{name}_axes", list(places))
     inputs = [*tensor.triple, axes, *ctx.builder.minmax(name, span)]
-    return ctx.builder.quantized("QuantizedMean_8", inputs, shape, span, name=name)
+    return ctx.builder.quantized("QuantizedMean_8", inputs, (b, h, w, d), span, name=name)
+
+
+def torn(shape: Shape4, places: Sequence[int]) -> bool:
+    """Whether the library would mix up rows when it reduces these places at once.
+
+    From the second on, each must have a multiple of 32 values behind it, or few, or nothing
+    before it (`reduce_sum_single_axis_hvx_32`; facts/nnlib-quirks.md 4, "Mean/Sum").
+    """
+    sizes = list(shape)
+    for number, place in enumerate(places):
+        rows, row = prod(sizes[:place]), prod(sizes[place + 1 :])
+        if number and rows > 1 and row % LANES:
+            return True
+        sizes[place] = 1
+    return False
+
+
+@lowers("ReduceMax", tie=Tie.COPY)
+def reduce_max(node: NodeView, ctx: Context) -> None:
+    """QuantizedMaxPool_8 with one window: exact."""
+    source = node.input(0)
+    axes = reduced_axes(node, ctx)
+    layout = pooled_layout(ctx, source, axes)
+    tensor = ctx.take(source, layout)
+    if tensor.shape[2] > 1:
+        tensor = largest(ctx, tensor, [2], node.outputs[0])
+    bind_reduced(node, ctx, layout, axes, tensor)
+
+
+@lowers("ReduceMin", tie=Tie.COPY)
+def reduce_min(node: NodeView, ctx: Context) -> None:
+    """The negative of the maximum of the negative: QuantizedNeg_8 mirrors codes and range."""
+    source, output = node.input(0), node.outputs[0]
+    axes = reduced_axes(node, ctx)
+    layout = pooled_layout(ctx, source, axes)
+    tensor = ctx.take(source, layout, static=True)
+    if tensor.shape[2] > 1:
+        turned = negative(ctx, tensor, f"{output}/negative")
+        tensor = negative(ctx, largest(ctx, turned, [2], f"{output}/max"), output)
+    bind_reduced(node, ctx, layout, axes, tensor)
+
+
+def negative(ctx: Context, tensor: Tensor, name: str) -> Tensor:
+    """The same values with the other sign (QuantizedNeg_8)."""
+    span = Range(tensor.range.step, 255 - tensor.range.zero)
+    return ctx.builder.quantized("QuantizedNeg_8", tensor.triple, tensor.shape, span, name=name)
+
+
+def pooled_layout(ctx: Context, source: str, axes: Sequence[int]) -> Layout:
+    """All reduced axes on W, those kept outside of them on B, those inside on D."""
+    shape = ctx.shape(source)
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
+    gone = [a for a in order if a in axes]
+    ones = tuple(a for a in range(len(shape)) if a not in order)
+    if not gone:
+        return Layout((ones, tuple(order), (), ()))
+    first = order.index(gone[0])
+    outside = tuple(order[:first])
+    inside = tuple(a for a in order[first:] if a not in axes)
+    return Layout((ones + outside, (), tuple(gone), inside))
 
 
 def reduced_axes(node: NodeView, ctx: Context) -> list[int]:
@@ -56,15 +130,11 @@ def reduced_axes(node: NodeView, ctx: Context) -> list[int]:
     if node.op.startswith("Global"):
         return list(range(2, rank))
     if node.has(1):
-        array = ctx.const(node.input(1))
-        if array is None:
-            raise Refusal("axes that are computed", todo="make the axes a constant")
-        axes = [int(a) for a in np.asarray(array).reshape(-1)]
+        axes = constant_ints(node, ctx, 1)
+        node.done("noop_with_empty_axes")
         if axes:
-            return sorted({a % rank for a in axes})
-    if int(node.attr("noop_with_empty_axes", 0)):
-        return []
-    return list(range(rank))
+            return sorted({axis % rank for axis in axes})
+    return [] if int(node.attr("noop_with_empty_axes", 0)) else list(range(rank))
 
 
 def reducible(ctx: Context, source: str, axes: Sequence[int]) -> tuple[Layout, list[int]]:

@@ -59,7 +59,7 @@ def slice_(node: NodeView, ctx: Context) -> None:
 
 @lowers("Split", tie=Tie.COPY)
 def split(node: NodeView, ctx: Context) -> None:
-    """Equal parts: QuantizedSplit_8. Unequal ones: a slice each (the library splits evenly only)."""
+    """Equal parts: QuantizedSplit_8. Unequal ones, which it refuses: a slice each."""
     source = node.input(0)
     shape = ctx.shape(source)
     axis = int(node.attr("axis", 0)) % len(shape)

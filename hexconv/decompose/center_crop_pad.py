@@ -1,0 +1,24 @@
+"""CenterCropPad as a Pad, whose negative amounts crop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, shape_of
+
+
+@decomposes("CenterCropPad")
+def center_crop_pad(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """Half of what is missing, or too much, before (rounded down), the rest after."""
+    before, after = [], []
+    pairs = zip(shape_of(node.inputs[0]), shape_of(node.outputs[0]), strict=True)
+    for size, wanted in pairs:
+        first = (wanted - size) // 2 if wanted >= size else -((size - wanted) // 2)
+        before.append(first)
+        after.append(wanted - size - first)
+    amounts = np.array([*before, *after], np.int64)
+    return [builder.op("Pad", [node.inputs[0], amounts], name=str(node.name))]

@@ -1,0 +1,66 @@
+"""GatherElements, GatherND, Compress, ReverseSequence with constant indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.by_position import Positions, numbered, taken
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of
+
+
+@decomposes("GatherElements", "GatherND", "Compress", "ReverseSequence")
+def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """Where each element comes from is known: rows are gathered."""
+    data, index = node.inputs[0], array_of(node.inputs[1])
+    if data is None or index is None or array_of(data) is not None:
+        return None
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    try:
+        positions = POSITIONS[node.op_type](numbered(data), index, attrs)
+    except IndexError:  # an index out of range: the lowering names it
+        return None
+    result = taken(builder, [data], np.asarray(positions, np.int64), str(node.name))
+    return None if result is None else [result]
+
+
+def elements(data: Positions, index: Positions, attrs: dict[str, int]) -> Positions:
+    """ONNX GatherElements; the other axes of `index` may be shorter than the data's."""
+    axis = attrs.get("axis", 0) % data.ndim
+    part = data[tuple(slice(None) if a == axis else slice(s) for a, s in enumerate(index.shape))]
+    size = data.shape[axis]
+    if (index < -size).any() or (index >= size).any():
+        raise IndexError
+    return np.take_along_axis(part, index % size, axis)
+
+
+def tuples(data: Positions, index: Positions, attrs: dict[str, int]) -> Positions:
+    """ONNX GatherND."""
+    batch = attrs.get("batch_dims", 0)
+    lead = np.indices(index.shape[:-1], sparse=True)[:batch]
+    return data[(*lead, *np.moveaxis(index, -1, 0))]
+
+
+def _compressed(data: Positions, index: Positions, attrs: dict[str, int]) -> Positions:
+    kept = np.flatnonzero(index)
+    return np.take(data, kept, attrs["axis"]) if "axis" in attrs else data.reshape(-1)[kept]
+
+
+def _reversed(data: Positions, lengths: Positions, attrs: dict[str, int]) -> Positions:
+    """ONNX ReverseSequence: the first `length` entries along time, for each batch."""
+    time, batch = attrs.get("time_axis", 0), attrs.get("batch_axis", 1)
+    rows = np.moveaxis(data, (batch, time), (0, 1)).copy()
+    for row, length in zip(rows, lengths, strict=True):
+        row[: int(length)] = row[: int(length)][::-1].copy()
+    return np.moveaxis(rows, (0, 1), (batch, time))
+
+
+POSITIONS = {
+    "GatherElements": elements,
+    "GatherND": tuples,
+    "Compress": _compressed,
+    "ReverseSequence": _reversed,
+}

@@ -1,0 +1,75 @@
+"""Instance and group normalization, and MeanVarianceNormalization.
+
+Ulyanov et al. 2016; Wu and He 2018, eq. 1 to 7. In the library's one op for it,
+QuantizedInstanceNormBG_8, the output range follows the data (facts/nnlib-quirks.md 2, 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.decompose.standardise import centred, standardised
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+
+# Added to the standard deviation in ONNX's definition of MeanVarianceNormalization; added to the
+# variance it changes nothing that 8 bits can hold.
+MVN_EPSILON = 1e-9
+
+
+@decomposes("InstanceNormalization")
+def instance_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """Over space, for each channel of each batch."""
+    source = node.inputs[0]
+    assert source is not None
+    axes = np.arange(2, len(shape_of(source)), dtype=np.int64)
+    result = standardised(builder, centred(builder, source, axes), axes, _epsilon(node))
+    return [_affine(builder, node, result)]
+
+
+@decomposes("GroupNormalization")
+def group_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """Over space and the channels of a group."""
+    source = node.inputs[0]
+    assert source is not None
+    shape = shape_of(source)
+    groups = node.attributes["num_groups"].as_int()
+    if groups < 1 or shape[1] % groups:
+        return None
+    apart = np.array([shape[0], groups, shape[1] // groups, *shape[2:]], np.int64)
+    axes = np.arange(2, len(shape) + 1, dtype=np.int64)
+    grouped = builder.op("Reshape", [source, apart])
+    result = standardised(builder, centred(builder, grouped, axes), axes, _epsilon(node))
+    joined = builder.op("Reshape", [result, np.array(shape, np.int64)])
+    return [_affine(builder, node, joined)]
+
+
+@decomposes("MeanVarianceNormalization")
+def mean_variance(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """Over the axes given; those of an image without its channels by default."""
+    source = node.inputs[0]
+    assert source is not None
+    attr = node.attributes.get("axes")
+    axes = np.array([0, 2, 3] if attr is None else attr.as_ints(), np.int64)
+    middle = centred(builder, source, axes)
+    return [standardised(builder, middle, axes, MVN_EPSILON, str(node.name))]
+
+
+def _epsilon(node: ir.Node) -> float:
+    attr = node.attributes.get("epsilon")
+    return 1e-5 if attr is None else attr.as_float()
+
+
+def _affine(builder: Builder, node: ir.Node, value: ir.Value) -> ir.Value:
+    """value * scale + bias for each channel; ones and zeros cost nothing."""
+    rank = len(shape_of(value))
+    for op, operand, neutral in (("Mul", node.inputs[1], 1.0), ("Add", node.inputs[2], 0.0)):
+        array = array_of(operand)
+        if array is not None and bool((array == neutral).all()):
+            continue
+        channels = np.array([-1, *([1] * (rank - 2))], np.int64)
+        value = builder.op(op, [value, builder.op("Reshape", [operand, channels])])
+    return value

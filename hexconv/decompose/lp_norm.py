@@ -1,0 +1,22 @@
+"""x divided by its norm along an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder
+
+
+@decomposes("LpNormalization")
+def by_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """x * Reciprocal(ReduceL1 or ReduceL2)."""
+    order = node.attributes["p"].as_int() if "p" in node.attributes else 2
+    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1
+    axes = np.array([axis], np.int64)
+    norm = builder.op(f"ReduceL{order}", [node.inputs[0], axes], {"keepdims": 1})
+    factor = builder.op("Reciprocal", [norm])
+    return [builder.op("Mul", [node.inputs[0], factor], name=str(node.name))]

@@ -1,0 +1,90 @@
+"""Reductions that are others of a function: norms, logarithms, products of few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+
+# Every factor of a product adds its own rounding: more than this say nothing in 8 bits.
+MOST_FACTORS = 16
+
+
+@decomposes("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
+def of_a_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """A function before or after ReduceSum."""
+    source = node.inputs[0]
+    assert source is not None
+    if _reduced(node) is None:
+        return None
+    name = str(node.name)
+    if node.op_type == "ReduceL1":
+        return [_sum(builder, node, builder.op("Abs", [source]), name)]
+    if node.op_type == "ReduceLogSum":
+        return [builder.op("Log", [_sum(builder, node, source)], name=name)]
+    square = builder.op("Mul", [source, source])
+    if node.op_type == "ReduceSumSquare":
+        return [_sum(builder, node, square, name)]
+    return [builder.op("Sqrt", [_sum(builder, node, square)], name=name)]
+
+
+@decomposes("ReduceLogSumExp")
+def log_sum_exp(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """max + log(sum(exp(x - max))): the exponentials fill 0..1."""
+    source, axes = node.inputs[0], _reduced(node)
+    if axes is None:
+        return None
+    keep, index = {"keepdims": 1}, np.array(axes, np.int64)
+    largest = builder.op("ReduceMax", [source, index], keep)
+    powers = builder.op("Exp", [builder.op("Sub", [source, largest])])
+    total = builder.op("Log", [builder.op("ReduceSum", [powers, index], keep)])
+    return [_shaped(builder, node, builder.op("Add", [total, largest]))]
+
+
+@decomposes("ReduceProd")
+def product_of_few(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """A chain of products of slices."""
+    value, axes = node.inputs[0], _reduced(node)
+    assert value is not None
+    if axes is None or prod(shape_of(value)[axis] for axis in axes) > MOST_FACTORS:
+        return None
+    for axis in axes:
+        count = shape_of(value)[axis]
+        if count == 1:
+            continue
+        sizes = np.ones(count, np.int64)
+        first, *others = builder.ops("Split", [value, sizes], {"axis": axis}, outputs=count)
+        for other in others:
+            first = builder.op("Mul", [first, other])
+        value = first
+    return [_shaped(builder, node, value)]
+
+
+def _reduced(node: ir.Node) -> list[int] | None:
+    """The axes, counted from 0; None where they are computed."""
+    rank = len(shape_of(node.inputs[0]))
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    array = array_of(given)
+    if given is not None and array is None:
+        return None
+    if array is not None and array.size:
+        return sorted({int(axis) % rank for axis in array.reshape(-1)})
+    noop = node.attributes.get("noop_with_empty_axes")
+    return [] if noop is not None and noop.as_int() else list(range(rank))
+
+
+def _sum(builder: Builder, node: ir.Node, value: ir.Value, name: str = "") -> ir.Value:
+    attrs = {key: attr.value for key, attr in node.attributes.items()}
+    return builder.op("ReduceSum", [value, *node.inputs[1:]], attrs, name=name)
+
+
+def _shaped(builder: Builder, node: ir.Node, value: ir.Value) -> ir.Value:
+    shape = shape_of(node.outputs[0])
+    if shape == shape_of(value):
+        return value
+    return builder.op("Reshape", [value, np.array(shape, np.int64)], name=str(node.name))

@@ -1,0 +1,242 @@
+"""Resize: which source elements each position reads is constant, so most of it is bookkeeping.
+
+ONNX Runtime itself says what an axis becomes (a Resize of the unit matrix), whatever the
+coordinate mode, rounding or kernel: the float model is run by it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.decompose.along import product_along
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+
+Matrix = npt.NDArray[np.float32]
+
+# A product with the interpolation matrix costs a multiply-accumulate for each of its entries.
+LARGEST = 1 << 18
+# Interpolation by a whole factor has factor^2 phases, each a depthwise convolution.
+MOST_PHASES = 16
+TAPS = (3, 5)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis that changes: result = source @ matrix, matrix (size, new size)."""
+
+    axis: int
+    matrix: Matrix
+
+    @property
+    def factor(self) -> int:
+        """The whole factor by which the axis grows; 0 if it is none."""
+        size, grown = self.matrix.shape
+        return grown // size if grown % size == 0 else 0
+
+
+@decomposes("Resize")
+def resize(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """What the library's own two resizes compute stays a Resize, in one of two canonical forms.
+
+    Other nearest ones are a Gather an axis. Other linear and cubic ones by a whole factor over
+    both H and W are a depthwise convolution a phase and DepthToSpace; else a product with the
+    interpolation matrix, an axis at a time.
+    """
+    value = node.inputs[0]
+    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "nearest"
+    axes = _axes(node)
+    if value is None or axes is None:
+        return None
+    if not axes:
+        return [value]
+    name = str(node.name)
+    canonical = _canonical(axes, mode, shape_of(value))
+    if canonical is not None:
+        if _is(node, canonical):
+            return None
+        sizes = np.array(shape_of(node.outputs[0]), np.int64)
+        return [builder.op("Resize", [value, None, None, sizes], canonical, name=name)]
+    if mode == "nearest":
+        for item in axes:
+            index = item.matrix.argmax(axis=0).astype(np.int64)
+            value = builder.op("Gather", [value, index], {"axis": item.axis})
+        return [value]
+    phases = _phases(axes, shape_of(value))
+    if phases is not None:
+        return [_by_phases(builder, value, axes[0].factor, phases, name)]
+    if any(item.matrix.size > LARGEST for item in axes):
+        return None
+    for item in axes:
+        value = product_along(builder, value, item.matrix, item.axis, name)
+    return [value]
+
+
+def _axes(node: ir.Node) -> list[Axis] | None:
+    """The axes that change; None where sizes are computed, or depend on a region."""
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    transform = attrs.get("coordinate_transformation_mode", "half_pixel")
+    policy = attrs.get("keep_aspect_ratio_policy", "stretch")
+    if transform == "tf_crop_and_resize" or policy != "stretch" or attrs.get("antialias", 0):
+        return None
+    before, after = shape_of(node.inputs[0]), shape_of(node.outputs[0])
+    listed = [int(a) % len(before) for a in attrs.get("axes", range(len(before)))]
+    inputs = [*node.inputs, None, None, None]
+    scales, sizes = array_of(inputs[2]), array_of(inputs[3])
+    if (scales is None) == (sizes is None):
+        return None
+    axes = []
+    for position, axis in enumerate(listed):
+        if sizes is not None:
+            target: tuple[str, Any] = ("sizes", int(sizes[position]))
+        else:
+            assert scales is not None
+            target = ("scales", float(scales[position]))
+        matrix = interpolation(before[axis], target, attrs)
+        if matrix.shape[1] != after[axis]:
+            return None
+        if not np.array_equal(matrix, np.eye(before[axis])):
+            axes.append(Axis(axis, matrix))
+    return axes
+
+
+def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:
+    """(size, new size): column j says how position j is made of the source's elements.
+
+    Args:
+        size: of the source.
+        target: ("scales", factor) or ("sizes", new size).
+        attrs: of the Resize node.
+    """
+    kept = {
+        name: attrs[name]
+        for name in (
+            "mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a",
+            "exclude_outside",
+        )
+        if name in attrs
+    }
+    return _run(np.eye(size, dtype=np.float32)[None, None], target, kept)[0, 0]
+
+
+def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:
+    import onnxruntime as ort
+    from onnx import TensorProto, helper, numpy_helper
+
+    kind, amount = target
+    full = (
+        np.array([*image.shape[:3], amount], np.int64)
+        if kind == "sizes"
+        else np.array([1, 1, 1, amount], np.float32)
+    )
+    inputs = ["x", "", "", "t"] if kind == "sizes" else ["x", "", "t"]
+    graph = helper.make_graph(
+        [helper.make_node("Resize", inputs, ["y"], **attrs)],
+        "axis",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, image.shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(full, "t")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    session = ort.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    answer: Matrix = session.run(None, {"x": image})[0]
+    return answer
+
+
+def _canonical(
+    axes: Sequence[Axis], mode: str, shape: Sequence[int]
+) -> dict[str, Any] | None:
+    """Attributes under which ONNX has what the library computes, if it computes this.
+
+    It starts at the first element and goes on by size / new size (asymmetric, floor), or by
+    (size - 1) / (new size - 1) (align_corners), in op_resizenear.c and op_resizebilinear_d32.c.
+    """
+    if len(shape) != 4 or mode == "cubic" or any(item.axis < 2 for item in axes):
+        return None
+    for transform in ("asymmetric", "align_corners"):
+        attrs = {"mode": mode, "coordinate_transformation_mode": transform}
+        if mode == "nearest":
+            attrs["nearest_mode"] = "floor" if transform == "asymmetric" else "round_prefer_ceil"
+        if transform == "align_corners" and (len(axes) < 2 or 1 in axes[0].matrix.shape):
+            continue
+        if all(np.allclose(_library(item, attrs), item.matrix, atol=2**-7) for item in axes):
+            return attrs
+    return None
+
+
+def _library(item: Axis, attrs: dict[str, Any]) -> Matrix:
+    size, grown = item.matrix.shape
+    less = 1 if attrs["coordinate_transformation_mode"] == "align_corners" else 0
+    scale = np.float32(size - less) / np.float32(max(grown - less, 1))
+    places = np.arange(grown, dtype=np.float32) * scale
+    matrix = np.zeros((size, grown), np.float32)
+    columns = np.arange(grown)
+    if attrs["mode"] == "nearest":
+        rounded = np.floor(places.astype(np.float64) + (0.5 if less else 0.0)).astype(np.int64)
+        matrix[np.minimum(rounded, size - 1), columns] = 1.0
+        return matrix
+    first = np.minimum(places.astype(np.int64), size - 1)
+    weight = np.where(first < size - 1, places - first, 0.0).astype(np.float32)
+    matrix[first, columns] += 1.0 - weight
+    matrix[np.minimum(first + 1, size - 1), columns] += weight
+    return matrix
+
+
+def _is(node: ir.Node, canonical: dict[str, Any]) -> bool:
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    sizes = len(node.inputs) > 3 and node.inputs[3] is not None
+    return sizes and all(attrs.get(name) == value for name, value in canonical.items())
+
+
+def _phases(axes: Sequence[Axis], shape: Sequence[int]) -> list[Matrix] | None:
+    """(factor, taps) weights of H and W: position i * factor + p reads around i, edges repeated."""
+    factor = axes[0].factor
+    if len(shape) != 4 or [item.axis for item in axes] != [2, 3]:
+        return None
+    if factor < 2 or axes[1].factor != factor or factor * factor > MOST_PHASES:
+        return None
+    for taps in TAPS:
+        weights = [_taps(item.matrix, factor, taps) for item in axes]
+        found = [weight for weight in weights if weight is not None]
+        if len(found) == 2:
+            return found
+    return None
+
+
+def _taps(matrix: Matrix, factor: int, taps: int) -> Matrix | None:
+    size, reach = matrix.shape[0], taps // 2
+    middle = size // 2
+    if not reach <= middle < size - reach:
+        return None
+    weights = matrix[middle - reach : middle + reach + 1, middle * factor : (middle + 1) * factor]
+    expected = np.zeros_like(matrix)
+    for place in range(size):
+        for tap in range(taps):
+            source = min(max(place + tap - reach, 0), size - 1)
+            expected[source, place * factor : (place + 1) * factor] += weights[tap]
+    same = np.allclose(expected, matrix, atol=2**-10)
+    return np.ascontiguousarray(weights.T) if same else None
+
+
+def _by_phases(
+    builder: Builder, value: ir.Value, factor: int, phases: list[Matrix], name: str
+) -> ir.Value:
+    """A depthwise convolution for each place in the block, on the tensor with edges repeated."""
+    channels, reach = shape_of(value)[1], phases[0].shape[1] // 2
+    amounts = np.array([0, 0, reach, reach, 0, 0, reach, reach], np.int64)
+    wide = builder.op("Pad", [value, amounts], {"mode": "edge"})
+    parts = []
+    for row in phases[0]:
+        for column in phases[1]:
+            kernel = np.tile(np.outer(row, column), (channels, 1, 1, 1)).astype(np.float32)
+            parts.append(builder.op("Conv", [wide, kernel], {"group": channels}))
+    joined = builder.op("Concat", parts, {"axis": 1})
+    return builder.op("DepthToSpace", [joined], {"blocksize": factor}, name=name)

@@ -1,0 +1,41 @@
+"""ScatterElements and ScatterND at constant places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.by_position import numbered, taken
+from hexconv.decompose.gather import elements, tuples
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+
+
+@decomposes("ScatterElements", "ScatterND")
+def to_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """Each element comes from the data or from the updates: rows of both are gathered.
+
+    Not with a reduction, and not where an element is written twice (ONNX leaves open which
+    update wins).
+    """
+    data, updates, index = node.inputs[0], node.inputs[2], array_of(node.inputs[1])
+    reduction = node.attributes.get("reduction")
+    if data is None or updates is None or index is None:
+        return None
+    if reduction is not None and reduction.as_string() != "none":
+        return None
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    own = numbered(data)
+    try:
+        places = (elements if node.op_type == "ScatterElements" else tuples)(own, index, attrs)
+    except IndexError:  # an index out of range: the lowering names it
+        return None
+    targets = places.reshape(-1)
+    if np.unique(targets).size < targets.size:
+        return None
+    own.reshape(-1)[targets] = own.size + np.arange(targets.size)
+    assert targets.size == np.prod(shape_of(updates), dtype=np.int64)
+    result = taken(builder, [data, updates], own, str(node.name))
+    return None if result is None else [result]

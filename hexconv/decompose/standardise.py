@@ -1,0 +1,29 @@
+"""x / sqrt(variance): what every normalisation ends in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.onnx_graph.build import Builder
+
+Axes = npt.NDArray[Any]
+
+
+def centred(builder: Builder, value: ir.Value, axes: Axes) -> ir.Value:
+    """x - mean."""
+    mean = builder.op("ReduceMean", [value, axes], {"keepdims": 1})
+    return builder.op("Sub", [value, mean])
+
+
+def standardised(
+    builder: Builder, value: ir.Value, axes: Axes, epsilon: float, name: str = ""
+) -> ir.Value:
+    """x * Reciprocal(Sqrt(mean of squares + epsilon))."""
+    square = builder.op("Mul", [value, value])
+    variance = builder.op("ReduceMean", [square, axes], {"keepdims": 1})
+    deviation = builder.op("Sqrt", [builder.op("Add", [variance, np.float32(epsilon)])])
+    return builder.op("Mul", [value, builder.op("Reciprocal", [deviation])], name=name)
