@@ -39,7 +39,7 @@ class Limits:
     """What a job may use.
 
     Args:
-        seconds: wall clock; also the processor time of each thread of the emulator, times four.
+        seconds: wall clock; four times as much processor time, over all threads.
         memory: bytes of the emulated address space, 4 GiB at most.
         file_bytes: size of the largest file that it may write.
     """
@@ -149,11 +149,13 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
     The process is not reaped before its group is killed, so the group's number is still its own.
     """
-    ended = os.pidfd_open(process.pid)
     try:
-        in_time = bool(select.select([ended], [], [], seconds)[0])
+        ended = os.pidfd_open(process.pid)
+        try:
+            in_time = bool(select.select([ended], [], [], seconds)[0])
+        finally:
+            os.close(ended)
     finally:
-        os.close(ended)
         os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
     return code if in_time else None
