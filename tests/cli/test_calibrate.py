@@ -1,0 +1,62 @@
+"""`hexconv calibrate` writes a range file, or says clearly why not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from click.testing import CliRunner, Result
+
+from hexconv.calibrate import read_ranges
+from hexconv.cli.calibrate import command
+from hexconv.errors import ModelError, RangeError
+from tests.onnx_graph.models import model, node
+
+
+def files(folder: Path) -> tuple[str, str]:
+    nodes = [node("Mul", "speech w", "m"), node("Relu", "m", "y")]
+    onnx.save(model(nodes, {"speech": ("t", 2)}, consts={"w": [2.0, -1.0]}), folder / "m.onnx")
+    np.save(folder / "s.npy", np.array([[[1, 2], [3, 4]], [[-1, 0], [5, 6]]], np.float32))
+    return str(folder / "m.onnx"), str(folder / "s.npy")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments)
+
+
+def test_a_range_file_beside_the_model(tmp_path: Path) -> None:
+    path, samples = files(tmp_path)
+    result = run(path, "--samples", samples, "--shape", "speech=2,2")
+    assert result.exit_code == 0 and "2 samples" in result.output
+    ranges = read_ranges(tmp_path / "m.ranges")
+    assert ranges == {"w": (-1, 2), "speech": (-1, 6), "m": (-6, 10), "y": (0, 10)}
+
+
+def test_json_and_quiet(tmp_path: Path) -> None:
+    path, samples = files(tmp_path)
+    common = (path, "--samples", samples, "--shape", "speech=2,2", "-o", str(tmp_path / "r"))
+    answer = json.loads(run(*common, "--json").output)
+    assert answer["samples"] == 2 and answer["ranges"]["m"] == [-6, 10]
+    assert run(*common, "-q").output == ""
+
+
+def test_a_shape_that_is_missing_is_asked_for(tmp_path: Path) -> None:
+    path, samples = files(tmp_path)
+    error = run(path, "--samples", samples).exception
+    assert isinstance(error, ModelError)
+    assert "dimension 0 ('t')" in str(error) and "--shape speech=1,2" in str(error)
+
+
+def test_bad_samples_leave_no_file(tmp_path: Path) -> None:
+    path, samples = files(tmp_path)
+    np.save(samples, np.full((2, 2), np.nan, np.float32))
+    result = run(path, "--samples", samples, "--shape", "speech=2,2")
+    assert isinstance(result.exception, RangeError)
+    assert not (tmp_path / "m.ranges").exists()
+
+
+def test_samples_are_needed(tmp_path: Path) -> None:
+    path, _ = files(tmp_path)
+    assert run(path).exit_code == 2
