@@ -31,8 +31,9 @@ def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) 
         if found is None:
             continue
         reshape, transpose, image = found
-        _as_convolution(node, image, graph, observed)
+        conv = _as_convolution(node, image, graph, observed)
         remove(node, reshape, transpose)
+        _lay_time_on_w(conv)
         count += 1
     return count
 
@@ -64,7 +65,7 @@ def _maker(value: ir.Value | None, op: str) -> ir.Node | None:
 
 def _as_convolution(
     node: ir.Node, image: ir.Value, graph: FloatGraph, observed: MutableMapping[str, Bounds]
-) -> None:
+) -> ir.Node:
     batch, channels, frames, bands = shape_of(image)
     weights, bias = array_of(node.inputs[1]), node.inputs[2]
     assert weights is not None
@@ -89,7 +90,7 @@ def _as_convolution(
         node.outputs[0], flat.outputs[0], replace_graph_outputs=True
     )
     node.outputs[0].name, flat.outputs[0].name = f"{name}/replaced", name
-    _lay_time_on_w(conv)
+    return conv
 
 
 def _lay_time_on_w(last: ir.Node) -> None:
