@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--stage", required=True, metavar="FIRST:LAST")
     parser.add_argument("--peak", required=True, type=float)
     parser.add_argument("--judged", action="store_true")
+    parser.add_argument("--stop", type=int, help="leave the stage before its end")
     options = parser.parse_args()
     first, end = (int(part) for part in options.stage.split(":"))
     torch.set_num_threads(1)
@@ -160,10 +161,11 @@ def main() -> None:
     corpus = load_corpus(options.corpus / "train")
     held = load_corpus(options.corpus / "held")[::4]
     began = time.monotonic()
-    for step in range(now, end):
+    stop = options.stop or end
+    for step in range(now, stop):
         learning_rate = rate(step, first, end, options.peak)
         losses = training.step(*batch(corpus, step), learning_rate, options.judged)
-        if (step + 1) % SAVE_EVERY == 0 or step + 1 == end:
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == stop:
             seconds = (time.monotonic() - began) / (step + 1 - now)
             figures = {"step": step + 1, "held": training.held_distance(held), "s/step": seconds}
             print(json.dumps({k: round(v, 4) for k, v in (figures | losses).items()}), flush=True)

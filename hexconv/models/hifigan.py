@@ -7,6 +7,7 @@ Synthesis", 2020. Parameter names follow the official checkpoints, so that those
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,13 @@ def run(generator: Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(generator(torch.from_numpy(mel)).numpy())
 
 
+_NOT_A_CHECKPOINT = (
+    *(pickle.UnpicklingError, EOFError, struct.error, RuntimeError, ValueError),
+    *(LookupError, TypeError, AttributeError, AssertionError),
+)
+"""What torch's weights-only reader raises over bytes that are no checkpoint."""
+
+
 def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """The generator's plain weights from an official checkpoint, weight norm folded away.
 
@@ -147,7 +155,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise FileError("the checkpoint cannot be read", where=str(path), why=str(error)) from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except _NOT_A_CHECKPOINT as error:
         raise FileError(
             "this is not a torch checkpoint that holds only weights",
             where=str(path),
