@@ -56,7 +56,8 @@ def group() -> None:
 def main() -> None:
     """Run the command line; every error is one clear message, not a traceback."""
     try:
-        group(standalone_mode=False)
+        # A command that ends by ctx.exit(code) makes click answer the code.
+        sys.exit(group(standalone_mode=False) or 0)
     except HexconvError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -15,6 +15,7 @@ from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
+from hexconv.optimize.legalise import legalise
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.registry import REWRITES, Bounds, Stage, apply
 
@@ -65,8 +66,13 @@ def fuse(
 
 
 def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
-    """Rewrites that change only the form in which the DSP computes the same."""
-    counts = _stage(Stage.NNLIB, settings, graph)
+    """Rewrites that change only the form in which the DSP computes the same.
+
+    Whatever the level, what the library would compute wrongly is put right.
+    """
+    counts = dict(_stage(Stage.NNLIB, settings, graph))
+    if parted := legalise(graph):
+        counts["legalise"] = parted
     return (tidied(graph) if counts else graph), counts
 
 

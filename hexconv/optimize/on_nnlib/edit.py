@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hexconv.lowering.builder import SCALAR
@@ -57,6 +59,10 @@ class Editor:
             const = Const(self._next, self.unique(name), array, True)
             self._scalars[key] = self._add(const)
         return self._scalars[key]
+
+    def add_ints(self, name: str, values: Sequence[int]) -> Ref:
+        """A new int32 const along D."""
+        return self.add_const(name, np.asarray(values, np.int32).reshape(1, 1, 1, -1))
 
     def new_id(self) -> int:
         """An id for a new node."""
