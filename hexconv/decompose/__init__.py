@@ -23,6 +23,7 @@ from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
     resize,
     scatter,
     swish,
+    top_k,
     trilu,
 )
 from hexconv.decompose.registry import RULES, decompose

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.decompose.registry import decomposes
@@ -79,10 +80,13 @@ def _mean(builder: Builder, source: ir.Value, axes: Sequence[Window], name: str)
     return builder.op("ReduceMean", [source, spatial], {"keepdims": 1}, name=name)
 
 
-def _divisors(axis: Window, count: int, padding_counts: bool) -> np.ndarray:  # type: ignore[type-arg]
+def _divisors(axis: Window, count: int, padding_counts: bool) -> npt.NDArray[np.float32]:
     """How many of each window's taps count (ONNX AveragePool): never those that ceil_mode adds."""
     low = -axis.before if padding_counts else 0
     high = axis.size + (axis.after if padding_counts else 0)
     taps = np.arange(axis.kernel) * axis.dilation - axis.before
     places = np.arange(count)[:, None] * axis.stride + taps
-    return ((places >= low) & (places < high)).sum(axis=1).astype(np.float32)
+    counted: npt.NDArray[np.float32] = (
+        ((places >= low) & (places < high)).sum(axis=1).astype(np.float32)
+    )
+    return counted

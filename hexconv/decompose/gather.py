@@ -1,4 +1,4 @@
-"""GatherElements, GatherND, Compress, ReverseSequence with constant indices."""
+"""GatherElements, GatherND and ReverseSequence with constant indices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexconv.decompose.registry import decomposes
 from hexconv.onnx_graph.build import Builder, array_of
 
 
-@decomposes("GatherElements", "GatherND", "Compress", "ReverseSequence")
+@decomposes("GatherElements", "GatherND", "ReverseSequence")
 def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Where each element comes from is known: rows are gathered."""
     data, index = node.inputs[0], array_of(node.inputs[1])
@@ -41,12 +41,9 @@ def tuples(data: Positions, index: Positions, attrs: dict[str, int]) -> Position
     """ONNX GatherND."""
     batch = attrs.get("batch_dims", 0)
     lead = np.indices(index.shape[:-1], sparse=True)[:batch]
-    return data[(*lead, *np.moveaxis(index, -1, 0))]
-
-
-def _compressed(data: Positions, index: Positions, attrs: dict[str, int]) -> Positions:
-    kept = np.flatnonzero(index)
-    return np.take(data, kept, attrs["axis"]) if "axis" in attrs else data.reshape(-1)[kept]
+    place = (*lead, *np.moveaxis(index, -1, 0))
+    found: Positions = data[place]
+    return found
 
 
 def _reversed(data: Positions, lengths: Positions, attrs: dict[str, int]) -> Positions:
@@ -61,6 +58,5 @@ def _reversed(data: Positions, lengths: Positions, attrs: dict[str, int]) -> Pos
 POSITIONS = {
     "GatherElements": elements,
     "GatherND": tuples,
-    "Compress": _compressed,
     "ReverseSequence": _reversed,
 }

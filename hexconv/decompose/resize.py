@@ -114,7 +114,7 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
         target: ("scales", factor) or ("sizes", new size).
         attrs: of the Resize node.
     """
-    kept = {
+    kept: dict[str, Any] = {
         name: attrs[name]
         for name in (
             "mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a",
@@ -122,7 +122,8 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
         )
         if name in attrs
     }
-    return _run(np.eye(size, dtype=np.float32)[None, None], target, kept)[0, 0]
+    matrix: Matrix = _run(np.eye(size, dtype=np.float32)[None, None], target, kept)[0, 0]
+    return matrix
 
 
 def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:

@@ -2,9 +2,11 @@
 
 from hexconv.lowering import (  # noqa: F401  (importing registers the lowerings)
     activation,
+    arg,
     blocks,
     conv,
     elementwise,
+    leftover,
     mask,
     matmul,
     norm,

@@ -22,7 +22,7 @@ from hexconv.quantize import Range
 # runtime hands NCHW tensors over (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
 IMAGE_OPS = {
     "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
-    "BatchNormalization", "InstanceNormalization", "LRN", "Resize", "DepthToSpace", "SpaceToDepth",
+    "LpPool", "BatchNormalization", "Resize", "DepthToSpace", "SpaceToDepth",
 }
 
 
@@ -109,7 +109,7 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
     for value in node.outputs:
         dtype = node.node.outputs[node.outputs.index(value)].dtype
         if value and dtype is not None and not (
-            dtype.is_floating_point() or dtype == ir.DataType.BOOL
+            dtype.is_floating_point() or dtype == ir.DataType.BOOL or lowering.integers
         ):
             raise Refusal(
                 f"'{value}' is of type {dtype.name.lower()}",

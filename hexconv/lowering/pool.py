@@ -20,7 +20,7 @@ from hexconv.quantize import Range
 L2_POOL = "QuantizedL2Pool_8"
 
 
-@lowers("MaxPool", tie=Tie.COPY)
+@lowers("MaxPool", tie=Tie.COPY, integers=True)
 def max_pool(node: NodeView, ctx: Context) -> None:
     """QuantizedMaxPool_8; padding that no mode has is a Pad with the lowest code.
 

@@ -49,11 +49,9 @@ def mean(ctx: Context, tensor: Tensor, places: Sequence[int], span: Range, name:
     """The mean over some of B, H, W, D.
 
     The library computes in_step / (out_step * n) and clamps it below 1
-    (facts/shipped-library.md c), so the output step must be above in_step / n.
+    (facts/shipped-library.md c), so the output step must be above in_step / n. The places must
+    not be `torn`.
     """
-    if torn(tensor.shape, places):
-        first = mean(ctx, tensor, places[:1], tensor.range, f"{name}/{places[0]}")
-        return mean(ctx, first, places[1:], span, name)
     count = prod(tensor.shape[place] for place in places)
     finest = tensor.range.step / count * (1.0 + 2.0**-12)
     if span.step < finest:
@@ -84,7 +82,7 @@ def reduce_max(node: NodeView, ctx: Context) -> None:
     """QuantizedMaxPool_8 with one window: exact."""
     source = node.input(0)
     axes = reduced_axes(node, ctx)
-    layout = pooled_layout(ctx, source, axes)
+    layout = together(ctx, source, axes)
     tensor = ctx.take(source, layout)
     if tensor.shape[2] > 1:
         tensor = largest(ctx, tensor, [2], node.outputs[0])
@@ -96,7 +94,7 @@ def reduce_min(node: NodeView, ctx: Context) -> None:
     """The negative of the maximum of the negative: QuantizedNeg_8 mirrors codes and range."""
     source, output = node.input(0), node.outputs[0]
     axes = reduced_axes(node, ctx)
-    layout = pooled_layout(ctx, source, axes)
+    layout = together(ctx, source, axes)
     tensor = ctx.take(source, layout, static=True)
     if tensor.shape[2] > 1:
         turned = negative(ctx, tensor, f"{output}/negative")
@@ -110,7 +108,7 @@ def negative(ctx: Context, tensor: Tensor, name: str) -> Tensor:
     return ctx.builder.quantized("QuantizedNeg_8", tensor.triple, tensor.shape, span, name=name)
 
 
-def pooled_layout(ctx: Context, source: str, axes: Sequence[int]) -> Layout:
+def together(ctx: Context, source: str, axes: Sequence[int]) -> Layout:
     """All reduced axes on W, those kept outside of them on B, those inside on D."""
     shape = ctx.shape(source)
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
@@ -141,15 +139,16 @@ def reducible(ctx: Context, source: str, axes: Sequence[int]) -> tuple[Layout, l
     """A layout in which the reduced axes fill whole places, moving as little as possible."""
     shape = ctx.shape(source)
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
-    gone = [a for a in order if a in axes]
-    if len(order) <= 4:
-        layout = gather_axes(shape, order)
-    else:
-        kept = [a for a in order if a not in axes]
-        ones = tuple(a for a in range(len(shape)) if a not in order)
-        layout = Layout((ones, (), tuple(kept), tuple(gone)))
-    places = [i for i, group in enumerate(layout.axes) if any(a in gone for a in group)]
+    layout = gather_axes(shape, order)
+    places = _places(layout, [a for a in order if a in axes])
+    if len(order) > 4 or torn(layout.shape(shape), places):
+        layout = together(ctx, source, axes)
+        places = _places(layout, [a for a in order if a in axes])
     return layout, places
+
+
+def _places(layout: Layout, axes: Sequence[int]) -> list[int]:
+    return [place for place, group in enumerate(layout.axes) if any(a in axes for a in group)]
 
 
 def bind_reduced(

@@ -23,24 +23,30 @@ Function = Callable[[NodeView, Context], None]
 
 @dataclass(frozen=True)
 class Lowering:
-    """What is known of one ONNX op: the function that emits its nodes, and its range's tie."""
+    """What is known of one ONNX op: the function that emits its nodes, and its range's tie.
+
+    `integers`: it answers integers, as the codes of a range of step 1, or refuses them itself.
+    """
 
     op: str
     function: Function
     tie: Tie
+    integers: bool = False
 
 
 LOWERINGS: dict[str, Lowering] = {}
 
 
-def lowers(*ops: str, tie: Tie = Tie.FREE) -> Callable[[Function], Function]:
+def lowers(
+    *ops: str, tie: Tie = Tie.FREE, integers: bool = False
+) -> Callable[[Function], Function]:
     """Register a function that lowers the ONNX `ops`."""
 
     def register(function: Function) -> Function:
         for op in ops:
             if op in LOWERINGS:
                 raise ValueError(f"two lowerings for {op}")
-            LOWERINGS[op] = Lowering(op, function, tie)
+            LOWERINGS[op] = Lowering(op, function, tie, integers)
         return function
 
     return register

@@ -47,7 +47,8 @@ class Layout:
         """Bring a BHWD array back to the ONNX shape and order of axes."""
         order = self.order
         spread = array.reshape([onnx_shape[axis] for axis in order])
-        return np.ascontiguousarray(spread.transpose(np.argsort(order)))
+        # ascontiguousarray makes one axis of none.
+        return np.ascontiguousarray(spread.transpose(np.argsort(order))).reshape(onnx_shape)
 
     @classmethod
     def plain(cls, rank: int) -> Layout:

@@ -3,6 +3,7 @@
 from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers the rules)
     attributes,
     casts,
+    compress,
     identity,
     microsoft,
     norm,

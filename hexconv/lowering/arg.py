@@ -1,0 +1,92 @@
+"""ArgMax, ArgMin and Hardmax: positions as codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from hexconv.errors import Refusal
+from hexconv.lowering.builder import Tensor
+from hexconv.lowering.context import Context
+from hexconv.lowering.mask import emit_mask
+from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.pieces import along, tiled
+from hexconv.lowering.reduce import bind_reduced, negative
+from hexconv.lowering.registry import lowers
+from hexconv.nnlib.layout import Layout
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range
+
+POSITIONS = Range(1.0, 0)
+"""What ArgMax_8 always answers: 0..255."""
+# Its counter has 8 bits: 256 values hang the DSP (op_argmax.c).
+LONGEST = 255
+
+
+@lowers("ArgMax", "ArgMin", integers=True)
+def position(node: NodeView, ctx: Context) -> None:
+    """ArgMax_8: the first of equals. ArgMin is that of the negative.
+
+    The answer is int64 in ONNX and float here, with the same whole numbers.
+    """
+    source, output = node.input(0), node.outputs[0]
+    shape = ctx.shape(source)
+    axis = int(node.attr("axis", 0)) % len(shape)
+    if int(node.attr("select_last_index", 0)):
+        raise Refusal(
+            "the last of equal maxima", why="the library finds the first",
+            todo="export with select_last_index=0",
+        )  # fmt: skip
+    _check_length(shape[axis])
+    smallest = node.op == "ArgMin"
+
+    def emit(tensor: Tensor, places: Mapping[int, int]) -> Tensor:
+        if smallest:
+            fixed = tensor if tensor.static else ctx.pinned(source, tensor)
+            tensor = negative(ctx, fixed, f"{output}/negative")
+        return argmax(ctx, tensor, next(iter(places)), output)
+
+    tensor, order = along(ctx, source, [axis], emit)
+    rest = tuple(a for a in range(len(shape)) if a not in order)
+    bind_reduced(node, ctx, Layout((rest + tuple(order), (), (), ())), [axis], tensor)
+
+
+def _check_length(length: int) -> None:
+    if length > LONGEST:
+        raise Refusal(
+            f"the position of a maximum among {length}",
+            why=f"positions are codes of 8 bits: at most {LONGEST} values",
+            todo="let the model answer the values, and find the maximum on the CPU",
+        )
+
+
+def argmax(ctx: Context, tensor: Tensor, place: int, name: str) -> Tensor:
+    """Positions of the maxima along B, H, W or D, which keeps the size 1 (ArgMax_8)."""
+    b, h, w, d = (1 if p == place else size for p, size in enumerate(tensor.shape))
+    inputs = [tensor.data, ctx.builder.ints(f"{name}_axis", [place]), tensor.min, tensor.max]
+    return ctx.builder.quantized("ArgMax_8", inputs, (b, h, w, d), POSITIONS, name=name)
+
+
+@lowers("Hardmax")
+def hardmax(node: NodeView, ctx: Context) -> None:
+    """1 where the position is that of the first maximum: the position against 0, 1, 2..."""
+    source, output = node.input(0), node.outputs[0]
+    shape = ctx.shape(source)
+    axis = int(node.attr("axis", -1)) % len(shape)
+    _check_length(shape[axis])
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != axis]
+    layout = gather_axes(shape, [*order, axis])
+    tensor = ctx.take(source, layout)
+    count = tensor.shape[3]
+    first = argmax(ctx, tensor, 3, f"{output}/position")
+    first = tiled(ctx, first, (1, 1, 1, count), f"{output}/positions")
+    name = f"{output}/numbers"
+    numbers = Tensor(
+        ctx.builder.const(name, np.arange(count, dtype=np.uint8), POSITIONS),
+        *ctx.builder.minmax(name, POSITIONS), (1, 1, 1, count), POSITIONS,
+    )
+    ctx.bind(
+        output, layout,
+        emit_mask(ctx, "QuantizedEqual_8", first, numbers, tensor.shape, output),
+    )  # fmt: skip
