@@ -168,8 +168,8 @@ def measure(name: str, network: Network, count: int, folder: Path) -> Row:
 
 def peak_memory(kind: str, path: Path, folder: Path) -> float:
     """Peak resident MB of a fresh process that runs a few inferences."""
-    command = [sys.executable, "-m", "benchmarks.simulator", "--child", kind, str(path), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    words = ["-m", "benchmarks.simulator", "--child", kind, str(path), str(folder)]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
@@ -195,7 +195,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         kind, path, folder = options.child
-        return child(kind, Path(path), Path(folder))
+        child(kind, Path(path), Path(folder))
+        return
     rows = []
     print(f"{CORES} cores, {options.inputs} inputs, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
