@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import pairwise, permutations
 from math import prod
 
 from hexconv.nnlib.layout import Layout, Shape4
@@ -90,7 +90,7 @@ def _through_blocks(
 
 def _blocks(have: list[int], want: list[int]) -> list[list[int]]:
     """Runs of axes that are neighbours in both orders."""
-    follower = dict(zip(want, want[1:], strict=False))
+    follower = dict(pairwise(want))
     blocks: list[list[int]] = []
     for axis in have:
         if blocks and follower.get(blocks[-1][-1]) == axis:
@@ -168,6 +168,22 @@ def split_reshape(
         result += new
         position += len(old)
     return result
+
+
+def factored_order(
+    before: Sequence[int], after: Sequence[int], order: Sequence[int]
+) -> list[int]:
+    """An order in which a Reshape moves no data, near to the one in which the axes lie.
+
+    Factors come in the order in which their first axes lie: a pixel shuffle of an image that lies
+    channels last gives one that lies so too.
+    """
+    factor_of = {axis: factor for factor in _factors(before, after) for axis in factor[0]}
+    wanted: list[int] = []
+    for axis in order:
+        if before[axis] != 1 and axis not in wanted:
+            wanted += factor_of[axis][0]
+    return wanted
 
 
 def fit(shape: Sequence[int], order: Sequence[int], sizes: Shape4) -> Layout | None:

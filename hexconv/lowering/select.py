@@ -9,9 +9,9 @@ import numpy as np
 from hexconv.errors import Refusal
 from hexconv.lowering.builder import MINMAX, Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.moves import gather_axes, split_reshape
 from hexconv.lowering.pieces import along, cut, own_place, picked, place_of, sliced
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.shape import reshaped
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
@@ -122,13 +122,5 @@ def gather(node: NodeView, ctx: Context) -> None:
     flat_name = f"{output}/flat"
     flat = tuple(len(indices) if a == axis else s for a, s in enumerate(shape))
     ctx.shapes[flat_name] = flat
-    result = split_reshape(flat, ctx.shape(output), order)
-    if result is not None:
-        ctx.bind_order(output, result, tensor)
-        return
     ctx.bind_order(flat_name, order, tensor)
-    plain = gather_axes(flat, [a for a in range(len(flat)) if flat[a] != 1])
-    after = ctx.shape(output)
-    ctx.bind_order(
-        output, [a for a in range(len(after)) if after[a] != 1], ctx.take(flat_name, plain)
-    )
+    reshaped(ctx, flat_name, output)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import operand, spread
 from hexconv.lowering.context import Context
-from hexconv.lowering.moves import gather_axes, split_reshape
+from hexconv.lowering.moves import factored_order, gather_axes, split_reshape
 from hexconv.lowering.pieces import along, as_range, concatenated, own_place, place_of, tiled
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.layout import Layout
@@ -16,20 +16,25 @@ from hexconv.onnx_graph import NodeView
 
 @lowers("Reshape", "Squeeze", "Unsqueeze", "Flatten", tie=Tie.COPY)
 def reshape(node: NodeView, ctx: Context) -> None:
-    """No data moves where the layout allows it; else the tensor is first put in ONNX order.
-
-    The target shape itself was made static when the model was loaded.
-    """
-    source, output = node.input(0), node.outputs[0]
+    """The target shape was made static when the model was loaded."""
     node.done(*range(1, len(node.inputs)), "axis", "allowzero")
+    reshaped(ctx, node.input(0), node.outputs[0])
+
+
+def reshaped(ctx: Context, source: str, output: str) -> None:
+    """Bind `output` to the elements of `source` in another ONNX shape.
+
+    No data moves where the layout allows it; else the axes that are joined are made neighbours.
+    """
     before, after = ctx.shape(source), ctx.shape(output)
-    order = split_reshape(before, after, ctx.form(source).layout.order)
+    form = ctx.form(source)
+    order, tensor = split_reshape(before, after, form.layout.order), form.tensor
     if order is None:
-        plain = [axis for axis in range(len(before)) if before[axis] != 1]
-        tensor = ctx.take(source, gather_axes(before, plain))
-        ctx.bind_order(output, [axis for axis in range(len(after)) if after[axis] != 1], tensor)
-        return
-    ctx.relabel(source, output, order)
+        wanted = factored_order(before, after, form.layout.order)
+        order = split_reshape(before, after, wanted)
+        tensor = ctx.take(source, gather_axes(before, wanted))
+    assert order is not None  # each factor's axes are neighbours now
+    ctx.bind_order(output, order, tensor)
 
 
 @lowers("Transpose", tie=Tie.COPY)
@@ -44,7 +49,12 @@ def transpose(node: NodeView, ctx: Context) -> None:
 
 @lowers("Identity", tie=Tie.COPY)
 def identity(node: NodeView, ctx: Context) -> None:
-    """The same tensor under another name."""
+    """The same tensor under another name; a constant where the model answers one."""
+    source, output = node.input(0), node.outputs[0]
+    if ctx.const(source) is not None:
+        layout = gather_axes(ctx.shape(source), range(len(ctx.shape(source))))
+        ctx.bind(output, layout, ctx.take(source, layout))
+        return
     ctx.relabel(node.input(0), node.outputs[0], ctx.form(node.input(0)).layout.order)
 
 
