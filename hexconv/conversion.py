@@ -87,6 +87,7 @@ def convert(
     """
     chosen = Settings(optimize=optimize, **settings)
     graph, history = prepared(source, shapes, chosen)
+    onnx_ops = Counter(node.op_type for node in graph.nodes)
     observed, warnings = observed_ranges(graph, samples, ranges, chosen)
     history += _named("fused", passes.fuse(graph, observed, chosen))
     lowered = lowered_graph(graph, observed, chosen.name or model_name(source))
@@ -99,7 +100,7 @@ def convert(
         conversion=Conversion(
             source=graph.source,
             sha256=sha256(source),
-            onnx_ops=dict(sorted(Counter(node.op_type for node in graph.nodes).items())),
+            onnx_ops=dict(sorted(onnx_ops.items())),
             rewrites=tuple(history),
             transposes_wanted=lowered.transposes.wanted,
             transposes_left=lowered.transposes.emitted,
