@@ -1,5 +1,6 @@
 """The ONNX side: load a model, fix its shapes, bring it into one normal form."""
 
+import hexconv.light_ir  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.onnx_graph.graph import FloatGraph, TensorInfo
 from hexconv.onnx_graph.load import load
 from hexconv.onnx_graph.view import NodeView
