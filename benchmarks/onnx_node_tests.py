@@ -1,6 +1,6 @@
 """ONNX's own backend node tests through hexconv: right, refused by reason, wrong, or crashed.
 
-    python benchmarks/onnx_node_tests.py [--library libhexagon_nn_skel.so] [--only PATTERN] [--write]
+    python benchmarks/onnx_node_tests.py [--library FILE] [--only PATTERN] [--write]
 
 Every test of kind "node" that is fed float data is converted, calibrated on its own data and
 simulated. Inputs of other types (axes, shapes, indices, masks) become constants, as they are in
@@ -30,6 +30,7 @@ import onnx
 
 import hexconv
 from hexconv.errors import HexconvError, Refusals
+from hexconv.quantize import cover, encode
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx-node-tests.md"
 FLOATS = (np.float32, np.float16, np.float64)
@@ -107,7 +108,7 @@ def _judged(case: Case, live: tuple[str, ...], library: Any) -> Verdict:
                     return Verdict(case.name, "wrong", f"the library answers another '{name}'")
     except HexconvError as error:
         return Verdict(case.name, "refused", _reason(error))
-    except Exception as error:  # noqa: BLE001  (a crash is what this looks for)
+    except Exception as error:  # a crash is what this looks for
         return Verdict(case.name, "crashed", f"{type(error).__name__}: {error}")
     excess = _excess(case, live, answers)
     return Verdict(case.name, "right" if excess <= STEPS else "wrong", "", excess)
@@ -129,15 +130,16 @@ def _bound(case: Case, live: Iterable[str]) -> onnx.ModelProto:
     return model
 
 
-def _excess(case: Case, live: tuple[str, ...], answers: Mapping[str, np.ndarray[Any, Any]]) -> float:
+def _excess(case: Case, live: tuple[str, ...], answers: Mapping[str, Any]) -> float:
     """The largest error beyond what a code more or less in the inputs explains, in output codes."""
     from onnx.reference import ReferenceEvaluator
 
     run = ReferenceEvaluator(case.model).run
     steps = {name: _step(case.feeds[name]) for name in live}
     rng = np.random.default_rng(0)
-    drawn = [_moved(case, steps, sign) for sign in (-1.0, 1.0)]
-    drawn += [_moved(case, steps, None, rng) for _ in range(DRAWS)]
+    drawn = [_moved(case, steps, rng, sign) for sign in (-1.0, 1.0)]
+    drawn += [_moved(case, steps, rng) for _ in range(DRAWS)]
+    drawn.append(_rounded(case, live))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         moved = [run(None, feeds) for feeds in drawn]
@@ -166,14 +168,25 @@ def _step(array: np.ndarray[Any, Any]) -> float:
 
 
 def _moved(
-    case: Case, steps: Mapping[str, float], sign: float | None,
-    rng: np.random.Generator | None = None,
+    case: Case, steps: Mapping[str, float], rng: np.random.Generator, sign: float | None = None
 ) -> Feeds:
+    """The inputs up, down, or at random a code away."""
     feeds = dict(case.feeds)
     for name, step in steps.items():
         array = feeds[name]
-        shift = sign if rng is None else rng.choice([-1.0, 0.0, 1.0], array.shape)
+        shift = sign if sign is not None else rng.choice([-1.0, 0.0, 1.0], array.shape)
         feeds[name] = np.asarray(array + shift * step, array.dtype)
+    return feeds
+
+
+def _rounded(case: Case, live: Iterable[str]) -> Feeds:
+    """The inputs as uint8 codes have them."""
+    feeds = dict(case.feeds)
+    for name in live:
+        array = np.asarray(feeds[name], np.float32)
+        span = cover(float(array.min()), float(array.max()))
+        codes = encode(array, span).astype(np.float64)
+        feeds[name] = np.asarray((codes - span.zero) * span.step, feeds[name].dtype)
     return feeds
 
 

@@ -261,7 +261,7 @@ def _checked(
                 where=label,
             )
         with np.errstate(over="ignore"):
-            result[name] = np.ascontiguousarray(array, np.float32)
+            result[name] = np.asarray(array, np.float32, order="C")
         if not np.isfinite(result[name]).all():
             bad = int((~np.isfinite(result[name])).sum())
             raise RangeError(

@@ -11,8 +11,9 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import Builder
 from hexconv.onnx_graph.tidy import remove_dead
 
-# What replaces the node's outputs; None where the rule does not apply.
-Rule = Callable[[ir.Node, Builder], Sequence[ir.Value] | None]
+# What replaces the node's outputs (None for one that nothing reads); None where the rule does not
+# apply.
+Rule = Callable[[ir.Node, Builder], Sequence[ir.Value | None] | None]
 RULES: dict[str, Rule] = {}
 
 

@@ -13,6 +13,7 @@ from hexconv.lowering import (  # noqa: F401  (importing registers the lowerings
     pad,
     pool,
     reduce,
+    refused,
     resize,
     select,
     shape,

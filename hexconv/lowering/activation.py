@@ -15,6 +15,7 @@ from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
 from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, quantize_const
 
@@ -100,15 +101,20 @@ def hard_swish(node: NodeView, ctx: Context) -> None:
 def softmax(node: NodeView, ctx: Context) -> None:
     """QuantizedSoftmax_8 works along D: the axis is laid there."""
     source, output = node.input(0), node.outputs[0]
-    shape = ctx.shape(source)
-    axis = int(node.attr("axis", -1)) % len(shape)
-    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != axis]
-    layout = gather_axes(shape, [*order, axis])
+    layout = along_depth(ctx, source, int(node.attr("axis", -1)))
     tensor = ctx.take(source, layout)
     result = ctx.builder.quantized(
         "QuantizedSoftmax_8", tensor.triple, tensor.shape, UNIT, name=output
     )
     ctx.bind(output, layout, result)
+
+
+def along_depth(ctx: Context, name: str, axis: int) -> Layout:
+    """A layout with one axis on D, the others in the order in which they lie."""
+    shape = ctx.shape(name)
+    axis %= len(shape)
+    order = [a for a in ctx.form(name).layout.order if shape[a] != 1 and a != axis]
+    return gather_axes(shape, [*order, axis])
 
 
 @lowers("LeakyRelu")
@@ -148,7 +154,11 @@ def prelu(node: NodeView, ctx: Context) -> None:
 
 
 def _prelu(
-    ctx: Context, tensor: Tensor, slopes: npt.NDArray[np.floating], output: str, order: Sequence[int]
+    ctx: Context,
+    tensor: Tensor,
+    slopes: npt.NDArray[np.floating],
+    output: str,
+    order: Sequence[int],
 ) -> None:
     span = ctx.range(output)
     quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
@@ -181,16 +191,42 @@ def sqrt(node: NodeView, ctx: Context) -> None:
 
 @lowers("Pow")
 def power(node: NodeView, ctx: Context) -> None:
-    """A square is a product with itself; any other constant exponent a table."""
-    source, output = node.input(0), node.outputs[0]
-    exponent = ctx.const(node.input(1))
-    if exponent is None or exponent.size != 1:
-        raise Refusal("an exponent that is not one constant", todo="use a scalar constant")
-    value = float(np.asarray(exponent).reshape(-1)[0])
-    if value != 2.0:
-        lookup.apply(ctx, source, lambda x: np.power(x, value), output)
-        return
-    square(ctx, source, output)
+    """A square is a product with itself; any other constant exponent, or base, a table."""
+    base, exponent, output = node.input(0), node.input(1), node.outputs[0]
+    numbers = [_number(ctx, name) for name in (base, exponent)]
+    if numbers[1] == 2.0:
+        square(ctx, base, output)
+    elif numbers[1] is not None:
+        value = numbers[1]
+        lookup.apply(ctx, base, lambda x: np.power(x, value), output)
+    elif numbers[0] is not None:
+        value = numbers[0]
+        lookup.apply(ctx, exponent, lambda x: np.power(value, x), output)
+    else:
+        raise Refusal(
+            "a power whose base and exponent both vary",
+            todo="use one constant exponent, or write it as Exp(y * Log(x))",
+        )
+
+
+@lowers("Mod")
+def remainder(node: NodeView, ctx: Context) -> None:
+    """A constant divisor: a table."""
+    divisor, output = _number(ctx, node.input(1)), node.outputs[0]
+    if not divisor or ctx.shape(node.input(0)) != ctx.shape(output):
+        raise Refusal(
+            "a remainder by what is not one constant", todo="use a scalar constant divisor"
+        )
+    function = np.fmod if int(node.attr("fmod", 0)) else np.mod
+    lookup.apply(ctx, node.input(0), lambda x: function(x, divisor), output)
+
+
+def _number(ctx: Context, name: str) -> float | None:
+    """The one value of a constant; None for anything else."""
+    array = ctx.const(name)
+    if array is None or array.size == 0 or not bool((array == array.reshape(-1)[0]).all()):
+        return None
+    return float(array.reshape(-1)[0])
 
 
 def square(ctx: Context, source: str, output: str) -> None:

@@ -48,10 +48,10 @@ def compare(node: NodeView, ctx: Context) -> None:
     if ctx.const(names[0]) is not None:
         op, names = SWAPPED[op], names[::-1]
     number = ctx.const(names[1])
-    if number is not None and number.size == 1 and number.dtype.kind == "f":
-        if ctx.shape(names[0]) == ctx.shape(output):
-            _threshold(ctx, op, names[0], float(number.reshape(-1)[0]), output)
-            return
+    scalar = number is not None and number.size == 1 and number.dtype.kind == "f"
+    if number is not None and scalar and ctx.shape(names[0]) == ctx.shape(output):
+        _threshold(ctx, op, names[0], float(number.reshape(-1)[0]), output)
+        return
     layout = common_layout(ctx, names, output)
     shape = layout.shape(ctx.shape(output))
     left, right = (_still(ctx, name, layout, ctx.shape(output)) for name in names)

@@ -18,6 +18,7 @@ from onnx.checker import ValidationError
 from hexconv.errors import ModelError, Refusal
 from hexconv.onnx_graph.build import OPSET, Builder, array_of
 from hexconv.onnx_graph.cut import Cut
+from hexconv.onnx_graph.functions import expand
 from hexconv.onnx_graph.modernize import rules_for
 from hexconv.onnx_graph.read import MALFORMED, innermost
 
@@ -48,8 +49,13 @@ def normalise(model: ir.Model) -> tuple[Builder, Cut]:
                 queue.extendleft(reversed(_branch(node, builder)))
                 continue
             checkers.check(node)
-            if not cut.behind(node):
+            if cut.behind(node):
+                continue
+            body = expand(node, builder)
+            if body is None:
                 _settle(node, builder)
+            else:
+                queue.extendleft(reversed(body))
         except Refusal as refusal:
             cut.out(node, refusal)
     model.opset_imports.clear()

@@ -186,7 +186,7 @@ def checked_feed(interface: Interface, value: Any) -> Array:
             f"{who} has shape {list(array.shape)}; the model takes {list(interface.shape)}"
         )
     with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, np.float32)
+        array = np.asarray(array, np.float32, order="C")
     if not np.isfinite(array).all():
         bad = "NaN" if np.isnan(array).any() else "infinity"
         raise ConfigError(f"{who} holds {bad}", why="the DSP refuses to quantize it")

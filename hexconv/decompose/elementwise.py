@@ -1,0 +1,49 @@
+"""Element-wise ops that are others put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+
+
+@decomposes("Mean")
+def mean_of_many(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """A sum, divided by how many there are."""
+    count = len(node.inputs)
+    if count == 1:
+        return [builder.op("Identity", [node.inputs[0]], name=str(node.name))]
+    total = builder.op("Sum", list(node.inputs))
+    return [builder.op("Mul", [total, np.float32(1.0 / count)], name=str(node.name))]
+
+
+@decomposes("Clip")
+def computed_bounds(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """A bound that is computed: the larger, then the smaller."""
+    bounds = [*node.inputs[1:], None, None][:2]
+    if all(bound is None or array_of(bound) is not None for bound in bounds):
+        return None
+    value = node.inputs[0]
+    for op, bound in zip(("Max", "Min"), bounds, strict=True):
+        if bound is not None:
+            value = builder.op(op, [value, bound])
+    assert value is not None
+    return [value]
+
+
+@decomposes("PRelu")
+def slopes_by_element(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """max(x, 0) - slope * max(-x, 0), where slopes are not constants by channel.
+
+    The library takes one slope a channel (op_prelu_d32.c).
+    """
+    source, slope = node.inputs
+    if array_of(slope) is not None and sum(size != 1 for size in shape_of(slope)) <= 1:
+        return None
+    below = builder.op("Relu", [builder.op("Neg", [source])])
+    above = builder.op("Relu", [source])
+    return [builder.op("Sub", [above, builder.op("Mul", [slope, below])], name=str(node.name))]

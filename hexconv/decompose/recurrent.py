@@ -1,0 +1,270 @@
+"""LSTM, GRU and RNN of fixed length, step by step.
+
+Hochreiter and Schmidhuber 1997; Cho et al. 2014; the equations are those of ONNX's operator pages.
+The products of the inputs are made for all steps at once; each step adds that of its state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.decompose.registry import decomposes
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
+# Activations that are ONNX ops of the same name and, without alpha and beta, the same defaults.
+ACTIVATIONS = {"Sigmoid", "Tanh", "Relu", "Softsign", "Softplus", "HardSigmoid", "Elu", "LeakyRelu"}
+# Steps over all directions; each becomes some 10 to 20 nodes of the library.
+MOST_STEPS = 256
+
+Activation = Callable[[ir.Value], ir.Value]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One direction: what a step needs besides its input and its state.
+
+    `inputs` are [time, batch, gates * hidden], biases of the inputs added; `recurrent` is
+    [hidden, gates * hidden]; `bias` the recurrent bias [gates * hidden] or None.
+    """
+
+    builder: Builder
+    hidden: int
+    inputs: ir.Value
+    recurrent: ir.Value
+    bias: ir.Value | None
+    activations: Sequence[Activation]
+    peepholes: ir.Value | None
+    forget_coupled: bool
+    reset_after: bool
+
+
+def refusal(node: ir.Node) -> str:
+    """Why a recurrent node is not unrolled; empty if it is."""
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    time, batch, _ = shape_of(node.inputs[0])
+    directions = 2 if attrs.get("direction") == "bidirectional" else 1
+    if time * directions > MOST_STEPS:
+        return f"{time * directions} steps; up to {MOST_STEPS} are unrolled"
+    if "activation_alpha" in attrs or "activation_beta" in attrs:
+        return "activations with parameters of their own"
+    unknown = set(attrs.get("activations", ())) - ACTIVATIONS
+    if unknown:
+        return f"the activation {sorted(unknown)[0]}"
+    lengths = node.inputs[4] if len(node.inputs) > 4 else None
+    if lengths is not None:
+        array = array_of(lengths)
+        if array is None or not bool((array == time).all()):
+            return "sequences of different lengths"
+    return ""
+
+
+@decomposes("LSTM", "GRU", "RNN")
+def unrolled(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | None:
+    """Step after step; Y, the last state and, of an LSTM, the last cell."""
+    if refusal(node):
+        return None
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    direction = str(attrs.get("direction", "forward"))
+    time, batch, _ = shape_of(node.inputs[0])
+    count = 2 if direction == "bidirectional" else 1
+    outputs: list[list[ir.Value]] = []
+    lasts: list[list[ir.Value]] = []
+    for index in range(count):
+        cell = _cell(node, index, count, builder)
+        backward = direction == "reverse" or index == 1
+        states, last = _run(node, cell, index, range(time)[:: -1 if backward else 1])
+        outputs.append(states)
+        lasts.append(last)
+    shape = [1, 1, batch, cell.hidden]
+    used = [bool(v.name) and bool(v.uses() or v.is_graph_output()) for v in node.outputs]
+    used += [False] * (3 - len(used))
+    results: list[ir.Value | None] = [None, None, None]
+    if used[0]:
+        steps = [_joined([_shaped(o[t], shape, builder) for o in outputs], 1, builder)
+                 for t in range(time)]  # fmt: skip
+        results[0] = _joined(steps, 0, builder)
+    for position in (1, 2):
+        if used[position]:
+            parts = [_shaped(last[position - 1], shape[1:], builder) for last in lasts]
+            results[position] = _joined(parts, 0, builder)
+    return results[: len(node.outputs)]
+
+
+def _cell(node: ir.Node, index: int, count: int, builder: Builder) -> Cell:
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    gates = GATES[node.op_type]
+    weights = _part(node.inputs[1], index, builder)
+    recurrent = _part(node.inputs[2], index, builder)
+    hidden = shape_of(recurrent)[1]
+    turned = builder.op("Transpose", [weights], {"perm": [1, 0]})
+    inputs = builder.op("MatMul", [node.inputs[0], turned])
+    bias = None
+    if _given(node, 3) is not None:
+        both = _part(node.inputs[3], index, builder)
+        own, bias = (
+            _cut(both, 0, side * gates * hidden, gates * hidden, builder) for side in (0, 1)
+        )
+        inputs = builder.op("Add", [inputs, own])
+    names = list(attrs.get("activations", DEFAULTS[node.op_type] * count))
+    per = len(names) // count
+    limit = float(attrs.get("clip", 0.0))
+    return Cell(
+        builder,
+        hidden,
+        inputs,
+        builder.op("Transpose", [recurrent], {"perm": [1, 0]}),
+        bias,
+        [_activation(name, limit, builder) for name in names[index * per : (index + 1) * per]],
+        None if _given(node, 7) is None else _part(node.inputs[7], index, builder),
+        bool(attrs.get("input_forget", 0)),
+        bool(attrs.get("linear_before_reset", 0)),
+    )
+
+
+def _activation(name: str, limit: float, builder: Builder) -> Activation:
+    def apply(value: ir.Value) -> ir.Value:
+        if limit:
+            value = builder.op("Clip", [value, np.float32(-limit), np.float32(limit)])
+        return builder.op(name, [value])
+
+    return apply
+
+
+def _run(
+    node: ir.Node, cell: Cell, index: int, order: range
+) -> tuple[list[ir.Value], list[ir.Value]]:
+    """The state after each time step, in order of time, and the last state and cell."""
+    builder = cell.builder
+    batch = shape_of(cell.inputs)[1]
+    zeros = np.zeros((batch, cell.hidden), np.float32)
+    state: ir.Value | None
+    memory: ir.Value | None
+    state, memory = (
+        None if _given(node, position) is None else _part(node.inputs[position], index, builder)
+        for position in (5, 6)
+    )
+    step = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}[node.op_type]
+    states: dict[int, ir.Value] = {}
+    for t in order:
+        now = _cut(cell.inputs, 0, t, 1, builder)
+        now = _shaped(now, shape_of(cell.inputs)[1:], builder)
+        state, memory = step(cell, now, state, memory)
+        states[t] = state
+    last = [value if value is not None else builder.const(zeros) for value in (state, memory)]
+    return [states[t] for t in sorted(states)], last
+
+
+Step = tuple[ir.Value, "ir.Value | None"]
+
+
+def _rnn(cell: Cell, now: ir.Value, state: ir.Value | None, memory: ir.Value | None) -> Step:
+    """H = f(X W + H R + biases)."""
+    return cell.activations[0](_plus(cell, now, _recurrent(cell, state))), None
+
+
+def _lstm(cell: Cell, now: ir.Value, state: ir.Value | None, memory: ir.Value | None) -> Step:
+    """Gates i, o, f and the candidate c lie behind each other."""
+    op, size = cell.builder.op, cell.hidden
+    sums = _plus(cell, now, _recurrent(cell, state))
+    f, g, h = cell.activations
+    if cell.peepholes is None:
+        sigmoids = f(_cut(sums, 1, 0, 3 * size, cell.builder))
+        i, o, forget = (_cut(sigmoids, 1, k * size, size, cell.builder) for k in range(3))
+    else:
+        i, forget = (f(_peep(cell, sums, gate, memory)) for gate in (0, 2))
+    if cell.forget_coupled:
+        forget = op("Sub", [np.float32(1.0), i])
+    new = op("Mul", [i, g(_cut(sums, 1, 3 * size, size, cell.builder))])
+    if memory is not None:
+        new = op("Add", [op("Mul", [forget, memory]), new])
+    if cell.peepholes is not None:
+        o = f(_peep(cell, sums, 1, new))
+    return op("Mul", [o, h(new)]), new
+
+
+def _peep(cell: Cell, sums: ir.Value, gate: int, memory: ir.Value | None) -> ir.Value:
+    """A gate that looks at the cell; peepholes are in the order i, o, f as the gates."""
+    part = _cut(sums, 1, gate * cell.hidden, cell.hidden, cell.builder)
+    if memory is None:
+        return part
+    assert cell.peepholes is not None
+    weight = _cut(cell.peepholes, 0, gate * cell.hidden, cell.hidden, cell.builder)
+    return cell.builder.op("Add", [part, cell.builder.op("Mul", [weight, memory])])
+
+
+def _gru(cell: Cell, now: ir.Value, state: ir.Value | None, memory: ir.Value | None) -> Step:
+    """Gates z and r, and the candidate h: H = h + z (H - h)."""
+    builder, size = cell.builder, cell.hidden
+    op = builder.op
+    f, g = cell.activations
+    whole = _recurrent(cell, state)
+    both = _cut(now, 1, 0, 2 * size, builder)
+    if whole is not None:
+        both = op("Add", [both, _cut(whole, 1, 0, 2 * size, builder)])
+    gates = f(both)
+    update, reset = (_cut(gates, 1, k * size, size, builder) for k in range(2))
+    candidate = _cut(now, 1, 2 * size, size, builder)
+    if cell.reset_after:
+        if whole is not None:
+            candidate = op(
+                "Add", [candidate, op("Mul", [reset, _cut(whole, 1, 2 * size, size, builder)])]
+            )
+    else:
+        if state is not None:
+            columns = _cut(cell.recurrent, 1, 2 * size, size, builder)
+            candidate = op("Add", [candidate, op("MatMul", [op("Mul", [reset, state]), columns])])
+        if cell.bias is not None:
+            candidate = op("Add", [candidate, _cut(cell.bias, 0, 2 * size, size, builder)])
+    fresh = g(candidate)
+    if state is None:
+        return op("Mul", [fresh, op("Sub", [np.float32(1.0), update])]), None
+    return op("Add", [fresh, op("Mul", [update, op("Sub", [state, fresh])])]), None
+
+
+def _recurrent(cell: Cell, state: ir.Value | None) -> ir.Value | None:
+    """H R and the recurrent bias; None where the state and the bias are zero."""
+    builder = cell.builder
+    if state is None:
+        if cell.bias is None:
+            return None
+        return builder.op("Unsqueeze", [cell.bias, np.array([0], np.int64)])
+    product = builder.op("MatMul", [state, cell.recurrent])
+    return product if cell.bias is None else builder.op("Add", [product, cell.bias])
+
+
+def _plus(cell: Cell, now: ir.Value, recurrent: ir.Value | None) -> ir.Value:
+    return now if recurrent is None else cell.builder.op("Add", [now, recurrent])
+
+
+def _given(node: ir.Node, position: int) -> ir.Value | None:
+    return node.inputs[position] if position < len(node.inputs) else None
+
+
+def _part(value: ir.Value | None, index: int, builder: Builder) -> ir.Value:
+    """One direction of a parameter or state."""
+    assert value is not None
+    part = _cut(value, 0, index, 1, builder)
+    return _shaped(part, shape_of(value)[1:], builder)
+
+
+def _cut(value: ir.Value, axis: int, start: int, size: int, builder: Builder) -> ir.Value:
+    if shape_of(value)[axis] == size:
+        return value
+    ends = [np.array([number], np.int64) for number in (start, start + size, axis)]
+    return builder.op("Slice", [value, *ends])
+
+
+def _shaped(value: ir.Value, shape: Sequence[int], builder: Builder) -> ir.Value:
+    if shape_of(value) == tuple(shape):
+        return value
+    return builder.op("Reshape", [value, np.array(list(shape), np.int64)])
+
+
+def _joined(values: list[ir.Value], axis: int, builder: Builder) -> ir.Value:
+    return values[0] if len(values) == 1 else builder.op("Concat", values, {"axis": axis})
