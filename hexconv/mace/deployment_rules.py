@@ -118,7 +118,7 @@ def _told(error: Any, place: Place) -> Iterator[Mistake]:
         yield from _best_alternative(error, place)
     elif kind == "propertyNames":
         yield Mistake(place, f"unknown name in '{_key(place)}'", "use CPU, GPU, DSP, HTA, QUANTIZE")
-    elif kind == "enum":
+    elif kind == "enum" and value is not None:
         yield Mistake(place, *_not_allowed(value, error.validator_value))
     elif kind == "pattern":
         yield Mistake(place, *_malformed(_key(place), value))
@@ -166,11 +166,15 @@ def _best_alternative(error: Any, place: Place) -> Iterator[Mistake]:
         for group in groups.values()
         if not any(not e.path and e.validator == "type" for e in group)
     ]
-    if listed and _key(place) in SHAPE_KEYS and any(isinstance(v, (int, float)) for v in value):
+    if listed and len(value) > 1 and _key(place) in SHAPE_KEYS and _numbers(value):
         yield Mistake(place, *_malformed(_key(place), value))
         return
     for inner in (fitting or list(groups.values()))[-1 if listed else 0]:
         yield from _told(inner, (*place, *inner.path))
+
+
+def _numbers(values: list[Any]) -> bool:
+    return any(isinstance(value, (int, float)) for value in values)
 
 
 def _malformed(key: str, value: Any) -> tuple[str, str]:
