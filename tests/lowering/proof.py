@@ -1,0 +1,139 @@
+"""Models of one op, and the proof that a conversion of them is right.
+
+Inputs lie on whole codes of a range that holds zero on one, so that quantizing them loses
+nothing: what only moves data must answer exactly what ONNX Runtime answers, and any difference
+elsewhere was made by the op itself. With HEXCONV_LIBRARY set, the real library must answer the
+simulator's very bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import helper, numpy_helper
+
+import hexconv
+from hexconv.device import Library
+from hexconv.errors import HexconvError
+from hexconv.model import Model
+
+Array = npt.NDArray[Any]
+EXACT = 1e-4
+STEP = 1 / 32
+
+
+def on_codes(shape: Sequence[int], seed: int = 0, *, zero: int = 128) -> Array:
+    """float32 whose codes fill 0..255 at the step 1/32, with the code `zero` for 0."""
+    codes = np.random.default_rng(seed).integers(0, 256, prod(shape))
+    codes[0], codes[-1] = 0, 255
+    return ((codes.reshape(shape) - zero) * STEP).astype(np.float32)
+
+
+def numbers(shape: Sequence[int], seed: int = 1) -> Array:
+    """Normal random float32, for parameters."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def ints(*values: Any) -> Array:
+    """An int64 constant."""
+    return np.array(values, np.int64)
+
+
+def one(
+    op: str,
+    shape: Sequence[int],
+    *consts: Array | None,
+    opset: int = 19,
+    outputs: int = 1,
+    **attrs: Any,
+) -> onnx.ModelProto:
+    """A model of one node: `x` and constants in (None for an absent one), `y0`, `y1`... out."""
+    names = ["" if value is None else f"c{i}" for i, value in enumerate(consts)]
+    made = [f"y{i}" for i in range(outputs)]
+    node = helper.make_node(op, ["x", *names], made, name="node", **attrs)
+    given = {name: value for name, value in zip(names, consts, strict=True) if value is not None}
+    return model([node], {"x": shape}, made, given, opset)
+
+
+def model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Mapping[str, Sequence[int]],
+    outputs: Sequence[str],
+    consts: Mapping[str, Array] | None = None,
+    opset: int = 19,
+) -> onnx.ModelProto:
+    """A model of float inputs."""
+    floats = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        list(nodes),
+        "test",
+        [helper.make_tensor_value_info(name, floats, shape) for name, shape in inputs.items()],
+        [helper.make_empty_tensor_value_info(name) for name in outputs],
+        [numpy_helper.from_array(np.asarray(v), k) for k, v in (consts or {}).items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+def float_answers(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+    """What ONNX Runtime answers."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, dict(feeds)))
+
+
+def prove(
+    proto: onnx.ModelProto,
+    steps: float = EXACT,
+    feeds: Mapping[str, Array] | None = None,
+    expected: Sequence[Array] | None = None,
+) -> Model:
+    """Convert, simulate, and hold every output to ONNX Runtime's.
+
+    Args:
+        proto: the model.
+        steps: how far an element may be off, in codes of its output.
+        feeds: inputs; on whole codes by default.
+        expected: what to compare with where ONNX Runtime lacks the op.
+    """
+    if feeds is None:
+        feeds = {
+            value.name: on_codes([d.dim_value for d in value.type.tensor_type.shape.dim], seed)
+            for seed, value in enumerate(proto.graph.input)
+        }
+    wanted = float_answers(proto, feeds) if expected is None else expected
+    converted = hexconv.convert(proto, samples=[feeds], optimize="none")
+    answers = hexconv.simulate(converted, feeds, library="v60")
+    for output, reference in zip(converted.graph.outputs, wanted, strict=True):
+        answer = answers[output.name]
+        assert answer.shape == reference.shape
+        step = (output.range[1] - output.range[0]) / 255
+        worst = float(np.abs(answer - reference).max()) / step
+        assert worst <= steps, f"{output.name} is {worst:.2f} steps off"
+    if os.environ.get("HEXCONV_LIBRARY"):
+        for name, real in Library().run(converted, feeds).items():
+            np.testing.assert_array_equal(real, answers[name])
+    return converted
+
+
+def refusal(proto: onnx.ModelProto, feeds: Mapping[str, Array] | None = None) -> str:
+    """The message with which a model is refused."""
+    with pytest.raises(HexconvError) as caught:
+        prove(proto, feeds=feeds, expected=[])
+    return str(caught.value)
+
+
+def emitted(converted: Model) -> dict[str, int]:
+    """nnlib ops but those of the interface, and how often."""
+    counts = converted.graph.histogram()
+    return {op: n for op, n in counts.items() if not op.startswith(("QuantizeINPUT", "Dequant"))}

@@ -1,0 +1,85 @@
+"""Pools of every padding, ceil_mode, dilation and rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from onnx import helper
+
+from tests.lowering.proof import emitted, ints, model, one, prove, refusal
+
+FORMS: dict[str, dict[str, Any]] = {
+    "plain": {"kernel_shape": [3, 3]},
+    "halving": {"kernel_shape": [2, 2], "strides": [2, 2]},
+    "padded": {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]},
+    "strided": {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]},
+    "asymmetric": {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [1, 0, 0, 2]},
+    "ceil": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+    "ceil padded": {
+        "kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 1, 0, 0], "ceil_mode": 1,
+    },
+    "dilated": {"kernel_shape": [3, 2], "dilations": [2, 3]},
+    "dilated padded": {"kernel_shape": [3, 3], "dilations": [2, 2], "pads": [2, 1, 2, 0]},
+    "upper": {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER", "strides": [2, 2]},
+    "lower": {"kernel_shape": [3, 3], "auto_pad": "SAME_LOWER", "strides": [2, 1]},
+    "all": {"kernel_shape": [8, 9]},
+    "nearly all": {"kernel_shape": [7, 9]},
+    "wide": {"kernel_shape": [5, 5], "pads": [2, 2, 2, 2]},
+}  # fmt: skip
+SHAPE = (2, 5, 8, 9)
+each_form = pytest.mark.parametrize("form", FORMS)
+
+
+@each_form
+def test_max_pools_are_exact(form: str) -> None:
+    prove(one("MaxPool", SHAPE, **FORMS[form]))
+
+
+@each_form
+@pytest.mark.parametrize("include", [0, 1])
+def test_average_pools(form: str, include: int) -> None:
+    """One rounding; where the divisor varies a second, of a sum up to 6 times smaller."""
+    steps = 3.0 if not include or "ceil" in form else 0.63
+    prove(one("AveragePool", SHAPE, count_include_pad=include, **FORMS[form]), steps)
+
+
+@each_form
+def test_l2_pools(form: str) -> None:
+    """The library's root is right to half a step; dilated ones have a squared intermediate."""
+    prove(one("LpPool", SHAPE, opset=18, **FORMS[form]), steps=1.5)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_other_norms(order: int) -> None:
+    """Powers of 8 bits and a windowed sum: up to 1.5 steps were measured."""
+    prove(one("LpPool", (1, 3, 6, 6), opset=18, kernel_shape=[2, 2], p=order), steps=2.0)
+
+
+@pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
+def test_signals(op: str) -> None:
+    proto = one(op, (2, 4, 15), opset=18, kernel_shape=[3], strides=[2], pads=[1, 0])
+    prove(proto, steps=1.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7, 6), (1, 32, 9, 9), (3, 4, 20), (1, 3, 1, 1)])
+@pytest.mark.parametrize("op", ["GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool"])
+def test_global_pools(op: str, shape: tuple[int, ...]) -> None:
+    prove(one(op, shape), steps={"GlobalMaxPool": 1e-4}.get(op, 1.0))
+
+
+def test_pools_that_the_library_has_are_one_node() -> None:
+    for op, nnlib in (("MaxPool", "QuantizedMaxPool_8"), ("AveragePool", "QuantizedAvgPool_8")):
+        assert emitted(prove(one(op, SHAPE, **FORMS["halving"]), 0.51)) == {nnlib: 1}
+    assert emitted(prove(one("MaxPool", SHAPE, **FORMS["strided"]))) == {"QuantizedMaxPool_8": 1}
+
+
+def test_what_the_library_lacks_is_refused() -> None:
+    assert "Indices" in refusal(one("MaxPool", SHAPE, outputs=2, kernel_shape=[2, 2]))
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["cube"]),
+        helper.make_node("MaxPool", ["cube"], ["pooled"], kernel_shape=[2, 2, 2]),
+        helper.make_node("Flatten", ["pooled"], ["y"]),
+    ]
+    text = refusal(model(nodes, {"x": (1, 2, 64)}, ["y"], {"shape": ints(1, 2, 4, 4, 4)}))
+    assert "3 axes" in text
