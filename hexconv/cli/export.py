@@ -90,7 +90,7 @@ def hifigan(
         click.echo(json.dumps(facts | {"comparison": [row.as_dict() for row in rows]}, indent=2))
     elif not quiet:
         click.echo(
-            f"{output}: {layers.parameter_count(known) / 1e6:.2f} M weights ({origin}), "
+            f"{output}: {layers.parameter_count(known):,} weights ({origin}), "
             f"opset {opset}, {'2-D' if conv2d else '1-D'} convolutions"
         )
         _print(rows)

@@ -114,3 +114,26 @@ def test_it_is_built_for_aarch64(place, tmp_path):
         subprocess.run(command, check=True, capture_output=True)
     machine = (tmp_path / "hexconv_run").read_bytes()[18:20]
     assert machine == b"\xb7\x00"  # EM_AARCH64
+
+
+def test_a_release_archive_is_linked(place, tmp_path, monkeypatch):
+    """The archive's layout, with the wheel's library in it and our declarations for its header."""
+    folder, job = place
+    (tmp_path / "include").mkdir()
+    (tmp_path / "lib").mkdir()
+    shutil.copyfile(platforms.SOURCE / "src/ort_abi.h", tmp_path / "include/onnxruntime_c_api.h")
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
+        (tmp_path / "lib" / name).symlink_to(job.library)
+    monkeypatch.setenv("ONNXRUNTIME_ROOT", str(tmp_path))
+    found = onnxruntime.find("linux", folder)
+    assert found.headers == tmp_path / "include"
+    linked = platforms.Job(
+        **{
+            **vars(job),
+            "folder": str(tmp_path / "build"),
+            "library": str(found.library),
+            "headers": str(found.headers),
+        }
+    )
+    timing, _ = bench.run_cpp(linked, lambda line: None)
+    assert timing.shape == (1, 1, 4096)
