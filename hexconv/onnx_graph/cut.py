@@ -46,7 +46,9 @@ class Cut:
         for position in range(len(node.inputs)):
             node.replace_input_with(position, None)
         for value in inputs:
-            if value.producer() is not None and not value.is_graph_output():
+            producer = value.producer()
+            stays = producer is not None and producer.graph is self.graph
+            if stays and not value.is_graph_output():
                 self.graph.outputs.append(value)
 
     def _release(self, value: ir.Value, culprit: str) -> None:
