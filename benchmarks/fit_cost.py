@@ -1,0 +1,385 @@
+"""Fit op_tables/cost from measured packets, and say how well it predicts what it has not seen.
+
+    python benchmarks/fit_cost.py [--check] [--only OP]
+
+Reads benchmarks/data/cost_nodes.csv (one row a distinct node) and cost_graphs.csv (whole graphs).
+A third of the nodes, and of the graphs with all their nodes, is held out by a hash. For each
+variant of each op the quantities that its packets depend on are chosen one by one from those of
+hexconv.cost.features, the same for both libraries, as long as each makes the mean relative error
+clearly smaller; coefficients are not negative and minimise the relative error, robustly.
+`--check` only reports. Writes op_tables/cost/packets.yml, and
+what was held out to tests/golden/cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hexconv.cost.facts import Facts, with_real_output
+from hexconv.cost.features import FEATURES, kernel, variant
+from hexconv.cost.table import ANY, LIBRARIES
+from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.layout import Shape4
+
+HERE = Path(__file__).resolve().parent
+DATA = HERE / "data"
+TABLE = HERE.parent / "op_tables" / "cost" / "packets.yml"
+GOLDEN = HERE.parent / "tests" / "golden" / "cost"
+MOST_TERMS = 5
+GAIN = 0.95  # a further quantity has to lower the mean error to this part of it
+FEW = 3  # a law needs as many nodes
+Floats = NDArray[np.float64]
+
+CONV = ("padded_macs", "shallow_macs", "shallow_windows", "depthwise_macs", "depthwise_rows",
+        "weight_blocks", "copied_in", "activation_sums")  # fmt: skip
+PRODUCT = ("product_macs", "plain_macs", "vector_macs", "pair_macs", "row_tiles", "matrix_b",
+           "matrix_b_padded", "matrix_a_padded", "ragged_columns", "ragged_tiles")  # fmt: skip
+TURN = ("turn_calls", "turn_runs", "turn_blocks", "turn_vectors", "turn_ragged",
+        "turn_unaligned")  # fmt: skip
+POOL = ("window", "window_lines")
+COUNTS = ("inputs", "outputs")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One distinct node, and its packets."""
+
+    library: str
+    facts: Facts
+    packets: float
+    row: tuple[str, ...]
+
+    @property
+    def held_out(self) -> bool:
+        """Whether fitting may not see it."""
+        return third("|".join(self.row[1:6]))
+
+
+def third(key: str) -> bool:
+    """A fixed third of all keys."""
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 3 == 0
+
+
+def read(path: Path, skip: int = 0) -> list[tuple[Measured, str]]:
+    """Nodes of a file, each with what stands in its second column if `skip`."""
+    found = []
+    with path.open(encoding="utf-8") as file:
+        for row in list(csv.reader(file))[1:]:
+            core = (row[0], *row[1 + skip : 6 + skip])
+            node = Measured(row[0], facts_of(*core[1:]), float(row[6 + skip]), core)
+            found.append((node, row[1]))
+    return found
+
+
+def facts_of(op: str, padding: str, inputs: str, outputs: str, parameters: str) -> Facts:
+    """Facts from a row's columns."""
+    ints = dict(part.split("=") for part in parameters.split())
+    facts = Facts(
+        op=op,
+        inputs=_shapes(inputs),
+        outputs=_shapes(outputs),
+        ints={role: tuple(map(int, text.split(","))) for role, text in ints.items()},
+        padding=Padding[padding],
+    )
+    return with_real_output(facts)
+
+
+def _shapes(text: str) -> tuple[Shape4, ...]:
+    shapes = []
+    for part in text.split():
+        b, h, w, d = map(int, part.split("x"))
+        shapes.append((b, h, w, d))
+    return tuple(shapes)
+
+
+# ---- fitting
+
+
+def pool(op: str) -> list[str]:
+    """The quantities that an op's packets may depend on."""
+    special = {*CONV, *PRODUCT, *TURN, *POOL, *COUNTS}
+    allowed = [name for name in FEATURES if name not in special]
+    if op == "Transpose_8":
+        return ["one", *TURN, "elements_out", "plane_vectors_out"]
+    if op in ("SpaceToBatchND_8", "BatchToSpaceND_8"):
+        allowed += TURN
+    if "upernode" in op:
+        allowed += CONV
+    if "MatMul" in op or op.startswith("SuperFC"):
+        allowed += PRODUCT
+    if "Pool" in op:
+        allowed += POOL
+    if "Concat" in op or "Split" in op:
+        allowed += COUNTS
+    return allowed
+
+
+def non_negative(matrix: Floats, target: Floats) -> Floats:
+    """Least squares without negative coefficients (Lawson and Hanson 1974)."""
+    count = matrix.shape[1]
+    free = np.zeros(count, bool)
+    solution: Floats = np.zeros(count)
+    for _ in range(3 * count):
+        slope = matrix.T @ (target - matrix @ solution)
+        if not np.any(slope[~free] > 1e-9):
+            break
+        free[np.argmax(np.where(free, -np.inf, slope))] = True
+        while True:
+            trial = np.zeros(count)
+            trial[free] = np.linalg.lstsq(matrix[:, free], target, rcond=None)[0]
+            below = free & (trial <= 0)
+            if not below.any():
+                break
+            step = np.min(solution[below] / (solution[below] - trial[below] + 1e-300))
+            solution = solution + step * (trial - solution)
+            free &= solution > 1e-12
+        solution = trial
+    return solution
+
+
+def robust(matrix: Floats, packets: Floats, rounds: int = 8) -> Floats:
+    """Coefficients of the least sum of relative errors, by reweighted least squares.
+
+    An error is relative to the larger of what is said and what was measured, so that neither
+    saying far too much nor far too little is cheap.
+    """
+    size = packets + np.median(packets)
+    weight = np.ones(len(packets))
+    for _ in range(rounds):
+        scale = np.sqrt(weight) / size
+        norm = np.linalg.norm(matrix * scale[:, None], axis=0) + 1e-300
+        found = non_negative(matrix * scale[:, None] / norm, packets * scale) / norm
+        said = matrix @ found
+        size = np.maximum(packets, said)
+        weight = 1 / np.maximum(np.abs(said - packets) / size, 0.02)
+    return found
+
+
+class Sample:
+    """The training nodes of one variant, for each library."""
+
+    def __init__(self, op: str, nodes: Sequence[Measured]) -> None:
+        self.packets: dict[str, Floats] = {}
+        self.columns: dict[str, dict[str, Floats]] = {}
+        for library in LIBRARIES:
+            mine = [node for node in nodes if node.library == library]
+            if len(mine) >= FEW:
+                self.packets[library] = np.array([node.packets for node in mine])
+                self.columns[library] = {
+                    name: np.array([FEATURES[name](node.facts) for node in mine], float)
+                    for name in pool(op)
+                }
+
+    def fit(self, names: Sequence[str]) -> tuple[float, dict[str, Floats]]:
+        """Mean relative error over the libraries, and the coefficients for each."""
+        errors, found = [], {}
+        for library, packets in self.packets.items():
+            matrix = np.stack([self.columns[library][name] for name in names], 1)
+            found[library] = robust(matrix, packets)
+            said = matrix @ found[library]
+            errors.append(float(np.mean(np.abs(said - packets) / np.maximum(said, packets))))
+        return float(np.mean(errors)), found
+
+    def chosen(self) -> tuple[list[str], dict[str, Floats]]:
+        """The quantities, chosen one by one, and their coefficients."""
+        names = ["one"]
+        best, found = self.fit(names)
+        most = min(MOST_TERMS, max(map(len, self.packets.values())) // 3)
+        candidates = self._distinct()
+        while len(names) <= most:
+            trials = [
+                (*self.fit([*names, name]), name) for name in candidates if name not in names
+            ]
+            if not trials:
+                break
+            error, coefficients, name = min(trials, key=lambda trial: trial[0])
+            if error > best * GAIN - 0.0005:
+                break
+            best, found = error, coefficients
+            names.append(name)
+        return names, found
+
+    def _distinct(self) -> list[str]:
+        """Quantities that vary, without those that are always like an earlier one."""
+        seen: set[bytes] = set()
+        kept = []
+        for name in next(iter(self.columns.values())):
+            column = np.concatenate([columns[name] for columns in self.columns.values()])
+            if np.ptp(column) > 0 and column.tobytes() not in seen:
+                seen.add(column.tobytes())
+                kept.append(name)
+        return kept
+
+
+Laws = dict[tuple[str, str, str], dict[str, float]]
+
+
+def fit_all(nodes: Iterable[Measured]) -> Laws:
+    """Coefficients by (op, variant, library)."""
+    groups: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    for node in nodes:
+        kind = variant(node.facts)
+        groups[kernel(node.facts.op), kind or ANY].append(node)
+        if kind:
+            groups[kernel(node.facts.op), ANY].append(node)
+    laws: Laws = {}
+    for (op, kind), members in sorted(groups.items()):
+        sample = Sample(op, members)
+        if not sample.packets:
+            continue
+        names, found = sample.chosen()
+        for library, values in found.items():
+            laws[op, kind, library] = {
+                name: float(f"{value:.6g}")
+                for name, value in zip(names, values, strict=True)
+                if value > 0
+            }
+    return laws
+
+
+def predicted(laws: Laws, node: Measured) -> float | None:
+    """Packets as hexconv.cost would say them, from laws in memory."""
+    others = [node.library, *(name for name in LIBRARIES if name != node.library)]
+    op, kind = kernel(node.facts.op), variant(node.facts) or ANY
+    for which, library in [(k, name) for k in (kind, ANY) for name in others]:
+        terms = laws.get((op, which, library))
+        if terms:
+            return sum(factor * FEATURES[name](node.facts) for name, factor in terms.items())
+    return None
+
+
+def off(laws: Laws, node: Measured) -> float:
+    """Relative error of one node."""
+    said = predicted(laws, node)
+    return 1.0 if said is None else abs(said - node.packets) / node.packets
+
+
+# ---- reporting and writing
+
+
+def report(laws: Laws, nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
+           ) -> None:  # fmt: skip
+    """Errors on what was held out."""
+    for library in LIBRARIES:
+        errors = [off(laws, node) for node in nodes if node.library == library and node.held_out]
+        print(
+            f"{library}: {len(errors)} nodes held out: median error {100 * np.median(errors):.1f} "
+            f"%, nine of ten within {100 * np.quantile(errors, 0.9):.0f} %"
+        )
+        rows = []
+        for (which, name), members in graphs.items():
+            if which != library:
+                continue
+            real = sum(node.packets for node in members)
+            said = sum(predicted(laws, node) or 0 for node in members)
+            rows.append((name, third(name), said / real - 1, real))
+        for held in (True, False):
+            some = [abs(row[2]) for row in rows if row[1] is held]
+            if some:
+                print(
+                    f"  {len(some)} graphs {'held out' if held else 'seen'}: median error "
+                    f"{100 * np.median(some):.1f} %, worst {100 * max(some):.1f} %"
+                )
+        for name, held, error, real in rows:
+            if not name.startswith(("d32:", "flat:")) or abs(error) > 0.08:
+                print(f"    {name:44} {real:>12,.0f} {100 * error:+6.1f} %{'  held out' * held}")
+
+
+def write(laws: Laws, nodes: Sequence[Measured]) -> None:
+    """op_tables/cost/packets.yml."""
+    entries: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for (op, kind, library), terms in sorted(laws.items()):
+        mine = [
+            node
+            for node in nodes
+            if node.library == library
+            and kernel(node.facts.op) == op
+            and kind in (ANY, variant(node.facts))
+        ]
+        errors = [off(laws, node) for node in mine if node.held_out] or [
+            off(laws, node) for node in mine
+        ]
+        law = ", ".join(f"{name}: {value:g}" for name, value in terms.items())
+        entries[op][kind].append(
+            f"    {library}: {{terms: {{{law}}}, error: {np.median(errors):.3f}, "
+            f"worst: {np.quantile(errors, 0.9):.3f}, nodes: {len(mine)}}}"
+        )
+    lines = ["# Packets per node. Written by benchmarks/fit_cost.py; do not edit."]
+    for op, kinds in entries.items():
+        lines.append(f"{op}:")
+        for kind, rows in kinds.items():
+            lines += [f"  {kind!r}:" if kind[0].isdigit() else f"  {kind}:", *rows]
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_golden(nodes: Sequence[Measured]) -> None:
+    """What was held out, for the tests, and the whole graphs."""
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    source = (DATA / "cost_nodes.csv").read_text(encoding="utf-8").splitlines()
+    held = {node.row for node in nodes if node.held_out}
+    kept = [source[0]] + [
+        line for line, row in zip(source[1:], csv.reader(source[1:]), strict=True)
+        if tuple(row[:6]) in held
+    ]  # fmt: skip
+    (GOLDEN / "held_out.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Fit, report, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only report")
+    parser.add_argument("--only", default="", help="only ops with this in their name; as --check")
+    parser.add_argument("--worst", action="store_true", help="list the ops with the largest errors")
+    arguments = parser.parse_args()
+    nodes = [node for node, _ in read(DATA / "cost_nodes.csv") if arguments.only in node.facts.op]
+    graphs: dict[tuple[str, str], list[Measured]] = defaultdict(list)
+    for node, name in read(DATA / "cost_graphs.csv", skip=1):
+        graphs[node.library, name].append(node)
+    unseen = {
+        (node.library, node.row)
+        for (_, name), members in graphs.items()
+        if third(name)
+        for node in members
+    }
+    training = [
+        node for node in nodes if not node.held_out and (node.library, node.row) not in unseen
+    ]
+    laws = fit_all(training)
+    if arguments.worst or arguments.only:
+        list_worst(laws, nodes)
+    if not arguments.only:
+        report(laws, nodes, graphs)
+        if not arguments.check:
+            write(laws, nodes)
+            write_golden(nodes)
+
+
+def list_worst(laws: Laws, nodes: Sequence[Measured]) -> None:
+    """Every variant with its errors; for poor ones the nodes that are furthest off."""
+    groups: dict[tuple[str, str, str], list[tuple[float, Measured]]] = defaultdict(list)
+    for node in nodes:
+        key = node.library, kernel(node.facts.op), variant(node.facts)
+        groups[key].append((off(laws, node), node))
+    medians = {key: np.median([error for error, _ in members]) for key, members in groups.items()}
+    for key in sorted(groups, key=lambda key: -medians[key]):
+        library, op, kind = key
+        terms = laws.get((op, kind or ANY, library), {})
+        print(f"{'/'.join(key)}: {len(groups[key])} nodes, median {medians[key]:.3f} {terms}")
+        for error, node in sorted(groups[key], key=lambda pair: -pair[0])[:5]:
+            if medians[key] > 0.08 and error > 0.12:
+                said = predicted(laws, node) or 0
+                print(f"      {error:.2f} {' | '.join(node.row[2:])} {node.packets:.0f} {said:.0f}")
+
+
+if __name__ == "__main__":
+    main()

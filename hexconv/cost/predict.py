@@ -1,0 +1,205 @@
+"""What a graph will cost: packets of each node that the library really executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hexconv.cost import soc as socs
+from hexconv.cost.facts import Facts, Reader, with_real_output
+from hexconv.cost.table import check_library, law
+from hexconv.nnlib.graph import Graph, Node, Padding
+from hexconv.nnlib.layout import Shape4
+from hexconv.nnlib.prepare import prepare
+
+__all__ = ["Cost", "NodeCost", "Sum", "node_packets", "predict"]
+
+
+class HasGraph(Protocol):
+    """A converted or loaded model."""
+
+    @property
+    def graph(self) -> Graph:
+        """Its nnlib graph."""
+
+
+@dataclass(frozen=True)
+class NodeCost:
+    """One executed node.
+
+    Args:
+        id: of the node in the executed graph; one that prepare made counts down from 2^32 - 1.
+        name: its own, or of the node that it was made for.
+        op: as it is executed.
+        onnx_node: the ONNX node that it comes from; "" if that is not known.
+        packets: predicted; None if nothing like it was measured.
+        low, high: between these nine of ten like it were.
+        moved: bytes read and written.
+        basis: what the prediction rests on, in words.
+    """
+
+    id: int
+    name: str
+    op: str
+    onnx_node: str
+    packets: float | None
+    low: float
+    high: float
+    moved: int
+    basis: str
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Nodes taken together."""
+
+    count: int
+    packets: float
+    moved: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The executed nodes of a graph in order, and what each costs."""
+
+    nodes: tuple[NodeCost, ...]
+    library: str
+
+    @property
+    def packets(self) -> float:
+        """Packets of one execution, those of unknown nodes left out."""
+        return sum(node.packets or 0.0 for node in self.nodes)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Packets at least and at most: every node at its low, at its high."""
+        known = [node for node in self.nodes if node.packets is not None]
+        return sum(node.low for node in known), sum(node.high for node in known)
+
+    @property
+    def moved(self) -> int:
+        """Bytes read and written by all nodes."""
+        return sum(node.moved for node in self.nodes)
+
+    @property
+    def unknown(self) -> tuple[NodeCost, ...]:
+        """Nodes whose cost cannot be told."""
+        return tuple(node for node in self.nodes if node.packets is None)
+
+    @property
+    def by_type(self) -> Mapping[str, Sum]:
+        """Sums by executed op, the dearest first."""
+        return self._sums(lambda node: node.op)
+
+    @property
+    def by_layer(self) -> Mapping[str, Sum]:
+        """Sums by ONNX node (by name where that is not known), the dearest first."""
+        return self._sums(lambda node: node.onnx_node or node.name)
+
+    def milliseconds(self, soc: str = socs.DEFAULT) -> float:
+        """Time of one execution on a phone, our best guess; see `time` for how sure it is."""
+        return self.time(soc).milliseconds
+
+    def time(self, soc: str = socs.DEFAULT) -> socs.Time:
+        """Time of one execution on a phone, with a range.
+
+        Raises:
+            ConfigError: the SoC is not known.
+        """
+        return socs.total([self.node_time(node, soc) for node in self.nodes])
+
+    def node_time(self, node: NodeCost, soc: str = socs.DEFAULT) -> socs.Time:
+        """Time of one node on a phone, with a range."""
+        return socs.node_time(node.op, node.packets or 0.0, node.moved, soc)
+
+    def _sums(self, key: Callable[[NodeCost], str]) -> Mapping[str, Sum]:
+        sums: dict[str, Sum] = {}
+        for node in self.nodes:
+            before = sums.get(key(node), Sum(0, 0.0, 0))
+            packets = before.packets + (node.packets or 0.0)
+            sums[key(node)] = Sum(before.count + 1, packets, before.moved + node.moved)
+        return dict(sorted(sums.items(), key=lambda item: -item[1].packets))
+
+
+def predict(model: Graph | HasGraph, library: str = "v60") -> Cost:
+    """Predict what a model costs.
+
+    Args:
+        model: a converted or loaded model, or its nnlib graph, not yet prepared.
+        library: "v60", what MACE ships, as `hexconv device profile` counts it; or "open", nnlib
+            built from its source with one vector thread.
+
+    Raises:
+        ConfigError: packets of the library are not known.
+        GraphError: the library would refuse the graph.
+    """
+    check_library(library)
+    graph = prepare(model if isinstance(model, Graph) else model.graph)
+    reader = Reader(graph)
+    layers = _layers(graph)
+    return Cost(
+        tuple(
+            _node_cost(node, reader.facts(node), *layers[node.id], library) for node in graph.nodes
+        ),
+        library,
+    )
+
+
+def node_packets(
+    op: str,
+    input_shapes: Sequence[Shape4],
+    output_shapes: Sequence[Shape4] = (),
+    ints: Mapping[str, tuple[int, ...]] | None = None,
+    padding: Padding = Padding.NA,
+    library: str = "v60",
+) -> float | None:
+    """Packets of one executed node, or None if nothing like it was measured.
+
+    Args:
+        op: as it is executed: `Supernode_8x8p32to8_d32`, not `Supernode_8x8p32to8`.
+        input_shapes: BHWD of its tensors in the op's order, ranges and parameters left out: for a
+            Supernode data (B,H,W,C), weights (kh,kw,C,N), bias (1,1,1,N).
+        output_shapes: BHWD of its data outputs; by default the first input's.
+        ints: parameters by role, e.g. {"perm": (0, 2, 1, 3)}; of a stride or window its shape
+            (1,h,w,1).
+        padding: of a window.
+        library: see `predict`.
+    """
+    outputs = tuple(output_shapes) or tuple(input_shapes[:1])
+    facts = with_real_output(Facts(op, tuple(input_shapes), outputs, ints or {}, padding))
+    known = law(facts, library)
+    return None if known is None else known.packets(facts)
+
+
+def _node_cost(node: Node, facts: Facts, name: str, layer: str, library: str) -> NodeCost:
+    known = law(facts, library)
+    if known is None:
+        why = f"no {node.op} was ever measured"
+        return NodeCost(node.id, name, node.op, layer, None, 0.0, 0.0, facts.moved, why)
+    packets = known.packets(facts)
+    worst = known.worst if known.exact else max(1.0, known.worst)
+    where = "" if known.library == library else f" on '{known.library}'"
+    like = "its kernel" if known.exact else "kernels of its op"
+    basis = f"{known.nodes} nodes of {like} measured{where}; half within {100 * known.error:.0f} %"
+    low, high = packets / (1 + worst), packets * (1 + worst)
+    return NodeCost(node.id, name, node.op, layer, packets, low, high, facts.moved, basis)
+
+
+def _layers(graph: Graph) -> dict[int, tuple[str, str]]:
+    """(name, ONNX node) of each node; one that prepare made belongs to what it was made for.
+
+    A Convert_to_d32 or a pad serves its first reader, a Convert_from_d32 its producer.
+    """
+    own = {node.id: (node.name, node.onnx_node) for node in graph.nodes}
+    made = {node.id: node for node in graph.nodes if not node.onnx_node and node.id >= 1 << 31}
+    readers = {ref.node: node.id for node in reversed(graph.nodes) for ref in node.inputs}
+    for node in reversed(graph.nodes):
+        if node.id in made and node.op != "Convert_from_d32" and node.id in readers:
+            name, layer = own[readers[node.id]]
+            own[node.id] = (node.name or name, layer)
+    for node in graph.nodes:
+        if node.id in made and node.op == "Convert_from_d32" and node.inputs[0].node in own:
+            name, layer = own[node.inputs[0].node]
+            own[node.id] = (node.name or name, layer)
+    return own

@@ -1,0 +1,87 @@
+"""The coefficients: op_tables/cost, written by benchmarks/fit_cost.py from measurements."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hexconv import resources
+from hexconv.cost.facts import Facts
+from hexconv.cost.features import FEATURES, kernel, variant
+from hexconv.errors import ConfigError
+
+LIBRARIES = ("v60", "open")
+"""Which measurements: the library that MACE ships, on 4 hardware threads (what `hexconv device
+profile` counts); or nnlib built from its open source, on one vector thread (../shared/cost)."""
+
+ANY = "any"
+"""The variant that stands for those that were not measured."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """What one kernel costs.
+
+    Args:
+        terms: packets for each unit of a feature.
+        error: median relative error on nodes held out from fitting (on all where none were).
+        worst: nine of ten are within this relative error.
+        nodes: distinct nodes measured.
+        library: whose measurements they are.
+        exact: False where another variant's or library's measurements stand in.
+    """
+
+    terms: tuple[tuple[str, float], ...]
+    error: float
+    worst: float
+    nodes: int
+    library: str
+    exact: bool
+
+    def packets(self, facts: Facts) -> float:
+        """Packets of a node."""
+        return sum(factor * FEATURES[name](facts) for name, factor in self.terms)
+
+
+def law(facts: Facts, library: str) -> Law | None:
+    """The law for a node, or None if nothing like it was measured."""
+    return _law(kernel(facts.op), variant(facts), library)
+
+
+@functools.cache
+def _law(op: str, kind: str, library: str) -> Law | None:
+    entry: Mapping[str, Any] = _entries().get(op, {})
+    other = next(name for name in LIBRARIES if name != library)
+    for name, which in ((kind, library), (kind, other), (ANY, library), (ANY, other)):
+        row = entry.get(name or ANY, {}).get(which)
+        if row:
+            return Law(
+                terms=tuple(row["terms"].items()),
+                error=row["error"],
+                worst=row["worst"],
+                nodes=row["nodes"],
+                library=which,
+                exact=(name, which) == (kind, library),
+            )
+    return None
+
+
+@functools.cache
+def _entries() -> Mapping[str, Any]:
+    return resources.Entries(resources.folder("op_tables") / "cost")
+
+
+def check_library(library: str) -> None:
+    """Refuse a library that was not measured.
+
+    Raises:
+        ConfigError: naming those that were.
+    """
+    if library not in LIBRARIES:
+        raise ConfigError(
+            f"no packets were measured on '{library}'",
+            why="v65 and v66 were not profiled; their graphs and kernels are like v60's",
+            todo=f"use {' or '.join(LIBRARIES)}",
+        )
