@@ -89,6 +89,7 @@ def convert(
     graph, history = prepared(source, shapes, chosen)
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     observed, warnings = observed_ranges(graph, samples, ranges, chosen)
+    observed = calibrate.bounded_masks(graph, observed)
     history += _named("fused", passes.fuse(graph, observed, chosen))
     lowered = lowered_graph(graph, observed, chosen.name or model_name(source))
     final, counts = passes.nnlib(lowered.graph, chosen)

@@ -1,6 +1,7 @@
 """Calibration: which range every tensor of a float graph has over sample inputs."""
 
 import hexconv.light_ir  # noqa: F401  (before anything imports onnx-ir)
+from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.observe import Observer, Ranges, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.samples import SampleSource, read_samples
@@ -10,6 +11,7 @@ __all__ = [
     "Observer",
     "Ranges",
     "SampleSource",
+    "bounded_masks",
     "format_ranges",
     "observe",
     "read_ranges",

@@ -12,7 +12,7 @@ from hexconv.onnx_graph.build import OPSET, Builder, shape_of
 
 # Those that nothing after the normal form knows better.
 EXPANDED = {
-    "AffineGrid", "Attention", "MeanVarianceNormalization", "NegativeLogLikelihoodLoss",
+    "Attention", "MeanVarianceNormalization", "NegativeLogLikelihoodLoss",
     "RotaryEmbedding", "SoftmaxCrossEntropyLoss", "SwiGLU",
 }  # fmt: skip
 
@@ -29,7 +29,9 @@ def expand(node: ir.Node, builder: Builder) -> list[ir.Node] | None:
     imports = {item.domain: item.version for item in function.opset_import}
     values: dict[str, ir.Value | None] = {"": None}
     values.update(zip(function.input, (*node.inputs, *[None] * len(function.input)), strict=False))
-    defaults = {attr.name: attr for attr in function.attribute_proto}
+    declared = onnx.defs.get_schema(node.op_type, node.version or OPSET, "").attributes
+    defaults = {n: a.default_value for n, a in declared.items() if a.default_value.name}
+    defaults |= {attr.name: attr for attr in function.attribute_proto}
     nodes = []
     for proto in function.node:
         inner = _node(proto, node, values, defaults, builder)

@@ -13,6 +13,7 @@ from hexconv.errors import ModelError, Refusal, Refusals
 from hexconv.onnx_graph.build import Builder
 from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats_to_float32
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.masks import finite_masks
 from hexconv.onnx_graph.normalise import normalise
 from hexconv.onnx_graph.read import MALFORMED, read_model
 from hexconv.onnx_graph.rewrites import rewrite
@@ -63,6 +64,7 @@ def load(
         raise cut.refusals[0] if len(cut.refusals) == 1 else Refusals(cut.refusals)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)
+    finite_masks(model.graph)
     check_weights(model, label)
     counts = rewrite(builder, recognise=recognise)
     return _finished(model, builder, label, dropped, counts, original, bool(cut.refusals))
