@@ -17,8 +17,11 @@ from hexconv.models.mel import log_mel
 
 DATA = Path(voice.__file__).parent / "data"
 
-HELD = {"en_us": "074_0", "en_m3": "077_0", "zh": "080_0", "zh_f2": "081_0"}
+HELD = {"en_f4": "074_0", "en_us": "077_0", "zh": "080_0", "zh_f2": "081_0"}
 """Shipped mels: name and take."""
+
+RECORDING = "en_us"
+"""Of which the recording ships too."""
 
 
 def main(corpus: Path, run: Path) -> None:
@@ -31,7 +34,7 @@ def main(corpus: Path, run: Path) -> None:
     np.savez_compressed(
         DATA / "held_mels.npz", **{n: m.astype(np.float16) for n, m in mels.items()}
     )
-    shutil.copyfile(corpus / "held" / f"{HELD['zh']}.wav", DATA / "held.wav")
+    shutil.copyfile(corpus / "held" / f"{HELD[RECORDING]}.wav", DATA / "held.wav")
 
 
 if __name__ == "__main__":

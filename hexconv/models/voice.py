@@ -1,8 +1,9 @@
 """The small voice: a trained HiFi-GAN generator that ships with hexconv and really speaks.
 
 V3's family (residual block 2, upsampling 8, 8, 4) with 128 first channels and two residual blocks:
-349 thousand weights, stored as float16. Trained by benchmarks/voice on sentences that espeak-ng
-speaks; docs/hifigan.md says how, and how good it is. Needs neither torch nor sound packages.
+348 thousand weights, stored as float16. Trained by benchmarks/voice on sentences that espeak-ng
+speaks on one pitch; docs/hifigan.md says how, and how good it is. Needs neither torch nor sound
+packages.
 """
 
 from __future__ import annotations
