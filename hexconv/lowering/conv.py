@@ -124,7 +124,8 @@ def dilate(weights: Array, dilations: Sequence[int]) -> Array:
         return weights
     spatial = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilations, strict=True)]
     dense = np.zeros((*weights.shape[:2], *spatial), np.float32)
-    dense[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = weights
+    taps = (slice(None), slice(None), *(slice(None, None, d) for d in dilations))
+    dense[taps] = weights
     return dense
 
 

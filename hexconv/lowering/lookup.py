@@ -22,7 +22,7 @@ CODES = np.arange(256)
 
 def table(function: Function, source: Range, target: Range) -> npt.NDArray[np.uint8]:
     """The code in `target` of function(value) for each code in `source`, clipped: (256,) uint8."""
-    values = (CODES - source.zero) * source.step
+    values = np.asarray((CODES - source.zero) * source.step, np.float64)
     with np.errstate(all="ignore"):
         results = function(values)
     # A pole (1/0, log 0) takes the nearest end of the range, as the codes beside it do.

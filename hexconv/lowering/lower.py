@@ -16,6 +16,7 @@ from hexconv.lowering.registry import LOWERINGS
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
+from hexconv.onnx_graph.build import shape_of
 from hexconv.quantize import Range
 
 # Ops that work on images: where one is present, 4-D inputs are taken channels last, as MACE's
@@ -57,9 +58,7 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
     builder = Builder(name)
     nodes = [NodeView(node) for node in graph.nodes]
     values = graph.values()
-    shapes = {
-        key: tuple(int(size) for size in value.shape or ()) for key, value in values.items()
-    }
+    shapes = {key: shape_of(value) for key, value in values.items()}
     masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
     ctx = Context(builder, shapes, _Consts(graph), {**ranges, **dict.fromkeys(masks, MASK)})
     result = Lowered(builder.graph, transposes=ctx.transposes)

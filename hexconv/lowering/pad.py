@@ -9,7 +9,7 @@ import numpy as np
 from hexconv.errors import Refusal
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.pieces import along
+from hexconv.lowering.pieces import along, as_range
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.select import constant_ints
 from hexconv.nnlib.graph import Padding, Ref
@@ -22,7 +22,8 @@ Sides = tuple[int, int]
 def pad(node: NodeView, ctx: Context) -> None:
     """QuantizedPad_8 with the value's code, or MirrorPad_8.
 
-    Input and output share a range, which holds the value because the output was calibrated.
+    Input and output share a range, which holds the value because the output was calibrated; an
+    input that clips at the end of its range keeps that, and is requantized.
     """
     source, output = node.input(0), node.outputs[0]
     mode = str(node.attr("mode", "constant"))
@@ -44,6 +45,8 @@ def pad(node: NodeView, ctx: Context) -> None:
         rows = [sides[places[p]] if p in places else (0, 0) for p in range(4)]
         if mode == "reflect":
             return mirrored(ctx, tensor, rows, output)
+        if not tensor.range.holds(value, value):
+            tensor = as_range(ctx, tensor, ctx.range(output), output)
         return filled(ctx, tensor, rows, value, output)
 
     tensor, order = along(ctx, source, list(sides), emit)

@@ -8,8 +8,9 @@ from math import prod
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.pieces import as_range
 from hexconv.lowering.pool import largest
-from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.registry import SATURATES, Tie, lowers
 from hexconv.lowering.select import constant_ints
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -42,6 +43,8 @@ def _scaled_mean(node: NodeView, ctx: Context, factor: int) -> None:
         tensor = mean(ctx, tensor, places, wanted, output)
         if factor != 1:
             tensor = ctx.rescaled(tensor, factor, f"{output}/sum")
+        if SATURATES in node.node.meta:
+            tensor = as_range(ctx, tensor, span, output)
     bind_reduced(node, ctx, layout, axes, tensor)
 
 

@@ -20,6 +20,12 @@ class Tie(Enum):
 
 Function = Callable[[NodeView, Context], None]
 
+SATURATES = "saturates"
+"""Key in a node's meta: (low, high) of a Relu or Clip that the end of its range stands for.
+
+The range of its result may hold nothing outside of them, whatever it is tied to.
+"""
+
 
 @dataclass(frozen=True)
 class Lowering:

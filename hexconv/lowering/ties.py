@@ -1,19 +1,32 @@
 """Which tensors share a range: solved together, before anything is lowered.
 
 An op that copies its input's range ties output and input; a join (Concat) ties its output to those
-inputs that nothing else reads. Every group gets one range that holds what all its members hold.
+inputs that nothing else reads. Every group gets one range that holds what all its members hold. A
+tensor that clips at the end of its range joins no group that would widen it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
 
-from hexconv.lowering.registry import LOWERINGS, Tie
+from hexconv.lowering.registry import LOWERINGS, SATURATES, Tie
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover
 
 Bounds = tuple[float, float]
+EVERYTHING = (-inf, inf)
+
+
+@dataclass
+class Group:
+    """Tensors of one range: their names, what they hold, and what their range may hold."""
+
+    names: list[str]
+    bounds: Bounds
+    limits: Bounds = EVERYTHING
 
 
 def solve(nodes: Iterable[NodeView], observed: Mapping[str, Bounds]) -> dict[str, Range]:
@@ -28,19 +41,42 @@ def solve(nodes: Iterable[NodeView], observed: Mapping[str, Bounds]) -> dict[str
     """
     nodes = list(nodes)
     readers = Counter(name for node in nodes for name in node.inputs)
-    groups = {name: [name] for name in observed}
+    limits = {node.outputs[0]: limit for node in nodes if (limit := clipped_to(node))}
+    groups = {name: _alone(name, bounds, limits.get(name)) for name, bounds in observed.items()}
     for node in nodes:
         for name, other in _tied(node, readers):
             if name in groups and other in groups and groups[name] is not groups[other]:
-                large, small = sorted((groups[name], groups[other]), key=len, reverse=True)
-                large += small
-                groups.update(dict.fromkeys(small, large))
+                _join(groups, groups[name], groups[other])
     ranges: dict[str, Range] = {}
-    for group in {id(members): members for members in groups.values()}.values():
-        low = min(observed[name][0] for name in group)
-        high = max(observed[name][1] for name in group)
-        ranges.update(dict.fromkeys(group, cover(low, high)))
+    for group in {id(group): group for group in groups.values()}.values():
+        ranges.update(dict.fromkeys(group.names, cover(*group.bounds)))
     return ranges
+
+
+def clipped_to(node: NodeView) -> Bounds | None:
+    """(low, high) that the range of a node's result clips to; None if it does not clip."""
+    limits: Bounds | None = node.node.meta.get(SATURATES)
+    return limits
+
+
+def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> Group:
+    if limits is None:
+        return Group([name], bounds)
+    # A range file may say more than the activation lets through.
+    low, high = (min(max(bound, limits[0]), limits[1]) for bound in bounds)
+    return Group([name], (low, high), limits)
+
+
+def _join(groups: dict[str, Group], one: Group, other: Group) -> None:
+    """Make two groups one, unless a member would not clip any more."""
+    low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
+    limits = max(one.limits[0], other.limits[0]), min(one.limits[1], other.limits[1])
+    if low < limits[0] or high > limits[1]:
+        return
+    small, large = sorted((one, other), key=lambda group: len(group.names))
+    large.names += small.names
+    large.bounds, large.limits = (low, high), limits
+    groups.update(dict.fromkeys(small.names, large))
 
 
 def _tied(node: NodeView, readers: Mapping[str, int]) -> list[tuple[str, str]]:

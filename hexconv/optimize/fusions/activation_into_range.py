@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.lowering.registry import SATURATES
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import array_of
-from hexconv.optimize.fusions.edit import remove
+from hexconv.optimize.fusions.edit import read_once, remove
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 
-# Lowerings that request the range of their result, so that it saturates there.
+# Lowerings whose result has the range that was asked for, so that it saturates there.
 SATURATING = {
-    "Add", "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Linear", "MatMul", "Mul",
-    "ReduceMean", "Sub",
+    "Add", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "Linear", "MatMul",
+    "Mul", "ReduceMean", "Sub",
 }  # fmt: skip
 
 
@@ -28,35 +29,33 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
         producer = source.producer() if source is not None else None
         if producer is None or source is None or producer.op_type not in SATURATING:
             continue
-        if len(source.uses()) != 1 or source.is_graph_output() or not _clips(node, observed):
+        limits = _limits(node)
+        if limits is None or not read_once(source):
             continue
         result = node.outputs[0]
         name = result.name
         ir.convenience.replace_all_uses_with(result, source, replace_graph_outputs=True)
         result.name = f"{name}/replaced"
         source.name = name
+        low, high = producer.meta.get(SATURATES, (-np.inf, np.inf))
+        producer.meta[SATURATES] = (max(low, limits[0]), min(high, limits[1]))
         remove(node)
         count += 1
     return count
 
 
-def _clips(node: ir.Node, observed: Mapping[str, Bounds]) -> bool:
-    """Whether the range observed behind the node, widened to hold zero, is where it clips."""
-    if node.domain:
-        return False
+def _limits(node: ir.Node) -> tuple[float, float] | None:
+    """(low, high) of a Relu or Clip; None unless zero, which every range holds, lies between."""
+    if node.domain or node.op_type not in ("Relu", "Clip"):
+        return None
     if node.op_type == "Relu":
-        return True
-    if node.op_type != "Clip":
-        return False
+        return 0.0, np.inf
     low, high = (
         _bound(node, position, default) for position, default in ((1, -np.inf), (2, np.inf))
     )
-    if low is None or high is None:
-        return False
-    seen_low, seen_high = observed[str(node.outputs[0].name)]
-    # A side that calibration never reached needs no clip; one below zero or above it that it did
-    # reach is where the range ends.
-    return low <= 0.0 <= high and low <= seen_low and seen_high <= high
+    if low is None or high is None or not low <= 0.0 <= high:
+        return None
+    return low, high
 
 
 def _bound(node: ir.Node, position: int, default: float) -> float | None:

@@ -24,7 +24,7 @@ FRAMES_FIRST = [0, 2, 1, 3]
 
 @rewrite(Stage.FUSION)
 def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """Transpose, Reshape and Linear behind convolutions are one convolution over all frequencies."""
+    """Transpose, Reshape and Linear behind convolutions: one convolution over all frequencies."""
     count = 0
     for node in graph.nodes:
         found = _image(node)
@@ -77,13 +77,15 @@ def _as_convolution(
     for const in (value, target):
         graph.graph.register_initializer(const)
     conv = ir.node("Conv", [image, value, bias], {"kernel_shape": [1, bands]})
+    conv.meta.update(node.meta)
     turn = ir.node("Transpose", conv.outputs, {"perm": FRAMES_FIRST})
     flat = ir.node("Reshape", [turn.outputs[0], target])
     shapes = ((batch, outputs, frames, 1), (batch, frames, outputs, 1), (batch, frames, outputs))
     for number, (made, shape) in enumerate(zip((conv, turn, flat), shapes, strict=True)):
         made.name = f"{node.name}/image{number}"
         output = made.outputs[0]
-        output.name, output.shape, output.type = f"{name}/image{number}", ir.Shape(shape), image.type
+        output.name = f"{name}/image{number}"
+        output.shape, output.type = ir.Shape(shape), image.type
         observed[output.name] = observed[name]
         graph.graph.insert_before(node, made)
     ir.convenience.replace_all_uses_with(

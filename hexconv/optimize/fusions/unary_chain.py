@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.lowering.lookup import Function
+from hexconv.lowering.registry import SATURATES
 from hexconv.lowering.unary import PLAIN, WITH_ATTRIBUTES, function_of, logistic
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.build import array_of
@@ -96,6 +97,15 @@ def _source(node: ir.Node) -> ir.Value | None:
 
 def _step(node: ir.Node) -> Function | None:
     """The function of one variable that a node computes; None if it is not one."""
+    function = _plain_step(node)
+    limits = node.meta.get(SATURATES)
+    if function is None or limits is None:
+        return function
+    low, high = limits
+    return composed((function, lambda x: np.clip(x, low, high)))
+
+
+def _plain_step(node: ir.Node) -> Function | None:
     if node.domain not in ("", "com.microsoft"):
         return None
     if node.op_type in NATIVE:

@@ -21,7 +21,7 @@ class Editor:
         self._nodes = graph.node_by_id()
         self._next = 1 + max([*self._consts, *self._nodes], default=0)
         self._scalars: dict[tuple[object, ...], Ref] = {}
-        self._names = {item.name for item in (*graph.consts, *graph.nodes)}
+        self._names = {const.name for const in graph.consts} | {node.name for node in graph.nodes}
 
     def const(self, ref: Ref) -> Array | None:
         """The values of a const; None for a node's output."""
