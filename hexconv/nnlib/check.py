@@ -148,7 +148,8 @@ def _nodes(graph: Graph, library: str) -> Iterator[str]:
             types = [dtypes[ref] for ref in node.inputs]
             for problem in _node(site, types, library):
                 yield f"{_named(node)}: {problem}"
-            scalars.update(site.answers())
+            if known.accepts(len(node.inputs)):  # otherwise roles have no positions
+                scalars.update(site.answers())
         for port, output in enumerate(node.outputs):
             ref = Ref(node.id, port)
             shapes[ref], dtypes[ref] = output.shape, output.dtype
