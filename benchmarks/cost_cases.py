@@ -165,8 +165,8 @@ def binary() -> Iterator[Case]:
     """Two operands, alike or broadcast, each flat or in d32."""
     ops = ["Add_8p8to8", "Sub_8p8to8", "Mul_8x8to8", "Maximum_8", "Minimum_8"]
     for shape, op, kind in product(SHAPES, ops, ("same", "depth", "row", "scalar", "d32", "const")):
-        b_, h, w, d = shape
-        second = {"depth": (1, 1, 1, d), "row": (b_, h, w, 1), "scalar": (1, 1, 1, 1)}.get(kind, shape)
+        spread = {"depth": (1, 1, 1, shape[3]), "row": (*shape[:3], 1), "scalar": (1, 1, 1, 1)}
+        second = spread.get(kind, shape)
         if op in ("Maximum_8", "Minimum_8") and kind not in ("same", "depth"):
             continue
 
@@ -186,7 +186,8 @@ def binary() -> Iterator[Case]:
             x = b.feed(shape)
             y = b.const(RNG.integers(100, 256, (1, 1, 1, shape[3] if per_depth else 1)), "uint8")
             low, high = b.span(0, 2)
-            b.add("QuantizedDiv_8", [x[0], y, x[1], x[2], low, high, *b.span(-2, 2)], (shape, "uint8"))
+            inputs = [x[0], y, x[1], x[2], low, high, *b.span(-2, 2)]
+            b.add("QuantizedDiv_8", inputs, (shape, "uint8"))
 
         yield "div", divide
 
@@ -313,8 +314,8 @@ def joins() -> Iterator[Case]:
 CONVS = [
     # H, W, Cin, Cout, kh, kw, stride_h, stride_w
     *[(1, 144, k, n, 1, 1, 1, 1) for k, n in
-      ((256, 256), (256, 64), (256, 1024), (1024, 256), (320, 256), (256, 287), (144, 576), (256, 1),
-       (64, 64), (32, 32), (80, 512))],
+      ((256, 256), (256, 64), (256, 1024), (1024, 256), (320, 256), (256, 287), (144, 576),
+       (256, 1), (64, 64), (32, 32), (80, 512))],
     *[(1, w, 256, 256, 1, 1, 1, 1) for w in (1, 5, 12, 48, 100, 200, 500, 1000)],
     *[(1, w, c, c, 1, k, 1, 1) for w, c, k in
       ((200, 64, 3), (400, 64, 7), (800, 32, 11), (1600, 16, 3), (1600, 16, 7), (128, 128, 5),
