@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,9 @@ SOURCES = frozenset(("INPUT", INPUT_OP))
 SINKS = frozenset(("OUTPUT", OUTPUT_OP))
 SILENT = frozenset(("Sink",))
 PER_INPUT, PER_OUTPUT = 4, 3
+
+Watch = Callable[[Node, list[Array]], list[Array]]
+"""Sees the outputs of each node as it is executed, and answers those that its readers shall get."""
 
 
 @functools.cache
@@ -126,22 +129,28 @@ class Executor:
                     step.drops.append(slot)
                 seen.add(slot)
 
-    def run(self, sources: Sequence[Array]) -> list[Array]:
+    def run(self, sources: Sequence[Array], watch: Watch | None = None) -> list[Array]:
         """Run once.
 
         Args:
             sources: one array an output of the INPUT node; for MACE's quantizing input four an
                 input: data, min, max, flag.
+            watch: sees every tensor that is made, those of MACE's quantizing input included.
 
         Returns:
             One array an input of the OUTPUT node; for MACE's dequantizing output three an output:
             float32 data, min, max.
         """
         values = self._values
-        for slot, array in zip(self._sources, self._quantized(sources), strict=True):
+        entering = self._quantized(sources)
+        if watch is not None and self._quantizer is not None:
+            entering = watch(self._quantizer.node, list(entering))
+        for slot, array in zip(self._sources, entering, strict=True):
             values[slot] = array
         for step in self.steps:
             results = _answer(step, [values[slot] for slot in step.reads])
+            if watch is not None:
+                results = watch(step.node, results)
             for slot, array in zip(step.writes, results, strict=True):
                 values[slot] = array
             for slot in step.drops:

@@ -12,7 +12,7 @@ from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Ref
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import refuse_shifted
-from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, scalar
+from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
 
 
 class HasGraph(Protocol):
@@ -86,6 +86,10 @@ class Simulator:
             ConfigError: a feed is missing, unknown, of another shape or type, or not finite.
         """
         return self._outputs(self._plain.run(self._sources(feeds)))
+
+    def run_watched(self, feeds: Feeds, watch: Watch) -> dict[str, Array]:
+        """As `run`, showing each executed node's outputs to `watch`, which may replace them."""
+        return self._outputs(self._plain.run(self._sources(feeds), watch))
 
     def run_with_taps(self, feeds: Feeds) -> tuple[dict[str, Array], Taps]:
         """The same, and the raw outputs of every node."""

@@ -1,0 +1,219 @@
+"""What to try next, by cause: small rules, each with its threshold stated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hexconv.compare.layers import Figures
+from hexconv.compare.sites import Site
+from hexconv.nnlib.graph import Const
+
+BAD_OWN = 30.0
+"""dB: a uint8 tensor that uses its codes reaches about 40; below this a node's own error shows."""
+BAD_ACCUMULATED = 20.0
+"""dB: a tenth of the amplitude is noise; classifiers and vocoders suffer audibly, visibly."""
+CLIP_NOISE = 0.5
+"""Share of the rounding noise that is clipped elements', from which clipping is the cause."""
+NEAR_BEST = 6.0
+"""dB: an error within this of the nearest codes' is that of the range, not of the arithmetic."""
+FEW_CODES = 32
+"""Codes that hold 99 % of the elements: with fewer, outliers stretch the range."""
+CHANNEL_RATIO = 8.0
+"""Largest weight over the median channel's largest: 3 of 8 bits lost in most channels."""
+OVERFIT = 3.0
+"""dB that held-out samples are worse than those of calibration."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One tensor and all that rules may look at.
+
+    Attributes:
+        site: where it is.
+        figures: the worst set of samples' figures.
+        calibration, held_out: of either set, where there is one.
+        weights: of its node.
+        library: that was simulated.
+        culprit: the tensor before it with the worst own error, and that error in dB.
+    """
+
+    site: Site
+    figures: Figures
+    calibration: Figures | None
+    held_out: Figures | None
+    weights: Const | None
+    library: str
+    culprit: tuple[str, float] | None
+
+
+def bad(figures: Figures) -> bool:
+    """Whether a row deserves advice."""
+    accumulated = figures.accumulated
+    return figures.own.sqnr < BAD_OWN or (
+        accumulated is not None and accumulated.sqnr < BAD_ACCUMULATED
+    )
+
+
+def advise(case: Case) -> tuple[str, ...]:
+    """What to try next, the likeliest cause first; nothing for a row that is not bad."""
+    if not bad(case.figures):
+        return ()
+    found = tuple(text for rule in RULES if (text := rule(case)) is not None)
+    return found or (FALLBACK,)
+
+
+FALLBACK = (
+    "the error comes from the 8-bit inputs of this node: narrow their ranges (--observer "
+    "percentile), or keep this node in float on the CPU"
+)
+
+
+def _clipped(case: Case) -> str | None:
+    fit = case.figures.fit
+    if fit is None or fit.clip_noise < CLIP_NOISE or fit.best >= BAD_OWN:
+        return None
+    if case.site.op == "QuantizeINPUT_f_to_8":
+        return None
+    return (
+        f"{fit.clipped:.2%} of the elements lie outside {fit.low:.4g}..{fit.high:.4g}: calibrate "
+        "on samples that reach further, or with a larger --percentile"
+    )
+
+
+def _stretched(case: Case) -> str | None:
+    fit = case.figures.fit
+    if fit is None or fit.used >= FEW_CODES or not _limited_by_range(case):
+        return None
+    return (
+        f"99 % of the elements share {fit.used} of the 256 codes of {fit.low:.4g}.."
+        f"{fit.high:.4g}: outliers stretch the range; try --observer percentile"
+    )
+
+
+def _flat(case: Case) -> str | None:
+    """The range fits and is the limit all the same: small values beside large ones."""
+    fit = case.figures.fit
+    if fit is None or fit.used < FEW_CODES or fit.clip_noise >= CLIP_NOISE:
+        return None
+    if not _limited_by_range(case):
+        return None
+    return f"8 bits of {fit.low:.4g}..{fit.high:.4g} give {fit.best:.0f} dB at best here"
+
+
+def _weights(case: Case) -> str | None:
+    if case.weights is None or case.figures.own.sqnr >= BAD_OWN:
+        return None
+    ratio = channel_ratio(case.weights)
+    if ratio < CHANNEL_RATIO:
+        return None
+    return (
+        f"one output channel's weights are {ratio:.0f} times those of the median channel, which "
+        "keeps few codes: equalise channels before the export, or fine-tune with weight decay"
+    )
+
+
+def _squeezed(case: Case) -> str | None:
+    """facts/shipped-library.md: v65 and v66 keep int8 weights exact at zero codes 127..129 only."""
+    const = case.weights
+    if const is None or const.range is None or case.library == "v60":
+        return None
+    if case.figures.own.sqnr >= BAD_OWN or const.array.dtype != np.uint8:
+        return None
+    low, high = const.range
+    zero = round(-low * 255.0 / (high - low)) if high > low else 128
+    if 127 <= zero <= 129:
+        return None
+    return (
+        f"{case.library} squeezes these weights (zero code {zero}) to int8: a symmetric weight "
+        "range loses nothing; convert again with hexconv"
+    )
+
+
+def _table(case: Case) -> str | None:
+    if case.figures.own.sqnr >= BAD_OWN or _limited_by_range(case):
+        return None
+    for words, text in TABLES:
+        if any(word in case.site.runs_as or word in case.site.op for word in words):
+            return text
+    return None
+
+
+TABLES: Sequence[tuple[tuple[str, ...], str]] = (
+    (
+        ("Softmax",),
+        "the library's softmax answers steps of 1/255: rows of many small probabilities lose "
+        "them; compare top1, or leave the softmax to the CPU",
+    ),
+    (
+        ("Recip", "Div", "Sqrt", "Table", "Gather"),
+        "a table of 256 entries is steep where its input is near zero: narrow the input's range "
+        "(--observer percentile), or scale the input up before it",
+    ),
+    (
+        ("Tanh", "Sigmoid"),
+        "an input range much wider than -8..8 leaves few codes where the curve bends: narrow it",
+    ),
+    (
+        ("Sub", "Add"),
+        "a difference of two large tensors is small beside their steps: both operands' ranges "
+        "decide; centre them, or fold the operation into a convolution",
+    ),
+    (
+        ("Mul",),
+        "a product has the relative error of both operands: narrow their ranges (--observer "
+        "percentile)",
+    ),
+)
+"""Ops by a part of their name, and what makes them inexact."""
+
+
+def _overfit(case: Case) -> str | None:
+    one, other = case.calibration, case.held_out
+    if one is None or other is None or one.own.sqnr - other.own.sqnr < OVERFIT:
+        return None
+    return (
+        f"held-out samples are {one.own.sqnr - other.own.sqnr:.1f} dB worse than those of "
+        "calibration: calibrate on more, and more varied, samples"
+    )
+
+
+def _input(case: Case) -> str | None:
+    if case.site.op != "QuantizeINPUT_f_to_8":
+        return None
+    return (
+        "the runtime quantizes the input over all that it holds: clip or normalise outliers "
+        "before the model"
+    )
+
+
+def _upstream(case: Case) -> str | None:
+    if case.figures.own.sqnr < BAD_OWN or case.culprit is None:
+        return None
+    name, sqnr = case.culprit
+    return f"its own error is small; look upstream at '{name}' (own {sqnr:.1f} dB)"
+
+
+def _limited_by_range(case: Case) -> bool:
+    fit = case.figures.fit
+    own = case.figures.own.sqnr
+    return fit is not None and own < BAD_OWN and fit.best - own < NEAR_BEST
+
+
+RULES: Sequence[Callable[[Case], str | None]] = (
+    _input, _clipped, _stretched, _flat, _weights, _squeezed, _table, _overfit, _upstream,
+)  # fmt: skip
+
+
+def channel_ratio(weights: Const) -> float:
+    """Largest absolute weight over the median output channel's largest."""
+    array = weights.array
+    if weights.range is None or array.dtype != np.uint8 or array.shape[-1] < 2:
+        return 1.0
+    low, high = weights.range
+    zero = round(-low * 255.0 / (high - low)) if high > low else 0
+    tops = np.abs(array.reshape(-1, array.shape[-1]).astype(np.int32) - zero).max(axis=0)
+    middle = float(np.median(tops))
+    return float(tops.max()) / middle if middle > 0 else 1.0

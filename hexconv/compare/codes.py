@@ -1,0 +1,120 @@
+"""Raw tensors of the library to floats, floats to codes, and how well a range fits its data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.compare.metrics import EXACT, decibels
+from hexconv.nnlib.graph import Array
+
+CODES = 256
+STEPS = {"uint8": 255.0, "int16": 65536.0, "uint16": 65536.0, "int32": 2.0**32}
+"""Steps between min and max by type of code (facts/nnlib-quirks.md, conventions)."""
+MOST = 0.99
+"""The share of elements that `RangeFit.used` has to hold."""
+SLACK = 0.5
+"""Steps beyond the range from which on an element counts as clipped: rounding is no clipping."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What codes mean: value = (code - zero) * step, for codes of type `dtype`."""
+
+    step: float
+    zero: float
+    dtype: str
+
+    @classmethod
+    def of(cls, outputs: Sequence[Array]) -> Scale | None:
+        """The scale of a node's raw outputs (data, min, max); None for floats.
+
+        A node that answers data alone (the comparisons) answers 0 and 1.
+        """
+        dtype = outputs[0].dtype.name
+        if dtype not in STEPS:
+            return None
+        if len(outputs) < 3:
+            return cls(1.0, 0.0, dtype)
+        low, high = (float(output.flat[0]) for output in outputs[1:3])
+        step = max(high - low, 1e-18) / STEPS[dtype]
+        if dtype in ("int16", "int32"):
+            return cls(step, 0.0, dtype)
+        return cls(step, float(np.rint(-low / step)), dtype)
+
+    def values(self, codes: Array) -> npt.NDArray[np.float32]:
+        """Codes to float32."""
+        return ((codes.astype(np.float64) - self.zero) * self.step).astype(np.float32)
+
+    def codes(self, values: npt.ArrayLike) -> Array:
+        """The nearest codes."""
+        info = np.iinfo(self.dtype)
+        scaled = np.rint(np.asarray(values, np.float64) / self.step + self.zero)
+        return np.clip(scaled, info.min, info.max).astype(self.dtype)
+
+
+def values_of(outputs: Sequence[Array]) -> npt.NDArray[np.float32]:
+    """A node's data output as floats, by its own min and max."""
+    scale = Scale.of(outputs)
+    return outputs[0].astype(np.float32) if scale is None else scale.values(outputs[0])
+
+
+@dataclass(frozen=True)
+class RangeFit:
+    """How well a uint8 range fits the float values that it has to hold.
+
+    Attributes:
+        low, high: the range (of the last sample, where each run finds its own).
+        best: SQNR of the nearest codes in this range, dB: no kernel can do better.
+        clipped: share of elements outside the range.
+        clip_noise: their share of the noise of the nearest codes.
+        used: codes that hold 99 % of the elements, of 256.
+    """
+
+    low: float
+    high: float
+    best: float
+    clipped: float
+    clip_noise: float
+    used: int
+
+
+class RangeTotals:
+    """Adds up `RangeFit` over samples."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(CODES, np.int64)
+        self._signal = self._noise = self._clip_noise = 0.0
+        self._clipped = self._elements = 0
+        self._bounds = (0.0, 0.0)
+
+    def add(self, expected: npt.ArrayLike, codes: Array, scale: Scale) -> None:
+        """One sample: floats, and their nearest uint8 codes."""
+        x = np.asarray(expected, np.float64)
+        apart = x - (codes.astype(np.float64) - scale.zero) * scale.step
+        beyond = np.abs(apart) > (0.5 + SLACK) * scale.step
+        self._bounds = (-scale.zero * scale.step, (CODES - 1 - scale.zero) * scale.step)
+        self._counts += np.bincount(codes.reshape(-1), minlength=CODES)
+        self._signal += float(np.vdot(x, x))
+        self._noise += float(np.vdot(apart, apart))
+        outside = apart[beyond]
+        self._clip_noise += float(np.vdot(outside, outside))
+        self._clipped += outside.size
+        self._elements += x.size
+
+    def result(self) -> RangeFit | None:
+        """None before the first sample."""
+        if not self._elements:
+            return None
+        shares = np.cumsum(np.sort(self._counts)[::-1]) / self._elements
+        return RangeFit(
+            low=self._bounds[0],
+            high=self._bounds[1],
+            best=decibels(self._signal, self._noise) if self._noise else EXACT,
+            clipped=self._clipped / self._elements,
+            clip_noise=self._clip_noise / self._noise if self._noise else 0.0,
+            used=int(np.searchsorted(shares, MOST)) + 1,
+        )

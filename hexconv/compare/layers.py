@@ -1,0 +1,202 @@
+"""Both sides on the same samples: every output, and every tensor that both of them have.
+
+Each sample is run twice in the simulator. The first run is what the DSP does: its tensors carry
+the error of everything before them. In the second each shared tensor, once it is compared, is
+replaced by the float model's, quantized into the range that it has in the graph: what is measured
+there is the error of one node alone (and of nodes between it and the shared tensors before it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hexconv.compare.codes import RangeFit, RangeTotals, Scale, values_of
+from hexconv.compare.metrics import Metrics, Totals
+from hexconv.compare.sites import PORTS, Site, Sites, find_sites
+from hexconv.device import Library
+from hexconv.errors import ModelError
+from hexconv.nnlib.graph import INPUT_OP, Array, Graph, Node
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.session import FloatSession
+from hexconv.simulator.run import Simulator
+
+Sample = Mapping[str, Array]
+
+CLASSIFIERS = frozenset(("Softmax", "LogSoftmax", "Gemm", "MatMul"))
+"""Ops whose answer's last axis is taken for class scores, if that is the model's answer."""
+PASSING = frozenset(("Identity", "Squeeze", "Unsqueeze", "Flatten"))
+"""Ops that such scores pass through unchanged."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One tensor over a set of samples.
+
+    Attributes:
+        own: error of its node fed with the float model's inputs.
+        accumulated: error in the running model; None where the device cannot show the tensor.
+        fit: how well its range fits; None for tensors that are not uint8.
+    """
+
+    own: Metrics
+    accumulated: Metrics | None
+    fit: RangeFit | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a set of samples gave: by output, and by shared tensor."""
+
+    outputs: Mapping[str, Metrics]
+    tensors: Mapping[str, Figures]
+
+
+@dataclass
+class _Sums:
+    own: Totals
+    accumulated: Totals
+    fit: RangeTotals = field(default_factory=RangeTotals)
+
+
+class Bench:
+    """Both sides, opened once.
+
+    Args:
+        graph: the quantized side.
+        reference: the float side, as it was lowered.
+        library: "v60", "v65" or "v66".
+        device: the emulated library, if its answers are to be measured and not the simulator's;
+            own errors come from the simulator all the same.
+
+    Raises:
+        ModelError: the float model lacks an output, or is of other shapes.
+        GraphError: the library would refuse the graph.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        reference: FloatGraph,
+        library: str = "v66",
+        device: Library | None = None,
+    ) -> None:
+        self.graph, self.reference, self.device = graph, reference, device
+        self._running, self._fed = Simulator(graph, library), Simulator(graph, library)
+        shapes = {name: shape_of(value) for name, value in reference.values().items()}
+        self._check_outputs()
+        self.sites: Sites = find_sites(graph, self._running.prepared, shapes)
+        inputs = {info.name for info in reference.inputs}
+        wanted = [site.tensor for site in self.sites.all] + [item.name for item in graph.outputs]
+        self._session = FloatSession(
+            reference, list(dict.fromkeys(name for name in wanted if name not in inputs))
+        )
+        self._classes = {item.name for item in graph.outputs if _is_classes(reference, item.name)}
+
+    def _check_outputs(self) -> None:
+        there = {info.name: info.shape for info in self.reference.outputs}
+        for item in self.graph.outputs:
+            if there.get(item.name) != item.shape:
+                listed = ", ".join(f"'{name}' {list(shape)}" for name, shape in there.items())
+                raise ModelError(
+                    f"the float model has no output '{item.name}' of shape {list(item.shape)}",
+                    where=self.reference.source,
+                    why=f"its outputs are {listed}",
+                    todo="give the ONNX file that this model was converted from",
+                )
+
+    def measure(
+        self, samples: Iterable[Sample], progress: Callable[[int], None] | None = None
+    ) -> Measured:
+        """Run all samples, one after another.
+
+        Args:
+            samples: float32 arrays by input name.
+            progress: called with the number of samples done.
+
+        Raises:
+            HexconvError: a sample does not fit, or a side does not run or answers NaN.
+        """
+        outputs = {
+            item.name: Totals(item.name, classes=item.name in self._classes)
+            for item in self.graph.outputs
+        }
+        sums = {
+            site.tensor: _Sums(Totals(site.tensor), Totals(site.tensor)) for site in self.sites.all
+        }
+        for done, sample in enumerate(samples, 1):
+            self._one(sample, outputs, sums)
+            if progress is not None:
+                progress(done)
+        finished = {name: total.result() for name, total in outputs.items()}
+        tensors: dict[str, Figures] = {}
+        for name, item in sums.items():
+            own = item.own.result()
+            if own is not None:
+                tensors[name] = Figures(own, item.accumulated.result(), item.fit.result())
+        return Measured({n: m for n, m in finished.items() if m is not None}, tensors)
+
+    def _one(
+        self, sample: Sample, outputs: Mapping[str, Totals], sums: Mapping[str, _Sums]
+    ) -> None:
+        values = {**sample, **self._session.run(sample)}
+        if self.device is None:
+            answers = self._running.run_watched(sample, self._comparing(values, sums))
+        else:
+            answers, taps = self.device.run(self.graph, sample, taps=True)
+            for site in self.sites.all:
+                if site.name in taps and site.op != INPUT_OP:
+                    found = values_of(taps[site.name])
+                    sums[site.tensor].accumulated.add(site.pack(values), found)
+        for name, total in outputs.items():
+            total.add(values[name], answers[name])
+        self._fed.run_watched(sample, self._feeding(values, sums))
+
+    def _comparing(
+        self, values: Mapping[str, Array], sums: Mapping[str, _Sums]
+    ) -> Callable[[Node, list[Array]], list[Array]]:
+        def watch(node: Node, results: list[Array]) -> list[Array]:
+            for site in self.sites.by_node.get(node.id, ()):
+                found = values_of(_triple(site, results))
+                sums[site.tensor].accumulated.add(site.pack(values), found)
+            return results
+
+        return watch
+
+    def _feeding(
+        self, values: Mapping[str, Array], sums: Mapping[str, _Sums]
+    ) -> Callable[[Node, list[Array]], list[Array]]:
+        def watch(node: Node, results: list[Array]) -> list[Array]:
+            for site in self.sites.by_node.get(node.id, ()):
+                triple, expected = _triple(site, results), site.pack(values)
+                item, scale = sums[site.tensor], Scale.of(triple)
+                item.own.add(expected, values_of(triple))
+                fed = expected if scale is None else scale.codes(expected)
+                if scale is not None and scale.dtype == "uint8":
+                    item.fit.add(expected, fed, scale)
+                results[site.ref.port] = np.ascontiguousarray(fed)
+            return results
+
+        return watch
+
+
+def _triple(site: Site, results: list[Array]) -> list[Array]:
+    return results[site.ref.port : site.ref.port + PORTS]
+
+
+def _is_classes(graph: FloatGraph, output: str) -> bool:
+    """Whether an output's last axis looks like class scores."""
+    value = graph.values()[output]
+    shape = shape_of(value)
+    if len(shape) < 2 or shape[-1] < 2:
+        return False
+    node = value.producer()
+    while node is not None and node.op_type in PASSING:
+        node = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if node is not None and node.op_type == "Add":
+        makers = [item.producer() for item in node.inputs if item is not None]
+        node = next((m for m in makers if m is not None and m.op_type == "MatMul"), node)
+    return node is not None and node.op_type in CLASSIFIERS

@@ -1,0 +1,149 @@
+"""How far answers are from a reference: figures that add up over any number of samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import ModelError
+
+EXACT = 200.0
+"""SQNR in dB that stands for no difference at all, and with a minus for noise without any signal:
+JSON knows no infinity."""
+RTOL, ATOL = 1e-3, 1e-4
+"""Close means |x - y| <= ATOL + RTOL * |x|: the field's own figure."""
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Reference x against answer y, over all elements of all samples.
+
+    Attributes:
+        sqnr: signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), dB, within +-200.
+        cosine: sum xy / sqrt(sum x^2 sum y^2); 1 if both are zero, 0 if one is.
+        max_error: largest |x - y|.
+        mean_error: mean of |x - y|.
+        close: share of elements with |x - y| <= 1e-4 + 1e-3 |x|.
+        top1: share of rows along the last axis whose largest element is at the same place; None
+            where elements are no class scores.
+        peak: largest |x|, the measure for the errors.
+        samples: how many were compared.
+    """
+
+    sqnr: float
+    cosine: float
+    max_error: float
+    mean_error: float
+    close: float
+    top1: float | None
+    peak: float
+    samples: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+FLOORS = ("sqnr", "cosine", "close", "top1")
+"""Figures of which more is better: those that can be asked for at least."""
+
+
+class Totals:
+    """Adds samples up; its size does not depend on their number.
+
+    Args:
+        what: the tensor, as errors name it.
+        classes: whether the last axis holds class scores.
+    """
+
+    def __init__(self, what: str, *, classes: bool = False) -> None:
+        self._what, self._classes = what, classes
+        self._signal = self._noise = self._answer = self._product = self._absolute = 0.0
+        self._largest = self._peak = 0.0
+        self._elements = self._close = self._rows = self._agree = self._samples = 0
+
+    def add(self, expected: npt.ArrayLike, answered: npt.ArrayLike) -> None:
+        """One sample.
+
+        Raises:
+            ModelError: the reference, or the answer, holds NaN or infinity.
+        """
+        x, y = np.asarray(expected, np.float64), np.asarray(answered, np.float64)
+        if x.shape != y.shape:
+            raise ModelError(
+                f"'{self._what}' has shape {list(x.shape)} in the float model and "
+                f"{list(y.shape)} in the other",
+                todo="give the ONNX file that this model was converted from",
+            )
+        for side, array in (("the float model answers", x), ("the quantized model answers", y)):
+            if not np.isfinite(array).all():
+                bad = "NaN" if np.isnan(array).any() else "infinity"
+                raise ModelError(
+                    f"{side} {bad} in '{self._what}'",
+                    where=f"sample {self._samples}",
+                    todo="leave this sample out, or see why the model overflows on it",
+                )
+        self._samples += 1
+        if not x.size:
+            return
+        apart = np.abs(x - y)
+        magnitude = np.abs(x)
+        self._signal += float(np.vdot(x, x))
+        self._answer += float(np.vdot(y, y))
+        self._product += float(np.vdot(x, y))
+        self._noise += float(np.vdot(apart, apart))
+        self._absolute += float(apart.sum())
+        self._largest = max(self._largest, float(apart.max()))
+        self._peak = max(self._peak, float(magnitude.max()))
+        self._elements += x.size
+        self._close += int(np.count_nonzero(apart <= ATOL + RTOL * magnitude))
+        if self._classes:
+            agree = x.argmax(-1) == y.argmax(-1)
+            self._rows += agree.size
+            self._agree += int(np.count_nonzero(agree))
+
+    def result(self) -> Metrics | None:
+        """The figures; None before the first sample."""
+        if not self._samples:
+            return None
+        elements = max(self._elements, 1)
+        return Metrics(
+            sqnr=decibels(self._signal, self._noise),
+            cosine=self._cosine(),
+            max_error=self._largest,
+            mean_error=self._absolute / elements,
+            close=self._close / elements if self._elements else 1.0,
+            top1=self._agree / self._rows if self._rows else None,
+            peak=self._peak,
+            samples=self._samples,
+        )
+
+    def _cosine(self) -> float:
+        if self._signal == 0.0 or self._answer == 0.0:
+            return 1.0 if self._signal == self._answer else 0.0
+        lengths = math.sqrt(self._signal) * math.sqrt(self._answer)
+        return max(-1.0, min(1.0, self._product / lengths))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """10 log10(signal / noise) within +-EXACT; no noise is EXACT, no signal but noise -EXACT."""
+    if noise == 0.0:
+        return EXACT
+    if signal == 0.0:
+        return -EXACT
+    return max(-EXACT, min(EXACT, 10.0 * (math.log10(signal) - math.log10(noise))))
+
+
+def below(metrics: Metrics, floors: Mapping[str, float]) -> list[str]:
+    """The figures that are less than asked for, in words."""
+    found = ((name, getattr(metrics, name), floor) for name, floor in floors.items())
+    return [
+        f"{name} {value:.4g} is below {floor:g}"
+        for name, value, floor in found
+        if value is not None and value < floor
+    ]

@@ -1,0 +1,220 @@
+"""What `verify` found: rows for outputs and tensors, worst first, as text or plain data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hexconv.compare.advice import Case, advise
+from hexconv.compare.layers import Figures, Measured
+from hexconv.compare.metrics import ATOL, EXACT, RTOL, Metrics, below
+from hexconv.compare.sites import Sites
+from hexconv.errors import ConfigError
+
+SETS = ("calibration", "held_out")
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One output of the model, on either set of samples."""
+
+    name: str
+    calibration: Metrics | None
+    held_out: Metrics | None
+
+    def sets(self) -> Iterator[tuple[str, Metrics]]:
+        """The sets that there are."""
+        for name in SETS:
+            metrics = getattr(self, name)
+            if metrics is not None:
+                yield name, metrics
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One tensor that both sides have.
+
+    Attributes:
+        tensor: its ONNX name.
+        node, op: of the nnlib graph.
+        runs_as: the op that is executed in its place.
+        onnx_node: what it was lowered from.
+        calibration, held_out: its figures on either set of samples.
+        advice: what to try next, where the row is bad.
+    """
+
+    tensor: str
+    node: str
+    op: str
+    runs_as: str
+    onnx_node: str
+    calibration: Figures | None
+    held_out: Figures | None
+    advice: tuple[str, ...]
+
+    @property
+    def worst(self) -> Figures:
+        """The figures of the set with the larger own error."""
+        return worst(self.calibration, self.held_out)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A model against its float origin.
+
+    Attributes:
+        model: its name.
+        library: what was simulated: "v60", "v65" or "v66".
+        on: whose answers were measured: "simulate" or "device".
+        outputs: in the model's order.
+        layers: tensors that both sides have, worst own error first.
+        unmatched: tensors of the graph that the float model does not have under their name.
+    """
+
+    model: str
+    library: str
+    on: str
+    outputs: tuple[OutputRow, ...]
+    layers: tuple[LayerRow, ...]
+    unmatched: tuple[str, ...]
+
+    def failures(self, floors: Mapping[str, float]) -> list[str]:
+        """Outputs that fall below what is asked for, in words; on every set of samples.
+
+        Args:
+            floors: least values of "sqnr" (dB), "cosine", "close" or "top1".
+
+        Raises:
+            ConfigError: top1 is asked for and no output holds class scores.
+        """
+        tops = [metrics.top1 for row in self.outputs for _, metrics in row.sets()]
+        if "top1" in floors and all(top is None for top in tops):
+            raise ConfigError(
+                "top1 is asked for, but no output holds class scores",
+                why="that is an output made by Softmax, LogSoftmax, Gemm or MatMul",
+                todo="ask for sqnr, cosine or close",
+            )
+        return [
+            f"output '{row.name}' on {name.replace('_', '-')} samples: {text}"
+            for row in self.outputs
+            for name, metrics in row.sets()
+            for text in below(metrics, floors)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {
+            "model": self.model,
+            "library": self.library,
+            "on": self.on,
+            "close": {"rtol": RTOL, "atol": ATOL},
+            "exact_sqnr": EXACT,
+            "outputs": [asdict(row) for row in self.outputs],
+            "layers": [asdict(row) for row in self.layers],
+            "unmatched": list(self.unmatched),
+        }
+
+    def csv(self) -> str:
+        """A line a tensor and set of samples; outputs first, without own figures."""
+        names = list(Metrics.__dataclass_fields__)
+        heads = ["kind", "tensor", "op", "samples_of"]
+        heads += [f"accumulated_{n}" for n in names] + [f"own_{n}" for n in names]
+        heads += ["range_min", "range_max", "best_sqnr", "clipped", "codes_used", "advice"]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(heads)
+        for row in self.outputs:
+            for name, metrics in row.sets():
+                cells = _cells(metrics) + [""] * (len(names) + 6)
+                writer.writerow(["output", row.name, "", name, *cells])
+        for layer in self.layers:
+            for name in SETS:
+                figures: Figures | None = getattr(layer, name)
+                if figures is None:
+                    continue
+                fit = figures.fit
+                held = (
+                    [""] * 5
+                    if fit is None
+                    else [repr(v) for v in (fit.low, fit.high, fit.best, fit.clipped, fit.used)]
+                )
+                cells = _cells(figures.accumulated) + _cells(figures.own)
+                start = ["layer", layer.tensor, layer.op, name]
+                writer.writerow([*start, *cells, *held, "; ".join(layer.advice)])
+        return text.getvalue()
+
+
+def _cells(metrics: Metrics | None) -> list[str]:
+    if metrics is None:
+        return [""] * len(Metrics.__dataclass_fields__)
+    return ["" if value is None else repr(value) for value in metrics.as_dict().values()]
+
+
+def worst(*candidates: Figures | None) -> Figures:
+    """The one with the largest own error."""
+    there = [figures for figures in candidates if figures is not None]
+    return min(there, key=lambda figures: figures.own.sqnr)
+
+
+def make_report(
+    model: str,
+    library: str,
+    on: str,
+    sites: Sites,
+    calibration: Measured | None,
+    held_out: Measured | None,
+) -> Report:
+    """Rows from what was measured, sorted, with advice."""
+    sets = [calibration, held_out]
+    outputs = {name: None for found in sets if found is not None for name in found.outputs}
+    tensors = {name: None for found in sets if found is not None for name in found.tensors}
+    figures = {
+        name: [None if found is None else found.tensors.get(name) for found in sets]
+        for name in tensors
+    }
+    culprits = _culprits(sites, {name: worst(*pair).own.sqnr for name, pair in figures.items()})
+    rows = []
+    for site in sites.all:
+        if site.tensor not in figures:
+            continue
+        first, second = figures[site.tensor]
+        case = Case(
+            site, worst(first, second), first, second,
+            sites.weights.get(site.tensor), library, culprits.get(site.tensor),
+        )  # fmt: skip
+        rows.append(
+            LayerRow(
+                site.tensor, site.name, site.op, site.runs_as, site.onnx_node,
+                first, second, advise(case),
+            )
+        )  # fmt: skip
+    rows.sort(key=lambda row: row.worst.own.sqnr)
+    return Report(
+        model,
+        library,
+        on,
+        tuple(
+            OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
+            for name in outputs
+        ),
+        tuple(rows),
+        sites.unmatched,
+    )
+
+
+def _culprits(sites: Sites, own: Mapping[str, float]) -> dict[str, tuple[str, float]]:
+    """For each tensor the one of all before it, through any number, with the worst own error."""
+    found: dict[str, tuple[str, float]] = {}
+    for site in sites.all:
+        candidates: list[tuple[str, float]] = []
+        for name in sites.before.get(site.tensor, ()):
+            if name in own:
+                candidates.append((name, own[name]))
+            if name in found:
+                candidates.append(found[name])
+        if candidates:
+            found[site.tensor] = min(candidates, key=lambda pair: pair[1])
+    return found

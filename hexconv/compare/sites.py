@@ -1,0 +1,164 @@
+"""Where the tensors are that a float model and the executed nnlib graph both have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.nnlib.graph import INPUT_OP, Array, Const, Graph, Node, Ref
+from hexconv.nnlib.layout import Layout
+from hexconv.nnlib.prepare import Prepared
+from hexconv.simulator.executor import SAME_DATA
+
+PORTS = 3
+"""Data, min and max."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One ONNX tensor in the executed graph.
+
+    Attributes:
+        tensor: its ONNX name.
+        shape: its ONNX shape.
+        layout: how it lies.
+        name, op: of the node as appended.
+        runs_as: the op that is executed in its place.
+        onnx_node: what it was lowered from.
+        ref: the executed graph's tensor.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    layout: Layout
+    name: str
+    op: str
+    runs_as: str
+    onnx_node: str
+    ref: Ref
+
+    def pack(self, values: Mapping[str, Array]) -> npt.NDArray[np.float32]:
+        """The float model's tensor as it lies in the library."""
+        return self.layout.pack(values[self.tensor].astype(np.float32, copy=False))
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Every shared tensor.
+
+    Attributes:
+        by_node: by executed node, in the order of execution.
+        unmatched: tensors of the graph that the float model does not have.
+        before: for each tensor, the shared tensors that it is computed from, through any number of
+            nodes that hold none.
+        weights: const weights and their range by tensor, where its node has them.
+    """
+
+    by_node: Mapping[int, tuple[Site, ...]]
+    unmatched: tuple[str, ...]
+    before: Mapping[str, tuple[str, ...]]
+    weights: Mapping[str, Const]
+
+    @property
+    def all(self) -> tuple[Site, ...]:
+        """All of them, in the order of execution."""
+        return tuple(site for sites in self.by_node.values() for site in sites)
+
+
+def find_sites(graph: Graph, prepared: Prepared, names: Mapping[str, tuple[int, ...]]) -> Sites:
+    """Match a graph's tensors with the float model's by name and shape.
+
+    Args:
+        graph: as appended.
+        prepared: what is executed.
+        names: shapes of the float model's tensors by name.
+    """
+    executed = prepared.graph.node_by_id()
+    unmatched: list[str] = []
+    held: dict[Ref, Site] = {}
+    for site in _marked(graph, prepared):
+        if names.get(site.tensor) != site.shape:
+            unmatched.append(site.tensor)
+        elif site.ref.node in executed:
+            # Of several that share a tensor the last is what it holds: the library may have moved
+            # a Relu into the convolution before it.
+            held[site.ref] = site
+    by_node: dict[int, tuple[Site, ...]] = {}
+    for node in prepared.graph.nodes:
+        found = tuple(site for ref, site in held.items() if ref.node == node.id)
+        if found:
+            by_node[node.id] = found
+    return Sites(
+        by_node,
+        tuple(dict.fromkeys(unmatched)),
+        _before(prepared.graph, held),
+        _weights(prepared.graph, held),
+    )
+
+
+def _marked(graph: Graph, prepared: Prepared) -> list[Site]:
+    executed = prepared.graph.node_by_id()
+    sites: list[Site] = []
+    for node in graph.nodes:
+        if node.op == INPUT_OP:
+            for index, item in enumerate(graph.inputs):
+                ref = Ref(node.id, PORTS * index)
+                sites.append(
+                    Site(item.name, item.shape, item.layout, node.name, node.op, node.op, "", ref)
+                )
+        elif node.origin is not None:
+            ref = _source(prepared.tensor(Ref(node.id)), executed)
+            runs_as = executed[ref.node].op if ref.node in executed else ""
+            origin = node.origin
+            sites.append(
+                Site(
+                    origin.tensor, origin.shape, origin.layout,
+                    node.name, node.op, runs_as, node.onnx_node, ref,
+                )
+            )  # fmt: skip
+    return sites
+
+
+def _source(ref: Ref, executed: Mapping[int, Node]) -> Ref:
+    """Behind nodes that only change how data lies in memory."""
+    while ref.node in executed and executed[ref.node].op in SAME_DATA:
+        ref = executed[ref.node].inputs[0]
+    return ref
+
+
+def _before(graph: Graph, held: Mapping[Ref, Site]) -> dict[str, tuple[str, ...]]:
+    reach: dict[int, dict[str, None]] = {}
+    result: dict[str, tuple[str, ...]] = {}
+    sites_of: dict[int, list[Site]] = {}
+    for site in held.values():
+        sites_of.setdefault(site.ref.node, []).append(site)
+    for node in graph.nodes:
+        found: dict[str, None] = {}
+        for ref in node.inputs:
+            if ref in held:
+                found[held[ref].tensor] = None
+            else:
+                found.update(reach.get(ref.node, {}))
+        for site in sites_of.get(node.id, ()):
+            result[site.tensor] = tuple(found)
+        reach[node.id] = found
+    return result
+
+
+WEIGHTED = ("Supernode", "SuperFC", "DilatedConv", "GroupedConv", "TransposeConv", "MatMul")
+
+
+def _weights(graph: Graph, held: Mapping[Ref, Site]) -> dict[str, Const]:
+    """Input 1 of the nodes that have const weights there."""
+    consts, nodes = graph.const_by_id(), graph.node_by_id()
+    found: dict[str, Const] = {}
+    for ref, site in held.items():
+        node = nodes[ref.node]
+        if any(word in node.op for word in WEIGHTED) and len(node.inputs) > 1:
+            const = consts.get(node.inputs[1].node)
+            if const is not None:
+                found[site.tensor] = const
+    return found

@@ -1,0 +1,75 @@
+"""The question every user asks: how far is the DSP's answer, and which layer is to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexconv.calibrate import read_samples
+from hexconv.compare.layers import Bench, Measured
+from hexconv.compare.report import Report, make_report
+from hexconv.conversion import Settings, prepared
+from hexconv.errors import ConfigError
+
+if TYPE_CHECKING:
+    import onnx
+
+    from hexconv.calibrate.samples import SampleSource
+    from hexconv.device import Library
+    from hexconv.model import Model
+
+Progress = Callable[[str, int], None]
+
+
+def compare(
+    model: Model,
+    float_source: str | Path | onnx.ModelProto,
+    samples: SampleSource | None = None,
+    *,
+    held_out: SampleSource | None = None,
+    library: str = "v66",
+    device: Library | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Compare a quantized model with the float model that it comes from, layer by layer.
+
+    The float side is the normal form that was lowered, run in ONNX Runtime; tensors are matched
+    by their ONNX names. Samples are streamed: memory does not grow with their number.
+
+    Args:
+        model: converted, or loaded from MACE's files.
+        float_source: the ONNX model.
+        samples: those of calibration: a path or an iterable, as for `convert`.
+        held_out: samples that calibration has not seen.
+        library: which the simulator follows: "v60", "v65" or "v66".
+        device: measure the answers of this emulated library; own errors are the simulator's v60.
+        settings: of the conversion, where they are not the default.
+        progress: called with (set of samples, number done).
+
+    Returns:
+        The report: `outputs`, `layers` (worst own error first), `unmatched`.
+
+    Raises:
+        ConfigError: there are no samples at all.
+        HexconvError: samples do not fit, a side does not run, or answers NaN.
+    """
+    if samples is None and held_out is None:
+        raise ConfigError("there is nothing to compare on", todo="give samples, or held-out ones")
+    shapes = {item.name: item.shape for item in model.graph.inputs}
+    reference, _ = prepared(float_source, shapes, settings or Settings())
+    followed = "v60" if device is not None else library
+    bench = Bench(model.graph, reference, followed, device)
+    found: list[Measured | None] = []
+    for name, source in (("calibration", samples), ("held-out", held_out)):
+        if source is None:
+            found.append(None)
+            continue
+        found.append(bench.measure(read_samples(source, reference), _tick(progress, name)))
+    on = "simulate" if device is None else "device"
+    return make_report(model.name, followed, on, bench.sites, found[0], found[1])
+
+
+def _tick(progress: Progress | None, name: str) -> Callable[[int], None] | None:
+    return None if progress is None else (lambda done: progress(name, done))
