@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from hexconv.decompose.by_position import Positions, numbered, taken
 from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of
+from hexconv.errors import Refusal
+from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
 
 @decomposes("GatherElements", "GatherND", "ReverseSequence")
@@ -21,10 +22,30 @@ def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     try:
         positions = POSITIONS[node.op_type](numbered(data), index, attrs)
-    except IndexError:  # an index out of range: the lowering names it
-        return None
+    except IndexError as error:
+        raise outside(node, index) from error
     result = taken(builder, [data], np.asarray(positions, np.int64), str(node.name))
     return None if result is None else [result]
+
+
+@decomposes("Gather")
+def within(node: ir.Node, builder: Builder) -> None:
+    """Constant indices must lie in the axis: ONNX Runtime would only say so when it runs."""
+    index, shape = array_of(node.inputs[1]), shape_of(node.inputs[0])
+    size = shape[node.attributes["axis"].as_int() if "axis" in node.attributes else 0]
+    if index is not None and bool(((index < -size) | (index >= size)).any()):
+        raise outside(node, index)
+
+
+def outside(node: ir.Node, index: Positions) -> Refusal:
+    """An index that the data does not have."""
+    return Refusal(
+        f"an index from {index.min()} to {index.max()} lies outside of a tensor of shape "
+        f"{list(shape_of(node.inputs[0]))}",
+        node=str(node.name),
+        op=node.op_type,
+        todo="correct the indices in the model",
+    )
 
 
 def elements(data: Positions, index: Positions, attrs: dict[str, int]) -> Positions:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.by_position import numbered, taken
-from hexconv.decompose.gather import elements, tuples
+from hexconv.decompose.gather import elements, outside, tuples
 from hexconv.decompose.registry import decomposes
 from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
@@ -30,8 +30,8 @@ def to_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
     own = numbered(data)
     try:
         places = (elements if node.op_type == "ScatterElements" else tuples)(own, index, attrs)
-    except IndexError:  # an index out of range: the lowering names it
-        return None
+    except IndexError as error:
+        raise outside(node, index) from error
     targets = places.reshape(-1)
     if np.unique(targets).size < targets.size:
         return None

@@ -168,6 +168,7 @@ class Builder:
             first = node.inputs[0]
             assert first is not None
             node.outputs[0].shape, node.outputs[0].type = first.shape, first.type
+            check_operands(node)
             return
         types = self._inferred(node)
         for value in node.outputs:

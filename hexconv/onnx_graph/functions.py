@@ -12,8 +12,8 @@ from hexconv.onnx_graph.build import OPSET, Builder, shape_of
 
 # Those that nothing after the normal form knows better.
 EXPANDED = {
-    "Attention", "MeanVarianceNormalization", "NegativeLogLikelihoodLoss",
-    "RotaryEmbedding", "SoftmaxCrossEntropyLoss", "SwiGLU",
+    "Attention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SoftmaxCrossEntropyLoss",
+    "SwiGLU",
 }  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""What ONNX's shape inference leaves unchecked: sizes of operands that must agree."""
+"""What ONNX's shape inference leaves unchecked: sizes of operands that must agree.
+
+Axes, modes and amounts of single ops are in `arguments`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from math import prod
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
+from hexconv.onnx_graph.arguments import ARGUMENTS
 
 Shape = tuple[int, ...]
 
@@ -16,7 +20,7 @@ def check_operands(node: ir.Node) -> None:
     """Refuse a node whose operands contradict each other.
 
     Raises:
-        ModelError: channels, groups, or numbers of elements do not agree.
+        ModelError: channels, groups, axes, modes or numbers of elements do not agree.
     """
     check = CHECKS.get(node.op_type)
     if check is None or node.domain:
@@ -79,6 +83,13 @@ def _per_channel(node: ir.Node, shapes: list[Shape | None]) -> str:
     return f"{x[1]} channels have parameters of shape {wrong[0]}" if wrong else ""
 
 
+def _over_space(node: ir.Node, shapes: list[Shape | None]) -> str:
+    x = shapes[0]
+    if x is not None and len(x) < 3:
+        return f"the input has shape {x}, which has no space to normalise over"
+    return _per_channel(node, shapes)
+
+
 def _reshape(node: ir.Node, shapes: list[Shape | None]) -> str:
     x, y = shapes[0], _shape(node.outputs[0])
     if x is not None and y is not None and prod(x) != prod(y):
@@ -90,6 +101,7 @@ CHECKS: dict[str, Callable[[ir.Node, list[Shape | None]], str]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "BatchNormalization": _per_channel,
-    "InstanceNormalization": _per_channel,
+    "InstanceNormalization": _over_space,
     "Reshape": _reshape,
+    **ARGUMENTS,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -86,6 +87,6 @@ def test_any_permutation_of_any_number_of_axes(sizes: list[int], data: st.DataOb
     turned = [sizes[axis] for axis in perm]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sizes)), max_size=2)))
     bounds = [0, *cuts, len(sizes)]
-    joined = [math.prod(turned[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    joined = [math.prod(turned[a:b]) for a, b in pairwise(bounds)]
     start = [math.prod(sizes[:1]), math.prod(sizes[1:])]
     chain(start, ("to", list(sizes)), ("perm", list(perm)), ("to", joined))
