@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hexconv import cost as costs
+from hexconv import cost
 from hexconv.compare.accuracy import Accuracy, describe
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hexconv.nnlib.graph import Interface
 
 MOST_ROWS = 16
+SOC = "sd855"
 KINDS = ("recognised", "rewritten", "decomposed", "fused", "nnlib")
 
 
@@ -50,15 +51,13 @@ def machine(
     }
 
 
-def predicted(model: Model) -> dict[str, Any] | None:
+def predicted(model: Model) -> dict[str, Any]:
     """Packets, executed nodes and milliseconds."""
-    if not hasattr(costs, "predict"):
-        return None
-    cost = costs.predict(model)
+    found = cost.predict(model)
     return {
-        "packets": cost.packets,
-        "nodes": len(cost.nodes),
-        "milliseconds": {soc: cost.milliseconds(soc=soc) for soc in ("sd855",)},
+        "packets": found.packets,
+        "nodes": len(found.nodes),
+        "milliseconds": {SOC: found.milliseconds(soc=SOC)},
     }
 
 
@@ -116,13 +115,10 @@ def _interface(item: Interface) -> str:
 
 
 def _cost(console: Console, model: Model) -> None:
-    cost = predicted(model)
-    if cost is None:
-        return
-    packets, milliseconds = cost["packets"], cost["milliseconds"]["sd855"]
+    told = predicted(model)
     _line(console, "predicted",
-          f"{milliseconds:.2f} ms on SD855 ({packets / 1e6:.2f} M packets, "
-          f"{cost['nodes']} nodes after prepare)")  # fmt: skip
+          f"{told['milliseconds'][SOC]:.2f} ms on {SOC.upper()} ({told['packets'] / 1e6:.2f} M "
+          f"packets, {told['nodes']} nodes after prepare)")  # fmt: skip
 
 
 def _ops(onnx_ops: Mapping[str, int], nnlib_ops: Mapping[str, int]) -> Table:
