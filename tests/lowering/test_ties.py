@@ -1,0 +1,121 @@
+"""Tensors that must share a range are solved together; what clips there keeps clipping."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import onnx_ir as ir
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hexconv.lowering  # noqa: F401  (registers the ties)
+from hexconv.lowering.registry import SATURATES
+from hexconv.lowering.ties import solve
+from hexconv.onnx_graph import NodeView
+from hexconv.quantize import Range, cover
+
+Bounds = tuple[float, float]
+
+
+class Net:
+    """Nodes by op and value names."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, ir.Value] = {}
+        self.nodes: list[ir.Node] = []
+
+    def add(self, op: str, inputs: str, output: str, clips: Bounds | None = None) -> Net:
+        """One node; inputs are names with blanks between them."""
+        sources = [self.values.setdefault(name, ir.Value(name=name)) for name in inputs.split()]
+        node = ir.node(op, sources)
+        node.outputs[0].name = output
+        self.values[output] = node.outputs[0]
+        if clips is not None:
+            node.meta[SATURATES] = clips
+        self.nodes.append(node)
+        return self
+
+    def solve(self, **observed: Bounds) -> dict[str, Range]:
+        """The ranges, given what was seen."""
+        return solve([NodeView(node) for node in self.nodes], observed)
+
+
+def test_an_op_that_copies_its_range_ties_its_output_to_its_input() -> None:
+    ranges = Net().add("Relu", "x", "y").solve(x=(-2.0, 3.0), y=(0.0, 3.0))
+    assert ranges["x"] == ranges["y"] == cover(-2.0, 3.0)
+
+
+def test_ops_that_ask_for_a_range_are_free() -> None:
+    ranges = Net().add("Add", "a b", "y").solve(a=(-1.0, 1.0), b=(0.0, 9.0), y=(-1.0, 10.0))
+    assert ranges["y"] == cover(-1.0, 10.0) and ranges["a"] == cover(-1.0, 1.0)
+
+
+def test_a_join_ties_its_inputs_to_each_other() -> None:
+    ranges = Net().add("Concat", "a b", "y").solve(a=(-1.0, 1.0), b=(0.0, 9.0), y=(-1.0, 9.0))
+    assert ranges["a"] == ranges["b"] == ranges["y"] == cover(-1.0, 9.0)
+
+
+def test_a_join_leaves_alone_what_others_read_too() -> None:
+    net = Net().add("Concat", "a b", "y").add("Sigmoid", "a", "z")
+    ranges = net.solve(a=(-1.0, 1.0), b=(0.0, 9.0), y=(-1.0, 9.0), z=(0.0, 1.0))
+    assert ranges["a"] == cover(-1.0, 1.0) and ranges["b"] == ranges["y"]
+
+
+def test_a_chain_of_ties_is_one_group() -> None:
+    names = [f"t{i}" for i in range(50)]
+    net = Net()
+    for before, after in pairwise(names):
+        net.add("Transpose", before, after)
+    ranges = net.solve(**{name: (-float(i), 0.5) for i, name in enumerate(names)})
+    assert set(ranges.values()) == {cover(-49.0, 0.5)}
+
+
+@pytest.mark.parametrize("op", ["Concat", "Pad"])
+def test_what_clips_at_zero_joins_nothing_that_reaches_below(op: str) -> None:
+    net = Net().add("Conv", "x", "r", clips=(0.0, float("inf")))
+    net.add(op, "r s" if op == "Concat" else "r", "y")
+    ranges = net.solve(x=(-1.0, 1.0), r=(0.0, 4.0), s=(-3.0, 1.0), y=(-3.0, 4.0))
+    assert ranges["r"].min == 0.0 and ranges["y"].min <= -3.0
+
+
+def test_what_clips_at_zero_joins_what_lies_above() -> None:
+    net = Net().add("Conv", "x", "r", clips=(0.0, float("inf"))).add("Concat", "r s", "y")
+    ranges = net.solve(x=(-1.0, 1.0), r=(0.0, 4.0), s=(0.0, 9.0), y=(0.0, 9.0))
+    assert ranges["r"] == ranges["y"] == cover(0.0, 9.0)
+
+
+def test_a_clip_at_six_stays_at_six() -> None:
+    net = Net().add("Conv", "x", "r", clips=(0.0, 6.0)).add("Concat", "r s", "y")
+    ranges = net.solve(x=(-1.0, 1.0), r=(0.0, 6.0), s=(0.0, 9.0), y=(0.0, 9.0))
+    assert ranges["r"] == cover(0.0, 6.0) and ranges["y"] == ranges["s"] == cover(0.0, 9.0)
+
+
+def test_the_limit_holds_through_a_chain_of_copies() -> None:
+    net = Net().add("Conv", "x", "r", clips=(0.0, 6.0)).add("Transpose", "r", "t")
+    net.add("Concat", "t s", "y")
+    ranges = net.solve(x=(-1.0, 1.0), r=(0.0, 6.0), t=(0.0, 6.0), s=(-9.0, 9.0), y=(-9.0, 9.0))
+    assert ranges["r"] == ranges["t"] == cover(0.0, 6.0)
+
+
+def test_a_range_file_cannot_undo_an_activation() -> None:
+    net = Net().add("Conv", "x", "r", clips=(0.0, 6.0))
+    assert net.solve(x=(-1.0, 1.0), r=(-2.0, 8.0))["r"] == cover(0.0, 6.0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["Relu", "Add", "Concat"])), max_size=8),
+    st.lists(st.tuples(st.floats(-9, 0), st.floats(0, 9)), min_size=16, max_size=16),
+)
+def test_every_tensor_fits_its_range(steps: list[tuple[int, str]], bounds: list[Bounds]) -> None:
+    net = Net()
+    names = [f"t{i}" for i in range(8)]
+    for index, op in steps:
+        inputs = names[index] if op == "Relu" else f"{names[index]} {names[index - 1]}"
+        names.append(f"t{len(names)}")
+        net.add(op, inputs, names[-1])
+    observed = dict(zip(names, bounds, strict=False))
+    ranges = net.solve(**observed)
+    assert ranges.keys() == observed.keys()
+    for name, (low, high) in observed.items():
+        assert ranges[name].min <= low and high <= ranges[name].max
