@@ -17,9 +17,12 @@ from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
-from hexconv.quantize import Range, quantize_const
+from hexconv.quantize import Range, cover, quantize_const
 
 Values = npt.NDArray[np.float64]
+
+OWN_RANGE = "own_range"
+"""Key in a node's meta: it may take its output range from its input's."""
 
 UNIT = Range(1.0 / 255.0, 0)
 """What Sigmoid_8 and Softmax_8 always answer: 0..1."""
@@ -124,13 +127,13 @@ def leaky_relu(node: NodeView, ctx: Context) -> None:
     source = node.input(0)
     form = ctx.form(source)
     depth = form.tensor.shape[3]
-    _prelu(ctx, form.tensor, np.full(depth, slope), node.outputs[0], form.layout.order)
+    _prelu(node, ctx, form.tensor, np.full(depth, slope), form.layout.order)
 
 
 @lowers("PRelu")
 def prelu(node: NodeView, ctx: Context) -> None:
     """A slope per channel along D, or one for all."""
-    source, output = node.input(0), node.outputs[0]
+    source = node.input(0)
     slopes = ctx.const(node.input(1))
     if slopes is None:
         raise Refusal("slopes that are computed", todo="make the slope an initializer")
@@ -139,7 +142,7 @@ def prelu(node: NodeView, ctx: Context) -> None:
         form = ctx.form(source)
         depth = form.tensor.shape[3]
         values = np.full(depth, float(slopes.reshape(-1)[0]))
-        _prelu(ctx, form.tensor, values, output, form.layout.order)
+        _prelu(node, ctx, form.tensor, values, form.layout.order)
         return
     padded = (1,) * (len(shape) - slopes.ndim) + slopes.shape
     varying = [axis for axis, size in enumerate(padded) if size != 1]
@@ -150,19 +153,24 @@ def prelu(node: NodeView, ctx: Context) -> None:
         )
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != varying[0]]
     layout = gather_axes(shape, [*order, varying[0]])
-    _prelu(ctx, ctx.take(source, layout), slopes.reshape(-1), output, layout.order)
+    _prelu(node, ctx, ctx.take(source, layout), slopes.reshape(-1), layout.order)
 
 
 def _prelu(
+    node: NodeView,
     ctx: Context,
     tensor: Tensor,
     slopes: npt.NDArray[np.floating],
-    output: str,
     order: Sequence[int],
 ) -> None:
+    output = node.outputs[0]
+    name = f"{output}/slope"
+    if node.node.meta.get(OWN_RANGE) and 0.0 < slopes.min() and slopes.max() <= 1.0:
+        result = _prelu_own_range(ctx, tensor, slopes, output)
+        ctx.bind_order(output, order, result)
+        return
     span = ctx.range(output)
     quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
-    name = f"{output}/slope"
     inputs = [
         *tensor.triple, ctx.builder.const(name, quantized.codes, quantized.range),
         *ctx.builder.minmax(name, quantized.range), *ctx.builder.minmax(output, span),
@@ -171,6 +179,22 @@ def _prelu(
         "QuantizedPRelu_8_V2", inputs, tensor.shape, span, name=output
     )
     ctx.bind_order(output, order, result)
+
+
+def _prelu_own_range(
+    ctx: Context, tensor: Tensor, slopes: npt.NDArray[np.floating], output: str
+) -> Tensor:
+    """QuantizedPRelu_8: float slopes; the library scales the range's negative end itself.
+
+    What comes out is fixed by the input's range, but known here only to a step: not `static`, so
+    that a table behind it pins it first.
+    """
+    alpha = np.asarray(slopes, np.float32).reshape(1, 1, 1, -1)
+    inputs = [*tensor.triple, ctx.builder.const(f"{output}/slope", alpha)]
+    span = cover(tensor.range.min * float(slopes.max()), tensor.range.max)
+    return ctx.builder.quantized(
+        "QuantizedPRelu_8", inputs, tensor.shape, span, name=output, static=False
+    )
 
 
 @lowers("Sqrt")

@@ -85,8 +85,29 @@ class Context:
         return self._forms.get(name, ())
 
     def form(self, name: str) -> Form:
-        """The form in which a value was made."""
-        return self._forms[name][0]
+        """The form in which a value was made, in whatever 4-D shape fills the vectors best.
+
+        Reshapes keep the order in memory, so all forms of that order are as good for an op that
+        works value by value.
+        """
+        forms = self._forms[name]
+        shape, first = self.shapes[name], forms[0]
+        order = memory_order(first.layout, shape)
+        alike = [f for f in forms if f is first or memory_order(f.layout, shape) == order]
+        return min(alike, key=lambda form: lanes(form.tensor.shape))
+
+    def in_shape(self, name: str, sizes: Shape4) -> Tensor:
+        """A computed value under other 4-D sizes, its order in memory that of `form`."""
+        form = self.form(name)
+        order = memory_order(form.layout, self.shapes[name])
+        for other in self._forms[name]:
+            if other.tensor.shape == sizes and (
+                memory_order(other.layout, self.shapes[name]) == order
+            ):
+                return other.tensor
+        tensor = self.reshaped(form.tensor, sizes, f"{name}/reshape")
+        self.bind_order(name, form.layout.order, tensor)
+        return tensor
 
     # -- giving and taking ------------------------------------------------------------------
 
@@ -218,3 +239,14 @@ class Context:
         span = tensor.range.scaled(factor)
         low, high = self.builder.minmax(name, span)
         return replace(tensor, min=low, max=high, range=span)
+
+
+def memory_order(layout: Layout, shape: Sequence[int]) -> list[int]:
+    """The axes whose size is not 1, outermost first."""
+    return [axis for axis in layout.order if shape[axis] != 1]
+
+
+def lanes(sizes: Shape4) -> int:
+    """Elements that d32 lays out for a tensor: W rounded up to 4, D to 32 (docs/d32.txt)."""
+    b, h, w, d = sizes
+    return b * h * (-(-w // 4) * 4) * (-(-d // 32) * 32)

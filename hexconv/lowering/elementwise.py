@@ -9,7 +9,7 @@ import numpy as np
 from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.builder import Tensor
-from hexconv.lowering.context import Context
+from hexconv.lowering.context import Context, lanes, memory_order
 from hexconv.lowering.feasible import request
 from hexconv.lowering.registry import lowers
 from hexconv.nnlib.layout import Shape4
@@ -73,17 +73,53 @@ def _combine(node: NodeView, ctx: Context, op: str, names: Sequence[str]) -> Non
     if len(names) == 1:
         ctx.relabel(names[0], output, ctx.form(names[0]).layout.order)
         return
-    layout = common_layout(ctx, names, output)
-    result = operand(ctx, names[0], layout, shape)
-    for position, name in enumerate(names[1:], start=1):
-        other = operand(ctx, name, layout, shape)
+    aligned = _aligned(ctx, names, shape)
+    if aligned is None:
+        layout = common_layout(ctx, names, output)
+        operands = [operand(ctx, name, layout, shape) for name in names]
+    else:
+        operands, order = aligned
+    result = operands[0]
+    for position, other in enumerate(operands[1:], start=1):
         last = position == len(names) - 1
         label = output if last else f"{output}/{position}"
         span = ctx.range(output) if last else partial_range(op, result.range, other.range)
         size = _broadcast(result.shape, other.shape)
         result = emit(ctx, op, result, other, size, span, label)
+    if aligned is not None:
+        ctx.bind_order(output, order, result)
+        return
     full = layout.shape(shape)
     ctx.bind(output, layout, spread(ctx, result, full, f"{output}/spread"))
+
+
+def _aligned(
+    ctx: Context, names: Sequence[str], shape: tuple[int, ...]
+) -> tuple[list[Tensor], list[int]] | None:
+    """Operands that need no broadcasting but of single numbers, in one 4-D shape, and their order.
+
+    None where they lie in different orders, or broadcast. Which axis is B, H, W or D does not
+    matter then: the shape that fills the vectors best is taken for all.
+    """
+    computed = [name for name in names if ctx.const(name) is None]
+    orders = [memory_order(ctx.form(name).layout, ctx.shape(name)) for name in computed]
+    numbers = [array for name in names if (array := ctx.const(name)) is not None]
+    if (
+        any(ctx.shape(name) != shape for name in computed)
+        or any(order != orders[0] for order in orders)
+        or any(array.size != 1 for array in numbers)
+    ):
+        return None
+    sizes = min((ctx.form(name).tensor.shape for name in computed), key=lanes)
+    tensors = []
+    for name in names:
+        array = ctx.const(name)
+        if array is None:
+            tensors.append(ctx.in_shape(name, sizes))
+        else:
+            number = np.asarray(array, np.float32).reshape(1, 1, 1, 1)
+            tensors.append(ctx.const_tensor(name, number))
+    return tensors, orders[0]
 
 
 def emit(

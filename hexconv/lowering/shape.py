@@ -14,23 +14,37 @@ from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
 
+# They multiply or normalise along the last axis.
+ROW_READERS = {"LayerNormalization", "Linear", "MatMul", "RMSNormalization"}
+
+
 @lowers("Reshape", "Squeeze", "Unsqueeze", "Flatten", tie=Tie.COPY)
 def reshape(node: NodeView, ctx: Context) -> None:
     """The target shape was made static when the model was loaded."""
     node.done(*range(1, len(node.inputs)), "axis", "allowzero")
-    reshaped(ctx, node.input(0), node.outputs[0])
+    readers = {use.node.op_type for use in node.node.outputs[0].uses()}
+    reshaped(ctx, node.input(0), node.outputs[0], rows=bool(readers & ROW_READERS))
 
 
-def reshaped(ctx: Context, source: str, output: str) -> None:
+def reshaped(ctx: Context, source: str, output: str, *, rows: bool = False) -> None:
     """Bind `output` to the elements of `source` in another ONNX shape.
 
     No data moves where the layout allows it; else the axes that are joined are made neighbours.
+
+    Args:
+        ctx: the conversion.
+        source: what is reshaped.
+        output: its new name.
+        rows: whether what reads it wants the last ONNX axis innermost; all axes then go to ONNX
+            order at once.
     """
     before, after = ctx.shape(source), ctx.shape(output)
     form = ctx.form(source)
     order, tensor = split_reshape(before, after, form.layout.order), form.tensor
     if order is None:
         wanted = factored_order(before, after, form.layout.order)
+        if rows:
+            wanted = [axis for axis in range(len(before)) if before[axis] != 1]
         order = split_reshape(before, after, wanted)
         tensor = ctx.take(source, gather_axes(before, wanted))
     assert order is not None  # each factor's axes are neighbours now

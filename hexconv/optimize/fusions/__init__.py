@@ -5,5 +5,7 @@ from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the 
     linear,
     activation_into_range,
     linear_over_image,
+    fold_time,
+    prelu_own_range,
     unary_chain,
 )

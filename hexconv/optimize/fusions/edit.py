@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import constant
+from hexconv.optimize.registry import Bounds
 
 DOMAIN = "hexconv"
 
@@ -43,6 +49,76 @@ def own_node(
     result.name = f"{name}/replaced"
     output.name = name
     return node
+
+
+class Inserter:
+    """Puts ONNX nodes in front of a node, with the shapes and ranges that they are known to have.
+
+    Args:
+        graph: the float graph.
+        before: the node in front of which new ones go.
+        observed: ranges by value; new values get that of the value that they are made from.
+    """
+
+    def __init__(
+        self, graph: FloatGraph, before: ir.Node, observed: MutableMapping[str, Bounds]
+    ) -> None:
+        self.graph, self.before, self.observed = graph.graph, before, observed
+        self._count = 0
+
+    def const(self, name: str, array: npt.NDArray[Any]) -> ir.Value:
+        """An initializer."""
+        value = constant(name, np.ascontiguousarray(array))
+        self.graph.register_initializer(value)
+        return value
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | None],
+        shape: Sequence[int],
+        like: str,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> ir.Value:
+        """One node; its output has the range of the value named `like`."""
+        node = ir.node(op, inputs, dict(attributes or {}))
+        self._count += 1
+        node.name = f"{self.before.name}/{op.lower()}{self._count}"
+        output = node.outputs[0]
+        output.name = f"{node.name}/value"
+        output.shape, output.type = ir.Shape(shape), self.before.outputs[0].type
+        self.observed[output.name] = self.observed[like]
+        self.graph.insert_before(self.before, node)
+        return output
+
+    def reshape(self, value: ir.Value, shape: Sequence[int], like: str) -> ir.Value:
+        """A Reshape."""
+        target = self.const(f"{self.before.name}/to{self._count}", np.asarray(shape, np.int64))
+        return self.node("Reshape", [value, target], shape, like)
+
+    def folded(
+        self, value: ir.Value, split: Sequence[int], perm: Sequence[int], channels: int
+    ) -> ir.Value:
+        """[B,C,T] split to 4 axes, permuted, and its second and third joined to `channels`."""
+        like = str(value.name)
+        moved = self._moved(value, split, perm, like)
+        return self.reshape(moved, (split[0], channels, split[2]), like)
+
+    def unfolded(
+        self, value: ir.Value, split: Sequence[int], perm: Sequence[int], result: ir.Value
+    ) -> ir.Value:
+        """The way back, to the shape of `result`."""
+        assert result.shape is not None
+        like = str(result.name)
+        moved = self._moved(value, split, perm, like)
+        return self.reshape(moved, [int(size) for size in result.shape], like)
+
+    def _moved(
+        self, value: ir.Value, split: Sequence[int], perm: Sequence[int], like: str
+    ) -> ir.Value:
+        parts = self.reshape(value, split, like)
+        shape = [split[axis] for axis in perm]
+        return self.node("Transpose", [parts], shape, like, {"perm": list(perm)})
 
 
 def read_once(value: ir.Value) -> bool:

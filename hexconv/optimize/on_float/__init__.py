@@ -1,6 +1,7 @@
 """Rewrites of the float graph that change what tensors hold; exact in real numbers."""
 
-from hexconv.optimize.on_float import (  # noqa: F401  (importing registers; the order matters)
+from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
+    shared_expressions,
     norm_affine_into_linear,
     norm_centring,
 )
