@@ -6,6 +6,8 @@ Everything lies as BHWD; a 1-D signal lies along W with H = 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 
 import numpy as np
 
@@ -174,13 +176,43 @@ def transposed_pads(
         full = (sizes[axis] - 1) * strides[axis] + kernel[axis]
         start = pads[axis]
         if auto.startswith("SAME") or node.attr("output_shape", None) is not None:
+            # ONNX: more of an odd total goes before, except for SAME_UPPER.
             total = max(full - result[axis], 0)
-            start = total - total // 2 if auto == "SAME_LOWER" else total // 2
-            if auto == "NOTSET":
-                start = total // 2
+            start = total // 2 if auto == "SAME_UPPER" else total - total // 2
         before.append(start)
         after.append(full - start - result[axis])
     return before + after
+
+
+# prepare gives a 3x3 convolution from 2 to 2 channels a kernel of its own (do_make_supernode_3322),
+# which nothing here is proved against.
+TWO_TO_TWO = (3, 3, 2, 2)
+# InputSupernode's depth (prepare.c, do_convert_to_short_conv).
+SHORT_DEPTH, SHORT_STRIDE = 4, 4
+
+
+def is_two_to_two(kernel: Array, axes: Sequence[Window]) -> bool:
+    """Whether prepare would make it a Supernode3322."""
+    return kernel.shape == TWO_TO_TWO and all(axis.stride == 1 for axis in axes)
+
+
+def _phases_are_two_to_two(weights: Array, strides: Sequence[int]) -> bool:
+    """As `is_two_to_two`, for what prepare makes of (Cin, Cout, kh, kw)."""
+    size = [-(-k // s) for k, s in zip(weights.shape[2:], strides, strict=True)]
+    return (*size, weights.shape[0], weights.shape[1] * prod(strides)) == TWO_TO_TWO
+
+
+def widened(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
+    """The same convolution with a column of zeros behind its kernel."""
+    height, width = axes
+    grown = replace(width, kernel=width.kernel + 1, after=width.after + 1)
+    return np.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0))), [height, grown]
+
+
+def stays_flat(kernel: Array, axes: Sequence[Window]) -> bool:
+    """Whether prepare would leave it flat, scalar and unproved: few channels, an odd stride."""
+    stride = axes[1].stride
+    return kernel.shape[2] <= SHORT_DEPTH and 1 < stride <= SHORT_STRIDE and stride % 2 == 1
 
 
 class Placement:
@@ -211,6 +243,8 @@ class Placement:
         axes: Sequence[Window],
     ) -> Tensor:
         """Supernode or DepthwiseSupernode; an explicit Pad where no mode of theirs fits."""
+        if is_two_to_two(kernel, axes):
+            kernel, axes = widened(kernel, axes)
         padding = mode(axes, self.counts)
         if padding is None:
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
@@ -222,6 +256,9 @@ class Placement:
             tensor.data, weights, tensor.min, tensor.max, *limits, stride,
             *self._bias(bias, tensor.range.step * step), *builder.minmax(self.name, self.range),
         ]
+        if stays_flat(kernel, axes):
+            # A scale of 1 says nothing, but with it prepare takes the usual form.
+            inputs.append(builder.scalar(f"{self.name}/no_scale", 1.0))
         return builder.quantized(
             op, inputs, self._shape(tensor, bias.size), self.range, name=self.name,
             padding=padding,
@@ -238,7 +275,9 @@ class Placement:
                 Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes
             ]
             return self.full(tensor, spread.transpose(2, 3, 1, 0), bias, dense)
-        if padding not in (Padding.SAME, Padding.VALID):
+        # SAME is split on the undilated kernel, unevenly where its size is even.
+        even = any(axis.kernel % 2 == 0 for axis in axes)
+        if padding not in (Padding.SAME, Padding.VALID) or (padding is Padding.SAME and even):
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
             padding = Padding.VALID
         dilation = self.ctx.builder.ints(
@@ -252,12 +291,14 @@ class Placement:
         self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window], group: int
     ) -> Tensor:
         """QuantizedGroupedConv2d, or one dense kernel: kernel (kh, kw, Cin/g, Cout)."""
-        if self._dense_is_cheaper(kernel, group):
+        if self._dense_is_cheaper(kernel, group) or stays_flat(kernel, axes):
             return self.full(tensor, block_diagonal(kernel, group), bias, axes)
         if any(axis.dilation > 1 for axis in axes):
             spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
             axes = [Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes]
             kernel = spread.transpose(2, 3, 1, 0)
+        if is_two_to_two(kernel[..., : kernel.shape[3] // group], axes):
+            kernel, axes = widened(kernel, axes)
         padding = mode(axes, self.counts)
         if padding not in (Padding.SAME, Padding.VALID):
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
@@ -311,6 +352,9 @@ class Placement:
                 raise Refusal("a transposed convolution with negative padding before")
             weights = np.pad(weights, ((0, 0), (0, 0), (0, grow[0]), (0, grow[1])))
             bottom, right = max(bottom, 0), max(right, 0)
+        if _phases_are_two_to_two(weights, strides):
+            weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, strides[1])))
+            right += strides[1]
         codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0))
         builder = self.ctx.builder
         inputs = [

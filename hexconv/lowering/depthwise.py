@@ -50,7 +50,7 @@ def lower(
         return _padded_kernel(place, tensor, kernel, bias, axes)
     if width in WIDTHS and height >= 2:
         return place.supernode(OP, tensor, kernel, bias, axes)
-    if width < max(WIDTHS):
+    if width <= max(WIDTHS):
         return _padded_kernel(place, tensor, kernel, bias, axes)
     return _in_rows(place, tensor, kernel, bias, axes)
 

@@ -2,6 +2,7 @@
 
 from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers the rules)
     attributes,
+    auto_pad,
     casts,
     compress,
     identity,
