@@ -102,11 +102,11 @@ def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
     from hexconv.calibrate.samples import read_samples
 
     source = inputs[0] if len(inputs) == 1 else list(inputs)
-    yield from read_samples(source, _Fed(graph.inputs))
+    yield from read_samples(source, Fed(graph.inputs))
 
 
 @dataclass(frozen=True)
-class _Fed:
+class Fed:
     """What `read_samples` needs of a graph: its inputs."""
 
     inputs: Any

@@ -9,7 +9,7 @@ import numpy as np
 
 from hexconv.compare.layers import Figures
 from hexconv.compare.sites import Site
-from hexconv.nnlib.graph import Const
+from hexconv.nnlib.graph import INPUT_OP, Const
 
 BAD_OWN = 30.0
 """dB: a uint8 tensor that uses its codes reaches about 40; below this a node's own error shows."""
@@ -26,6 +26,12 @@ CHANNEL_RATIO = 8.0
 OVERFIT = 3.0
 """dB that held-out samples are worse than those of calibration."""
 
+NEGLIGIBLE = 1e-5
+"""Peak of a tensor beside those that it is computed from: float32 rounds at about 1e-7 of them."""
+
+SMALL = 0.1
+"""Peak beside those, from which on the inputs' own steps are what is seen."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -38,6 +44,9 @@ class Case:
         weights: of its node.
         library: that was simulated.
         culprit: the tensor before it with the worst own error, and that error in dB.
+        coarse: of the tensors that it reads the one that 8 bits hold worst, and the SQNR of its
+            nearest codes in dB.
+        share: its peak beside the largest peak of what it reads.
     """
 
     site: Site
@@ -47,6 +56,13 @@ class Case:
     weights: Const | None
     library: str
     culprit: tuple[str, float] | None
+    coarse: tuple[str, float] | None
+    share: float
+
+    @property
+    def negligible(self) -> bool:
+        """Whether it holds next to nothing beside what it is computed from."""
+        return self.share <= NEGLIGIBLE
 
 
 def bad(figures: Figures) -> bool:
@@ -59,12 +75,18 @@ def bad(figures: Figures) -> bool:
 
 def advise(case: Case) -> tuple[str, ...]:
     """What to try next, the likeliest cause first; nothing for a row that is not bad."""
+    if case.negligible:
+        return (NOTHING,)
     if not bad(case.figures):
         return ()
     found = tuple(text for rule in RULES if (text := rule(case)) is not None)
     return found or (FALLBACK,)
 
 
+NOTHING = (
+    "holds nothing but the float model's rounding, beside what it is computed from: its figures "
+    "mean nothing"
+)
 FALLBACK = (
     "the error comes from the 8-bit inputs of this node: narrow their ranges (--observer "
     "percentile), or keep this node in float on the CPU"
@@ -75,7 +97,7 @@ def _clipped(case: Case) -> str | None:
     fit = case.figures.fit
     if fit is None or fit.clip_noise < CLIP_NOISE or fit.best >= BAD_OWN:
         return None
-    if case.site.op == "QuantizeINPUT_f_to_8":
+    if case.site.op == INPUT_OP or _fixed(case):
         return None
     return (
         f"{fit.clipped:.2%} of the elements lie outside {fit.low:.4g}..{fit.high:.4g}: calibrate "
@@ -85,7 +107,7 @@ def _clipped(case: Case) -> str | None:
 
 def _stretched(case: Case) -> str | None:
     fit = case.figures.fit
-    if fit is None or fit.used >= FEW_CODES or not _limited_by_range(case):
+    if fit is None or fit.used >= FEW_CODES or not _limited_by_range(case) or _fixed(case):
         return None
     return (
         f"99 % of the elements share {fit.used} of the 256 codes of {fit.low:.4g}.."
@@ -98,7 +120,7 @@ def _flat(case: Case) -> str | None:
     fit = case.figures.fit
     if fit is None or fit.used < FEW_CODES or fit.clip_noise >= CLIP_NOISE:
         return None
-    if not _limited_by_range(case):
+    if not _limited_by_range(case) or _fixed(case):
         return None
     return f"8 bits of {fit.low:.4g}..{fit.high:.4g} give {fit.best:.0f} dB at best here"
 
@@ -132,13 +154,40 @@ def _squeezed(case: Case) -> str | None:
     )
 
 
+def _coarse(case: Case) -> str | None:
+    if case.coarse is None or case.figures.own.sqnr >= BAD_OWN:
+        return None
+    name, best = case.coarse
+    if best >= case.figures.own.sqnr + NEAR_BEST or best >= BAD_OWN:
+        return None
+    return f"its input '{name}' is no better than {best:.0f} dB in 8 bits: see to that one"
+
+
+def _small(case: Case) -> str | None:
+    if case.figures.own.sqnr >= BAD_OWN or case.share > SMALL or _limited_by_range(case):
+        return None
+    return (
+        f"it is small beside what it is computed from (1/{1 / case.share:.0f} of it): 8-bit inputs "
+        "carry no more; harmless where it is added to, or subtracted from, something large"
+    )
+
+
 def _table(case: Case) -> str | None:
-    if case.figures.own.sqnr >= BAD_OWN or _limited_by_range(case):
+    limited = _limited_by_range(case) and not _fixed(case)
+    if case.figures.own.sqnr >= BAD_OWN or limited:
         return None
     for words, text in TABLES:
         if any(word in case.site.runs_as or word in case.site.op for word in words):
             return text
     return None
+
+
+FIXED_RANGE = ("Softmax", "Sigmoid", "Tanh", "L2Normalize")
+"""Ops whose output range nobody chooses."""
+
+
+def _fixed(case: Case) -> bool:
+    return any(word in case.site.op for word in FIXED_RANGE)
 
 
 TABLES: Sequence[tuple[tuple[str, ...], str]] = (
@@ -181,7 +230,7 @@ def _overfit(case: Case) -> str | None:
 
 
 def _input(case: Case) -> str | None:
-    if case.site.op != "QuantizeINPUT_f_to_8":
+    if case.site.op != INPUT_OP:
         return None
     return (
         "the runtime quantizes the input over all that it holds: clip or normalise outliers "
@@ -203,7 +252,8 @@ def _limited_by_range(case: Case) -> bool:
 
 
 RULES: Sequence[Callable[[Case], str | None]] = (
-    _input, _clipped, _stretched, _flat, _weights, _squeezed, _table, _overfit, _upstream,
+    _input, _clipped, _stretched, _flat, _coarse, _small, _weights, _squeezed, _table,
+    _overfit, _upstream,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.compare.metrics import EXACT, decibels
+from hexconv.compare.metrics import EXACT, decibels, inner
 from hexconv.nnlib.graph import Array
 
 CODES = 256
@@ -98,10 +98,10 @@ class RangeTotals:
         beyond = np.abs(apart) > (0.5 + SLACK) * scale.step
         self._bounds = (-scale.zero * scale.step, (CODES - 1 - scale.zero) * scale.step)
         self._counts += np.bincount(codes.reshape(-1), minlength=CODES)
-        self._signal += float(np.vdot(x, x))
-        self._noise += float(np.vdot(apart, apart))
+        self._signal += inner(x, x)
+        self._noise += inner(apart, apart)
         outside = apart[beyond]
-        self._clip_noise += float(np.vdot(outside, outside))
+        self._clip_noise += inner(outside, outside)
         self._clipped += outside.size
         self._elements += x.size
 

@@ -184,7 +184,11 @@ class Bench:
 
 
 def _triple(site: Site, results: list[Array]) -> list[Array]:
-    return results[site.ref.port : site.ref.port + PORTS]
+    """Data, min and max; of the nodes with several data outputs (Split) min and max come last."""
+    port = site.ref.port
+    if site.op == INPUT_OP or len(results) < PORTS:
+        return results[port : port + PORTS]
+    return [results[port], *results[-2:]]
 
 
 def _is_classes(graph: FloatGraph, output: str) -> bool:

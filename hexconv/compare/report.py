@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hexconv.compare.advice import Case, advise
+from hexconv.compare.advice import NEGLIGIBLE, Case, advise
 from hexconv.compare.layers import Figures, Measured
 from hexconv.compare.metrics import ATOL, EXACT, RTOL, Metrics, below
 from hexconv.compare.sites import Sites
@@ -170,49 +170,71 @@ def make_report(
     """Rows from what was measured, sorted, with advice."""
     sets = [calibration, held_out]
     outputs = {name: None for found in sets if found is not None for name in found.outputs}
-    tensors = {name: None for found in sets if found is not None for name in found.tensors}
-    figures = {
-        name: [None if found is None else found.tensors.get(name) for found in sets]
-        for name in tensors
-    }
-    culprits = _culprits(sites, {name: worst(*pair).own.sqnr for name, pair in figures.items()})
-    rows = []
-    for site in sites.all:
-        if site.tensor not in figures:
-            continue
-        first, second = figures[site.tensor]
-        case = Case(
-            site, worst(first, second), first, second,
-            sites.weights.get(site.tensor), library, culprits.get(site.tensor),
-        )  # fmt: skip
-        rows.append(
-            LayerRow(
-                site.tensor, site.name, site.op, site.runs_as, site.onnx_node,
-                first, second, advise(case),
-            )
-        )  # fmt: skip
-    rows.sort(key=lambda row: row.worst.own.sqnr)
-    return Report(
-        model,
-        library,
-        on,
-        tuple(
-            OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
-            for name in outputs
-        ),
-        tuple(rows),
-        sites.unmatched,
+    cases = _cases(sites, library, sets)
+    cases.sort(key=lambda case: (case.negligible, case.figures.own.sqnr))
+    rows = tuple(
+        LayerRow(
+            case.site.tensor, case.site.name, case.site.op, case.site.runs_as, case.site.onnx_node,
+            case.calibration, case.held_out, advise(case),
+        )
+        for case in cases
+    )  # fmt: skip
+    answers = tuple(
+        OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
+        for name in outputs
     )
+    return Report(model, library, on, answers, rows, sites.unmatched)
 
 
-def _culprits(sites: Sites, own: Mapping[str, float]) -> dict[str, tuple[str, float]]:
+def _cases(sites: Sites, library: str, sets: Sequence[Measured | None]) -> list[Case]:
+    figures = {
+        site.tensor: [None if found is None else found.tensors.get(site.tensor) for found in sets]
+        for site in sites.all
+    }
+    measured = {name: worst(*pair) for name, pair in figures.items() if any(pair)}
+    shares = {name: _share(name, sites, measured) for name in measured}
+    telling = {name: item for name, item in measured.items() if shares[name] > NEGLIGIBLE}
+    culprits = _culprits(sites, telling)
+    return [
+        Case(
+            site=site,
+            figures=measured[site.tensor],
+            calibration=figures[site.tensor][0],
+            held_out=figures[site.tensor][1],
+            weights=sites.weights.get(site.tensor),
+            library=library,
+            culprit=culprits.get(site.tensor),
+            coarse=_coarsest(sites.before.get(site.tensor, ()), telling),
+            share=shares[site.tensor],
+        )
+        for site in sites.all
+        if site.tensor in measured
+    ]
+
+
+def _share(name: str, sites: Sites, measured: Mapping[str, Figures]) -> float:
+    """Peak beside the largest peak of what a tensor is computed from; 1 where nothing is known."""
+    peaks = [measured[n].own.peak for n in sites.before.get(name, ()) if n in measured]
+    largest = max(peaks, default=0.0)
+    return measured[name].own.peak / largest if largest > 0 else 1.0
+
+
+def _coarsest(
+    names: Sequence[str], measured: Mapping[str, Figures]
+) -> tuple[str, float] | None:
+    fits = [(name, measured[name].fit) for name in names if name in measured]
+    best = [(name, fit.best) for name, fit in fits if fit is not None]
+    return min(best, key=lambda pair: pair[1], default=None)
+
+
+def _culprits(sites: Sites, measured: Mapping[str, Figures]) -> dict[str, tuple[str, float]]:
     """For each tensor the one of all before it, through any number, with the worst own error."""
     found: dict[str, tuple[str, float]] = {}
     for site in sites.all:
         candidates: list[tuple[str, float]] = []
         for name in sites.before.get(site.tensor, ()):
-            if name in own:
-                candidates.append((name, own[name]))
+            if name in measured:
+                candidates.append((name, measured[name].own.sqnr))
             if name in found:
                 candidates.append(found[name])
         if candidates:

@@ -133,11 +133,19 @@ def _before(graph: Graph, held: Mapping[Ref, Site]) -> dict[str, tuple[str, ...]
     reach: dict[int, dict[str, None]] = {}
     result: dict[str, tuple[str, ...]] = {}
     sites_of: dict[int, list[Site]] = {}
+    scalars = {
+        Ref(node.id, port)
+        for node in graph.nodes
+        for port, output in enumerate(node.outputs)
+        if output.dtype == "float32" and output.shape == (1, 1, 1, 1)
+    }
     for site in held.values():
         sites_of.setdefault(site.ref.node, []).append(site)
     for node in graph.nodes:
         found: dict[str, None] = {}
         for ref in node.inputs:
+            if ref in scalars:
+                continue
             if ref in held:
                 found[held[ref].tensor] = None
             else:

@@ -1,0 +1,262 @@
+"""`hexconv verify`: how far the DSP's answers are from the float model's, and which layer errs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hexconv.cli._options import conversion_options
+
+if TYPE_CHECKING:
+    from hexconv.compare import Report
+    from hexconv.compare.device import NodeRow
+    from hexconv.conversion import Settings
+    from hexconv.device import Library
+    from hexconv.model import Model
+
+FLOORS = ("sqnr", "cosine", "close", "top1")
+
+
+def _floors(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
+    """`sqnr=25` as often as it is given: least values by figure."""
+    found: dict[str, float] = {}
+    for text in texts:
+        figure, separator, least = text.partition("=")
+        if not separator or figure not in FLOORS:
+            raise click.BadParameter(f"'{text}' is not of the form sqnr=25 ({', '.join(FLOORS)})")
+        try:
+            found[figure] = float(least)
+        except ValueError:
+            raise click.BadParameter(f"'{least}' is not a number") from None
+        if math.isnan(found[figure]):
+            raise click.BadParameter(f"'{least}' is not a number")
+    return found
+
+
+def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool:
+    """`simulate,device`, the only two that there are."""
+    if text is not None and sorted(text.split(",")) != ["device", "simulate"]:
+        raise click.BadParameter(f"'{text}': only simulate,device can be compared")
+    return text is not None
+
+
+@click.command()
+@click.argument("source", metavar="[MODEL.onnx]", type=click.Path(path_type=Path), required=False)
+@conversion_options
+@click.option("--test", "held_out", multiple=True, help="Held-out samples, given as --samples are.")
+@click.option(
+    "--model", "built", type=click.Path(path_type=Path),
+    help="Verify this MODEL.pb instead of converting; --float names its ONNX model.",
+)
+@click.option("--float", "origin", type=click.Path(path_type=Path), help="See --model.")
+@click.option(
+    "--on", type=click.Choice(["simulate", "device"]), default="simulate", show_default=True,
+    help="Whose answers: the simulator's, or the real v60 library's under an emulator.",
+)
+@click.option(
+    "--compare", "sides", metavar="simulate,device", callback=_sides,
+    help="Simulator and library node by node, on the first sample.",
+)
+@click.option(
+    "--library", type=click.Choice(["v60", "v65", "v66"]), default=None,
+    help="Which library the simulator follows: v60 SD835, v65 SD845, v66 SD855.  [default: v66]",
+)
+@click.option(
+    "--library-file", type=click.Path(path_type=Path), envvar="HEXCONV_LIBRARY",
+    help="libhexagon_nn_skel.so for the device (or set HEXCONV_LIBRARY).",
+)
+@click.option(
+    "--fail-below", "floors", multiple=True, metavar="FIGURE=LEAST", callback=_floors,
+    help="Exit with 1 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95.",
+)
+@click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True,
+              help="How many tensors the table shows.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, of every tensor.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, of every tensor.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures and errors.")
+def command(
+    source: Path | None,
+    built: Path | None,
+    origin: Path | None,
+    samples: tuple[str, ...],
+    held_out: tuple[str, ...],
+    on: str,
+    sides: bool,
+    library: str | None,
+    library_file: Path | None,
+    floors: dict[str, float],
+    rows: int,
+    as_json: bool,
+    as_csv: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Compare MODEL.onnx with what the DSP will answer, over all samples, layer by layer.
+
+    The model is converted first, with --samples (or --ranges), unless --model gives it. The table
+    starts with the tensor whose own node errs most, and says what to try. Close elements are those
+    with |x - y| <= 1e-4 + 1e-3 |x|.
+    """
+    _check_usage(source, built, origin, samples, held_out, as_json and as_csv, sides, on, library)
+    given, held = _source(samples), _source(held_out)
+    device = _device(library_file) if on == "device" or sides else None
+    with _progress(shown=not (quiet or as_json or as_csv)) as progress:
+        settings = _settings(options, progress)
+        if source is not None:
+            model = _converted(source, given, options, settings, progress)
+        else:
+            model = _loaded(built)
+        floating = source if source is not None else origin
+        assert floating is not None
+        if sides:
+            assert device is not None
+            nodes = _node_rows(model, given if given is not None else held, device)
+            _show_nodes(nodes, as_json, as_csv, quiet, rows)
+            return
+        from hexconv.compare import compare
+
+        report = compare(
+            model, floating, given, held_out=held, library=library or "v66", device=device,
+            settings=settings, progress=progress,
+        )  # fmt: skip
+    failures = report.failures(floors)
+    _show(report, as_json, as_csv, quiet, rows, failures)
+    for failure in failures:
+        click.echo(f"failed: {failure}", err=True)
+    if failures:
+        raise click.exceptions.Exit(1)
+
+
+def _check_usage(
+    source: Path | None,
+    built: Path | None,
+    origin: Path | None,
+    samples: tuple[str, ...],
+    held_out: tuple[str, ...],
+    both: bool,
+    sides: bool,
+    on: str,
+    library: str | None,
+) -> None:
+    if source is None and built is None:
+        raise click.UsageError("give a MODEL.onnx, or --model MODEL.pb with --float MODEL.onnx")
+    if source is not None and (built is not None or origin is not None):
+        raise click.UsageError("give either a MODEL.onnx, or --model with --float")
+    if source is None and origin is None:
+        raise click.UsageError("--model needs --float, the ONNX model that it comes from")
+    if not samples and not held_out:
+        raise click.UsageError("there is nothing to verify on: give --samples, --test, or both")
+    if both:
+        raise click.UsageError("give either --json or --csv")
+    if (on == "device" or sides) and library not in (None, "v60"):
+        raise click.UsageError("only the v60 library can be emulated: leave --library out")
+
+
+def _source(texts: tuple[str, ...]) -> str | list[str] | None:
+    if not texts:
+        return None
+    return texts[0] if len(texts) == 1 else list(texts)
+
+
+def _device(path: Path | None) -> Library:
+    from hexconv.device import Library
+
+    return Library(path)
+
+
+def _settings(options: Mapping[str, Any], progress: Callable[[str, int], None]) -> Settings:
+    from hexconv.conversion import Settings
+
+    kept = {k: v for k, v in options.items() if k not in ("shapes", "ranges", "input_ranges")}
+    return Settings(input_ranges=dict(options["input_ranges"]), progress=progress, **kept)
+
+
+def _converted(
+    source: Path,
+    samples: Any,
+    options: Mapping[str, Any],
+    settings: Settings,
+    progress: Callable[[str, int], None],
+) -> Model:
+    from dataclasses import fields
+
+    from hexconv.cli._convert_page import warn
+    from hexconv.conversion import convert
+
+    progress("converting", 0)
+    chosen = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    model = convert(source, dict(options["shapes"]), samples, options["ranges"], **chosen)
+    warn(model)
+    return model
+
+
+def _loaded(path: Path | None) -> Model:
+    from hexconv.model import load
+
+    assert path is not None
+    return load(path)
+
+
+def _node_rows(model: Model, samples: Any, device: Library) -> list[NodeRow]:
+    from hexconv.calibrate import read_samples
+    from hexconv.cli.simulate import Fed
+    from hexconv.compare.device import compare_nodes
+
+    first = next(read_samples(samples, Fed(model.graph.inputs)))
+    return compare_nodes(model, first, device)
+
+
+def _show_nodes(
+    nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, most: int
+) -> None:
+    from hexconv.cli._verify_page import node_csv, node_dicts
+    from hexconv.compare.device import Verdict
+
+    differ = [row for row in nodes if row.verdict == Verdict.DIFFERS]
+    if as_json:
+        click.echo(json.dumps(node_dicts(nodes), indent=1, ensure_ascii=False))
+    elif as_csv:
+        click.echo(node_csv(nodes), nl=False)
+    elif not quiet:
+        exact = sum(row.verdict == Verdict.EXACT for row in nodes)
+        for row in differ[:most]:
+            click.echo(row.sentence())
+        unseen = len(nodes) - exact - len(differ)
+        click.echo(f"{exact} of {len(nodes)} nodes exact, {len(differ)} differ, {unseen} not seen")
+    if differ:
+        raise click.exceptions.Exit(1)
+
+
+def _show(
+    report: Report, as_json: bool, as_csv: bool, quiet: bool, rows: int, failures: list[str]
+) -> None:
+    from hexconv.cli._verify_page import page
+
+    if as_json:
+        found = {**report.as_dict(), "failures": failures}
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    elif as_csv:
+        click.echo(report.csv(), nl=False)
+    elif not quiet:
+        page(report, rows)
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[str, int], None]]:
+    """What is being done, on stderr where somebody looks at it."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal:
+        yield lambda stage, number: None
+        return
+    with console.status("verifying") as status:
+        yield lambda stage, number: status.update(
+            f"{stage}: {number} samples" if number else stage
+        )
