@@ -322,8 +322,10 @@ def write(laws: Laws, nodes: Sequence[Measured]) -> None:
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_golden(nodes: Sequence[Measured]) -> None:
-    """What was held out, for the tests, and the whole graphs."""
+def write_golden(
+    nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
+) -> None:
+    """What was held out, for the tests, and the whole graphs, equal nodes counted."""
     GOLDEN.mkdir(parents=True, exist_ok=True)
     source = (DATA / "cost_nodes.csv").read_text(encoding="utf-8").splitlines()
     held = {node.row for node in nodes if node.held_out}
@@ -332,6 +334,17 @@ def write_golden(nodes: Sequence[Measured]) -> None:
         if tuple(row[:6]) in held
     ]  # fmt: skip
     (GOLDEN / "held_out.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    with (GOLDEN / "graphs.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["library", "graph", *source[0].split(",")[1:6], "packets", "count"])
+        for (library, name), members in graphs.items():
+            if name.startswith(("d32:", "flat:")):
+                continue
+            sums: dict[tuple[str, ...], list[float]] = defaultdict(list)
+            for node in members:
+                sums[node.row[1:6]].append(node.packets)
+            for row, packets in sums.items():
+                writer.writerow([library, name, *row, round(sum(packets)), len(packets)])
 
 
 def main() -> None:
@@ -361,7 +374,7 @@ def main() -> None:
         report(laws, nodes, graphs)
         if not arguments.check:
             write(laws, nodes)
-            write_golden(nodes)
+            write_golden(nodes, graphs)
 
 
 def list_worst(laws: Laws, nodes: Sequence[Measured]) -> None:

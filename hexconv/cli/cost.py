@@ -23,15 +23,35 @@ SOCS = ("sd835", "sd845", "sd855")
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @shape_option
-@click.option("--optimize", type=click.Choice(["none", "default", "all"]), default="default",
-              help="Of an .onnx model: how to convert it.", show_default=True)
+@click.option(
+    "--optimize",
+    type=click.Choice(["none", "default", "all"]),
+    default="default",
+    help="Of an .onnx model: how to convert it.",
+    show_default=True,
+)
 @click.option("--soc", type=click.Choice(SOCS), default="sd855", show_default=True)
-@click.option("--by", type=click.Choice(["type", "layer", "node"]), default="type",
-              show_default=True, help="What the rows are.")
-@click.option("--library", type=click.Choice(LIBRARIES), default="v60", show_default=True,
-              help="v60: what MACE ships; open: nnlib's source with one thread.")
-@click.option("--top", type=click.IntRange(1), default=25, show_default=True,
-              help="Rows shown in the terminal.")
+@click.option(
+    "--by",
+    type=click.Choice(["type", "layer", "node"]),
+    default="type",
+    show_default=True,
+    help="What the rows are.",
+)
+@click.option(
+    "--library",
+    type=click.Choice(LIBRARIES),
+    default="v60",
+    show_default=True,
+    help="v60: what MACE ships; open: nnlib's source with one thread.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=25,
+    show_default=True,
+    help="Rows shown in the terminal.",
+)
 @click.option("--mace-tables", is_flag=True, help="Print MACE's own two tables.")
 @click.option("--compare", type=click.Path(path_type=Path), help="Another model to lay beside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -150,14 +170,10 @@ def _beside(cost: Cost, other: Cost, by: str, top: int, one: str, two: str) -> N
         raise click.UsageError("--compare goes with --by type or --by layer")
     mine, theirs = (c.by_type if by == "type" else c.by_layer for c in (cost, other))
     names = [*mine, *(name for name in theirs if name not in mine)]
-    rows = [
-        [
-            name,
-            *(x for c in (mine, theirs) for x in _sum(c.get(name))),
-            _sum(theirs.get(name))[1] - _sum(mine.get(name))[1],
-        ]
-        for name in names
-    ]
+    rows: list[tuple[str, int, int, int, int, int]] = []
+    for name in names:
+        (count, packets), (there, packets_there) = _sum(mine.get(name)), _sum(theirs.get(name))
+        rows.append((name, count, packets, there, packets_there, packets_there - packets))
     rows.sort(key=lambda row: -abs(row[-1]))
     table([by, "nodes", "packets", "nodes there", "packets there", "difference"], rows[:top])
     ratio = other.packets / cost.packets if cost.packets else float("nan")
