@@ -20,6 +20,9 @@ from hexconv.nnlib.graph import Array, Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range, quantize_const
 
+# Requantize_8to8 keeps its factor in 16 bits (op_requantize.c): a larger one takes two.
+LARGEST_GAIN = 2.0**14
+
 
 @dataclass(frozen=True)
 class Form:
@@ -181,6 +184,10 @@ class Context:
 
     def requantize8(self, tensor: Tensor, span: Range, name: str) -> Tensor:
         """The same values in another static range (Requantize_8to8)."""
+        gain = tensor.range.step / span.step
+        if gain > LARGEST_GAIN:
+            middle = span.scaled(gain / LARGEST_GAIN)
+            tensor = self.requantize8(tensor, middle, f"{name}/between")
         limits = self.builder.minmax(name, span)
         return self.builder.quantized(
             "Requantize_8to8", [*tensor.triple, *limits], tensor.shape, span, name=name

@@ -66,7 +66,7 @@ def conv(node: NodeView, ctx: Context) -> None:
 
 @lowers("ConvTranspose")
 def conv_transpose(node: NodeView, ctx: Context) -> None:
-    """QuantizedTransposeConv2d: weights OHWI, pads as a const, the crop from the declared output."""
+    """QuantizedTransposeConv2d: weights OHWI, the pads as a const."""
     source, output = node.input(0), node.outputs[0]
     weights, bias = constants(node, ctx, outputs_axis=1)
     group = int(node.attr("group", 1))
@@ -249,7 +249,7 @@ class Placement:
         if padding is None:
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
             padding = Padding.VALID
-        weights, limits, step = self._weights(kernel)
+        weights, limits, step = self._weights(kernel, bias, tensor)
         builder = self.ctx.builder
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
         inputs = [
@@ -322,7 +322,7 @@ class Placement:
         extra: Ref,
         padding: Padding,
     ) -> Tensor:
-        weights, limits, step = self._weights(kernel)
+        weights, limits, step = self._weights(kernel, bias, tensor)
         builder = self.ctx.builder
         data, low, high = self._bias(bias, tensor.range.step * step)
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
@@ -355,7 +355,7 @@ class Placement:
         if _phases_are_two_to_two(weights, strides):
             weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, strides[1])))
             right += strides[1]
-        codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0))
+        codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)
         builder = self.ctx.builder
         inputs = [
             tensor.data, codes, tensor.min, tensor.max, *limits,
@@ -374,8 +374,10 @@ class Placement:
     def _shape(self, tensor: Tensor, channels: int) -> Shape4:
         return tensor.shape[0], self.counts[0], self.counts[1], channels
 
-    def _weights(self, kernel: Array) -> tuple[Ref, tuple[Ref, Ref], float]:
-        quantized = quantize_weights(np.ascontiguousarray(kernel))
+    def _weights(
+        self, kernel: Array, bias: Array, tensor: Tensor
+    ) -> tuple[Ref, tuple[Ref, Ref], float]:
+        quantized = quantize_weights(np.ascontiguousarray(kernel), bias, tensor.range.step)
         builder = self.ctx.builder
         name = f"{self.name}/weights"
         codes = builder.const(name, quantized.codes, quantized.range)

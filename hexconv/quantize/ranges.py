@@ -18,6 +18,8 @@ LEVELS = 255
 STEP_BITS = 16
 # Smaller steps would underflow once two of them are multiplied in float32.
 SMALLEST_STEP = 2.0**-40
+# Of a tensor that was never anything but zero: any does, one near 1 asks for no extreme factor.
+STEP_OF_ZERO = 2.0**-8
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def cover(low: float, high: float) -> Range:
         raise RangeError(f"[{low}, {high}] is not a range")
     low, high = min(low, 0.0), max(high, 0.0)
     width = high - low
+    if width == 0.0:
+        return Range(STEP_OF_ZERO, 0)
     if width < SMALLEST_STEP * LEVELS:
         return Range(SMALLEST_STEP, 0 if low == 0.0 else LEVELS if high == 0.0 else 128)
     # Rounding the zero to the nearest code would cost a side of 1.4 codes four tenths of its codes.
@@ -82,10 +86,16 @@ def _with_zero(low: float, high: float, zero: int) -> Range:
     return Range(_round_step_up(max(below, above)), zero)
 
 
-def symmetric(low: float, high: float) -> Range:
-    """The smallest range with zero code 128: weights that v65 and v66 take without loss."""
-    bound = max(-low / 128.0, high / 127.0, SMALLEST_STEP)
-    return Range(_round_step_up(bound), 128)
+def symmetric(low: float, high: float, smallest: float = SMALLEST_STEP) -> Range:
+    """The smallest range with zero code 128: weights that v65 and v66 take without loss.
+
+    Args:
+        low: smallest value.
+        high: largest value.
+        smallest: the step is at least this.
+    """
+    bound = max(-low / 128.0, high / 127.0) or STEP_OF_ZERO
+    return Range(_round_step_up(max(bound, smallest)), 128)
 
 
 def _round_step_up(step: float) -> float:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.quantize.ranges import LEVELS, Range, cover, symmetric
+from hexconv.quantize.ranges import LEVELS, SMALLEST_STEP, Range, cover, symmetric
 
 # Elements quantized at a time: temporaries stay in the cache, and a layer of 100 M weights does
 # not need three float copies of itself.
 CHUNK = 1 << 18
+# Half of int32: products are added to it.
+LARGEST_BIAS = 2.0**30
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,27 @@ class QuantizedArray:
     range: Range
 
 
-def quantize_weights(weights: npt.NDArray[np.float32]) -> QuantizedArray:
+def quantize_weights(
+    weights: npt.NDArray[np.float32],
+    bias: npt.NDArray[np.floating[Any]] | None = None,
+    step: float = 1.0,
+) -> QuantizedArray:
     """Weights of any shape to uint8 with zero code 128, rounded half to even.
 
     v65 and v66 squeeze convolution weights of other zero codes to int8 and lose accuracy
     (facts/shipped-library.md, "How v65 and v66 squeeze").
+
+    Args:
+        weights: float values.
+        bias: what is added to their products; it has to fit into int32 at the product of the
+            steps, so weights that are tiny beside it get a larger step.
+        step: of what they are multiplied with.
     """
     low, high = _bounds(weights)
-    span = symmetric(low, high)
+    smallest = SMALLEST_STEP
+    if bias is not None and bias.size:
+        smallest = max(smallest, float(np.abs(bias).max()) / (step * LARGEST_BIAS))
+    span = symmetric(low, high, smallest)
     return QuantizedArray(encode(weights, span), span)
 
 

@@ -82,6 +82,18 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
+def of_two(op: str, left: Sequence[int], right: Sequence[int], **attrs: Any) -> onnx.ModelProto:
+    """A model of one node of two inputs, `a` and `b`, which are fed flat: of any rank."""
+    nodes = [
+        helper.make_node("Reshape", ["a", "a_shape"], ["a_full"]),
+        helper.make_node("Reshape", ["b", "b_shape"], ["b_full"]),
+        helper.make_node(op, ["a_full", "b_full"], ["y_full"], name="node", **attrs),
+        helper.make_node("Reshape", ["y_full", "flat"], ["y"]),
+    ]
+    shapes = {"a_shape": ints(*left), "b_shape": ints(*right), "flat": ints(-1)}
+    return model(nodes, {"a": (prod(left),), "b": (prod(right),)}, ["y"], shapes)
+
+
 def float_answers(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
     """What ONNX Runtime answers."""
     options = onnxruntime.SessionOptions()

@@ -47,3 +47,11 @@ def test_all_zero_and_empty_arrays_have_codes() -> None:
 def test_a_bias_saturates_at_int32() -> None:
     codes = quantize_bias(np.array([1.0, -0.26, 1e12, -1e12], np.float32), 0.5)
     assert codes.dtype == np.int32 and codes.tolist() == [2, -1, 2**31 - 1, -(2**31)]
+
+
+def test_tiny_weights_leave_room_for_a_large_bias() -> None:
+    weights, bias, step = np.full(4, 1e-7, np.float32), np.array([5.0], np.float32), 1 / 64
+    span = quantize_weights(weights, bias, step).range
+    codes = quantize_bias(bias, span.step * step)
+    assert abs(codes[0]) <= 2**30 and abs(codes[0] * span.step * step - 5.0) < 1e-6
+    assert quantize_weights(weights).range.step < span.step

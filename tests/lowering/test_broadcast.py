@@ -1,0 +1,70 @@
+"""Element-wise ops broadcast as NumPy does, and move the small operand rather than the large one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from tests.lowering.proof import emitted, model, numbers, of_two, prove
+
+FEW = settings(max_examples=25, deadline=None, derandomize=True)
+# One rounding to the output's codes, and fixed-point factors of 15 bits.
+STEPS = 1.0
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two shapes that broadcast to one of up to four axes."""
+    full = draw(st.lists(st.integers(1, 5), min_size=1, max_size=4))
+
+    def part() -> tuple[int, ...]:
+        kept = draw(st.integers(0, len(full) - 1))
+        return tuple(s if draw(st.booleans()) else 1 for s in full[kept:])
+
+    return part(), part()
+
+
+@FEW
+@given(st.sampled_from(["Add", "Sub", "Mul", "Max", "Min"]), pairs())
+def test_computed_operands(op: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    prove(of_two(op, *shapes), STEPS)
+
+
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+@pytest.mark.parametrize("shape", [(), (1,), (6,), (5, 1), (4, 1, 6), (4, 5, 1), (2, 1, 5, 1)])
+def test_constants_of_any_shape(op: str, shape: tuple[int, ...]) -> None:
+    nodes = [helper.make_node(op, ["x", "c"], ["y"])]
+    constant = np.round(numbers(shape) * 32) / 32
+    # The constant is rounded to its own 256 codes too.
+    prove(model(nodes, {"x": (2, 4, 5, 6)}, ["y"], {"c": constant.astype(np.float32)}), 1.5)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((2, 3, 2, 3, 4), (2, 1, 2, 1, 4)),
+        ((2, 3, 2, 3, 4), (3, 1, 3, 1)),
+        ((2, 1, 3, 1, 2), (3, 1, 4, 1)),
+    ],
+)
+def test_five_axes_that_broadcast_in_turn_are_tiled(
+    left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    prove(of_two("Mul", left, right), STEPS)
+
+
+def test_the_large_operand_stays_where_it_lies() -> None:
+    """A bias in ONNX order on an image that lies channels last: the constant is packed, no node."""
+    kernel = numbers((4, 3, 1, 1))
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Mul", ["c", "g"], ["m"]),
+        helper.make_node("Conv", ["m", "w2"], ["y"]),
+    ]
+    consts = {"w": kernel, "g": numbers((4, 1, 1)), "w2": numbers((2, 4, 1, 1))}
+    proto = model(nodes, {"x": (1, 3, 6, 6)}, ["y"], consts)
+    counts = emitted(prove(proto, 4.0))
+    assert counts == {"Supernode_8x8p32to8": 2, "QuantizedMul_8x8to8": 1}

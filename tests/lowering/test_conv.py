@@ -1,0 +1,136 @@
+"""Convolutions of every kind are what ONNX Runtime computes, to the rounding of one node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from hexconv.lowering.conv import block_diagonal, dense_groups, dilate
+from tests.lowering.proof import Array, emitted, ints, model, one, prove, refusal
+from tests.lowering.test_matmul import ROUNDED, weights
+
+FEW = settings(max_examples=15, deadline=None, derandomize=True)
+
+
+def bias(channels: int) -> Array:
+    """Multiples of the product of the steps, 1/32 and 1/64."""
+    return (np.random.default_rng(5).integers(-999, 999, channels) / 2048.0).astype(np.float32)
+
+
+def conv(shape: tuple[int, ...], kernel: tuple[int, ...], **attrs: Any) -> onnx.ModelProto:
+    return one("Conv", shape, weights(*kernel), bias(kernel[0]), **attrs)
+
+
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        {},
+        {"pads": [1, 1, 1, 1]},
+        {"pads": [0, 1, 2, 0]},
+        {"strides": [2, 2]},
+        {"strides": [1, 2], "pads": [1, 1, 1, 1]},
+        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"auto_pad": "SAME_LOWER", "strides": [2, 1]},
+        {"dilations": [2, 2], "pads": [2, 2, 2, 2]},
+        {"dilations": [1, 3]},
+        {"dilations": [2, 1], "strides": [2, 1]},
+    ],
+)
+def test_images(attrs: dict[str, Any]) -> None:
+    prove(conv((1, 3, 9, 10), (5, 3, 3, 3), **attrs), ROUNDED)
+
+
+@FEW
+@given(st.data())
+def test_any_kernel_stride_and_padding(data: st.DataObject) -> None:
+    kernel = [data.draw(st.integers(1, 4)) for _ in range(2)]
+    pads = [data.draw(st.integers(0, 2)) for _ in range(4)]
+    strides = [data.draw(st.integers(1, 2)) for _ in range(2)]
+    channels = data.draw(st.integers(1, 3))
+    proto = conv((1, channels, 7, 6), (4, channels, *kernel), pads=pads, strides=strides)
+    prove(proto, ROUNDED)
+
+
+@pytest.mark.parametrize("attrs", [{}, {"pads": [2, 2]}, {"dilations": [3]}, {"strides": [2]}])
+def test_signals_lie_along_w(attrs: dict[str, Any]) -> None:
+    converted = prove(conv((1, 8, 20), (6, 8, 5), **attrs), ROUNDED)
+    assert all(node.outputs[0].shape[1] <= 2 for node in converted.graph.nodes if node.outputs)
+
+
+def test_same_padding_needs_no_pad_node() -> None:
+    counts = emitted(prove(conv((1, 3, 8, 8), (4, 3, 3, 3), pads=[1, 1, 1, 1]), ROUNDED))
+    assert "QuantizedPad_8" not in counts and counts["Supernode_8x8p32to8"] == 1
+
+
+def test_a_padding_that_the_library_lacks_is_a_pad_node() -> None:
+    counts = emitted(prove(conv((1, 3, 8, 8), (4, 3, 3, 3), pads=[2, 0, 0, 1]), ROUNDED))
+    assert counts["QuantizedPad_8"] == 1
+
+
+@pytest.mark.parametrize("group", [2, 3])
+def test_small_groups_are_one_dense_kernel(group: int) -> None:
+    proto = conv((1, 6, 7, 7), (6, 6 // group, 3, 3), group=group, pads=[1, 1, 1, 1])
+    assert emitted(prove(proto, ROUNDED))["Supernode_8x8p32to8"] == 1
+
+
+def test_large_groups_stay_groups() -> None:
+    proto = conv((1, 64, 24, 24), (64, 32, 3, 3), group=2, pads=[1, 1, 1, 1])
+    assert "QuantizedGroupedConv2d_8x8p32to8" in emitted(prove(proto, ROUNDED))
+
+
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        {},
+        {"strides": [2]},
+        {"strides": [4], "pads": [2, 2]},
+        {"strides": [3], "output_padding": [1]},
+        {"strides": [2], "auto_pad": "SAME_UPPER"},
+    ],
+)
+def test_transposed_signals(attrs: dict[str, Any]) -> None:
+    proto = one("ConvTranspose", (1, 4, 9), weights(4, 3, 4), bias(3), **attrs)
+    prove(proto, ROUNDED)
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_transposed_images(group: int) -> None:
+    kernel = weights(4, 6 // group, 3, 3)
+    attrs = {"strides": [2, 2], "pads": [1, 0, 0, 1], "group": group}
+    prove(one("ConvTranspose", (1, 4, 5, 6), kernel, bias(6), **attrs), ROUNDED)
+
+
+def test_no_weights_leave_the_bias() -> None:
+    """Pruned to nothing: at the product of the steps the bias still fits int32."""
+    kernel = np.zeros((4, 3, 3, 3), np.float32)
+    prove(one("Conv", (1, 3, 8, 8), kernel, bias(4)), ROUNDED)
+
+
+def test_a_volume_is_refused() -> None:
+    shape = ints(1, 2, 4, 4, 4)
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["v"]),
+        helper.make_node("Conv", ["v", "w"], ["c"]),
+        helper.make_node("Reshape", ["c", "flat"], ["y"]),
+    ]
+    consts = {"shape": shape, "w": weights(2, 2, 3, 3, 3), "flat": ints(-1)}
+    assert "3-D convolution" in refusal(model(nodes, {"x": (128,)}, ["y"], consts))
+
+
+def test_a_dilated_kernel_has_zeros_between_its_taps() -> None:
+    kernel = np.arange(1, 4, dtype=np.float32).reshape(1, 1, 3)
+    assert dilate(kernel, [2]).tolist() == [[[1, 0, 2, 0, 3]]]
+    assert dilate(kernel, [1]) is kernel
+
+
+def test_groups_lie_along_the_diagonal() -> None:
+    kernel = np.arange(4, dtype=np.float32).reshape(1, 1, 1, 4)  # HWIO, four groups
+    assert (block_diagonal(kernel, 4)[0, 0] == np.diag([0, 1, 2, 3])).all()
+    transposed = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)  # IO and space
+    assert (dense_groups(transposed, 4)[:, :, 0, 0] == np.diag([0, 1, 2, 3])).all()
