@@ -11,44 +11,33 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ShapeOption(click.ParamType):
-    """`speech=1,144,40`."""
-
-    name = "NAME=D,D,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[int, ...]]:
-        """(input name, sizes)."""
-        name, separator, sizes = str(value).rpartition("=")
-        try:
-            if not separator or not name:
-                raise ValueError
-            shape = tuple(int(size) for size in sizes.split(","))
-        except ValueError:
-            self.fail(f"'{value}' is not of the form speech=1,144,40", param, ctx)
-        return name, shape
+def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """(input name, sizes) of `speech=1,144,40`."""
+    name, separator, sizes = text.rpartition("=")
+    try:
+        if not separator or not name:
+            raise ValueError
+        return name, tuple(int(size) for size in sizes.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not of the form speech=1,144,40") from None
 
 
-class RangeOption(click.ParamType):
-    """`speech=-1,1`."""
-
-    name = "NAME=MIN,MAX"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, tuple[float, float]]:
-        """(input name, (min, max))."""
-        name, separator, bounds = str(value).rpartition("=")
-        try:
-            if not separator or not name:
-                raise ValueError
-            low, high = (float(bound) for bound in bounds.split(","))
-        except ValueError:
-            self.fail(f"'{value}' is not of the form speech=-1,1", param, ctx)
-        return name, (low, high)
+def named_range(text: str) -> tuple[str, tuple[float, float]]:
+    """(input name, (min, max)) of `speech=-1,1`."""
+    name, separator, bounds = text.rpartition("=")
+    try:
+        if not separator or not name:
+            raise ValueError
+        low, high = (float(bound) for bound in bounds.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not of the form speech=-1,1") from None
+    return name, (low, high)
 
 
 def shape_option(function: F) -> F:
     """--shape, as often as there are inputs with dynamic dimensions."""
     return click.option(
-        "--shape", "shapes", multiple=True, type=ShapeOption(),
+        "--shape", "shapes", multiple=True, type=named_shape, metavar="NAME=D,D,...",
         help="Sizes of an input with dynamic dimensions, e.g. speech=1,144,40.",
     )(function)
 
@@ -66,7 +55,7 @@ def conversion_options(function: F) -> F:
             help="A range file, `tensor@@min,max` a line, instead of samples.",
         ),
         click.option(
-            "--input-range", "input_ranges", multiple=True, type=RangeOption(),
+            "--input-range", "input_ranges", multiple=True, type=named_range, metavar="NAME=MIN,MAX",
             help="Range of an input, for synthetic data where there are no samples.",
         ),
         click.option(

@@ -165,7 +165,7 @@ def _prelu(
 ) -> None:
     output = node.outputs[0]
     name = f"{output}/slope"
-    if node.node.meta.get(OWN_RANGE) and 0.0 < slopes.min() and slopes.max() <= 1.0:
+    if node.node.meta.get(OWN_RANGE) and slopes.min() > 0.0 and slopes.max() <= 1.0:
         result = _prelu_own_range(ctx, tensor, slopes, output)
         ctx.bind_order(output, order, result)
         return

@@ -88,7 +88,7 @@ def _in_rows(
     place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
 ) -> Tensor:
     """Widths over 7: `rows` shifted copies of the input along H, a kernel of rows x `step`."""
-    rows_axis, time = axes
+    time = axes[1]
     height, width = kernel.shape[:2]
     if height != 1 or tensor.shape[1] != 1:
         channels = tensor.shape[3]

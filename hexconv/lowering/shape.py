@@ -13,7 +13,6 @@ from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
-
 # They multiply or normalise along the last axis.
 ROW_READERS = {"LayerNormalization", "Linear", "MatMul", "RMSNormalization"}
 

@@ -8,6 +8,7 @@ spread: it computes something, but recognises nothing.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,7 +66,7 @@ class _Writer:
         x = self.op("Unsqueeze", ["speech", self.ints("axis1", [1])], "image")
         x = self.conv(x, 1, "conv1")
         x = self.conv(x, c.channels, "conv2")
-        bands = -(-(-(-c.bands // 2)) // 2)
+        bands = math.ceil(math.ceil(c.bands / 2) / 2)
         x = self.op("Transpose", [x], "conv_frames", perm=[0, 2, 1, 3])
         shape = self.ints("frames_shape", [1, c.frames, c.channels * bands])
         x = self.op("Reshape", [x, shape], "conv_flat")

@@ -39,7 +39,8 @@ class Call:
 
     def scalar(self, index: int) -> np.float32:
         """Input `index`, a 1x1x1x1 float32, as a number."""
-        return np.float32(self.inputs[index].flat[0])
+        value: np.float32 = np.float32(self.inputs[index].flat[0])
+        return value
 
     def memo(self, key: str, make: Callable[[], T]) -> T:
         """`make()`, computed once for the life of the prepared node."""

@@ -26,7 +26,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, width: int, hidden: int, norm: type[nn.Module]) -> None:
         super().__init__()
-        self.norm, self.up, self.down = norm(width), nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.norm = norm(width)
+        self.up, self.down = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 0.5 * self.down(nn.functional.silu(self.up(self.norm(x))))

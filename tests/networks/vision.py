@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu6: bool = True) -> nn.Sequential:
+def _conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu6: bool = True
+) -> nn.Sequential:
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -34,7 +36,9 @@ class Inverted(nn.Module):
 class MobileNet(nn.Module):
     """MobileNetV2's plan, (expand, channels, repeats, stride) a row."""
 
-    def __init__(self, plan: tuple[tuple[int, int, int, int], ...], classes: int, last: int, stem: int) -> None:
+    def __init__(
+        self, plan: tuple[tuple[int, int, int, int], ...], classes: int, last: int, stem: int
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [_conv(3, stem, 3, 2)]
         inputs = stem
@@ -67,7 +71,9 @@ class Residual(nn.Module):
         self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.down = (
-            nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
             if stride > 1 or inputs != outputs
             else nn.Identity()
         )
@@ -88,7 +94,8 @@ class ResNet(nn.Module):
         blocks: list[nn.Module] = []
         inputs = widths[0]
         for index, outputs in enumerate(widths):
-            blocks += [Residual(inputs, outputs, 1 if index == 0 else 2), Residual(outputs, outputs, 1)]
+            stride = 1 if index == 0 else 2
+            blocks += [Residual(inputs, outputs, stride), Residual(outputs, outputs, 1)]
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.average = nn.AdaptiveAvgPool2d(1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import constant
+from hexconv.onnx_graph.build import constant, shape_of
 from hexconv.optimize.registry import Bounds
 
 DOMAIN = "hexconv"
@@ -108,10 +108,9 @@ class Inserter:
         self, value: ir.Value, split: Sequence[int], perm: Sequence[int], result: ir.Value
     ) -> ir.Value:
         """The way back, to the shape of `result`."""
-        assert result.shape is not None
         like = str(result.name)
         moved = self._moved(value, split, perm, like)
-        return self.reshape(moved, [int(size) for size in result.shape], like)
+        return self.reshape(moved, shape_of(result), like)
 
     def _moved(
         self, value: ir.Value, split: Sequence[int], perm: Sequence[int], like: str
