@@ -94,9 +94,9 @@ def _in_rows(
         channels = tensor.shape[3]
         dense = kernel.transpose(0, 1, 3, 2)
         return place.grouped(tensor, dense, bias, axes, channels)
-    step, rows = min(
-        ((w, -(-width // w)) for w in WIDTHS), key=lambda pair: (pair[0] * pair[1], pair[1])
-    )
+    # Fewer copies are cheaper even where their kernels are longer: 51.7 k packets in 5 rows of 7
+    # for a width of 31 on 144 x 144, 67.0 k in 11 rows of 3.
+    rows, step = min((-(-width // step), step) for step in WIDTHS)
     count = place.counts[1]
     reach = (count - 1) * time.stride + step
     total = (rows - 1) * step + reach
