@@ -47,7 +47,8 @@ def scaled_and_shifted(
     scale_name, bias_name = f"{name}/scale", f"{name}/bias"
     bias = quantize_bias(np.asarray(offset, np.float32), step).reshape(1, 1, 1, -1)
     inputs = [
-        tensor.data, builder.const(scale_name, quantized.codes, quantized.range), tensor.min, tensor.max,
+        tensor.data, builder.const(scale_name, quantized.codes, quantized.range),
+        tensor.min, tensor.max,
         *builder.minmax(scale_name, quantized.range), builder.const(bias_name, bias),
         builder.scalar(f"{bias_name}_min", INT32_MIN * step),
         builder.scalar(f"{bias_name}_max", INT32_MAX * step),

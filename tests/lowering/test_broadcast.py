@@ -1,4 +1,4 @@
-"""Element-wise ops broadcast as NumPy does, and move the small operand rather than the large one."""
+"""Element-wise ops broadcast as NumPy does, and move the small operand, not the large one."""
 
 from __future__ import annotations
 
