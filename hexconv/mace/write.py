@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hexconv.arrays import contiguous
 from hexconv.mace import proto
 from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin
 from hexconv.nnlib.layout import Layout
@@ -75,7 +76,7 @@ def data_pieces(graph: Graph) -> Iterator[bytes | memoryview]:
             yield bytes(gap)
         offset += gap
         if not const.shape_only:
-            yield np.ascontiguousarray(const.array).reshape(-1).view(np.uint8).data
+            yield contiguous(const.array).reshape(-1).view(np.uint8).data
         offset += _nbytes(const)
 
 
