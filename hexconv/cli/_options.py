@@ -55,7 +55,8 @@ def conversion_options(function: F) -> F:
             help="A range file, `tensor@@min,max` a line, instead of samples.",
         ),
         click.option(
-            "--input-range", "input_ranges", multiple=True, type=named_range, metavar="NAME=MIN,MAX",
+            "--input-range", "input_ranges", multiple=True, type=named_range,
+            metavar="NAME=MIN,MAX",
             help="Range of an input, for synthetic data where there are no samples.",
         ),
         click.option(

@@ -45,7 +45,7 @@ class Signal:
 
     def packets(self, factor: int) -> float:
         """Predicted packets for the whole signal."""
-        outputs, inputs, width = self.weights.shape
+        outputs, inputs, width = (int(size) for size in self.weights.shape)
         if factor == 1:
             extra = PER_DILATED * _lanes(inputs) if self.dilation > 1 else 0.0
             macs = width * _lanes(inputs) * _lanes(outputs)
