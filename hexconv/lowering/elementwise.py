@@ -23,6 +23,8 @@ BINARY = {
     "Max": "QuantizedMaximum_8",
     "Min": "QuantizedMinimum_8",
 }
+# Requantize_8to8 scales by up to 2^15 (op_requantize.c); from there on the wide range stays.
+LARGEST_GAIN = 2.0**14
 
 
 @lowers("Add", "Sub", "Mul")
@@ -143,6 +145,8 @@ def emit(
         return ctx.builder.quantized(BINARY[op], inputs, shape, span, name=name)
     inputs += ctx.builder.minmax(f"{name}/wide", given)
     wide = ctx.builder.quantized(BINARY[op], inputs, shape, given, name=f"{name}/wide")
+    if given.step / span.step > LARGEST_GAIN:
+        return wide
     return ctx.requantize8(wide, span, name)
 
 

@@ -97,6 +97,11 @@ def one_sided_broadcast(site: Site) -> bool:
 
 
 @trap
+def one_sided_product(site: Site) -> bool:
+    return len(site.shapes) == 8 and one_sided_broadcast(site)
+
+
+@trap
 def divisor(site: Site) -> bool:
     a, b = site.shape("a"), site.shape("b")
     return a is not None and b not in ((1, 1, 1, 1), (1, 1, 1, a[3]))
