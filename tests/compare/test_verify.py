@@ -1,0 +1,180 @@
+"""Layer by layer: the guilty node first, whatever stands behind it."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hexconv
+from hexconv.compare import Report, compare
+from hexconv.compare.metrics import EXACT
+from hexconv.conversion import Settings
+from hexconv.errors import ConfigError, HexconvError, ModelError
+from tests.compare.nets import SHAPE, convolutions, samples, softmax_of_many
+
+
+@pytest.fixture(scope="module")
+def model() -> hexconv.Model:
+    return hexconv.convert(convolutions(), samples=samples(4))
+
+
+@pytest.fixture(scope="module")
+def report(model: hexconv.Model) -> Report:
+    return compare(model, convolutions(), samples(4), held_out=samples(3, seed=9))
+
+
+def test_every_tensor_that_both_sides_have_is_compared(report: Report) -> None:
+    assert {row.tensor for row in report.layers} >= {"x", "relu", "second", "added", "scores"}
+    assert report.unmatched == ()
+
+
+def test_both_sets_stand_side_by_side(report: Report) -> None:
+    for row in report.outputs:
+        assert row.calibration is not None and row.held_out is not None
+        assert (row.calibration.samples, row.held_out.samples) == (4, 3)
+    for layer in report.layers:
+        assert layer.calibration is not None and layer.held_out is not None
+
+
+def test_a_sound_conversion_has_sound_figures(report: Report) -> None:
+    """8 bits give about 40 dB a tensor; pooling averages noise away."""
+    (row,) = report.outputs
+    assert row.held_out is not None
+    assert row.held_out.sqnr > 30 and row.held_out.cosine > 0.999
+    assert row.held_out.top1 is not None
+    assert all(layer.worst.own.sqnr > 30 for layer in report.layers)
+
+
+def test_layers_are_sorted_by_their_own_error(report: Report) -> None:
+    own = [row.worst.own.sqnr for row in report.layers]
+    assert own == sorted(own)
+
+
+def test_the_first_tensor_accumulates_its_own_error_alone(report: Report) -> None:
+    row = next(row for row in report.layers if row.tensor == "x")
+    assert row.calibration is not None
+    assert row.calibration.own == row.calibration.accumulated
+
+
+def test_outputs_are_what_simulate_answers(model: hexconv.Model, report: Report) -> None:
+    sample = samples(4)[0]
+    answered = hexconv.simulate(model, sample)["scores"]
+    alone = compare(model, convolutions(), [sample])
+    assert alone.outputs[0].calibration is not None
+    from onnxruntime import InferenceSession
+
+    expected = InferenceSession(convolutions().SerializeToString()).run(None, sample)[0]
+    apart = float(np.abs(expected - answered).max())
+    assert alone.outputs[0].calibration.max_error == pytest.approx(apart, rel=1e-4)
+
+
+def test_the_node_with_a_clipped_range_is_found_and_those_behind_it_point_at_it() -> None:
+    good = hexconv.convert(convolutions(), samples=samples(4))
+    ranges = {**good.ranges, "second": (-0.3, 0.3)}
+    bad = hexconv.convert(convolutions(), ranges=ranges, samples=samples(4))
+    found = compare(bad, convolutions(), samples(4))
+    guilty = found.layers[0]
+    assert guilty.tensor == "second"
+    assert "outside" in guilty.advice[0]
+    rows = {row.tensor: row for row in found.layers}
+    # Its reader gets clipped codes, whoever made them; what comes after is sound by itself.
+    assert "its input 'second'" in rows["added"].advice[0]
+    pooled = rows["pooled"]
+    assert pooled.worst.own.sqnr > 30
+    assert pooled.worst.accumulated is not None and pooled.worst.accumulated.sqnr < 20
+    assert "upstream at 'second'" in pooled.advice[0]
+
+
+def test_outliers_that_stretch_a_range_are_named() -> None:
+    stretched = samples(4)
+    stretched[0]["x"][0, 0, 0, 0] = 300.0
+    model = hexconv.convert(convolutions(), samples=stretched)
+    found = compare(model, convolutions(), samples(4))
+    relu = next(row for row in found.layers if row.tensor == "relu")
+    assert any("outliers stretch" in text for text in relu.advice)
+
+
+def test_a_softmax_over_many_classes_is_told_what_it_is() -> None:
+    draw = np.random.default_rng(0)
+    feeds = [{"x": draw.standard_normal((1, 4, 32)).astype(np.float32)} for _ in range(3)]
+    model = hexconv.convert(softmax_of_many(), samples=feeds)
+    (row, *_) = compare(model, softmax_of_many(), feeds).layers
+    assert row.tensor == "odds" and "softmax" in row.advice[0]
+
+
+def test_held_out_samples_beyond_the_calibrated_range_show(model: hexconv.Model) -> None:
+    found = compare(model, convolutions(), samples(4), held_out=samples(3, seed=9, scale=3.0))
+    (row,) = found.outputs
+    assert row.calibration is not None and row.held_out is not None
+    assert row.calibration.sqnr > row.held_out.sqnr + 5
+    assert any("held-out" in text for layer in found.layers for text in layer.advice)
+
+
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_a_saved_model_is_compared_like_the_converted_one(tmp_path: Path, optimize: str) -> None:
+    built = hexconv.convert(convolutions(), samples=samples(4), optimize=optimize)
+    built.save(tmp_path)
+    loaded = hexconv.load(tmp_path / f"{built.name}.pb")
+    settings = Settings(optimize=optimize)
+    first = compare(built, convolutions(), samples(2), settings=settings)
+    assert compare(loaded, convolutions(), samples(2), settings=settings) == first
+
+
+def test_memory_does_not_grow_with_samples(model: hexconv.Model) -> None:
+    """Kept inputs alone would take 4.6 kB a sample, kept tensors sixty.
+
+    The same image again and again: tables by input range are kept, a bounded number of them.
+    """
+    peaks = []
+    for count in (3, 3, 30):
+        tracemalloc.start()
+        compare(model, convolutions(), (samples(1)[0] for _ in range(count)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] + 27 * 4_600 / 2
+
+
+def test_the_report_is_plain_data(report: Report) -> None:
+    data = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert data["close"] == {"rtol": 1e-3, "atol": 1e-4}
+    assert len(report.csv().splitlines()) == 1 + 2 * (len(report.outputs) + len(report.layers))
+
+
+def test_floors_hold_on_every_set_and_name_the_output(report: Report) -> None:
+    assert report.failures({"sqnr": 20.0, "cosine": 0.99}) == []
+    failed = report.failures({"sqnr": EXACT})
+    assert len(failed) == 2 and all("'scores'" in text for text in failed)
+
+
+def test_a_stranger_is_refused(model: hexconv.Model) -> None:
+    with pytest.raises(HexconvError):
+        compare(model, softmax_of_many(), samples(1))
+
+
+def test_another_output_is_refused_by_name(model: hexconv.Model) -> None:
+    other = convolutions()
+    other.graph.output[0].name = other.graph.node[-1].output[0] = "logits"
+    with pytest.raises(ModelError, match="no output 'scores'"):
+        compare(model, other, samples(1))
+
+
+def test_no_samples_at_all_are_refused(model: hexconv.Model) -> None:
+    with pytest.raises(ConfigError, match="nothing to compare on"):
+        compare(model, convolutions())
+
+
+def test_top1_without_classes_is_refused() -> None:
+    other = convolutions()
+    del other.graph.node[4:]
+    other.graph.output[0].name = "added"
+    dims = other.graph.output[0].type.tensor_type.shape
+    dims.ClearField("dim")
+    for size in (1, 16, *SHAPE[2:]):
+        dims.dim.add().dim_value = size
+    model = hexconv.convert(other, samples=samples(2))
+    with pytest.raises(ConfigError, match="top1"):
+        compare(model, other, samples(1)).failures({"top1": 0.5})
