@@ -99,15 +99,6 @@ class Bench:
 Case = tuple[str, Callable[[Bench], None]]
 
 
-def cases() -> Iterator[tuple[str, Bench]]:
-    """(tag, graph) of every case."""
-    for family in (unary, binary, reductions, moves, joins, convolutions, products, pools, others):
-        for index, (tag, build) in enumerate(family()):
-            bench = Bench()
-            build(bench)
-            yield f"{tag}#{index}", bench
-
-
 def unary() -> Iterator[Case]:
     """Elementwise ops, flat and after a node in d32."""
     plain = ["Relu_8", "Tanh_8", "Sigmoid_8", "Neg_8", "Sqrt_8", "Recip_8", "HardSwish_8"]

@@ -1,4 +1,4 @@
-"""Recorded costs: nodes held out of the fit, and whole graphs (written by benchmarks/fit_cost.py)."""
+"""Recorded costs: nodes held out of the fit, and whole graphs (benchmarks/fit_cost.py)."""
 
 from __future__ import annotations
 

@@ -12,10 +12,11 @@ from hexconv import cost
 from hexconv.cost.features import FEATURES
 from hexconv.cost.table import LIBRARIES, law
 from hexconv.errors import ConfigError
-from hexconv.nnlib.graph import Graph, Node, Ref
+from hexconv.nnlib.graph import Graph, Node
 from hexconv.nnlib.prepare import prepare
 from tests.cost.networks import chain
 from tests.cost.recorded import facts, rows
+
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_half_of_the_nodes_held_out_are_within_a_twentieth(library: str) -> None:
