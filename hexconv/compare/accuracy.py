@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from hexconv.calibrate import read_samples, synthetic_samples
+from hexconv.compare.metrics import Totals
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 
@@ -20,16 +19,13 @@ if TYPE_CHECKING:
     from hexconv.calibrate.samples import SampleSource
     from hexconv.model import Model
 
-EXACT = 200.0
-"""SQNR in dB that stands for no difference at all: JSON knows no infinity."""
-
 
 @dataclass(frozen=True)
 class Accuracy:
     """One output over all samples.
 
     Attributes:
-        sqnr: signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), dB.
+        sqnr: signal to quantization noise, dB (`metrics.Metrics`).
         largest: largest absolute difference.
         peak: largest absolute value of the float model's answer, the measure for `largest`.
     """
@@ -68,31 +64,17 @@ def accuracy(
     spans = {item.name: item.range for item in model.graph.inputs if item.range[0] < item.range[1]}
     feeds = read_samples(samples, graph) if samples is not None else synthetic_samples(graph, spans)
     session, simulator = FloatSession(graph), Simulator(model, library)
-    totals: dict[str, _Total] = {item.name: _Total() for item in model.graph.outputs}
+    totals = {item.name: Totals(item.name) for item in model.graph.outputs}
     for sample in islice(feeds, count):
         expected, answered = session.run(sample), simulator.run(sample)
         for name, total in totals.items():
             total.add(expected[name], answered[name])
-    return {name: total.result() for name, total in totals.items()}
-
-
-class _Total:
-    def __init__(self) -> None:
-        self.signal = self.noise = self.largest = self.peak = 0.0
-
-    def add(self, expected: Any, answered: Any) -> None:
-        x = np.asarray(expected, np.float64)
-        difference = x - answered
-        self.signal += float(np.square(x).sum())
-        self.noise += float(np.square(difference).sum())
-        self.largest = max(self.largest, float(np.abs(difference).max()))
-        self.peak = max(self.peak, float(np.abs(x).max()))
-
-    def result(self) -> Accuracy:
-        if self.noise == 0.0:
-            return Accuracy(EXACT, self.largest, self.peak)
-        sqnr = 10.0 * np.log10(max(self.signal, 1e-300) / self.noise)
-        return Accuracy(min(float(sqnr), EXACT), self.largest, self.peak)
+    found = {name: total.result() for name, total in totals.items()}
+    return {
+        name: Accuracy(item.sqnr, item.max_error, item.peak)
+        for name, item in found.items()
+        if item is not None
+    }
 
 
 def describe(found: Mapping[str, Accuracy]) -> Iterable[str]:
