@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from hexconv.cost.logs import Log
-from hexconv.cost.predict import Cost
+from hexconv.cost.prediction import Cost
 
 
 @dataclass(frozen=True)
