@@ -1,4 +1,8 @@
-"""Lp pools by powers, windowed sums and roots."""
+"""Lp pools as sums of magnitudes, and over all of space as reductions.
+
+Only p = 1 and p = 2: in 8 bits a third power is zero for a sixth of its range, and its root would
+bring that error back in full.
+"""
 
 from __future__ import annotations
 
@@ -9,49 +13,39 @@ import onnx_ir as ir
 
 from hexconv.decompose.average_pool import pool_windows, windowed_sum
 from hexconv.decompose.registry import decomposes
+from hexconv.errors import Refusal
 from hexconv.onnx_graph.build import Builder, shape_of
 
 
 @decomposes("LpPool")
-def lp_pool(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
-    """(sum |x|^p)^(1/p); undilated with p = 2 the library has it."""
-    source, order = node.inputs[0], _order(node)
-    axes, counts = pool_windows(node)
-    assert source is not None
-    if order == 2 and all(axis.dilation == 1 for axis in axes):
+def sum_of_magnitudes(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+    """p = 1: |x| and a windowed sum. The library has p = 2."""
+    source = node.inputs[0]
+    if source is None or _order(node) != 1:
         return None
-    sums = windowed_sum(builder, _powers(builder, source, order), axes, counts, 1.0)
-    return [_root(builder, sums, order, str(node.name))]
+    axes, counts = pool_windows(node)
+    magnitude = builder.op("Abs", [source])
+    return [windowed_sum(builder, magnitude, axes, counts, 1.0)]
 
 
 @decomposes("GlobalLpPool")
-def global_lp_pool(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
-    """As ReduceL1 or ReduceL2 over space, or by powers."""
+def norm_over_space(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """ReduceL1 or ReduceL2. ONNX Runtime itself has no GlobalLpPool of today's opset."""
     source, order = node.inputs[0], _order(node)
     assert source is not None
+    if order not in (1, 2):
+        raise Refusal(
+            f"a norm of order {order}",
+            node=str(node.name),
+            op=node.op_type,
+            why="powers of 8 bits vanish near zero",
+            todo="use p = 1 or p = 2",
+        )
     spatial = np.arange(2, len(shape_of(source)), dtype=np.int64)
-    attrs, name = {"keepdims": 1}, str(node.name)
-    if order in (1, 2):
-        return [builder.op(f"ReduceL{order}", [source, spatial], attrs, name=name)]
-    sums = builder.op("ReduceSum", [_powers(builder, source, order), spatial], attrs)
-    return [_root(builder, sums, order, name)]
+    attrs = {"keepdims": 1}
+    return [builder.op(f"ReduceL{order}", [source, spatial], attrs, name=str(node.name))]
 
 
 def _order(node: ir.Node) -> int:
     attr = node.attributes.get("p")
     return 2 if attr is None else int(attr.as_int())
-
-
-def _powers(builder: Builder, source: ir.Value, order: int) -> ir.Value:
-    if order == 2:
-        return builder.op("Mul", [source, source])
-    magnitude = builder.op("Abs", [source])
-    return magnitude if order == 1 else builder.op("Pow", [magnitude, np.float32(order)])
-
-
-def _root(builder: Builder, sums: ir.Value, order: int, name: str) -> ir.Value:
-    if order == 1:
-        return sums
-    if order == 2:
-        return builder.op("Sqrt", [sums], name=name)
-    return builder.op("Pow", [sums, np.float32(1.0 / order)], name=name)

@@ -13,14 +13,17 @@ from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
 # Every factor of a product adds its own rounding: more than this say nothing in 8 bits.
 MOST_FACTORS = 16
+# A square of 8 bits loses what lies below a sixteenth of its range; the root of the mean of few
+# squares shows that, the norm of many is never so small.
+FEW_SQUARES = 16
 
 
 @decomposes("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
 def of_a_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A function before or after ReduceSum."""
-    source = node.inputs[0]
+    source, axes = node.inputs[0], _reduced(node)
     assert source is not None
-    if _reduced(node) is None:
+    if axes is None or (node.op_type == "ReduceL2" and _pooled(source, axes)):
         return None
     name = str(node.name)
     if node.op_type == "ReduceL1":
@@ -63,6 +66,11 @@ def product_of_few(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None
             first = builder.op("Mul", [first, other])
         value = first
     return [_shaped(builder, node, value)]
+
+
+def _pooled(source: ir.Value, axes: Sequence[int]) -> bool:
+    """Whether a norm is of so few elements that the library's pool has it."""
+    return prod(shape_of(source)[axis] for axis in axes) <= FEW_SQUARES
 
 
 def _reduced(node: ir.Node) -> list[int] | None:

@@ -31,7 +31,6 @@ REASONS = {
         "sum logarithms instead",
     ),
     "ReduceL1": ("axes that are computed", MOVES, "make the axes constants"),
-    "ReduceL2": ("axes that are computed", MOVES, "make the axes constants"),
     "ReduceSumSquare": ("axes that are computed", MOVES, "make the axes constants"),
     "ReduceLogSum": ("axes that are computed", MOVES, "make the axes constants"),
     "ReduceLogSumExp": ("axes that are computed", MOVES, "make the axes constants"),

@@ -74,8 +74,15 @@ def l2_pool(node: NodeView, ctx: Context) -> None:
     wrongly where two or more are left (facts/nnlib-quirks.md 4, "L2Pool").
     """
     source, output = node.input(0), node.outputs[0]
-    node.done("p")
+    order = int(node.attr("p", 2))
     layout, axes, counts = _axes(node, ctx)
+    if order != 2 or any(axis.dilation > 1 for axis in axes):
+        raise Refusal(
+            f"a norm of order {order} over windows with dilations "
+            f"{[axis.dilation for axis in axes]}",
+            why="the library has p = 2 undilated; powers of 8 bits vanish near zero",
+            todo="use p = 1 or an undilated p = 2",
+        )
     tensor = ctx.take(source, layout, static=True)
     tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=False)
     axes = _fitting(tensor, axes)
@@ -189,6 +196,14 @@ def global_max_pool(node: NodeView, ctx: Context) -> None:
     _check_rank(shape)
     layout = Layout.channels_last(len(shape))
     ctx.bind(output, layout, largest(ctx, ctx.take(source, layout), (1, 2), output))
+
+
+def l2_norm(ctx: Context, tensor: Tensor, name: str) -> Tensor:
+    """The root of the sum of squares along W, which keeps the size 1; the range must be static."""
+    _, h, w, _ = tensor.shape
+    axes = [Window(h, 1), Window(w, w)]
+    pooled = _pool(ctx, L2_POOL, tensor, axes, [h, 1], Padding.VALID, f"{name}/mean")
+    return ctx.rescaled(pooled, sqrt(w), name)
 
 
 def largest(ctx: Context, tensor: Tensor, places: Sequence[int], name: str) -> Tensor:

@@ -9,7 +9,7 @@ from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.pieces import as_range
-from hexconv.lowering.pool import largest
+from hexconv.lowering.pool import l2_norm, largest
 from hexconv.lowering.registry import SATURATES, Tie, lowers
 from hexconv.lowering.select import constant_ints
 from hexconv.nnlib.layout import Layout, Shape4
@@ -102,6 +102,16 @@ def reduce_min(node: NodeView, ctx: Context) -> None:
     if tensor.shape[2] > 1:
         turned = negative(ctx, tensor, f"{output}/negative")
         tensor = negative(ctx, largest(ctx, turned, [2], f"{output}/max"), output)
+    bind_reduced(node, ctx, layout, axes, tensor)
+
+
+@lowers("ReduceL2")
+def reduce_l2(node: NodeView, ctx: Context) -> None:
+    """QuantizedL2Pool_8 of few elements; of many it was decomposed."""
+    source = node.input(0)
+    axes = reduced_axes(node, ctx)
+    layout = together(ctx, source, axes)
+    tensor = l2_norm(ctx, ctx.take(source, layout, static=True), node.outputs[0])
     bind_reduced(node, ctx, layout, axes, tensor)
 
 

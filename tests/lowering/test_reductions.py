@@ -27,6 +27,16 @@ def test_reductions(op: str, axes: tuple[int, ...] | None, keep: int) -> None:
     prove(one(op, SHAPE, *consts, keepdims=keep), STEPS[op])
 
 
+@pytest.mark.parametrize("few", [1, 2, 5, 16])
+def test_small_norms_of_few_elements_are_not_lost(few: int) -> None:
+    """Rows a hundred times apart: squares of 8 bits would lose the small ones (11 steps).
+
+    A step of the pool is sqrt(n) of the input's, and half of it is lost.
+    """
+    data = on_codes((12, few)) * np.logspace(-2, 0, 12, dtype=np.float32)[:, None]
+    prove(one("ReduceL2", data.shape, ints(1)), 2.5, {"x": data})
+
+
 @pytest.mark.parametrize("keep", [0, 1])
 def test_logarithm_of_a_sum(keep: int) -> None:
     """The logarithm is steepest where the sum is small: a step there is many of the result's."""
