@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexconv.cost.facts import Facts, with_real_output
-from hexconv.cost.features import FEATURES, kernel, variant
+from hexconv.cost.features import FEATURES
 from hexconv.cost.table import ANY, LIBRARIES
+from hexconv.cost.variants import kernel, variant
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Shape4
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from hexconv import resources
 from hexconv.cost.facts import Facts
-from hexconv.cost.features import FEATURES, kernel, variant
+from hexconv.cost.features import FEATURES
+from hexconv.cost.variants import kernel, variant
 from hexconv.errors import ConfigError
 
 LIBRARIES = ("v60", "open")
