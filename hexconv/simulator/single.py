@@ -69,7 +69,9 @@ def single(
         return _quantizing(arrays[0])
     if consts is None:
         consts = _consts(known, arrays)
-    if outputs is None and op != OUTPUT_OP:
+    if op == OUTPUT_OP:
+        outputs = ()  # its answers are the graph's, whatever is declared of them
+    elif outputs is None:
         outputs = _declared(known, arrays, consts, padding)
     held = [
         Const(FIRST_CONST + i, f"input{i}", array)
@@ -83,9 +85,9 @@ def single(
         if not fixed:
             fed.append(Output(shape4(array), array.dtype.name))
     nodes = [Node(FEED, "input", "INPUT", (), tuple(fed))]
-    nodes.append(Node(THIS, op, op, tuple(refs), tuple(outputs or ()), padding))
+    nodes.append(Node(THIS, op, op, tuple(refs), tuple(outputs), padding))
     if op != OUTPUT_OP:
-        answers = tuple(Ref(THIS, port) for port in range(len(outputs or ())))
+        answers = tuple(Ref(THIS, port) for port in range(len(outputs)))
         nodes.append(Node(ANSWER, "output", "OUTPUT", answers, ()))
     return Graph(op, held, nodes)
 

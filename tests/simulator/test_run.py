@@ -235,3 +235,28 @@ def test_run_op_refuses_what_it_does_not_know_clearly() -> None:
         run_op("QuantizedRelu_8", [codes[0], -one, one])
     with pytest.raises(GraphError, match="QuantizedRelu_9"):
         run_op("QuantizedRelu_9", [codes, -one, one])
+
+
+def test_what_is_declared_of_mace_s_output_node_changes_nothing() -> None:
+    ends = [np.full((1, 1, 1, 1), value, np.float32) for value in (-1.0, 1.0)]
+    arrays = [np.arange(8, dtype=np.uint8).reshape(1, 1, 1, 8), *ends]
+    declared = [Output((1, 1, 1, 8), "float32"), *[Output((1, 1, 1, 1), "float32")] * 2]
+    alone = run_op("DequantizeOUTPUT_8tof", arrays)
+    told = run_op("DequantizeOUTPUT_8tof", arrays, outputs=declared)
+    assert [a.tobytes() for a in alone] == [a.tobytes() for a in told]
+
+
+def test_a_watcher_sees_every_node_and_may_replace_what_its_readers_get() -> None:
+    graph, mel, _ = vocoder()
+    simulator, feeds = Simulator(graph), {"mel": mel}
+    seen: list[str] = []
+
+    def watch(node: Node, results: list[Array]) -> list[Array]:
+        seen.append(node.op)
+        return [np.zeros_like(results[0]), *results[1:]]
+
+    plain = simulator.run(feeds)
+    watched = simulator.run_watched(feeds, watch)
+    assert seen[0] == "QuantizeINPUT_f_to_8" and len(seen) > 3
+    (name,) = plain
+    assert np.unique(watched[name]).size == 1 < np.unique(plain[name]).size
