@@ -1,0 +1,70 @@
+"""What tests of rewrites share: graphs before and after, and conversions with and without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+import hexconv
+from hexconv.model import Model
+from hexconv.onnx_graph import FloatGraph, load
+from hexconv.optimize.registry import REWRITES
+from tests.lowering.proof import float_answers
+
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
+
+
+def rewritten(proto: onnx.ModelProto, name: str, feeds: Feeds) -> tuple[FloatGraph, int]:
+    """The float graph after one rewrite, which must not change what it answers.
+
+    Float32 sums in another order: 1e-4 of the largest answer is far above that and far below a
+    step.
+    """
+    graph = load(proto)
+    before = float_answers(graph.to_proto(), feeds)
+    count = REWRITES[name].function(graph)
+    after = float_answers(graph.to_proto(), feeds)
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-4 * float(np.abs(old).max()))
+    return graph, count
+
+
+def converted(proto: onnx.ModelProto, feeds: Feeds, *, without: tuple[str, ...] = ()) -> Model:
+    """The model at the default level."""
+    return hexconv.convert(proto, samples=[feeds], without=without)
+
+
+def applied(model: Model) -> dict[str, int]:
+    """How often each rewrite was applied, by name."""
+    assert model.conversion is not None
+    return {name: count for _, name, count in model.conversion.rewrites}
+
+
+def errors(model: Model, proto: onnx.ModelProto, feeds: Feeds) -> list[float]:
+    """The largest error of each output against ONNX Runtime, in steps of its range."""
+    answers = hexconv.simulate(model, feeds, library="v60")
+    wanted = float_answers(proto, feeds)
+    return [
+        float(np.abs(answers[output.name] - want).max() * 255 / (output.range[1] - output.range[0]))
+        for output, want in zip(model.graph.outputs, wanted, strict=True)
+    ]
+
+
+def better(proto: onnx.ModelProto, name: str, feeds: Feeds, steps: float) -> tuple[Model, Model]:
+    """Convert with and without a rewrite: it applies only with it, and answers within `steps`."""
+    on, off = converted(proto, feeds), converted(proto, feeds, without=(name,))
+    assert applied(on).get(name) and name not in applied(off)
+    for model in (on, off):
+        assert max(errors(model, proto, feeds)) <= steps
+    return on, off
+
+
+def ops(model: Model) -> dict[str, int]:
+    """nnlib ops but those of the interface, and how often."""
+    counts = model.graph.histogram()
+    return {op: n for op, n in counts.items() if not op.startswith(("QuantizeINPUT", "Dequant"))}
