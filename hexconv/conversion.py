@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hexconv import calibrate
 from hexconv import optimize as passes
@@ -23,6 +23,7 @@ from hexconv.lowering.ties import solve
 from hexconv.model import Conversion, Model
 from hexconv.nnlib.check import check as check_graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
+from hexconv.optimize.search import Choice, search
 
 if TYPE_CHECKING:
     import onnx
@@ -46,6 +47,7 @@ class Settings:
         without: names of rewrites to leave out.
         observer: "minmax" or "percentile".
         percentile: for the percentile observer, in %.
+        also: names of alternative rewrites to put in.
         input_ranges: declared (min, max) by input, for synthetic data.
         name: of the model; the file's stem by default.
         progress: called with (stage, done).
@@ -53,6 +55,7 @@ class Settings:
 
     optimize: str = "default"
     without: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     observer: calibrate.Observer = "minmax"
     percentile: float = 99.99
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
@@ -86,18 +89,48 @@ def convert(
             that cannot run on the DSP.
     """
     chosen = Settings(optimize=optimize, **settings)
-    graph, history = prepared(source, shapes, chosen)
+    kept = _Kept(samples)
+    first = prepared(source, shapes, chosen)
+    observed, warnings = observed_ranges(first[0], kept.source, ranges, chosen)
+
+    def build(choice: Choice) -> Model:
+        turned = replace(chosen, without=tuple(choice.without), also=tuple(choice.also))
+        ready = first if choice == start else prepared(source, shapes, turned)
+        return _built(source, *ready, dict(observed), turned, warnings)
+
+    def score(model: Model) -> tuple[float, float, float]:
+        from hexconv.compare.accuracy import accuracy
+        from hexconv.cost import predict
+
+        found = accuracy(model, source, kept.again())
+        cost = predict(model)
+        return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
+
+    start = Choice(frozenset(chosen.without), frozenset(chosen.also))
+    if chosen.optimize == "all":
+        return search(build, score, start, chosen.progress)
+    return build(start)
+
+
+def _built(
+    source: str | Path | onnx.ModelProto,
+    graph: FloatGraph,
+    history: list[tuple[str, str, int]],
+    observed: dict[str, Bounds],
+    settings: Settings,
+    warnings: Sequence[str],
+) -> Model:
+    """Fuse, lower, rewrite and check a calibrated float graph, which is used up."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
-    observed, warnings = observed_ranges(graph, samples, ranges, chosen)
-    observed = calibrate.bounded_masks(graph, observed)
-    history += _named("fused", passes.fuse(graph, observed, chosen))
-    lowered = lowered_graph(graph, observed, chosen.name or model_name(source))
-    final, counts = passes.nnlib(lowered.graph, chosen)
+    calibrated = sorted(observed)
+    history = history + _named("fused", passes.fuse(graph, observed, settings))
+    lowered = lowered_graph(graph, observed, settings.name or model_name(source))
+    final, counts = passes.nnlib(lowered.graph, settings)
     history += _named("nnlib", counts)
     check_graph(final)
     return Model(
         graph=final,
-        ranges={name: observed[name] for name in sorted(observed)},
+        ranges={name: observed[name] for name in calibrated},
         conversion=Conversion(
             source=graph.source,
             sha256=sha256(source),
@@ -109,6 +142,27 @@ def convert(
             made=lowered.made,
         ),
     )
+
+
+class _Kept:
+    """Samples that can be asked for again: a path is read again, of others the first few stay."""
+
+    def __init__(self, samples: Samples | None, count: int = 4) -> None:
+        self._first: list[Mapping[str, Any]] = []
+        self._count = count
+        again = samples is None or isinstance(samples, (str, Path, Mapping, Sequence))
+        self.source = samples if again else self._watched(cast("Iterable[Any]", samples))
+        self._again = samples if again else None
+
+    def _watched(self, samples: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        for sample in samples:
+            if len(self._first) < self._count:
+                self._first.append(sample)
+            yield sample
+
+    def again(self) -> Samples | None:
+        """What the accuracy of a candidate is measured on."""
+        return self._again if self._again is not None or not self._first else self._first
 
 
 def prepared(
@@ -141,11 +195,23 @@ def observed_ranges(
         given = dict(
             calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges
         )
-        return completed(graph, given, samples, settings, warnings), warnings
-    if samples is None:
+        return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
+    if samples is not None:
+        measured = _observe(graph, calibrate.read_samples(samples, graph), settings)
+        return {**measured, **graph.ranges}, warnings
+    inputs = {info.name: graph.ranges[info.name] for info in graph.inputs
+              if info.name in graph.ranges}  # fmt: skip
+    bounds = {**inputs, **settings.input_ranges}
+    measured = _observe(graph, _synthetic(graph, bounds), settings)
+    missing = [name for name in computed_values(graph) if name not in graph.ranges]
+    if len(inputs) < len(graph.inputs):
         warnings.append(SYNTHETIC_WARNING)
-        return _observe(graph, _synthetic(graph, settings.input_ranges), settings), warnings
-    return _observe(graph, calibrate.read_samples(samples, graph), settings), warnings
+    elif missing:
+        warnings.append(
+            f"{len(missing)} tensors have no range in the quantized model (such as "
+            f"'{missing[0]}'): measured on random data. --samples measures them on yours."
+        )
+    return {**measured, **graph.ranges}, warnings
 
 
 def completed(

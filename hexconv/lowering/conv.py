@@ -28,6 +28,8 @@ PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 
 TIME_ON_W = "time_on_w"
 """Key in a node's meta: its second last axis lies along W, its last along H."""
+DENSE = "dense"
+"""Key in a node's meta: a dilated kernel is written out with zeros between its taps."""
 SWAPPED = Layout(((0,), (3,), (2,), (1,)))
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
@@ -51,6 +53,9 @@ def conv(node: NodeView, ctx: Context) -> None:
     if node.node.meta.get(TIME_ON_W):
         layout, axes = SWAPPED, axes[::-1]
         weights = weights.transpose(0, 1, 3, 2)
+    if node.node.meta.get(DENSE):
+        weights = dilate(weights, [axis.dilation for axis in axes])
+        axes = [axis.dense() for axis in axes]
     tensor = ctx.take(source, layout)
     counts = [axis.outputs() for axis in axes]
     kernel = weights.transpose(2, 3, 1, 0)  # HWIO
@@ -271,9 +276,7 @@ class Placement:
         padding = mode(axes, self.counts)
         if any(axis.stride > 1 for axis in axes):
             spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
-            dense = [
-                Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes
-            ]
+            dense = [axis.dense() for axis in axes]
             return self.full(tensor, spread.transpose(2, 3, 1, 0), bias, dense)
         # SAME is split on the undilated kernel, unevenly where its size is even.
         even = any(axis.kernel % 2 == 0 for axis in axes)
@@ -295,7 +298,7 @@ class Placement:
             return self.full(tensor, block_diagonal(kernel, group), bias, axes)
         if any(axis.dilation > 1 for axis in axes):
             spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
-            axes = [Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes]
+            axes = [axis.dense() for axis in axes]
             kernel = spread.transpose(2, 3, 1, 0)
         if is_two_to_two(kernel[..., : kernel.shape[3] // group], axes):
             kernel, axes = widened(kernel, axes)

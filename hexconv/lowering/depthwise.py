@@ -58,7 +58,7 @@ def lower(
 def _dense(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
     dense = np.zeros((axes[0].extent, axes[1].extent, *kernel.shape[2:]), np.float32)
     dense[:: axes[0].dilation, :: axes[1].dilation] = kernel
-    return dense, [Window(a.size, a.extent, a.stride, 1, a.before, a.after) for a in axes]
+    return dense, [axis.dense() for axis in axes]
 
 
 def _padded_kernel(

@@ -65,6 +65,9 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
     _bind_inputs(graph, nodes, ctx)
     for node in nodes:
         builder.onnx_node = node.name
+        if node.op in IMAGE_OPS:
+            # Channels last in and out again: what a converter without layouts would put in.
+            ctx.transposes.wanted += 2
         start = len(builder.graph.nodes)
         try:
             _lower_node(node, ctx)

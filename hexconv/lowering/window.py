@@ -34,6 +34,10 @@ class Window:
         """Elements from the first tap to the last."""
         return (self.kernel - 1) * self.dilation + 1
 
+    def dense(self) -> Window:
+        """The same places for a kernel with zeros between its taps."""
+        return Window(self.size, self.extent, self.stride, 1, self.before, self.after)
+
     def outputs(self, *, ceil: bool = False) -> int:
         """How many windows there are (ONNX Conv and pools; ceil_mode rounds up)."""
         free = self.size + self.before + self.after - self.extent

@@ -33,6 +33,10 @@ class Settings(Protocol):
     def without(self) -> tuple[str, ...]:
         """Names of rewrites to leave out."""
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Names of alternatives to put in."""
+
 
 def check_settings(settings: Settings) -> None:
     """Refuse unknown levels and rewrites by name.
@@ -44,7 +48,7 @@ def check_settings(settings: Settings) -> None:
         raise ConfigError(
             f"'{settings.optimize}' is no level of optimization", todo=f"use {', '.join(LEVELS)}"
         )
-    for name in settings.without:
+    for name in (*settings.without, *settings.also):
         if name not in REWRITES:
             near = get_close_matches(name, REWRITES, 1)
             raise ConfigError(
@@ -79,4 +83,4 @@ def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
 def _stage(stage: Stage, settings: Settings, *args: object) -> Mapping[str, int]:
     if settings.optimize == "none":
         return {}
-    return apply(stage, settings.without, *args)
+    return apply(stage, settings.without, settings.also, *args)

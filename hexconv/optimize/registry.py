@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -24,12 +24,14 @@ class Rewrite:
     """One rewrite.
 
     `function` takes (FloatGraph) at the FLOAT stage, (FloatGraph, observed) at FUSION, (Graph) at
-    NNLIB, changes it in place and answers how often it applied.
+    NNLIB, changes it in place and answers how often it applied. One that is not `default` is an
+    alternative that only the search tries.
     """
 
     name: str
     stage: Stage
     function: Callable[..., int]
+    default: bool = True
 
     @property
     def does(self) -> str:
@@ -40,24 +42,34 @@ class Rewrite:
 REWRITES: dict[str, Rewrite] = {}
 
 
-def rewrite(stage: Stage) -> Callable[[F], F]:
+def rewrite(stage: Stage, *, default: bool = True) -> Callable[[F], F]:
     """Register a function as the rewrite of its name; they run in the order of registration."""
 
     def register(function: F) -> F:
         name = function.__name__
         if name in REWRITES:
             raise ValueError(f"two rewrites named {name}")
-        REWRITES[name] = Rewrite(name, stage, function)
+        REWRITES[name] = Rewrite(name, stage, function, default)
         return function
 
     return register
 
 
-def apply(stage: Stage, without: tuple[str, ...], *args: Any) -> Mapping[str, int]:
-    """Run every rewrite of a stage but those in `without`; answers how often each applied."""
+def apply(
+    stage: Stage, without: Collection[str], also: Collection[str], *args: Any
+) -> Mapping[str, int]:
+    """Run the rewrites of a stage; answers how often each applied.
+
+    Args:
+        stage: which.
+        without: defaults to leave out.
+        also: alternatives to put in.
+        *args: what the rewrites of the stage take.
+    """
     counts = {
         item.name: item.function(*args)
         for item in REWRITES.values()
-        if item.stage is stage and item.name not in without
+        if item.stage is stage
+        and (item.name not in without if item.default else item.name in also)
     }
     return {name: count for name, count in counts.items() if count}
