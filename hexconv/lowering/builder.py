@@ -147,12 +147,15 @@ class Builder:
         return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, span, static, dtype)
 
     def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
-        """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports."""
+        """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
+
+        The first name stays, but for one that hexconv made from this one: X/image0 gives way to X.
+        """
         index = tensor.data.node - 1
         if index < 0 or tensor.data.port != 0:
             return
         node = self.graph.nodes[index]
-        if node.origin is None:
+        if node.origin is None or node.origin.tensor.startswith(f"{origin.tensor}/"):
             self.graph.nodes[index] = replace(node, origin=origin)
 
     def finish(self) -> Graph:
