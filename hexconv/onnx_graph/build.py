@@ -187,6 +187,12 @@ class Builder:
             self._check_shape(node, value)
         check_operands(node)
 
+    def infer_anew(self, node: ir.Node) -> None:
+        """As `infer`, for a node whose inputs have changed their types."""
+        for value in node.outputs:
+            self._types.pop(value, None)
+        self.infer(node)
+
     def _inferred(self, node: ir.Node) -> Mapping[str, onnx.TypeProto]:
         proto = ir.serde.serialize_node(node)
         types = {str(v.name): self._type(v) for v in node.inputs if v is not None}

@@ -41,6 +41,7 @@ class FloatGraph:
         dropped_inputs: inputs of the file that nothing reads and the DSP could not take.
         recognised: how often each recognition or simplification was applied, by its name.
         original: names of the values that inputs and nodes of the file make.
+        ranges: (min, max) that a quantized model states, by value name.
     """
 
     model: ir.Model
@@ -48,6 +49,7 @@ class FloatGraph:
     dropped_inputs: tuple[str, ...] = ()
     recognised: dict[str, int] = field(default_factory=dict)
     original: frozenset[str] = frozenset()
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def graph(self) -> ir.Graph:

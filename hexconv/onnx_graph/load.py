@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.masks import finite_masks
 from hexconv.onnx_graph.normalise import normalise
+from hexconv.onnx_graph.quantized import take_ranges
 from hexconv.onnx_graph.read import MALFORMED, read_model
 from hexconv.onnx_graph.rewrites import rewrite
 from hexconv.onnx_graph.shapes import fix_input_shapes
@@ -62,12 +64,14 @@ def load(
         refusals += [*cut.refusals, *cut.unjudged]
     elif cut.refusals:
         raise cut.refusals[0] if len(cut.refusals) == 1 else Refusals(cut.refusals)
+    ranges = take_ranges(builder)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)
     finite_masks(model.graph)
     check_weights(model, label)
     counts = rewrite(builder, recognise=recognise)
-    return _finished(model, builder, label, dropped, counts, original, bool(cut.refusals))
+    graph = _finished(model, builder, label, dropped, counts, original, bool(cut.refusals))
+    return replace(graph, ranges=ranges)
 
 
 def _finished(

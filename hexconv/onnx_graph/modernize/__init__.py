@@ -8,6 +8,7 @@ from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers t
     identity,
     microsoft,
     norm,
+    quantized,
     recurrent,
     resize,
     softmax,
