@@ -11,21 +11,23 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.registry import decomposes
-from hexconv.decompose.standardise import centred, standardised
+from hexconv.decompose.standardise import inverse_deviation, standardised
 from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
 
 @decomposes("LayerNormalization")
-def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
-    """x - mean, then as RMS norm, then beta."""
-    if any(value.uses() or value.is_graph_output() for value in node.outputs[1:]):
-        return None
+def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+    """x - mean, then as RMS norm, then beta; the mean and 1/std where they are asked for."""
     source = node.inputs[0]
     assert source is not None
-    scaled = _scaled(node, centred(builder, source, _axes(node)), builder)
+    axes = _axes(node)
+    mean = builder.op("ReduceMean", [source, axes], {"keepdims": 1})
+    middle = builder.op("Sub", [source, mean])
+    factor = inverse_deviation(builder, middle, axes, _epsilon(node))
+    scaled = _with_gamma(node, builder.op("Mul", [middle, factor]), builder)
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         scaled = builder.op("Add", [scaled, node.inputs[2]])
-    return [scaled, *node.outputs[1:]]
+    return [scaled, mean, factor][: len(node.outputs)]
 
 
 @decomposes("RMSNormalization")
@@ -33,7 +35,8 @@ def rms_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """x * Reciprocal(Sqrt(mean of squares + epsilon)) * gamma."""
     source = node.inputs[0]
     assert source is not None
-    return [_scaled(node, source, builder)]
+    scaled = standardised(builder, source, _axes(node), _epsilon(node))
+    return [_with_gamma(node, scaled, builder)]
 
 
 def _axes(node: ir.Node) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -43,11 +46,13 @@ def _axes(node: ir.Node) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     return np.arange(first % rank, rank, dtype=np.int64)
 
 
-def _scaled(node: ir.Node, value: ir.Value, builder: Builder) -> ir.Value:
+def _epsilon(node: ir.Node) -> float:
     epsilon = node.attributes.get("epsilon")
-    shift = 1e-5 if epsilon is None else epsilon.as_float()
-    scaled = standardised(builder, value, _axes(node), shift)
+    return 1e-5 if epsilon is None else epsilon.as_float()
+
+
+def _with_gamma(node: ir.Node, value: ir.Value, builder: Builder) -> ir.Value:
     gamma = array_of(node.inputs[1])
     if gamma is not None and bool((gamma == 1.0).all()):
-        return scaled
-    return builder.op("Mul", [scaled, node.inputs[1]])
+        return value
+    return builder.op("Mul", [value, node.inputs[1]])

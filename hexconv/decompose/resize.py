@@ -83,7 +83,7 @@ def _axes(node: ir.Node) -> list[Axis] | None:
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     transform = attrs.get("coordinate_transformation_mode", "half_pixel")
     policy = attrs.get("keep_aspect_ratio_policy", "stretch")
-    if transform == "tf_crop_and_resize" or policy != "stretch" or attrs.get("antialias", 0):
+    if transform == "tf_crop_and_resize" or policy != "stretch":
         return None
     before, after = shape_of(node.inputs[0]), shape_of(node.outputs[0])
     listed = [int(a) % len(before) for a in attrs.get("axes", range(len(before)))]
@@ -118,7 +118,7 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
         name: attrs[name]
         for name in (
             "mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a",
-            "exclude_outside",
+            "exclude_outside", "antialias",
         )
         if name in attrs
     }

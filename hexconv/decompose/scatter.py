@@ -12,19 +12,18 @@ from hexconv.decompose.gather import elements, outside, tuples
 from hexconv.decompose.registry import decomposes
 from hexconv.onnx_graph.build import Builder, array_of, shape_of
 
+REDUCTIONS = {"add": "Add", "mul": "Mul", "max": "Max", "min": "Min"}
+
 
 @decomposes("ScatterElements", "ScatterND")
 def to_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Each element comes from the data or from the updates: rows of both are gathered.
 
-    Not with a reduction, and not where an element is written twice (ONNX leaves open which
-    update wins).
+    A reduction combines the updates with what is there first. Not where an element is written
+    twice (ONNX leaves open which update wins).
     """
     data, updates, index = node.inputs[0], node.inputs[2], array_of(node.inputs[1])
-    reduction = node.attributes.get("reduction")
     if data is None or updates is None or index is None:
-        return None
-    if reduction is not None and reduction.as_string() != "none":
         return None
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     own = numbered(data)
@@ -35,6 +34,12 @@ def to_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
     targets = places.reshape(-1)
     if np.unique(targets).size < targets.size:
         return None
+    combine = REDUCTIONS.get(attrs.get("reduction", "none"))
+    if combine is not None:
+        there = taken(builder, [data], places, "")
+        if there is None:
+            return None
+        updates = builder.op(combine, [there, updates])
     own.reshape(-1)[targets] = own.size + np.arange(targets.size)
     assert targets.size == np.prod(shape_of(updates), dtype=np.int64)
     result = taken(builder, [data, updates], own, str(node.name))

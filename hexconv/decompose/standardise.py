@@ -19,11 +19,19 @@ def centred(builder: Builder, value: ir.Value, axes: Axes) -> ir.Value:
     return builder.op("Sub", [value, mean])
 
 
+def inverse_deviation(
+    builder: Builder, value: ir.Value, axes: Axes, epsilon: float
+) -> ir.Value:
+    """Reciprocal(Sqrt(mean of squares + epsilon))."""
+    square = builder.op("Mul", [value, value])
+    variance = builder.op("ReduceMean", [square, axes], {"keepdims": 1})
+    deviation = builder.op("Sqrt", [builder.op("Add", [variance, np.float32(epsilon)])])
+    return builder.op("Reciprocal", [deviation])
+
+
 def standardised(
     builder: Builder, value: ir.Value, axes: Axes, epsilon: float, name: str = ""
 ) -> ir.Value:
     """x * Reciprocal(Sqrt(mean of squares + epsilon))."""
-    square = builder.op("Mul", [value, value])
-    variance = builder.op("ReduceMean", [square, axes], {"keepdims": 1})
-    deviation = builder.op("Sqrt", [builder.op("Add", [variance, np.float32(epsilon)])])
-    return builder.op("Mul", [value, builder.op("Reciprocal", [deviation])], name=name)
+    factor = inverse_deviation(builder, value, axes, epsilon)
+    return builder.op("Mul", [value, factor], name=name)

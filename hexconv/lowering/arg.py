@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from hexconv.errors import Refusal
+from hexconv.lowering import lookup
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.mask import emit_mask
 from hexconv.lowering.moves import gather_axes
-from hexconv.lowering.pieces import along, tiled
+from hexconv.lowering.pieces import along, cut, tiled
 from hexconv.lowering.reduce import bind_reduced, negative
 from hexconv.lowering.registry import lowers
 from hexconv.nnlib.layout import Layout
@@ -26,26 +27,30 @@ LONGEST = 255
 
 @lowers("ArgMax", "ArgMin", integers=True)
 def position(node: NodeView, ctx: Context) -> None:
-    """ArgMax_8: the first of equals. ArgMin is that of the negative.
+    """ArgMax_8: the first of equals; the last from behind. ArgMin is that of the negative.
 
     The answer is int64 in ONNX and float here, with the same whole numbers.
     """
     source, output = node.input(0), node.outputs[0]
     shape = ctx.shape(source)
     axis = int(node.attr("axis", 0)) % len(shape)
-    if int(node.attr("select_last_index", 0)):
-        raise Refusal(
-            "the last of equal maxima", why="the library finds the first",
-            todo="export with select_last_index=0",
-        )  # fmt: skip
-    _check_length(shape[axis])
+    length = shape[axis]
+    last = bool(node.attr("select_last_index", 0))
+    _check_length(length)
     smallest = node.op == "ArgMin"
 
     def emit(tensor: Tensor, places: Mapping[int, int]) -> Tensor:
         if smallest:
             fixed = tensor if tensor.static else ctx.pinned(source, tensor)
             tensor = negative(ctx, fixed, f"{output}/negative")
-        return argmax(ctx, tensor, next(iter(places)), output)
+        place = next(iter(places))
+        if not last:
+            return argmax(ctx, tensor, place, output)
+        # The last of equals is the first from behind.
+        turned = cut(ctx, tensor, {place: (length - 1, -1, -1)}, f"{output}/turned")
+        found = argmax(ctx, turned, place, f"{output}/behind")
+        codes = np.clip(length - 1 - lookup.CODES, 0, 255).astype(np.uint8)
+        return lookup.emit_table(ctx, found, codes, POSITIONS, output)
 
     tensor, order = along(ctx, source, [axis], emit)
     rest = tuple(a for a in range(len(shape)) if a not in order)

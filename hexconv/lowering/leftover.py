@@ -14,12 +14,12 @@ REASONS = {
     "GatherND": ("indices that are computed, or out of range", MOVES, CONSTANT),
     "ReverseSequence": ("lengths that are computed", MOVES, "reverse the whole axis with Slice"),
     "ScatterElements": (
-        "indices that are computed or repeated, or a reduction", MOVES,
-        "make the indices constants, each place once; add with Add",
+        "indices that are computed or repeated", MOVES,
+        "make the indices constants, each place once",
     ),
     "ScatterND": (
-        "indices that are computed or repeated, or a reduction", MOVES,
-        "make the indices constants, each place once; add with Add",
+        "indices that are computed or repeated", MOVES,
+        "make the indices constants, each place once",
     ),
     "Trilu": ("a diagonal that is computed", MOVES, "make k a constant"),
     "CumSum": (

@@ -32,10 +32,10 @@ def resize(node: NodeView, ctx: Context) -> None:
             f"a Resize of {list(before)} to {list(after)}, {mode} and {transform}",
             why="what each position reads depends on the run, or the interpolation matrix is "
             "larger than a product with it is worth",
-            todo="give constant scales or sizes, without antialias or cropping; "
+            todo="give constant scales or sizes, without cropping or an aspect ratio policy; "
             "nearest runs at any size",
         )
-    node.done(3, "cubic_coeff_a", "exclude_outside", "extrapolation_value")
+    node.done(3, "cubic_coeff_a", "exclude_outside", "extrapolation_value", "antialias")
     layout = Layout.channels_last(4)
     tensor = ctx.take(source, layout)
     builder = ctx.builder

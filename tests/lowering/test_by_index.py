@@ -71,9 +71,13 @@ def test_scatters() -> None:
     prove(scattered("ScatterND", ints([0, 4], [3, 1]), (2, 6)))
 
 
-def test_scatters_that_add_or_collide_are_refused() -> None:
-    adding = scattered("ScatterND", ints([1], [3]), (2, 5, 6), reduction="add")
-    assert "reduction" in refusal(adding)
+@pytest.mark.parametrize("reduction", ["add", "mul", "max", "min"])
+def test_scatters_that_combine(reduction: str) -> None:
+    """One more rounding, of the sum or product."""
+    prove(scattered("ScatterND", ints([1], [3]), (2, 5, 6), reduction=reduction), 1.1)
+
+
+def test_scatters_that_collide_are_refused() -> None:
     assert "repeated" in refusal(scattered("ScatterND", ints([1], [1]), (2, 5, 6)))
 
 

@@ -61,6 +61,11 @@ def test_layer_norm_over_trailing_axes(axis: int) -> None:
     prove(one("LayerNormalization", shape, numbers(part), numbers(part, 2), axis=axis), STEPS)
 
 
+def test_layer_norm_tells_mean_and_deviation() -> None:
+    proto = one("LayerNormalization", (2, 5, 64), numbers(64), numbers(64, 2), outputs=3)
+    prove(proto, STEPS)
+
+
 @pytest.mark.parametrize("shape", [(4, 9), (2, 9, 11), (2, 9, 5, 4)])
 def test_batch_norm_of_every_rank(shape: tuple[int, ...]) -> None:
     """One product and sum in int32; scales of 8 bits add up to half a step."""

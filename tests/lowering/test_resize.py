@@ -65,5 +65,11 @@ def test_old_upsample() -> None:
 
 
 def test_what_is_not_honoured_is_refused() -> None:
-    text = refusal(one("Resize", (1, 3, 6, 8), None, scaled(0.5, 0.5), mode="linear", antialias=1))
-    assert "antialias" in text
+    policy = {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}
+    text = refusal(one("Resize", (1, 3, 6, 8), None, None, ints(9, 20), mode="nearest", **policy))
+    assert "aspect ratio" in text
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_antialiased_shrinking(mode: str) -> None:
+    prove(one("Resize", (1, 3, 9, 8), None, scaled(0.5, 0.6), mode=mode, antialias=1), 2.0)
