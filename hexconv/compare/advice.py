@@ -122,7 +122,10 @@ def _flat(case: Case) -> str | None:
         return None
     if not _limited_by_range(case) or _fixed(case):
         return None
-    return f"8 bits of {fit.low:.4g}..{fit.high:.4g} give {fit.best:.0f} dB at best here"
+    return (
+        f"8 bits of {fit.low:.4g}..{fit.high:.4g} give {fit.best:.0f} dB at best: most values are "
+        "small beside the range; --observer percentile narrows it, and clips the largest"
+    )
 
 
 def _weights(case: Case) -> str | None:

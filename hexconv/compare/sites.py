@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from hexconv.nnlib.graph import INPUT_OP, Array, Const, Graph, Node, Ref
-from hexconv.nnlib.layout import Layout
+from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.nnlib.prepare import Prepared
 from hexconv.simulator.executor import SAME_DATA
 
@@ -29,6 +30,7 @@ class Site:
         runs_as: the op that is executed in its place.
         onnx_node: what it was lowered from.
         ref: the executed graph's tensor.
+        bhwd: its declared sizes; the layout's in another grouping of the same bytes.
     """
 
     tensor: str
@@ -39,10 +41,12 @@ class Site:
     runs_as: str
     onnx_node: str
     ref: Ref
+    bhwd: Shape4
 
     def pack(self, values: Mapping[str, Array]) -> npt.NDArray[np.float32]:
         """The float model's tensor as it lies in the library."""
-        return self.layout.pack(values[self.tensor].astype(np.float32, copy=False))
+        packed = self.layout.pack(values[self.tensor].astype(np.float32, copy=False))
+        return packed.reshape(self.bhwd)
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,12 @@ def find_sites(graph: Graph, prepared: Prepared, names: Mapping[str, tuple[int, 
     executed = prepared.graph.node_by_id()
     unmatched: list[str] = []
     held: dict[Ref, Site] = {}
+    seen: set[str] = set()
     for site in _marked(graph, prepared):
-        if names.get(site.tensor) != site.shape:
+        if names.get(site.tensor) != site.shape or prod(site.shape) != prod(site.bhwd):
             unmatched.append(site.tensor)
-        elif site.ref.node in executed:
+        elif site.ref.node in executed and site.tensor not in seen:
+            seen.add(site.tensor)
             # Of several that share a tensor the last is what it holds: the library may have moved
             # a Relu into the convolution before it.
             held[site.ref] = site
@@ -107,8 +113,11 @@ def _marked(graph: Graph, prepared: Prepared) -> list[Site]:
             for index, item in enumerate(graph.inputs):
                 ref = Ref(node.id, PORTS * index)
                 sites.append(
-                    Site(item.name, item.shape, item.layout, node.name, node.op, node.op, "", ref)
-                )
+                    Site(
+                        item.name, item.shape, item.layout,
+                        node.name, node.op, node.op, "", ref, item.bhwd,
+                    )
+                )  # fmt: skip
         elif node.origin is not None:
             ref = _source(prepared.tensor(Ref(node.id)), executed)
             runs_as = executed[ref.node].op if ref.node in executed else ""
@@ -116,7 +125,7 @@ def _marked(graph: Graph, prepared: Prepared) -> list[Site]:
             sites.append(
                 Site(
                     origin.tensor, origin.shape, origin.layout,
-                    node.name, node.op, runs_as, node.onnx_node, ref,
+                    node.name, node.op, runs_as, node.onnx_node, ref, node.outputs[0].shape,
                 )
             )  # fmt: skip
     return sites

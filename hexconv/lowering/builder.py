@@ -42,10 +42,15 @@ class Builder:
 
     While it builds, consts have negative ids and nodes positive ones; `finish` numbers them as
     MACE does.
+
+    Args:
+        name: of the graph.
+        original: names of the model's own values.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, original: frozenset[str] = frozenset()) -> None:
         self.graph = Graph(name)
+        self.original = original
         self._consts: dict[tuple[object, ...], Ref] = {}
         self._names: set[str] = set()
         self.onnx_node = ""
@@ -149,13 +154,15 @@ class Builder:
     def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
         """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
 
-        The first name stays, but for one that hexconv made from this one: X/image0 gives way to X.
+        The first name stays, but one that hexconv made up gives way to one of the model's own.
         """
         index = tensor.data.node - 1
         if index < 0 or tensor.data.port != 0:
             return
         node = self.graph.nodes[index]
-        if node.origin is None or node.origin.tensor.startswith(f"{origin.tensor}/"):
+        known = node.origin
+        made_up = known is not None and known.tensor not in self.original
+        if known is None or (made_up and origin.tensor in self.original):
             self.graph.nodes[index] = replace(node, origin=origin)
 
     def finish(self) -> Graph:

@@ -117,7 +117,7 @@ class Context:
     def bind(self, name: str, layout: Layout, tensor: Tensor) -> None:
         """Say that the ONNX value `name` is `tensor`, lying as `layout`."""
         shape = self.shapes[name]
-        if layout.shape(shape) == tensor.shape and name not in self._sources:
+        if name not in self._sources:
             self.builder.mark_origin(tensor, Origin(name, shape, layout))
         self._forms.setdefault(name, []).append(Form(layout, tensor))
 

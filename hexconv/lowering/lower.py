@@ -55,7 +55,7 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
     Raises:
         RangeError: a value has no range.
     """
-    builder = Builder(name)
+    builder = Builder(name, graph.original)
     nodes = [NodeView(node) for node in graph.nodes]
     values = graph.values()
     shapes = {key: shape_of(value) for key, value in values.items()}

@@ -76,7 +76,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Origin:
-    """Which ONNX tensor output 0 of a node holds, and how it lies: what layer-wise checks read."""
+    """Which ONNX tensor output 0 of a node holds, and how it lies: what layer-wise checks read.
+
+    The output's shape may be another one of the same bytes as `layout.shape(shape)`.
+    """
 
     tensor: str
     shape: tuple[int, ...]

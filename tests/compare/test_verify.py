@@ -178,3 +178,18 @@ def test_top1_without_classes_is_refused() -> None:
     model = hexconv.convert(other, samples=samples(2))
     with pytest.raises(ConfigError, match="top1"):
         compare(model, other, samples(1)).failures({"top1": 0.5})
+
+
+def test_a_folded_vocoder_is_compared_throughout() -> None:
+    """The converter folds time into depth where channels are few: names and bytes stay."""
+    from hexconv.models import voice
+
+    length = 8
+    onnx_model = voice.onnx_model(length)
+    mel = next(iter(voice.mels().values()))[:, :, :length]
+    feeds = [{"inputs": np.ascontiguousarray(mel)}]
+    found = compare(hexconv.convert(onnx_model, samples=feeds), onnx_model, feeds)
+    assert found.unmatched == ()
+    names = [row.tensor for row in found.layers]
+    assert len(names) == len(set(names)) > 40
+    assert all(row.worst.own.sqnr > 20 for row in found.layers)
