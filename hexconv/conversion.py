@@ -123,6 +123,7 @@ def _built(
     """Fuse, lower, rewrite and check a calibrated float graph, which is used up."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
+    observed = calibrate.bounded_masks(graph, observed)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
     lowered = lowered_graph(graph, observed, settings.name or model_name(source))
     final, counts = passes.nnlib(lowered.graph, settings)
