@@ -28,8 +28,6 @@ PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 
 TIME_ON_W = "time_on_w"
 """Key in a node's meta: its second last axis lies along W, its last along H."""
-DENSE = "dense"
-"""Key in a node's meta: a dilated kernel is written out with zeros between its taps."""
 SWAPPED = Layout(((0,), (3,), (2,), (1,)))
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
@@ -53,9 +51,6 @@ def conv(node: NodeView, ctx: Context) -> None:
     if node.node.meta.get(TIME_ON_W):
         layout, axes = SWAPPED, axes[::-1]
         weights = weights.transpose(0, 1, 3, 2)
-    if node.node.meta.get(DENSE):
-        weights = dilate(weights, [axis.dilation for axis in axes])
-        axes = [axis.dense() for axis in axes]
     tensor = ctx.take(source, layout)
     counts = [axis.outputs() for axis in axes]
     kernel = weights.transpose(2, 3, 1, 0)  # HWIO

@@ -8,5 +8,4 @@ from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the 
     fold_time,
     prelu_own_range,
     unary_chain,
-    dilated_as_dense,
 )
