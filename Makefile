@@ -43,6 +43,10 @@ system:
 	  echo "qemu-hexagon is missing: the tests of 'hexconv device' are skipped." \
 	       "On Debian: sudo apt-get install qemu-user"
 
+	@command -v cmake >/dev/null && command -v c++ >/dev/null || \
+	  echo "cmake or a C++ compiler is missing: the tests of 'hexconv bench --cpp' are skipped." \
+	       "On Debian: sudo apt-get install cmake g++"
+
 demo: $(VENV)/.core
 	$(BIN)/python -m hexconv demo
 

@@ -71,12 +71,12 @@ class _Plan:
 
     def dense_is_better(self) -> bool:
         """Whether zeros between the taps cost hardly more than the moves."""
-        _, _, inputs, outputs = self.kernel.shape
+        inputs, outputs = int(self.kernel.shape[2]), int(self.kernel.shape[3])
         pixels = self.result[0] * self.result[1] * self.result[2]
         lanes = -(-inputs // 32) * 32
         per_tap = pixels * lanes * (-(-outputs // 32) * 32) * PER_MAC
         dense = (self.reach[0] + 1) * (self.reach[1] + 1) * per_tap
-        taps = self.kernel.shape[0] * self.kernel.shape[1]
+        taps = int(self.kernel.shape[0] * self.kernel.shape[1])
         return dense <= DENSE_WORTH * (taps * per_tap + pixels * lanes * PER_MOVE)
 
     def dense(self) -> list[Node]:
