@@ -41,12 +41,11 @@ def decompose(graph: FloatGraph) -> dict[str, int]:
     queue = [node for node in graph.nodes if node.op_type in RULES]
     while queue:
         node = queue.pop()
-        existing = set(graph.graph)
         values = RULES[node.op_type](node, builder.at(node))
         if values is None:
             continue
         builder.replace(node, values)
         counts[node.op_type] += 1
-        queue += [n for n in graph.graph if n not in existing and n.op_type in RULES]
+        queue += [made for made in builder.made if made.op_type in RULES]
     remove_dead(graph.graph)
     return dict(sorted(counts.items()))

@@ -43,7 +43,7 @@ class Builder:
             if node.name:
                 self.node_names.add(node.name)
         self.before: ir.Node | None = None
-        self._new: set[ir.Value] = set()
+        self._new: dict[ir.Value, None] = {}
         self._types: dict[ir.Value, onnx.TypeProto] = {}
         self._data: dict[ir.Value, onnx.TensorProto] = {}
         self._shared: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
@@ -53,6 +53,12 @@ class Builder:
         self.before = node
         self._new.clear()
         return self
+
+    @property
+    def made(self) -> list[ir.Node]:
+        """The nodes put in since `at`, in order, that are still there."""
+        producers = dict.fromkeys(value.producer() for value in self._new)
+        return [node for node in producers if node is not None and node.graph is not None]
 
     def fresh(self, hint: str) -> str:
         """A value name that nothing has yet."""
@@ -125,7 +131,7 @@ class Builder:
             self.graph.insert_before(self.before, node)
         else:
             self.graph.append(node)
-        self._new.update(node.outputs)
+        self._new.update(dict.fromkeys(node.outputs))
         return list(node.outputs)
 
     def fold(self, node: ir.Node) -> list[npt.NDArray[Any]] | None:

@@ -26,31 +26,42 @@ def legalise(graph: Graph) -> int:
         return 0
     count = 0
     for _ in range(ROUNDS):
-        prepared = trace(graph)
-        wrong = {node.id for node, _ in shifted(prepared.graph)}
-        victims = [node for node in graph.nodes if prepared.holder(node.id) in wrong]
+        victims = _victims(graph)
         if not victims:
             break
-        for node in victims:
-            _unshift(graph, node)
-            count += 1
+        editor = Editor(graph)
+        nodes: list[Node] = []
+        for node in graph.nodes:
+            nodes += _unshifted(node, editor) if node.id in victims else [node]
+        graph.nodes[:] = nodes
+        count += len(victims)
     return count
 
 
-def _unshift(graph: Graph, node: Node) -> None:
-    editor = Editor(graph)
+def _victims(graph: Graph) -> set[int]:
+    """Nodes that would read shifted rows; of fused ones the first, which is what reads."""
+    prepared = trace(graph)
+    wrong = {node.id for node, _ in shifted(prepared.graph)}
+    holders = {node.id: prepared.holder(node.id) for node in graph.nodes}
+    return {
+        node.id
+        for node in graph.nodes
+        if holders[node.id] in wrong and holders.get(node.inputs[0].node) != holders[node.id]
+    }
+
+
+def _unshifted(node: Node, editor: Editor) -> list[Node]:
+    """A reshape to the same shape, and the node that reads it."""
     data = node.inputs[0]
     shape = editor.shape(data)
-    low, high = Ref(data.node, 1), Ref(data.node, 2)
     target = editor.add_ints(f"{node.name}/flat_shape", shape)
     flat = Node(
         id=editor.new_id(),
         name=editor.unique(f"{node.name}/flat"),
         op="QuantizedReshape",
-        inputs=(data, target, low, high),
+        inputs=(data, target, Ref(data.node, 1), Ref(data.node, 2)),
         outputs=(Output(shape, "uint8"), *MINMAX),
         onnx_node=node.onnx_node,
     )
-    place = graph.nodes.index(node)
     inputs = tuple(Ref(flat.id) if ref == data else ref for ref in node.inputs)
-    graph.nodes[place : place + 1] = [flat, replace(node, inputs=inputs)]
+    return [flat, replace(node, inputs=inputs)]

@@ -12,6 +12,7 @@ combining ChannelShuffle with its neighbours, and DepthwiseConv2d_f.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from hexconv.nnlib.graph import Graph, Ref
 from hexconv.nnlib.prepare import (
@@ -65,13 +66,16 @@ class Prepared:
 
     def holder(self, node: int) -> int | None:
         """The id of the executed node that does the work of a node, or None if none does."""
-        executed = {made.id for made in self.graph.nodes}
         seen: set[int] = set()
-        while node not in executed and node not in seen:
+        while node not in self._executed and node not in seen:
             seen.add(node)
             moved = self.moved.get(Ref(node))
             node = self.absorbed.get(node, node if moved is None else moved.node)
-        return node if node in executed else None
+        return node if node in self._executed else None
+
+    @cached_property
+    def _executed(self) -> frozenset[int]:
+        return frozenset(node.id for node in self.graph.nodes)
 
 
 def trace(graph: Graph, library: str = "v60") -> Prepared:
