@@ -8,4 +8,5 @@ from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the 
     fold_time,
     prelu_own_range,
     unary_chain,
+    tanh_in_range,
 )

@@ -67,7 +67,7 @@ class _Plan:
         ]
         same = node.padding is Padding.SAME
         self.before = [extent // 2 if same else 0 for extent in reach]
-        self.reach = reach
+        self.reach: list[int] = [int(extent) for extent in reach]
 
     def dense_is_better(self) -> bool:
         """Whether zeros between the taps cost hardly more than the moves."""
