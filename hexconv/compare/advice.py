@@ -209,6 +209,11 @@ TABLES: Sequence[tuple[tuple[str, ...], str]] = (
         "an input range much wider than -8..8 leaves few codes where the curve bends: narrow it",
     ),
     (
+        ("Greater", "Less", "Equal"),
+        "values within a step of each other compare either way: narrow the ranges of what is "
+        "compared",
+    ),
+    (
         ("Sub", "Add"),
         "a difference of two large tensors is small beside their steps: both operands' ranges "
         "decide; centre them, or fold the operation into a convolution",
