@@ -24,9 +24,9 @@ FLOORS = ("sqnr", "cosine", "close", "top1")
 
 
 def _floors(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
-    """`sqnr=25` as often as it is given: least values by figure."""
+    """`sqnr=25`, between commas or as often as it is given: least values by figure."""
     found: dict[str, float] = {}
-    for text in texts:
+    for text in [part for given in texts for part in given.split(",")]:
         figure, separator, least = text.partition("=")
         if not separator or figure not in FLOORS:
             raise click.BadParameter(f"'{text}' is not of the form sqnr=25 ({', '.join(FLOORS)})")
@@ -167,6 +167,11 @@ def _source(texts: tuple[str, ...]) -> str | list[str] | None:
 def _device(path: Path | None) -> Library:
     from hexconv.device import Library
 
+    if path is None:
+        raise click.UsageError(
+            "the device needs --library-file (or HEXCONV_LIBRARY): "
+            "third_party/nnlib/v60/libhexagon_nn_skel.so of a MACE checkout"
+        )
     return Library(path)
 
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hexconv.compare.codes import RangeFit, RangeTotals, Scale, values_of
 from hexconv.compare.metrics import Metrics, Totals
 from hexconv.compare.sites import PORTS, Site, Sites, find_sites
-from hexconv.device import Library
 from hexconv.errors import ModelError
 from hexconv.nnlib.graph import INPUT_OP, Array, Graph, Node
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import shape_of
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.simulator.run import Simulator
+
+if TYPE_CHECKING:
+    from hexconv.device import Library
 
 Sample = Mapping[str, Array]
 

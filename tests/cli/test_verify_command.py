@@ -62,7 +62,8 @@ def test_csv_has_a_line_a_tensor_and_set(place: Path) -> None:
 
 
 def test_a_floor_that_holds_passes(place: Path) -> None:
-    assert run(*usual(place), "-q", "--fail-below", "sqnr=25").exit_code == 0
+    result = run(*usual(place), "-q", "--fail-below", "sqnr=25,cosine=0.99")
+    assert (result.exit_code, result.return_value) == (0, None)
 
 
 def test_a_floor_that_does_not_hold_exits_with_1_and_names_the_output(place: Path) -> None:

@@ -1,0 +1,54 @@
+"""Verify on the real v60 library: needs HEXCONV_LIBRARY, which CI has not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+import hexconv
+from hexconv.cli import group
+from hexconv.compare import compare
+from hexconv.device import Library
+from tests.compare.nets import convolutions, samples
+
+pytestmark = [
+    pytest.mark.device,
+    pytest.mark.skipif(
+        not os.environ.get("HEXCONV_LIBRARY"),
+        reason="HEXCONV_LIBRARY does not name MACE's v60/libhexagon_nn_skel.so",
+    ),
+    pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed"),
+]
+
+
+def test_device_and_simulator_give_the_same_figures() -> None:
+    model = hexconv.convert(convolutions(), samples=samples(3))
+    real = compare(model, convolutions(), samples(2), device=Library())
+    ours = compare(model, convolutions(), samples(2), library="v60")
+    assert (real.on, real.library) == ("device", "v60")
+    assert real.outputs == ours.outputs
+    found = {row.tensor: row.worst.accumulated for row in real.layers}
+    assert found["second"] is not None
+    for row in ours.layers:
+        if found[row.tensor] is not None:
+            assert found[row.tensor] == row.worst.accumulated
+
+
+def test_sides_are_compared_node_by_node(tmp_path: Path) -> None:
+    onnx.save(convolutions(), tmp_path / "net.onnx")
+    np.save(tmp_path / "x.npy", samples(1)[0]["x"])
+    result = CliRunner().invoke(
+        group,
+        ["verify", str(tmp_path / "net.onnx"), "--samples", str(tmp_path / "x.npy"),
+         "--compare", "simulate,device", "--json"],
+        catch_exceptions=False, standalone_mode=False,
+    )  # fmt: skip
+    rows = json.loads(result.stdout)
+    assert rows and {row["verdict"] for row in rows} <= {"exact", "unseen"}
