@@ -90,7 +90,8 @@ def _product(left: Term, right: Term, later: set[str], builder: Builder) -> Term
     labels = batch + rows + columns
     if not inner and not rows and not columns:
         flat = [sizes[label] for label in batch]
-        return Term(builder.op("Mul", [_shaped(a, flat, builder), _shaped(b, flat, builder)]), batch)
+        factors = [_shaped(a, flat, builder), _shaped(b, flat, builder)]
+        return Term(builder.op("Mul", factors), batch)
     product = builder.op("MatMul", [a, b])
     return Term(_shaped(product, [sizes[label] for label in labels], builder), labels)
 

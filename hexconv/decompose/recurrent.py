@@ -47,7 +47,7 @@ class Cell:
 def refusal(node: ir.Node) -> str:
     """Why a recurrent node is not unrolled; empty if it is."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
-    time, batch, _ = shape_of(node.inputs[0])
+    time = shape_of(node.inputs[0])[0]
     directions = 2 if attrs.get("direction") == "bidirectional" else 1
     if time * directions > MOST_STEPS:
         return f"{time * directions} steps; up to {MOST_STEPS} are unrolled"
