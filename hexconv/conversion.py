@@ -24,6 +24,7 @@ from hexconv.model import Conversion, Model
 from hexconv.nnlib.check import check as check_graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.search import Choice, search
+from hexconv.quantize import cover
 
 if TYPE_CHECKING:
     import onnx
@@ -91,6 +92,8 @@ def convert(
     chosen = Settings(optimize=optimize, **settings)
     kept = _Kept(samples)
     first = prepared(source, shapes, chosen)
+    if ranges is None:
+        _refuse_early(first[0])
     observed, warnings = observed_ranges(first[0], kept.source, ranges, chosen)
 
     def build(choice: Choice) -> Model:
@@ -110,6 +113,17 @@ def convert(
     if chosen.optimize == "all":
         return search(build, score, start, chosen.progress)
     return build(start)
+
+
+def _refuse_early(graph: FloatGraph) -> None:
+    """Lower with ranges of no meaning, so that a node that cannot run is named before calibration.
+
+    Raises:
+        Refusals: nodes that cannot run on the DSP.
+    """
+    lowered = lower(graph, dict.fromkeys(computed_values(graph), cover(-1.0, 1.0)))
+    if lowered.refusals:
+        raise Refusals(lowered.refusals)
 
 
 def _built(

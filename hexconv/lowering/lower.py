@@ -62,7 +62,7 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
     masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
     ctx = Context(builder, shapes, _Consts(graph), {**ranges, **dict.fromkeys(masks, MASK)})
     result = Lowered(builder.graph, transposes=ctx.transposes)
-    _bind_inputs(graph, nodes, ctx)
+    result.refusals += _bind_inputs(graph, nodes, ctx)
     for node in nodes:
         builder.onnx_node = node.name
         if node.op in IMAGE_OPS:
@@ -73,7 +73,8 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
             _lower_node(node, ctx)
         except Refusal as refusal:
             result.refusals.append(_named(refusal, node))
-            _stand_in(node, ctx)
+            for name in node.outputs:
+                _stand_in(name, ctx)
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
     if not result.refusals:
@@ -134,21 +135,27 @@ def _named(refusal: Refusal, node: NodeView) -> Refusal:
     )
 
 
-def _stand_in(node: NodeView, ctx: Context) -> None:
-    """Outputs of a refused node, so that the nodes behind it can be judged too."""
-    for name in filter(None, node.outputs):
-        if ctx.forms(name):
-            continue
-        shape = ctx.shape(name)
-        layout = gather_axes(shape, [a for a in range(len(shape)) if shape[a] != 1])
-        nowhere = Ref(0)
-        span = ctx.ranges.get(name, Range(1.0 / 128.0, 128))
-        ctx.bind(name, layout, Tensor(nowhere, nowhere, nowhere, layout.shape(shape), span))
+def _stand_in(name: str, ctx: Context) -> None:
+    """A value that cannot be made, so that the nodes that read it can be judged too."""
+    if not name or ctx.forms(name):
+        return
+    shape = ctx.shape(name)
+    layout = gather_axes(shape, [a for a in range(len(shape)) if shape[a] != 1])
+    nowhere = Ref(0)
+    span = ctx.ranges.get(name, Range(1.0 / 128.0, 128))
+    ctx.bind(name, layout, Tensor(nowhere, nowhere, nowhere, layout.shape(shape), span))
 
 
-def _bind_inputs(graph: FloatGraph, nodes: list[NodeView], ctx: Context) -> None:
+def _bind_inputs(graph: FloatGraph, nodes: list[NodeView], ctx: Context) -> list[Refusal]:
+    """The one input node; answers the inputs that cannot be."""
     images = any(node.op in IMAGE_OPS for node in nodes)
-    interfaces = [_interface(info, images, ctx) for info in graph.inputs]
+    interfaces, refusals = [], []
+    for info in graph.inputs:
+        try:
+            interfaces.append(_interface(info, images, ctx))
+        except Refusal as refusal:
+            refusals.append(refusal)
+            _stand_in(info.name, ctx)
     outputs = [port for item in interfaces for port in (Output(item.bhwd, "uint8"), *MINMAX)]
     node = ctx.builder.node(INPUT_OP, [], outputs, name="quantize_input")
     ctx.builder.graph.inputs += interfaces
@@ -156,12 +163,15 @@ def _bind_inputs(graph: FloatGraph, nodes: list[NodeView], ctx: Context) -> None
         data, low, high = (Ref(node, 3 * index + port) for port in range(3))
         tensor = Tensor(data, low, high, item.bhwd, ctx.range(item.name), static=False)
         ctx.bind(item.name, item.layout, tensor)
+    return refusals
 
 
 def _interface(info: TensorInfo, images: bool, ctx: Context) -> Interface:
     if info.dtype != "float32":
         raise Refusal(
             f"the input '{info.name}' is of type {info.dtype}",
+            node=info.name,
+            op="input",
             why="MACE's DSP runtime takes float inputs only",
             todo="compute what reads it on the CPU and cut the model there",
         )
@@ -169,6 +179,8 @@ def _interface(info: TensorInfo, images: bool, ctx: Context) -> Interface:
     if rank > 4:
         raise Refusal(
             f"the input '{info.name}' has rank {rank}",
+            node=info.name,
+            op="input",
             why="the library knows 4 axes",
             todo="reshape it outside the model",
         )
