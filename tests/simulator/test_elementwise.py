@@ -128,11 +128,16 @@ def test_open_output_ranges_hold_every_result(
 def test_maximum_and_minimum_follow_the_real_values(
     tensors: tuple[Array, Array], a_range: Range, b_range: Range
 ) -> None:
+    """Two roundings, of the offset and of the value: a whole step off at the very most.
+
+    The real v60 library answers 237 for the larger of code 217 of 0..7.5 and 163 of -7.5..0 in
+    -7.5..7.5, where 236 is exact.
+    """
     a, b = tensors
     for op, pick in (("QuantizedMaximum_8", np.maximum), ("QuantizedMinimum_8", np.minimum)):
         codes, low, high = run(op, a, b, *a_range, *b_range)
         exact = pick(real(a, *a_range), real(b, *b_range))
-        assert steps_off(codes, low.item(), high.item(), exact) < 1.0
+        assert steps_off(codes, low.item(), high.item(), exact) < 1.0 + 1e-9
 
 
 @settings(deadline=None, max_examples=60)
