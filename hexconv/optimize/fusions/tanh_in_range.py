@@ -16,7 +16,7 @@ WORTH = 0.75
 
 @rewrite(Stage.FUSION)
 def tanh_in_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
-    """Tanh_8 always answers -1..1; a table spends all codes on the values that occur: a vocoder's."""
+    """Tanh_8 always answers -1..1: a table spends all codes on the values that a vocoder has."""
     count = 0
     for node in graph.nodes:
         if node.op_type != "Tanh" or node.domain or not node.outputs[0].is_graph_output():

@@ -2,6 +2,7 @@
 
 from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
     shared_expressions,
+    slices_and_concats,
     norm_affine_into_linear,
     norm_centring,
 )

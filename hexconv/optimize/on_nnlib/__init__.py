@@ -1,7 +1,8 @@
 """Rewrites of the nnlib graph: the same values, computed in a cheaper form."""
 
-from hexconv.optimize.on_nnlib import (  # noqa: F401  (importing registers; the order matters)
+from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the order matters)
     dilated_by_phases,
+    requantize_once,
     mean_as_conv,
     pad_matmul,
 )

@@ -1,0 +1,67 @@
+"""A requantize behind a node that could have answered in that range itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hexconv.nnlib.graph import Graph, Node, Ref
+from hexconv.nnlib.ops import spec
+from hexconv.optimize.registry import Stage, rewrite
+
+PORTS = 3
+LIMITS = 2
+"""Requantize_8to8 and every op with a requested range end with (out_min, out_max)."""
+
+
+@rewrite(Stage.NNLIB)
+def requantize_once(graph: Graph) -> int:
+    """Requantize_8to8 behind the only node that feeds it goes: that node is asked for its range."""
+    readers = graph.consumers()
+    nodes = {node.id: node for node in graph.nodes}
+    gone: dict[int, int] = {}
+    for node in graph.nodes:
+        if node.op != "Requantize_8to8":
+            continue
+        producer = nodes.get(node.inputs[0].node)
+        if producer is None or not _requests(producer) or not _feeds_only(producer, node, readers):
+            continue
+        nodes[producer.id] = replace(
+            producer,
+            inputs=(*producer.inputs[:-LIMITS], *node.inputs[-LIMITS:]),
+            origin=node.origin or producer.origin,
+        )
+        gone[node.id] = producer.id
+    graph.nodes[:] = [
+        replace(
+            nodes[node.id],
+            inputs=tuple(
+                Ref(gone[ref.node], ref.port) if ref.node in gone else ref
+                for ref in nodes[node.id].inputs
+            ),
+        )
+        for node in graph.nodes
+        if node.id not in gone
+    ]
+    return len(gone)
+
+
+def _requests(node: Node) -> bool:
+    """Whether a node takes its output range as its last two inputs."""
+    known = spec(node.op)
+    if not known.rule_of(len(node.inputs)).requested or node.outputs[0].dtype != "uint8":
+        return False
+    return [operand.role for operand in known.roles(len(node.inputs))][-LIMITS:] == [
+        "out_min",
+        "out_max",
+    ]
+
+
+def _feeds_only(
+    producer: Node, node: Node, readers: dict[Ref, list[tuple[Node, int]]]
+) -> bool:
+    found = [
+        reader.id
+        for port in range(PORTS)
+        for reader, _ in readers.get(Ref(producer.id, port), [])
+    ]
+    return bool(found) and set(found) == {node.id}
