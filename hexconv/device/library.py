@@ -11,7 +11,7 @@ from hexconv.device.elf import WHICH, read_library
 from hexconv.device.job import JobWriter
 from hexconv.device.listing import parse_listing, show_listing
 from hexconv.device.process import Limits
-from hexconv.device.profile import Profile, profile
+from hexconv.device.profile import REPEATS, Profile, profile
 from hexconv.device.session import Run, Session
 from hexconv.device.taps import Taps, tap
 from hexconv.device.wiring import (
@@ -149,15 +149,18 @@ class Library:
         )
         return before, after
 
-    def profile(self, model: Graph | HasGraph, feeds: Feeds) -> Profile:
-        """Count the packets of each node.
+    def profile(
+        self, model: Graph | HasGraph, feeds: Feeds, repeats: int = REPEATS
+    ) -> Profile:
+        """Count the packets of each node, the least of `repeats` executions.
 
         Raises:
             ConfigError, DeviceError: as `run`.
         """
         graph = graph_of(model)
         check_outside(graph)
-        return profile(self.session, graph, input_tensors(graph, feeds), output_slots(graph))
+        inputs, slots = input_tensors(graph, feeds), output_slots(graph)
+        return profile(self.session, graph, inputs, slots, repeats)
 
     def ops(self) -> tuple[int, dict[int, str]]:
         """The library's version (as `hexagon_nn_version` has it) and its ops by id.

@@ -72,7 +72,11 @@ class Profile:
 
 
 def profile(
-    session: Session, graph: Graph, inputs: Sequence[Array], slots: Sequence[Slot]
+    session: Session,
+    graph: Graph,
+    inputs: Sequence[Array],
+    slots: Sequence[Slot],
+    repeats: int = REPEATS,
 ) -> Profile:
     """Count one execution of `graph`, node by node.
 
@@ -81,15 +85,16 @@ def profile(
         graph: what to run.
         inputs: the input tensors, in the library's order.
         slots: the outputs.
+        repeats: executions for each counter, of which the least is taken.
 
     Raises:
         DeviceError: if the library does not run the graph.
     """
-    counted = [counter for counter in COUNTERS for _ in range(REPEATS)]
+    counted = [counter for counter in COUNTERS for _ in range(repeats)]
     runs = [Run(inputs, counter) for counter in [*[Counter.PACKETS] * WARM_UP, *counted]]
     answer = session.execute(graph, runs, slots, list_nodes=True)
     reports = answer.counts[WARM_UP:]
-    least = [_least(reports[i * REPEATS : (i + 1) * REPEATS]) for i in range(len(COUNTERS))]
+    least = [_least(reports[i * repeats : (i + 1) * repeats]) for i in range(len(COUNTERS))]
     nodes = parse_listing(answer.after)
     return Profile(tuple(_cost(graph, node, least) for node in nodes))
 
