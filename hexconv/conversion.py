@@ -18,11 +18,14 @@ from hexconv import optimize as passes
 from hexconv.decompose import decompose
 from hexconv.errors import RangeError, Refusal, Refusals
 from hexconv.files import sha256_of
-from hexconv.lowering import Lowered, lower
+from hexconv.lowering import Lowered, kept, lower
 from hexconv.lowering.ties import solve
-from hexconv.model import Conversion, Model
+from hexconv.model import Conversion, InFloat, Model
 from hexconv.nnlib.check import check as check_graph
+from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
+from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.quantize import cover
 
@@ -49,19 +52,26 @@ class Settings:
         observer: "minmax" or "percentile".
         percentile: for the percentile observer, in %.
         also: names of alternative rewrites to put in.
+        explain: predict what each rewrite saved: one more conversion for each.
         input_ranges: declared (min, max) by input, for synthetic data.
         name: of the model; the file's stem by default.
         progress: called with (stage, done).
+        float_fallback: compute in float on the DSP what int8 refuses or answers only partly,
+            where the library has a float op.
+        keep_float: names of nodes, or of tensors that they make, to compute in float.
     """
 
     optimize: str = "default"
     without: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    explain: bool = False
     observer: calibrate.Observer = "minmax"
     percentile: float = 99.99
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
     name: str = ""
     progress: Callable[[str, int], None] | None = None
+    float_fallback: bool = False
+    keep_float: tuple[str, ...] = ()
 
 
 def convert(
@@ -110,9 +120,34 @@ def convert(
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
 
     start = Choice(frozenset(chosen.without), frozenset(chosen.also))
-    if chosen.optimize == "all":
-        return search(build, score, start, chosen.progress)
-    return build(start)
+    model = (
+        search(build, score, start, chosen.progress)
+        if chosen.optimize == "all"
+        else build(start)
+    )
+    if not chosen.explain:
+        return model
+
+    def without(name: str) -> Model:
+        turned = replace(chosen, without=(*chosen.without, name))
+        graph, history = prepared(source, shapes, turned)
+        calibrated = dict(observed)
+        if REWRITES[name].stage is Stage.FLOAT:
+            calibrated, _ = observed_ranges(graph, kept.again(), ranges, turned)
+        return _built(source, graph, history, calibrated, turned, warnings)
+
+    return _explained(model, without)
+
+
+def _explained(model: Model, without: Callable[[str], Model]) -> Model:
+    """The model with the packets that each of its rewrites saved, as the cost model predicts."""
+    from hexconv.cost import predict
+
+    assert model.conversion is not None
+    packets = predict(model).packets
+    names = [name for _, name, _ in model.conversion.rewrites if name in REWRITES]
+    saved = {name: predict(without(name)).packets - packets for name in names}
+    return replace(model, conversion=replace(model.conversion, saved=saved))
 
 
 def _refuse_early(graph: FloatGraph) -> None:
@@ -138,8 +173,13 @@ def _built(
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     observed = calibrate.bounded_masks(graph, observed)
+    kept.seal(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
-    lowered = lowered_graph(graph, observed, settings.name or model_name(source))
+    lowered = lowered_graph(
+        graph, observed, settings.name or model_name(source), float_fallback=settings.float_fallback
+    )
+    if lowered.floats:
+        lowered.graph = tidied(lowered.graph)
     final, counts = passes.nnlib(lowered.graph, settings)
     history += _named("nnlib", counts)
     check_graph(final)
@@ -155,6 +195,7 @@ def _built(
             transposes_left=lowered.transposes.emitted,
             warnings=tuple(warnings),
             made=lowered.made,
+            floats=in_float(final, lowered.floats),
         ),
     )
 
@@ -192,9 +233,11 @@ def prepared(
     """
     passes.check_settings(settings)
     graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
+    floats = kept.mark(graph, settings.keep_float, fallback=settings.float_fallback)
     history = _named("recognised", graph.recognised)
     history += _named("rewritten", passes.float_graph(graph, settings))
-    history += _named("decomposed", decompose(graph))
+    history += _named("decomposed", decompose(graph, floats))
+    kept.check_there(graph, floats)
     return graph, history
 
 
@@ -280,17 +323,48 @@ def computed_values(graph: FloatGraph) -> list[str]:
     return [str(value.name) for value in floats if value.name]
 
 
-def lowered_graph(graph: FloatGraph, observed: Mapping[str, Bounds], name: str) -> Lowered:
+def lowered_graph(
+    graph: FloatGraph, observed: Mapping[str, Bounds], name: str, *, float_fallback: bool = False
+) -> Lowered:
     """The nnlib graph of a float graph.
 
     Raises:
         Refusals: nodes that cannot run on the DSP.
     """
     ranges = solve([NodeView(node) for node in graph.nodes], observed)
-    lowered = lower(graph, ranges, name)
+    lowered = lower(graph, ranges, name, float_fallback=float_fallback)
     if lowered.refusals:
         raise Refusals(lowered.refusals)
     return lowered
+
+
+def in_float(graph: Graph, why: Mapping[str, str]) -> tuple[InFloat, ...]:
+    """What the nodes in float became, and what that will cost.
+
+    Args:
+        graph: the final one.
+        why: reasons by ONNX node name.
+    """
+    if not why:
+        return ()
+    from hexconv.cost import predict
+
+    cost = predict(graph)
+    rows = []
+    for name, reason in why.items():
+        nodes = [node for node in cost.nodes if node.onnx_node == name]
+        known = [node.packets for node in nodes if node.packets is not None]
+        rows.append(
+            InFloat(
+                node=name,
+                why=reason,
+                nnlib=tuple(node.op for node in graph.nodes if node.onnx_node == name),
+                packets=sum(known),
+                milliseconds=sum(cost.node_time(node).milliseconds for node in nodes),
+                unknown=tuple(sorted({node.op for node in nodes if node.packets is None})),
+            )
+        )
+    return tuple(rows)
 
 
 def model_name(source: str | Path | onnx.ModelProto) -> str:

@@ -17,6 +17,27 @@ from hexconv.nnlib.graph import Graph
 
 
 @dataclass(frozen=True)
+class InFloat:
+    """An ONNX node that is computed in float on the DSP, and its price.
+
+    Attributes:
+        node: its name.
+        why: what int8 refuses, or that it was asked for.
+        nnlib: what it became.
+        packets: predicted for one execution, those of `unknown` ops left out.
+        milliseconds: predicted on the default SoC.
+        unknown: executed ops of which nothing like it was measured.
+    """
+
+    node: str
+    why: str
+    nnlib: tuple[str, ...]
+    packets: float
+    milliseconds: float
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Conversion:
     """What a conversion did.
 
@@ -28,7 +49,9 @@ class Conversion:
         transposes_wanted: transposes in the float graph.
         transposes_left: Transpose_8 nodes emitted.
         warnings: what the user must know.
+        saved: predicted packets that each rewrite saved, where that was asked for.
         made: nnlib ops by the ONNX node that they come from.
+        floats: nodes that are computed in float.
     """
 
     source: str = ""
@@ -39,6 +62,8 @@ class Conversion:
     transposes_left: int = 0
     warnings: tuple[str, ...] = ()
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    floats: tuple[InFloat, ...] = ()
+    saved: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from hexconv.model import Model
+    from hexconv.model import InFloat, Model
     from hexconv.nnlib.graph import Interface
 
 MOST_ROWS = 16
@@ -81,10 +81,14 @@ def page(
         told = [f"{name} {count}" for what, name, count in did.rewrites if what == kind]
         if told:
             _line(console, kind, ", ".join(told))
+    for row in did.floats:
+        _line(console, "in float", _in_float(row))
     console.print(_ops(did.onnx_ops, model.graph.histogram()))
     avoided = max(did.transposes_wanted - did.transposes_left, 0)
     _line(console, "transposes", f"{avoided} avoided, {did.transposes_left} remain")
     _cost(console, model)
+    for name, packets in sorted(did.saved.items(), key=lambda item: -item[1]):
+        _line(console, "saved by", f"{name}: {packets / 1e3:,.0f} k packets")
     for text in describe(found):
         _line(console, f"on {library}", text)
     for path in files:
@@ -112,6 +116,13 @@ def _safe(text: str) -> str:
 def _interface(item: Interface) -> str:
     low, high = item.range
     return f"{item.name} {'x'.join(map(str, item.shape))}, {low:.4g} to {high:.4g}"
+
+
+def _in_float(row: InFloat) -> str:
+    price = f"{row.packets / 1e6:.3f} M packets, {row.milliseconds:.3f} ms on {SOC.upper()}"
+    if row.unknown:
+        price += f", and {', '.join(row.unknown)} of unknown price"
+    return f"{row.node}: {' + '.join(row.nnlib)}, {price} ({row.why})"
 
 
 def _cost(console: Console, model: Model) -> None:

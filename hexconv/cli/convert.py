@@ -46,6 +46,7 @@ LIBRARIES = ("v60", "v65", "v66")
     "--library", type=click.Choice(LIBRARIES), default="v66", show_default=True,
     help="The library that accuracy is simulated for: v60 SD835, v65 SD845, v66 SD855.",
 )
+@click.option("--explain", is_flag=True, help="Say what each rewrite saved (converts again).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
 def command(
