@@ -6,11 +6,15 @@
 
 #include "shims.h"
 
-enum { VECTOR = 128 };
+/* The library reads whole vectors, up to one beyond what it asked for: the DSP's heap has
+   neighbours there, a block of whole pages has none. */
+enum { VECTOR = 128, SLACK = 256 };
 
 void *shim_memalign(size_t alignment, size_t size)
 {
-    return memalign(alignment < VECTOR ? VECTOR : alignment, size ? size : 1);
+    if (size > SIZE_MAX - SLACK)
+        return NULL;
+    return memalign(alignment < VECTOR ? VECTOR : alignment, size + SLACK);
 }
 
 void *shim_malloc(size_t size)
