@@ -18,7 +18,8 @@ from hexconv import optimize as passes
 from hexconv.decompose import decompose
 from hexconv.errors import RangeError, Refusal, Refusals
 from hexconv.files import sha256_of
-from hexconv.lowering import Lowered, kept, lower
+from hexconv.lowering import Lowered, lower
+from hexconv.lowering.kept import check_there, mark, seal
 from hexconv.lowering.ties import solve
 from hexconv.model import Conversion, InFloat, Model
 from hexconv.nnlib.check import check as check_graph
@@ -103,7 +104,7 @@ def convert(
     kept = _Kept(samples)
     first = prepared(source, shapes, chosen)
     if ranges is None:
-        _refuse_early(first[0])
+        _refuse_early(first[0], chosen)
     observed, warnings = observed_ranges(first[0], kept.source, ranges, chosen)
 
     def build(choice: Choice) -> Model:
@@ -150,13 +151,14 @@ def _explained(model: Model, without: Callable[[str], Model]) -> Model:
     return replace(model, conversion=replace(model.conversion, saved=saved))
 
 
-def _refuse_early(graph: FloatGraph) -> None:
+def _refuse_early(graph: FloatGraph, settings: Settings) -> None:
     """Lower with ranges of no meaning, so that a node that cannot run is named before calibration.
 
     Raises:
         Refusals: nodes that cannot run on the DSP.
     """
-    lowered = lower(graph, dict.fromkeys(computed_values(graph), cover(-1.0, 1.0)))
+    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
+    lowered = lower(graph, ranges, float_fallback=settings.float_fallback)
     if lowered.refusals:
         raise Refusals(lowered.refusals)
 
@@ -173,7 +175,7 @@ def _built(
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     observed = calibrate.bounded_masks(graph, observed)
-    kept.seal(graph)
+    seal(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
     lowered = lowered_graph(
         graph, observed, settings.name or model_name(source), float_fallback=settings.float_fallback
@@ -233,11 +235,11 @@ def prepared(
     """
     passes.check_settings(settings)
     graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
-    floats = kept.mark(graph, settings.keep_float, fallback=settings.float_fallback)
+    floats = mark(graph, settings.keep_float, fallback=settings.float_fallback)
     history = _named("recognised", graph.recognised)
     history += _named("rewritten", passes.float_graph(graph, settings))
     history += _named("decomposed", decompose(graph, floats))
-    kept.check_there(graph, floats)
+    check_there(graph, floats)
     return graph, history
 
 

@@ -65,6 +65,14 @@ def conversion_options(function: F) -> F:
         ),
         click.option("--without", multiple=True, help="Leave a rewrite out, by its name."),
         click.option(
+            "--float-fallback", is_flag=True,
+            help="Compute in float on the DSP what int8 refuses or answers only partly.",
+        ),
+        click.option(
+            "--keep-float", multiple=True, metavar="NODE",
+            help="Compute this node in float on the DSP, by its name or its tensor's.",
+        ),
+        click.option(
             "--observer", type=click.Choice(["minmax", "percentile"]), default="minmax",
             show_default=True,
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
@@ -30,15 +30,19 @@ def decomposes(*op_types: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def decompose(graph: FloatGraph) -> dict[str, int]:
+def decompose(graph: FloatGraph, spare: Collection[ir.Node] = ()) -> dict[str, int]:
     """Apply the rules to every node, those that come into being included.
+
+    Args:
+        graph: changed in place.
+        spare: nodes to leave as they are.
 
     Returns:
         How many nodes of each op were decomposed.
     """
     builder = Builder(graph.graph)
     counts: Counter[str] = Counter()
-    queue = [node for node in graph.nodes if node.op_type in RULES]
+    queue = [node for node in graph.nodes if node.op_type in RULES and node not in spare]
     while queue:
         node = queue.pop()
         values = RULES[node.op_type](node, builder.at(node))

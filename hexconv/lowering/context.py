@@ -55,6 +55,8 @@ class Context:
         self.consts = consts
         self.ranges = ranges
         self.transposes = TransposeCount()
+        self.floats: dict[Ref, Ref] = {}
+        """The float32 tensor that uint8 data was made from or has been turned into."""
         self._forms: dict[str, list[Form]] = {}
         self._sources: dict[str, str] = {}
 
@@ -86,6 +88,10 @@ class Context:
     def forms(self, name: str) -> Sequence[Form]:
         """Where a computed value lies so far, the first made first."""
         return self._forms.get(name, ())
+
+    def forget(self, name: str) -> None:
+        """Take back what a lowering bound before it refused."""
+        self._forms.pop(name, None)
 
     def form(self, name: str) -> Form:
         """The form in which a value was made, in whatever 4-D shape fills the vectors best.

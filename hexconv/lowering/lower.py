@@ -10,6 +10,7 @@ import onnx_ir as ir
 from hexconv.errors import Refusal
 from hexconv.lowering.builder import MINMAX, Builder, Tensor
 from hexconv.lowering.context import Context, TransposeCount
+from hexconv.lowering.floats import FORMS, WHY, op_of
 from hexconv.lowering.mask import MASK
 from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import LOWERINGS
@@ -36,21 +37,30 @@ class Lowered:
         refusals: every node that cannot run on the DSP.
         made: names of the nnlib nodes that each ONNX node became, by ONNX node name.
         transposes: data movements wanted by the model, and left in the graph.
+        floats: why a node is computed in float, by ONNX node name.
     """
 
     graph: Graph
     refusals: list[Refusal] = field(default_factory=list)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)
     transposes: TransposeCount = field(default_factory=TransposeCount)
+    floats: dict[str, str] = field(default_factory=dict)
 
 
-def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -> Lowered:
+def lower(
+    graph: FloatGraph,
+    ranges: Mapping[str, Range],
+    name: str = "model",
+    *,
+    float_fallback: bool = False,
+) -> Lowered:
     """Lower every node of a float graph.
 
     Args:
         graph: in normal form, decomposed.
         ranges: static ranges of all computed values.
         name: of the nnlib graph.
+        float_fallback: compute in float what int8 refuses and the library has a float op for.
 
     Raises:
         RangeError: a value has no range.
@@ -71,10 +81,15 @@ def lower(graph: FloatGraph, ranges: Mapping[str, Range], name: str = "model") -
         start = len(builder.graph.nodes)
         try:
             _lower_node(node, ctx)
+            if WHY in node.node.meta:
+                result.floats[node.name] = node.node.meta[WHY]
         except Refusal as refusal:
-            result.refusals.append(_named(refusal, node))
-            for name in node.outputs:
-                _stand_in(name, ctx)
+            if float_fallback and _in_float(node.node, ctx):
+                result.floats[node.name] = refusal.what
+            else:
+                result.refusals.append(_named(refusal, node))
+                for name in node.outputs:
+                    _stand_in(name, ctx)
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
     if not result.refusals:
@@ -103,6 +118,10 @@ class _Consts(Mapping[str, Array]):
 
 
 def _lower_node(node: NodeView, ctx: Context) -> None:
+    if WHY in node.node.meta:
+        FORMS[op_of(node)](node, ctx)
+        _check_read(node)
+        return
     lowering = LOWERINGS.get(node.op)
     if lowering is None:
         raise Refusal(
@@ -120,6 +139,29 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
                 todo="cut the model before this node and compute it on the CPU",
             )
     lowering.function(node, ctx)
+    _check_read(node)
+
+
+def _in_float(node: ir.Node, ctx: Context) -> bool:
+    """Whether the library computes in float what int8 refused; it is then in the graph."""
+    view = NodeView(node)
+    form = FORMS.get(view.op) if not view.domain and WHY not in node.meta else None
+    if form is None or not all(
+        value is None or value.dtype is None or value.dtype == ir.DataType.FLOAT
+        for value in (*node.inputs, *node.outputs)
+    ):
+        return False
+    for name in view.outputs:
+        ctx.forget(name)
+    try:
+        form(view, ctx)
+        _check_read(view)
+    except Refusal:
+        return False
+    return True
+
+
+def _check_read(node: NodeView) -> None:
     unread = node.unread()
     if unread:
         raise Refusal(
@@ -131,7 +173,7 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
 
 def _named(refusal: Refusal, node: NodeView) -> Refusal:
     return Refusal(
-        refusal.what, node=node.name, op=node.op, why=refusal.why, todo=refusal.todo
+        refusal.what, node=node.name, op=op_of(node), why=refusal.why, todo=refusal.todo
     )
 
 

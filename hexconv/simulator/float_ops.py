@@ -49,7 +49,7 @@ def bias_add(call: Call) -> list[Array]:
     return [data + bias]
 
 
-@kernel("Neg_f", "Abs_f", "Floor_f", "Tanh_f", "Relu_f")
+@kernel("Neg_f", "Abs_f", "Floor_f", "Ceil_f", "Tanh_f", "Relu_f")
 def unary(call: Call) -> list[Array]:
     """One operand."""
     data = call.inputs[0]
@@ -60,6 +60,8 @@ def unary(call: Call) -> list[Array]:
             return [np.abs(data)]
         case "Floor_f":
             return [np.floor(data)]
+        case "Ceil_f":
+            return [np.ceil(data)]
         case "Tanh_f":
             return [np.tanh(data)]
     return [np.fmax(data, F32(0))]
