@@ -7,7 +7,7 @@ answers whether a node walks into it; a range or value that only a run can tell 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf, isfinite, log
+from math import frexp, inf, isfinite, log
 
 import numpy as np
 
@@ -99,6 +99,21 @@ def one_sided_broadcast(site: Site) -> bool:
 @trap
 def one_sided_product(site: Site) -> bool:
     return len(site.shapes) == 8 and one_sided_broadcast(site)
+
+
+@trap
+def product_scale(site: Site) -> bool:
+    a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
+    if a is None or b is None or out is None or not all(low < high for low, high in (a, b, out)):
+        return False
+    steps = [(high - low) / 255 for low, high in (a, b, out)]
+    zeros = [round(-low / step) for (low, _), step in zip((a, b, out), steps, strict=True)]
+    factor = steps[0] * steps[1] / steps[2]
+    shift = min(-frexp(factor)[1], 7)
+    bias = (((2 * zeros[0] - 255) * (2 * zeros[1] - 255) + 256) >> 9) * 256
+    scale = round(factor * 2.0**shift * 2**15)
+    offset = (bias * scale + (1 << 14) >> 15) + round(zeros[2] * 2.0**shift)
+    return shift < 0 or not -(2**15) <= offset < 2**15
 
 
 @trap

@@ -7,6 +7,7 @@ from collections import Counter
 from hexconv.onnx_graph.build import Builder
 from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers the rules)
     batch_norm,
+    channel_affine,
     dynamic,
     gelu,
     hard,

@@ -32,7 +32,7 @@ def batch_norm_into_weights(node: ir.Node, builder: Builder) -> bool:
     gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in constants)
     epsilon = node.attributes.get("epsilon")
     scale = gamma / np.sqrt(variance + (epsilon.as_float() if epsilon is not None else 1e-5))
-    scaled = _scaled(before, weights, scale)
+    scaled = scaled_weights(before, weights, scale)
     if scaled is None or bias.ndim > 1:
         return False
     shift = (bias.astype(np.float64) - mean) * scale + beta
@@ -47,10 +47,10 @@ def batch_norm_into_weights(node: ir.Node, builder: Builder) -> bool:
     return True
 
 
-def _scaled(
-    node: ir.Node, weights: npt.NDArray[np.float32], scale: Array
+def scaled_weights(
+    node: ir.Node, weights: npt.NDArray[np.float32], scale: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float32] | None:
-    """The weights times `scale` along their output channels."""
+    """The weights of a Conv, ConvTranspose or Gemm times `scale` along their output channels."""
     factor = scale.astype(np.float32)
     if node.op_type == "Conv":
         return weights * factor.reshape(-1, *[1] * (weights.ndim - 1))
