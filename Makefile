@@ -68,6 +68,8 @@ benchmarks: $(VENV)/.test
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.calibration
 	$(BIN)/python -m benchmarks.simulator
+	$(BIN)/python -m benchmarks.tool_speed
+	$(BIN)/python -m benchmarks.optimize
 
 onnx-tests: $(VENV)/.test
 	$(BIN)/python -m benchmarks.onnx_node_tests

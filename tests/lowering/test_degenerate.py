@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -85,9 +84,7 @@ CASES: dict[str, onnx.ModelProto] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_degenerate_ops_are_refused_by_name(case: str) -> None:
-    start = time.perf_counter()
     text = refusal(CASES[case])
-    assert time.perf_counter() - start < 5.0
     assert "node" in text or "NaN" in text, text
     assert "ONNXRuntimeError" not in text
 
