@@ -35,6 +35,21 @@ def batch_norm(node: NodeView, ctx: Context) -> None:
     ctx.bind(output, layout, result)
 
 
+@lowers("Affine")
+def affine(node: NodeView, ctx: Context) -> None:
+    """A factor and an addend per channel of the last axis (optimize/fusions/affine)."""
+    source, output = node.input(0), node.outputs[0]
+    factor, offset = (ctx.const(node.input(i)) for i in (1, 2))
+    assert factor is not None and offset is not None  # the fusion made it so
+    shape = ctx.shape(source)
+    last = len(shape) - 1
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != last]
+    layout = gather_axes(shape, [*order, last])
+    tensor = ctx.take(source, layout)
+    result = scaled_and_shifted(ctx, tensor, factor.reshape(-1), offset.reshape(-1), output)
+    ctx.bind(output, layout, result)
+
+
 def scaled_and_shifted(
     ctx: Context, tensor: Tensor, factor: Array, offset: Array, name: str
 ) -> Tensor:

@@ -3,6 +3,7 @@
 from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the order matters)
     scalar_into_range,
     linear,
+    affine,
     activation_into_range,
     linear_over_image,
     fold_time,

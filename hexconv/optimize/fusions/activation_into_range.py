@@ -15,8 +15,8 @@ from hexconv.optimize.registry import Bounds, Stage, rewrite
 
 # Lowerings whose result has the range that was asked for, so that it saturates there.
 SATURATING = {
-    "Add", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "Linear", "MatMul",
-    "Mul", "ReduceMean", "Sub",
+    "Add", "Affine", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "Linear",
+    "MatMul", "Mul", "ReduceMean", "Sub",
 }  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hexconv.lowering.elementwise import WIDE
-from hexconv.nnlib.graph import Graph, Node, Ref
+from hexconv.nnlib.graph import Const, Graph, Node, Ref
 from hexconv.nnlib.ops import spec
 from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize.ranges import LEVELS
 
 PORTS = 3
 LIMITS = 2
@@ -19,12 +21,15 @@ def requantize_once(graph: Graph) -> int:
     """Requantize_8to8 behind the only node that feeds it goes: that node is asked for its range."""
     readers = graph.consumers()
     nodes = {node.id: node for node in graph.nodes}
+    consts = graph.const_by_id()
     gone: dict[int, int] = {}
     for node in graph.nodes:
         if node.op != "Requantize_8to8":
             continue
         producer = nodes.get(node.inputs[0].node)
         if producer is None or not _requests(producer) or not _feeds_only(producer, node, readers):
+            continue
+        if not _inside(_limits(node, consts), _limits(producer, consts)):
             continue
         nodes[producer.id] = replace(
             producer,
@@ -57,6 +62,20 @@ def _requests(node: Node) -> bool:
         "out_min",
         "out_max",
     ]
+
+
+def _limits(node: Node, consts: Mapping[int, Const]) -> tuple[float, float]:
+    low, high = (float(consts[ref.node].array.flat[0]) for ref in node.inputs[-LIMITS:])
+    return low, high
+
+
+def _inside(wanted: tuple[float, float], given: tuple[float, float]) -> bool:
+    """Whether one range lies in the other, up to half a step.
+
+    Where it does not, the end of the producer's range may be what clips (a fused Relu).
+    """
+    slack = 0.5 * (wanted[1] - wanted[0]) / LEVELS
+    return given[0] - slack <= wanted[0] and wanted[1] <= given[1] + slack
 
 
 def _feeds_only(
