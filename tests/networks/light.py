@@ -18,6 +18,8 @@ from onnx import helper, numpy_helper
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 Array = npt.NDArray[Any]
+# dB of SQNR at the logits: 4 under the least that was measured (inception_v2, densenet121: 21).
+FLOOR = 17.0
 
 
 def names() -> list[str]:

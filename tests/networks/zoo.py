@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as f
 
 
 def block(
@@ -27,11 +27,12 @@ class Squeeze(nn.Module):
 
     def __init__(self, channels: int, gate: type[nn.Module]) -> None:
         super().__init__()
-        self.down, self.up = nn.Conv2d(channels, channels // 4, 1), nn.Conv2d(channels // 4, channels, 1)
+        self.down = nn.Conv2d(channels, channels // 4, 1)
+        self.up = nn.Conv2d(channels // 4, channels, 1)
         self.gate = gate()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.gate(self.up(torch.relu(self.down(F.adaptive_avg_pool2d(x, 1)))))
+        return x * self.gate(self.up(torch.relu(self.down(f.adaptive_avg_pool2d(x, 1)))))
 
 
 class Bottleneck(nn.Module):
@@ -108,7 +109,7 @@ class Yolo(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         near = self.stem(x)
         far = self.deep(near)
-        near = self.join(torch.cat([F.interpolate(far, scale_factor=2.0, mode="nearest"), near], 1))
+        near = self.join(torch.cat([f.interpolate(far, scale_factor=2.0, mode="nearest"), near], 1))
         boxes = []
         for head, feature in zip(self.heads, (near, far), strict=True):
             y = torch.sigmoid(head(feature))
@@ -132,8 +133,8 @@ class UNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         one = self.down1(x)
-        two = self.down2(F.max_pool2d(one, 2))
-        y = self.up2(self.middle(F.max_pool2d(two, 2)))
+        two = self.down2(f.max_pool2d(one, 2))
+        y = self.up2(self.middle(f.max_pool2d(two, 2)))
         y = self.up1(self.join2(torch.cat([y, two], 1)))
         return torch.sigmoid(self.last(self.join1(torch.cat([y, one], 1))))
 
@@ -171,10 +172,10 @@ class Encoder(nn.Module):
             first, second = self.norms[2 * layer], self.norms[2 * layer + 1]
             if self.before:
                 x = x + self.attend(first(x), layer)
-                x = x + down(F.gelu(up(second(x))))
+                x = x + down(f.gelu(up(second(x))))
             else:
                 x = first(x + self.attend(x, layer))
-                x = second(x + down(F.gelu(up(x))))
+                x = second(x + down(f.gelu(up(x))))
         return x
 
 
@@ -247,7 +248,7 @@ class TCN(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
         for power, conv in enumerate(self.convs):
-            x = x + torch.relu(conv(F.pad(x, (2 * 2**power, 0))))
+            x = x + torch.relu(conv(f.pad(x, (2 * 2**power, 0))))
         return self.last(x)
 
 
@@ -263,7 +264,10 @@ def ds_cnn() -> nn.Module:
 
 @dataclass(frozen=True)
 class Network:
-    """How to build a network, what it is fed, and the SQNR in dB that it must reach."""
+    """How to build a network, what it is fed, and the SQNR in dB that it must reach.
+
+    Floors lie 4 dB and more under what was measured: random weights, min-max ranges of 4 samples.
+    """
 
     build: Callable[[], nn.Module]
     shape: tuple[int, ...]
@@ -272,36 +276,35 @@ class Network:
 
 IMAGE = (1, 3, 64, 64)
 NETWORKS: dict[str, Network] = {
-    "mobilenet_v1": Network(mobilenet_v1, IMAGE, 20.0),
-    "mobilenet_v3": Network(mobilenet_v3, IMAGE, 20.0),
-    "efficientnet": Network(efficientnet, IMAGE, 20.0),
-    "yolo": Network(Yolo, IMAGE, 20.0),
-    "u_net": Network(UNet, (1, 1, 64, 64), 20.0),
+    "mobilenet_v1": Network(mobilenet_v1, IMAGE, 45.0),
+    "mobilenet_v3": Network(mobilenet_v3, IMAGE, 38.0),
+    "efficientnet": Network(efficientnet, IMAGE, 36.0),
+    "yolo": Network(Yolo, IMAGE, 40.0),
+    "u_net": Network(UNet, (1, 1, 64, 64), 40.0),
     "bert": Network(
         lambda: Encoder(384, 12, 6, before=False, masked=32, time=128), (1, 128, 384), 20.0
     ),
-    "vit": Network(ViT, (1, 3, 32, 32), 20.0),
-    "crnn": Network(CRNN, (1, 1, 32, 64), 20.0),
-    "crnn_gru": Network(crnn_gru, (1, 1, 32, 64), 20.0),
-    "dnsmos": Network(DNSMOS, (1, 900, 120), 20.0),
-    "tcn": Network(TCN, (1, 16, 100), 20.0),
-    "ds_cnn": Network(ds_cnn, (1, 1, 49, 10), 20.0),
+    "vit": Network(ViT, (1, 3, 32, 32), 26.0),
+    "crnn": Network(CRNN, (1, 1, 32, 64), 24.0),
+    "crnn_gru": Network(crnn_gru, (1, 1, 32, 64), 25.0),
+    "dnsmos": Network(DNSMOS, (1, 900, 120), 32.0),
+    "tcn": Network(TCN, (1, 16, 100), 24.0),
+    "ds_cnn": Network(ds_cnn, (1, 1, 49, 10), 40.0),
 }
 
 
 def build(name: str) -> nn.Module:
     """A network in eval mode, its batch norm statistics those of random data."""
     torch.manual_seed(7)
-    network = NETWORKS[name]
-    model = network.build().train()
+    model = NETWORKS[name].build().train()
     with torch.no_grad():
-        for _ in range(4):
-            model(sample(name))
+        for seed in range(100, 104):
+            model(sample(name, seed))
     return model.eval()
 
 
-def sample(name: str) -> torch.Tensor:
+def sample(name: str, seed: int) -> torch.Tensor:
     """A smooth random input."""
-    steps = torch.randn(NETWORKS[name].shape)
+    steps = torch.randn(NETWORKS[name].shape, generator=torch.Generator().manual_seed(seed))
     smooth = torch.cumsum(steps, -2)
     return smooth / smooth.std()
