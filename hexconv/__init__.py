@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from hexconv.conversion import convert
     from hexconv.model import Model, load
     from hexconv.simulator import simulate
+    from hexconv.splitting import split
     from hexconv.support import check
 
 __version__ = "0.1.0"
@@ -27,6 +28,7 @@ __all__ = [
     "op_table",
     "simulate",
     "simulator",
+    "split",
 ]
 
 # Imported when first used: a tool that only wants the op table does not wait for ONNX.
@@ -36,6 +38,7 @@ _HOMES = {
     "convert": "hexconv.conversion",
     "load": "hexconv.model",
     "simulate": "hexconv.simulator",
+    "split": "hexconv.splitting",
 }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import format_ranges
 from hexconv.files import write_files
@@ -14,6 +15,9 @@ from hexconv.mace import data_pieces, read_graph, to_proto
 from hexconv.mace.deployment import deployment_yaml
 from hexconv.mace.deployment_file import Deployment
 from hexconv.nnlib.graph import Graph
+
+if TYPE_CHECKING:
+    from hexconv.splitting import Parts
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,14 @@ class Model:
         ranges: calibrated (min, max) by tensor name; empty for a loaded model.
         conversion: what the conversion did; None for a loaded model.
         deployment: the user's YAML that asked for it, if one did.
+        parts: both halves of the ONNX model that it is the DSP part of, if that was cut.
     """
 
     graph: Graph
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     conversion: Conversion | None = None
     deployment: Deployment | None = None
+    parts: Parts | None = None
 
     @property
     def name(self) -> str:
@@ -97,10 +103,25 @@ class Model:
             "consts": len(self.graph.consts),
             "weight_bytes": sum(c.array.nbytes for c in self.graph.consts if not c.shape_only),
             "conversion": asdict(self.conversion) if self.conversion else None,
+            "split": self._split(),
+        }
+
+    def _split(self) -> dict[str, Any] | None:
+        """How the model was cut, as plain data."""
+        if self.parts is None or self.parts.cpu is None:
+            return None
+        return {
+            "cuts": list(self.parts.cuts),
+            "dsp_nodes": len(self.parts.dsp.graph.node),
+            "cpu_nodes": len(self.parts.cpu.graph.node),
+            "cpu_inputs": [item.name for item in self.parts.cpu.graph.input],
+            "cpu_outputs": [item.name for item in self.parts.cpu.graph.output],
         }
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write `NAME.pb`, `.data`, `.yml`, `.ranges` and `.report.json`, all or none.
+
+        Of a model that was cut also `NAME.dsp.onnx`, which the YAML names, and `NAME.cpu.onnx`.
 
         Returns:
             The files written.
@@ -111,18 +132,40 @@ class Model:
         place = Path(folder)
         stem = place / self.name
         net = to_proto(self.graph).SerializeToString(deterministic=True)
+        halves = self._halves(stem)
         files: dict[Path, Any] = {
             stem.with_suffix(".pb"): net,
             stem.with_suffix(".data"): data_pieces(self.graph),
-            stem.with_suffix(".yml"): deployment_yaml(self, place).encode(),
+            stem.with_suffix(".yml"): deployment_yaml(self._of_half(halves), place).encode(),
             stem.with_suffix(".report.json"): (
                 json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
             ).encode(),
         }
         if self.ranges:
             files[stem.with_suffix(".ranges")] = format_ranges(self.ranges).encode()
+        files.update(halves)
         write_files(files)
         return list(files)
+
+    def _halves(self, stem: Path) -> dict[Path, bytes]:
+        """Both parts of the ONNX model by path, the DSP's first; nothing if it was not cut."""
+        if self.parts is None or self.parts.cpu is None:
+            return {}
+        protos = {".dsp.onnx": self.parts.dsp, ".cpu.onnx": self.parts.cpu}
+        return {
+            stem.with_name(stem.name + suffix): proto.SerializeToString(deterministic=True)
+            for suffix, proto in protos.items()
+        }
+
+    def _of_half(self, halves: Mapping[Path, bytes]) -> Model:
+        """This model with the DSP part's file as its source."""
+        if not halves or self.conversion is None:
+            return self
+        path, content = next(iter(halves.items()))
+        checksum = hashlib.sha256(content).hexdigest()
+        return replace(
+            self, conversion=replace(self.conversion, source=str(path), sha256=checksum)
+        )
 
 
 def load(path: str | Path) -> Model:

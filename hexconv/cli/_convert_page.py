@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hexconv.model import InFloat, Model
     from hexconv.nnlib.graph import Interface
+    from hexconv.splitting import Parts
 
 MOST_ROWS = 16
 SOC = "sd855"
@@ -81,6 +82,8 @@ def page(
         told = [f"{name} {count}" for what, name, count in did.rewrites if what == kind]
         if told:
             _line(console, kind, ", ".join(told))
+    if model.parts is not None and model.parts.cpu is not None:
+        _line(console, "split at", _split(model.parts))
     for row in did.floats:
         _line(console, "in float", _in_float(row))
     console.print(_ops(did.onnx_ops, model.graph.histogram()))
@@ -116,6 +119,13 @@ def _safe(text: str) -> str:
 def _interface(item: Interface) -> str:
     low, high = item.range
     return f"{item.name} {'x'.join(map(str, item.shape))}, {low:.4g} to {high:.4g}"
+
+
+def _split(parts: Parts) -> str:
+    assert parts.cpu is not None
+    there, left = len(parts.dsp.graph.node), len(parts.cpu.graph.node)
+    extra = f", which also reads {', '.join(parts.only_cpu)}" if parts.only_cpu else ""
+    return f"{', '.join(parts.cuts)}: {there} ONNX nodes for the DSP, {left} for the CPU{extra}"
 
 
 def _in_float(row: InFloat) -> str:

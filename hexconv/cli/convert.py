@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 LIBRARIES = ("v60", "v65", "v66")
 
 
+def _names(text: str) -> list[str]:
+    """The names of a comma list."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise click.BadParameter(f"'{text}' is not of the form tensor,tensor")
+    return names
+
+
 @click.command()
 @click.argument("source", metavar="[MODEL.onnx]", type=click.Path(path_type=Path), required=False)
 @click.option(
@@ -28,6 +36,11 @@ LIBRARIES = ("v60", "v65", "v66")
 )
 @conversion_options
 @click.option("--name", default="", help="Name of the model; default the file's.")
+@click.option(
+    "--split", "cuts", multiple=True, type=_names, metavar="TENSOR,...",
+    help="Cut the model at these tensors: what is behind them becomes NAME.cpu.onnx. "
+    "auto: before the first nodes that the DSP cannot run.",
+)
 @click.option(
     "--config", type=click.Path(path_type=Path),
     help="A MACE deployment YAML: names the model, shapes, ranges. A MODEL beside it replaces "
@@ -58,6 +71,7 @@ def command(
     input_ranges: tuple[tuple[str, tuple[float, float]], ...],
     config: Path | None,
     preset: str | None,
+    cuts: tuple[list[str], ...],
     measured: bool,
     accuracy_samples: int,
     library: str,
@@ -78,11 +92,14 @@ def command(
         raise click.UsageError("give a MODEL.onnx, or a deployment YAML with --config")
     if shapes and (config is not None or preset is not None):
         raise click.UsageError("shapes come from the YAML: change input_shapes there")
+    if cuts and (config is not None or preset is not None):
+        raise click.UsageError("--split cuts a MODEL.onnx: give its shapes with --shape")
+    at = [name for names in cuts for name in names]
     check_folder(output)
     given = _samples(samples)
     with _progress(shown=not quiet) as progress:
         model = _convert(
-            source, config, preset, dict(shapes), given, ranges,
+            source, config, preset, at, dict(shapes), given, ranges,
             {"input_ranges": dict(input_ranges), "progress": progress, **_checked(settings)},
         )  # fmt: skip
         files = model.save(output)
@@ -99,6 +116,7 @@ def _convert(
     source: Path | None,
     config: Path | None,
     preset: str | None,
+    cuts: list[str],
     shapes: dict[str, tuple[int, ...]],
     samples: Any,
     ranges: Path | None,
@@ -110,6 +128,11 @@ def _convert(
 
     if config is None and preset is None:
         assert source is not None
+        if cuts:
+            from hexconv.splitting.convert import convert_split
+
+            at = cuts[0] if len(cuts) == 1 else cuts
+            return convert_split(source, at, shapes, samples, ranges, **settings)
         return convert(source, shapes, samples, ranges, **settings)
     path = config if config is not None else preset_file(str(preset))
     return convert_deployment(
@@ -143,7 +166,12 @@ def _accuracy(model: Model, samples: Any, count: int, library: str) -> dict[str,
     assert model.conversion is not None
     if samples is None and model.deployment is not None:
         samples = model.deployment.samples or None
-    return accuracy(model, model.conversion.source, samples, count=count, library=library)
+    source: Any = model.conversion.source
+    if model.parts is not None:
+        from hexconv.splitting.convert import samples_of
+
+        source, samples = model.parts.dsp, samples_of(model.parts, samples)
+    return accuracy(model, source, samples, count=count, library=library)
 
 
 @contextmanager

@@ -55,8 +55,8 @@ class Context:
         self.consts = consts
         self.ranges = ranges
         self.transposes = TransposeCount()
-        self.floats: dict[Ref, Ref] = {}
-        """The float32 tensor that uint8 data was made from or has been turned into."""
+        self.floats: dict[tuple[Ref, Ref, Ref], Ref] = {}
+        """The float32 tensor that data, min and max were made from or have been turned into."""
         self._forms: dict[str, list[Form]] = {}
         self._sources: dict[str, str] = {}
 

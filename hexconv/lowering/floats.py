@@ -63,12 +63,12 @@ def op_of(node: NodeView) -> str:
 
 def dequantized(ctx: Context, tensor: Tensor, name: str) -> Real:
     """The float32 that codes were made from, where that is in the graph; else what they mean."""
-    known = ctx.floats.get(tensor.data)
+    known = ctx.floats.get(tensor.triple)
     if known is None:
         node = ctx.builder.node(
             "Dequantize", tensor.triple, [Output(tensor.shape, "float32")], name=f"{name}/float"
         )
-        known = ctx.floats[tensor.data] = Ref(node)
+        known = ctx.floats[tensor.triple] = Ref(node)
     return Real(known, tensor.shape)
 
 
@@ -84,7 +84,7 @@ def quantized(ctx: Context, real: Real, name: str) -> Tensor:
     span = ctx.range(name)
     inputs = [real.ref, *ctx.builder.minmax(name, span)]
     tensor = ctx.builder.quantized("Quantize", inputs, real.shape, span, name=name)
-    ctx.floats[tensor.data] = real.ref
+    ctx.floats[tensor.triple] = real.ref
     return tensor
 
 

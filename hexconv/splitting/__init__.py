@@ -1,0 +1,5 @@
+"""A model in two parts: one for the DSP, one for ONNX Runtime on the CPU."""
+
+from hexconv.splitting.parts import AUTO, Parts, split
+
+__all__ = ["AUTO", "Parts", "split"]

@@ -1,0 +1,109 @@
+"""Which nodes of a model the DSP cannot run, in the model's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from hexconv.errors import ConfigError, Refusal
+from hexconv.onnx_graph.pieces import Pieces
+
+if TYPE_CHECKING:
+    import onnx
+
+    from hexconv.onnx_graph import FloatGraph
+
+MOST_AXES = 4
+
+
+def refused_nodes(
+    pieces: Pieces, dsp: onnx.ModelProto, settings: Mapping[str, Any]
+) -> set[ir.Node]:
+    """The nodes of the whole model that the DSP refuses of a part of it.
+
+    Args:
+        pieces: the whole.
+        dsp: the part.
+        settings: how it will be converted.
+
+    Raises:
+        ConfigError: it cannot be said which node a refusal comes from.
+        HexconvError: the model cannot be read.
+    """
+    from hexconv.conversion import Settings, computed_values, prepared
+    from hexconv.lowering import lower
+    from hexconv.quantize import cover
+
+    chosen = Settings(**settings)
+    unloadable: list[Refusal] = []
+    graph, _ = prepared(dsp, None, chosen, unloadable)
+    own = {str(node.name): node for node in pieces.graph}
+    found = {_loaded(own, refusal) for refusal in unloadable}
+    if unloadable:
+        return found
+    found |= {
+        node
+        for value in pieces.graph.inputs if not fits(value)
+        for node in pieces.readers(value) if str(node.name) in {n.name for n in dsp.graph.node}
+    }  # fmt: skip
+    answers = {item.name for item in dsp.graph.output}
+    found |= {
+        node
+        for value in pieces.graph.outputs
+        if value.name in answers and not fits(value) and (node := value.producer()) is not None
+    }
+    if found:
+        return found
+    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
+    refusals = lower(graph, ranges, float_fallback=chosen.float_fallback).refusals
+    names = {refusal.node for refusal in refusals}
+    for node in graph.nodes:
+        if str(node.name) in names:
+            found |= _origins(pieces, own, node, graph)
+    return found
+
+
+def fits(value: ir.Value) -> bool:
+    """Whether the DSP can be fed a value, or answer it."""
+    return (value.dtype is None or value.dtype.is_floating_point()) and (
+        value.shape is None or len(value.shape) <= MOST_AXES
+    )
+
+
+def _loaded(own: Mapping[str, ir.Node], refusal: Refusal) -> ir.Node:
+    if refusal.node not in own:
+        raise ConfigError(
+            f"it cannot be said where to cut for the node '{refusal.node}'",
+            why="it stands in a local function or was made while the model was loaded",
+            todo="name the tensors to cut at",
+        )
+    return own[refusal.node]
+
+
+def _origins(
+    pieces: Pieces, own: Mapping[str, ir.Node], node: ir.Node, graph: FloatGraph
+) -> set[ir.Node]:
+    """The model's nodes that a node of the normal form comes from.
+
+    The one of its name; else those that make the first values behind it which the file knows.
+    """
+    if str(node.name) in own:
+        return {own[str(node.name)]}
+    found: set[ir.Node] = set()
+    queue, seen = list(node.outputs), set[ir.Value]()
+    while queue:
+        value = queue.pop()
+        known = pieces.values.get(str(value.name))
+        producer = known.producer() if known is not None else None
+        if producer is not None:
+            found.add(producer)
+            continue
+        seen.add(value)
+        queue += [out for out in _following(value) if out not in seen]
+    return found
+
+
+def _following(value: ir.Value) -> Iterable[ir.Value]:
+    return [out for use in value.uses() for out in use.node.outputs]

@@ -1,0 +1,79 @@
+"""Convert the DSP part of a model that is cut in two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexconv.calibrate import read_samples
+from hexconv.conversion import Ranges, Samples, convert, model_name
+from hexconv.model import Model
+from hexconv.splitting.parts import AUTO, Parts, split
+
+if TYPE_CHECKING:
+    import onnx
+
+NOT_CUT = "--split auto: the DSP runs the whole model, nothing was cut off"
+
+
+def convert_split(
+    source: str | Path | onnx.ModelProto,
+    at: str | Sequence[str] = AUTO,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    samples: Samples | None = None,
+    ranges: Ranges | None = None,
+    **settings: Any,
+) -> Model:
+    """Cut a model and convert the DSP part; the model answered saves the CPU part beside it.
+
+    Args:
+        source: an .onnx file or proto.
+        at: names of tensors, or "auto".
+        shapes: sizes of inputs by name, for those with dynamic dimensions.
+        samples: for the whole model's inputs; as for `hexconv.convert`.
+        ranges: as for `hexconv.convert`; those of the CPU part's tensors are not needed.
+        **settings: see `hexconv.conversion.Settings`.
+
+    Raises:
+        HexconvError: as `hexconv.split` and `hexconv.convert`.
+    """
+    parts = split(source, at, shapes, **settings)
+    if parts.cpu is None:
+        model = convert(source, shapes, samples, ranges, **settings)
+        assert model.conversion is not None
+        warnings = (*model.conversion.warnings, NOT_CUT)
+        return replace(model, conversion=replace(model.conversion, warnings=warnings))
+    settings["name"] = settings.get("name") or model_name(source)
+    model = convert(parts.dsp, None, samples_of(parts, samples), ranges, **settings)
+    assert model.conversion is not None
+    told = replace(model.conversion, source=parts.source)
+    return replace(model, conversion=told, parts=parts)
+
+
+@dataclass(frozen=True)
+class _Input:
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Fed:
+    inputs: tuple[_Input, ...]
+    dropped_inputs: tuple[str, ...]
+
+
+def samples_of(parts: Parts, samples: Samples | None) -> Samples | None:
+    """Samples for the whole model as those of its DSP part."""
+    if samples is None or not parts.only_cpu:
+        return samples
+    return _without_others(parts, samples)
+
+
+def _without_others(parts: Parts, samples: Samples) -> Iterator[Mapping[str, Any]]:
+    inputs = tuple(
+        _Input(item.name, tuple(dim.dim_value for dim in item.type.tensor_type.shape.dim))
+        for item in parts.dsp.graph.input
+    )
+    yield from read_samples(samples, _Fed(inputs, parts.only_cpu))

@@ -1,0 +1,199 @@
+"""Cut a model in two: a DSP part that is converted, and a CPU part for ONNX Runtime.
+
+The DSP part answers the cut tensors, the CPU part is fed them, under their own names and in their
+own shapes. Both are made of the file's own nodes, so the CPU part runs wherever the model did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from hexconv.errors import ConfigError, ModelError
+from hexconv.onnx_graph.pieces import Pieces, opened, part
+from hexconv.splitting.auto import fits, refused_nodes
+
+if TYPE_CHECKING:
+    import onnx
+
+AUTO = "auto"
+LISTED = 5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model cut in two.
+
+    Attributes:
+        dsp: what is converted; its outputs are the cuts, and those outputs of the model that it
+            computes itself.
+        cpu: the rest; None where nothing had to be cut off.
+        cuts: the tensors handed over.
+        source: the file that was cut, or what stands for it in messages.
+        only_cpu: inputs of the model that the DSP part does not read.
+    """
+
+    dsp: onnx.ModelProto
+    cpu: onnx.ModelProto | None
+    cuts: tuple[str, ...]
+    source: str
+    only_cpu: tuple[str, ...] = ()
+
+
+def split(
+    source: str | Path | onnx.ModelProto,
+    at: str | Sequence[str] = AUTO,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    **settings: Any,
+) -> Parts:
+    """Cut a model at tensors, or before the first nodes that the DSP cannot run.
+
+    Args:
+        source: an .onnx file or proto.
+        at: names of tensors; "auto" puts what the DSP cannot run, and all that depends on it,
+            on the CPU.
+        shapes: sizes of inputs by name, for those with dynamic dimensions.
+        **settings: for "auto", how the DSP part will be converted: see
+            `hexconv.conversion.Settings`.
+
+    Raises:
+        ConfigError: an unknown tensor, a cut that leaves one side empty, or cuts that do not
+            separate the model.
+        HexconvError: the model cannot be read.
+    """
+    pieces = opened(source, shapes)
+    if at == AUTO:
+        return _automatic(pieces, settings)
+    names = [at] if isinstance(at, str) else list(dict.fromkeys(at))
+    if not names:
+        raise ConfigError("no tensor is named to cut at", todo="name one, or use --split auto")
+    cuts = [_tensor(pieces, name) for name in names]
+    return _parted(pieces, _behind_cuts(pieces, cuts), cuts)
+
+
+def _automatic(pieces: Pieces, settings: Mapping[str, Any]) -> Parts:
+    """Cut off what is refused until nothing is any more."""
+    parts = Parts(pieces.proto(), None, (), pieces.label)
+    cpu: set[ir.Node] = set()
+    while more := refused_nodes(pieces, parts.dsp, settings) - cpu:
+        while more:
+            cpu = pieces.behind(cpu | more)
+            unfit = [value for value in pieces.handed_over(cpu) if not fits(value)]
+            more = {node for value in unfit if (node := value.producer()) is not None}
+        parts = _parted(pieces, cpu, pieces.handed_over(cpu))
+    return parts
+
+
+def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Parts:
+    """Both models.
+
+    Raises:
+        ConfigError: one of them would be empty, or the DSP cannot hand a cut over.
+    """
+    names = tuple(str(value.name) for value in cuts)
+    own = [value for value in pieces.graph.outputs if value.producer() not in cpu]
+    answers = list(dict.fromkeys([*cuts, *own]))
+    if not cpu:
+        raise ConfigError(
+            f"the cut at {_listed(names)} leaves nothing for the CPU",
+            why="no node reads it",
+            todo="cut further up, or convert without --split",
+        )
+    dsp = pieces.before(answers)
+    if not any(node in pieces.varying for node in dsp):
+        raise ConfigError(
+            f"the cut at {_listed(names)} leaves nothing for the DSP" if names
+            else "nothing is left for the DSP",
+            why="no node that depends on an input comes before it",
+            todo="cut further down"
+            if names and pieces.varying - cpu
+            else "cut the head of the model off, and convert what is behind it",
+        )
+    for value in cuts:
+        _check_handed_over(value)
+    rest = [value for value in pieces.graph.outputs if value.producer() in cpu]
+    first = part(pieces, dsp, answers, ())
+    fed = {item.name for item in first.graph.input}
+    return Parts(
+        dsp=first,
+        cpu=part(pieces, pieces.before(rest, stop=cuts), rest, cuts),
+        cuts=names,
+        source=pieces.label,
+        only_cpu=tuple(str(v.name) for v in pieces.graph.inputs if v.name not in fed),
+    )
+
+
+def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
+    """The nodes that depend on a cut.
+
+    Raises:
+        ConfigError: a cut depends on another one, or a tensor goes round the cuts.
+    """
+    cpu = pieces.behind({node for value in cuts for node in pieces.readers(value)})
+    for value in cuts:
+        if value.producer() in cpu:
+            raise ConfigError(
+                f"the cuts do not separate the model: '{value.name}' depends on another cut",
+                why="what lies between them would be needed on both sides",
+                todo=f"leave '{value.name}' out, or the cut before it",
+            )
+    missing = [str(v.name) for v in pieces.handed_over(cpu) if v not in cuts]
+    if missing:
+        raise ConfigError(
+            f"the cuts do not separate the model: {_listed(missing)} goes round them",
+            why="the CPU part needs what the DSP part computes, but does not answer",
+            todo=f"cut there as well: --split {','.join([*(str(v.name) for v in cuts), *missing])}",
+        )
+    return cpu
+
+
+def _tensor(pieces: Pieces, name: str) -> ir.Value:
+    """The tensor of a name.
+
+    Raises:
+        ConfigError: there is none, or it is no tensor that is computed.
+    """
+    value = pieces.values.get(name)
+    if value is None:
+        near = get_close_matches(name, pieces.values, 3, 0.5)
+        raise ConfigError(
+            f"there is no tensor '{name}' to cut at",
+            where=pieces.label,
+            todo=f"did you mean {' or '.join(map(repr, near))}?" if near
+            else "name a tensor of the ONNX file, or use --split auto",
+        )
+    producer = value.producer()
+    if producer is None or producer not in pieces.varying:
+        what = "an input of the model" if value in pieces.graph.inputs else "a constant"
+        raise ConfigError(
+            f"the cut at '{name}' leaves nothing for the DSP",
+            why=f"it is {what}",
+            todo="cut at a tensor that a node computes",
+        )
+    return value
+
+
+def _check_handed_over(value: ir.Value) -> None:
+    dtype = value.dtype
+    if dtype is not None and not dtype.is_floating_point():
+        raise ConfigError(
+            f"the cut '{value.name}' is of type {dtype.name.lower()}",
+            why="the DSP answers floats",
+            todo="cut before the node that makes it",
+        )
+    if value.shape is None:
+        raise ModelError(
+            f"the shape of the cut '{value.name}' is not known",
+            why="ONNX's shape inference does not find it",
+            todo="cut elsewhere, or run onnxsim on the model",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:LISTED])
+    return shown + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
