@@ -32,6 +32,9 @@ class Padding(str, Enum):
     MIRROR_SYMMETRIC = "NN_PAD_MIRROR_SYMMETRIC"
     SAME_CAFFE = "NN_PAD_SAME_CAFFE"
 
+    def __str__(self) -> str:
+        return self.value
+
     @property
     def code(self) -> int:
         """The number that the library and MACE's protobuf use."""
