@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import ModelProto, helper
+from onnx import ModelProto, NodeProto, helper
 
 from hexconv.onnx_graph import FloatGraph
 from tests.lowering.proof import model, numbers
@@ -57,7 +57,7 @@ def test_the_stream_has_no_mean_and_new_names() -> None:
 @pytest.mark.parametrize(
     ("extra", "outputs"),
     [
-        ((("Relu", ["s1"], ["r"]),), ("y", "r")),
+        ((("Relu", ["s2"], ["r"]),), ("y", "r")),
         ((("MatMul", ["s2", "w1"], ["r"]),), ("y", "r")),
         ((), ("y", "s2")),
     ],
@@ -92,3 +92,50 @@ def test_it_saves_the_mean_and_the_subtraction() -> None:
     on, off = better(net(), NAME, FEEDS, 8.0)
     assert sum(ops(on).values()) <= sum(ops(off).values()) - 4
     assert ops(on).get("QuantizedSub_8p8to8", 0) < ops(off)["QuantizedSub_8p8to8"]
+
+
+def block(stream: str, number: int) -> list[NodeProto]:
+    """Two pre-norm branches on `stream`, then a norm of the sum: y0, y1..."""
+    nodes, value = [], stream
+    for branch in "ab":
+        name = f"{branch}{number}"
+        nodes += [
+            helper.make_node("LayerNormalization", [value, "gamma", "beta"], [f"n{name}"], axis=-1),
+            helper.make_node("MatMul", [f"n{name}", "w1"], [f"m{name}"]),
+            helper.make_node("Add", [value, f"m{name}"], [f"s{name}"]),
+        ]
+        value = f"s{name}"
+    last = helper.make_node("LayerNormalization", [value, "gamma", "beta"], [f"y{number}"], axis=-1)
+    return [*nodes, last]
+
+
+def blocks() -> ModelProto:
+    """As a Conformer: each block ends in a norm, whose answer is the next one's stream."""
+    start = helper.make_node("MatMul", ["x", "w0"], ["s"])
+    return model([start, *block("s", 0), *block("y0", 1)], {"x": (1, 10, 8)}, ["y1"], CONSTS)
+
+
+def test_what_joins_a_stream_from_outside_is_centred_once() -> None:
+    graph, count = rewritten(blocks(), NAME, FEEDS)
+    ops_ = [node.op_type for node in graph.nodes]
+    assert count == 2 and "LayerNormalization" not in ops_
+    assert ops_.count("RMSNormalization") == 6
+    assert ops_.count("ReduceMean") == ops_.count("Sub") == 1
+
+
+def test_others_read_the_joining_value_with_its_mean() -> None:
+    proto = blocks()
+    proto.graph.node.append(helper.make_node("MatMul", ["y0", "w1"], ["z"]))
+    extended = model(proto.graph.node, {"x": (1, 10, 8)}, ["y1", "z"], CONSTS)
+    graph, count = rewritten(extended, NAME, FEEDS)
+    product = next(n for n in graph.nodes if n.outputs[0].name == "z")
+    assert count == 2 and product.inputs[0] is not None and product.inputs[0].name == "y0"
+
+
+@pytest.mark.parametrize("value", ["s1", "h1", "a1"])
+def test_what_others_read_too_is_centred_for_the_stream_alone(value: str) -> None:
+    graph, count = rewritten(net(("Relu", [value], ["r"]), outputs=("y", "r")), NAME, FEEDS)
+    kinds_ = [node.op_type for node in graph.nodes]
+    assert count == 1 and kinds_.count("Sub") == kinds_.count("ReduceMean") == 1
+    relu = next(node for node in graph.nodes if node.op_type == "Relu")
+    assert relu.inputs[0] is not None and relu.inputs[0].name == value

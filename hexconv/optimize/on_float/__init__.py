@@ -3,6 +3,8 @@
 from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
     shared_expressions,
     slices_and_concats,
+    cuts_into_products,
+    pointwise_as_product,
     norm_affine_into_linear,
     norm_centring,
 )

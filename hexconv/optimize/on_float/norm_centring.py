@@ -1,7 +1,8 @@
 """Layer norm's centring belongs into what makes its input (cost/encoder.md).
 
 In a pre-norm network the residual stream is read by layer norms and by nothing else, so its mean
-over channels may as well be zero: then layer norm is RMS norm.
+over channels may as well be zero: then layer norm is RMS norm. What joins the stream from outside
+(a Conformer block's last norm) is centred once, instead of in each norm that reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import Builder, array_of, shape_of
 from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.optimize.fusions.edit import read_once
 from hexconv.optimize.registry import Stage, rewrite
+
+SUMS = ("Add", "Sub", "Mul", "Div")
+"""Ops that pass the centring of an operand on; a factor or divisor is one constant."""
 
 
 @rewrite(Stage.FLOAT)
@@ -25,8 +30,8 @@ def norm_centring(graph: FloatGraph) -> int:
     for node in graph.nodes:
         if node.graph and node.op_type == "LayerNormalization" and _last_axis(node):
             stream = _stream(node)
-            if stream is not None:
-                _centre(stream, builder)
+            if stream is not None and stream.worth_it:
+                _centre(stream, graph, builder)
                 count += 1
     if count:
         remove_dead(graph.graph)
@@ -35,11 +40,29 @@ def norm_centring(graph: FloatGraph) -> int:
 
 @dataclass
 class Stream:
-    """Values that are added to each other, what makes them, and the norms that read them."""
+    """Values that are added to each other, what makes them, and the norms that read them.
+
+    `foreign` ones keep their mean, for others to read; what joins the stream is centred first.
+    """
 
     values: dict[ir.Value, None] = field(default_factory=dict)
     constants: dict[tuple[ir.Node, int], None] = field(default_factory=dict)
     norms: dict[ir.Node, None] = field(default_factory=dict)
+    foreign: dict[ir.Value, None] = field(default_factory=dict)
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether more means go than come."""
+        return len(self.norms) > len(self.foreign)
+
+    def joined(self, value: ir.Value) -> list[tuple[ir.Node, int]]:
+        """The readers of a foreign value that belong to the stream."""
+        return [
+            (use.node, use.idx)
+            for use in value.uses()
+            if (use.node in self.norms and use.idx == 0)
+            or (use.node.op_type in SUMS and use.node.outputs[0] in self.values)
+        ]
 
 
 def _last_axis(node: ir.Node) -> bool:
@@ -59,48 +82,71 @@ def _stream(norm: ir.Node) -> Stream | None:
     shape = shape_of(first)
     while pending:
         value = pending.pop()
-        if value in stream.values:
+        if value in stream.values or value in stream.foreign:
             continue
-        if value.is_graph_output() or shape_of(value) != shape:
+        if shape_of(value) != shape:
+            return None
+        made_of, readers = _sources(value), _readers(value, stream)
+        minds = readers is None or value.is_graph_output()
+        if made_of is None or (minds and all(map(read_once, made_of.values))):
+            stream.foreign[value] = None
+            stream.norms.update(dict.fromkeys(_norms_of(value)))
+            continue
+        if readers is None or minds:
             return None
         stream.values[value] = None
-        sources = _sources(value, stream)
-        readers = _readers(value, stream)
-        if sources is None or readers is None:
-            return None
-        pending += [*sources, *readers]
+        stream.constants.update(dict.fromkeys(made_of.constants))
+        pending += [*made_of.values, *readers]
     return stream
 
 
-def _sources(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
-    """The values whose sum or multiple `value` is; the constants to centre are noted."""
+def _norms_of(value: ir.Value) -> list[ir.Node]:
+    """The layer norms over the last axis that read a value."""
+    nodes = (use.node for use in value.uses() if use.idx == 0)
+    return [node for node in nodes if node.op_type == "LayerNormalization" and _last_axis(node)]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a value is the sum or a multiple of, and the constants (node, input) among them."""
+
+    values: tuple[ir.Value, ...] = ()
+    constants: tuple[tuple[ir.Node, int], ...] = ()
+
+
+def _sources(value: ir.Value) -> Parts | None:
+    """None for what is no sum or multiple, nor a product whose weights could be centred."""
     node = value.producer()
     if node is None:
         return None
-    computed: list[ir.Value] = []
     if node.op_type in ("Add", "Sub"):
-        for position, operand in enumerate(node.inputs):
-            assert operand is not None
-            array = array_of(operand)
-            if array is None:
-                computed.append(operand)
-            elif array.ndim and array.shape[-1] == shape_of(value)[-1]:
-                stream.constants[node, position] = None
-            else:
-                return None
-        return computed
+        return _terms(node, shape_of(value)[-1])
     if node.op_type in ("Mul", "Div"):
         factor = array_of(node.inputs[1])
         if factor is None or factor.size != 1 or node.inputs[0] is None:
             return None
-        return [node.inputs[0]]
+        return Parts((node.inputs[0],))
     if node.op_type == "MatMul":
         weights = array_of(node.inputs[1])
         if weights is None or weights.ndim != 2:
             return None
-        stream.constants[node, 1] = None
-        return []
+        return Parts(constants=((node, 1),))
     return None
+
+
+def _terms(node: ir.Node, width: int) -> Parts | None:
+    computed: list[ir.Value] = []
+    constants: list[tuple[ir.Node, int]] = []
+    for position, operand in enumerate(node.inputs):
+        assert operand is not None
+        array = array_of(operand)
+        if array is None:
+            computed.append(operand)
+        elif array.ndim and array.shape[-1] == width:
+            constants.append((node, position))
+        else:
+            return None
+    return Parts(tuple(computed), tuple(constants))
 
 
 def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
@@ -122,7 +168,8 @@ def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
     return heirs
 
 
-def _centre(stream: Stream, builder: Builder) -> None:
+def _centre(stream: Stream, graph: FloatGraph, builder: Builder) -> None:
+    _centre_foreign(stream, graph, builder)
     for node, position in stream.constants:
         value = node.inputs[position]
         array = array_of(value)
@@ -135,6 +182,18 @@ def _centre(stream: Stream, builder: Builder) -> None:
         value.name = builder.fresh(f"{value.name}/centred")
     for norm in stream.norms:
         _as_rms_norm(norm, builder)
+
+
+def _centre_foreign(stream: Stream, graph: FloatGraph, builder: Builder) -> None:
+    """Subtract the mean of what joins the stream, in front of the first that reads it there."""
+    pending = {value: stream.joined(value) for value in stream.foreign}
+    for node in graph.nodes if pending else ():
+        for value in [v for v, uses in pending.items() if node in {n for n, _ in uses}]:
+            axis = np.array([-1], np.int64)
+            mean = builder.at(node).op("ReduceMean", [value, axis], {"keepdims": 1})
+            centred = builder.op("Sub", [value, mean], name=f"{value.name}/centred")
+            for reader, position in pending.pop(value):
+                reader.replace_input_with(position, centred)
 
 
 def _as_rms_norm(norm: ir.Node, builder: Builder) -> None:
