@@ -1,0 +1,66 @@
+"""The range that a binary op is asked for is one that its 16-bit arithmetic can answer in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import helper
+
+from hexconv.lowering.feasible import request
+from hexconv.quantize import Range, cover
+from hexconv.simulator.multiply import Operands, product_of, scaling_for
+from tests.lowering.proof import emitted, model, on_codes, prove
+
+RANGES = st.builds(
+    cover, st.floats(-50, 0), st.one_of(st.just(0.0), st.floats(0.01, 50))
+).filter(lambda span: span.step > 1e-6)  # fmt: skip
+F32 = np.float32
+
+
+@given(left=RANGES, right=RANGES, wanted=RANGES)
+def test_a_product_gets_a_range_whose_offset_does_not_wrap(
+    left: Range, right: Range, wanted: Range
+) -> None:
+    span = request("Mul", left, right, wanted)
+    operands = Operands(
+        (F32(left.min), F32(left.max)), (F32(right.min), F32(right.max)), F32(span.min),
+        F32(span.max),
+    )  # fmt: skip
+    scaling = scaling_for(product_of(operands), F32(span.min), F32(span.max))
+    zero = (0 - product_of(operands).bias) * scaling.scale + 16384 >> 15
+    code = (zero + scaling.offset) >> scaling.shift
+    assert abs(code - span.zero) <= 1, "a product of zero must have the code of zero"
+
+
+@given(left=RANGES, right=RANGES, wanted=RANGES)
+def test_what_fits_is_taken_as_it_is_wanted(left: Range, right: Range, wanted: Range) -> None:
+    for op in ("Add", "Sub", "Max", "Min"):
+        span = request(op, left, right, wanted)
+        assert span.zero == wanted.zero and span.step >= wanted.step
+        if wanted.step >= max(left.step, right.step) / 10:
+            assert span == wanted
+
+
+@pytest.mark.parametrize("op", ["Sub", "Mul"])
+def test_a_result_much_smaller_than_its_operands_is_answered(op: str) -> None:
+    """The library refuses such a range; a coarser one holds all that the operands tell."""
+    nodes = [helper.make_node(op, ["a", "b"], ["y"], name="node")]
+    a = on_codes((1, 4, 4, 8)) * 4
+    b = np.where(a == 0, a, 0.0).astype(np.float32) if op == "Mul" else a
+    feeds = {"a": a, "b": b}
+    converted = prove(model(nodes, {"a": a.shape, "b": b.shape}, ["y"]), 256, feeds)
+    assert emitted(converted)
+
+
+def test_a_positive_product_joined_with_negatives_keeps_its_codes() -> None:
+    """One range for both parts of a Concat would overrun the product's offset."""
+    nodes = [
+        helper.make_node("Mul", ["a", "b"], ["p"], name="mul"),
+        helper.make_node("Concat", ["p", "c"], ["y"], name="concat", axis=1),
+    ]
+    a, b = (on_codes((1, 3, 4, 4), seed, zero=0) for seed in (0, 1))
+    feeds = {"a": a, "b": b, "c": -8 * on_codes((1, 3, 4, 4), 2, zero=0)}
+    proto = model(nodes, {name: array.shape for name, array in feeds.items()}, ["y"])
+    prove(proto, 1.6, feeds)  # the product, and its requantization

@@ -1,0 +1,109 @@
+"""Comparisons, logic and Where: masks are exact, values as exact as their codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import NodeProto, TensorProto, helper
+
+from hexconv.lowering.mask import code_test
+from hexconv.quantize import cover
+from tests.lowering.proof import STEP, emitted, model, on_codes, prove
+
+# What Where picks is rounded to the result's own range; a mask as a number is off by what a step
+# is rounded up by (2^-16 of it, for each of 255).
+PICKED, AS_NUMBER = 0.51, 0.01
+OPS = ["Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"]
+HOLDS = {
+    "Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal,
+    "Greater": np.greater, "GreaterOrEqual": np.greater_equal,
+}  # fmt: skip
+SHAPE = (2, 3, 4, 5)
+
+
+def picked(op: str, left: str, right: str) -> list[NodeProto]:
+    return [
+        helper.make_node(op, [left, right], ["mask"], name="compare"),
+        helper.make_node("Where", ["mask", "x", "other"], ["y"], name="where"),
+    ]
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("number", [0.0, 0.5, -1.25, -9.0, 9.0])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_constant_is_compared_exactly_on_codes(op: str, number: float, swapped: bool) -> None:
+    sides = ("c", "x") if swapped else ("x", "c")
+    other = np.zeros(SHAPE, np.float32)
+    other[0] = 2.0
+    consts = {"c": np.float32(number), "other": other}
+    converted = prove(model(picked(op, *sides), {"x": SHAPE}, ["y"], consts), PICKED)
+    assert emitted(converted)["Select_8"] == 1
+
+
+@given(
+    op=st.sampled_from(OPS), number=st.floats(-10, 10), low=st.floats(-5, 0), high=st.floats(0.1, 5)
+)
+def test_a_code_test_says_what_the_values_say(
+    op: str, number: float, low: float, high: float
+) -> None:
+    span = cover(low, high)
+    values = (np.arange(256) - span.zero) * span.step
+    test, code = code_test(op, number, span)
+    assert 0 < code < 256, "a single value of code 0 is compared with leftover memory"
+    said = HOLDS[test](np.arange(256), code)
+    clear = np.abs(values - number) > span.step
+    if op == "Equal":
+        assert said.sum() <= 1 and not said[clear].any()
+    else:
+        assert (said == HOLDS[op](values, number))[clear].all()
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("shape", [SHAPE, (5,), (3, 1, 1), (2, 1, 1, 5)])
+def test_two_tensors_are_compared_in_one_range(op: str, shape: tuple[int, ...]) -> None:
+    nodes = picked(op, "x", "b")
+    feeds = {"x": on_codes(SHAPE), "b": on_codes(shape, 1), "other": on_codes(SHAPE, 2)}
+    inputs = {name: array.shape for name, array in feeds.items()}
+    prove(model(nodes, inputs, ["y"]), PICKED, feeds)
+
+
+def test_logic_is_exact() -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "zero"], ["a"], name="a"),
+        helper.make_node("Less", ["x", "one"], ["b"], name="b"),
+        helper.make_node("And", ["a", "b"], ["both"], name="and"),
+        helper.make_node("Or", ["a", "known"], ["any"], name="or"),
+        helper.make_node("Xor", ["both", "any"], ["odd"], name="xor"),
+        helper.make_node("Not", ["odd"], ["even"], name="not"),
+        helper.make_node("Cast", ["even"], ["y"], name="cast", to=TensorProto.FLOAT),
+    ]
+    known = np.arange(5) % 2 == 0
+    consts = {"zero": np.float32(0), "one": np.float32(1), "known": known}
+    prove(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER)
+
+
+def test_a_number_is_true_where_it_is_not_zero() -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["mask"], name="cast", to=TensorProto.BOOL),
+        helper.make_node("Where", ["mask", "x", "c"], ["y"], name="where"),
+    ]
+    prove(model(nodes, {"x": SHAPE}, ["y"], {"c": np.float32(-4.0)}), PICKED)
+
+
+@pytest.mark.parametrize("mask", [(5,), (4, 1), (2, 3, 4, 5)])
+def test_a_constant_mask_picks(mask: tuple[int, ...]) -> None:
+    chosen = np.random.default_rng(0).integers(0, 2, mask).astype(bool)
+    nodes = [helper.make_node("Where", ["c", "a", "b"], ["y"], name="where")]
+    prove(model(nodes, {"a": SHAPE, "b": (4, 5)}, ["y"], {"c": chosen}), PICKED)
+
+
+def test_a_mask_may_be_the_models_answer() -> None:
+    nodes = [
+        helper.make_node("Less", ["x", "c"], ["mask"], name="less"),
+        helper.make_node("Cast", ["mask"], ["y"], name="cast", to=TensorProto.FLOAT),
+    ]
+    feeds = {"x": on_codes(SHAPE)}
+    consts = {"c": np.float32(3 * STEP)}
+    prove(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER, feeds)
