@@ -63,3 +63,14 @@ def test_full_lanes_and_odd_lengths_are_left_alone(
 ) -> None:
     feeds = {"x": numbers((1, inputs, length))}
     assert NAME not in applied(converted(net(inputs, outputs, length), feeds))
+
+
+def test_a_relu_that_its_range_stands_for_still_clips() -> None:
+    """Joined with what reaches below zero, the folded convolution keeps a range of its own."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], pads=[3, 3]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("Concat", ["r", "x"], ["y"], axis=1),
+    ]
+    feeds = {"x": numbers((1, 1, 1024))}
+    better(model(nodes, {"x": (1, 1, 1024)}, ["y"], {"w": numbers((1, 1, 7), 3)}), NAME, feeds, 3.0)

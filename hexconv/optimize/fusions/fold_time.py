@@ -138,6 +138,9 @@ def _fold(
         operands.append(put.const(f"{name}/folded_bias", np.tile(bias, factor)))
     pads = [-first, last]
     wide = put.node("Conv", operands, (batch, factor * outputs, steps), name, {"pads": pads})
+    made = wide.producer()
+    assert made is not None
+    made.meta.update(node.meta)
     last_value = put.unfolded(wide, (batch, factor, outputs, steps), (0, 2, 3, 1), result)
     ir.convenience.replace_all_uses_with(result, last_value, replace_graph_outputs=True)
     result.name, last_value.name = f"{name}/replaced", name
