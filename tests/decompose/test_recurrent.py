@@ -1,0 +1,97 @@
+"""LSTM, GRU and RNN of fixed length, unrolled: right in float, refused by reason where not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from hexconv.compare.accuracy import accuracy
+from hexconv.conversion import Settings, prepared
+from hexconv.decompose.recurrent import MOST_STEPS
+from hexconv.onnx_graph.session import FloatSession
+from tests.lowering.proof import float_answers, model, numbers, prove, refusal
+
+TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+def recurrent(
+    op: str, *, time: int = TIME, initial: bool = False, lengths: list[int] | None = None,
+    peepholes: bool = False, bias: bool = True, **attrs: Any,
+) -> onnx.ModelProto:  # fmt: skip
+    count = 2 if attrs.get("direction") == "bidirectional" else 1
+    rows = GATES[op] * HIDDEN
+    consts = {
+        "w": numbers((count, rows, INPUT), 1) / 2, "r": numbers((count, rows, HIDDEN), 2) / 3,
+        "b": numbers((count, 2 * rows), 3) / 4, "h": numbers((count, BATCH, HIDDEN), 4) / 2,
+        "c": numbers((count, BATCH, HIDDEN), 5) / 2, "p": numbers((count, 3 * HIDDEN), 6) / 4,
+        "l": np.array(lengths or [], np.int32),
+    }  # fmt: skip
+    names = ["x", "w", "r", "b" if bias else "", "l" if lengths else "", "h" if initial else ""]
+    outputs = ["y", "last"]
+    if op == "LSTM":
+        names += ["c" if initial else "", "p" if peepholes else ""]
+        outputs.append("cell")
+    node = helper.make_node(op, names, outputs, name="node", hidden_size=HIDDEN, **attrs)
+    used = {name: array for name, array in consts.items() if name in names}
+    return model([node], {"x": (time, BATCH, INPUT)}, outputs, used)
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {}, {"direction": "reverse"}, {"direction": "bidirectional"}, {"initial": True},
+    {"direction": "bidirectional", "initial": True}, {"bias": False}, {"clip": 0.4},
+    {"lengths": [TIME, TIME]}, {"bias": False, "initial": True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize("settings", VARIANTS, ids=str)
+def test_unrolling_is_exact_in_float(op: str, settings: dict[str, Any]) -> None:
+    proto = recurrent(op, **settings)
+    x = numbers((TIME, BATCH, INPUT))
+    graph, _ = prepared(proto, None, Settings())
+    assert not any(node.op_type == op for node in graph.nodes)
+    answers = FloatSession(graph).run({"x": x})
+    for info, expected in zip(graph.outputs, float_answers(proto, {"x": x}), strict=True):
+        np.testing.assert_allclose(answers[info.name], expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("op", "settings"),
+    [
+        ("LSTM", {"peepholes": True}), ("LSTM", {"peepholes": True, "initial": True}),
+        ("LSTM", {"input_forget": 1}), ("GRU", {"linear_before_reset": 1}),
+        ("GRU", {"linear_before_reset": 1, "initial": True}),
+        ("RNN", {"activations": ["Relu"]}), ("LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}),
+    ],
+)  # fmt: skip
+def test_what_only_one_of_them_has(op: str, settings: dict[str, Any]) -> None:
+    test_unrolling_is_exact_in_float(op, settings)
+
+
+@pytest.mark.parametrize("op", GATES)
+def test_the_dsp_answers_near_float(op: str) -> None:
+    """Five steps of 8-bit states: 30 dB."""
+    proto = recurrent(op, direction="bidirectional")
+    feeds = {"x": numbers((TIME, BATCH, INPUT))}
+    converted = prove(proto, 20.0, feeds)
+    for found in accuracy(converted, proto, [feeds], library="v60").values():
+        assert found.sqnr > 25
+
+
+def test_a_long_sequence_is_refused() -> None:
+    text = refusal(recurrent("GRU", time=MOST_STEPS + 1))
+    assert f"{MOST_STEPS + 1} steps" in text and "node 'node' (GRU)" in text
+
+
+def test_sequences_of_different_lengths_are_refused() -> None:
+    assert "different lengths" in refusal(recurrent("LSTM", lengths=[TIME, TIME - 2]))
+
+
+def test_an_activation_with_parameters_is_refused() -> None:
+    proto = recurrent("RNN", activations=["LeakyRelu"], activation_alpha=[0.3])
+    assert "parameters" in refusal(proto)
