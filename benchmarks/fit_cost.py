@@ -109,7 +109,7 @@ def pool(op: str) -> list[str]:
     """The quantities that an op's packets may depend on."""
     special = {*CONV, *PRODUCT, *TURN, *POOL, *COUNTS}
     allowed = [name for name in FEATURES if name not in special]
-    if op == "Transpose_8":
+    if op in ("Transpose_8", "Transpose_f"):
         return ["one", *TURN, "elements_out", "plane_vectors_out"]
     if op in ("SpaceToBatchND_8", "BatchToSpaceND_8"):
         allowed += TURN

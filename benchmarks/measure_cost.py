@@ -6,8 +6,9 @@
 Runs the graphs of benchmarks/cost_cases.py, many in one, and whole models on random input; appends
 one JSON line a node: [source, op, padding, inputs, outputs, parameters, bytes, packets]. With
 --pack, lines of earlier runs are merged (median of equal nodes) into benchmarks/data: rows of the
-library `v60` are replaced, those of `open`, which came from measurements on nnlib's source with one
-vector thread, are kept.
+library `v60` of the ops measured are replaced (of all ops where there are whole models among the
+lines), those of `open`, which came from measurements on nnlib's source with one vector thread, are
+kept.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ from hexconv.nnlib.prepare import prepare
 
 DATA = Path(__file__).resolve().parent / "data"
 FAMILIES = ("unary", "binary", "reductions", "moves", "joins", "convolutions", "products", "pools",
-            "others")  # fmt: skip
+            "others", "floats")  # fmt: skip
 TOGETHER = 16
+ENDS = ("INPUT", "OUTPUT")
 REPEATS = 3
 
 
@@ -104,21 +106,24 @@ def pack(files: Sequence[Path]) -> None:
             if tag.startswith("net:"):
                 graphs.append(["v60", tag[4:], *row[1:], str(packets)])
     rows = [[*row, str(round(median(v))), str(len(v))] for row, v in sorted(nodes.items())]
-    _replace(DATA / "cost_nodes.csv", rows)
-    _replace(DATA / "cost_graphs.csv", graphs)
+    measured = {row[1] for row in rows if row[1] not in ENDS}
+    _replace(DATA / "cost_nodes.csv", rows, None if graphs else measured)
+    if graphs:
+        _replace(DATA / "cost_graphs.csv", graphs, None)
 
 
 def _shapes(shapes: Sequence[Sequence[int]]) -> str:
     return " ".join("x".join(map(str, shape)) for shape in shapes)
 
 
-def _replace(path: Path, rows: list[list[str]]) -> None:
-    """Keep the head and the rows of `open`."""
+def _replace(path: Path, rows: list[list[str]], ops: set[str] | None) -> None:
+    """Keep the head, the rows of `open`, and those of ops other than `ops` (None: all)."""
     with path.open(encoding="utf-8") as file:
         old = list(csv.reader(file))
-    kept = [row for row in old[1:] if row[0] == "open"]
+    kept = [row for row in old[1:] if row[0] == "open" or (ops is not None and row[1] not in ops)]
+    new = [row for row in rows if ops is None or row[1] in ops]
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([old[0], *kept, *rows])
+        csv.writer(file, lineterminator="\n").writerows([old[0], *kept, *new])
 
 
 def main() -> None:

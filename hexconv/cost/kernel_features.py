@@ -13,6 +13,8 @@ def transposition(facts: Facts) -> Strategy:
     """The strategy of Transpose, or of moving blocks between space and batch (op_batchspace.c)."""
     if facts.op == "Transpose_8":
         return strategy(facts.first, facts.ints.get("perm", ()))
+    if facts.op == "Transpose_f":
+        return strategy(facts.first, facts.ints.get("perm", ()), 4)
     bh, bw = (*facts.ints.get("block", ()), 1, 1)[:2]
     if facts.op.startswith("SpaceToBatch"):
         b, h, w, d = facts.first

@@ -97,6 +97,7 @@ VARIANTS: dict[str, Variant] = {
         [f"Quantized{op}{form}" for op in ("Add_8p8to8", "Sub_8p8to8", "Mul_8x8to8")
          for form in ("", "_d32")], _broadcast),
     **dict.fromkeys(["QuantizedMaximum_8", "QuantizedMinimum_8", "QuantizedDiv_8"], _broadcast),
+    **dict.fromkeys(["Add_f", "Sub_f", "Mul_f", "Maximum_f", "Minimum_f"], _broadcast),
     **dict.fromkeys(["QuantizedMean_8", "QuantizedSum_8to32"], _axes),
     **dict.fromkeys([f"Quantized{op}_8{form}" for op in ("Concat", "Split")
                      for form in ("", "_d32")], _join),
@@ -108,7 +109,7 @@ VARIANTS: dict[str, Variant] = {
     "QuantizedResizeBilinear_8_d32": _grown,
     **dict.fromkeys(["SpaceToBatchND_8", "BatchToSpaceND_8"], _blocks),
     "DepthwiseSupernode_8x8p32to8_d32": _stride,
-    "Transpose_8": lambda facts: transposition(facts).kind,
+    **dict.fromkeys(["Transpose_8", "Transpose_f"], lambda facts: transposition(facts).kind),
     **dict.fromkeys(["QuantizedMatMul_8x8to32", "QuantizedBatchMatMul_8x8to32",
                      "QuantizedMatMulDims_8x8p32to16", "QuantizedMatMul_8x8p32to16"], _product),
     "Gather_8": lambda facts: "table" if prod(facts.inputs[1][:3]) == 1 else "rows",
