@@ -18,8 +18,7 @@ def finite_masks(graph: ir.Graph) -> None:
         array = array_of(value)
         if array is None or array.dtype != np.float32 or not array.size:
             continue
-        low = float(array.min())
-        if low == -np.inf and np.isfinite(array.max()) and _masks(value):
+        if float(array.min()) == -np.inf and array.max() < np.inf and _masks(value):
             value.const_value = ir.Tensor(
                 np.where(np.isneginf(array), np.float32(MASKED), array), name=value.name
             )

@@ -28,7 +28,7 @@ def take_ranges(builder: Builder) -> dict[str, Bounds]:
     Returns:
         (min, max) of each tensor that was quantized, by its name.
     """
-    ranges: dict[str, Bounds] = {}
+    ranges: dict[ir.Value, Bounds] = {}
     floated: set[ir.Value] = set()
     for node in list(builder.graph):
         if node.graph is None or node.domain:
@@ -38,8 +38,8 @@ def take_ranges(builder: Builder) -> dict[str, Bounds]:
             bounds = _bounds(node)
             if bounds is None:
                 continue
-            known = ranges.get(str(source.name), bounds)
-            ranges[str(source.name)] = min(known[0], bounds[0]), max(known[1], bounds[1])
+            known = ranges.get(source, bounds)
+            ranges[source] = min(known[0], bounds[0]), max(known[1], bounds[1])
             floated.add(source)
             _instead(node, source, builder)
         elif source is None or source not in floated:
@@ -49,9 +49,10 @@ def take_ranges(builder: Builder) -> dict[str, Bounds]:
         elif node.op_type in ON_CODES and not _is_float(node.outputs[0]):
             builder.at(node).infer_anew(node)
             floated.update(node.outputs)
-            if node.op_type in MOVES and str(source.name) in ranges:
-                ranges.update({str(v.name): ranges[str(source.name)] for v in node.outputs})
-    return ranges
+            if node.op_type in MOVES and source in ranges:
+                ranges.update(dict.fromkeys(node.outputs, ranges[source]))
+    # Values have taken the names of those that they stand for.
+    return {str(value.name): bounds for value, bounds in ranges.items()}
 
 
 def _goes_on(value: ir.Value) -> bool:

@@ -1,4 +1,4 @@
-"""Functions of one variable: by table or by the library's own op, in every form that models have."""
+"""Functions of one variable, by table or by the library's own op, in every form of models."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_constant_to_the_power_of_a_tensor() -> None:
 def test_a_power_that_varies_on_both_sides_is_refused() -> None:
     nodes = [helper.make_node("Pow", ["a", "b"], ["y"], name="node")]
     feeds = {"a": np.abs(on_codes((3, 4))) + 1, "b": on_codes((3, 4))}
-    text = refusal(model(nodes, {name: (3, 4) for name in feeds}, ["y"]), feeds)
+    text = refusal(model(nodes, dict.fromkeys(feeds, (3, 4)), ["y"]), feeds)
     assert "base and exponent" in text and "node 'node' (Pow)" in text
 
 
