@@ -13,7 +13,8 @@ from tests.lowering.proof import model, numbers, prove, refusal
 SIZES = dict(zip("abchijkqtxy", (2, 3, 4, 2, 3, 4, 5, 3, 6, 2, 3), strict=True))
 EQUATIONS = [
     "ij->ji", "ijk->kij", "ij->i", "ij->", "ij,jk->ik", "ij,kj->ik", "ji,jk->ki", "i,i->",
-    "i,j->ij", "ij,ij->ij", "ij,ij->", "bij,bjk->bik", "bhqx,bhtx->bhqt", "bqhx,bthx->bhqt", "bhqt,bthx->bqhx",
+    "i,j->ij", "ij,ij->ij", "ij,ij->", "bij,bjk->bik", "bhqx,bhtx->bhqt", "bqhx,bthx->bhqt",
+    "bhqt,bthx->bqhx",
     "aij,bjk->abik", "ij,jk,kh->ih", "ij,jk", "ab,ck->abck", "ijk,jk->i",
 ]  # fmt: skip
 
