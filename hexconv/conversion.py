@@ -57,8 +57,8 @@ class Settings:
         input_ranges: declared (min, max) by input, for synthetic data.
         name: of the model; the file's stem by default.
         progress: called with (stage, done).
-        float_fallback: compute in float on the DSP what int8 refuses or answers only partly,
-            where the library has a float op.
+        float_fallback: compute in float on the DSP what int8 refuses, where the library has a
+            float op.
         keep_float: names of nodes, or of tensors that they make, to compute in float.
     """
 
@@ -235,7 +235,7 @@ def prepared(
     """
     passes.check_settings(settings)
     graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
-    floats = mark(graph, settings.keep_float, fallback=settings.float_fallback)
+    floats = mark(graph, settings.keep_float)
     history = _named("recognised", graph.recognised)
     history += _named("rewritten", passes.float_graph(graph, settings))
     history += _named("decomposed", decompose(graph, floats))

@@ -66,7 +66,7 @@ def conversion_options(function: F) -> F:
         click.option("--without", multiple=True, help="Leave a rewrite out, by its name."),
         click.option(
             "--float-fallback", is_flag=True,
-            help="Compute in float on the DSP what int8 refuses or answers only partly.",
+            help="Compute in float on the DSP what int8 refuses, where the library has a float op.",
         ),
         click.option(
             "--keep-float", multiple=True, metavar="NODE",

@@ -1,4 +1,4 @@
-"""Which nodes of the float graph are computed in float: by hand, or because the table says so."""
+"""Nodes that the user keeps in float: found by name, and held out of every rewrite."""
 
 from __future__ import annotations
 
@@ -10,22 +10,18 @@ import onnx_ir as ir
 from hexconv.errors import ConfigError
 from hexconv.lowering.floats import FORMS, OP, WHY
 from hexconv.onnx_graph import FloatGraph
-from hexconv.op_table import Kind
 
 BY_HAND = "kept in float by hand"
-BY_TABLE = "int8 answers it only partly"
 KEPT = "Float"
 DOMAIN = "hexconv"
 
 
-def mark(graph: FloatGraph, names: Sequence[str], *, fallback: bool) -> list[ir.Node]:
+def mark(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
     """Mark the nodes to keep in float, so that nothing writes them out in others.
 
     Args:
         graph: as loaded, before anything is decomposed.
         names: of nodes, or of tensors that they make, to keep.
-        fallback: keep those as well that int8 answers only partly, where the op table has a
-            float form.
 
     Returns:
         The nodes.
@@ -33,25 +29,20 @@ def mark(graph: FloatGraph, names: Sequence[str], *, fallback: bool) -> list[ir.
     Raises:
         ConfigError: no node has such a name, or its op has no float form.
     """
-    found: dict[ir.Node, str] = {}
-    if fallback:
-        preferred = _preferred({node.op_type for node in graph.nodes})
-        found = {node: BY_TABLE for node in graph.nodes if node.op_type in preferred}
-    for name in names:
-        found[_named(graph, name)] = BY_HAND
-    for node, why in found.items():
-        node.meta[WHY] = why
+    found = dict.fromkeys(_named(graph, name) for name in names)
+    for node in found:
+        node.meta[WHY] = BY_HAND
     return list(found)
 
 
 def check_there(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
-    """Refuse a node kept by hand that rewriting took away.
+    """Refuse a kept node that rewriting took away.
 
     Raises:
         ConfigError: naming it.
     """
     for node in kept:
-        if node.graph is not graph.graph and node.meta[WHY] == BY_HAND:
+        if node.graph is not graph.graph:
             raise ConfigError(
                 f"the node '{node.name}' cannot be kept in float",
                 why="a rewrite made it one with others",
@@ -65,16 +56,6 @@ def seal(graph: FloatGraph) -> None:
         if WHY in node.meta:
             node.meta[OP] = node.op_type
             node.op_type, node.domain = KEPT, DOMAIN
-
-
-def _preferred(ops: set[str]) -> set[str]:
-    from hexconv import op_table
-
-    table = op_table.load()
-    return {
-        op for op in ops & set(FORMS)
-        if op in table and table[op].int8 != "yes" and Kind.FLOAT in table[op].kinds
-    }  # fmt: skip
 
 
 def _named(graph: FloatGraph, name: str) -> ir.Node:
