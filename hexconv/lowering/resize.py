@@ -30,8 +30,8 @@ def resize(node: NodeView, ctx: Context) -> None:
     if len(before) != 4 or before[:2] != after[:2] or align is None or not node.has(3):
         raise Refusal(
             f"a Resize of {list(before)} to {list(after)}, {mode} and {transform}",
-            why="what each position reads depends on the run, or the interpolation matrix is "
-            "larger than a product with it is worth",
+            why="what each position reads depends on the run, or is not the same in ONNX and in "
+            "ONNX Runtime, or the interpolation matrix is larger than a product with it is worth",
             todo="give constant scales or sizes, without cropping or an aspect ratio policy; "
             "nearest runs at any size",
         )

@@ -131,9 +131,21 @@ def shuffle_by_2_or_4(work: Work, op: Op) -> bool:
 
 
 def resize(work: Work, op: Op) -> bool:
-    """Depth above 2, or a width that is no power of 2."""
-    _, _, width, depth = op.outputs[0].shape
-    return depth > 2 or width & (width - 1) != 0
+    """All but what the flat op has vectors for, at depths 1 and 2.
+
+    That is four times the size, and twice the size of a width that is a power of 2, without
+    align_corners. The open source asks for an output width that is a power of 2, whatever the size
+    was; the shipped library does not (176 shapes run in both forms).
+    """
+    _, old_height, old_width, _ = work.declared(op.inputs[0]).shape
+    _, height, width, depth = op.outputs[0].shape
+    align = work.array(op.inputs[4]) if len(op.inputs) > 4 else None
+    if depth > 2 or (align is not None and align.any()):
+        return True
+    if (height, width) == (4 * old_height, 4 * old_width):
+        return False
+    twice = (height, width) == (2 * old_height, 2 * old_width)
+    return not (twice and old_width & (old_width - 1) == 0)
 
 
 def batch_op(work: Work, op: Op) -> bool:
