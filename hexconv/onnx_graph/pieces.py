@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.load import load
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.shapes import fix_input_shapes
@@ -124,14 +123,11 @@ def opened(
     graph = model.graph
     values = {str(value.name): value for value in (*graph.inputs, *graph.initializers.values())}
     values.update({str(v.name): v for node in graph for v in node.outputs if v.name})
-    _take_shapes(values, load(source, shapes, recognise=False, refusals=[]))
+    whole = Pieces(model, label, values, _varying(graph), _uses(graph))
+    _take_shapes(whole, source, shapes)
     ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
     _fold_sizes(graph)
-    uses: dict[ir.Value, list[ir.Node]] = defaultdict(list)
-    for node in graph:
-        for value in reads(node):
-            uses[value].append(node)
-    return Pieces(model, label, values, _varying(graph), uses)
+    return replace(whole, varying=_varying(graph), uses=_uses(graph))
 
 
 def part(
@@ -190,10 +186,32 @@ def _info(value: ir.Value) -> onnx.ValueInfoProto:
     return ir.serde.serialize_value(value)
 
 
-def _take_shapes(values: Mapping[str, ir.Value], normal: FloatGraph) -> None:
-    """Shapes that the normal form knows, where sizes are computed from other sizes."""
+def _take_shapes(
+    pieces: Pieces,
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+) -> None:
+    """Shapes that the normal form knows, where sizes are computed from other sizes.
+
+    What depends on inputs that are no floats has no normal form, and is left out.
+    """
+    others = [
+        value
+        for value in pieces.graph.inputs
+        if value.dtype is not None and not value.dtype.is_floating_point()
+    ]
+    odd = pieces.behind({node for value in others for node in pieces.readers(value)})
+    if odd:
+        outputs = [value for value in pieces.graph.outputs if value.producer() not in odd]
+        ends = list(dict.fromkeys([*pieces.handed_over(odd), *outputs]))
+        nodes = pieces.before(ends)
+        if not nodes & pieces.varying:
+            return
+        normal = load(part(pieces, nodes, ends, ()), None, recognise=False, refusals=[])
+    else:
+        normal = load(source, shapes, recognise=False, refusals=[])
     for name, known in normal.values().items():
-        value = values.get(name)
+        value = pieces.values.get(name)
         if value is None or known.shape is None:
             continue
         if value.shape is None or not value.shape.is_static():
@@ -224,6 +242,14 @@ def _fold_sizes(graph: ir.Graph) -> None:
         ir.convenience.replace_all_uses_with(result, value)
         graph.remove(node, safe=True)
         graph.register_initializer(value)
+
+
+def _uses(graph: ir.Graph) -> Mapping[ir.Value, Collection[ir.Node]]:
+    found: dict[ir.Value, list[ir.Node]] = defaultdict(list)
+    for node in graph:
+        for value in reads(node):
+            found[value].append(node)
+    return found
 
 
 def _varying(graph: ir.Graph) -> frozenset[ir.Node]:

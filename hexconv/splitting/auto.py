@@ -36,33 +36,39 @@ def refused_nodes(
     from hexconv.lowering import lower
     from hexconv.quantize import cover
 
+    if outside := _unfit_outside(pieces, dsp):
+        return outside
     chosen = Settings(**settings)
     unloadable: list[Refusal] = []
     graph, _ = prepared(dsp, None, chosen, unloadable)
     own = {str(node.name): node for node in pieces.graph}
-    found = {_loaded(own, refusal) for refusal in unloadable}
     if unloadable:
-        return found
-    found |= {
-        node
-        for value in pieces.graph.inputs if not fits(value)
-        for node in pieces.readers(value) if str(node.name) in {n.name for n in dsp.graph.node}
-    }  # fmt: skip
-    answers = {item.name for item in dsp.graph.output}
-    found |= {
-        node
-        for value in pieces.graph.outputs
-        if value.name in answers and not fits(value) and (node := value.producer()) is not None
-    }
-    if found:
-        return found
+        return {_loaded(own, refusal) for refusal in unloadable}
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
     refusals = lower(graph, ranges, float_fallback=chosen.float_fallback).refusals
     names = {refusal.node for refusal in refusals}
+    found: set[ir.Node] = set()
     for node in graph.nodes:
         if str(node.name) in names:
             found |= _origins(pieces, own, node, graph)
     return found
+
+
+def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
+    """What reads inputs that the DSP cannot be fed, and makes outputs that it cannot answer."""
+    there = {node.name for node in dsp.graph.node}
+    answers = {item.name for item in dsp.graph.output}
+    readers = {
+        node
+        for value in pieces.graph.inputs if not fits(value)
+        for node in pieces.readers(value) if str(node.name) in there
+    }  # fmt: skip
+    makers = {
+        node
+        for value in pieces.graph.outputs
+        if value.name in answers and not fits(value) and (node := value.producer()) is not None
+    }
+    return readers | makers
 
 
 def fits(value: ir.Value) -> bool:
