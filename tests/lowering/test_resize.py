@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.lowering.proof import emitted, ints, one, prove, refusal
+from tests.lowering.proof import Array, emitted, ints, one, prove, refusal
 
 MODES = [
     "half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric",
@@ -17,12 +17,20 @@ def scaled(height: float, width: float) -> np.ndarray:  # type: ignore[type-arg]
     return np.array([1, 1, height, width], np.float32)
 
 
+def asked(transform: str, scale: tuple[float, float]) -> list[Array | None]:
+    """Scales, and sizes instead where a fraction of an element would count."""
+    sizes = [int(6 * scale[0]), int(8 * scale[1])]
+    if transform == "align_corners":
+        return [None, ints(1, 3, *sizes)]
+    return [scaled(*scale)]
+
+
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("rounding", ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"])
 @pytest.mark.parametrize("transform", MODES)
 def test_nearest_is_exact(transform: str, rounding: str, scale: tuple[float, float]) -> None:
     attrs = {"coordinate_transformation_mode": transform, "nearest_mode": rounding}
-    prove(one("Resize", (1, 3, 6, 8), None, scaled(*scale), mode="nearest", **attrs))
+    prove(one("Resize", (1, 3, 6, 8), None, *asked(transform, scale), mode="nearest", **attrs))
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -33,7 +41,13 @@ def test_interpolation_is_within_two_steps(
 ) -> None:
     """Two roundings, one an axis, and weights of 8 bits: 1.9 steps at most were measured."""
     attrs = {"coordinate_transformation_mode": transform, "mode": mode}
-    prove(one("Resize", (1, 3, 6, 8), None, scaled(*scale), **attrs), steps=2.0)
+    prove(one("Resize", (1, 3, 6, 8), None, *asked(transform, scale), **attrs), steps=2.0)
+
+
+def test_aligned_corners_with_a_fraction_are_refused() -> None:
+    """ONNX divides by 2.3 * 8 - 1 = 17.4, ONNX Runtime by 17."""
+    mode = {"coordinate_transformation_mode": "align_corners", "mode": "linear"}
+    assert "ONNX Runtime" in refusal(one("Resize", (1, 3, 6, 8), None, scaled(1.5, 2.3), **mode))
 
 
 def test_the_library_itself_resizes_where_it_can() -> None:
