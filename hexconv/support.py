@@ -85,6 +85,8 @@ def check(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,
     optimize: str = "default",
+    *,
+    float_fallback: bool = False,
 ) -> SupportReport:
     """Say of every node what it becomes, or why it cannot run; nothing is calibrated.
 
@@ -92,6 +94,7 @@ def check(
         source: an .onnx file or proto.
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         optimize: the level that the conversion would use.
+        float_fallback: whether float ops may take what int8 refuses.
 
     Raises:
         HexconvError: the model itself cannot be read.
@@ -100,7 +103,7 @@ def check(
     graph, _ = prepared(source, shapes, Settings(optimize=optimize), unloadable)
     macs = graph.macs()
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    refusals, made = _lowered(graph, ranges)
+    refusals, made = _lowered(graph, ranges, float_fallback)
     refused = {refusal.node: refusal for refusal in refusals}
     rows = []
     for node in graph.nodes:
@@ -114,11 +117,11 @@ def check(
 
 
 def _lowered(
-    graph: FloatGraph, ranges: Mapping[str, Range]
+    graph: FloatGraph, ranges: Mapping[str, Range], float_fallback: bool
 ) -> tuple[list[Refusal], dict[str, tuple[str, ...]]]:
     """Every refusal, those of the model's outside included, and what the nodes become."""
     try:
-        lowered = lower(graph, ranges)
+        lowered = lower(graph, ranges, float_fallback=float_fallback)
     except Refusal as refusal:
         return [refusal], {}
     return lowered.refusals, lowered.made

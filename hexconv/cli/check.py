@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @shape_option
 @click.option("--optimize", type=click.Choice(["none", "default", "all"]), default="default")
+@click.option("--float-fallback", is_flag=True, help="Let float ops take what int8 refuses.")
 @click.option("--all", "show_all", is_flag=True, help="Show every node, not only refused ones.")
 @click.option("--lang", type=click.Choice(sorted(LANGUAGES)), default="en", help="Language.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -28,6 +29,7 @@ def command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     optimize: str,
+    float_fallback: bool,
     show_all: bool,
     lang: str,
     as_json: bool,
@@ -39,7 +41,7 @@ def command(
     """
     from hexconv.support import check
 
-    report = check(model, dict(shapes), optimize)
+    report = check(model, dict(shapes), optimize, float_fallback=float_fallback)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
     elif not quiet:

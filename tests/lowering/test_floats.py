@@ -141,6 +141,8 @@ def test_fallback_takes_what_int8_refuses() -> None:
     proto = one("Clip", SHAPE, np.float32(1), np.float32(-1))
     with pytest.raises(Refusals):
         proved(proto, ())
+    assert not hexconv.check(proto).ok
+    assert hexconv.check(proto, float_fallback=True).ok
     converted = proved(proto, (), float_fallback=True)
     assert histogram(converted) == {
         "Dequantize": 1, "Maximum_f": 1, "Minimum_f": 1, "Quantize": 1,
