@@ -168,7 +168,9 @@ def tensor_array(
             todo="put the data file next to the .onnx file under the name that it was saved with",
         ) from None
     except (*MALFORMED, OSError) as error:
-        raise ModelError(f"tensor '{name}' is malformed", where=label, why=innermost(error)) from error
+        raise ModelError(
+            f"tensor '{name}' is malformed", where=label, why=innermost(error)
+        ) from error
 
 
 def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) -> None:
