@@ -142,12 +142,15 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
                 why="what lies between them would be needed on both sides",
                 todo=f"leave '{value.name}' out, or the cut before it",
             )
-    missing = [str(v.name) for v in pieces.handed_over(cpu) if v not in cuts]
+    missing = [value for value in pieces.handed_over(cpu) if value not in cuts]
     if missing:
+        beyond = pieces.behind({node for value in missing for node in pieces.readers(value)})
+        better = [*(value for value in cuts if value.producer() not in beyond), *missing]
+        names = [str(value.name) for value in missing]
         raise ConfigError(
-            f"the cuts do not separate the model: {_listed(missing)} goes round them",
+            f"the cuts do not separate the model: {_listed(names)} goes round them",
             why="the CPU part needs what the DSP part computes, but does not answer",
-            todo=f"cut there as well: --split {','.join([*(str(v.name) for v in cuts), *missing])}",
+            todo=f"cut at --split {','.join(str(value.name) for value in better)}",
         )
     return cpu
 
