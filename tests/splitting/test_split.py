@@ -211,11 +211,11 @@ def test_a_tensor_that_goes_round_the_cuts_is_named() -> None:
     assert "'l' goes round them" in str(caught.value)
     assert str(caught.value).endswith("--split l"), "q depends on it"
     tail = [helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
-            helper.make_node("Tanh", ["l"], ["t"], name="tanh"),
-            helper.make_node("Add", ["q", "t"], ["p"], name="add")]  # fmt: skip
+            helper.make_node("Tanh", ["l"], ["u"], name="tanh"),
+            helper.make_node("Add", ["q", "u"], ["p"], name="add")]  # fmt: skip
     with pytest.raises(ConfigError) as caught:
         hexconv.split(classifier(tail=tail, outputs=[("p", FLOAT)]), "q", SHAPES)
-    assert str(caught.value).endswith("--split q,t")
+    assert str(caught.value).endswith("--split q,u")
 
 
 def test_a_cut_of_integers_is_refused() -> None:
