@@ -5,8 +5,6 @@ load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewri
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +15,6 @@ from hexconv import calibrate
 from hexconv import optimize as passes
 from hexconv.decompose import decompose
 from hexconv.errors import RangeError, Refusal, Refusals
-from hexconv.files import sha256_of
 from hexconv.lowering import Lowered, lower
 from hexconv.lowering.kept import check_there, mark, seal
 from hexconv.lowering.ties import solve
@@ -29,6 +26,7 @@ from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.quantize import cover
+from hexconv.source import model_name, sha256
 
 if TYPE_CHECKING:
     import onnx
@@ -367,20 +365,6 @@ def in_float(graph: Graph, why: Mapping[str, str]) -> tuple[InFloat, ...]:
             )
         )
     return tuple(rows)
-
-
-def model_name(source: str | Path | onnx.ModelProto) -> str:
-    """A name that MACE takes (`[A-Za-z_]\\w*`), from the file's."""
-    stem = Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
-    name = re.sub(r"\W", "_", stem, flags=re.ASCII)
-    return name if re.match(r"[A-Za-z_]", name) else f"model_{name}".rstrip("_")
-
-
-def sha256(source: str | Path | onnx.ModelProto) -> str:
-    """Of the model file, in hexadecimal; of the serialized proto otherwise."""
-    if isinstance(source, (str, Path)):
-        return sha256_of(Path(source))
-    return hashlib.sha256(source.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _observe(

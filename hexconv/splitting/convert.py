@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import read_samples
-from hexconv.conversion import Ranges, Samples, convert, model_name
+from hexconv.conversion import Ranges, Samples, convert
 from hexconv.model import Model
+from hexconv.source import model_name
 from hexconv.splitting.parts import AUTO, Parts, split
 
 if TYPE_CHECKING:
