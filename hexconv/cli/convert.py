@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hexconv.cli._options import conversion_options
+from hexconv.cli._terminal import stages
 from hexconv.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def command(
     at = [name for names in cuts for name in names]
     check_folder(output)
     given = _samples(samples)
-    with _progress(shown=not quiet) as progress:
+    with stages("converting", shown=not quiet) as progress:
         model = _convert(
             source, config, preset, at, dict(shapes), given, ranges,
             {"input_ranges": dict(input_ranges), "progress": progress, **_checked(settings)},
@@ -172,18 +171,3 @@ def _accuracy(model: Model, samples: Any, count: int, library: str) -> dict[str,
 
         source, samples = model.parts.dsp, samples_of(model.parts, samples)
     return accuracy(model, source, samples, count=count, library=library)
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """What is being done, on stderr where somebody looks at it."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        yield lambda stage, number: None
-        return
-    with console.status("converting") as status:
-        yield lambda stage, number: status.update(
-            f"{stage}: {number} samples" if number else f"{stage}"
-        )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hexconv.cli._options import shape_option
+from hexconv.cli._terminal import table
 
 if TYPE_CHECKING:
     from hexconv.cost import Cost, NodeCost
@@ -228,20 +228,3 @@ def _machine(cost: Cost, soc: str) -> dict[str, Any]:
             for node in cost.nodes
         ],
     }
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(box=None, pad_edge=False)
-    for index, head in enumerate(heads):
-        numeric = bool(rows) and isinstance(rows[0][index], int | float)
-        grid.add_column(head, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200
-    console.print(grid)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._terminal import table
 from hexconv.errors import FileError
 
 if TYPE_CHECKING:
@@ -64,23 +65,6 @@ def graph_in(path: Path) -> Graph:
 
     graph: Graph = hexconv.load(path).graph
     return graph
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; numbers to the right."""
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table(box=None, pad_edge=False)
-    for index, head in enumerate(heads):
-        numeric = bool(rows) and isinstance(rows[0][index], int | float)
-        grid.add_column(head, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    console.print(grid)
 
 
 @click.group()
@@ -187,7 +171,7 @@ def _show_run(said: Mapping[str, Any]) -> None:
     for when in ("before", "after"):
         if when in said:
             click.echo(f"{len(said[when])} nodes {when} prepare")
-            table(("node", "op"), said[when])
+            table(("node", "op"), said[when], FILE_WIDTH)
     for row in said.get("outputs", ()):
         shape = "x".join(map(str, row["shape"]))
         click.echo(f"{row['name']} {shape} [{row['min']:.6g}, {row['max']:.6g}] -> {row['file']}")
@@ -258,7 +242,8 @@ def _show_profile(counted: Profile, all_rows: bool) -> None:
     rows = [
         (n.name, n.op, n.packets, n.main_packets, n.instructions, n.hvx_instructions) for n in nodes
     ]
-    table(("node", "executed as", "packets", "main thread", "instructions", "HVX"), rows)
+    heads = ("node", "executed as", "packets", "main thread", "instructions", "HVX")
+    table(heads, rows, FILE_WIDTH)
     click.echo(f"{len(counted.nodes)} nodes, {counted.packets:,} packets")
 
 
@@ -269,7 +254,7 @@ def _show_comparison(one: Profile, other: Profile) -> None:
         (nodes, packets), (nodes2, packets2) = mine.get(op, (0, 0)), theirs.get(op, (0, 0))
         rows.append((op, nodes, packets, nodes2, packets2, packets2 - packets))
     rows.sort(key=lambda row: -abs(row[5]))
-    table(("executed as", "nodes", "packets", "nodes'", "packets'", "difference"), rows)
+    table(("executed as", "nodes", "packets", "nodes'", "packets'", "difference"), rows, FILE_WIDTH)
     ratio = other.packets / one.packets if one.packets else float("nan")
     click.echo(f"{one.packets:,} against {other.packets:,} packets: {ratio:.3f} of the first")
 

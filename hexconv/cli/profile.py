@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli.cost import SOCS, table
+from hexconv.cli._terminal import table
+from hexconv.cli.cost import SOCS
 
 if TYPE_CHECKING:
     from hexconv.cost import Cost

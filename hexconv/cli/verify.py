@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hexconv.cli._options import conversion_options
+from hexconv.cli._terminal import stages
 
 if TYPE_CHECKING:
     from hexconv.compare import Report
@@ -106,7 +106,7 @@ def command(
     _check_usage(source, built, origin, samples, held_out, as_json and as_csv, sides, on, library)
     given, held = _source(samples), _source(held_out)
     device = _device(library_file) if on == "device" or sides else None
-    with _progress(shown=not (quiet or as_json or as_csv)) as progress:
+    with stages("verifying", shown=not (quiet or as_json or as_csv)) as progress:
         settings = _settings(options, progress)
         if source is not None:
             model = _converted(source, given, options, settings, progress)
@@ -250,18 +250,3 @@ def _show(
         click.echo(report.csv(), nl=False)
     elif not quiet:
         page(report, rows)
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """What is being done, on stderr where somebody looks at it."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        yield lambda stage, number: None
-        return
-    with console.status("verifying") as status:
-        yield lambda stage, number: status.update(
-            f"{stage}: {number} samples" if number else stage
-        )

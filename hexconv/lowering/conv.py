@@ -16,7 +16,7 @@ from hexconv.lowering import depthwise
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
-from hexconv.lowering.window import Window, mode, padded, windows
+from hexconv.lowering.window import Window, mode, padded, undilated, windows
 from hexconv.nnlib.graph import Array, Padding, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -270,9 +270,8 @@ class Placement:
         """QuantizedDilatedConv2d at stride 1; else a dense kernel with zeros between the taps."""
         padding = mode(axes, self.counts)
         if any(axis.stride > 1 for axis in axes):
-            spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
-            dense = [axis.dense() for axis in axes]
-            return self.full(tensor, spread.transpose(2, 3, 1, 0), bias, dense)
+            kernel, axes = undilated(kernel, axes)
+            return self.full(tensor, kernel, bias, axes)
         # SAME is split on the undilated kernel, unevenly where its size is even.
         even = any(axis.kernel % 2 == 0 for axis in axes)
         if padding not in (Padding.SAME, Padding.VALID) or (padding is Padding.SAME and even):
@@ -292,9 +291,7 @@ class Placement:
         if self._dense_is_cheaper(kernel, group) or stays_flat(kernel, axes):
             return self.full(tensor, block_diagonal(kernel, group), bias, axes)
         if any(axis.dilation > 1 for axis in axes):
-            spread = dilate(kernel.transpose(3, 2, 0, 1), [axis.dilation for axis in axes])
-            axes = [axis.dense() for axis in axes]
-            kernel = spread.transpose(2, 3, 1, 0)
+            kernel, axes = undilated(kernel, axes)
         if is_two_to_two(kernel[..., : kernel.shape[3] // group], axes):
             kernel, axes = widened(kernel, axes)
         padding = mode(axes, self.counts)

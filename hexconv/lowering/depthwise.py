@@ -15,7 +15,7 @@ import numpy as np
 
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.pieces import concatenated, sliced
-from hexconv.lowering.window import Window, pad
+from hexconv.lowering.window import Window, pad, undilated
 from hexconv.nnlib.graph import Array
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def lower(
     channels = tensor.shape[3]
     multiplier = bias.size // channels
     if any(axis.dilation > 1 for axis in axes):
-        kernel, axes = _dense(kernel, axes)
+        kernel, axes = undilated(kernel, axes)
     if multiplier != 1 or axes[1].stride > MAX_STRIDE_W:
         return place.grouped(tensor, kernel, bias, axes, channels)
     kernel = kernel.transpose(0, 1, 3, 2)  # (kh, kw, C, 1)
@@ -53,12 +53,6 @@ def lower(
     if width <= max(WIDTHS):
         return _padded_kernel(place, tensor, kernel, bias, axes)
     return _in_rows(place, tensor, kernel, bias, axes)
-
-
-def _dense(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
-    dense = np.zeros((axes[0].extent, axes[1].extent, *kernel.shape[2:]), np.float32)
-    dense[:: axes[0].dilation, :: axes[1].dilation] = kernel
-    return dense, [axis.dense() for axis in axes]
 
 
 def _padded_kernel(

@@ -14,7 +14,7 @@ import numpy as np
 from hexconv.errors import Refusal
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.graph import Array, Padding
 from hexconv.onnx_graph import NodeView
 
 
@@ -51,6 +51,13 @@ class Window:
         if ceil and count * self.stride >= self.size + self.before:
             count -= 1
         return count + 1
+
+
+def undilated(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
+    """A dilated kernel (kh, kw, ...) with zeros between its taps, and the windows that it has."""
+    dense = np.zeros((axes[0].extent, axes[1].extent, *kernel.shape[2:]), np.float32)
+    dense[:: axes[0].dilation, :: axes[1].dilation] = kernel
+    return dense, [axis.dense() for axis in axes]
 
 
 def windows(

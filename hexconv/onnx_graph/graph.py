@@ -91,16 +91,8 @@ class FloatGraph:
         return {str(node.name): macs_of(node) for node in self.graph}
 
     def to_proto(self) -> onnx.ModelProto:
-        """The model as one proto; above 2 GB use `save`."""
+        """The model as one proto; above 2 GB run it by `session.FloatSession`."""
         return ir.serde.serialize_model(self.model)
-
-    def weight_bytes(self) -> int:
-        """Bytes of all initializers."""
-        return sum(
-            value.const_value.nbytes
-            for value in self.graph.initializers.values()
-            if value.const_value is not None
-        )
 
 
 def _info(value: ir.Value) -> TensorInfo:

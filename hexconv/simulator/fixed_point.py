@@ -168,12 +168,6 @@ def step_and_zero(low: F32, high: F32) -> tuple[F32, int]:
     return step, sat_u8(round_int(F32(-low / step)))
 
 
-def step_and_zero_u16(low: F32, high: F32) -> tuple[F32, int]:
-    """Step and zero code of a uint16 range (`get_qu16_level_size_zero`)."""
-    step = F32(F32(high - low) * F32(1.0 / 65536.0))
-    return step, sat_u16(round_int(F32(-low / step)))
-
-
 def quantize_code(value: F32, low: F32, high: F32) -> int:
     """The uint8 code of one value, saturated (`quantize_uint8`)."""
     scale = F32(F32(255.0) / max(F32(1e-18), F32(high - low)))
