@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from hexconv.errors import FileError, RangeError
+from hexconv.files import write_files
 
 SEPARATOR = "@@"
 
@@ -80,14 +80,4 @@ def write_ranges(path: str | Path, ranges: Mapping[str, tuple[float, float]]) ->
     Raises:
         FileError: the place cannot be written.
     """
-    target = Path(path)
-    text = format_ranges(ranges)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(target)
-    except (OSError, ValueError) as error:
-        partial.unlink(missing_ok=True)
-        raise FileError(
-            "the range file cannot be written", where=str(path), why=str(error)
-        ) from None
+    write_files({Path(path): format_ranges(ranges).encode()})

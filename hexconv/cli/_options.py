@@ -81,3 +81,15 @@ def conversion_options(function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def table_options(function: F) -> F:
+    """What every verb that prints a table of nodes takes: --by and --top."""
+    function = click.option(
+        "--top", type=click.IntRange(1), default=25, show_default=True,
+        help="Rows shown in the terminal.",
+    )(function)
+    return click.option(
+        "--by", type=click.Choice(["type", "layer", "node"]), default="type", show_default=True,
+        help="What the rows are.",
+    )(function)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._options import shape_option
+from hexconv.cli._options import shape_option, table_options
 from hexconv.cli._terminal import table
 
 if TYPE_CHECKING:
@@ -31,26 +31,13 @@ SOCS = ("sd835", "sd845", "sd855")
     show_default=True,
 )
 @click.option("--soc", type=click.Choice(SOCS), default="sd855", show_default=True)
-@click.option(
-    "--by",
-    type=click.Choice(["type", "layer", "node"]),
-    default="type",
-    show_default=True,
-    help="What the rows are.",
-)
+@table_options
 @click.option(
     "--library",
     type=click.Choice(LIBRARIES),
     default="v60",
     show_default=True,
     help="v60: what MACE ships; open: nnlib's source with one thread.",
-)
-@click.option(
-    "--top",
-    type=click.IntRange(1),
-    default=25,
-    show_default=True,
-    help="Rows shown in the terminal.",
 )
 @click.option("--mace-tables", is_flag=True, help="Print MACE's own two tables.")
 @click.option("--compare", type=click.Path(path_type=Path), help="Another model to lay beside it.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._options import table_options
 from hexconv.cli._terminal import table
 from hexconv.cli.cost import SOCS
 
@@ -41,20 +42,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The phone, for --against.",
 )
-@click.option(
-    "--by",
-    type=click.Choice(["type", "layer", "node"]),
-    default="type",
-    show_default=True,
-    help="What the rows are.",
-)
-@click.option(
-    "--top",
-    type=click.IntRange(1),
-    default=25,
-    show_default=True,
-    help="Rows shown in the terminal.",
-)
+@table_options
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Of the advice.")
 @click.option("--chart", type=click.Path(path_type=Path), help="Write a bar chart: .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

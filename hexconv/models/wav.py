@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hexconv.errors import FileError, MissingExtra
+from hexconv.files import write_files
 
 CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
@@ -97,13 +99,6 @@ def write(path: str | Path, wave: NDArray[np.float32], rate: int) -> None:
     Raises:
         FileError: the folder cannot be written.
     """
-    soundfile = _soundfile()
-    target = Path(path)
-    partial = target.with_name(target.name + ".part")
-    try:
-        soundfile.write(partial, wave, rate, subtype="PCM_16", format="WAV")
-        partial.replace(target)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise FileError(
-            "the sound file cannot be written", where=str(path), why=str(error)
-        ) from error
+    content = io.BytesIO()
+    _soundfile().write(content, wave, rate, subtype="PCM_16", format="WAV")
+    write_files({Path(path): content.getvalue()})

@@ -69,11 +69,18 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("mine")
     with pytest.raises(FileError, match="cannot be written"):
-        write_ranges(tmp_path / "no folder" / "m.ranges", {})
+        write_ranges(tmp_path / "a file" / "m.ranges", {})
     with pytest.raises(RangeError, match="line break"):
         write_ranges(tmp_path / "m.ranges", {"a\nb": (0, 1)})
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+    assert (tmp_path / "a file").read_text() == "mine"
+
+
+def test_folders_are_made_as_needed(tmp_path: Path) -> None:
+    write_ranges(tmp_path / "new" / "m.ranges", {"a": (0.0, 1.0)})
+    assert read_ranges(tmp_path / "new" / "m.ranges") == {"a": (0.0, 1.0)}
 
 
 @settings(deadline=None, max_examples=200)

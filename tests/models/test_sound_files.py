@@ -71,8 +71,9 @@ def test_what_is_not_sound_is_refused(tmp_path, content):
 def test_missing_files_are_refused(tmp_path):
     with pytest.raises(FileError, match="no such"):
         wav.read(tmp_path / "none.wav", 22050)
+    (tmp_path / "file").touch()
     with pytest.raises(FileError, match="cannot be written"):
-        wav.write(tmp_path / "none" / "a.wav", tone(22050), 22050)
+        wav.write(tmp_path / "file" / "a.wav", tone(22050), 22050)
 
 
 def test_what_is_written_is_read_back(tmp_path):
