@@ -33,6 +33,8 @@ def main() -> None:
         found, (1e3, 1e6, 1e6, 1e6), strict=True,
     ):  # fmt: skip
         print(f"{name}: {value * scale:.3f}")
+    beyond = (real.sum() - packets.sum() * found[3]) / nodes.sum()
+    print(f"microseconds a node beyond its packets, on average: {beyond * 1e3:.3f}")
     said = matrix @ found
     for row, one, two in zip(rows, real, said, strict=True):
         print(f"  {row['op']:36} {one:8.3f} said {two:8.3f}  x {one / two:.2f}")

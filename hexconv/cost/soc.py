@@ -89,6 +89,20 @@ def node_time(op: str, packets: float, moved: int, key: str = DEFAULT) -> Time:
     return Time(best, best / factor, best * factor)
 
 
+def node_in_packets(key: str = DEFAULT) -> float:
+    """How many packets take as long as what an average node costs beyond its own packets.
+
+    Args:
+        key: of the SoC.
+
+    Raises:
+        ConfigError: the SoC is not known.
+    """
+    _, vectors = _faster(key)
+    packets_a_us = 1e3 * vectors / _model()["terms"]["packet_ns"]
+    return float(_model()["beyond_packets_us"] * packets_a_us)
+
+
 def total(times: Sequence[Time]) -> Time:
     """Time of nodes one after another; their errors even out in part."""
     best = sum(time.milliseconds for time in times)

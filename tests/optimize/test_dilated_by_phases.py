@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
 import hexconv
+from hexconv.device import Library
+from hexconv.model import Model
+from hexconv.nnlib.graph import Padding
+from hexconv.optimize.on_nnlib import dilated_by_phases
+from hexconv.optimize.on_nnlib.dilated_forms import WIDEST_KERNEL, Form, forms
 from tests.lowering.proof import model, numbers
-from tests.optimize.proof import applied, converted, ops
+from tests.optimize.proof import Feeds, applied, converted, ops
 
 NAME = "dilated_by_phases"
+LIBRARY = os.environ.get("HEXCONV_LIBRARY")
+CASES = [
+    (24, 3, 2, True), (25, 3, 3, True), (40, 5, 6, True), (31, 7, 4, False), (97, 7, 12, True),
+    (61, 3, 5, True), (50, 5, 6, False), (31, 3, 8, True),
+]  # fmt: skip
 
 
 def net(
     length: int, taps: int, dilation: int, pads: tuple[int, int], channels: int = 8
 ) -> ModelProto:
-    weights = numbers((channels, channels, taps), 3) / 4
+    """A dilated convolution behind a node in d32."""
+    consts = {
+        "v": numbers((channels, channels, 1), 2) / 4,
+        "w": numbers((channels, channels, taps), 3) / 4,
+    }
     nodes = [
-        helper.make_node("Conv", ["x", "w"], ["c"], dilations=[dilation], pads=list(pads)),
-        helper.make_node("Tanh", ["c"], ["y"]),
+        helper.make_node("Conv", ["x", "v"], ["p"]),
+        helper.make_node("Conv", ["p", "w"], ["y"], dilations=[dilation], pads=list(pads)),
     ]
-    return model(nodes, {"x": (1, channels, length)}, ["y"], {"w": weights})
+    return model(nodes, {"x": (1, channels, length)}, ["y"], consts)
 
 
-@pytest.mark.parametrize(
-    ("length", "taps", "dilation", "same"),
-    [(24, 3, 2, True), (25, 3, 3, True), (40, 5, 6, True), (31, 7, 4, False), (96, 7, 12, True)],
-)
-def test_answers_are_those_of_the_library_s_own_form(
-    length: int, taps: int, dilation: int, same: bool
+@pytest.mark.parametrize(("length", "taps", "dilation", "same"), CASES)
+def test_every_form_answers_as_the_library_s_own(
+    length: int, taps: int, dilation: int, same: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pad = (taps - 1) * dilation // 2 if same else 0
     proto, feeds = net(length, taps, dilation, (pad, pad)), {"x": numbers((1, 8, length))}
-    on = converted(proto, feeds, without=("fold_time",))
     off = converted(proto, feeds, without=("fold_time", NAME))
-    assert applied(on)[NAME] == 1 and "QuantizedDilatedConv2d_8x8p32to8" in ops(off)
+    assert "QuantizedDilatedConv2d_8x8p32to8" in ops(off)
+    wanted = hexconv.simulate(off, feeds, library="v60")["y"]
+    for deep in (True, False):
+        for form in forms(taps, (1, dilation), deep=deep):
+            on = forced(form, proto, feeds, monkeypatch)
+            found = hexconv.simulate(on, feeds, library="v60")["y"]
+            # More taps, though of zeros, scale the accumulators otherwise: a step here and there.
+            low, high = on.graph.outputs[0].range
+            steps = np.abs(found - wanted) * 255 / (high - low)
+            assert steps.max() < (0.01 if form.phases == (1, dilation) else 1.01)
+            assert np.mean(found != wanted) < 0.02
+            if LIBRARY:
+                np.testing.assert_array_equal(Library(LIBRARY).run(on, feeds)["y"], found)
+
+
+def forced(
+    form: Form, proto: ModelProto, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
+) -> Model:
+    """Converted with one form, whatever it costs."""
+    monkeypatch.setattr(dilated_by_phases, "cheapest", lambda sizes: (0.0, form))
+    return converted(proto, feeds, without=("fold_time",))
+
+
+def test_rows_and_columns_may_be_dilated() -> None:
+    weights = numbers((8, 8, 3, 3), 3) / 4
+    nodes = [
+        helper.make_node("LeakyRelu", ["x"], ["l"]),
+        helper.make_node("Conv", ["l", "w"], ["y"], dilations=[6, 6], pads=[6] * 4),
+    ]
+    proto, feeds = model(nodes, {"x": (1, 8, 17, 20)}, ["y"], {"w": weights}), {
+        "x": numbers((1, 8, 17, 20))
+    }
+    on, off = converted(proto, feeds), converted(proto, feeds, without=(NAME,))
+    assert applied(on)[NAME] == 1 and "SpaceToBatchND_8" in ops(on)
     answers = [hexconv.simulate(m, feeds, library="v60")["y"] for m in (on, off)]
     np.testing.assert_array_equal(*answers)
 
@@ -45,10 +91,23 @@ def test_a_small_dilation_becomes_zeros_between_the_taps() -> None:
     assert "SpaceToBatchND_8" not in ops(on)
 
 
-def test_a_large_dilation_is_cut_into_phases_without_pads_or_crops() -> None:
-    on = converted(net(96, 5, 12, (24, 24)), {"x": numbers((1, 8, 96))}, without=("fold_time",))
+def test_no_kernel_is_wider_than_the_library_gets_right() -> None:
+    on = converted(net(96, 7, 12, (36, 36)), {"x": numbers((1, 8, 96))}, without=("fold_time",))
     consts = on.graph.const_by_id()
-    for node in on.graph.nodes:
-        if node.op in ("SpaceToBatchND_8", "BatchToSpaceND_8"):
-            assert not consts[node.inputs[2].node].array.any()
-    assert ops(on)["SpaceToBatchND_8"] == ops(on)["BatchToSpaceND_8"] == 1
+    widths = [
+        consts[node.inputs[1].node].array.shape[1]
+        for node in on.graph.nodes
+        if node.op == "Supernode_8x8p32to8"
+    ]
+    assert widths and max(widths) <= WIDEST_KERNEL
+    assert {form.phases for form in forms(7, (1, 12), deep=True)} == {
+        (1, columns) for columns in (3, 4, 6, 12)
+    }
+
+
+def test_the_price_rises_with_the_work() -> None:
+    """More taps, channels or columns never make a convolution cheaper."""
+    sizes = dilated_by_phases.Sizes((1, 1, 256, 32), (1, 5), 32, (1, 3), Padding.SAME)
+    price, _ = dilated_by_phases.cheapest(sizes)
+    for change in ({"kernel": (1, 9)}, {"filters": 96}, {"shape": (1, 1, 1024, 32)}):
+        assert dilated_by_phases.cheapest(replace(sizes, **change))[0] > price

@@ -1,0 +1,83 @@
+"""What a form of a node costs, so that the cheapest of several equal ones can be taken.
+
+A price is in packets: those that the form's nodes retire (op_tables/cost/packets.yml), and for each
+node as many as take the time that an average node costs beyond its packets, for its dispatch and
+the bytes that it waits for (op_tables/cost/soc.yml). The nodes are those that prepare makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hexconv.cost import predict
+from hexconv.cost.soc import node_in_packets
+from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output, Ref
+from hexconv.nnlib.layout import Shape4
+from hexconv.optimize.on_nnlib.edit import Editor
+
+Emit = Callable[[Editor, Node], Sequence[Node]]
+BESIDE = "beside"
+"""What the names of a form's neighbours begin with, and of the conversions that they need."""
+
+
+def of_nodes(packets: float, nodes: int) -> float:
+    """The price of nodes whose packets are known."""
+    return packets + nodes * node_in_packets()
+
+
+def between(
+    node: Node, consts: Iterable[Const], shape: Shape4, emit: Emit, *, deep: bool = True
+) -> float:
+    """The price of a form of a node that stands between others.
+
+    Args:
+        node: takes one computed tensor, and consts.
+        consts: these.
+        shape: BHWD of the computed tensor.
+        emit: makes the form; what reads it works in d32.
+        deep: whether what computes that tensor works in d32 too.
+    """
+    scene = _Scene(consts)
+    source = scene.put(INPUT_OP, (), shape)
+    if deep:
+        source = scene.activation(source)
+    known = scene.graph.const_by_id()
+    inputs = tuple(r if r.node in known else Ref(source.id, r.port) for r in node.inputs)
+    made = emit(scene.editor, replace(node, id=scene.editor.new_id(), inputs=inputs))
+    scene.graph.nodes += made
+    last = scene.activation(made[-1])
+    scene.put(OUTPUT_OP, tuple(Ref(last.id, port) for port in range(3)), last.outputs[0].shape)
+    own = [n for n in predict(scene.graph).nodes if not n.name.startswith(BESIDE)]
+    return of_nodes(sum(n.packets or 0.0 for n in own), len(own))
+
+
+class _Scene:
+    """A graph of nothing but a form and its neighbours."""
+
+    def __init__(self, consts: Iterable[Const]) -> None:
+        self.graph = Graph("form", list(consts))
+        self.editor = Editor(self.graph)
+
+    def put(self, op: str, inputs: Sequence[Ref], shape: Shape4) -> Node:
+        """One more neighbour."""
+        node = Node(
+            id=self.editor.new_id(),
+            name=self.editor.unique(BESIDE),
+            op=op,
+            inputs=tuple(inputs),
+            outputs=() if op == OUTPUT_OP else (Output(shape, "uint8"), *MINMAX),
+        )
+        self.editor.remember(node)
+        self.graph.nodes.append(node)
+        return node
+
+    def activation(self, source: Node) -> Node:
+        """QuantizedPRelu_8, which always runs in d32."""
+        shape = source.outputs[0].shape
+        slope = self.editor.add_const(BESIDE, np.ones((1, 1, 1, shape[3]), np.float32))
+        data = [Ref(source.id, port) for port in range(3)]
+        return self.put("QuantizedPRelu_8", (*data, slope), shape)
