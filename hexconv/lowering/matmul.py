@@ -55,6 +55,21 @@ def linear(node: NodeView, ctx: Context) -> None:
     ctx.bind_order(output, [*order, len(ctx.shape(output)) - 1], tensor)
 
 
+@lowers("LinearOverHeads")
+def linear_over_heads(node: NodeView, ctx: Context) -> None:
+    """[B,H,T,dh] x [H*dh,N] + b to [B,T,N]: heads on H, and a kernel that is as high."""
+    source, output = node.input(0), node.outputs[0]
+    weights, bias = ctx.const(node.input(1)), ctx.const(node.input(2))
+    assert weights is not None and bias is not None  # the fusion made it so
+    _, heads, rows, width = ctx.shape(source)
+    tensor = ctx.take(source, Layout(((0,), (1,), (2,), (3,))))
+    kernel = np.asarray(weights, np.float32).reshape(heads, 1, width, -1)
+    place = Placement(ctx, output, [1, rows])
+    axes = [Window(heads, heads), Window(rows, 1)]
+    result = place.full(tensor, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
+    ctx.bind_order(output, [0, 1, 2], result)
+
+
 def _constant(ctx: Context, left: str, weights: Array, name: str, output: str) -> None:
     """[..., K] x constant [K, N]."""
     depth, columns = weights.shape

@@ -16,6 +16,12 @@ from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
+IN_ORDER = "in_order"
+"""Key in a Split's meta: the axes are brought into ONNX order first, and every part has them so.
+
+Parts that are cut where the axes lie would each be moved on their own.
+"""
+
 
 def constant_ints(node: NodeView, ctx: Context, index: int) -> list[int]:
     """The integers of a constant input.
@@ -65,8 +71,8 @@ def split(node: NodeView, ctx: Context) -> None:
     axis = int(node.attr("axis", 0)) % len(shape)
     node.done(1, "num_outputs")
     outputs = list(node.outputs)
-    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 or a == axis]
-    layout = own_place(shape, order, axis)
+    own = ctx.form(source).layout.order if IN_ORDER not in node.node.meta else range(len(shape))
+    layout = own_place(shape, [a for a in own if shape[a] != 1 or a == axis], axis)
     place = place_of(layout, axis)
     tensor = ctx.take(source, layout)
     sizes = [ctx.shape(name)[axis] if name else None for name in outputs]

@@ -6,6 +6,8 @@ from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the 
     affine,
     activation_into_range,
     linear_over_image,
+    linear_over_heads,
+    one_projection,
     fold_time,
     prelu_own_range,
     unary_chain,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.lowering.select import IN_ORDER
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import constant, shape_of
 from hexconv.optimize.registry import Bounds
@@ -79,22 +80,26 @@ class Inserter:
         shape: Sequence[int],
         like: str,
         attributes: Mapping[str, Any] | None = None,
+        domain: str = "",
     ) -> ir.Value:
         """One node; its output has the range of the value named `like`."""
-        node = ir.node(op, inputs, dict(attributes or {}))
-        self._count += 1
-        node.name = f"{self.before.name}/{op.lower()}{self._count}"
-        output = node.outputs[0]
-        output.name = f"{node.name}/value"
-        output.shape, output.type = ir.Shape(shape), self.before.outputs[0].type
-        self.observed[output.name] = self.observed[like]
-        self.graph.insert_before(self.before, node)
-        return output
+        node = ir.node(op, inputs, dict(attributes or {}), domain=domain)
+        self._insert(node, [shape], like)
+        return node.outputs[0]
 
     def reshape(self, value: ir.Value, shape: Sequence[int], like: str) -> ir.Value:
         """A Reshape."""
         target = self.const(f"{self.before.name}/to{self._count}", np.asarray(shape, np.int64))
         return self.node("Reshape", [value, target], shape, like)
+
+    def split(self, value: ir.Value, sizes: Sequence[int], axis: int, like: str) -> list[ir.Value]:
+        """Parts of a value that lie one behind the other: its axes are put in order first."""
+        inputs = [value, self.const(f"{self.before.name}/sizes", np.asarray(sizes, np.int64))]
+        node = ir.node("Split", inputs, {"axis": axis}, num_outputs=len(sizes))
+        node.meta[IN_ORDER] = True
+        shape = shape_of(value)
+        self._insert(node, [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes], like)
+        return list(node.outputs)
 
     def folded(
         self, value: ir.Value, split: Sequence[int], perm: Sequence[int], channels: int
@@ -111,6 +116,15 @@ class Inserter:
         like = str(result.name)
         moved = self._moved(value, split, perm, like)
         return self.reshape(moved, shape_of(result), like)
+
+    def _insert(self, node: ir.Node, shapes: Sequence[Sequence[int]], like: str) -> None:
+        self._count += 1
+        node.name = f"{self.before.name}/{node.op_type.lower()}{self._count}"
+        for number, (output, shape) in enumerate(zip(node.outputs, shapes, strict=True)):
+            output.name = f"{node.name}/{number if len(shapes) > 1 else 'value'}"
+            output.shape, output.type = ir.Shape(shape), self.before.outputs[0].type
+            self.observed[output.name] = self.observed[like]
+        self.graph.insert_before(self.before, node)
 
     def _moved(
         self, value: ir.Value, split: Sequence[int], perm: Sequence[int], like: str

@@ -27,8 +27,8 @@ def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) 
     """Transpose, Reshape and Linear behind convolutions: one convolution over all frequencies."""
     count = 0
     for node in graph.nodes:
-        found = _image(node)
-        if found is None:
+        found = flattened(node)
+        if found is None or not _spectrum(found[2]):
             continue
         reshape, transpose, image = found
         conv = _as_convolution(node, image, graph, observed)
@@ -38,29 +38,34 @@ def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) 
     return count
 
 
-def _image(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
-    """(Reshape, Transpose, image) in front of a Linear."""
+def flattened(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
+    """(Reshape, Transpose, image) in front of a Linear: [B,C,T,F] to [B,T,C,F] to [B,T,C*F]."""
     if node.op_type != "Linear":
         return None
-    reshape = _maker(node.inputs[0], "Reshape")
-    transpose = _maker(reshape.inputs[0], "Transpose") if reshape else None
+    reshape = maker(node.inputs[0], "Reshape")
+    transpose = maker(reshape.inputs[0], "Transpose") if reshape else None
     if reshape is None or transpose is None:
         return None
     perm, image = transpose.attributes.get("perm"), transpose.inputs[0]
     if perm is None or list(perm.as_ints()) != FRAMES_FIRST or image is None:
         return None
     batch, channels, frames, bands = shape_of(image)
-    if shape_of(reshape.outputs[0]) != (batch, frames, channels * bands) or frames < bands:
-        return None
-    return (reshape, transpose, image) if _maker(image, "Conv") else None
+    flat = shape_of(reshape.outputs[0]) == (batch, frames, channels * bands)
+    return (reshape, transpose, image) if flat else None
 
 
-def _maker(value: ir.Value | None, op: str) -> ir.Node | None:
+def maker(value: ir.Value | None, op: str) -> ir.Node | None:
     """The node of `op` that makes a value which only one node reads."""
     node = value.producer() if value is not None else None
     if node is None or value is None or node.op_type != op or node.domain:
         return None
     return node if only_reader(value) is not None else None
+
+
+def _spectrum(image: ir.Value) -> bool:
+    """What a convolution made, with no more frequencies than frames."""
+    _, _, frames, bands = shape_of(image)
+    return maker(image, "Conv") is not None and frames >= bands
 
 
 def _as_convolution(
@@ -98,7 +103,7 @@ def _as_convolution(
 def _lay_time_on_w(last: ir.Node) -> None:
     """Mark a chain of convolutions, if all of it can lie that way."""
     chain = [last]
-    while (image := chain[-1].inputs[0]) is not None and (node := _maker(image, "Conv")):
+    while (image := chain[-1].inputs[0]) is not None and (node := maker(image, "Conv")):
         chain.append(node)
     group = [node.attributes.get("group") for node in chain]
     if all(attr is None or attr.as_int() == 1 for attr in group):

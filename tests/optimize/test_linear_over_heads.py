@@ -1,0 +1,65 @@
+"""A Linear behind attention is a convolution over its heads: nothing is moved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import ModelProto, helper
+
+import hexconv
+from tests.lowering.proof import ints, model, numbers
+from tests.optimize.proof import applied, better, converted, errors, ops
+
+NAME = "linear_over_heads"
+TIME, HEADS = 20, 3
+# Both operands, their product and the answer are rounded, over sums of 96 products.
+STEPS = 6.0
+
+
+def net(depth: int = 32, *, time: int = TIME, batch: int = 1, also: str = "") -> ModelProto:
+    """a v, its heads side by side, and a Linear."""
+    consts = {
+        "flat": ints(batch, time, HEADS * depth), "w": 0.2 * numbers((HEADS * depth, 24), 3),
+        "b": numbers((24,), 4),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("MatMul", ["a", "v"], ["m"]),
+        helper.make_node("Transpose", ["m"], ["t"], perm=[0, 2, 1, 3]),
+        helper.make_node("Reshape", ["t", "flat"], ["f"]),
+        helper.make_node("MatMul", ["f", "w"], ["l"]),
+        helper.make_node("Add", ["l", "b"], ["s"]),
+        helper.make_node("Relu", ["s"], ["y"]),
+    ]
+    shapes = {"a": (batch, HEADS, time, 16), "v": (batch, HEADS, 16, depth)}
+    return model(nodes, shapes, ["y", *([also] if also else [])], consts)
+
+
+def feeds(depth: int = 32, time: int = TIME, batch: int = 1) -> dict[str, np.ndarray]:
+    return {"a": numbers((batch, HEADS, time, 16)), "v": numbers((batch, HEADS, 16, depth), 2)}
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("depth", [32, 64])
+def test_nothing_is_moved_and_the_bits_stay(depth: int, batch: int) -> None:
+    values = feeds(depth, batch=batch)
+    on, off = better(net(depth, batch=batch), NAME, values, STEPS)
+    assert ops(off)["Transpose_8"] == 1 and "Transpose_8" not in ops(on)
+    # Examples side by side come apart again.
+    assert ops(on).get("QuantizedReshape", 0) == batch - 1
+    after, before = (hexconv.simulate(item, values, library="v60")["y"] for item in (on, off))
+    np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(("depth", "time"), [(36, TIME), (32, HEADS - 1)])
+def test_where_it_would_cost_more_it_stays_a_linear(depth: int, time: int) -> None:
+    """Heads that leave lanes empty multiply zeros; few rows fill no vector."""
+    proto, values = net(depth, time=time), feeds(depth, time)
+    on = converted(proto, values)
+    assert NAME not in applied(on) and max(errors(on, proto, values)) <= STEPS
+
+
+@pytest.mark.parametrize("also", ["m", "t", "f"])
+def test_tensors_that_are_asked_for_keep_it_away(also: str) -> None:
+    proto, values = net(also=also), feeds()
+    on = converted(proto, values)
+    assert NAME not in applied(on) and max(errors(on, proto, values)) <= STEPS

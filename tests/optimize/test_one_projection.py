@@ -1,0 +1,119 @@
+"""Projections of one input in front of attention heads are one product."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import ModelProto, NodeProto, helper
+
+import hexconv
+from tests.lowering.proof import float_answers, ints, model, numbers
+from tests.optimize.proof import applied, better, converted, errors, ops
+
+NAME = "one_projection"
+TIME, WIDTH, HEADS, DEPTH = 12, 32, 2, 16
+FEEDS = {"x": numbers((1, TIME, WIDTH))}
+QUERY, KEY = (0, 2, 1, 3), (0, 2, 3, 1)
+
+
+def attention(
+    *,
+    heads: tuple[int, int, int] = (HEADS, HEADS, HEADS),
+    perms: tuple[tuple[int, ...], ...] = (QUERY, KEY, QUERY),
+    scales: tuple[float, float, float] = (0.5, 0.05, 2.0),
+    also: str = "",
+    batch: int = 1,
+    before: float = 1.0,
+) -> ModelProto:
+    """softmax(q k) v without the projection behind it; the weights are of different sizes."""
+    nodes: list[NodeProto] = []
+    consts = {"f": np.float32(before)}
+    for seed, (name, count, perm, scale) in enumerate(
+        zip("qkv", heads, perms, scales, strict=True)
+    ):
+        consts[f"w{name}"] = scale * numbers((WIDTH, count * DEPTH), seed)
+        consts[f"b{name}"] = scale * numbers((count * DEPTH,), seed + 9)
+        consts[f"s{name}"] = ints(batch, TIME, count, DEPTH)
+        nodes += [
+            helper.make_node("MatMul", ["x", f"w{name}"], [f"m{name}"]),
+            helper.make_node("Add", [f"m{name}", f"b{name}"], [f"a{name}"]),
+            helper.make_node("Mul", [f"a{name}", "f"], [f"z{name}"]),
+            helper.make_node("Reshape", [f"z{name}", f"s{name}"], [f"r{name}"]),
+            helper.make_node("Transpose", [f"r{name}"], [name], perm=perm),
+        ]
+    nodes += [
+        helper.make_node("MatMul", ["q", "k"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["p"], axis=-1),
+        helper.make_node("MatMul", ["p", "v"], ["y"]),
+    ]
+    return model(nodes, {"x": (batch, TIME, WIDTH)}, ["y", *([also] if also else [])], consts)
+
+
+@pytest.mark.parametrize("before", [1.0, 0.25])
+def test_they_are_one_supernode_and_one_transpose(before: float) -> None:
+    """Softmax of slopes in the tens: two steps are noise of the scores."""
+    on, off = better(attention(before=before), NAME, FEEDS, 8.0)
+    assert ops(off)["Supernode_8x8p32to8"] == 3 and ops(on)["Supernode_8x8p32to8"] == 1
+    assert ops(on)["Transpose_8"] == 2 and ops(on)["QuantizedSplit_8"] == 1
+    assert len(on.graph.nodes) <= len(off.graph.nodes) - 3
+
+
+def test_a_batch_keeps_its_examples_apart() -> None:
+    feeds = {"x": numbers((3, TIME, WIDTH))}
+    better(attention(batch=3), NAME, feeds, 8.0)
+
+
+def test_fewer_heads_of_keys_and_values_are_cut_out() -> None:
+    """Grouped queries: the parts are unequal, which Split refuses."""
+    on, off = better(attention(heads=(HEADS, 1, 1)), NAME, FEEDS, 8.0)
+    assert ops(on)["QuantizedSlice_8"] == ops(off)["QuantizedSlice_8"] + 3
+
+
+def test_two_of_them_are_joined_where_the_third_is_asked_for() -> None:
+    on, _ = better(attention(also="av"), NAME, FEEDS, 8.0)
+    assert ops(on)["Supernode_8x8p32to8"] == 2
+
+
+def pair(first: tuple[int, ...], second: tuple[int, ...], outlier: float = 0.0) -> ModelProto:
+    """Two projections; one weight of the first, of a channel that is always zero, is `outlier`."""
+    consts = {f"w{name}": numbers((WIDTH, HEADS * DEPTH), i) for i, name in enumerate("ab")}
+    consts["wa"][0, 0] += outlier
+    consts["s"] = ints(1, TIME, HEADS, DEPTH)
+    nodes = []
+    for name, perm in (("a", first), ("b", second)):
+        nodes.append(helper.make_node("MatMul", ["x", f"w{name}"], [f"m{name}"]))
+        nodes.append(helper.make_node("Reshape", [f"m{name}", "s"], [f"r{name}"]))
+        nodes.append(helper.make_node("Transpose", [f"r{name}"], [f"y{name}"], perm=perm))
+    return model(nodes, {"x": (1, TIME, WIDTH)}, ["ya", "yb"], consts)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "joined"),
+    [
+        (QUERY, QUERY, True), (KEY, QUERY, True), (KEY, KEY, False),
+        (QUERY, (2, 0, 1, 3), False),
+    ],
+)  # fmt: skip
+def test_orders_that_one_transpose_can_serve(
+    first: tuple[int, ...], second: tuple[int, ...], joined: bool
+) -> None:
+    proto = pair(first, second)
+    on = converted(proto, FEEDS)
+    assert (NAME in applied(on)) is joined and max(errors(on, proto, FEEDS)) <= 2.0
+
+
+@pytest.mark.parametrize("scales", [(0.5, 0.005, 40.0), (0.2, 0.2, 1.0)])
+def test_ranges_of_any_sizes_keep_their_bits(scales: tuple[float, float, float]) -> None:
+    """Each part fills the range that they share: as exact as on its own, to a quarter."""
+    proto = attention(scales=scales)
+    on, off = converted(proto, FEEDS), converted(proto, FEEDS, without=(NAME,))
+    assert NAME in applied(on)
+    wanted = float_answers(proto, FEEDS)[0]
+    noise = [np.std(hexconv.simulate(m, FEEDS, library="v60")["y"] - wanted) for m in (on, off)]
+    assert noise[0] <= 1.25 * noise[1]
+
+
+def test_weights_that_would_lose_a_bit_stay_apart() -> None:
+    feeds = {"x": FEEDS["x"] * (np.arange(WIDTH) > 0).astype(np.float32)}
+    assert NAME in applied(converted(pair(QUERY, QUERY), feeds))
+    assert NAME not in applied(converted(pair(QUERY, QUERY, outlier=50.0), feeds))
