@@ -1,8 +1,10 @@
-"""Q, K and V of one input are one product, whose heads move once.
+"""Projections of one input whose heads move alike are one product, and move once.
 
-As exported each projection is a Supernode, a conversion from d32, a Reshape to heads and a
-Transpose. Side by side they are one of each, and a Split whose parts lie as attention wants them.
-The parts share a range, so each is scaled to fill it; its own range undoes that: no bits are lost.
+As exported Q and V are each a Supernode, a conversion from d32, a Reshape to heads and a Transpose.
+Side by side they are one of each, and a Split whose parts lie as attention wants them. K stays
+apart: attention wants it transposed, and the transpose of all its channels by time is cheaper than
+that of each head. The parts share a range, so each is scaled to fill it; a range of its own behind
+the Split undoes that.
 """
 
 from __future__ import annotations
@@ -48,24 +50,19 @@ class Heads:
         return self.shape[-2]
 
     @property
-    def rows(self) -> tuple[int, ...]:
-        """The shape but for the number of heads: what all that are joined have in common."""
-        return (*self.shape[:-2], self.shape[-1])
-
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether the width of a head stays innermost."""
-        return self.perm[-1] == len(self.perm) - 1
+    def alike(self) -> tuple[object, ...]:
+        """What those that are joined have in common: all but the number of heads."""
+        return self.linear.inputs[0], self.shape[:-2], self.shape[-1], self.perm
 
 
 @rewrite(Stage.FUSION)
 def one_projection(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """Linears of one input in front of attention heads are one, split behind one transpose."""
+    """Linears of one input whose heads move alike (Q and V) are one, split behind one transpose."""
     found: dict[tuple[object, ...], list[Heads]] = {}
     for node in graph.nodes:
         heads = _heads(node)
         if heads is not None:
-            found.setdefault((node.inputs[0], heads.rows), []).append(heads)
+            found.setdefault(heads.alike, []).append(heads)
     return sum(_joined(group, graph, observed) for group in found.values())
 
 
@@ -111,19 +108,13 @@ class Scaled:
 
 def _joined(group: list[Heads], graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
     """Make the projections one; answers 1 if it was done."""
-    perms = {heads.perm for heads in group if heads.keeps_rows}
     scaled = [_scaled(heads.linear, observed) for heads in group]
     reaches = [float(np.abs(part.weights).max()) for part in scaled]
-    if len(group) < 2 or len(perms) != 1 or max(reaches) > COARSER * min(reaches):
+    if len(group) < 2 or max(reaches) > COARSER * min(reaches):
         return 0
-    perm = list(perms.pop())
     insert = Inserter(graph, group[0].linear, observed)
-    parts = _split(_product(group[0].linear, scaled, insert), group, perm, insert)
+    parts = _split(_product(group[0].linear, scaled, insert), group, insert)
     for heads, item, part in zip(group, scaled, parts, strict=True):
-        turn = [perm.index(axis) for axis in heads.perm]
-        if turn != sorted(turn):
-            shape = shape_of(heads.result)
-            part = insert.node("Transpose", [part], shape, str(part.name), {"perm": turn})
         factor = heads.factor / item.scale
         own_node("Rescale", heads.linear, [part], heads.result, {"factor": factor})
     for heads in group:
@@ -153,13 +144,12 @@ def _product(first: ir.Node, scaled: list[Scaled], insert: Inserter) -> ir.Value
     return insert.node("Linear", operands, shape, name, domain=DOMAIN)
 
 
-def _split(
-    product: ir.Value, group: list[Heads], perm: list[int], insert: Inserter
-) -> list[ir.Value]:
+def _split(product: ir.Value, group: list[Heads], insert: Inserter) -> list[ir.Value]:
     """The heads of all, moved to their places at once, and dealt out."""
-    like = str(product.name)
+    like, first = str(product.name), group[0]
     counts = [heads.count for heads in group]
-    shape = [*group[0].shape[:-2], sum(counts), group[0].shape[-1]]
+    shape = (*first.shape[:-2], sum(counts), first.shape[-1])
     apart = insert.reshape(product, shape, like)
-    moved = insert.node("Transpose", [apart], [shape[axis] for axis in perm], like, {"perm": perm})
-    return insert.split(moved, counts, perm.index(len(shape) - 2), like)
+    moved = [shape[axis] for axis in first.perm]
+    turned = insert.node("Transpose", [apart], moved, like, {"perm": list(first.perm)})
+    return insert.split(turned, counts, first.perm.index(len(shape) - 2), like)
