@@ -50,3 +50,13 @@ def test_computed_matrices_are_left_alone() -> None:
     proto = model(nodes, {"x": (5, 16), "z": (16, 3)}, ["y"])
     feeds = {"x": numbers((5, 16)), "z": numbers((16, 3), 2)}
     assert NAME not in applied(converted(proto, feeds))
+
+
+@pytest.mark.parametrize(("rows", "joined"), [(1, False), (2, True)])
+def test_a_single_row_by_a_large_matrix_stays_a_product(rows: int, joined: bool) -> None:
+    """A Supernode computes as many rows as fill its vectors; MatMul computes one."""
+    consts = {"w": 0.1 * numbers((512, 256), 2), "b": numbers((256,), 3)}
+    nodes = [PRODUCT, helper.make_node("Add", ["m", "b"], ["y"])]
+    proto, feeds = model(nodes, {"x": (rows, 512)}, ["y"], consts), {"x": numbers((rows, 512))}
+    on = converted(proto, feeds)
+    assert (NAME in applied(on)) is joined and max(errors(on, proto, feeds)) <= STEPS
