@@ -121,6 +121,9 @@ def test_what_joins_a_stream_from_outside_is_centred_once() -> None:
     assert count == 2 and "LayerNormalization" not in ops_
     assert ops_.count("RMSNormalization") == 6
     assert ops_.count("ReduceMean") == ops_.count("Sub") == 1
+    # Behind beta, so that gamma and beta stay one node.
+    joining = next(node for node in graph.nodes if node.op_type == "Sub").inputs[0]
+    assert joining is not None and joining.name == "y0"
 
 
 def test_others_read_the_joining_value_with_its_mean() -> None:

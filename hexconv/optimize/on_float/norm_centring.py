@@ -117,7 +117,7 @@ class Parts:
 def _sources(value: ir.Value) -> Parts | None:
     """None for what is no sum or multiple, nor a product whose weights could be centred."""
     node = value.producer()
-    if node is None:
+    if node is None or _ends_norm(node):
         return None
     if node.op_type in ("Add", "Sub"):
         return _terms(node, shape_of(value)[-1])
@@ -132,6 +132,14 @@ def _sources(value: ir.Value) -> Parts | None:
             return None
         return Parts(constants=((node, 1),))
     return None
+
+
+def _ends_norm(node: ir.Node) -> bool:
+    """Whether a node adds beta: centred behind it, gamma and beta stay one node (`affine`)."""
+    if node.op_type != "Add" or all(array_of(value) is None for value in node.inputs):
+        return False
+    makers = [value.producer() for value in node.inputs if value is not None]
+    return any(maker is not None and maker.op_type == "RMSNormalization" for maker in makers)
 
 
 def _terms(node: ir.Node, width: int) -> Parts | None:

@@ -5,4 +5,5 @@ from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the
     requantize_once,
     mean_as_conv,
     pad_matmul,
+    block_moves,
 )
