@@ -6,4 +6,5 @@ from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the
     mean_as_conv,
     pad_matmul,
     block_moves,
+    rows_by_gather,
 )
