@@ -7,26 +7,23 @@ nothing moves: time then channel is (T/f, f, C) either way.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.build import array_of, shape_of
 from hexconv.optimize.fusions.edit import Inserter, remove
+from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 
 Array = npt.NDArray[np.float32]
 FACTORS = (2, 4, 8, 16, 32)
-# Measured with `hexconv device profile` on the v60 library: packets a padded multiply-accumulate
-# of 1-D convolutions, packets an element that a conversion to the folded shape costs, packets an
-# element of SpaceToBatch and BatchToSpace around a dilated one.
-PER_MAC, PER_MOVE, PER_DILATED = 0.0065, 0.15, 0.47
-WORTH = 0.85
-"""Fold only what gets at least this much cheaper."""
 
 
 @dataclass(frozen=True)
@@ -43,25 +40,30 @@ class Signal:
         reach = (self.weights.shape[2] - 1) * self.dilation
         return -self.before // factor, (factor - 1 + reach - self.before) // factor
 
-    def packets(self, factor: int) -> float:
-        """Predicted packets for the whole signal."""
+    def price(self, factor: int) -> float:
+        """Of the convolution alone."""
         outputs, inputs, width = (int(size) for size in self.weights.shape)
         if factor == 1:
-            extra = PER_DILATED * _lanes(inputs) if self.dilation > 1 else 0.0
-            macs = width * _lanes(inputs) * _lanes(outputs)
-            return self.length * (PER_MAC * macs + extra)
+            plain: Shape4 = (1, 1, self.length, inputs)
+            return cheapest(Sizes(plain, (1, width), outputs, (1, self.dilation)))[0]
         first, last = self.taps(factor)
-        macs = (last - first + 1) * _lanes(factor * inputs) * _lanes(factor * outputs)
-        return self.length * (PER_MAC * macs / factor + PER_MOVE * _lanes(inputs))
+        folded: Shape4 = (1, 1, self.length // factor, factor * inputs)
+        return cheapest(Sizes(folded, (1, last - first + 1), factor * outputs))[0]
 
-    def best(self) -> int:
-        """The cheapest factor; 1 if none is worth it."""
-        plain = self.packets(1)
-        options = [f for f in FACTORS if self.length % f == 0]
-        if not options:
-            return 1
-        factor = min(options, key=self.packets)
-        return factor if self.packets(factor) < WORTH * plain else 1
+    def gain(self, factor: int) -> float:
+        """What a factor saves."""
+        return self.price(1) - self.price(factor)
+
+    def moves(self, factor: int) -> float:
+        """The price of the way to the folded shape."""
+        channels = int(self.weights.shape[1])
+        plain: Shape4 = (1, 1, self.length, channels)
+        folded: Shape4 = (1, 1, self.length // factor, factor * channels)
+        return (
+            price.executed("Convert_from_d32", [plain], plain)
+            + price.executed("QuantizedReshape", [plain], folded)
+            + price.executed("Convert_to_d32", [folded], folded)
+        )
 
     def folded(self, factor: int) -> Array:
         """The kernel (f*O, f*C, taps): output phase q of step t reads input phase r of t + tap."""
@@ -78,18 +80,44 @@ class Signal:
 @rewrite(Stage.FUSION)
 def fold_time(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
     """A 1-D convolution with few channels takes several steps at once: its lanes are filled."""
-    count = 0
+    planned = plan(graph)
+    for node, (signal, factor) in planned.items():
+        _fold(node, signal, factor, graph, observed)
+    return len(planned)
+
+
+def plan(graph: FloatGraph) -> dict[ir.Node, tuple[Signal, int]]:
+    """The convolutions to fold, each with its factor."""
+    alike: dict[tuple[int, int], list[tuple[ir.Node, Signal]]] = {}
     for node in graph.nodes:
         signal = _signal(node)
-        factor = signal.best() if signal is not None else 1
-        if signal is not None and factor > 1:
-            _fold(node, signal, factor, graph, observed)
-            count += 1
-    return count
+        if signal is not None:
+            sizes = int(signal.weights.shape[1]), signal.length
+            alike.setdefault(sizes, []).append((node, signal))
+    found: dict[ir.Node, tuple[Signal, int]] = {}
+    for members in alike.values():
+        factor, worth = best([signal for _, signal in members])
+        pairs = zip(members, worth, strict=True)
+        found.update({node: (signal, factor) for (node, signal), fold in pairs if fold})
+    return found
 
 
-def _lanes(channels: int) -> int:
-    return -(-channels // 32) * 32
+def best(signals: Sequence[Signal]) -> tuple[int, list[bool]]:
+    """The factor for convolutions of signals of one size, and which of them are folded.
+
+    All are, or those for which it pays alone: where all are folded the reshapes between them
+    cancel, and they pay for one way together.
+    """
+    found = 0.0, 1, [False] * len(signals)
+    for factor in (f for f in FACTORS if signals[0].length % f == 0):
+        gains, moves = [signal.gain(factor) for signal in signals], signals[0].moves(factor)
+        alone = sum(max(gain - moves, 0.0) for gain in gains)
+        options = [
+            (sum(gains) - moves, factor, [True] * len(signals)),
+            (alone, factor, [gain > moves for gain in gains]),
+        ]
+        found = max(found, *options, key=lambda option: option[0])
+    return found[1:]
 
 
 def _signal(node: ir.Node) -> Signal | None:

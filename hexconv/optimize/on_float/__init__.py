@@ -8,4 +8,6 @@ from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the
     gelu_by_sigmoid,
     norm_affine_into_linear,
     norm_centring,
+    sums_of_convolutions,
+    convolutions_of_one_input,
 )

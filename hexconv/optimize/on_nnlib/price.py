@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexconv.cost import predict
+from hexconv.cost import node_packets, predict
 from hexconv.cost.soc import node_in_packets
 from hexconv.lowering.builder import MINMAX
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output, Ref
@@ -27,6 +27,17 @@ BESIDE = "beside"
 def of_nodes(packets: float, nodes: int) -> float:
     """The price of nodes whose packets are known."""
     return packets + nodes * node_in_packets()
+
+
+def executed(op: str, inputs: Sequence[Shape4], result: Shape4) -> float:
+    """The price of one node as prepare makes it.
+
+    Args:
+        op: as it is executed, e.g. QuantizedAdd_8p8to8_d32.
+        inputs: BHWD of its tensors.
+        result: BHWD of what it answers.
+    """
+    return of_nodes(node_packets(op, inputs, [result]) or 0.0, 1)
 
 
 def between(

@@ -1,0 +1,148 @@
+"""Convolutions of one input whose results lie side by side: one with all their outputs.
+
+With a residual around each, the input of the residual lies side by side with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.optimize.on_float.same_convolution import (
+    Kernel,
+    add_price,
+    alike,
+    bhwd,
+    concat_price,
+    kernel_of,
+    same_shape_sum,
+    stacked,
+)  # fmt: skip
+from hexconv.optimize.registry import Stage, rewrite
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A convolution of `source`, and `residual` added to it."""
+
+    kernel: Kernel
+    source: ir.Value
+    residual: ir.Value | None
+
+
+@rewrite(Stage.FLOAT)
+def convolutions_of_one_input(graph: FloatGraph) -> int:
+    """Convolutions of one input, residuals around them, that a Concat joins are one convolution."""
+    builder = Builder(graph.graph)
+    count = 0
+    for node in graph.nodes:
+        if node.graph is None or not _joins_channels(node):
+            continue
+        parts = [value for value in node.inputs if value is not None]
+        branches = [_branch(value) for value in parts]
+        found = [branch for branch in branches if branch is not None]
+        if len(found) < len(parts) or not _fit(parts, found) or not _cheaper(node, found):
+            continue
+        _replace(parts, found, graph.nodes, builder)
+        count += 1
+    if count:
+        remove_dead(graph.graph)
+    return count
+
+
+def _joins_channels(node: ir.Node) -> bool:
+    rank = len(shape_of(node.outputs[0])) if node.outputs else 0
+    return (
+        node.op_type == "Concat"
+        and not node.domain
+        and rank in (3, 4)
+        and int(node.attributes["axis"].as_int()) % rank == 1
+        and len(node.inputs) > 1
+    )
+
+
+def _branch(value: ir.Value) -> Branch | None:
+    """A convolution, or a sum of one that nothing else reads and another tensor."""
+    node = value.producer()
+    if value.is_graph_output() or node is None:
+        return None
+    if (kernel := kernel_of(node)) is not None and node.inputs[0] is not None:
+        return Branch(kernel, node.inputs[0], None)
+    if not same_shape_sum(node) or len(node.inputs) != 2:
+        return None
+    for inner, residual in (tuple(node.inputs), tuple(node.inputs)[::-1]):
+        assert inner is not None
+        below = inner.producer()
+        alone = len(inner.uses()) == 1 and not inner.is_graph_output()
+        if alone and below is not None and (kernel := kernel_of(below)) is not None:
+            assert below.inputs[0] is not None
+            return Branch(kernel, below.inputs[0], residual)
+    return None
+
+
+def _fit(parts: Sequence[ir.Value], branches: Sequence[Branch]) -> bool:
+    """Whether one convolution can do all, and all that reads a part reads all in this order."""
+    first = branches[0]
+    one = all(
+        branch.source is first.source and branch.residual is first.residual for branch in branches
+    )
+    if not one or len(set(parts)) < len(parts):
+        return False
+    kernels = [branch.kernel for branch in branches]
+    readers = {use.node for part in parts for use in part.uses()}
+    return (
+        alike(kernels)
+        and stacked(kernels).runs
+        and all(_joins_channels(reader) and _run(reader, parts) is not None for reader in readers)
+    )
+
+
+def _run(reader: ir.Node, parts: Sequence[ir.Value]) -> int | None:
+    """Where the parts stand one behind the other in a Concat, and nowhere else."""
+    inputs = list(reader.inputs)
+    if any(sum(value is part for value in inputs) != 1 for part in parts):
+        return None
+    start = next(i for i, value in enumerate(inputs) if value is parts[0])
+    there = inputs[start : start + len(parts)]
+    return start if all(a is b for a, b in zip(there, parts, strict=False)) else None
+
+
+def _cheaper(node: ir.Node, branches: Sequence[Branch]) -> bool:
+    """By price; the Concat of the parts is spared, or stands before the addition now."""
+    shape = shape_of(branches[0].source)
+    sizes = [bhwd(shape, branch.kernel.bias.size) for branch in branches]
+    whole = bhwd(shape, shape_of(node.outputs[0])[1])
+    apart = sum(branch.kernel.price(shape) for branch in branches) + concat_price(sizes)
+    together = stacked([branch.kernel for branch in branches]).price(shape)
+    if branches[0].residual is not None:
+        apart += sum(add_price(size) for size in sizes)
+        together += add_price(whole) + concat_price(sizes)
+    return together < apart
+
+
+def _replace(
+    parts: Sequence[ir.Value], branches: Sequence[Branch], order: Sequence[ir.Node],
+    builder: Builder,
+) -> None:  # fmt: skip
+    """One convolution in front of all that reads the parts, which reads it instead."""
+    readers = sorted({use.node for part in parts for use in part.uses()}, key=order.index)
+    first = branches[0]
+    builder.at(readers[0])
+    whole = stacked([branch.kernel for branch in branches]).put(first.source, builder)
+    if first.residual is not None:
+        beside = builder.op("Concat", [first.residual] * len(branches), {"axis": 1})
+        whole = builder.op("Add", [beside, whole])
+    for reader in readers:
+        start = _run(reader, parts)
+        assert start is not None
+        operands = [*reader.inputs[:start], whole, *reader.inputs[start + len(parts) :]]
+        if len(operands) > 1:
+            builder.at(reader)
+            builder.replace(reader, [builder.op("Concat", operands, {"axis": 1})])
+        else:
+            builder.replace(reader, [whole])

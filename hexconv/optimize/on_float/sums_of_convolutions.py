@@ -1,0 +1,241 @@
+"""Convolutions that are added up: one over their inputs side by side, where that is cheaper.
+
+The blocks of a vocoder's stage run side by side and meet in a sum. What one convolution adds up in
+its accumulators needs no additions, and is rounded once. A long sum of any tensors is a convolution
+of width 1 in the same way, its weights all 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import inf
+
+import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.optimize.fusions.fold_time import plan
+from hexconv.optimize.on_float.same_convolution import (
+    Kernel,
+    add_price,
+    added,
+    alike,
+    bhwd,
+    concat_price,
+    identity,
+    kernel_of,
+    same_shape_sum,
+)  # fmt: skip
+from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.registry import Stage, rewrite
+
+ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
+
+
+@rewrite(Stage.FLOAT)
+def sums_of_convolutions(graph: FloatGraph) -> int:
+    """Convolutions that are added up are one over their inputs side by side; so are long sums."""
+    builder = Builder(graph.graph)
+    # With few channels the lanes are better filled with time.
+    folded = plan(graph)
+    count = 0
+    for node in graph.nodes:
+        if node.graph is None or not same_shape_sum(node) or _inside(node):
+            continue
+        total = _Sum(node)
+        if not total.branches or any(b.value.producer() in folded for b in total.branches):
+            continue
+        if total.cheapen():
+            builder.at(node)
+            builder.replace(node, [total.put(builder)])
+            count += 1
+    if count:
+        remove_dead(graph.graph)
+    return count
+
+
+def _inside(node: ir.Node) -> bool:
+    """Whether a node is part of a larger sum."""
+    value = node.outputs[0]
+    return _read_once(value) and same_shape_sum(next(iter(value.uses())).node)
+
+
+def _read_once(value: ir.Value) -> bool:
+    return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def _terms(node: ir.Node) -> list[ir.Value]:
+    """What a tree of additions adds up."""
+    found: list[ir.Value] = []
+    for value in node.inputs:
+        assert value is not None
+        producer = value.producer()
+        if producer is not None and same_shape_sum(producer) and _read_once(value):
+            found += _terms(producer)
+        else:
+            found.append(value)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """A convolution whose result only the sum reads."""
+
+    value: ir.Value
+    source: ir.Value
+    kernel: Kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Branches that one convolution computes, over their inputs side by side."""
+
+    branches: tuple[Branch, ...]
+
+    @property
+    def sources(self) -> list[ir.Value]:
+        """The inputs, each once."""
+        return list(dict.fromkeys(branch.source for branch in self.branches))
+
+    @property
+    def kernel(self) -> Kernel:
+        """Of the one convolution."""
+        sources = self.sources
+        slots = [sources.index(branch.source) for branch in self.branches]
+        return added([branch.kernel for branch in self.branches], slots)
+
+    @property
+    def possible(self) -> bool:
+        """Whether one range suits all weights, and the library computes the kernel rightly."""
+        if len(self.branches) == 1:
+            return True
+        return alike([branch.kernel for branch in self.branches]) and self.kernel.runs
+
+    def own(self, source: ir.Value) -> ir.Node | None:
+        """The activation that makes a source for this group alone."""
+        node = source.producer()
+        if node is None or node.domain or node.op_type not in ACTIVATIONS:
+            return None
+        readers = {branch.value.producer() for branch in self.branches}
+        apart = source.is_graph_output() or {use.node for use in source.uses()} - readers
+        return None if apart else node
+
+    @property
+    def activation(self) -> ir.Node | None:
+        """One like all that make the sources, if they make them for this group alone."""
+        nodes = [self.own(source) for source in self.sources]
+        first = nodes[0]
+        same = all(node is not None and _kind(node) == _kind(first) for node in nodes)
+        return first if first is not None and same else None
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        """What lies side by side: the sources, or what is before their activations."""
+        if self.activation is None:
+            return self.sources
+        nodes = [source.producer() for source in self.sources]
+        return [node.inputs[0] for node in nodes if node is not None and node.inputs[0] is not None]
+
+    def price(self, shape: Sequence[int]) -> float:
+        """Of all that the group needs for itself; infinite where it is not possible."""
+        if not self.possible:
+            return inf
+        channels = [shape_of(source)[1] for source in self.sources]
+        total = self.kernel.price(shape) + concat_price([bhwd(shape, n) for n in channels])
+        if self.activation is not None:
+            return total + _activation_price(shape, sum(channels))
+        alone = [shape_of(source)[1] for source in self.sources if self.own(source) is not None]
+        return total + sum(_activation_price(shape, n) for n in alone)
+
+    def put(self, builder: Builder) -> ir.Value:
+        """The one convolution, and what comes before it."""
+        if len(self.branches) == 1:
+            return self.branches[0].value
+        inputs, activation = self.inputs, self.activation
+        joined = inputs[0] if len(inputs) == 1 else builder.op("Concat", inputs, {"axis": 1})
+        if activation is not None:
+            attrs = {name: attr.value for name, attr in activation.attributes.items()}
+            joined = builder.op(activation.op_type, [joined], attrs)
+        return self.kernel.put(joined, builder)
+
+
+class _Sum:
+    """A sum of convolutions in groups, and of other tensors."""
+
+    def __init__(self, last: ir.Node) -> None:
+        self.shape = shape_of(last.outputs[0])
+        self.branches: list[Branch] = []
+        self.others: list[ir.Value] = []
+        for value in _terms(last):
+            node = value.producer()
+            kernel = kernel_of(node) if _read_once(value) else None
+            if kernel is None or node is None or node.inputs[0] is None:
+                self.others.append(value)
+            else:
+                self.branches.append(Branch(value, node.inputs[0], kernel))
+        self.groups = [Group((branch,)) for branch in self.branches]
+
+    def cheapen(self) -> bool:
+        """Join groups while the price falls; whether anything is cheaper than it was."""
+        apart = sum(group.price(self.shape) for group in self.groups)
+        before = apart + self._additions(len(self.groups) + len(self.others))
+        best = self._price(self.groups)
+        while True:
+            options = [
+                [*(g for g in self.groups if g is not one and g is not other),
+                 Group(one.branches + other.branches)]
+                for one, other in combinations(self.groups, 2)
+            ]  # fmt: skip
+            found = min(options, key=self._price, default=self.groups)
+            if self._price(found) >= best:
+                return best < before
+            best, self.groups = self._price(found), found
+
+    def put(self, builder: Builder) -> ir.Value:
+        """The sum as nodes."""
+        terms = [*self._in_order(), *(group.put(builder) for group in self.groups)]
+        if self._product(len(terms)) < self._additions(len(terms)):
+            joined = builder.op("Concat", terms, {"axis": 1})
+            return self._ones(len(terms)).put(joined, builder)
+        total = terms[0]
+        for term in terms[1:]:
+            total = builder.op("Add", [total, term])
+        return total
+
+    def _in_order(self) -> list[ir.Value]:
+        """The other tensors, those that a group reads side by side also side by side here."""
+        read = dict.fromkeys(v for g in self.groups if len(g.branches) > 1 for v in g.inputs)
+        together = [value for value in read if value in self.others]
+        return [*(value for value in self.others if value not in read), *together]
+
+    def _price(self, groups: Sequence[Group]) -> float:
+        terms = len(groups) + len(self.others)
+        total = min(self._additions(terms), self._product(terms))
+        return total + sum(group.price(self.shape) for group in groups)
+
+    def _additions(self, terms: int) -> float:
+        return (terms - 1) * add_price(bhwd(self.shape, self.shape[1]))
+
+    def _product(self, terms: int) -> float:
+        """The price of a sum that is a convolution of width 1."""
+        shapes = [bhwd(self.shape, self.shape[1])] * terms
+        return self._ones(terms).price(self.shape) + concat_price(shapes)
+
+    def _ones(self, terms: int) -> Kernel:
+        return identity(self.shape[1], terms, len(self.shape) - 2)
+
+
+def _kind(node: ir.Node | None) -> tuple[object, ...] | None:
+    """What two activations that do the same have in common."""
+    if node is None:
+        return None
+    return node.op_type, *sorted((name, a.value) for name, a in node.attributes.items())
+
+
+def _activation_price(shape: Sequence[int], channels: int) -> float:
+    """Of any activation: LeakyReLU stands for all."""
+    sizes = bhwd(shape, channels)
+    return price.executed("QuantizedPRelu_8_d32", [sizes], sizes)
