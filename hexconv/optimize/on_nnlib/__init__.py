@@ -2,6 +2,8 @@
 
 from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the order matters)
     dilated_by_phases,
+    transposed_without_pad,
+    sums_by_rows,
     requantize_once,
     mean_as_conv,
     pad_matmul,

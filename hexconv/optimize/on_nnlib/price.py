@@ -52,12 +52,12 @@ def between(
         emit: makes the form; what reads it works in d32.
         deep: whether what computes that tensor works in d32 too.
     """
-    scene = _Scene(consts)
+    given = {const.id: const for const in consts}
+    scene = _Scene(given.values())
     source = scene.put(INPUT_OP, (), shape)
     if deep:
         source = scene.activation(source)
-    known = scene.graph.const_by_id()
-    inputs = tuple(r if r.node in known else Ref(source.id, r.port) for r in node.inputs)
+    inputs = tuple(r if r.node in given else Ref(source.id, r.port) for r in node.inputs)
     made = emit(scene.editor, replace(node, id=scene.editor.new_id(), inputs=inputs))
     scene.graph.nodes += made
     last = scene.activation(made[-1])

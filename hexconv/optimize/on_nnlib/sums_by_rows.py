@@ -1,0 +1,125 @@
+"""Sums that are a convolution of width 1 over depth: depthwise over rows instead.
+
+A dense convolution that adds up n tensors multiplies every channel with every other, by zero. With
+the tensors as n rows of one, a depthwise convolution of n rows multiplies each with its weight
+alone. Of the widths that it runs in, 7 leaves d32 rows where an activation behind reads them right
+(nnlib/prepare/left_padding); what needs more room to the left keeps the dense form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.layout import Shape4
+from hexconv.nnlib.prepare import prepare
+from hexconv.nnlib.prepare.left_padding import shifted
+from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.on_nnlib.edit import Editor
+from hexconv.optimize.registry import Stage, rewrite
+
+DENSE, DEPTHWISE = "Supernode_8x8p32to8", "DepthwiseSupernode_8x8p32to8"
+CONCAT, DEPTH, ROWS = "QuantizedConcat_8", 3, 1
+WIDTH = 7
+
+
+@rewrite(Stage.NNLIB)
+def sums_by_rows(graph: Graph) -> int:
+    """A sum over depth is a depthwise convolution over rows: no channel is multiplied by zero."""
+    editor = Editor(graph)
+    count = 0
+    for node in list(graph.nodes):
+        found = _sum(graph, editor, node)
+        if found is None or not found.cheaper:
+            continue
+        before = list(graph.nodes)
+        for own, other in found.by_rows(editor):
+            graph.nodes[graph.nodes.index(own)] = other
+        if any(shifted(prepare(graph))):
+            graph.nodes[:] = before
+        else:
+            count += 1
+    return count
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A Concat along depth and the convolution behind it; weights (parts, channels), codes."""
+
+    concat: Node
+    conv: Node
+    weights: Array
+    zero: int
+
+    @property
+    def rows(self) -> Shape4:
+        """Sizes of the tensors one below the other."""
+        b, _, w, depth = self.conv.outputs[0].shape
+        return b, len(self.weights), w, depth
+
+    @property
+    def cheaper(self) -> bool:
+        """Whether rows are."""
+        deep, result = self.concat.outputs[0].shape, self.conv.outputs[0].shape
+        parts, channels = self.weights.shape
+        bias: Shape4 = (1, 1, 1, channels)
+        dense = price.executed(
+            f"{DENSE}_d32", [deep, (1, 1, deep[3], channels), bias], result
+        )
+        return dense > price.executed(
+            f"{DEPTHWISE}_d32", [self.rows, (parts, WIDTH, channels, 1), bias], result
+        )
+
+    def by_rows(self, editor: Editor) -> tuple[tuple[Node, Node], tuple[Node, Node]]:
+        """Both nodes, and what each becomes."""
+        name, (parts, channels) = self.conv.name, self.weights.shape
+        axis = editor.add_ints(f"{name}/axis", [ROWS])
+        codes = np.full((parts, WIDTH, channels, 1), self.zero, np.uint8)
+        codes[:, WIDTH // 2, :, 0] = self.weights
+        inputs = list(self.conv.inputs)
+        inputs[1] = editor.add_const(f"{name}/rows", codes)
+        inputs[6] = editor.add_extent(f"{name}/stride", parts, 1)
+        concat = replace(
+            self.concat,
+            inputs=(axis, *self.concat.inputs[1:]),
+            outputs=(Output(self.rows, "uint8"), *self.concat.outputs[1:]),
+            origin=None,
+        )
+        conv = replace(self.conv, op=DEPTHWISE, inputs=tuple(inputs), padding=Padding.SAME)
+        return (self.concat, concat), (self.conv, conv)
+
+
+def _sum(graph: Graph, editor: Editor, node: Node) -> Sum | None:
+    """The sum that ends in a node, if it is one over tensors of one row."""
+    if node.op != DENSE:
+        return None
+    kernel, low, high = (editor.const(node.inputs[at]) for at in (1, 4, 5))
+    stride = editor.const(node.inputs[6])
+    nodes = graph.node_by_id()
+    concat = nodes.get(node.inputs[0].node)
+    if kernel is None or low is None or high is None or stride is None or concat is None:
+        return None
+    axis = editor.const(concat.inputs[0]) if concat.op == CONCAT else None
+    readers = graph.consumers().get(Ref(concat.id), [])
+    depth = int(kernel.shape[3])
+    shapes = {editor.shape(ref) for ref in concat.inputs[1 : 1 + (len(concat.inputs) - 1) // 3]}
+    if (
+        axis is None
+        or int(axis.flat[0]) != DEPTH
+        or len(readers) > 1
+        or kernel.shape[:2] != (1, 1)
+        or stride.shape[1:3] != (1, 1)
+        or {shape[1] for shape in shapes} != {1}
+        or kernel.shape[2] % depth
+    ):
+        return None
+    zero = round(-float(low.flat[0]) * 255.0 / (float(high.flat[0]) - float(low.flat[0])))
+    blocks = kernel[0, 0].reshape(-1, depth, depth)
+    own = np.eye(depth, dtype=bool)
+    if (blocks[:, ~own] != zero).any() or len(blocks) < 2:
+        return None
+    if {shape[3] for shape in shapes} != {depth}:
+        return None
+    return Sum(concat, node, blocks[:, own], zero)

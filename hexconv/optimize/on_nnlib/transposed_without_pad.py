@@ -1,0 +1,146 @@
+"""Transposed convolutions that need no padding in front.
+
+prepare makes QuantizedTransposeConv2d a Pad, a convolution for all phases of the stride at once,
+and a DepthToSpace that crops what the padding added. Where the output is the input times the
+stride, a convolution with one tap more, zero for half of the phases, reaches as far to both sides
+and pads by itself: a node less for some more products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
+from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.on_nnlib.edit import Editor
+from hexconv.optimize.registry import Stage, rewrite
+
+OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", 13
+LANES = 32
+
+
+@rewrite(Stage.NNLIB)
+def transposed_without_pad(graph: Graph) -> int:
+    """A transposed convolution is one that pads by itself, and DepthToSpace, if that is cheaper."""
+    editor = Editor(graph)
+    nodes: list[Node] = []
+    count = 0
+    for node in graph.nodes:
+        made = [node]
+        if node.op == OP and len(node.inputs) == INPUTS and _fits(editor, node):
+            made = _cheaper(graph, editor, node)
+            count += len(made) > 1
+        nodes += made
+    graph.nodes[:] = nodes
+    return count
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: sizes in elements. Output o is the sum of x[i] w[o + pad - stride i] over i."""
+
+    size: int
+    result: int
+    kernel: int
+    stride: int
+    pad: int
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many inputs before and behind o // stride an output may need."""
+        return (
+            (self.kernel - 1 - self.pad) // self.stride,
+            (self.stride - 1 + self.pad) // self.stride,
+        )
+
+    @property
+    def fits(self) -> bool:
+        """Whether a convolution with as much padding on both sides computes all phases."""
+        before, behind = self.reach
+        return self.result == self.size * self.stride and before == behind
+
+    def taps(self, phase: int) -> list[tuple[int, int]]:
+        """(tap of the convolution, tap of the transposed kernel) of one phase."""
+        before, behind = self.reach
+        pairs = [
+            (tap, phase + self.pad - self.stride * (tap - before))
+            for tap in range(before + behind + 1)
+        ]
+        return [(tap, own) for tap, own in pairs if 0 <= own < self.kernel]
+
+
+def _fits(editor: Editor, node: Node) -> bool:
+    return all(axis.fits for axis in _axes(editor, node)) and node.outputs[0].shape[3] % LANES == 0
+
+
+def _axes(editor: Editor, node: Node) -> tuple[Axis, Axis]:
+    kernel, pads, stride = (editor.const(node.inputs[at]) for at in (1, 6, 7))
+    assert kernel is not None and pads is not None and stride is not None  # the library's demand
+    before = (int(pads.flat[0]), int(pads.flat[2]))
+    sizes, result = editor.shape(node.inputs[0]), node.outputs[0].shape
+    rows, columns = (
+        Axis(sizes[at], result[at], kernel.shape[at], stride.shape[at], before[at - 1])
+        for at in (1, 2)
+    )
+    return rows, columns
+
+
+def _cheaper(graph: Graph, editor: Editor, node: Node) -> list[Node]:
+    """The node, or what takes its place."""
+    read = {ref.node for ref in node.inputs}
+    consts = [const for const in graph.consts if const.id in read]
+    shape = editor.shape(node.inputs[0])
+    own = price.between(node, consts, shape, lambda _, placed: [placed])
+    other = price.between(node, consts, shape, _written_out)
+    return _written_out(editor, node) if other < own else [node]
+
+
+def _written_out(editor: Editor, node: Node) -> list[Node]:
+    """Supernode and DepthToSpace."""
+    data, _, low, high, w_low, w_high, _, _, bias, b_low, b_high, *requested = node.inputs
+    rows, columns = _axes(editor, node)
+    phases = rows.stride * columns.stride
+    codes = _phases(editor, node, rows, columns)
+    biases = editor.const(bias)
+    assert biases is not None
+    b, h, w, _ = editor.shape(data)
+    inputs = (
+        data,
+        editor.add_const(f"{node.name}/phases", codes),
+        low, high, w_low, w_high,
+        editor.add_extent(f"{node.name}/stride", 1, 1),
+        editor.add_const(f"{node.name}/biases", np.tile(biases, (1, 1, 1, phases))),
+        b_low, b_high, *requested,
+    )  # fmt: skip
+    conv = Node(
+        id=editor.new_id(),
+        name=editor.unique(f"{node.name}/conv"),
+        op="Supernode_8x8p32to8",
+        inputs=inputs,
+        outputs=(Output((b, h, w, codes.shape[3]), "uint8"), *MINMAX),
+        padding=Padding.SAME,
+        onnx_node=node.onnx_node,
+    )
+    editor.remember(conv)
+    block = editor.add_ints(f"{node.name}/block", (rows.stride, columns.stride))
+    moved = (Ref(conv.id), block, Ref(conv.id, 1), Ref(conv.id, 2))
+    return [conv, replace(node, op="DepthToSpace_8", inputs=moved, padding=Padding.NA)]
+
+
+def _phases(editor: Editor, node: Node, rows: Axis, columns: Axis) -> Array:
+    """(kh, kw, inputs, phases * filters): weights of all phases, zeros where one has no tap."""
+    kernel, low, high = (editor.const(node.inputs[at]) for at in (1, 4, 5))
+    assert kernel is not None and low is not None and high is not None
+    zero = round(-float(low.flat[0]) * 255.0 / (float(high.flat[0]) - float(low.flat[0])))
+    filters, _, _, depth = kernel.shape
+    height, width = sum(rows.reach) + 1, sum(columns.reach) + 1
+    codes = np.full((height, width, depth, rows.stride, columns.stride, filters), zero, np.uint8)
+    for row in range(rows.stride):
+        for column in range(columns.stride):
+            for at_h, own_h in rows.taps(row):
+                for at_w, own_w in columns.taps(column):
+                    codes[at_h, at_w, :, row, column] = kernel[:, own_h, own_w].T
+    return codes.reshape(height, width, depth, -1)
