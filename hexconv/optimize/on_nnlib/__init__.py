@@ -5,6 +5,7 @@ from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the
     transposed_without_pad,
     sums_by_rows,
     requantize_once,
+    requantize_in_concat,
     mean_as_conv,
     pad_matmul,
     block_moves,

@@ -27,9 +27,9 @@ def requantize_once(graph: Graph) -> int:
         if node.op != "Requantize_8to8":
             continue
         producer = nodes.get(node.inputs[0].node)
-        if producer is None or not _requests(producer) or not _feeds_only(producer, node, readers):
+        if producer is None or not requests(producer) or not _feeds_only(producer, node, readers):
             continue
-        if not _inside(_limits(node, consts), _limits(producer, consts)):
+        if not _inside(limits(node, consts), limits(producer, consts)):
             continue
         nodes[producer.id] = replace(
             producer,
@@ -51,7 +51,7 @@ def requantize_once(graph: Graph) -> int:
     return len(gone)
 
 
-def _requests(node: Node) -> bool:
+def requests(node: Node) -> bool:
     """Whether a node takes its output range as its last two inputs, and can answer in any."""
     if node.name.endswith(WIDE):
         return False
@@ -64,7 +64,7 @@ def _requests(node: Node) -> bool:
     ]
 
 
-def _limits(node: Node, consts: Mapping[int, Const]) -> tuple[float, float]:
+def limits(node: Node, consts: Mapping[int, Const]) -> tuple[float, float]:
     low, high = (float(consts[ref.node].array.flat[0]) for ref in node.inputs[-LIMITS:])
     return low, high
 

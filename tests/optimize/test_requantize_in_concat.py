@@ -1,0 +1,63 @@
+"""A Concat brings what it joins to one range: a requantize in front of it is spared."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from onnx import ModelProto, helper
+
+import hexconv
+from hexconv.device import Library
+from tests.lowering.proof import model, numbers
+from tests.optimize.proof import applied, better, converted
+
+NAME = "requantize_in_concat"
+LIBRARY = os.environ.get("HEXCONV_LIBRARY")
+SHAPE = (1, 32, 64)
+FEEDS = {"x": numbers(SHAPE)}
+
+
+def net(gain: float) -> ModelProto:
+    """`c`, which another node reads too, joined with what has a wider range."""
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["c"]),
+        helper.make_node("Conv", ["x", "b"], ["d"]),
+        helper.make_node("LeakyRelu", ["c"], ["z"]),
+        helper.make_node("Concat", ["c", "d"], ["j"], axis=1),
+        helper.make_node("Conv", ["j", "k"], ["y"]),
+    ]
+    consts = {
+        "a": numbers((32, 32, 1), 1) * gain,
+        "b": numbers((32, 32, 1), 2) / 6,
+        "k": numbers((32, 64, 1), 3) / 8,
+    }
+    return model(nodes, {"x": SHAPE}, ["y", "z"], consts)
+
+
+@pytest.mark.parametrize("gain", [1 / 12, 1 / 40])
+def test_the_concat_rescales(gain: float) -> None:
+    on, off = better(net(gain), NAME, FEEDS, 6.0)
+    assert "Requantize_8to8" in off.graph.histogram()
+    assert "Requantize_8to8" not in on.graph.histogram()
+    if LIBRARY:
+        found = hexconv.simulate(on, FEEDS, library="v60")
+        for name, wanted in Library(LIBRARY).run(on, FEEDS).items():
+            np.testing.assert_array_equal(found[name], wanted)
+
+
+def test_without_another_tensor_in_that_range_it_stays() -> None:
+    """The Concat would answer in a narrower range than what reads it was made for."""
+    nodes = [
+        helper.make_node("Conv", ["x", "a"], ["c"]),
+        helper.make_node("Conv", ["x", "b"], ["d"]),
+        helper.make_node("LeakyRelu", ["c"], ["z"]),
+        helper.make_node("LeakyRelu", ["d"], ["w"]),
+        helper.make_node("Concat", ["c", "d"], ["y"], axis=1),
+    ]
+    # One reaches further down, the other further up.
+    consts = {"a": np.abs(numbers((32, 32, 1), 1)) / 9, "b": -np.abs(numbers((32, 32, 1), 2)) / 9}
+    feeds = {"x": np.abs(numbers(SHAPE))}
+    on = converted(model(nodes, {"x": SHAPE}, ["y", "z", "w"], consts), feeds)
+    assert NAME not in applied(on)
