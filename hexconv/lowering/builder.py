@@ -154,10 +154,11 @@ class Builder:
     def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
         """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
 
-        The first name stays, but one that hexconv made up gives way to one of the model's own.
+        The first name stays, but one that hexconv made up gives way to one of the model's own. A
+        tensor that reads the node's codes in a range of its own is not what the node says.
         """
         index = tensor.data.node - 1
-        if index < 0 or tensor.data.port != 0:
+        if index < 0 or tensor.data.port != 0 or tensor.min.node != tensor.data.node:
             return
         node = self.graph.nodes[index]
         known = node.origin

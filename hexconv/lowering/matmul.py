@@ -57,7 +57,10 @@ def linear(node: NodeView, ctx: Context) -> None:
 
 @lowers("LinearOverHeads")
 def linear_over_heads(node: NodeView, ctx: Context) -> None:
-    """[B,H,T,dh] x [H*dh,N] + b to [B,T,N]: heads on H, and a kernel that is as high."""
+    """[B,H,T,dh] x [H*dh,N] + b to [B,T,N]: heads on H, and a kernel that is as high.
+
+    Axes of size 1 may be missing from the result, or lie anywhere in it.
+    """
     source, output = node.input(0), node.outputs[0]
     weights, bias = ctx.const(node.input(1)), ctx.const(node.input(2))
     assert weights is not None and bias is not None  # the fusion made it so
@@ -67,7 +70,7 @@ def linear_over_heads(node: NodeView, ctx: Context) -> None:
     place = Placement(ctx, output, [1, rows])
     axes = [Window(heads, heads), Window(rows, 1)]
     result = place.full(tensor, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
-    ctx.bind_order(output, [0, 1, 2], result)
+    ctx.bind_order(output, range(len(ctx.shape(output))), result)
 
 
 def _constant(ctx: Context, left: str, weights: Array, name: str, output: str) -> None:

@@ -17,15 +17,24 @@ STEPS = 6.0
 MOVES = {"Transpose_8", "SpaceToDepth_8"}
 
 
-def net(depth: int = 32, *, time: int = TIME, batch: int = 1, also: str = "") -> ModelProto:
+def net(
+    depth: int = 32,
+    *,
+    time: int = TIME,
+    batch: int = 1,
+    also: str = "",
+    perm: tuple[int, ...] = (0, 2, 1, 3),
+    flat: tuple[int, ...] | None = None,
+) -> ModelProto:
     """a v, its heads side by side, and a Linear."""
     consts = {
-        "flat": ints(batch, time, HEADS * depth), "w": 0.2 * numbers((HEADS * depth, 24), 3),
+        "flat": ints(*(flat or (batch, time)), HEADS * depth),
+        "w": 0.2 * numbers((HEADS * depth, 24), 3),
         "b": numbers((24,), 4),
-    }  # fmt: skip
+    }
     nodes = [
         helper.make_node("MatMul", ["a", "v"], ["m"]),
-        helper.make_node("Transpose", ["m"], ["t"], perm=[0, 2, 1, 3]),
+        helper.make_node("Transpose", ["m"], ["t"], perm=perm),
         helper.make_node("Reshape", ["t", "flat"], ["f"]),
         helper.make_node("MatMul", ["f", "w"], ["l"]),
         helper.make_node("Add", ["l", "b"], ["s"]),
@@ -49,6 +58,21 @@ def test_nothing_is_moved_and_the_bits_stay(depth: int, batch: int) -> None:
     assert ops(on).get("QuantizedReshape", 0) == batch - 1
     after, before = (hexconv.simulate(item, values, library="v60")["y"] for item in (on, off))
     np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("perm", "flat"), [((2, 0, 1, 3), (TIME,)), ((2, 0, 1, 3), (TIME, 1)), ((0, 2, 1, 3), (TIME,))]
+)
+def test_time_first_and_flat_is_the_same_move(perm: tuple[int, ...], flat: tuple[int, ...]) -> None:
+    """As torch's MultiheadAttention is exported."""
+    on, _ = better(net(perm=perm, flat=flat), NAME, feeds(), STEPS)
+    assert not ops(on).keys() & MOVES
+
+
+def test_time_outside_of_a_batch_is_another_move() -> None:
+    proto, values = net(perm=(2, 0, 1, 3), flat=(TIME, 2), batch=2), feeds(batch=2)
+    on = converted(proto, values)
+    assert NAME not in applied(on) and max(errors(on, proto, values)) <= STEPS
 
 
 @pytest.mark.parametrize(("depth", "time"), [(36, TIME), (32, HEADS - 1)])

@@ -58,6 +58,13 @@ def test_queries_and_values_are_one_supernode_and_one_transpose(before: float) -
     assert ops(on)["QuantizedSplit_8"] == 1 and len(on.graph.nodes) < len(off.graph.nodes)
 
 
+def test_no_part_is_compared_in_the_range_that_they_share() -> None:
+    """The Split's codes are those of q and v, its range is not."""
+    nodes = converted(attention(), FEEDS).graph.nodes
+    known = {node.origin.tensor for node in nodes if node.origin}
+    assert {"scores", "p", "y"} <= known and not {"q", "v"} & known
+
+
 def test_a_batch_keeps_its_examples_apart() -> None:
     feeds = {"x": numbers((3, TIME, WIDTH))}
     better(attention(batch=3), NAME, feeds, 8.0)

@@ -14,10 +14,11 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import shape_of
 from hexconv.optimize.fusions.edit import own_node, remove
-from hexconv.optimize.fusions.linear_over_image import flattened, maker
+from hexconv.optimize.fusions.linear_over_image import maker
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 
 LANES = 32
+ROWS_FIRST = [0, 2, 1, 3]
 
 
 @rewrite(Stage.FUSION)
@@ -25,8 +26,8 @@ def linear_over_heads(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
     """Transpose, Reshape and Linear behind attention: one convolution over all heads."""
     count = 0
     for node in graph.nodes:
-        found = flattened(node)
-        if found is None or not _attention(found[2]):
+        found = _attention(node)
+        if found is None:
             continue
         reshape, transpose, mixed = found
         made = own_node("LinearOverHeads", node, [mixed, *node.inputs[1:]], node.outputs[0])
@@ -36,7 +37,23 @@ def linear_over_heads(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
     return count
 
 
-def _attention(value: ir.Value) -> bool:
-    """A batched product whose heads fill whole vectors, and are no more than its rows."""
-    _, heads, frames, width = shape_of(value)
-    return maker(value, "MatMul") is not None and width % LANES == 0 and heads <= frames
+def _attention(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
+    """(Reshape, Transpose, product) in front of a Linear over all heads of each row.
+
+    The heads fill whole vectors, and are no more than the rows.
+    """
+    reshape = maker(node.inputs[0], "Reshape") if node.op_type == "Linear" else None
+    transpose = maker(reshape.inputs[0], "Transpose") if reshape else None
+    mixed = transpose.inputs[0] if transpose else None
+    if reshape is None or transpose is None or mixed is None or maker(mixed, "MatMul") is None:
+        return None
+    perm, shape = transpose.attributes.get("perm"), shape_of(mixed)
+    if perm is None or len(shape) != 4 or shape[3] % LANES or shape[1] > shape[2]:
+        return None
+    moved = [axis for axis in perm.as_ints() if shape[axis] != 1]
+    batch, heads, rows, width = shape
+    flat = shape_of(reshape.outputs[0])
+    if moved != [axis for axis in ROWS_FIRST if shape[axis] != 1] or flat[-1] != heads * width:
+        return None
+    whole = [size for size in flat[:-1] if size != 1] == [s for s in (batch, rows) if s != 1]
+    return (reshape, transpose, mixed) if whole else None

@@ -27,7 +27,7 @@ def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) 
     """Transpose, Reshape and Linear behind convolutions: one convolution over all frequencies."""
     count = 0
     for node in graph.nodes:
-        found = flattened(node)
+        found = _flattened(node)
         if found is None or not _spectrum(found[2]):
             continue
         reshape, transpose, image = found
@@ -38,7 +38,7 @@ def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) 
     return count
 
 
-def flattened(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
+def _flattened(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
     """(Reshape, Transpose, image) in front of a Linear: [B,C,T,F] to [B,T,C,F] to [B,T,C*F]."""
     if node.op_type != "Linear":
         return None
