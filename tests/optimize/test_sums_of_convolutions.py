@@ -14,7 +14,7 @@ from hexconv.device import Library
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.on_float.same_convolution import Kernel, added, stacked
 from tests.lowering.proof import model, numbers
-from tests.optimize.proof import applied, better, converted, rewritten
+from tests.optimize.proof import applied, better, converted, errors, rewritten
 
 NAME, STACKS = "sums_of_convolutions", "convolutions_of_one_input"
 LIBRARY = os.environ.get("HEXCONV_LIBRARY")
@@ -203,9 +203,12 @@ def test_a_concat_of_what_others_read_needs_no_requantize() -> None:
     ]
     consts = {"a": numbers((32, 32, 1), 1) / 6.6, "b": numbers((32, 32, 1), 2) / 6}
     proto = model(nodes, {"x": (1, CHANNELS, LENGTH)}, ["y", "z"], consts)
-    on, off = better(proto, "concat_in_one_range", FEEDS, 6.0)
+    on = converted(proto, FEEDS)
+    off = converted(proto, FEEDS, without=("concat_in_one_range", "requantize_in_concat"))
+    assert applied(on)["concat_in_one_range"] == 1
     assert "Requantize_8to8" in off.graph.histogram()
     assert "Requantize_8to8" not in on.graph.histogram()
+    assert max(errors(on, proto, FEEDS)) <= 6.0
 
 
 def test_a_relu_keeps_its_range() -> None:
