@@ -2,6 +2,7 @@
 
 from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
     shared_expressions,
+    stacked_slices,
     slices_and_concats,
     cuts_into_products,
     pointwise_as_product,
