@@ -16,7 +16,7 @@ from hexconv.lowering import depthwise
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
-from hexconv.lowering.window import Window, mode, padded, undilated, windows
+from hexconv.lowering.window import Window, mode, padded, too_wide, undilated, windows
 from hexconv.nnlib.graph import Array, Padding, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -29,6 +29,7 @@ PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 TIME_ON_W = "time_on_w"
 """Key in a node's meta: its second last axis lies along W, its last along H."""
 SWAPPED = Layout(((0,), (3,), (2,), (1,)))
+UPRIGHT = Layout(((0,), (2,), (), (1,)))
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
 
@@ -48,8 +49,9 @@ def conv(node: NodeView, ctx: Context) -> None:
         axes = [Window(1, 1), *axes]
         weights = weights[:, :, None, :]
     layout = Layout.channels_last(len(shape))
-    if node.node.meta.get(TIME_ON_W):
-        layout, axes = SWAPPED, axes[::-1]
+    dense = group == 1 or group != shape[1]
+    if node.node.meta.get(TIME_ON_W) or (dense and too_wide(axes)):
+        layout, axes = (SWAPPED if len(shape) == 4 else UPRIGHT), axes[::-1]
         weights = weights.transpose(0, 1, 3, 2)
     tensor = ctx.take(source, layout)
     counts = [axis.outputs() for axis in axes]

@@ -94,6 +94,28 @@ def _same_total(window: Window) -> int:
     return max((out - 1) * window.stride + window.extent - window.size, 0)
 
 
+WIDEST_KERNEL = 31
+"""Columns of a kernel: from 32 on the v60 library answers anything. Rows may be any number."""
+
+
+def too_wide(axes: Sequence[Window]) -> bool:
+    """Whether the columns of a convolution's kernel have to become rows.
+
+    With a stride a dilated kernel is written out with its zeros.
+
+    Raises:
+        Refusal: there are too many rows to become columns as well.
+    """
+    height, width = (axis.kernel if axis.stride == 1 else axis.extent for axis in axes)
+    if min(height, width) > WIDEST_KERNEL:
+        raise Refusal(
+            f"a kernel of {height}x{width}",
+            why=f"the library answers wrongly from {WIDEST_KERNEL + 1} columns on",
+            todo="make it smaller, or two convolutions one behind the other",
+        )
+    return width > WIDEST_KERNEL
+
+
 def mode(axes: Sequence[Window], counts: Sequence[int]) -> Padding | None:
     """The library's padding that places every window of every axis as ONNX does, if there is one.
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from hexconv.lowering.conv import block_diagonal, dense_groups, dilate
+from hexconv.lowering.window import WIDEST_KERNEL
 from tests.lowering.proof import Array, emitted, ints, model, one, prove, refusal
 from tests.lowering.test_matmul import ROUNDED, weights
 
@@ -44,6 +45,35 @@ def conv(shape: tuple[int, ...], kernel: tuple[int, ...], **attrs: Any) -> onnx.
 )
 def test_images(attrs: dict[str, Any]) -> None:
     prove(conv((1, 3, 9, 10), (5, 3, 3, 3), **attrs), ROUNDED)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "attrs"),
+    [
+        ((1, 4, 80), (8, 4, 32), {}),
+        ((1, 4, 90), (4, 4, 41), {"pads": [20, 20]}),
+        ((1, 1, 900), (16, 1, 100), {"strides": [40]}),
+        ((1, 8, 90), (8, 4, 33), {"group": 2}),
+        ((1, 4, 9, 60), (4, 4, 3, 33), {"pads": [1, 16, 1, 16]}),
+        ((1, 4, 100), (4, 4, 5), {"dilations": [9], "strides": [2]}),
+    ],
+)
+def test_wide_kernels_stand_upright(
+    shape: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any]
+) -> None:
+    """From 32 columns on the library answers anything; rows may be any number."""
+    made = prove(conv(shape, kernel, **attrs), 3.0)
+    consts = made.graph.const_by_id()
+    wide = [
+        consts[node.inputs[1].node].array.shape[1]
+        for node in made.graph.nodes
+        if "upernode" in node.op or "Conv2d" in node.op
+    ]
+    assert wide and max(wide) <= WIDEST_KERNEL
+
+
+def test_a_kernel_wide_and_high_is_refused() -> None:
+    assert "32 columns" in refusal(conv((1, 4, 40, 40), (4, 4, 33, 33)))
 
 
 @FEW

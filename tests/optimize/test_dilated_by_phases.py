@@ -11,10 +11,11 @@ from onnx import ModelProto, helper
 
 import hexconv
 from hexconv.device import Library
+from hexconv.lowering.window import WIDEST_KERNEL
 from hexconv.model import Model
 from hexconv.nnlib.graph import Padding
 from hexconv.optimize.on_nnlib import dilated_by_phases
-from hexconv.optimize.on_nnlib.dilated_forms import WIDEST_KERNEL, Form, forms
+from hexconv.optimize.on_nnlib.dilated_forms import Form, forms
 from tests.lowering.proof import model, numbers
 from tests.optimize.proof import Feeds, applied, converted, ops
 

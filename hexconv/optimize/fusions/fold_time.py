@@ -59,11 +59,7 @@ class Signal:
         channels = int(self.weights.shape[1])
         plain: Shape4 = (1, 1, self.length, channels)
         folded: Shape4 = (1, 1, self.length // factor, factor * channels)
-        return (
-            price.executed("Convert_from_d32", [plain], plain)
-            + price.executed("QuantizedReshape", [plain], folded)
-            + price.executed("Convert_to_d32", [folded], folded)
-        )
+        return price.reshape(plain, folded)
 
     def folded(self, factor: int) -> Array:
         """The kernel (f*O, f*C, taps): output phase q of step t reads input phase r of t + tap."""

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.lowering.window import WIDEST_KERNEL
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.build import Builder, array_of, shape_of
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
-from hexconv.optimize.on_nnlib.dilated_forms import WIDEST_KERNEL
 
 Array = npt.NDArray[Any]
 LIKE = 2.0
@@ -141,12 +141,12 @@ def concat_price(shapes: Sequence[Shape4]) -> float:
     if len(shapes) == 1:
         return 0.0
     b, h, w, _ = shapes[0]
-    return price.executed("QuantizedConcat_8_d32", shapes, (b, h, w, sum(s[3] for s in shapes)))
+    return price.in_d32("QuantizedConcat_8", shapes, (b, h, w, sum(s[3] for s in shapes)))
 
 
 def add_price(shape: Shape4) -> float:
     """Of one addition of two tensors."""
-    return price.executed("QuantizedAdd_8p8to8_d32", [shape, shape], shape)
+    return price.in_d32("QuantizedAdd_8p8to8", [shape, shape], shape)
 
 
 def same_shape_sum(node: ir.Node | None) -> bool:

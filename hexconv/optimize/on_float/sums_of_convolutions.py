@@ -7,7 +7,7 @@ of width 1 in the same way, its weights all 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import inf
@@ -39,14 +39,18 @@ ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
 def sums_of_convolutions(graph: FloatGraph) -> int:
     """Convolutions that are added up are one over their inputs side by side; so are long sums."""
     builder = Builder(graph.graph)
-    # With few channels the lanes are better filled with time.
-    folded = plan(graph)
+    folded: Collection[ir.Node] | None = None
     count = 0
     for node in graph.nodes:
         if node.graph is None or not same_shape_sum(node) or _inside(node):
             continue
         total = _Sum(node)
-        if not total.branches or any(b.value.producer() in folded for b in total.branches):
+        if not total.branches:
+            continue
+        if folded is None:
+            folded = plan(graph)
+        # With few channels the lanes are better filled with time.
+        if any(branch.value.producer() in folded for branch in total.branches):
             continue
         if total.cheapen():
             builder.at(node)
@@ -238,4 +242,4 @@ def _kind(node: ir.Node | None) -> tuple[object, ...] | None:
 def _activation_price(shape: Sequence[int], channels: int) -> float:
     """Of any activation: LeakyReLU stands for all."""
     sizes = bhwd(shape, channels)
-    return price.executed("QuantizedPRelu_8_d32", [sizes], sizes)
+    return price.in_d32("QuantizedPRelu_8", [sizes], sizes)

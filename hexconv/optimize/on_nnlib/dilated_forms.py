@@ -16,6 +16,7 @@ from math import prod
 import numpy as np
 
 from hexconv.lowering.builder import MINMAX
+from hexconv.lowering.window import WIDEST_KERNEL
 from hexconv.nnlib.graph import Array, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.optimize.on_nnlib.edit import Editor
@@ -23,8 +24,6 @@ from hexconv.optimize.on_nnlib.edit import Editor
 OP, SUPERNODE = "QuantizedDilatedConv2d_8x8p32to8", "Supernode_8x8p32to8"
 WIDEST = 4
 """Columns of a block that the d32 ops take (prepare.c check_batchop_ok_for_d32)."""
-WIDEST_KERNEL = 31
-"""Columns of a kernel: from 32 on the v60 library answers anything, whatever the height is."""
 
 Pair = tuple[int, int]
 

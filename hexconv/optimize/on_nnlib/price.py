@@ -29,15 +29,28 @@ def of_nodes(packets: float, nodes: int) -> float:
     return packets + nodes * node_in_packets()
 
 
-def executed(op: str, inputs: Sequence[Shape4], result: Shape4) -> float:
-    """The price of one node as prepare makes it.
+def in_d32(op: str, inputs: Sequence[Shape4], result: Shape4) -> float:
+    """The price of one node in its d32 form.
 
     Args:
-        op: as it is executed, e.g. QuantizedAdd_8p8to8_d32.
+        op: as it is appended.
         inputs: BHWD of its tensors.
         result: BHWD of what it answers.
     """
-    return of_nodes(node_packets(op, inputs, [result]) or 0.0, 1)
+    return of_nodes(node_packets(f"{op}_d32", inputs, [result]) or 0.0, 1)
+
+
+def reshape(shape: Shape4, result: Shape4) -> float:
+    """The price of a reshape between nodes in d32, its conversions included."""
+    sizes = Const(0, "shape", np.asarray(result, np.int32).reshape(1, 1, 1, 4))
+    node = Node(
+        id=2,
+        name="reshape",
+        op="QuantizedReshape",
+        inputs=(Ref(1), Ref(sizes.id), Ref(1, 1), Ref(1, 2)),
+        outputs=(Output(result, "uint8"), *MINMAX),
+    )
+    return between(node, [sizes], shape, lambda _, placed: [placed])
 
 
 def between(

@@ -8,6 +8,7 @@ alone. Of the widths that it runs in, 7 leaves d32 rows where an activation behi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,10 +30,13 @@ WIDTH = 7
 def sums_by_rows(graph: Graph) -> int:
     """A sum over depth is a depthwise convolution over rows: no channel is multiplied by zero."""
     editor = Editor(graph)
+    concats = {node.id: node for node in graph.nodes if node.op == CONCAT}
     count = 0
-    for node in list(graph.nodes):
-        found = _sum(graph, editor, node)
+    for node in list(graph.nodes) if concats else []:
+        found = _sum(editor, node, concats)
         if found is None or not found.cheaper:
+            continue
+        if len(graph.consumers().get(Ref(found.concat.id), [])) > 1:
             continue
         before = list(graph.nodes)
         for own, other in found.by_rows(editor):
@@ -65,12 +69,9 @@ class Sum:
         deep, result = self.concat.outputs[0].shape, self.conv.outputs[0].shape
         parts, channels = self.weights.shape
         bias: Shape4 = (1, 1, 1, channels)
-        dense = price.executed(
-            f"{DENSE}_d32", [deep, (1, 1, deep[3], channels), bias], result
-        )
-        return dense > price.executed(
-            f"{DEPTHWISE}_d32", [self.rows, (parts, WIDTH, channels, 1), bias], result
-        )
+        dense = price.in_d32(DENSE, [deep, (1, 1, deep[3], channels), bias], result)
+        rows: Shape4 = (parts, WIDTH, channels, 1)
+        return dense > price.in_d32(DEPTHWISE, [self.rows, rows, bias], result)
 
     def by_rows(self, editor: Editor) -> tuple[tuple[Node, Node], tuple[Node, Node]]:
         """Both nodes, and what each becomes."""
@@ -91,35 +92,25 @@ class Sum:
         return (self.concat, concat), (self.conv, conv)
 
 
-def _sum(graph: Graph, editor: Editor, node: Node) -> Sum | None:
+def _sum(editor: Editor, node: Node, concats: Mapping[int, Node]) -> Sum | None:
     """The sum that ends in a node, if it is one over tensors of one row."""
-    if node.op != DENSE:
+    concat = concats.get(node.inputs[0].node) if node.op == DENSE else None
+    if concat is None:
         return None
-    kernel, low, high = (editor.const(node.inputs[at]) for at in (1, 4, 5))
-    stride = editor.const(node.inputs[6])
-    nodes = graph.node_by_id()
-    concat = nodes.get(node.inputs[0].node)
-    if kernel is None or low is None or high is None or stride is None or concat is None:
-        return None
-    axis = editor.const(concat.inputs[0]) if concat.op == CONCAT else None
-    readers = graph.consumers().get(Ref(concat.id), [])
+    kernel, low, high, stride = (editor.const(node.inputs[at]) for at in (1, 4, 5, 6))
+    axis = editor.const(concat.inputs[0])
+    assert kernel is not None and low is not None and high is not None and stride is not None
     depth = int(kernel.shape[3])
     shapes = {editor.shape(ref) for ref in concat.inputs[1 : 1 + (len(concat.inputs) - 1) // 3]}
     if (
         axis is None
         or int(axis.flat[0]) != DEPTH
-        or len(readers) > 1
         or kernel.shape[:2] != (1, 1)
         or stride.shape[1:3] != (1, 1)
-        or {shape[1] for shape in shapes} != {1}
-        or kernel.shape[2] % depth
+        or {(shape[1], shape[3]) for shape in shapes} != {(1, depth)}
     ):
         return None
     zero = round(-float(low.flat[0]) * 255.0 / (float(high.flat[0]) - float(low.flat[0])))
     blocks = kernel[0, 0].reshape(-1, depth, depth)
     own = np.eye(depth, dtype=bool)
-    if (blocks[:, ~own] != zero).any() or len(blocks) < 2:
-        return None
-    if {shape[3] for shape in shapes} != {depth}:
-        return None
-    return Sum(concat, node, blocks[:, own], zero)
+    return None if (blocks[:, ~own] != zero).any() else Sum(concat, node, blocks[:, own], zero)
