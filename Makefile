@@ -26,12 +26,12 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/.core: $(BIN)/python pyproject.toml setup.py
-	$(BIN)/python -m pip install --quiet -e .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet -e '.[test,export,report,audio,device]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e '.[test,export,report,audio,device]'
 	@touch $@
 
 # The emulated Hexagon needs qemu-hexagon: installed where that is allowed, named where it is not.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, setup
 
 DATA = ("op_tables", "yml")
 
@@ -16,9 +16,11 @@ def data_packages() -> dict[str, str]:
     return packages
 
 
+# Folders of data and of C++ inside hexconv are packages too: setuptools wants every one named.
+code = find_namespace_packages(include=["hexconv", "hexconv.*"], exclude=["*.__pycache__"])
 data = data_packages()
 setup(
-    packages=[*find_packages(include=["hexconv", "hexconv.*"]), *data],
+    packages=[*code, *data],
     package_dir=data,
     package_data={
         "hexconv": ["py.typed", "**/*"],
