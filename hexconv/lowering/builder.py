@@ -107,6 +107,7 @@ class Builder:
         name: str,
         padding: Padding = Padding.NA,
         origin: Origin | None = None,
+        keeps_range: bool = False,
     ) -> int:
         """Append one op node; returns its id."""
         node = Node(
@@ -118,6 +119,7 @@ class Builder:
             padding=padding,
             onnx_node=self.onnx_node,
             origin=origin,
+            keeps_range=keeps_range,
         )
         self.graph.nodes.append(node)
         return node.id
@@ -133,6 +135,7 @@ class Builder:
         dtype: str = "uint8",
         static: bool = True,
         padding: Padding = Padding.NA,
+        keeps_range: bool = False,
     ) -> Tensor:
         """Append a node that answers (data, min, max) and describe its output.
 
@@ -145,9 +148,11 @@ class Builder:
             dtype: of the data output.
             static: whether `span` is fixed, or only expected.
             padding: of the node.
+            keeps_range: whether it cannot answer in a narrower range.
         """
         node = self.node(
-            op, inputs, (Output(shape, dtype), *MINMAX), name=name, padding=padding
+            op, inputs, (Output(shape, dtype), *MINMAX), name=name, padding=padding,
+            keeps_range=keeps_range,
         )
         return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, span, static, dtype)
 

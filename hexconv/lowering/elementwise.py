@@ -25,8 +25,6 @@ BINARY = {
 }
 # Requantize_8to8 scales by up to 2^15 (op_requantize.c); from there on the wide range stays.
 LARGEST_GAIN = 2.0**14
-WIDE = "/wide"
-"""Behind the name of a node that could not answer in the range of its tensor."""
 
 
 @lowers("Add", "Sub", "Mul")
@@ -145,8 +143,10 @@ def emit(
     if given == span:
         inputs += ctx.builder.minmax(name, span)
         return ctx.builder.quantized(BINARY[op], inputs, shape, span, name=name)
-    inputs += ctx.builder.minmax(f"{name}{WIDE}", given)
-    wide = ctx.builder.quantized(BINARY[op], inputs, shape, given, name=f"{name}{WIDE}")
+    inputs += ctx.builder.minmax(f"{name}/wide", given)
+    wide = ctx.builder.quantized(
+        BINARY[op], inputs, shape, given, name=f"{name}/wide", keeps_range=True
+    )
     if given.step / span.step > LARGEST_GAIN:
         return wide
     return ctx.requantize8(wide, span, name)

@@ -116,7 +116,8 @@ class Node:
     """One op node.
 
     `onnx_node` names the ONNX node that it was lowered from; `origin` the ONNX tensor that output
-    0 holds, where one does.
+    0 holds, where one does. `keeps_range`: the library cannot answer in a narrower range than the
+    one that it is asked for, so rewrites leave that alone.
     """
 
     id: int
@@ -127,6 +128,7 @@ class Node:
     padding: Padding = Padding.NA
     onnx_node: str = ""
     origin: Origin | None = None
+    keeps_range: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class Graph:
                 padding=n.padding,
                 onnx_node=n.onnx_node,
                 origin=n.origin,
+                keeps_range=n.keeps_range,
             )
             for n in self.nodes
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hexconv.lowering.elementwise import WIDE
 from hexconv.nnlib.graph import Const, Graph, Node, Ref
 from hexconv.nnlib.ops import spec
 from hexconv.optimize.registry import Stage, rewrite
@@ -53,7 +52,7 @@ def requantize_once(graph: Graph) -> int:
 
 def requests(node: Node) -> bool:
     """Whether a node takes its output range as its last two inputs, and can answer in any."""
-    if node.name.endswith(WIDE):
+    if node.keeps_range:
         return False
     known = spec(node.op)
     if not known.rule_of(len(node.inputs)).requested or node.outputs[0].dtype != "uint8":
