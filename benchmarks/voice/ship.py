@@ -26,7 +26,7 @@ RECORDING = "en_us"
 
 def main(corpus: Path, run: Path) -> None:
     """Copies the float16 weights and cuts the mels anew."""
-    shutil.copyfile(run / "voice.npz", DATA / "voice.npz")
+    shutil.copyfile(run / "voice8.npz", DATA / "voice.npz")
     mels = {
         name: log_mel(peak_normalised(corpus / "held" / f"{take}.wav"), voice.CONFIG)
         for name, take in HELD.items()
