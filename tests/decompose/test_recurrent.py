@@ -21,7 +21,8 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 def recurrent(
     op: str, *, time: int = TIME, initial: bool = False, lengths: list[int] | None = None,
-    peepholes: bool = False, bias: bool = True, **attrs: Any,
+    peepholes: bool = False, bias: bool = True, outputs: tuple[str, ...] = ("y", "last"),
+    **attrs: Any,
 ) -> onnx.ModelProto:  # fmt: skip
     count = 2 if attrs.get("direction") == "bidirectional" else 1
     rows = GATES[op] * HIDDEN
@@ -32,13 +33,12 @@ def recurrent(
         "l": np.array(lengths or [], np.int32),
     }  # fmt: skip
     names = ["x", "w", "r", "b" if bias else "", "l" if lengths else "", "h" if initial else ""]
-    outputs = ["y", "last"]
     if op == "LSTM":
         names += ["c" if initial else "", "p" if peepholes else ""]
-        outputs.append("cell")
+        outputs = (*outputs, "cell")
     node = helper.make_node(op, names, outputs, name="node", hidden_size=HIDDEN, **attrs)
     used = {name: array for name, array in consts.items() if name in names}
-    return model([node], {"x": (time, BATCH, INPUT)}, outputs, used)
+    return model([node], {"x": (time, BATCH, INPUT)}, [name for name in outputs if name], used)
 
 
 VARIANTS: list[dict[str, Any]] = [
@@ -81,6 +81,11 @@ def test_the_dsp_answers_near_float(op: str) -> None:
     converted = prove(proto, 20.0, feeds)
     for found in accuracy(converted, proto, [feeds], library="v60").values():
         assert found.sqnr > 25
+
+
+@pytest.mark.parametrize("op", GATES)
+def test_the_last_state_alone_may_be_asked_for(op: str) -> None:
+    prove(recurrent(op, outputs=("", "last")), 20.0, {"x": numbers((TIME, BATCH, INPUT))})
 
 
 def test_a_long_sequence_is_refused() -> None:

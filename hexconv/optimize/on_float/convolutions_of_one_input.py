@@ -56,14 +56,10 @@ def convolutions_of_one_input(graph: FloatGraph) -> int:
 
 
 def _joins_channels(node: ir.Node) -> bool:
-    rank = len(shape_of(node.outputs[0])) if node.outputs else 0
-    return (
-        node.op_type == "Concat"
-        and not node.domain
-        and rank in (3, 4)
-        and int(node.attributes["axis"].as_int()) % rank == 1
-        and len(node.inputs) > 1
-    )
+    if node.op_type != "Concat" or node.domain or len(node.inputs) < 2:
+        return False
+    rank = len(shape_of(node.outputs[0]))
+    return rank in (3, 4) and int(node.attributes["axis"].as_int()) % rank == 1
 
 
 def _branch(value: ir.Value) -> Branch | None:
