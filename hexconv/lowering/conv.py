@@ -16,9 +16,10 @@ from hexconv.lowering import depthwise
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
-from hexconv.lowering.window import Window, mode, padded, too_wide, undilated, windows
+from hexconv.lowering.window import Window, mode, padded, too_wide, undilated, wide, windows
 from hexconv.nnlib.graph import Array, Padding, Ref
 from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, quantize_bias, quantize_weights
 
@@ -352,6 +353,10 @@ class Placement:
         if _phases_are_two_to_two(weights, strides):
             weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, strides[1])))
             right += strides[1]
+        height, width = weights.shape[2:]
+        # prepare's convolution has the taps of one step of the stride.
+        if -(-width // strides[1]) > WIDEST_KERNEL:
+            raise wide(height, width)
         codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)
         builder = self.ctx.builder
         inputs = [

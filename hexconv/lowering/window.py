@@ -15,6 +15,7 @@ from hexconv.errors import Refusal
 from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.onnx_graph import NodeView
 
 
@@ -94,10 +95,6 @@ def _same_total(window: Window) -> int:
     return max((out - 1) * window.stride + window.extent - window.size, 0)
 
 
-WIDEST_KERNEL = 31
-"""Columns of a kernel: from 32 on the v60 library answers anything. Rows may be any number."""
-
-
 def too_wide(axes: Sequence[Window]) -> bool:
     """Whether the columns of a convolution's kernel have to become rows.
 
@@ -108,12 +105,17 @@ def too_wide(axes: Sequence[Window]) -> bool:
     """
     height, width = (axis.kernel if axis.stride == 1 else axis.extent for axis in axes)
     if min(height, width) > WIDEST_KERNEL:
-        raise Refusal(
-            f"a kernel of {height}x{width}",
-            why=f"the library answers wrongly from {WIDEST_KERNEL + 1} columns on",
-            todo="make it smaller, or two convolutions one behind the other",
-        )
+        raise wide(height, width)
     return width > WIDEST_KERNEL
+
+
+def wide(height: int, width: int) -> Refusal:
+    """That a kernel has too many columns."""
+    return Refusal(
+        f"a kernel of {height}x{width}",
+        why=f"the library answers wrongly from {WIDEST_KERNEL + 1} columns on",
+        todo="make it smaller, or two convolutions one behind the other",
+    )
 
 
 def mode(axes: Sequence[Window], counts: Sequence[int]) -> Padding | None:

@@ -18,6 +18,9 @@ from hexconv.nnlib.site import Site
 Trap = Callable[[Site], bool]
 TRAPS: dict[str, Trap] = {}
 
+WIDEST_KERNEL = 31
+"""Columns of a kernel: from 32 on the v60 library answers anything. Rows may be any number."""
+
 
 def trap(function: Trap) -> Trap:
     """Register a rule under its own name."""
@@ -47,6 +50,14 @@ def transposed_groups(site: Site) -> bool:
     if data is None or weights is None:
         return False
     return n < 1 or data[3] % n != 0 or weights[3] not in (data[3] // n, data[3])
+
+
+@trap
+def wide_phases(site: Site) -> bool:
+    weights, stride = site.shape("weights"), site.shape("stride")
+    if weights is None or stride is None:
+        return False
+    return -(-weights[2] // stride[2]) > WIDEST_KERNEL
 
 
 @trap

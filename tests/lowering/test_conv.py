@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from hexconv.lowering.conv import block_diagonal, dense_groups, dilate
-from hexconv.lowering.window import WIDEST_KERNEL
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from tests.lowering.proof import Array, emitted, ints, model, one, prove, refusal
 from tests.lowering.test_matmul import ROUNDED, weights
 
@@ -74,6 +74,17 @@ def test_wide_kernels_stand_upright(
 
 def test_a_kernel_wide_and_high_is_refused() -> None:
     assert "32 columns" in refusal(conv((1, 4, 40, 40), (4, 4, 33, 33)))
+
+
+@pytest.mark.parametrize(("columns", "stride"), [(32, 1), (63, 2)])
+def test_a_wide_transposed_kernel_is_refused(columns: int, stride: int) -> None:
+    proto = one("ConvTranspose", (1, 4, 40), weights(4, 4, columns), strides=[stride])
+    assert "32 columns" in refusal(proto)
+
+
+def test_the_taps_of_a_step_of_the_stride_count_not_the_kernel() -> None:
+    kernel = weights(32, 32, 62)
+    prove(one("ConvTranspose", (1, 32, 40), kernel, strides=[2], pads=[30, 30]), 3.0)
 
 
 @FEW

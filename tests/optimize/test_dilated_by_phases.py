@@ -11,9 +11,9 @@ from onnx import ModelProto, helper
 
 import hexconv
 from hexconv.device import Library
-from hexconv.lowering.window import WIDEST_KERNEL
 from hexconv.model import Model
 from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.optimize.on_nnlib import dilated_by_phases
 from hexconv.optimize.on_nnlib.dilated_forms import Form, forms
 from tests.lowering.proof import model, numbers

@@ -14,9 +14,12 @@ SHAPE = (1, 1, FRAMES, 2 * BANDS)
 FEEDS = {"x": numbers(SHAPE)}
 
 
-def net(*, perm: tuple[int, ...] = (0, 2, 1, 3), relu: bool = False, also: str = "") -> ModelProto:
+def net(
+    *, perm: tuple[int, ...] = (0, 2, 1, 3), relu: bool = False, also: str = "", high: int = 3
+) -> ModelProto:
+    pads = [high // 2, 1, high // 2, 1]
     nodes = [
-        helper.make_node("Conv", ["x", "w"], ["c"], strides=[1, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["x", "w"], ["c"], strides=[1, 2], pads=pads),
         helper.make_node("Relu", ["c"], ["r"]),
         helper.make_node("Transpose", ["r"], ["t"], perm=perm),
         helper.make_node("Reshape", ["t", "shape"], ["f"]),
@@ -27,7 +30,7 @@ def net(*, perm: tuple[int, ...] = (0, 2, 1, 3), relu: bool = False, also: str =
         nodes.append(helper.make_node("Relu", ["a"], ["y"]))
     outputs = ["y", *([also] if also else [])]
     consts = {
-        "w": 0.5 * numbers((CHANNELS, 1, 3, 3), 2), "shape": ints(1, FRAMES, CHANNELS * BANDS),
+        "w": 0.5 * numbers((CHANNELS, 1, high, 3), 2), "shape": ints(1, FRAMES, CHANNELS * BANDS),
         "l": 0.2 * numbers((CHANNELS * BANDS, 8), 3), "b": numbers((8,), 4),
     }  # fmt: skip
     return model(nodes, {"x": SHAPE}, outputs, consts)
@@ -44,6 +47,13 @@ def test_it_is_a_convolution_and_moves_nothing(relu: bool) -> None:
         for model in (on, off)
     ]
     assert moved[0] < moved[1]
+
+
+def test_rows_that_would_be_too_many_columns_stay_rows() -> None:
+    """The library computes up to 31 columns right, and any number of rows."""
+    proto = net(high=33)
+    on = converted(proto, FEEDS)
+    assert NAME in applied(on) and max(errors(on, proto, FEEDS)) <= 4.0
 
 
 @pytest.mark.parametrize("perm", [(0, 3, 1, 2), (0, 2, 3, 1)])

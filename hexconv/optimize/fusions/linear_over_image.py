@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.lowering.conv import TIME_ON_W
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.build import array_of, constant, shape_of
 from hexconv.optimize.fusions.edit import only_reader, remove
@@ -101,11 +102,12 @@ def _as_convolution(
 
 
 def _lay_time_on_w(last: ir.Node) -> None:
-    """Mark a chain of convolutions, if all of it can lie that way."""
+    """Mark a chain of convolutions, if all of it can lie that way: rows become columns."""
     chain = [last]
     while (image := chain[-1].inputs[0]) is not None and (node := maker(image, "Conv")):
         chain.append(node)
     group = [node.attributes.get("group") for node in chain]
-    if all(attr is None or attr.as_int() == 1 for attr in group):
+    narrow = all(shape_of(node.inputs[1])[2] <= WIDEST_KERNEL for node in chain)
+    if narrow and all(attr is None or attr.as_int() == 1 for attr in group):
         for node in chain:
             node.meta[TIME_ON_W] = True

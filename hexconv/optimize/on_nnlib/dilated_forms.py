@@ -16,9 +16,9 @@ from math import prod
 import numpy as np
 
 from hexconv.lowering.builder import MINMAX
-from hexconv.lowering.window import WIDEST_KERNEL
 from hexconv.nnlib.graph import Array, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.optimize.on_nnlib.edit import Editor
 
 OP, SUPERNODE = "QuantizedDilatedConv2d_8x8p32to8", "Supernode_8x8p32to8"

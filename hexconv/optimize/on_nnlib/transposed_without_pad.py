@@ -14,6 +14,7 @@ import numpy as np
 
 from hexconv.lowering.builder import MINMAX
 from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
@@ -73,7 +74,13 @@ class Axis:
 
 
 def _fits(editor: Editor, node: Node) -> bool:
-    return all(axis.fits for axis in _axes(editor, node)) and node.outputs[0].shape[3] % LANES == 0
+    rows, columns = _axes(editor, node)
+    return (
+        rows.fits
+        and columns.fits
+        and sum(columns.reach) + 1 <= WIDEST_KERNEL
+        and node.outputs[0].shape[3] % LANES == 0
+    )
 
 
 def _axes(editor: Editor, node: Node) -> tuple[Axis, Axis]:
