@@ -24,7 +24,7 @@ from hexconv.device import Library
 from hexconv.device.catalogue import version_text
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Output
 from hexconv.simulator.golden import recorded
-from hexconv.simulator.single import single
+from hexconv.simulator.run_op import single
 from tests.nnlib.random_graphs import Generator
 
 ROOT = Path(__file__).parents[1]

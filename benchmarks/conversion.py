@@ -55,9 +55,14 @@ class Net:
         spread = (2.0 / (inputs * kernel * kernel)) ** 0.5
         weight = self.tensor(outputs, inputs, kernel, kernel, spread=spread)
         return self.op(
-            "Conv", x, weight, self.tensor(outputs), kernel_shape=[kernel] * 2,
-            strides=[stride] * 2, pads=[kernel // 2] * 4,
-        )  # fmt: skip
+            "Conv",
+            x,
+            weight,
+            self.tensor(outputs),
+            kernel_shape=[kernel] * 2,
+            strides=[stride] * 2,
+            pads=[kernel // 2] * 4,
+        )
 
     def norm(self, x: str, channels: int) -> str:
         """Batch normalization."""
@@ -78,11 +83,12 @@ class Net:
     def model(self, name: str, x: list[int], y: str, out: list[int]) -> onnx.ModelProto:
         """The whole graph, `input` to `y`."""
         graph = helper.make_graph(
-            self.nodes, name,
+            self.nodes,
+            name,
             [helper.make_tensor_value_info("input", TensorProto.FLOAT, x)],
             [helper.make_tensor_value_info(y, TensorProto.FLOAT, out)],
             self.weights,
-        )  # fmt: skip
+        )
         opset = helper.make_opsetid("", 17)
         return helper.make_model(graph, opset_imports=[opset], ir_version=8)
 
@@ -156,12 +162,15 @@ def conformer(width: int = 144, heads: int = 4, frames: int = 144) -> onnx.Model
 
     def convolution(x: str) -> str:
         y = pointwise(net.op("Transpose", norm(x), perm=[0, 2, 1]), 2 * width)
-        halves = [net.op("Slice", y, *(net.constant(np.array([n], np.int64)) for n in ends))
-                  for ends in ((0, width, 1), (width, 2 * width, 1))]  # fmt: skip
+        halves = [
+            net.op("Slice", y, *(net.constant(np.array([n], np.int64)) for n in ends))
+            for ends in ((0, width, 1), (width, 2 * width, 1))
+        ]
         y = net.op("Mul", halves[0], net.op("Sigmoid", halves[1]))
         weight = net.tensor(width, 1, 15, spread=15**-0.5)
-        y = net.op("Conv", y, weight, net.tensor(width), kernel_shape=[15], pads=[7, 7],
-                   group=width)  # fmt: skip
+        y = net.op(
+            "Conv", y, weight, net.tensor(width), kernel_shape=[15], pads=[7, 7], group=width
+        )
         y = pointwise(swish(net.norm(y, width)), width)
         return net.op("Add", x, net.op("Transpose", y, perm=[0, 2, 1]))
 
@@ -214,8 +223,20 @@ def measure(name: str, folder: Path, repeats: int, options: list[str]) -> Figure
         make = multiprocessing.get_context("spawn").Process(target=prepare, args=(source, ranges))
         make.start()
         make.join()
-    command = [sys.executable, "-m", "hexconv", "convert", str(source), "--ranges", str(ranges),
-               "-o", str(folder / "out"), "--no-accuracy", "-q", *options]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "hexconv",
+        "convert",
+        str(source),
+        "--ranges",
+        str(ranges),
+        "-o",
+        str(folder / "out"),
+        "--no-accuracy",
+        "-q",
+        *options,
+    ]
     # Bytecode is kept, as Python does for every user, but not in the source tree.
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "pycache")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -13,12 +13,32 @@ from hexconv.nnlib.graph import Array, Const, Graph, Node, Output, Padding, Ref
 
 RNG = np.random.default_rng(7)
 SHAPES = [
-    (1, 1, 12, 64), (1, 1, 48, 80), (1, 1, 144, 256), (1, 1, 100, 144), (1, 1, 200, 512),
-    (1, 1, 144, 287), (1, 1, 144, 1024), (1, 4, 8, 32), (1, 16, 16, 64), (1, 28, 28, 24),
-    (1, 14, 14, 96), (1, 32, 32, 16), (1, 1, 1000, 64), (1, 1, 4000, 16), (1, 4, 144, 144),
-    (1, 144, 1, 256), (1, 7, 7, 320), (1, 56, 56, 32), (2, 6, 10, 33), (1, 1, 1, 512),
-    (1, 4, 144, 64), (1, 1, 576, 144), (1, 1, 33, 5), (1, 144, 10, 32), (4, 1, 48, 48),
-]  # fmt: skip
+    (1, 1, 12, 64),
+    (1, 1, 48, 80),
+    (1, 1, 144, 256),
+    (1, 1, 100, 144),
+    (1, 1, 200, 512),
+    (1, 1, 144, 287),
+    (1, 1, 144, 1024),
+    (1, 4, 8, 32),
+    (1, 16, 16, 64),
+    (1, 28, 28, 24),
+    (1, 14, 14, 96),
+    (1, 32, 32, 16),
+    (1, 1, 1000, 64),
+    (1, 1, 4000, 16),
+    (1, 4, 144, 144),
+    (1, 144, 1, 256),
+    (1, 7, 7, 320),
+    (1, 56, 56, 32),
+    (2, 6, 10, 33),
+    (1, 1, 1, 512),
+    (1, 4, 144, 64),
+    (1, 1, 576, 144),
+    (1, 1, 33, 5),
+    (1, 144, 10, 32),
+    (4, 1, 48, 48),
+]
 SMALL = SHAPES[:16]
 Triple = tuple[Ref, Ref, Ref]
 INFINITE = (-np.inf, np.inf)
@@ -64,9 +84,13 @@ class Bench:
         return self.const(RNG.integers(0, 256, shape), "uint8"), *self.span()
 
     def add(
-        self, op: str, inputs: list[Ref], *outputs: tuple[tuple[int, ...], str],
-        padding: Padding = Padding.NA, ranged: bool = True,
-    ) -> Triple:  # fmt: skip
+        self,
+        op: str,
+        inputs: list[Ref],
+        *outputs: tuple[tuple[int, ...], str],
+        padding: Padding = Padding.NA,
+        ranged: bool = True,
+    ) -> Triple:
         """A node; with `ranged` it answers a min and a max as well."""
         made = [Output(shape, dtype) for shape, dtype in outputs]  # type: ignore[arg-type]
         count = len(made)
@@ -147,9 +171,20 @@ def _flat_unary(b: Bench, shape: tuple[int, ...]) -> None:
     b.add("QuantizedInstanceNorm_8", list(x), (shape, "uint8"))
     gain, bias = b.weights((1, 1, 1, shape[3])), b.const(np.ones((1, 1, 1, shape[3])), "int32")
     b.add(
-        "QuantizedBatchNorm_8x8p32to8", [x[0], gain[0], x[1], x[2], gain[1], gain[2], bias,
-        *b.span(-131072, 131071), *b.span(-2, 254 / 128)], (shape, "uint8"),
-    )  # fmt: skip
+        "QuantizedBatchNorm_8x8p32to8",
+        [
+            x[0],
+            gain[0],
+            x[1],
+            x[2],
+            gain[1],
+            gain[2],
+            bias,
+            *b.span(-131072, 131071),
+            *b.span(-2, 254 / 128),
+        ],
+        (shape, "uint8"),
+    )
 
 
 def binary() -> Iterator[Case]:
@@ -166,9 +201,10 @@ def binary() -> Iterator[Case]:
             fixed = kind in ("depth", "scalar", "const")
             y = b.weights(second) if fixed else b.feed(second)
             b.add(
-                f"Quantized{op}", [x[0], y[0], x[1], x[2], y[1], y[2], *b.span(-2, 254 / 128)],
+                f"Quantized{op}",
+                [x[0], y[0], x[1], x[2], y[1], y[2], *b.span(-2, 254 / 128)],
                 (shape, "uint8"),
-            )  # fmt: skip
+            )
 
         yield op, build
     for shape, per_depth in product(SHAPES[:10], (False, True)):
@@ -195,17 +231,36 @@ def reductions() -> Iterator[Case]:
 
         yield "mean", mean
     for shape in SHAPES:
-        yield "argmax", lambda b, shape=shape: b.add(
-            "ArgMax_8toInt32", [(x := b.feed(shape))[0], b.const([3], "int32"), *x[1:]],
-            ((*shape[:3], 1), "int32"), ranged=False,
-        )  # fmt: skip
+        yield (
+            "argmax",
+            lambda b, shape=shape: b.add(
+                "ArgMax_8toInt32",
+                [(x := b.feed(shape))[0], b.const([3], "int32"), *x[1:]],
+                ((*shape[:3], 1), "int32"),
+                ranged=False,
+            ),
+        )
 
 
 PERMS = [
-    [0, 2, 1, 3], [0, 1, 3, 2], [0, 3, 1, 2], [0, 2, 3, 1], [0, 3, 2, 1], [2, 1, 0, 3],
-]  # fmt: skip
-HEADS = [(1, 144, 4, 64), (1, 48, 4, 36), (1, 4, 48, 36), (1, 4, 144, 64), (1, 12, 2, 32),
-         (1, 40, 144, 1), (1, 80, 100, 1), (1, 144, 10, 32), (1, 256, 8, 64)]  # fmt: skip
+    [0, 2, 1, 3],
+    [0, 1, 3, 2],
+    [0, 3, 1, 2],
+    [0, 2, 3, 1],
+    [0, 3, 2, 1],
+    [2, 1, 0, 3],
+]
+HEADS = [
+    (1, 144, 4, 64),
+    (1, 48, 4, 36),
+    (1, 4, 48, 36),
+    (1, 4, 144, 64),
+    (1, 12, 2, 32),
+    (1, 40, 144, 1),
+    (1, 80, 100, 1),
+    (1, 144, 10, 32),
+    (1, 256, 8, 64),
+]
 
 
 def moves() -> Iterator[Case]:
@@ -249,9 +304,10 @@ def _moves(b: Bench, shape: tuple[int, ...]) -> None:
         amounts = b.const(np.reshape(pads, (1, 1, 4, 2)), "int32")
         b.add("QuantizedPad_8", [*x, amounts], (after, "uint8"))
     b.add(
-        "QuantizedTile_8", [x[0], b.const([1, 1, 2, 1], "int32"), *x[1:]],
+        "QuantizedTile_8",
+        [x[0], b.const([1, 1, 2, 1], "int32"), *x[1:]],
         ((n, h, 2 * w, d), "uint8"),
-    )  # fmt: skip
+    )
     y = b.d32(shape)
     amounts = b.const(np.reshape((0, 0, 0, 0, 3, 3, 0, 0), (1, 1, 4, 2)), "int32")
     b.add("QuantizedPad_8", [*y, amounts], ((n, h, w + 6, d), "uint8"))
@@ -304,30 +360,93 @@ def joins() -> Iterator[Case]:
 
 CONVS = [
     # H, W, Cin, Cout, kh, kw, stride_h, stride_w
-    *[(1, 144, k, n, 1, 1, 1, 1) for k, n in
-      ((256, 256), (256, 64), (256, 1024), (1024, 256), (320, 256), (256, 287), (144, 576),
-       (256, 1), (64, 64), (32, 32), (80, 512))],
+    *[
+        (1, 144, k, n, 1, 1, 1, 1)
+        for k, n in (
+            (256, 256),
+            (256, 64),
+            (256, 1024),
+            (1024, 256),
+            (320, 256),
+            (256, 287),
+            (144, 576),
+            (256, 1),
+            (64, 64),
+            (32, 32),
+            (80, 512),
+        )
+    ],
     *[(1, w, 256, 256, 1, 1, 1, 1) for w in (1, 5, 12, 48, 100, 200, 500, 1000)],
-    *[(1, w, c, c, 1, k, 1, 1) for w, c, k in
-      ((200, 64, 3), (400, 64, 7), (800, 32, 11), (1600, 16, 3), (1600, 16, 7), (128, 128, 5),
-       (128, 144, 15), (512, 128, 3), (4000, 8, 7))],
-    (1, 200, 80, 256, 1, 7, 1, 1), (1, 4000, 16, 1, 1, 7, 1, 1), (144, 1, 256, 256, 1, 1, 1, 1),
-    (144, 40, 1, 32, 3, 3, 1, 2), (144, 20, 32, 32, 3, 3, 1, 2), (48, 40, 1, 16, 3, 3, 1, 2),
-    (28, 28, 32, 64, 3, 3, 1, 1), (28, 28, 64, 64, 3, 3, 2, 2), (56, 56, 24, 144, 1, 1, 1, 1),
-    (14, 14, 96, 576, 1, 1, 1, 1), (14, 14, 576, 96, 1, 1, 1, 1), (7, 7, 320, 1280, 1, 1, 1, 1),
-    (64, 64, 3, 32, 3, 3, 2, 2), (64, 64, 3, 64, 7, 7, 2, 2), (32, 32, 16, 16, 5, 5, 1, 1),
-    (32, 32, 48, 96, 3, 3, 1, 1), (16, 16, 256, 256, 3, 3, 1, 1), (56, 56, 64, 128, 1, 1, 2, 2),
-    *[(size, size, c, n, k, k, s, s) for size, c, n, k, s in
-      ((96, 3, 16, 3, 2), (48, 3, 16, 3, 2), (32, 3, 48, 3, 1), (24, 1, 32, 3, 1),
-       (40, 4, 24, 5, 2), (28, 1, 8, 5, 1), (128, 3, 32, 3, 2), (16, 3, 64, 3, 1),
-       (64, 3, 24, 7, 2), (32, 2, 96, 1, 1), (20, 3, 33, 4, 2))],
-    *[(1, w, c, n, 1, k, 1, 1) for w, c, n, k in
-      ((100, 1, 32, 3), (400, 2, 64, 7), (1000, 4, 16, 5), (144, 3, 144, 3))],
-    *[(size, size, c, n, 1, 1, 1, 1) for size, c, n in
-      ((48, 16, 64), (48, 16, 16), (24, 24, 96), (12, 40, 160), (16, 8, 8), (28, 12, 33))],
-    (20, 20, 24, 48, 3, 3, 1, 1), (24, 24, 16, 16, 3, 3, 1, 1), (16, 16, 8, 32, 3, 3, 2, 2),
-    (1, 144, 64, 128, 1, 3, 1, 2), (1, 144, 96, 33, 1, 4, 1, 4), (10, 144, 32, 256, 10, 1, 1, 1),
-]  # fmt: skip
+    *[
+        (1, w, c, c, 1, k, 1, 1)
+        for w, c, k in (
+            (200, 64, 3),
+            (400, 64, 7),
+            (800, 32, 11),
+            (1600, 16, 3),
+            (1600, 16, 7),
+            (128, 128, 5),
+            (128, 144, 15),
+            (512, 128, 3),
+            (4000, 8, 7),
+        )
+    ],
+    (1, 200, 80, 256, 1, 7, 1, 1),
+    (1, 4000, 16, 1, 1, 7, 1, 1),
+    (144, 1, 256, 256, 1, 1, 1, 1),
+    (144, 40, 1, 32, 3, 3, 1, 2),
+    (144, 20, 32, 32, 3, 3, 1, 2),
+    (48, 40, 1, 16, 3, 3, 1, 2),
+    (28, 28, 32, 64, 3, 3, 1, 1),
+    (28, 28, 64, 64, 3, 3, 2, 2),
+    (56, 56, 24, 144, 1, 1, 1, 1),
+    (14, 14, 96, 576, 1, 1, 1, 1),
+    (14, 14, 576, 96, 1, 1, 1, 1),
+    (7, 7, 320, 1280, 1, 1, 1, 1),
+    (64, 64, 3, 32, 3, 3, 2, 2),
+    (64, 64, 3, 64, 7, 7, 2, 2),
+    (32, 32, 16, 16, 5, 5, 1, 1),
+    (32, 32, 48, 96, 3, 3, 1, 1),
+    (16, 16, 256, 256, 3, 3, 1, 1),
+    (56, 56, 64, 128, 1, 1, 2, 2),
+    *[
+        (size, size, c, n, k, k, s, s)
+        for size, c, n, k, s in (
+            (96, 3, 16, 3, 2),
+            (48, 3, 16, 3, 2),
+            (32, 3, 48, 3, 1),
+            (24, 1, 32, 3, 1),
+            (40, 4, 24, 5, 2),
+            (28, 1, 8, 5, 1),
+            (128, 3, 32, 3, 2),
+            (16, 3, 64, 3, 1),
+            (64, 3, 24, 7, 2),
+            (32, 2, 96, 1, 1),
+            (20, 3, 33, 4, 2),
+        )
+    ],
+    *[
+        (1, w, c, n, 1, k, 1, 1)
+        for w, c, n, k in ((100, 1, 32, 3), (400, 2, 64, 7), (1000, 4, 16, 5), (144, 3, 144, 3))
+    ],
+    *[
+        (size, size, c, n, 1, 1, 1, 1)
+        for size, c, n in (
+            (48, 16, 64),
+            (48, 16, 16),
+            (24, 24, 96),
+            (12, 40, 160),
+            (16, 8, 8),
+            (28, 12, 33),
+        )
+    ],
+    (20, 20, 24, 48, 3, 3, 1, 1),
+    (24, 24, 16, 16, 3, 3, 1, 1),
+    (16, 16, 8, 32, 3, 3, 2, 2),
+    (1, 144, 64, 128, 1, 3, 1, 2),
+    (1, 144, 96, 33, 1, 4, 1, 4),
+    (10, 144, 32, 256, 10, 1, 1, 1),
+]
 
 
 def convolutions() -> Iterator[Case]:
@@ -337,24 +456,41 @@ def convolutions() -> Iterator[Case]:
         if padding is Padding.VALID and ((kh, kw) == (1, 1) or kh > h or kw > w):
             continue
         yield "conv", lambda b, spec=spec, padding=padding: _conv(b, spec, padding)
-    sizes = [(28, 28, 32), (56, 56, 24), (14, 14, 96), (14, 14, 576), (7, 7, 320), (1, 144, 256),
-             (1, 48, 144), (16, 16, 64), (112, 112, 16)]  # fmt: skip
+    sizes = [
+        (28, 28, 32),
+        (56, 56, 24),
+        (14, 14, 96),
+        (14, 14, 576),
+        (7, 7, 320),
+        (1, 144, 256),
+        (1, 48, 144),
+        (16, 16, 64),
+        (112, 112, 16),
+    ]
     kernels = [(3, 3, 1), (3, 3, 2), (5, 5, 1), (5, 5, 2), (7, 7, 1), (3, 7, 1), (3, 5, 1)]
     for (h, w, c), (kh, kw, stride) in product(sizes, kernels):
         if h == 1 and stride > 1:
             continue
-        yield "depthwise", lambda b, s=(h, w, c, c, kh, kw, stride, stride): _conv(
-            b, s, Padding.SAME, depthwise=True
+        yield (
+            "depthwise",
+            lambda b, s=(h, w, c, c, kh, kw, stride, stride): _conv(
+                b, s, Padding.SAME, depthwise=True
+            ),
         )
-    for w, c, n, k, stride in ((100, 64, 32, 4, 2), (50, 128, 64, 16, 8), (25, 256, 128, 16, 8),
-                               (200, 32, 16, 8, 4), (60, 96, 48, 10, 5), (512, 64, 32, 4, 2),
-                               (1000, 32, 16, 4, 2), (64, 256, 128, 8, 4)):  # fmt: skip
+    for w, c, n, k, stride in (
+        (100, 64, 32, 4, 2),
+        (50, 128, 64, 16, 8),
+        (25, 256, 128, 16, 8),
+        (200, 32, 16, 8, 4),
+        (60, 96, 48, 10, 5),
+        (512, 64, 32, 4, 2),
+        (1000, 32, 16, 4, 2),
+        (64, 256, 128, 8, 4),
+    ):
         yield "transposed", lambda b, s=(w, c, n, k, stride): _transposed(b, *s)
 
 
-def _conv(
-    b: Bench, spec: tuple[int, ...], padding: Padding, *, depthwise: bool = False
-) -> None:
+def _conv(b: Bench, spec: tuple[int, ...], padding: Padding, *, depthwise: bool = False) -> None:
     h, w, c, n, kh, kw, sh, sw = spec
     x, weights = b.feed((1, h, w, c)), b.weights((kh, kw, c, 1 if depthwise else n))
     bias = b.const(RNG.integers(-999, 999, (1, 1, 1, n)), "int32")
@@ -380,8 +516,19 @@ def _transposed(b: Bench, w: int, c: int, n: int, k: int, stride: int) -> None:
 
 def products() -> Iterator[Case]:
     """SuperFC, MatMul with a constant, batched MatMul."""
-    sizes = [(m, k, n) for m in (1, 7, 48, 144) for k, n in
-             ((256, 256), (256, 1024), (1024, 256), (64, 64), (320, 256), (256, 287), (144, 576))]
+    sizes = [
+        (m, k, n)
+        for m in (1, 7, 48, 144)
+        for k, n in (
+            (256, 256),
+            (256, 1024),
+            (1024, 256),
+            (64, 64),
+            (320, 256),
+            (256, 287),
+            (144, 576),
+        )
+    ]
     for m, k, n in [*sizes, (20, 40, 64), (144, 100, 64), (9, 72, 33)]:
         yield "linear", lambda b, s=(m, k, n): _linear(b, *s)
     for h, m, k, n in product((1, 4, 8), (12, 48, 144), (32, 36, 64, 144), (32, 48, 64, 144, 160)):
@@ -435,12 +582,20 @@ def others() -> Iterator[Case]:
             b.add("Convert_16_8", [*y, *b.span()], (shape, "uint8"))
 
         yield "sixteen", sixteen
-        yield "output", lambda b, shape=shape: b.add(
-            "DequantizeOUTPUT_8tof", list(b.feed(shape)), ranged=False
+        yield (
+            "output",
+            lambda b, shape=shape: b.add(
+                "DequantizeOUTPUT_8tof", list(b.feed(shape)), ranged=False
+            ),
         )
     for rows, width, count in (
-        (100, 64, 8), (1000, 256, 48), (256, 512, 144), (64, 32, 20), (40, 96, 33), (30, 144, 100),
-    ):  # fmt: skip
+        (100, 64, 8),
+        (1000, 256, 48),
+        (256, 512, 144),
+        (64, 32, 20),
+        (40, 96, 33),
+        (30, 144, 100),
+    ):
 
         def gather(b: Bench, rows=rows, width=width, count=count) -> None:
             table = b.const(RNG.integers(0, 256, (1, 1, rows, width)), "uint8")
@@ -452,8 +607,18 @@ def others() -> Iterator[Case]:
         yield "rows", gather
 
 
-FLOAT_UNARY = ["Tanh_f", "Sigmoid_f", "Relu_f", "Neg_f", "Abs_f", "Floor_f", "Ceil_f", "Softmax_f",
-               "LogSoftmax_f", "PRelu_f"]  # fmt: skip
+FLOAT_UNARY = [
+    "Tanh_f",
+    "Sigmoid_f",
+    "Relu_f",
+    "Neg_f",
+    "Abs_f",
+    "Floor_f",
+    "Ceil_f",
+    "Softmax_f",
+    "LogSoftmax_f",
+    "PRelu_f",
+]
 
 
 def floats() -> Iterator[Case]:
@@ -466,13 +631,18 @@ def floats() -> Iterator[Case]:
 
         yield f"{name} {shape}", build
     for shape, name, kind in product(
-        SMALL, ["Add_f", "Sub_f", "Mul_f", "Maximum_f", "Minimum_f"],
+        SMALL,
+        ["Add_f", "Sub_f", "Mul_f", "Maximum_f", "Minimum_f"],
         ["same", "depth", "row", "scalar"],
-    ):  # fmt: skip
+    ):
 
         def binary(b: Bench, shape=shape, name=name, kind=kind) -> None:
-            small = {"same": shape, "depth": (1, 1, 1, shape[3]), "row": (*shape[:3], 1),
-                     "scalar": (1, 1, 1, 1)}[kind]  # fmt: skip
+            small = {
+                "same": shape,
+                "depth": (1, 1, 1, shape[3]),
+                "row": (*shape[:3], 1),
+                "scalar": (1, 1, 1, 1),
+            }[kind]
             x = b.feed(shape, "float32")[0]
             y = b.const(0.5) if kind == "scalar" else b.feed(small, "float32")[0]
             b.add(name, [x, y], (shape, "float32"), ranged=False)

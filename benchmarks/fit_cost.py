@@ -40,12 +40,29 @@ GAIN = 0.95  # a further quantity has to lower the mean error to this part of it
 FEW = 3  # a law needs as many nodes
 Floats = NDArray[np.float64]
 
-CONV = ("padded_macs", "shallow_macs", "shallow_windows", "depthwise_macs", "depthwise_rows",
-        "weight_blocks", "copied_in", "activation_sums")  # fmt: skip
-PRODUCT = ("product_macs", "plain_macs", "vector_macs", "pair_macs", "row_tiles", "matrix_b",
-           "matrix_b_padded", "matrix_a_padded", "ragged_columns", "ragged_tiles")  # fmt: skip
-TURN = ("turn_calls", "turn_runs", "turn_blocks", "turn_vectors", "turn_ragged",
-        "turn_unaligned")  # fmt: skip
+CONV = (
+    "padded_macs",
+    "shallow_macs",
+    "shallow_windows",
+    "depthwise_macs",
+    "depthwise_rows",
+    "weight_blocks",
+    "copied_in",
+    "activation_sums",
+)
+PRODUCT = (
+    "product_macs",
+    "plain_macs",
+    "vector_macs",
+    "pair_macs",
+    "row_tiles",
+    "matrix_b",
+    "matrix_b_padded",
+    "matrix_a_padded",
+    "ragged_columns",
+    "ragged_tiles",
+)
+TURN = ("turn_calls", "turn_runs", "turn_blocks", "turn_vectors", "turn_ragged", "turn_unaligned")
 POOL = ("window", "window_lines")
 COUNTS = ("inputs", "outputs")
 
@@ -197,9 +214,7 @@ class Sample:
         most = min(MOST_TERMS, max(map(len, self.packets.values())) // 3)
         candidates = self._distinct()
         while len(names) <= most:
-            trials = [
-                (*self.fit([*names, name]), name) for name in candidates if name not in names
-            ]
+            trials = [(*self.fit([*names, name]), name) for name in candidates if name not in names]
             if not trials:
                 break
             error, coefficients, name = min(trials, key=lambda trial: trial[0])
@@ -267,8 +282,9 @@ def off(laws: Laws, node: Measured) -> float:
 # ---- reporting and writing
 
 
-def report(laws: Laws, nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
-           ) -> None:  # fmt: skip
+def report(
+    laws: Laws, nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
+) -> None:
     """Errors on what was held out."""
     for library in LIBRARIES:
         errors = [off(laws, node) for node in nodes if node.library == library and node.held_out]
@@ -323,17 +339,16 @@ def write(laws: Laws, nodes: Sequence[Measured]) -> None:
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_golden(
-    nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
-) -> None:
+def write_golden(nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]) -> None:
     """What was held out, for the tests, and the whole graphs, equal nodes counted."""
     GOLDEN.mkdir(parents=True, exist_ok=True)
     source = (DATA / "cost_nodes.csv").read_text(encoding="utf-8").splitlines()
     held = {node.row for node in nodes if node.held_out}
     kept = [source[0]] + [
-        line for line, row in zip(source[1:], csv.reader(source[1:]), strict=True)
+        line
+        for line, row in zip(source[1:], csv.reader(source[1:]), strict=True)
         if tuple(row[:6]) in held
-    ]  # fmt: skip
+    ]
     (GOLDEN / "held_out.csv").write_text("\n".join(kept) + "\n", encoding="utf-8")
     with (GOLDEN / "graphs.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

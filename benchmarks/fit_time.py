@@ -30,8 +30,10 @@ def main() -> None:
     found = robust(matrix, real, rounds=40)
     for name, value, scale in zip(
         ("microseconds a node", "ns a byte streamed", "ns a byte reordered", "ns a packet"),
-        found, (1e3, 1e6, 1e6, 1e6), strict=True,
-    ):  # fmt: skip
+        found,
+        (1e3, 1e6, 1e6, 1e6),
+        strict=True,
+    ):
         print(f"{name}: {value * scale:.3f}")
     beyond = (real.sum() - packets.sum() * found[3]) / nodes.sum()
     print(f"microseconds a node beyond its packets, on average: {beyond * 1e3:.3f}")
@@ -39,8 +41,10 @@ def main() -> None:
     for row, one, two in zip(rows, real, said, strict=True):
         print(f"  {row['op']:36} {one:8.3f} said {two:8.3f}  x {one / two:.2f}")
     factor = np.exp(np.abs(np.log(real / said)))
-    print(f"sum {real.sum():.1f} said {said.sum():.1f} ms; factor: median {np.median(factor):.2f}, "
-          f"eight of ten within {np.quantile(factor, 0.8):.1f}")  # fmt: skip
+    print(
+        f"sum {real.sum():.1f} said {said.sum():.1f} ms; factor: median {np.median(factor):.2f}, "
+        f"eight of ten within {np.quantile(factor, 0.8):.1f}"
+    )
 
 
 if __name__ == "__main__":

@@ -39,8 +39,18 @@ from hexconv.nnlib.graph import Array, Graph
 from hexconv.nnlib.prepare import prepare
 
 DATA = Path(__file__).resolve().parent / "data"
-FAMILIES = ("unary", "binary", "reductions", "moves", "joins", "convolutions", "products", "pools",
-            "others", "floats")  # fmt: skip
+FAMILIES = (
+    "unary",
+    "binary",
+    "reductions",
+    "moves",
+    "joins",
+    "convolutions",
+    "products",
+    "pools",
+    "others",
+    "floats",
+)
 TOGETHER = 16
 ENDS = ("INPUT", "OUTPUT")
 REPEATS = 3
@@ -62,8 +72,16 @@ def measure(library: Library, graph: Graph, feeds: Sequence[Array], tag: str, ou
     for node, said in zip(listed, prepared.nodes, strict=True):
         facts = reader.facts(said)
         packets = least.get(node.id + (1 << 32 if node.made_by_prepare else NODE_BASE), 0)
-        line = [tag, facts.op, facts.padding.name, facts.inputs, facts.outputs, facts.ints,
-                facts.moved, packets]  # fmt: skip
+        line = [
+            tag,
+            facts.op,
+            facts.padding.name,
+            facts.inputs,
+            facts.outputs,
+            facts.ints,
+            facts.moved,
+            packets,
+        ]
         out.write(json.dumps(line, separators=(",", ":")) + "\n")
 
 
@@ -82,9 +100,7 @@ def sweep(library: Library, family: str, out: TextIO) -> None:
                     print(f"{family}/{item[0]}: {error}", file=sys.stderr)
 
 
-def _together(
-    library: Library, part: Iterable[cost_cases.Case], tag: str, out: TextIO
-) -> None:  # fmt: skip
+def _together(library: Library, part: Iterable[cost_cases.Case], tag: str, out: TextIO) -> None:
     bench = cost_cases.Bench()
     for _, build in part:
         build(bench)

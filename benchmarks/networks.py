@@ -88,9 +88,15 @@ def measured(case: Case, library: Any) -> Row:
     done = time.perf_counter()
     macs = sum(row.macs for row in hexconv.check(case.model).nodes)
     return Row(
-        case.name, len(case.model.graph.node), len(model.graph.nodes), macs,
-        min(item.sqnr for item in found.values()), case.floor, converted - start,
-        done - converted, "" if library is None else _real(model, case.inputs[-1], macs, library),
+        case.name,
+        len(case.model.graph.node),
+        len(model.graph.nodes),
+        macs,
+        min(item.sqnr for item in found.values()),
+        case.floor,
+        converted - start,
+        done - converted,
+        "" if library is None else _real(model, case.inputs[-1], macs, library),
     )
 
 

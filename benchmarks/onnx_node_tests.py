@@ -38,10 +38,19 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx-node-tests.md"
 FLOATS = (np.float32, np.float16, np.float64)
 STEP_A_NODE = 0.8  # the most that any op of the library rounds by (facts: Maximum, 0.8 steps)
 EXACT = {  # nodes that move codes
-    "QuantizeINPUT_f_to_8", "DequantizeOUTPUT_8tof", "QuantizedReshape", "Transpose_8",
-    "QuantizedSlice_8", "QuantizedStridedSlice_8", "QuantizedTile_8", "QuantizedPad_8",
-    "CastUInt8ToInt32", "Select_8", "QuantizedMaxPool_8", "QuantizedRelu_8",
-}  # fmt: skip
+    "QuantizeINPUT_f_to_8",
+    "DequantizeOUTPUT_8tof",
+    "QuantizedReshape",
+    "Transpose_8",
+    "QuantizedSlice_8",
+    "QuantizedStridedSlice_8",
+    "QuantizedTile_8",
+    "QuantizedPad_8",
+    "CastUInt8ToInt32",
+    "Select_8",
+    "QuantizedMaxPool_8",
+    "QuantizedRelu_8",
+}
 DRAWS = 8
 Feeds = dict[str, np.ndarray[Any, Any]]
 
@@ -251,7 +260,9 @@ def page(verdicts: list[Verdict], library: bool) -> str:
         "",
     ]
     for fate, title in (
-        ("crashed", "Crashed"), ("wrong", "Wrong"), ("refused", "Refused, by reason"),
+        ("crashed", "Crashed"),
+        ("wrong", "Wrong"),
+        ("refused", "Refused, by reason"),
     ):
         groups: dict[str, list[str]] = defaultdict(list)
         for verdict in verdicts:

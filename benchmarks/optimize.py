@@ -73,16 +73,30 @@ def bert(layers: int = 6, width: int = 256, heads: int = 4, tokens: int = 128) -
 def mobilenet(size: int = 96, classes: int = 1000) -> onnx.ModelProto:
     """MobileNetV2's plan (Sandler et al. 2018, table 2), batch norm unfolded, a Linear head."""
     net = Net(seed=7)
-    plan = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
-            (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
+    plan = (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    )
 
     def relu6(x: str) -> str:
         return net.op("Clip", x, net.constant(np.float32(0)), net.constant(np.float32(6)))
 
     def depthwise(x: str, channels: int, stride: int) -> str:
         weight = net.tensor(channels, 1, 3, 3, spread=(2.0 / 9.0) ** 0.5)
-        return net.op("Conv", x, weight, kernel_shape=[3, 3], strides=[stride] * 2, pads=[1] * 4,
-                      group=channels)  # fmt: skip
+        return net.op(
+            "Conv",
+            x,
+            weight,
+            kernel_shape=[3, 3],
+            strides=[stride] * 2,
+            pads=[1] * 4,
+            group=channels,
+        )
 
     x, channels = relu6(net.norm(net.conv("input", 3, 32, 3, 2), 32)), 32
     for expand, outputs, repeats, first in plan:
@@ -232,9 +246,11 @@ def run(name: str, network: Network, library: Library | None, each: bool) -> dic
     dearest = sorted(best.by_op.items(), key=lambda item: -item[1])[:6]
     print("  rest: " + ", ".join(f"{op} {packets / 1e3:.0f} k" for op, packets in dearest))
     return {
-        "none": asdict(plain), "default": asdict(best), "as_asked": good,
+        "none": asdict(plain),
+        "default": asdict(best),
+        "as_asked": good,
         "without": {rewrite: asdict(figure) for rewrite, figure in left_out.items()},
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -113,9 +113,7 @@ def float_runner(path: Path) -> Callable[[dict[str, Any]], Any]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = CORES
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda feeds: session.run(None, feeds)
 
 
@@ -160,10 +158,18 @@ def measure(name: str, network: Network, count: int, folder: Path) -> Row:
     )
     peak = {k: peak_memory(k, built if k == "simulated" else path, folder) for k in RUNNERS}
     return Row(
-        name, network.target, wall["float"], wall["simulated"], cpu["float"], cpu["simulated"],
-        wall["simulated"] / wall["float"], cpu["simulated"] / cpu["float"],
-        peak["float"], peak["simulated"], peak["simulated"] / peak["float"],
-    )  # fmt: skip
+        name,
+        network.target,
+        wall["float"],
+        wall["simulated"],
+        cpu["float"],
+        cpu["simulated"],
+        wall["simulated"] / wall["float"],
+        cpu["simulated"] / cpu["float"],
+        peak["float"],
+        peak["simulated"],
+        peak["simulated"] / peak["float"],
+    )
 
 
 def peak_memory(kind: str, path: Path, folder: Path) -> float:

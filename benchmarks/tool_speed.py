@@ -1,6 +1,6 @@
 """How long hexconv's own steps take, and that they grow with the number of nodes and no faster.
 
-    python -m benchmarks.tool_speed
+python -m benchmarks.tool_speed
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hexconv import cost
-from hexconv.lowering.builder import Builder
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.check import check
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, Ref
 from hexconv.nnlib.layout import Layout
@@ -66,7 +66,9 @@ def main() -> None:
     print(f"op table, import and load: {float(run.stdout):.3f} s")
     print(f"{'step':<10}" + "".join(f"{size:>10} nodes" for size in SIZES) + "   growth")
     steps: dict[str, Callable[[Graph], object]] = {
-        "check": check, "prepare": prepare, "cost": cost.predict,
+        "check": check,
+        "prepare": prepare,
+        "cost": cost.predict,
     }
     graphs = [chain(size) for size in SIZES]
     for name, step in steps.items():

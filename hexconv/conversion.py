@@ -1,76 +1,27 @@
-"""The main job: an ONNX model becomes an nnlib graph with static ranges.
-
-load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewrites -> check
-"""
+"""The main job: an ONNX model becomes an nnlib graph with static ranges."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hexconv import calibrate
-from hexconv import optimize as passes
-from hexconv.decompose import decompose
-from hexconv.errors import RangeError, Refusal, Refusals
-from hexconv.lowering import Lowered, lower
-from hexconv.lowering.kept import check_there, mark, seal
-from hexconv.lowering.ties import solve
-from hexconv.model import Conversion, InFloat, Model
-from hexconv.nnlib.check import check as check_graph
-from hexconv.nnlib.graph import Graph
-from hexconv.onnx_graph import FloatGraph, NodeView, load
-from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.model import Model
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
-from hexconv.quantize import cover
-from hexconv.source import model_name, sha256
+from hexconv.pipeline import (
+    Ranges,
+    Samples,
+    Settings,
+    built,
+    observed_ranges,
+    prepared,
+    refuse_early,
+)
 
 if TYPE_CHECKING:
     import onnx
-
-Bounds = tuple[float, float]
-Samples = str | Path | Sequence[str] | Mapping[str, str | Path] | Iterable[Mapping[str, Any]]
-Ranges = str | Path | Mapping[str, Bounds]
-
-SYNTHETIC_WARNING = (
-    "NO SAMPLES: ranges were measured on random data in the declared input range. "
-    "The model will run, but its accuracy says nothing. Give --samples or --ranges."
-)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to convert.
-
-    Attributes:
-        optimize: "none" (as exported), "default", or "all" (searches as well).
-        without: names of rewrites to leave out.
-        observer: "minmax" or "percentile".
-        percentile: for the percentile observer, in %.
-        also: names of alternative rewrites to put in.
-        explain: predict what each rewrite saved: one more conversion for each.
-        input_ranges: declared (min, max) by input, for synthetic data.
-        name: of the model; the file's stem by default.
-        progress: called with (stage, done).
-        float_fallback: compute in float on the DSP what int8 refuses, where the library has a
-            float op.
-        keep_float: names of nodes, or of tensors that they make, to compute in float.
-    """
-
-    optimize: str = "default"
-    without: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    explain: bool = False
-    observer: calibrate.Observer = "minmax"
-    percentile: float = 99.99
-    input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
-    name: str = ""
-    progress: Callable[[str, int], None] | None = None
-    float_fallback: bool = False
-    keep_float: tuple[str, ...] = ()
 
 
 def convert(
@@ -102,13 +53,13 @@ def convert(
     kept = _Kept(samples)
     first = prepared(source, shapes, chosen)
     if ranges is None:
-        _refuse_early(first[0], chosen)
+        refuse_early(first[0], chosen)
     observed, warnings = observed_ranges(first[0], kept.source, ranges, chosen)
 
     def build(choice: Choice) -> Model:
         turned = replace(chosen, without=tuple(choice.without), also=tuple(choice.also))
         ready = first if choice == start else prepared(source, shapes, turned)
-        return _built(source, *ready, dict(observed), turned, warnings)
+        return built(source, *ready, dict(observed), turned, warnings)
 
     def score(model: Model) -> tuple[float, float, float]:
         from hexconv.compare.accuracy import accuracy
@@ -120,9 +71,7 @@ def convert(
 
     start = Choice(frozenset(chosen.without), frozenset(chosen.also))
     model = (
-        search(build, score, start, chosen.progress)
-        if chosen.optimize == "all"
-        else build(start)
+        search(build, score, start, chosen.progress) if chosen.optimize == "all" else build(start)
     )
     if not chosen.explain:
         return model
@@ -133,7 +82,7 @@ def convert(
         calibrated = dict(observed)
         if REWRITES[name].stage is Stage.FLOAT:
             calibrated, _ = observed_ranges(graph, kept.again(), ranges, turned)
-        return _built(source, graph, history, calibrated, turned, warnings)
+        return built(source, graph, history, calibrated, turned, warnings)
 
     return _explained(model, without)
 
@@ -147,57 +96,6 @@ def _explained(model: Model, without: Callable[[str], Model]) -> Model:
     names = [name for _, name, _ in model.conversion.rewrites if name in REWRITES]
     saved = {name: predict(without(name)).packets - packets for name in names}
     return replace(model, conversion=replace(model.conversion, saved=saved))
-
-
-def _refuse_early(graph: FloatGraph, settings: Settings) -> None:
-    """Lower with ranges of no meaning, so that a node that cannot run is named before calibration.
-
-    Raises:
-        Refusals: nodes that cannot run on the DSP.
-    """
-    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    lowered = lower(graph, ranges, float_fallback=settings.float_fallback)
-    if lowered.refusals:
-        raise Refusals(lowered.refusals)
-
-
-def _built(
-    source: str | Path | onnx.ModelProto,
-    graph: FloatGraph,
-    history: list[tuple[str, str, int]],
-    observed: dict[str, Bounds],
-    settings: Settings,
-    warnings: Sequence[str],
-) -> Model:
-    """Fuse, lower, rewrite and check a calibrated float graph, which is used up."""
-    onnx_ops = Counter(node.op_type for node in graph.nodes)
-    calibrated = sorted(observed)
-    observed = calibrate.bounded_masks(graph, observed)
-    seal(graph)
-    history = history + _named("fused", passes.fuse(graph, observed, settings))
-    lowered = lowered_graph(
-        graph, observed, settings.name or model_name(source), float_fallback=settings.float_fallback
-    )
-    if lowered.floats:
-        lowered.graph = tidied(lowered.graph)
-    final, counts = passes.nnlib(lowered.graph, settings)
-    history += _named("nnlib", counts)
-    check_graph(final)
-    return Model(
-        graph=final,
-        ranges={name: observed[name] for name in calibrated},
-        conversion=Conversion(
-            source=graph.source,
-            sha256=sha256(source),
-            onnx_ops=dict(sorted(onnx_ops.items())),
-            rewrites=tuple(history),
-            transposes_wanted=lowered.transposes.wanted,
-            transposes_left=lowered.transposes.emitted,
-            warnings=tuple(warnings),
-            made=lowered.made,
-            floats=in_float(final, lowered.floats),
-        ),
-    )
 
 
 class _Kept:
@@ -219,168 +117,3 @@ class _Kept:
     def again(self) -> Samples | None:
         """What the accuracy of a candidate is measured on."""
         return self._again if self._again is not None or not self._first else self._first
-
-
-def prepared(
-    source: str | Path | onnx.ModelProto,
-    shapes: Mapping[str, Sequence[int]] | None,
-    settings: Settings,
-    refusals: list[Refusal] | None = None,
-) -> tuple[FloatGraph, list[tuple[str, str, int]]]:
-    """The float graph that is calibrated and lowered, and what was rewritten.
-
-    With `refusals`, nodes that cannot even be loaded are appended to it and cut out.
-    """
-    passes.check_settings(settings)
-    graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
-    floats = mark(graph, settings.keep_float)
-    history = _named("recognised", graph.recognised)
-    history += _named("rewritten", passes.float_graph(graph, settings))
-    history += _named("decomposed", decompose(graph, floats))
-    check_there(graph, floats)
-    return graph, history
-
-
-def observed_ranges(
-    graph: FloatGraph,
-    samples: Samples | None,
-    ranges: Ranges | None,
-    settings: Settings,
-) -> tuple[dict[str, Bounds], list[str]]:
-    """(min, max) of every computed value, and warnings about where they come from."""
-    warnings: list[str] = []
-    if ranges is not None:
-        given = dict(
-            calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges
-        )
-        return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
-    if samples is not None:
-        measured = _observe(graph, calibrate.read_samples(samples, graph), settings)
-        return {**measured, **graph.ranges}, warnings
-    inputs = {info.name: graph.ranges[info.name] for info in graph.inputs
-              if info.name in graph.ranges}  # fmt: skip
-    bounds = {**inputs, **settings.input_ranges}
-    measured = _observe(graph, _synthetic(graph, bounds), settings)
-    missing = [name for name in computed_values(graph) if name not in graph.ranges]
-    if len(inputs) < len(graph.inputs):
-        warnings.append(SYNTHETIC_WARNING)
-    elif missing:
-        warnings.append(
-            f"{len(missing)} tensors have no range in the quantized model (such as "
-            f"'{missing[0]}'): measured on random data. --samples measures them on yours."
-        )
-    return {**measured, **graph.ranges}, warnings
-
-
-def completed(
-    graph: FloatGraph,
-    given: dict[str, Bounds],
-    samples: Samples | None,
-    settings: Settings,
-    warnings: list[str],
-) -> dict[str, Bounds]:
-    """Given ranges, completed for tensors that hexconv itself brought in.
-
-    Those of tensors that rewriting took away are kept: the range file that is written serves
-    every level of optimization that the one read did.
-
-    Raises:
-        RangeError: a tensor of the model has none, or a bound is not a range.
-    """
-    for name, (low, high) in given.items():
-        if not low <= high:
-            raise RangeError(f"the range {low},{high} of '{name}' is not a range")
-    names = computed_values(graph)
-    missing = [name for name in names if name not in given]
-    own = [name for name in missing if name in graph.original]
-    if own:
-        listed = ", ".join(f"'{name}'" for name in own[:5])
-        more = f" and {len(own) - 5} more" if len(own) > 5 else ""
-        raise RangeError(
-            f"{len(own)} tensors have no range: {listed}{more}",
-            todo="write the file with `python -m hexconv calibrate`, or give --samples",
-        )
-    if not missing:
-        return given
-    if samples is None:
-        warnings.append(
-            f"{len(missing)} tensors that hexconv introduced (such as '{missing[0]}') are not in "
-            "the range file: measured on random data. `hexconv calibrate` measures them on yours."
-        )
-        inputs = {info.name: given[info.name] for info in graph.inputs}
-        spread = {name: b if b[0] < b[1] else (b[0], b[0] + 1.0) for name, b in inputs.items()}
-        source: Iterable[Mapping[str, Any]] = _synthetic(graph, spread)
-    else:
-        source = calibrate.read_samples(samples, graph)
-    measured = _observe(graph, source, settings)
-    return {**measured, **given}
-
-
-def computed_values(graph: FloatGraph) -> list[str]:
-    """Names of the float values that inputs and nodes make, in order."""
-    values = [*graph.graph.inputs, *(v for node in graph.graph for v in node.outputs)]
-    floats = (v for v in values if v.dtype is not None and v.dtype.is_floating_point())
-    return [str(value.name) for value in floats if value.name]
-
-
-def lowered_graph(
-    graph: FloatGraph, observed: Mapping[str, Bounds], name: str, *, float_fallback: bool = False
-) -> Lowered:
-    """The nnlib graph of a float graph.
-
-    Raises:
-        Refusals: nodes that cannot run on the DSP.
-    """
-    ranges = solve([NodeView(node) for node in graph.nodes], observed)
-    lowered = lower(graph, ranges, name, float_fallback=float_fallback)
-    if lowered.refusals:
-        raise Refusals(lowered.refusals)
-    return lowered
-
-
-def in_float(graph: Graph, why: Mapping[str, str]) -> tuple[InFloat, ...]:
-    """What the nodes in float became, and what that will cost.
-
-    Args:
-        graph: the final one.
-        why: reasons by ONNX node name.
-    """
-    if not why:
-        return ()
-    from hexconv.cost import predict
-
-    cost = predict(graph)
-    rows = []
-    for name, reason in why.items():
-        nodes = [node for node in cost.nodes if node.onnx_node == name]
-        known = [node.packets for node in nodes if node.packets is not None]
-        rows.append(
-            InFloat(
-                node=name,
-                why=reason,
-                nnlib=tuple(node.op for node in graph.nodes if node.onnx_node == name),
-                packets=sum(known),
-                milliseconds=sum(cost.node_time(node).milliseconds for node in nodes),
-                unknown=tuple(sorted({node.op for node in nodes if node.packets is None})),
-            )
-        )
-    return tuple(rows)
-
-
-def _observe(
-    graph: FloatGraph, samples: Iterable[Mapping[str, Any]], settings: Settings
-) -> dict[str, Bounds]:
-    progress = settings.progress
-    tick = None if progress is None else (lambda done: progress("calibrate", done))
-    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
-    return {name: found[name] for name in computed_values(graph)}
-
-
-def _synthetic(
-    graph: FloatGraph, bounds: Mapping[str, Bounds]
-) -> Iterable[Mapping[str, Any]]:
-    return calibrate.synthetic_samples(graph, bounds)
-
-
-def _named(kind: str, counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
-    return [(kind, name, count) for name, count in counts.items()]

@@ -1,17 +1,22 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all; names and checksums of model files."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hexconv.errors import FileError
+
+if TYPE_CHECKING:
+    import onnx
 
 Chunks = Iterable[bytes | memoryview]
 
@@ -153,3 +158,17 @@ def sha256_of(path: Path) -> str:
         why = getattr(error, "strerror", None) or str(error)
         raise FileError("the model file cannot be read", where=str(path), why=why) from error
     return digest.hexdigest()
+
+
+def model_name(source: str | Path | onnx.ModelProto) -> str:
+    """A name that MACE takes (`[A-Za-z_]\\w*`), from the file's."""
+    stem = Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
+    name = re.sub(r"\W", "_", stem, flags=re.ASCII)
+    return name if re.match(r"[A-Za-z_]", name) else f"model_{name}".rstrip("_")
+
+
+def sha256(source: str | Path | onnx.ModelProto) -> str:
+    """Of the model file, in hexadecimal; of the serialized proto otherwise."""
+    if isinstance(source, (str, Path)):
+        return sha256_of(Path(source))
+    return hashlib.sha256(source.SerializeToString(deterministic=True)).hexdigest()

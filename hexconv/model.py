@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import format_ranges
 from hexconv.files import write_files
 from hexconv.mace import data_pieces, read_graph, to_proto
-from hexconv.mace.deployment import deployment_yaml
+from hexconv.mace.deployment import Source, deployment_yaml
 from hexconv.mace.deployment_file import Deployment
 from hexconv.nnlib.graph import Graph
 
 if TYPE_CHECKING:
-    from hexconv.splitting import Parts
+    import onnx
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,26 @@ class Conversion:
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floats: tuple[InFloat, ...] = ()
     saved: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model cut in two.
+
+    Attributes:
+        dsp: what is converted; its outputs are the cuts, and those outputs of the model that it
+            computes itself.
+        cpu: the rest; None where nothing had to be cut off.
+        cuts: the tensors handed over.
+        source: the file that was cut, or what stands for it in messages.
+        only_cpu: inputs of the model that the DSP part does not read.
+    """
+
+    dsp: onnx.ModelProto
+    cpu: onnx.ModelProto | None
+    cuts: tuple[str, ...]
+    source: str
+    only_cpu: tuple[str, ...] = ()
 
 
 @dataclass
@@ -136,7 +156,13 @@ class Model:
         files: dict[Path, Any] = {
             stem.with_suffix(".pb"): net,
             stem.with_suffix(".data"): data_pieces(self.graph),
-            stem.with_suffix(".yml"): deployment_yaml(self._of_half(halves), place).encode(),
+            stem.with_suffix(".yml"): deployment_yaml(
+                self.graph,
+                source=self._source(halves),
+                ranges=bool(self.ranges),
+                given=self.deployment,
+                folder=place,
+            ).encode(),
             stem.with_suffix(".report.json"): (
                 json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
             ).encode(),
@@ -157,15 +183,14 @@ class Model:
             for suffix, proto in protos.items()
         }
 
-    def _of_half(self, halves: Mapping[Path, bytes]) -> Model:
-        """This model with the DSP part's file as its source."""
-        if not halves or self.conversion is None:
-            return self
-        path, content = next(iter(halves.items()))
-        checksum = hashlib.sha256(content).hexdigest()
-        return replace(
-            self, conversion=replace(self.conversion, source=str(path), sha256=checksum)
-        )
+    def _source(self, halves: Mapping[Path, bytes]) -> Source:
+        """What the YAML names as the model: the DSP part's file, if the model was cut."""
+        if halves:
+            path, content = next(iter(halves.items()))
+            return Source(str(path), hashlib.sha256(content).hexdigest())
+        if self.conversion is None:
+            return Source()
+        return Source(self.conversion.source, self.conversion.sha256)
 
 
 def load(path: str | Path) -> Model:

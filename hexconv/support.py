@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv import op_table
-from hexconv.conversion import Settings, computed_values, prepared
 from hexconv.errors import Refusal
 from hexconv.lowering import lower
 from hexconv.onnx_graph import FloatGraph
+from hexconv.pipeline import Settings, computed_values, prepared
 from hexconv.quantize import Range, cover
 
 if TYPE_CHECKING:

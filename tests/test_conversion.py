@@ -11,14 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.compare.accuracy import accuracy
-from hexconv.deploy import convert_deployment
+from hexconv.from_deployment import convert_deployment
 from hexconv.mace.read import read_graph
 from hexconv.model import Model
 from hexconv.models.encoder import EncoderConfig, reference_encoder, sample_speech
 from hexconv.nnlib.check import check as check_graph
 
-SMALL = EncoderConfig(frames=12, bands=16, channels=8, width=32, heads=2, feed_forward=64,
-                      blocks=1, labels=20)  # fmt: skip
+SMALL = EncoderConfig(
+    frames=12, bands=16, channels=8, width=32, heads=2, feed_forward=64, blocks=1, labels=20
+)
 
 
 def samples(config: EncoderConfig, count: int = 2) -> list[dict[str, np.ndarray]]:
@@ -130,14 +131,16 @@ def test_names_of_every_exporter_survive(tmp_path: Path, name: str) -> None:
     ]
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes, "names",
+        nodes,
+        "names",
         [info(name, TensorProto.FLOAT, [1, 4, 8])],
         [info(f"{name}->out", TensorProto.FLOAT, [1, 4, 8])],
         [weight],
-    )  # fmt: skip
+    )
     path = tmp_path / "names.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
-              path)  # fmt: skip
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path
+    )
     feeds = {name: np.linspace(-1, 1, 32, dtype=np.float32).reshape(1, 4, 8)}
     made = hexconv.convert(path, samples=[feeds])
     made.save(tmp_path)

@@ -9,11 +9,10 @@ import pytest
 
 import hexconv
 from hexconv import op_table
-from hexconv.decompose import RULES as DECOMPOSITIONS
 from hexconv.lowering import LOWERINGS
 from hexconv.nnlib.ops import catalogue, spec
-from hexconv.onnx_graph import modernize, rewrites
 from hexconv.onnx_graph.functions import EXPANDED
+from hexconv.onnx_graph.rules import DECOMPOSITIONS, MODERNIZATIONS, SIMPLIFICATIONS
 from hexconv.op_table import Kind
 from hexconv.simulator.executor import load_kernels
 from hexconv.simulator.registry import KERNELS
@@ -51,8 +50,8 @@ def test_what_is_promised_in_int8_is_there(op: str) -> None:
         op in LOWERINGS
         or op in DECOMPOSITIONS
         or op in EXPANDED
-        or name in modernize.registry.RULES
-        or op in rewrites.registry.REWRITES
+        or name in MODERNIZATIONS
+        or op in SIMPLIFICATIONS
     )
     computed_beforehand = {Kind.FOLDED, Kind.RELABEL} & set(row.kinds)
     assert somewhere or computed_beforehand

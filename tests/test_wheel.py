@@ -40,6 +40,10 @@ def test_a_wheel_carries_the_data_and_reads_it(tmp_path: Path) -> None:
 
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env={"PYTHONPATH": str(target)}, cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        env={"PYTHONPATH": str(target)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert Path(run.stdout.strip()) == target / "hexconv" / "op_tables"

@@ -1,6 +1,6 @@
 """Calibration: which range every tensor of a float graph has over sample inputs."""
 
-import hexconv.light_ir  # noqa: F401  (before anything imports onnx-ir)
+import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.observe import Observer, Ranges, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges

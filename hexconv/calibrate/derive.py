@@ -12,13 +12,23 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 
 Bounds = tuple[float, float]
 Map = Callable[[np.float32], np.float32]
 
-SAME_VALUES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand",
-               "Tile", "DepthToSpace", "SpaceToDepth"}  # fmt: skip
+SAME_VALUES = {
+    "Reshape",
+    "Transpose",
+    "Identity",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Expand",
+    "Tile",
+    "DepthToSpace",
+    "SpaceToDepth",
+}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import array_of, constant
+from hexconv.onnx_graph.builder import array_of, constant
 
 Bounds = tuple[float, float]
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}

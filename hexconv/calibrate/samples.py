@@ -6,7 +6,6 @@ more axis in front, or N where the input has a leading 1, it is N samples.
 
 from __future__ import annotations
 
-import difflib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.errors import FileError, RangeError
+from hexconv.names import did_you_mean
 
 Array = npt.NDArray[np.float32]
 Sample = dict[str, Array]
@@ -271,12 +271,10 @@ def _checked(
 
 
 def _unknown(name: str, inputs: Mapping[str, Named], label: str) -> RangeError:
-    near = difflib.get_close_matches(name, list(inputs), 1, 0.5)
-    hint = f"did you mean '{near[0]}'? " if near else ""
     return RangeError(
         f"the model has no input '{name}'",
         where=label,
-        todo=f"{hint}its inputs are {', '.join(inputs)}",
+        todo=f"{did_you_mean(name, inputs)}its inputs are {', '.join(inputs)}",
     )
 
 

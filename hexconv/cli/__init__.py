@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from hexconv.errors import HexconvError
+from hexconv.names import did_you_mean
 
 PRIVATE = "_"
 
@@ -33,15 +34,11 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest verb where there is none of that name."""
-        from difflib import get_close_matches
-
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = get_close_matches(args[0], self.list_commands(ctx), 1)
-            if not near:
-                raise
-            raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from error
+            hint = did_you_mean(args[0], self.list_commands(ctx)).strip().capitalize()
+            raise click.UsageError(f"{error.message} {hint}".strip(), ctx) from error
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from hexconv.model import InFloat, Model
+    from hexconv.model import InFloat, Model, Parts
     from hexconv.nnlib.graph import Interface
-    from hexconv.splitting import Parts
 
 MOST_ROWS = 16
 SOC = "sd855"
@@ -29,7 +28,7 @@ def warn(model: Model) -> None:
     from rich.panel import Panel
     from rich.text import Text
 
-    from hexconv.conversion import SYNTHETIC_WARNING
+    from hexconv.pipeline import SYNTHETIC_WARNING
 
     console = Console(stderr=True)
     for text in model.conversion.warnings if model.conversion else ():
@@ -62,9 +61,7 @@ def predicted(model: Model) -> dict[str, Any]:
     }
 
 
-def page(
-    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: str
-) -> None:
+def page(model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: str) -> None:
     """One screenful."""
     from rich.console import Console
 
@@ -73,8 +70,10 @@ def page(
     assert did is not None
     nodes, made = sum(did.onnx_ops.values()), len(model.graph.nodes)
     weights = sum(c.array.nbytes for c in model.graph.consts if not c.shape_only)
-    console.print(f"[bold]{_safe(model.name)}[/]: {nodes} ONNX nodes -> {made} nnlib nodes, "
-                  f"{size(weights)} of weights and tables")  # fmt: skip
+    console.print(
+        f"[bold]{_safe(model.name)}[/]: {nodes} ONNX nodes -> {made} nnlib nodes, "
+        f"{size(weights)} of weights and tables"
+    )
     for side, items in (("input", model.graph.inputs), ("output", model.graph.outputs)):
         for item in items:
             _line(console, side, _interface(item))
@@ -137,9 +136,12 @@ def _in_float(row: InFloat) -> str:
 
 def _cost(console: Console, model: Model) -> None:
     told = predicted(model)
-    _line(console, "predicted",
-          f"{told['milliseconds'][SOC]:.2f} ms on {SOC.upper()} ({told['packets'] / 1e6:.2f} M "
-          f"packets, {told['nodes']} nodes after prepare)")  # fmt: skip
+    _line(
+        console,
+        "predicted",
+        f"{told['milliseconds'][SOC]:.2f} ms on {SOC.upper()} ({told['packets'] / 1e6:.2f} M "
+        f"packets, {told['nodes']} nodes after prepare)",
+    )
 
 
 def _ops(onnx_ops: Mapping[str, int], nnlib_ops: Mapping[str, int]) -> Table:

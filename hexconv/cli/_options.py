@@ -37,7 +37,11 @@ def named_range(text: str) -> tuple[str, tuple[float, float]]:
 def shape_option(function: F) -> F:
     """--shape, as often as there are inputs with dynamic dimensions."""
     return click.option(
-        "--shape", "shapes", multiple=True, type=named_shape, metavar="NAME=D,D,...",
+        "--shape",
+        "shapes",
+        multiple=True,
+        type=named_shape,
+        metavar="NAME=D,D,...",
         help="Sizes of an input with dynamic dimensions, e.g. speech=1,144,40.",
     )(function)
 
@@ -47,33 +51,46 @@ def conversion_options(function: F) -> F:
     options = [
         shape_option,
         click.option(
-            "--samples", multiple=True,
+            "--samples",
+            multiple=True,
             help="Sample inputs: .npy, .npz, a folder of them, or NAME=PATH for each input.",
         ),
         click.option(
-            "--ranges", type=click.Path(path_type=Path),
+            "--ranges",
+            type=click.Path(path_type=Path),
             help="A range file, `tensor@@min,max` a line, instead of samples.",
         ),
         click.option(
-            "--input-range", "input_ranges", multiple=True, type=named_range,
+            "--input-range",
+            "input_ranges",
+            multiple=True,
+            type=named_range,
             metavar="NAME=MIN,MAX",
             help="Range of an input, for synthetic data where there are no samples.",
         ),
         click.option(
-            "--optimize", type=click.Choice(["none", "default", "all"]), default="default",
-            show_default=True, help="none: as exported; all: search for the cheapest form.",
+            "--optimize",
+            type=click.Choice(["none", "default", "all"]),
+            default="default",
+            show_default=True,
+            help="none: as exported; all: search for the cheapest form.",
         ),
         click.option("--without", multiple=True, help="Leave a rewrite out, by its name."),
         click.option(
-            "--float-fallback", is_flag=True,
+            "--float-fallback",
+            is_flag=True,
             help="Compute in float on the DSP what int8 refuses, where the library has a float op.",
         ),
         click.option(
-            "--keep-float", multiple=True, metavar="NODE",
+            "--keep-float",
+            multiple=True,
+            metavar="NODE",
             help="Compute this node in float on the DSP, by its name or its tensor's.",
         ),
         click.option(
-            "--observer", type=click.Choice(["minmax", "percentile"]), default="minmax",
+            "--observer",
+            type=click.Choice(["minmax", "percentile"]),
+            default="minmax",
             show_default=True,
         ),
         click.option("--percentile", type=float, default=99.99, show_default=True),
@@ -86,10 +103,16 @@ def conversion_options(function: F) -> F:
 def table_options(function: F) -> F:
     """What every verb that prints a table of nodes takes: --by and --top."""
     function = click.option(
-        "--top", type=click.IntRange(1), default=25, show_default=True,
+        "--top",
+        type=click.IntRange(1),
+        default=25,
+        show_default=True,
         help="Rows shown in the terminal.",
     )(function)
     return click.option(
-        "--by", type=click.Choice(["type", "layer", "node"]), default="type", show_default=True,
+        "--by",
+        type=click.Choice(["type", "layer", "node"]),
+        default="type",
+        show_default=True,
         help="What the rows are.",
     )(function)

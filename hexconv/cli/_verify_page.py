@@ -96,9 +96,13 @@ def _layers(console: Console, report: Report, most: int) -> None:
     for number, row in enumerate(shown, 1):
         cells = [cell for name in both for cell in _pair(getattr(row, name))]
         table.add_row(
-            str(number) if row.advice else "", row.tensor, row.op, *cells, *_fit(row),
+            str(number) if row.advice else "",
+            row.tensor,
+            row.op,
+            *cells,
+            *_fit(row),
             style="yellow" if row.advice else "",
-        )  # fmt: skip
+        )
     console.print(f"\nTensors, worst own error first ({len(shown)} of {len(report.layers)}):")
     console.print(table)
 
@@ -139,9 +143,7 @@ def node_csv(rows: Sequence[NodeRow]) -> str:
     """A line a node."""
     text = io.StringIO()
     heads = ("name", "op", "verdict", "port", "different", "elements", "largest", "starts_here")
-    writer = csv.DictWriter(
-        text, (*heads, "note"), extrasaction="ignore", lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, (*heads, "note"), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(node_dicts(rows))
     return text.getvalue()

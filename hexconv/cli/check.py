@@ -94,15 +94,25 @@ def _note(op: str, lang: str) -> str:
 
 WORDS = {
     "en": {
-        "node": "node", "op": "op", "dsp": "on the DSP", "refused": "refused", "do": "do",
-        "nothing": "no node (layout only)", "outside": "(the model's outside)",
+        "node": "node",
+        "op": "op",
+        "dsp": "on the DSP",
+        "refused": "refused",
+        "do": "do",
+        "nothing": "no node (layout only)",
+        "outside": "(the model's outside)",
         "sum": "{} nodes: {} of them and {} of the multiply-accumulates run in int8",
         "refusals": "; {} refused",
     },
     "zh": {
-        "node": "节点", "op": "算子", "dsp": "在 DSP 上", "refused": "拒绝", "do": "建议",
-        "nothing": "无节点（仅布局）", "outside": "（模型接口）",
+        "node": "节点",
+        "op": "算子",
+        "dsp": "在 DSP 上",
+        "refused": "拒绝",
+        "do": "建议",
+        "nothing": "无节点（仅布局）",
+        "outside": "（模型接口）",
         "sum": "{} 个节点：其中 {} 的节点、{} 的乘加以 int8 运行",
         "refusals": "；{} 个被拒绝",
     },
-}  # fmt: skip
+}

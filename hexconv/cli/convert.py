@@ -30,32 +30,50 @@ def _names(text: str) -> list[str]:
 @click.command()
 @click.argument("source", metavar="[MODEL.onnx]", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("build"), show_default=True,
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("build"),
+    show_default=True,
     help="Folder for NAME.pb, .data, .yml, .ranges and .report.json.",
 )
 @conversion_options
 @click.option("--name", default="", help="Name of the model; default the file's.")
 @click.option(
-    "--split", "cuts", multiple=True, type=_names, metavar="TENSOR,...",
+    "--split",
+    "cuts",
+    multiple=True,
+    type=_names,
+    metavar="TENSOR,...",
     help="Cut the model at these tensors: what is behind them becomes NAME.cpu.onnx. "
     "auto: before the first nodes that the DSP cannot run.",
 )
 @click.option(
-    "--config", type=click.Path(path_type=Path),
+    "--config",
+    type=click.Path(path_type=Path),
     help="A MACE deployment YAML: names the model, shapes, ranges. A MODEL beside it replaces "
     "the YAML's model and checksum.",
 )
 @click.option("--preset", help="A deployment YAML that ships with hexconv: conformer_dsp...")
 @click.option(
-    "--accuracy/--no-accuracy", "measured", default=True, show_default=True,
+    "--accuracy/--no-accuracy",
+    "measured",
+    default=True,
+    show_default=True,
     help="Simulate the result beside the float model.",
 )
 @click.option(
-    "--accuracy-samples", type=click.IntRange(min=1), default=4, show_default=True,
+    "--accuracy-samples",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
     help="On how many samples.",
 )
 @click.option(
-    "--library", type=click.Choice(LIBRARIES), default="v66", show_default=True,
+    "--library",
+    type=click.Choice(LIBRARIES),
+    default="v66",
+    show_default=True,
     help="The library that accuracy is simulated for: v60 SD835, v65 SD845, v66 SD855.",
 )
 @click.option("--explain", is_flag=True, help="Say what each rewrite saved (converts again).")
@@ -98,9 +116,15 @@ def command(
     given = _samples(samples)
     with stages("converting", shown=not quiet) as progress:
         model = _convert(
-            source, config, preset, at, dict(shapes), given, ranges,
+            source,
+            config,
+            preset,
+            at,
+            dict(shapes),
+            given,
+            ranges,
             {"input_ranges": dict(input_ranges), "progress": progress, **_checked(settings)},
-        )  # fmt: skip
+        )
         files = model.save(output)
         warn(model)
         progress("accuracy", 0)
@@ -122,7 +146,7 @@ def _convert(
     settings: dict[str, Any],
 ) -> Model:
     from hexconv.conversion import convert
-    from hexconv.deploy import convert_deployment
+    from hexconv.from_deployment import convert_deployment
     from hexconv.mace.deployment_file import preset as preset_file
 
     if config is None and preset is None:

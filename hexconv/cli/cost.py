@@ -43,7 +43,7 @@ SOCS = ("sd835", "sd845", "sd855")
 @click.option("--compare", type=click.Path(path_type=Path), help="Another model to lay beside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every row as CSV.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the packets alone.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print the packets alone.")
 def command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
@@ -105,12 +105,19 @@ def _rows(cost: Cost, by: str, soc: str) -> tuple[list[str], list[list[Any]]]:
         heads = ["node", "op", "layer", "packets", "low", "high", "share %", "bytes", "ms", "basis"]
         return heads, [
             [
-                node.name or str(node.id), node.op, node.onnx_node, _packets(node),
-                round(node.low), round(node.high), round(100 * (node.packets or 0) / whole, 2),
-                node.moved, round(cost.node_time(node, soc).milliseconds, 4), node.basis,
+                node.name or str(node.id),
+                node.op,
+                node.onnx_node,
+                _packets(node),
+                round(node.low),
+                round(node.high),
+                round(100 * (node.packets or 0) / whole, 2),
+                node.moved,
+                round(cost.node_time(node, soc).milliseconds, 4),
+                node.basis,
             ]
             for node in cost.nodes
-        ]  # fmt: skip
+        ]
     sums = cost.by_type if by == "type" else cost.by_layer
     spent: dict[str, float] = {}
     for node in cost.nodes:
@@ -118,11 +125,15 @@ def _rows(cost: Cost, by: str, soc: str) -> tuple[list[str], list[list[Any]]]:
         spent[key] = spent.get(key, 0.0) + cost.node_time(node, soc).milliseconds
     return [by, "nodes", "packets", "share %", "bytes", "ms"], [
         [
-            name, row.count, round(row.packets), round(100 * row.packets / whole, 2), row.moved,
+            name,
+            row.count,
+            round(row.packets),
+            round(100 * row.packets / whole, 2),
+            row.moved,
             round(spent[name], 4),
         ]
         for name, row in sums.items()
-    ]  # fmt: skip
+    ]
 
 
 def _packets(node: NodeCost) -> int | str:
@@ -181,11 +192,15 @@ def _mace(cost: Cost, soc: str) -> str:
     known = catalogue()
     return tables(
         [
-            (node.id, node.op, known[node.op].id if node.op in known else -1,
-             cost.node_time(node, soc).milliseconds)
+            (
+                node.id,
+                node.op,
+                known[node.op].id if node.op in known else -1,
+                cost.node_time(node, soc).milliseconds,
+            )
             for node in cost.nodes
         ]
-    )  # fmt: skip
+    )
 
 
 def _csv(cost: Cost, by: str, soc: str) -> None:

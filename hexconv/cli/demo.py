@@ -10,8 +10,12 @@ import click
 
 @click.command()
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("build/demo"),
-    show_default=True, help="Folder for the ONNX model, the samples and the DSP model.",
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("build/demo"),
+    show_default=True,
+    help="Folder for the ONNX model, the samples and the DSP model.",
 )
 def command(output: Path) -> None:
     """Convert the reference encoder (speech 1x144x40 to fa_out 1x144x287) and show the result."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import click
 
 from hexconv import op_pages, op_table
+from hexconv.names import nearest
 from hexconv.nnlib import ops as nnlib
 
 FORMATS = ("table", "md", "json", "csv")
@@ -82,8 +82,8 @@ def _one(name: str, form: str, lang: str) -> None:
     known = {op.lower(): op for op in (*catalogue, *table)}
     op = name if name in table or name in catalogue else known.get(name.lower())
     if op is None:
-        near = get_close_matches(name.lower(), known, n=5)
-        hint = f"; did you mean {', '.join(known[key] for key in near)}?" if near else ""
+        near = nearest(name, known.values(), 5)
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise click.BadParameter(f"no ONNX op and no op of the library is named '{name}'{hint}")
     if form == "json":
         row = table[op].to_dict() if op in table else nnlib.to_dict(catalogue[op])

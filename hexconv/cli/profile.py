@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--chart", type=click.Path(path_type=Path), help="Write a bar chart: .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print every row as CSV.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the sum alone.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print the sum alone.")
 def command(
     log: Path,
     against: Path | None,
@@ -86,7 +86,7 @@ def command(
     heads, rows = _rows(read, before, cost, soc, by)
     advice = advise((op, row.value) for op, row in read.by_type.items())
     if chart is not None:
-        from hexconv.report.bars import bars
+        from hexconv.cli._bars import bars
 
         bars(chart, [(op, row.value) for op, row in read.by_type.items()], read.unit, log.name)
     if as_json:

@@ -16,9 +16,9 @@ from hexconv.cli._terminal import stages
 if TYPE_CHECKING:
     from hexconv.compare import Report
     from hexconv.compare.device import NodeRow
-    from hexconv.conversion import Settings
     from hexconv.device import Library
     from hexconv.model import Model
+    from hexconv.pipeline import Settings
 
 FLOORS = ("sqnr", "cosine", "close", "top1")
 
@@ -51,32 +51,53 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
 @conversion_options
 @click.option("--test", "held_out", multiple=True, help="Held-out samples, given as --samples are.")
 @click.option(
-    "--model", "built", type=click.Path(path_type=Path),
+    "--model",
+    "built",
+    type=click.Path(path_type=Path),
     help="Verify this MODEL.pb instead of converting; --float names its ONNX model.",
 )
 @click.option("--float", "origin", type=click.Path(path_type=Path), help="See --model.")
 @click.option(
-    "--on", type=click.Choice(["simulate", "device"]), default="simulate", show_default=True,
+    "--on",
+    type=click.Choice(["simulate", "device"]),
+    default="simulate",
+    show_default=True,
     help="Whose answers: the simulator's, or the real v60 library's under an emulator.",
 )
 @click.option(
-    "--compare", "sides", metavar="simulate,device", callback=_sides,
+    "--compare",
+    "sides",
+    metavar="simulate,device",
+    callback=_sides,
     help="Simulator and library node by node, on the first sample.",
 )
 @click.option(
-    "--library", type=click.Choice(["v60", "v65", "v66"]), default=None,
+    "--library",
+    type=click.Choice(["v60", "v65", "v66"]),
+    default=None,
     help="Which library the simulator follows: v60 SD835, v65 SD845, v66 SD855.  [default: v66]",
 )
 @click.option(
-    "--library-file", type=click.Path(path_type=Path), envvar="HEXCONV_LIBRARY",
+    "--library-file",
+    type=click.Path(path_type=Path),
+    envvar="HEXCONV_LIBRARY",
     help="libhexagon_nn_skel.so for the device (or set HEXCONV_LIBRARY).",
 )
 @click.option(
-    "--fail-below", "floors", multiple=True, metavar="FIGURE=LEAST", callback=_floors,
+    "--fail-below",
+    "floors",
+    multiple=True,
+    metavar="FIGURE=LEAST",
+    callback=_floors,
     help="Exit with 1 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95.",
 )
-@click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True,
-              help="How many tensors the table shows.")  # fmt: skip
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many tensors the table shows.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, of every tensor.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, of every tensor.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures and errors.")
@@ -122,9 +143,15 @@ def command(
         from hexconv.compare import compare
 
         report = compare(
-            model, floating, given, held_out=held, library=library or "v66", device=device,
-            settings=settings, progress=progress,
-        )  # fmt: skip
+            model,
+            floating,
+            given,
+            held_out=held,
+            library=library or "v66",
+            device=device,
+            settings=settings,
+            progress=progress,
+        )
     failures = report.failures(floors)
     _show(report, as_json, as_csv, quiet, rows, failures)
     for failure in failures:
@@ -176,7 +203,7 @@ def _device(path: Path | None) -> Library:
 
 
 def _settings(options: Mapping[str, Any], progress: Callable[[str, int], None]) -> Settings:
-    from hexconv.conversion import Settings
+    from hexconv.pipeline import Settings
 
     kept = {k: v for k, v in options.items() if k not in ("shapes", "ranges", "input_ranges")}
     return Settings(input_ranges=dict(options["input_ranges"]), progress=progress, **kept)
@@ -217,9 +244,7 @@ def _node_rows(model: Model, samples: Any, device: Library) -> list[NodeRow]:
     return compare_nodes(model, first, device)
 
 
-def _show_nodes(
-    nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, most: int
-) -> None:
+def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, most: int) -> None:
     from hexconv.cli._verify_page import node_csv, node_dicts
     from hexconv.compare.device import Verdict
 

@@ -260,9 +260,18 @@ def _limited_by_range(case: Case) -> bool:
 
 
 RULES: Sequence[Callable[[Case], str | None]] = (
-    _input, _clipped, _stretched, _flat, _coarse, _small, _weights, _squeezed, _table,
-    _overfit, _upstream,
-)  # fmt: skip
+    _input,
+    _clipped,
+    _stretched,
+    _flat,
+    _coarse,
+    _small,
+    _weights,
+    _squeezed,
+    _table,
+    _overfit,
+    _upstream,
+)
 
 
 def channel_ratio(weights: Const) -> float:

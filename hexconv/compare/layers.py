@@ -20,7 +20,7 @@ from hexconv.compare.sites import PORTS, Site, Sites, find_sites
 from hexconv.errors import ModelError
 from hexconv.nnlib.graph import INPUT_OP, Array, Graph, Node
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.simulator.run import Simulator
 

@@ -174,11 +174,17 @@ def make_report(
     cases.sort(key=lambda case: (case.negligible, case.figures.own.sqnr))
     rows = tuple(
         LayerRow(
-            case.site.tensor, case.site.name, case.site.op, case.site.runs_as, case.site.onnx_node,
-            case.calibration, case.held_out, advise(case),
+            case.site.tensor,
+            case.site.name,
+            case.site.op,
+            case.site.runs_as,
+            case.site.onnx_node,
+            case.calibration,
+            case.held_out,
+            advise(case),
         )
         for case in cases
-    )  # fmt: skip
+    )
     answers = tuple(
         OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
         for name in outputs
@@ -219,9 +225,7 @@ def _share(name: str, sites: Sites, measured: Mapping[str, Figures]) -> float:
     return measured[name].own.peak / largest if largest > 0 else 1.0
 
 
-def _coarsest(
-    names: Sequence[str], measured: Mapping[str, Figures]
-) -> tuple[str, float] | None:
+def _coarsest(names: Sequence[str], measured: Mapping[str, Figures]) -> tuple[str, float] | None:
     fits = [(name, measured[name].fit) for name in names if name in measured]
     best = [(name, fit.best) for name, fit in fits if fit is not None]
     return min(best, key=lambda pair: pair[1], default=None)

@@ -114,20 +114,34 @@ def _marked(graph: Graph, prepared: Prepared) -> list[Site]:
                 ref = Ref(node.id, PORTS * index)
                 sites.append(
                     Site(
-                        item.name, item.shape, item.layout,
-                        node.name, node.op, node.op, "", ref, item.bhwd,
+                        item.name,
+                        item.shape,
+                        item.layout,
+                        node.name,
+                        node.op,
+                        node.op,
+                        "",
+                        ref,
+                        item.bhwd,
                     )
-                )  # fmt: skip
+                )
         elif node.origin is not None:
             ref = _source(prepared.tensor(Ref(node.id)), executed)
             runs_as = executed[ref.node].op if ref.node in executed else ""
             origin = node.origin
             sites.append(
                 Site(
-                    origin.tensor, origin.shape, origin.layout,
-                    node.name, node.op, runs_as, node.onnx_node, ref, node.outputs[0].shape,
+                    origin.tensor,
+                    origin.shape,
+                    origin.layout,
+                    node.name,
+                    node.op,
+                    runs_as,
+                    node.onnx_node,
+                    ref,
+                    node.outputs[0].shape,
                 )
-            )  # fmt: skip
+            )
     return sites
 
 

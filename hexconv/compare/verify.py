@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hexconv.calibrate import read_samples
 from hexconv.compare.layers import Bench, Measured
 from hexconv.compare.report import Report, make_report
-from hexconv.conversion import Settings, prepared
 from hexconv.errors import ConfigError
+from hexconv.pipeline import Settings, prepared
 
 if TYPE_CHECKING:
     import onnx

@@ -91,9 +91,10 @@ def read_log(path: Path) -> Log:
         raise FileError("the profile log is empty", where=where, todo=HOW)
     if len(data) > LIMIT:
         raise FileError(
-            f"the profile log has {len(data) >> 20} MiB", where=where,
+            f"the profile log has {len(data) >> 20} MiB",
+            where=where,
             todo="cut out the part around 'Sort by Run Order'",
-        )  # fmt: skip
+        )
     return parse_log(_text(data, where), where)
 
 
@@ -111,9 +112,11 @@ def parse_log(text: str, source: str = "") -> Log:
     sums = [table for table in found if not table.has("id") and table.has("op")]
     if not any(table.rows for table in [*runs, *sums]):
         raise FileError(
-            "this is not a profile: there is no table of nodes in it", where=source,
-            why=_looks_like(text, found), todo=HOW,
-        )  # fmt: skip
+            "this is not a profile: there is no table of nodes in it",
+            where=source,
+            why=_looks_like(text, found),
+            todo=HOW,
+        )
     return _log(source, runs, sums)
 
 
@@ -158,10 +161,19 @@ class _Table:
 
 
 COLUMNS = {
-    "node id": "id", "node type": "op", "op type": "op", "node type id": "type_id",
-    "executions": "executions", "times": "count", "duration(ms)": "ms", "avg(ms)": "ms",
-    "called times": "executions", "count": "count", "name": "name", "node name": "name",
-}  # fmt: skip
+    "node id": "id",
+    "node type": "op",
+    "op type": "op",
+    "node type id": "type_id",
+    "executions": "executions",
+    "times": "count",
+    "duration(ms)": "ms",
+    "avg(ms)": "ms",
+    "called times": "executions",
+    "count": "count",
+    "name": "name",
+    "node name": "name",
+}
 
 
 def _tables(text: str) -> list[_Table]:
@@ -323,9 +335,10 @@ def _counters(text: str, source: str) -> Log | None:
             broken += 1
     if not nodes:
         raise FileError(
-            "the counters have a header but no whole row", where=source,
+            "the counters have a header but no whole row",
+            where=source,
             todo="run the model before its counters are read",
-        )  # fmt: skip
+        )
     notes = (f"{broken} lines are no whole rows and were passed over",) if broken else ()
     return Log(source, "cycles", tuple(nodes), {}, notes)
 

@@ -94,15 +94,27 @@ def _pool(facts: Facts) -> str:
 
 VARIANTS: dict[str, Variant] = {
     **dict.fromkeys(
-        [f"Quantized{op}{form}" for op in ("Add_8p8to8", "Sub_8p8to8", "Mul_8x8to8")
-         for form in ("", "_d32")], _broadcast),
+        [
+            f"Quantized{op}{form}"
+            for op in ("Add_8p8to8", "Sub_8p8to8", "Mul_8x8to8")
+            for form in ("", "_d32")
+        ],
+        _broadcast,
+    ),
     **dict.fromkeys(["QuantizedMaximum_8", "QuantizedMinimum_8", "QuantizedDiv_8"], _broadcast),
     **dict.fromkeys(["Add_f", "Sub_f", "Mul_f", "Maximum_f", "Minimum_f"], _broadcast),
     **dict.fromkeys(["QuantizedMean_8", "QuantizedSum_8to32"], _axes),
-    **dict.fromkeys([f"Quantized{op}_8{form}" for op in ("Concat", "Split")
-                     for form in ("", "_d32")], _join),
-    **dict.fromkeys([f"Quantized{op}_8{form}" for op in ("Slice", "StridedSlice", "Pad")
-                     for form in ("", "_d32")], _cut),
+    **dict.fromkeys(
+        [f"Quantized{op}_8{form}" for op in ("Concat", "Split") for form in ("", "_d32")], _join
+    ),
+    **dict.fromkeys(
+        [
+            f"Quantized{op}_8{form}"
+            for op in ("Slice", "StridedSlice", "Pad")
+            for form in ("", "_d32")
+        ],
+        _cut,
+    ),
     **dict.fromkeys(["QuantizedMaxPool_8_d32", "QuantizedAvgPool_8_d32"], _pool),
     "Convert_from_d32": _flat_depth,
     **dict.fromkeys(["SpaceToBatchND_8_d32", "BatchToSpaceND_8_d32"], _deep_blocks),
@@ -110,20 +122,28 @@ VARIANTS: dict[str, Variant] = {
     **dict.fromkeys(["SpaceToBatchND_8", "BatchToSpaceND_8"], _blocks),
     "DepthwiseSupernode_8x8p32to8_d32": _stride,
     **dict.fromkeys(["Transpose_8", "Transpose_f"], lambda facts: transposition(facts).kind),
-    **dict.fromkeys(["QuantizedMatMul_8x8to32", "QuantizedBatchMatMul_8x8to32",
-                     "QuantizedMatMulDims_8x8p32to16", "QuantizedMatMul_8x8p32to16"], _product),
+    **dict.fromkeys(
+        [
+            "QuantizedMatMul_8x8to32",
+            "QuantizedBatchMatMul_8x8to32",
+            "QuantizedMatMulDims_8x8p32to16",
+            "QuantizedMatMul_8x8p32to16",
+        ],
+        _product,
+    ),
     "Gather_8": lambda facts: "table" if prod(facts.inputs[1][:3]) == 1 else "rows",
-}  # fmt: skip
+}
 
 
 SAME_KERNEL = {
     **dict.fromkeys(
         [f"Quantized{op}_8" for op in ("Less", "LessEqual", "Greater", "GreaterEqual", "NotEqual")],
-        "QuantizedEqual_8"),
+        "QuantizedEqual_8",
+    ),
     "QuantizedMinimum_8": "QuantizedMaximum_8",
     "QuantizedSub_16": "QuantizedAdd_16",
     "QuantizedSub_u16": "QuantizedAdd_u16",
-}  # fmt: skip
+}
 """Ops that run the code of another."""
 
 

@@ -21,6 +21,7 @@ from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
     lp_norm,
     lp_pool,
     lrn,
+    not_decomposed,
     pad,
     recurrent,
     reductions,
@@ -30,6 +31,6 @@ from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
     top_k,
     trilu,
 )
-from hexconv.decompose.registry import RULES, decompose
+from hexconv.onnx_graph.rules import decompose
 
-__all__ = ["RULES", "decompose"]
+__all__ = ["decompose"]

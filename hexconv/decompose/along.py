@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
 
 
 def product_along(

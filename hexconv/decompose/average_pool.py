@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
 from hexconv.lowering.window import Window, windows
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("AveragePool")
+@DECOMPOSITIONS.rule("AveragePool")
 def average_pool(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A depthwise convolution with equal weights, then a factor where divisors differ.
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
 
 Positions = npt.NDArray[Any]
 

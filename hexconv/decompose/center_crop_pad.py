@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("CenterCropPad")
+@DECOMPOSITIONS.rule("CenterCropPad")
 def center_crop_pad(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Half of what is missing, or too much, before (rounded down), the rest after."""
     before, after = [], []

@@ -8,14 +8,14 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # The triangle is a const of n * n bytes.
 LONGEST = 2048
 
 
-@decomposes("CumSum")
+@DECOMPOSITIONS.rule("CumSum")
 def triangle_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """y = x T along the axis, T[i, j] = 1 where element i counts in sum j."""
     data, axis = node.inputs[0], array_of(node.inputs[1])

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("Div")
+@DECOMPOSITIONS.rule("Div")
 def reciprocal_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """x / y is x * Reciprocal(y) where y is computed.
 

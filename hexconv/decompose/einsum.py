@@ -10,8 +10,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Term:
         return dict(zip(self.labels, shape_of(self.value), strict=True))
 
 
-@decomposes("Einsum")
+@DECOMPOSITIONS.rule("Einsum")
 def products_and_sums(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Operands are multiplied from left to right; a letter goes as soon as nothing needs it."""
     parsed = _parsed(node)

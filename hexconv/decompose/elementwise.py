@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("Mean")
+@DECOMPOSITIONS.rule("Mean")
 def mean_of_many(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """A sum, divided by how many there are."""
     count = len(node.inputs)
@@ -21,7 +21,7 @@ def mean_of_many(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [builder.op("Mul", [total, np.float32(1.0 / count)], name=str(node.name))]
 
 
-@decomposes("Clip")
+@DECOMPOSITIONS.rule("Clip")
 def computed_bounds(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A bound that is computed: the larger, then the smaller."""
     bounds = [*node.inputs[1:], None, None][:2]
@@ -35,7 +35,7 @@ def computed_bounds(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | Non
     return [value]
 
 
-@decomposes("PRelu")
+@DECOMPOSITIONS.rule("PRelu")
 def slopes_by_element(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """max(x, 0) - slope * max(-x, 0), where slopes are not constants by channel.
 

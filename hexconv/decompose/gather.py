@@ -8,12 +8,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.by_position import Positions, numbered, taken
-from hexconv.decompose.registry import decomposes
 from hexconv.errors import Refusal
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("GatherElements", "GatherND", "ReverseSequence")
+@DECOMPOSITIONS.rule("GatherElements", "GatherND", "ReverseSequence")
 def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Where each element comes from is known: rows are gathered."""
     data, index = node.inputs[0], array_of(node.inputs[1])
@@ -28,7 +28,7 @@ def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
     return None if result is None else [result]
 
 
-@decomposes("Gather")
+@DECOMPOSITIONS.rule("Gather")
 def within(node: ir.Node, builder: Builder) -> None:
     """Constant indices must lie in the axis: ONNX Runtime would only say so when it runs."""
     index, shape = array_of(node.inputs[1]), shape_of(node.inputs[0])

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("Gemm")
+@DECOMPOSITIONS.rule("Gemm")
 def matmul_add(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """alpha A' B' + beta C: transposes and factors of constants fold away."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}

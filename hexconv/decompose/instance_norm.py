@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
 from hexconv.decompose.standardise import centred, standardised
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # Added to the standard deviation in ONNX's definition of MeanVarianceNormalization; added to the
 # variance it changes nothing that 8 bits can hold.
 MVN_EPSILON = 1e-9
 
 
-@decomposes("InstanceNormalization")
+@DECOMPOSITIONS.rule("InstanceNormalization")
 def instance_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Over space, for each channel of each batch."""
     source = node.inputs[0]
@@ -30,7 +30,7 @@ def instance_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [_affine(builder, node, result)]
 
 
-@decomposes("GroupNormalization")
+@DECOMPOSITIONS.rule("GroupNormalization")
 def group_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Over space and the channels of a group."""
     source = node.inputs[0]
@@ -47,7 +47,7 @@ def group_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return [_affine(builder, node, joined)]
 
 
-@decomposes("MeanVarianceNormalization")
+@DECOMPOSITIONS.rule("MeanVarianceNormalization")
 def mean_variance(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Over the axes given; those of an image without its channels by default."""
     source = node.inputs[0]

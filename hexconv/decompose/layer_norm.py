@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
 from hexconv.decompose.standardise import inverse_deviation, standardised
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("LayerNormalization")
+@DECOMPOSITIONS.rule("LayerNormalization")
 def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """x - mean, then as RMS norm, then beta; the mean and 1/std where they are asked for."""
     source = node.inputs[0]
@@ -30,7 +30,7 @@ def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [scaled, mean, factor][: len(node.outputs)]
 
 
-@decomposes("RMSNormalization")
+@DECOMPOSITIONS.rule("RMSNormalization")
 def rms_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """x * Reciprocal(Sqrt(mean of squares + epsilon)) * gamma."""
     source = node.inputs[0]

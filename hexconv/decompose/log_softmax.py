@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("LogSoftmax")
+@DECOMPOSITIONS.rule("LogSoftmax")
 def shifted_log_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """(x - max) - log(sum(exp(x - max))).
 

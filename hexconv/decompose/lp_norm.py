@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("LpNormalization")
+@DECOMPOSITIONS.rule("LpNormalization")
 def by_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """x * Reciprocal(ReduceL1 or ReduceL2)."""
     order = node.attributes["p"].as_int() if "p" in node.attributes else 2

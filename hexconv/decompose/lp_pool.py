@@ -12,12 +12,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.average_pool import pool_windows, windowed_sum
-from hexconv.decompose.registry import decomposes
 from hexconv.errors import Refusal
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("LpPool")
+@DECOMPOSITIONS.rule("LpPool")
 def sum_of_magnitudes(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """p = 1: |x| and a windowed sum. The library has p = 2."""
     source = node.inputs[0]
@@ -28,7 +28,7 @@ def sum_of_magnitudes(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
     return [windowed_sum(builder, magnitude, axes, counts, 1.0)]
 
 
-@decomposes("GlobalLpPool")
+@DECOMPOSITIONS.rule("GlobalLpPool")
 def norm_over_space(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """ReduceL1 or ReduceL2. ONNX Runtime itself has no GlobalLpPool of today's opset."""
     source, order = node.inputs[0], _order(node)

@@ -8,11 +8,11 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("LRN")
+@DECOMPOSITIONS.rule("LRN")
 def banded_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """x * (bias + alpha / size * sum of squares of neighbours) ^ -beta.
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 Sides = list[tuple[int, int]]
 
 
-@decomposes("Pad")
+@DECOMPOSITIONS.rule("Pad")
 def pad_by_gather(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Negative pads are a Slice; edge, wrap, and reflections beyond the tensor a Gather an axis."""
     value = node.inputs[0]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
@@ -64,7 +64,7 @@ def refusal(node: ir.Node) -> str:
     return ""
 
 
-@decomposes("LSTM", "GRU", "RNN")
+@DECOMPOSITIONS.rule("LSTM", "GRU", "RNN")
 def unrolled(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | None:
     """Step after step; Y, the last state and, of an LSTM, the last cell."""
     if refusal(node):
@@ -86,8 +86,10 @@ def unrolled(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | Non
     used += [False] * (3 - len(used))
     results: list[ir.Value | None] = [None, None, None]
     if used[0]:
-        steps = [_joined([_shaped(o[t], shape, builder) for o in outputs], 1, builder)
-                 for t in range(time)]  # fmt: skip
+        steps = [
+            _joined([_shaped(o[t], shape, builder) for o in outputs], 1, builder)
+            for t in range(time)
+        ]
         results[0] = _joined(steps, 0, builder)
     for position in (1, 2):
         if used[position]:

@@ -8,8 +8,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # Every factor of a product adds its own rounding: more than this say nothing in 8 bits.
 MOST_FACTORS = 16
@@ -18,7 +18,7 @@ MOST_FACTORS = 16
 FEW_SQUARES = 16
 
 
-@decomposes("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
+@DECOMPOSITIONS.rule("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
 def of_a_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A function before or after ReduceSum."""
     source, axes = node.inputs[0], _reduced(node)
@@ -36,7 +36,7 @@ def of_a_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return [builder.op("Sqrt", [_sum(builder, node, square)], name=name)]
 
 
-@decomposes("ReduceLogSumExp")
+@DECOMPOSITIONS.rule("ReduceLogSumExp")
 def log_sum_exp(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """max + log(sum(exp(x - max))): the exponentials fill 0..1."""
     source, axes = node.inputs[0], _reduced(node)
@@ -49,7 +49,7 @@ def log_sum_exp(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return [_shaped(builder, node, builder.op("Add", [total, largest]))]
 
 
-@decomposes("ReduceProd")
+@DECOMPOSITIONS.rule("ReduceProd")
 def product_of_few(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A chain of products of slices."""
     value, axes = node.inputs[0], _reduced(node)

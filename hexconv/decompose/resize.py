@@ -15,8 +15,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 Matrix = npt.NDArray[np.float32]
 
@@ -41,7 +41,7 @@ class Axis:
         return grown // size if grown % size == 0 else 0
 
 
-@decomposes("Resize")
+@DECOMPOSITIONS.rule("Resize")
 def resize(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """What the library's own two resizes compute stays a Resize, in one of two canonical forms.
 
@@ -120,8 +120,12 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
     kept: dict[str, Any] = {
         name: attrs[name]
         for name in (
-            "mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a",
-            "exclude_outside", "antialias",
+            "mode",
+            "coordinate_transformation_mode",
+            "nearest_mode",
+            "cubic_coeff_a",
+            "exclude_outside",
+            "antialias",
         )
         if name in attrs
     }
@@ -148,16 +152,12 @@ def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matri
         [numpy_helper.from_array(full, "t")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    session = ort.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     answer: Matrix = session.run(None, {"x": image})[0]
     return answer
 
 
-def _canonical(
-    axes: Sequence[Axis], mode: str, shape: Sequence[int]
-) -> dict[str, Any] | None:
+def _canonical(axes: Sequence[Axis], mode: str, shape: Sequence[int]) -> dict[str, Any] | None:
     """Attributes under which ONNX has what the library computes, if it computes this.
 
     It starts at the first element and goes on by size / new size (asymmetric, floor), or by

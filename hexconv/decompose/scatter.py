@@ -9,13 +9,13 @@ import onnx_ir as ir
 
 from hexconv.decompose.by_position import numbered, taken
 from hexconv.decompose.gather import elements, outside, tuples
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 REDUCTIONS = {"add": "Add", "mul": "Mul", "max": "Max", "min": "Min"}
 
 
-@decomposes("ScatterElements", "ScatterND")
+@DECOMPOSITIONS.rule("ScatterElements", "ScatterND")
 def to_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Each element comes from the data or from the updates: rows of both are gathered.
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
 
 Axes = npt.NDArray[Any]
 
@@ -19,9 +19,7 @@ def centred(builder: Builder, value: ir.Value, axes: Axes) -> ir.Value:
     return builder.op("Sub", [value, mean])
 
 
-def inverse_deviation(
-    builder: Builder, value: ir.Value, axes: Axes, epsilon: float
-) -> ir.Value:
+def inverse_deviation(builder: Builder, value: ir.Value, axes: Axes, epsilon: float) -> ir.Value:
     """Reciprocal(Sqrt(mean of squares + epsilon))."""
     square = builder.op("Mul", [value, value])
     variance = builder.op("ReduceMean", [square, axes], {"keepdims": 1})

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("Swish")
+@DECOMPOSITIONS.rule("Swish")
 def sigmoid_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """x * Sigmoid(x): 0.14 packets an element against a table's 2.9 (cost/README.md)."""
     alpha = node.attributes.get("alpha")

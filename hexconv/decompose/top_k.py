@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("TopK")
+@DECOMPOSITIONS.rule("TopK")
 def top_one(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """ReduceMax and ArgMax, or ReduceMin and ArgMin, where k is 1."""
     count = array_of(node.inputs[1])

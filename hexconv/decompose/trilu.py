@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.registry import decomposes
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
-@decomposes("Trilu")
+@DECOMPOSITIONS.rule("Trilu")
 def triangle_mask(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """x times a constant mask; the diagonal must be constant."""
     diagonal = 0

@@ -124,7 +124,7 @@ class Library:
         """Execute a graph with INPUT and OUTPUT nodes on raw tensors.
 
         Args:
-            graph: for instance `hexconv.simulator.single.single(op, arrays)`.
+            graph: for instance `hexconv.simulator.run_op.single(op, arrays)`.
             inputs: (B,H,W,D) arrays, one for each output of the INPUT node (four for each input
                 of a QuantizeINPUT_f_to_8).
 
@@ -149,9 +149,7 @@ class Library:
         )
         return before, after
 
-    def profile(
-        self, model: Graph | HasGraph, feeds: Feeds, repeats: int = REPEATS
-    ) -> Profile:
+    def profile(self, model: Graph | HasGraph, feeds: Feeds, repeats: int = REPEATS) -> Profile:
         """Count the packets of each node, the least of `repeats` executions.
 
         Raises:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from hexconv.errors import Refusal
 from hexconv.lowering import lookup
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
-from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.relayout import gather_axes
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, quantize_const
@@ -39,7 +39,11 @@ def same_place(
     scalars = [ctx.builder.scalar(f"{output}/limit{i}", v) for i, v in enumerate(extra)]
     inputs = [*form.tensor.triple, *scalars]
     tensor = ctx.builder.quantized(
-        op, inputs, form.tensor.shape, span or form.tensor.range, name=output,
+        op,
+        inputs,
+        form.tensor.shape,
+        span or form.tensor.range,
+        name=output,
         static=span is not None or form.tensor.static,
     )
     ctx.bind_order(output, form.layout.order, tensor)
@@ -148,7 +152,8 @@ def prelu(node: NodeView, ctx: Context) -> None:
     varying = [axis for axis, size in enumerate(padded) if size != 1]
     if len(varying) != 1:
         raise Refusal(
-            f"slopes of shape {slopes.shape}", why="the library takes one slope per channel",
+            f"slopes of shape {slopes.shape}",
+            why="the library takes one slope per channel",
             todo="use one slope per channel, or for the whole tensor",
         )
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != varying[0]]
@@ -172,12 +177,12 @@ def _prelu(
     span = ctx.range(output)
     quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
     inputs = [
-        *tensor.triple, ctx.builder.const(name, quantized.codes, quantized.range),
-        *ctx.builder.minmax(name, quantized.range), *ctx.builder.minmax(output, span),
+        *tensor.triple,
+        ctx.builder.const(name, quantized.codes, quantized.range),
+        *ctx.builder.minmax(name, quantized.range),
+        *ctx.builder.minmax(output, span),
     ]
-    result = ctx.builder.quantized(
-        "QuantizedPRelu_8_V2", inputs, tensor.shape, span, name=output
-    )
+    result = ctx.builder.quantized("QuantizedPRelu_8_V2", inputs, tensor.shape, span, name=output)
     ctx.bind_order(output, order, result)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from hexconv.errors import Refusal
 from hexconv.lowering import lookup
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.mask import emit_mask
-from hexconv.lowering.moves import gather_axes
-from hexconv.lowering.pieces import along, cut, tiled
 from hexconv.lowering.reduce import bind_reduced, negative
 from hexconv.lowering.registry import lowers
+from hexconv.lowering.relayout import gather_axes
+from hexconv.lowering.slice_concat import along, cut, tiled
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range
@@ -89,9 +89,12 @@ def hardmax(node: NodeView, ctx: Context) -> None:
     name = f"{output}/numbers"
     numbers = Tensor(
         ctx.builder.const(name, np.arange(count, dtype=np.uint8), POSITIONS),
-        *ctx.builder.minmax(name, POSITIONS), (1, 1, 1, count), POSITIONS,
+        *ctx.builder.minmax(name, POSITIONS),
+        (1, 1, 1, count),
+        POSITIONS,
     )
     ctx.bind(
-        output, layout,
+        output,
+        layout,
         emit_mask(ctx, "QuantizedEqual_8", first, numbers, tensor.shape, output),
-    )  # fmt: skip
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.moves import gather_axes
-from hexconv.lowering.pieces import tiled
+from hexconv.lowering.relayout import gather_axes
+from hexconv.lowering.slice_concat import tiled
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout, Shape4
 
 

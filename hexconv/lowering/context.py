@@ -14,8 +14,8 @@ from math import prod
 import numpy as np
 
 from hexconv.errors import RangeError, Refusal
-from hexconv.lowering.builder import Builder, Tensor
-from hexconv.lowering.moves import fit, gather_axes, moves
+from hexconv.lowering.relayout import fit, gather_axes, moves
+from hexconv.nnlib.builder import Builder, Tensor
 from hexconv.nnlib.graph import Array, Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range, quantize_const
@@ -81,8 +81,7 @@ class Context:
         except KeyError:
             raise RangeError(
                 f"no range for tensor '{name}'",
-                todo="give --samples, or add the line "
-                f"'{name}@@min,max' to the range file",
+                todo=f"give --samples, or add the line '{name}@@min,max' to the range file",
             ) from None
 
     def forms(self, name: str) -> Sequence[Form]:
@@ -181,7 +180,7 @@ class Context:
         quantized = quantize_const(array.astype(np.float32, copy=False))
         data = self.builder.const(name, quantized.codes, quantized.range)
         low, high = self.builder.minmax(name, quantized.range)
-        shape = self.builder.graph.consts[-1 - data.node].array.shape
+        shape = self.builder.shape(data)
         return Tensor(data, low, high, shape, quantized.range)
 
     def pinned(self, name: str, tensor: Tensor) -> Tensor:

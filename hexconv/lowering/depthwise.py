@@ -9,17 +9,14 @@ input is laid over itself H' times, each copy shifted by the kernel's new width,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hexconv.lowering.builder import Tensor
-from hexconv.lowering.pieces import concatenated, sliced
+from hexconv.lowering.conv_emitter import ConvEmitter
+from hexconv.lowering.slice_concat import concatenated, sliced
 from hexconv.lowering.window import Window, pad, undilated
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Array
-
-if TYPE_CHECKING:
-    from hexconv.lowering.conv import Placement
 
 OP = "DepthwiseSupernode_8x8p32to8"
 WIDTHS = (3, 5, 7)
@@ -27,12 +24,12 @@ MAX_STRIDE_W = 2
 
 
 def lower(
-    place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+    emitter: ConvEmitter, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
 ) -> Tensor:
     """A depthwise convolution.
 
     Args:
-        place: emits the result.
+        emitter: emits the result.
         tensor: (B,H,W,C).
         kernel: (kh, kw, 1, C * multiplier).
         bias: (C * multiplier,).
@@ -43,20 +40,20 @@ def lower(
     if any(axis.dilation > 1 for axis in axes):
         kernel, axes = undilated(kernel, axes)
     if multiplier != 1 or axes[1].stride > MAX_STRIDE_W:
-        return place.grouped(tensor, kernel, bias, axes, channels)
+        return emitter.grouped(tensor, kernel, bias, axes, channels)
     kernel = kernel.transpose(0, 1, 3, 2)  # (kh, kw, C, 1)
     height, width = kernel.shape[:2]
     if height == 1 and width == 1 and axes[0].stride == axes[1].stride == 1:
-        return _padded_kernel(place, tensor, kernel, bias, axes)
+        return _padded_kernel(emitter, tensor, kernel, bias, axes)
     if width in WIDTHS and height >= 2:
-        return place.supernode(OP, tensor, kernel, bias, axes)
+        return emitter.supernode(OP, tensor, kernel, bias, axes)
     if width <= max(WIDTHS):
-        return _padded_kernel(place, tensor, kernel, bias, axes)
-    return _in_rows(place, tensor, kernel, bias, axes)
+        return _padded_kernel(emitter, tensor, kernel, bias, axes)
+    return _in_rows(emitter, tensor, kernel, bias, axes)
 
 
 def _padded_kernel(
-    place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+    emitter: ConvEmitter, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
 ) -> Tensor:
     """Zeros around a kernel that is too small: more padding before, the same windows."""
     height, width = kernel.shape[:2]
@@ -71,15 +68,19 @@ def _padded_kernel(
         grown = np.pad(grown, sides)
         windows_.append(
             Window(
-                window.size, want, window.stride, 1, window.before + lead,
+                window.size,
+                want,
+                window.stride,
+                1,
+                window.before + lead,
                 window.after + extra - lead,
             )
         )
-    return place.supernode(OP, tensor, grown, bias, windows_)
+    return emitter.supernode(OP, tensor, grown, bias, windows_)
 
 
 def _in_rows(
-    place: Placement, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+    emitter: ConvEmitter, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
 ) -> Tensor:
     """Widths over 7: `rows` shifted copies of the input along H, a kernel of rows x `step`."""
     time = axes[1]
@@ -87,28 +88,26 @@ def _in_rows(
     if height != 1 or tensor.shape[1] != 1:
         channels = tensor.shape[3]
         dense = kernel.transpose(0, 1, 3, 2)
-        return place.grouped(tensor, dense, bias, axes, channels)
+        return emitter.grouped(tensor, dense, bias, axes, channels)
     # Fewer copies are cheaper even where their kernels are longer: 51.7 k packets in 5 rows of 7
     # for a width of 31 on 144 x 144, 67.0 k in 11 rows of 3.
     rows, step = min((-(-width // step), step) for step in WIDTHS)
-    count = place.counts[1]
+    count = emitter.counts[1]
     reach = (count - 1) * time.stride + step
     total = (rows - 1) * step + reach
     lead = time.before
     tail = max(total - tensor.shape[2] - lead, 0)
-    base = pad(place.ctx, tensor, [(0, 0), (0, 0), (lead, tail), (0, 0)], f"{place.name}/padded")
+    base = pad(
+        emitter.ctx, tensor, [(0, 0), (0, 0), (lead, tail), (0, 0)], f"{emitter.name}/padded"
+    )
     copies = [
-        sliced(place.ctx, base, 2, row * step, reach, f"{place.name}/row{row}")
+        sliced(emitter.ctx, base, 2, row * step, reach, f"{emitter.name}/row{row}")
         for row in range(rows)
     ]
     shape = (tensor.shape[0], rows, reach, tensor.shape[3])
-    stacked = concatenated(
-        place.ctx, copies, 1, shape, tensor.range, f"{place.name}/rows"
-    )
+    stacked = concatenated(emitter.ctx, copies, 1, shape, tensor.range, f"{emitter.name}/rows")
     grown = np.pad(kernel, ((0, 0), (0, rows * step - width), (0, 0), (0, 0)))
     folded = grown.reshape(rows, step, kernel.shape[2], 1)
-    return place.supernode(
+    return emitter.supernode(
         OP, stacked, folded, bias, [Window(rows, rows), Window(reach, step, time.stride)]
     )
-
-

@@ -8,10 +8,10 @@ import numpy as np
 
 from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import common_layout, operand, spread
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context, lanes, memory_order
-from hexconv.lowering.feasible import request
+from hexconv.lowering.range_limits import request
 from hexconv.lowering.registry import lowers
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover

@@ -16,10 +16,10 @@ import numpy as np
 from hexconv.errors import Refusal
 from hexconv.lowering.activation import along_depth
 from hexconv.lowering.broadcast import common_layout, operand
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.shape import concat_layout
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Array, Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -72,9 +72,7 @@ def dequantized(ctx: Context, tensor: Tensor, name: str) -> Real:
     return Real(known, tensor.shape)
 
 
-def emit(
-    ctx: Context, op: str, inputs: Sequence[Ref], shape: Shape4, name: str
-) -> Real:
+def emit(ctx: Context, op: str, inputs: Sequence[Ref], shape: Shape4, name: str) -> Real:
     """One node that answers float32."""
     return Real(Ref(ctx.builder.node(op, inputs, [Output(shape, "float32")], name=name)), shape)
 
@@ -89,9 +87,14 @@ def quantized(ctx: Context, real: Real, name: str) -> Tensor:
 
 
 UNARY = {
-    "Tanh": "Tanh_f", "Sigmoid": "Sigmoid_f", "Relu": "Relu_f", "Neg": "Neg_f", "Abs": "Abs_f",
-    "Floor": "Floor_f", "Ceil": "Ceil_f",
-}  # fmt: skip
+    "Tanh": "Tanh_f",
+    "Sigmoid": "Sigmoid_f",
+    "Relu": "Relu_f",
+    "Neg": "Neg_f",
+    "Abs": "Abs_f",
+    "Floor": "Floor_f",
+    "Ceil": "Ceil_f",
+}
 
 
 @in_float(*UNARY)
@@ -120,9 +123,13 @@ def _in_place(node: NodeView, ctx: Context, made: Callable[[Real, str], Real]) -
 
 
 BINARY = {
-    "Add": "Add_f", "Sum": "Add_f", "Sub": "Sub_f", "Mul": "Mul_f", "Max": "Maximum_f",
+    "Add": "Add_f",
+    "Sum": "Add_f",
+    "Sub": "Sub_f",
+    "Mul": "Mul_f",
+    "Max": "Maximum_f",
     "Min": "Minimum_f",
-}  # fmt: skip
+}
 
 
 @in_float(*BINARY)
@@ -280,9 +287,7 @@ def _operand(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) ->
     return dequantized(ctx, operand(ctx, name, layout, shape), name)
 
 
-def _const(
-    ctx: Context, name: str, array: Array, layout: Layout, shape: tuple[int, ...]
-) -> Real:
+def _const(ctx: Context, name: str, array: Array, layout: Layout, shape: tuple[int, ...]) -> Real:
     """A constant operand; repeated to its full size where its own shape does not broadcast."""
     padded = _float32(array).reshape((1,) * (len(shape) - array.ndim) + array.shape)
     packed = layout.pack(padded)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.quantize import Range, encode
 

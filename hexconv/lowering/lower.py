@@ -8,23 +8,32 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import MINMAX, Builder, Tensor
 from hexconv.lowering.context import Context, TransposeCount
 from hexconv.lowering.floats import FORMS, WHY, op_of
 from hexconv.lowering.mask import MASK
-from hexconv.lowering.moves import gather_axes
 from hexconv.lowering.registry import LOWERINGS
+from hexconv.lowering.relayout import gather_axes
+from hexconv.nnlib.builder import MINMAX, Builder, Tensor
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
-from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Range
 
 # Ops that work on images: where one is present, 4-D inputs are taken channels last, as MACE's
 # runtime hands NCHW tensors over (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
 IMAGE_OPS = {
-    "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
-    "LpPool", "BatchNormalization", "Resize", "DepthToSpace", "SpaceToDepth",
+    "Conv",
+    "ConvTranspose",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "LpPool",
+    "BatchNormalization",
+    "Resize",
+    "DepthToSpace",
+    "SpaceToDepth",
 }
 
 
@@ -130,8 +139,10 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
         )
     for value in node.outputs:
         dtype = node.node.outputs[node.outputs.index(value)].dtype
-        if value and dtype is not None and not (
-            dtype.is_floating_point() or dtype == ir.DataType.BOOL or lowering.integers
+        if (
+            value
+            and dtype is not None
+            and not (dtype.is_floating_point() or dtype == ir.DataType.BOOL or lowering.integers)
         ):
             raise Refusal(
                 f"'{value}' is of type {dtype.name.lower()}",
@@ -172,9 +183,7 @@ def _check_read(node: NodeView) -> None:
 
 
 def _named(refusal: Refusal, node: NodeView) -> Refusal:
-    return Refusal(
-        refusal.what, node=node.name, op=op_of(node), why=refusal.why, todo=refusal.todo
-    )
+    return Refusal(refusal.what, node=node.name, op=op_of(node), why=refusal.why, todo=refusal.todo)
 
 
 def _stand_in(name: str, ctx: Context) -> None:
@@ -254,5 +263,3 @@ def _output_layout(name: str, ctx: Context) -> Layout:
         if lies == [a for a in channels_last.order if shape[a] != 1]:
             return channels_last
     return Layout.plain(len(shape))
-
-

@@ -14,10 +14,10 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.lowering.broadcast import common_layout, operand, spread
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Array, Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -32,9 +32,12 @@ COMPARE = {
     "GreaterOrEqual": "QuantizedGreaterEqual_8",
 }
 SWAPPED = {
-    "Equal": "Equal", "Less": "Greater", "LessOrEqual": "GreaterOrEqual",
-    "Greater": "Less", "GreaterOrEqual": "LessOrEqual",
-}  # fmt: skip
+    "Equal": "Equal",
+    "Less": "Greater",
+    "LessOrEqual": "GreaterOrEqual",
+    "Greater": "Less",
+    "GreaterOrEqual": "LessOrEqual",
+}
 # Codes of two ranges are compared as floats, with steps of at least 0.0001 (op_compare_8.c).
 SMALLEST_STEP = 2.0**-13
 # A number this near to a code is that code: ranges are a little wider than what was observed.
@@ -58,8 +61,9 @@ def compare(node: NodeView, ctx: Context) -> None:
     left, right = _comparable(ctx, op, left, right, output)
     if left.range == right.range:
         # A single value of code 0 is compared wrongly (op_compare_8.c, compare_hvx_template).
-        left, right = (spread(ctx, t, shape, output) if t.shape == (1, 1, 1, 1) else t
-                       for t in (left, right))  # fmt: skip
+        left, right = (
+            spread(ctx, t, shape, output) if t.shape == (1, 1, 1, 1) else t for t in (left, right)
+        )
     ctx.bind(output, layout, emit_mask(ctx, COMPARE[op], left, right, shape, output))
 
 
@@ -190,15 +194,11 @@ def where(node: NodeView, ctx: Context) -> None:
         _whole(ctx, name, layout, shape, own) for name, own in zip(names, spans, strict=True)
     )
     inputs = [condition.data, *x.triple, *y.triple]
-    result = ctx.builder.quantized(
-        "Select_8", inputs, layout.shape(shape), span, name=output
-    )
+    result = ctx.builder.quantized("Select_8", inputs, layout.shape(shape), span, name=output)
     ctx.bind(output, layout, result)
 
 
-def _whole(
-    ctx: Context, name: str, layout: Layout, shape: tuple[int, ...], span: Range
-) -> Tensor:
+def _whole(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...], span: Range) -> Tensor:
     """An operand in full shape and in the given range."""
     array = ctx.const(name)
     if array is not None:
@@ -224,7 +224,5 @@ def cast(node: NodeView, ctx: Context) -> None:
     zero = tensor.range.zero
     name = f"{output}/zero"
     op, code = ("QuantizedNotEqual_8", zero) if zero else ("QuantizedGreaterEqual_8", 1)
-    result = emit_mask(
-        ctx, op, tensor, _code(ctx, code, tensor.range, name), tensor.shape, output
-    )
+    result = emit_mask(ctx, op, tensor, _code(ctx, code, tensor.range, name), tensor.shape, output)
     ctx.bind_order(output, form.layout.order, result)

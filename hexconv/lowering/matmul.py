@@ -13,11 +13,11 @@ import numpy as np
 
 from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import spread
-from hexconv.lowering.builder import MINMAX, Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.conv import Placement
+from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.registry import lowers
 from hexconv.lowering.window import Window
+from hexconv.nnlib.builder import MINMAX, Tensor
 from hexconv.nnlib.graph import Array, Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
@@ -49,8 +49,8 @@ def linear(node: NodeView, ctx: Context) -> None:
     rows = ctx.take(source, layout)
     kernel = np.asarray(weights, np.float32)[None, None]
     axes = [Window(1, 1), Window(rows.shape[2], 1)]
-    place = Placement(ctx, output, [1, rows.shape[2]])
-    tensor = place.full(rows, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
+    emitter = ConvEmitter(ctx, output, [1, rows.shape[2]])
+    tensor = emitter.dense(rows, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
     order = [axis for axis in layout.order if axis != layout.rank - 1]
     ctx.bind_order(output, [*order, len(ctx.shape(output)) - 1], tensor)
 
@@ -67,9 +67,9 @@ def linear_over_heads(node: NodeView, ctx: Context) -> None:
     _, heads, rows, width = ctx.shape(source)
     tensor = ctx.take(source, Layout(((0,), (1,), (2,), (3,))))
     kernel = np.asarray(weights, np.float32).reshape(heads, 1, width, -1)
-    place = Placement(ctx, output, [1, rows])
+    emitter = ConvEmitter(ctx, output, [1, rows])
     axes = [Window(heads, heads), Window(rows, 1)]
-    result = place.full(tensor, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
+    result = emitter.dense(tensor, kernel, np.asarray(bias, np.float32).reshape(-1), axes)
     ctx.bind_order(output, range(len(ctx.shape(output))), result)
 
 
@@ -136,8 +136,13 @@ def _accumulate(
     )
     # The range of an int32 tensor is that of its codes: -2^31..2^31-1 times the product of steps.
     return Tensor(
-        Ref(node), Ref(node, 1), Ref(node, 2), shape, Range(step * INT32_LEVELS / 128.0, 128),
-        left.static and right.static, "int32",
+        Ref(node),
+        Ref(node, 1),
+        Ref(node, 2),
+        shape,
+        Range(step * INT32_LEVELS / 128.0, 128),
+        left.static and right.static,
+        "int32",
     )
 
 
@@ -153,7 +158,10 @@ def _batched(ctx: Context, left: str, right: str, output: str) -> None:
     a = _batch_operand(ctx, left, a_view, len(batch), groups)
     b = _batch_operand(ctx, right, b_view, len(batch), groups)
     places: Shape4 = (
-        prod(batch[i] for i in groups[0]), prod(batch[i] for i in groups[1]), 1, 1,
+        prod(batch[i] for i in groups[0]),
+        prod(batch[i] for i in groups[1]),
+        1,
+        1,
     )
     a = spread(ctx, a, (*places[:2], *a.shape[2:]), f"{left}/batch")
     b = spread(ctx, b, (*places[:2], *b.shape[2:]), f"{right}/batch")

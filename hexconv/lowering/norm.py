@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.conv import INT32_MAX, INT32_MIN
-from hexconv.lowering.moves import gather_axes
+from hexconv.lowering.conv_emitter import INT32_MAX, INT32_MIN
 from hexconv.lowering.registry import lowers
+from hexconv.lowering.relayout import gather_axes
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Array
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import quantize_bias, quantize_weights
@@ -62,13 +62,14 @@ def scaled_and_shifted(
     scale_name, bias_name = f"{name}/scale", f"{name}/bias"
     bias = quantize_bias(np.asarray(offset, np.float32), step).reshape(1, 1, 1, -1)
     inputs = [
-        tensor.data, builder.const(scale_name, quantized.codes, quantized.range),
-        tensor.min, tensor.max,
-        *builder.minmax(scale_name, quantized.range), builder.const(bias_name, bias),
+        tensor.data,
+        builder.const(scale_name, quantized.codes, quantized.range),
+        tensor.min,
+        tensor.max,
+        *builder.minmax(scale_name, quantized.range),
+        builder.const(bias_name, bias),
         builder.scalar(f"{bias_name}_min", INT32_MIN * step),
         builder.scalar(f"{bias_name}_max", INT32_MAX * step),
         *builder.minmax(name, span),
     ]
-    return builder.quantized(
-        "QuantizedBatchNorm_8x8p32to8", inputs, tensor.shape, span, name=name
-    )
+    return builder.quantized("QuantizedBatchNorm_8x8p32to8", inputs, tensor.shape, span, name=name)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.pieces import along, as_range
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.select import constant_ints
+from hexconv.lowering.slice_concat import along, as_range
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Padding, Ref
 from hexconv.onnx_graph import NodeView
 
@@ -60,14 +60,14 @@ def _value(node: NodeView, ctx: Context) -> float:
     return float(np.asarray(array).reshape(-1)[0])
 
 
-def filled(
-    ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str
-) -> Tensor:
+def filled(ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str) -> Tensor:
     """A constant around B, H, W, D; the value must lie in the tensor's range."""
     if value and not tensor.static:
         tensor = ctx.pinned(name, tensor)
     inputs = [
-        tensor.data, tensor.min, tensor.max,
+        tensor.data,
+        tensor.min,
+        tensor.max,
         ctx.builder.ints(f"{name}_paddings", np.asarray(rows, np.int32)[None, None]),
     ]
     if value:
@@ -79,9 +79,7 @@ def mirrored(ctx: Context, tensor: Tensor, rows: list[Sides], name: str) -> Tens
     """Reflected at the edges, the edge itself not repeated."""
     paddings = ctx.builder.ints(f"{name}_paddings", np.asarray(rows, np.int32)[None, None])
     inputs = [tensor.data, paddings, tensor.min, tensor.max]
-    return _grown(
-        ctx, "MirrorPad_8", inputs, tensor, rows, name, padding=Padding.MIRROR_REFLECT
-    )
+    return _grown(ctx, "MirrorPad_8", inputs, tensor, rows, name, padding=Padding.MIRROR_REFLECT)
 
 
 def _grown(

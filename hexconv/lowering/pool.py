@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from math import sqrt
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
 from hexconv.lowering.pad import filled
-from hexconv.lowering.pieces import cut, sliced
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.slice_concat import cut, sliced
 from hexconv.lowering.window import Window, mode, windows
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
@@ -183,7 +183,14 @@ def _max_of_taps(
 
 def _larger(ctx: Context, left: Tensor, right: Tensor, name: str) -> Tensor:
     inputs = [
-        left.data, right.data, left.min, left.max, right.min, right.max, left.min, left.max,
+        left.data,
+        right.data,
+        left.min,
+        left.max,
+        right.min,
+        right.max,
+        left.min,
+        left.max,
     ]
     return ctx.copied("QuantizedMaximum_8", inputs, left, left.shape, name)
 

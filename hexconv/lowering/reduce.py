@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.moves import gather_axes
-from hexconv.lowering.pieces import as_range
 from hexconv.lowering.pool import l2_norm, largest
 from hexconv.lowering.registry import SATURATES, Tie, lowers
+from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.select import constant_ints
+from hexconv.lowering.slice_concat import as_range
+from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range

@@ -40,7 +40,10 @@ def resize(node: NodeView, ctx: Context) -> None:
     tensor = ctx.take(source, layout)
     builder = ctx.builder
     inputs = [
-        tensor.data, builder.ints(f"{output}_size", after[2:]), tensor.min, tensor.max,
+        tensor.data,
+        builder.ints(f"{output}_size", after[2:]),
+        tensor.min,
+        tensor.max,
         builder.ints(f"{output}_align", [align]),
     ]
     ctx.bind(output, layout, ctx.copied(OPS[mode], inputs, tensor, layout.shape(after), output))

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import MINMAX, Tensor
 from hexconv.lowering.context import Context
-from hexconv.lowering.pieces import along, cut, own_place, picked, place_of, sliced
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.shape import reshaped
+from hexconv.lowering.slice_concat import along, cut, own_place, picked, place_of, sliced
+from hexconv.nnlib.builder import MINMAX, Tensor
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
@@ -98,7 +98,11 @@ def _even_split(
     count = len(outputs)
     for port, name in enumerate(outputs):
         piece = Tensor(
-            Ref(node, port), Ref(node, count), Ref(node, count + 1), part, tensor.range,
+            Ref(node, port),
+            Ref(node, count),
+            Ref(node, count + 1),
+            part,
+            tensor.range,
             tensor.static,
         )
         ctx.bind(name, layout, piece)
@@ -122,7 +126,9 @@ def gather(node: NodeView, ctx: Context) -> None:
         raise Refusal(f"the index {wrong[0]} on an axis of {shape[axis]}")
     indices = [i % shape[axis] for i in indices]
     tensor, order = along(
-        ctx, source, [axis],
+        ctx,
+        source,
+        [axis],
         lambda part, places: picked(ctx, part, next(iter(places)), indices, output),
     )
     flat_name = f"{output}/flat"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hexconv.errors import Refusal
 from hexconv.lowering.broadcast import operand, spread
 from hexconv.lowering.context import Context
-from hexconv.lowering.moves import factored_order, gather_axes, split_reshape
-from hexconv.lowering.pieces import along, as_range, concatenated, own_place, place_of, tiled
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.relayout import factored_order, gather_axes, split_reshape
+from hexconv.lowering.slice_concat import along, as_range, concatenated, own_place, place_of, tiled
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
@@ -88,9 +88,7 @@ def concat(node: NodeView, ctx: Context) -> None:
     ctx.bind(output, layout, joined)
 
 
-def concat_layout(
-    ctx: Context, names: Sequence[str], shape: tuple[int, ...], axis: int
-) -> Layout:
+def concat_layout(ctx: Context, names: Sequence[str], shape: tuple[int, ...], axis: int) -> Layout:
     """The first computed operand's order, with the joined axis outermost in its place."""
     leader = next((name for name in names if ctx.const(name) is None), None)
     if leader is None:
@@ -126,7 +124,9 @@ def tile(node: NodeView, ctx: Context) -> None:
     times = {axis: after // before for axis, (before, after) in enumerate(pairs)}
     axes = [axis for axis, count in times.items() if count > 1]
     tensor, order = along(
-        ctx, source, axes,
+        ctx,
+        source,
+        axes,
         lambda part, places: tiled(
             ctx, part, _four([times[places[p]] if p in places else 1 for p in range(4)]), output
         ),

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hexconv.errors import Refusal
-from hexconv.lowering.builder import Tensor
 from hexconv.lowering.context import Context
+from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Array, Padding
-from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.onnx_graph import NodeView
 
 
@@ -155,25 +155,23 @@ def padded(
         name: the tensor that it is for.
     """
     needed = [
-        (n - 1) * w.stride + w.extent - w.size - w.before
-        for w, n in zip(axes, counts, strict=True)
+        (n - 1) * w.stride + w.extent - w.size - w.before for w, n in zip(axes, counts, strict=True)
     ]
     sides = [(w.before, max(after, 0)) for w, after in zip(axes, needed, strict=True)]
     return pad(ctx, tensor, [(0, 0), *sides, (0, 0)], f"{name}/padded")
 
 
-def pad(
-    ctx: Context, tensor: Tensor, sides: Sequence[tuple[int, int]], name: str
-) -> Tensor:
+def pad(ctx: Context, tensor: Tensor, sides: Sequence[tuple[int, int]], name: str) -> Tensor:
     """Zeros around the tensor (QuantizedPad_8 without a value pads with the zero code)."""
     if not any(before or after for before, after in sides):
         return tensor
     inputs = [
-        tensor.data, tensor.min, tensor.max,
+        tensor.data,
+        tensor.min,
+        tensor.max,
         ctx.builder.ints(f"{name}_paddings", np.asarray(sides, np.int32)[None, None]),
     ]
     b, h, w, d = (
-        size + before + after
-        for size, (before, after) in zip(tensor.shape, sides, strict=True)
+        size + before + after for size, (before, after) in zip(tensor.shape, sides, strict=True)
     )
     return ctx.copied("QuantizedPad_8", inputs, tensor, (b, h, w, d), name)

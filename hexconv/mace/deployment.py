@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from hexconv.errors import ConfigError
-from hexconv.mace.deployment_file import Tensor, commas, in_format
+from hexconv.mace.deployment_file import Deployment, Tensor, commas, in_format
 from hexconv.mace.write import FORMAT_NHWC, data_format
-
-if TYPE_CHECKING:
-    from hexconv.model import Model
-    from hexconv.nnlib.graph import Interface
+from hexconv.nnlib.graph import Graph, Interface
 
 TOP = {
     "library_name": "",
@@ -32,15 +30,36 @@ ENTRY = {
 }
 
 
-def deployment_yaml(model: Model, folder: Path) -> str:
-    """The YAML of a converted model, for a build in `folder`.
+@dataclass(frozen=True)
+class Source:
+    """The ONNX file that a deployment names.
+
+    Attributes:
+        path: of it; empty where it is not known.
+        sha256: its checksum, hexadecimal.
+    """
+
+    path: str = ""
+    sha256: str = ""
+
+
+def deployment_yaml(
+    graph: Graph, *, source: Source, ranges: bool, given: Deployment | None, folder: Path
+) -> str:
+    """The YAML of a converted model.
+
+    Args:
+        graph: of the model.
+        source: the ONNX file that the YAML names.
+        ranges: whether a range file is written beside it.
+        given: the user's own YAML that asked for the conversion; what it says is kept.
+        folder: where the YAML will be.
 
     Raises:
         ConfigError: it would overwrite the user's own YAML by another.
     """
-    document = deployment(model, folder)
-    given = model.deployment
-    target = folder / f"{model.name}.yml"
+    document = deployment(graph, source=source, ranges=ranges, given=given, folder=folder)
+    target = folder / f"{graph.name}.yml"
     if given is not None and target.exists() and target.samefile(given.path):
         if document != given.document:
             raise ConfigError(
@@ -52,30 +71,34 @@ def deployment_yaml(model: Model, folder: Path) -> str:
     return dump(document)
 
 
-def deployment(model: Model, folder: Path) -> dict[str, Any]:
-    """The YAML as plain data: shapes and ranges are comma strings, as MACE wants them.
-
-    What the user's own YAML says beside the interface is kept.
-    """
-    given = model.deployment
+def deployment(
+    graph: Graph, *, source: Source, ranges: bool, given: Deployment | None, folder: Path
+) -> dict[str, Any]:
+    """As `deployment_yaml`, as plain data: shapes and ranges are comma strings, as MACE wants."""
+    name = graph.name
     document = dict(given.document) if given else {}
     old = dict(document.pop("models", {}).get(given.name, {})) if given else {}
-    graphs = old.get("subgraphs")
-    old_graph = {} if not graphs else graphs[0] if isinstance(graphs, list) else next(
-        iter(graphs.values())
-    )  # fmt: skip
-    source = model.conversion.source if model.conversion else ""
+    old_graph = _first_subgraph(old.get("subgraphs"))
+    path = relative(source.path, folder) if source.path else f"{name}.onnx"
     entry: dict[str, Any] = {
         "platform": "onnx",
-        "model_file_path": relative(source, folder) if source else f"{model.name}.onnx",
-        "model_sha256_checksum": model.conversion.sha256 if model.conversion else "",
-        "subgraphs": [_subgraph(model, old_graph, folder)],
+        "model_file_path": path,
+        "model_sha256_checksum": source.sha256,
+        "subgraphs": [_subgraph(graph, ranges, given, old_graph, folder)],
     }
     for key, value in {**ENTRY, **old}.items():
         if key not in old_graph and key != "quantize_range_file":
             entry.setdefault(key, value)
-    top = {**TOP, "library_name": model.name, **document}
-    return {**top, "models": {model.name: entry}}
+    return {**TOP, "library_name": name, **document, "models": {name: entry}}
+
+
+def _first_subgraph(subgraphs: Any) -> Mapping[str, Any]:
+    """MACE takes a list of subgraphs, or a mapping by name."""
+    if not subgraphs:
+        return {}
+    first: Mapping[str, Any]
+    first = subgraphs[0] if isinstance(subgraphs, list) else next(iter(subgraphs.values()))
+    return first
 
 
 def dump(document: Mapping[str, Any]) -> str:
@@ -83,9 +106,10 @@ def dump(document: Mapping[str, Any]) -> str:
     return str(yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=1000))
 
 
-def _subgraph(model: Model, old: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    given = model.deployment
-    inputs, outputs = model.graph.inputs, model.graph.outputs
+def _subgraph(
+    graph: Graph, ranges: bool, given: Deployment | None, old: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    inputs, outputs = graph.inputs, graph.outputs
     declared: dict[str, Tensor] = {}
     if given is not None:
         declared = {item.name: item for item in (*given.inputs, *given.outputs)}
@@ -107,8 +131,8 @@ def _subgraph(model: Model, old: Mapping[str, Any], folder: Path) -> dict[str, A
     for key, value in old.items():
         subgraph.setdefault(key, value)
     subgraph.pop("quantize_range_file", None)
-    if model.ranges:
-        subgraph["quantize_range_file"] = f"{model.name}.ranges"
+    if ranges:
+        subgraph["quantize_range_file"] = f"{graph.name}.ranges"
     return subgraph
 
 

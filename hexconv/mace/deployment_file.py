@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hexconv.errors import ConfigError, FileError
 from hexconv.files import sha256_of
 from hexconv.mace.deployment_rules import Mistake, as_list, mistakes, refuse
 from hexconv.mace.yaml_lines import Lines, Place, read_yaml
+from hexconv.names import did_you_mean, listed
 
 WHAT = "deployment file"
 
@@ -138,15 +138,20 @@ class Deployment:
             if real != item.shape:
                 place = (*self.place(), "output_shapes", index)
                 text = commas(in_format(real, item.format))
-                found.append(Mistake(place, f"the output '{item.name}' has another shape",
-                                     f"write {text}"))  # fmt: skip
+                found.append(
+                    Mistake(place, f"the output '{item.name}' has another shape", f"write {text}")
+                )
         refuse(self.path, self.lines, found)
 
     def place(self) -> Place:
         """Where the one subgraph stands."""
         subgraphs = self.document["models"][self.name]["subgraphs"]
-        return ("models", self.name, "subgraphs", 0 if isinstance(subgraphs, list)
-                else next(iter(subgraphs)))  # fmt: skip
+        return (
+            "models",
+            self.name,
+            "subgraphs",
+            0 if isinstance(subgraphs, list) else next(iter(subgraphs)),
+        )
 
     def _at(self, key: str) -> str:
         return f"{self.path}, line {self.lines.of(('models', self.name, key))}"
@@ -203,8 +208,7 @@ def preset(name: str) -> Path:
     wanted = name.removesuffix(".yml")
     if wanted in presets:
         return presets[wanted]
-    near = get_close_matches(wanted, presets, 1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    hint = did_you_mean(wanted, presets)
     raise ConfigError(f"there is no preset '{name}'", todo=f"{hint}there are {', '.join(presets)}")
 
 
@@ -224,14 +228,24 @@ def _unsupported(data: Mapping[str, Any]) -> list[Mistake]:
     """What is right for MACE, and what hexconv does not do."""
     models = data["models"]
     if len(models) > 1:
-        return [Mistake(("models",), f"the file holds {len(models)} models: {', '.join(models)}",
-                        "hexconv converts one at a time: split the file")]  # fmt: skip
+        return [
+            Mistake(
+                ("models",),
+                f"the file holds {len(models)} models: {', '.join(models)}",
+                "hexconv converts one at a time: split the file",
+            )
+        ]
     ((name, entry),) = models.items()
     above: Place = ("models", name)
     graphs = entry["subgraphs"]
     if len(graphs) > 1:
-        return [Mistake((*above, "subgraphs"), f"there are {len(graphs)} subgraphs",
-                        "hexconv converts models that run on the DSP whole: keep one")]  # fmt: skip
+        return [
+            Mistake(
+                (*above, "subgraphs"),
+                f"there are {len(graphs)} subgraphs",
+                "hexconv converts models that run on the DSP whole: keep one",
+            )
+        ]
     key = 0 if isinstance(graphs, list) else next(iter(graphs))
     found = []
     merged = {**entry, **graphs[key]}
@@ -244,12 +258,22 @@ def _unsupported(data: Mapping[str, Any]) -> list[Mistake]:
         inner = (*above, "subgraphs", key)
         types = as_list(merged.get(f"{side}_data_types"))
         if any(kind != "float32" for kind in types):
-            found.append(Mistake((*inner, f"{side}_data_types"), "MACE's DSP runtime takes and "
-                                 "gives float32", "write float32, or leave it out"))  # fmt: skip
+            found.append(
+                Mistake(
+                    (*inner, f"{side}_data_types"),
+                    "MACE's DSP runtime takes and gives float32",
+                    "write float32, or leave it out",
+                )
+            )
         aliases = as_list(merged.get(f"{side}_aliases"))
         if aliases and aliases != as_list(merged[f"{side}_tensors"]):
-            found.append(Mistake((*inner, f"{side}_aliases"), "hexconv does not rename tensors",
-                                 "leave the aliases out"))  # fmt: skip
+            found.append(
+                Mistake(
+                    (*inner, f"{side}_aliases"),
+                    "hexconv does not rename tensors",
+                    "leave the aliases out",
+                )
+            )
     return found
 
 
@@ -301,9 +325,11 @@ def _samples(
     if not files:
         return {}, []
     remote = [file for file in files if file.startswith(("http://", "https://"))]
-    found = {} if remote else {
-        item.name: _find(home, file) for item, file in zip(inputs, files, strict=True)
-    }
+    found = (
+        {}
+        if remote
+        else {item.name: _find(home, file) for item, file in zip(inputs, files, strict=True)}
+    )
     missing = remote or [str(file) for file in found.values() if not file.is_file()]
     if missing:
         return {}, [f"validation_inputs_data {missing[0]} is not a local file: not used"]
@@ -312,9 +338,16 @@ def _samples(
 
 def _idle(merged: Mapping[str, Any]) -> list[str]:
     """Keys with a wish that means nothing on the DSP."""
-    return [f"{key}: {merged[key]} means nothing on the DSP"
-            for key in ("winograd", "weight_file_path", "limit_opencl_kernel_time",
-                        "opencl_queue_window_size") if merged.get(key)]  # fmt: skip
+    return [
+        f"{key}: {merged[key]} means nothing on the DSP"
+        for key in (
+            "winograd",
+            "weight_file_path",
+            "limit_opencl_kernel_time",
+            "opencl_queue_window_size",
+        )
+        if merged.get(key)
+    ]
 
 
 def _names(tensors: Sequence[Tensor], known: Sequence[str], side: str) -> list[Mistake]:
@@ -322,18 +355,19 @@ def _names(tensors: Sequence[Tensor], known: Sequence[str], side: str) -> list[M
     for index, item in enumerate(tensors):
         if item.name in known:
             continue
-        near = get_close_matches(item.name, known, 1, 0.5)
-        hint = f"did you mean '{near[0]}'? " if near else ""
-        listed = ", ".join(f"'{name}'" for name in known)
-        found.append(Mistake((f"{side}_tensors", index), f"the model has no {side} '{item.name}'",
-                             f"{hint}its {side}s are {listed}"))  # fmt: skip
+        hint = f"{did_you_mean(item.name, known)}its {side}s are {listed(known)}"
+        found.append(
+            Mistake((f"{side}_tensors", index), f"the model has no {side} '{item.name}'", hint)
+        )
     have = {item.name for item in tensors}
     left = [name for name in known if name not in have]
     if left and not found:
-        todo = ("name all of them" if side == "input"
-                else "name all of them, or cut the model before")  # fmt: skip
-        found.append(Mistake((f"{side}_tensors",), f"the model's {side} '{left[0]}' is not named",
-                             todo))  # fmt: skip
+        todo = (
+            "name all of them" if side == "input" else "name all of them, or cut the model before"
+        )
+        found.append(
+            Mistake((f"{side}_tensors",), f"the model's {side} '{left[0]}' is not named", todo)
+        )
     return found
 
 

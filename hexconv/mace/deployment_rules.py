@@ -11,28 +11,97 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hexconv import resources
 from hexconv.errors import ConfigError
 from hexconv.mace.yaml_lines import Lines, Place
+from hexconv.names import did_you_mean, nearest
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # Words that no model may be named after: MACE makes C++ identifiers of names.
-CPP_WORDS = frozenset((
-    "alignas", "alignof", "and", "asm", "auto", "bitand", "bitor", "bool", "break", "case",
-    "catch", "char", "class", "compl", "const", "constexpr", "continue", "decltype", "default",
-    "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "false", "float",
-    "for", "friend", "goto", "if", "inline", "int", "long", "mutable", "namespace", "new",
-    "noexcept", "not", "nullptr", "operator", "or", "private", "protected", "public", "register",
-    "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this",
-    "throw", "true", "try", "typedef", "typeid", "typename", "union", "unsigned", "using",
-    "virtual", "void", "volatile", "while", "xor",
-))  # fmt: skip
-SHAPE_KEYS = {"input_shapes": "1,144,40", "output_shapes": "1,144,287", "check_shapes": "1,144,40",
-              "input_ranges": "-1.0,1.0"}  # fmt: skip
+CPP_WORDS = frozenset(
+    (
+        "alignas",
+        "alignof",
+        "and",
+        "asm",
+        "auto",
+        "bitand",
+        "bitor",
+        "bool",
+        "break",
+        "case",
+        "catch",
+        "char",
+        "class",
+        "compl",
+        "const",
+        "constexpr",
+        "continue",
+        "decltype",
+        "default",
+        "delete",
+        "do",
+        "double",
+        "else",
+        "enum",
+        "explicit",
+        "export",
+        "extern",
+        "false",
+        "float",
+        "for",
+        "friend",
+        "goto",
+        "if",
+        "inline",
+        "int",
+        "long",
+        "mutable",
+        "namespace",
+        "new",
+        "noexcept",
+        "not",
+        "nullptr",
+        "operator",
+        "or",
+        "private",
+        "protected",
+        "public",
+        "register",
+        "return",
+        "short",
+        "signed",
+        "sizeof",
+        "static",
+        "struct",
+        "switch",
+        "template",
+        "this",
+        "throw",
+        "true",
+        "try",
+        "typedef",
+        "typeid",
+        "typename",
+        "union",
+        "unsigned",
+        "using",
+        "virtual",
+        "void",
+        "volatile",
+        "while",
+        "xor",
+    )
+)
+SHAPE_KEYS = {
+    "input_shapes": "1,144,40",
+    "output_shapes": "1,144,287",
+    "check_shapes": "1,144,40",
+    "input_ranges": "-1.0,1.0",
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +146,13 @@ def _line(lines: Lines, mistake: Mistake) -> int:
 def mistakes(lines: Lines) -> list[Mistake]:
     """Every mistake that the file shows by itself, without the model."""
     if not isinstance(lines.data, dict):
-        return [Mistake((), "this is not a deployment file: it holds no keys",
-                        "start from a preset: hexconv/yml/conformer_dsp.yml")]  # fmt: skip
+        return [
+            Mistake(
+                (),
+                "this is not a deployment file: it holds no keys",
+                "start from a preset: hexconv/yml/conformer_dsp.yml",
+            )
+        ]
     found = [
         Mistake(place, f"the key '{place[-1]}' stands there twice", "keep one", line)
         for place, line in lines.twice
@@ -132,7 +206,7 @@ def _whole(error: Any, key: str) -> bool:
 
 
 def _unknown_key(key: str, known: list[str], place: Place) -> Mistake:
-    near = get_close_matches(key, known, 1, 0.6) or get_close_matches(key.lower(), known, 1, 0.6)
+    near = nearest(key, known)
     elsewhere = [level for level, keys in _levels().items() if key in keys]
     if near:
         todo = f"did you mean '{near[0]}'?"
@@ -182,8 +256,10 @@ def _malformed(key: str, value: Any) -> tuple[str, str]:
     shown = json.dumps(value, ensure_ascii=False)
     if example and isinstance(value, list):
         flat = ",".join(str(item) for item in value)
-        return (f"'{key}' is a YAML list of numbers {shown}: MACE crashes on it",
-                f"write a string of commas: {key}: {flat or example}")  # fmt: skip
+        return (
+            f"'{key}' is a YAML list of numbers {shown}: MACE crashes on it",
+            f"write a string of commas: {key}: {flat or example}",
+        )
     if example and isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"'{key}' is a number: MACE crashes on it", f'write a string: {key}: "{value}"'
     if example:
@@ -204,8 +280,13 @@ def _mistyped(key: str, value: Any, error: Any) -> tuple[str, str]:
     if error.validator in ("minLength", "minItems", "minProperties") or value is None:
         return f"'{key}' is empty", _example(key)
     if error.validator == "type":
-        names = {"object": "keys and values", "array": "a list", "integer": "a whole number",
-                 "string": "a string", "number": "a number"}  # fmt: skip
+        names = {
+            "object": "keys and values",
+            "array": "a list",
+            "integer": "a whole number",
+            "string": "a string",
+            "number": "a number",
+        }
         kinds = [wanted] if isinstance(wanted, str) else wanted
         return f"'{key}' is {shown}", f"write {' or '.join(names.get(k, k) for k in kinds)}"
     return f"'{key}' is {shown}: {wanted}", ""
@@ -218,21 +299,26 @@ def _not_allowed(value: Any, allowed: list[Any]) -> tuple[str, str]:
         for other, case in ((value.lower(), "lower"), (value.upper(), "upper")):
             if other in texts:
                 return f"{shown} is not in {case} case", f"write {other}"
-    near = get_close_matches(str(value), texts, 1, 0.6)
-    hint = f"did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(str(value), texts)
     return f"{shown} is not allowed here", f"{hint}use {', '.join(texts)}"
 
 
 def _combinations(data: dict[str, Any]) -> Iterator[Mistake]:
     """Keys that are right alone and wrong together."""
     if data.get("model_graph_format") == "file" and data.get("model_data_format") == "code":
-        yield Mistake(("model_data_format",), "a graph in a file cannot have its data in code",
-                      "write model_data_format: file")  # fmt: skip
+        yield Mistake(
+            ("model_data_format",),
+            "a graph in a file cannot have its data in code",
+            "write model_data_format: file",
+        )
     for name, model in data["models"].items():
         place = ("models", name)
         if not NAME.fullmatch(name) or name in CPP_WORDS:
-            yield Mistake(place, f"'{name}' cannot name a model: MACE makes a C++ name of it",
-                          "use letters, digits and _, not a digit first")  # fmt: skip
+            yield Mistake(
+                place,
+                f"'{name}' cannot name a model: MACE makes a C++ name of it",
+                "use letters, digits and _, not a digit first",
+            )
         if bool(model.get("weight_file_path")) != bool(model.get("weight_sha256_checksum")):
             yield Mistake(place, "weight_file_path and weight_sha256_checksum belong together")
         subgraphs = model["subgraphs"]

@@ -139,8 +139,9 @@ class _Writer:
         square = self.op("Pow", [centred, two], f"{name}/square")
         variance = self.op("ReduceMean", [square], f"{name}/variance", axes=[-1])
         epsilon = self.tensor(f"{name}/epsilon", np.asarray(1e-5, np.float32))
-        deviation = self.op("Sqrt", [self.op("Add", [variance, epsilon], f"{name}/eps")],
-                            f"{name}/deviation")  # fmt: skip
+        deviation = self.op(
+            "Sqrt", [self.op("Add", [variance, epsilon], f"{name}/eps")], f"{name}/deviation"
+        )
         scaled = self.op("Div", [centred, deviation], f"{name}/normal")
         scaled = self.op("Mul", [scaled, self.tensor(f"{name}.gamma", gamma)], f"{name}/scaled")
         beta = self.tensor(f"{name}.beta", self.random((width,), 0.1))
@@ -150,8 +151,12 @@ class _Writer:
         """[1, T, D] split into heads and permuted."""
         c = self.config
         shape = self.ints(f"{name}/shape", [1, c.frames, c.heads, c.width // c.heads])
-        return self.op("Transpose", [self.op("Reshape", [x, shape], f"{name}/split")],
-                       f"{name}/heads", perm=perm)  # fmt: skip
+        return self.op(
+            "Transpose",
+            [self.op("Reshape", [x, shape], f"{name}/split")],
+            f"{name}/heads",
+            perm=perm,
+        )
 
     def attention(self, x: str, name: str) -> str:
         """Pre-norm self-attention; the scale is a division."""

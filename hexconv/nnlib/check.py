@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 
 from hexconv.errors import GraphError
+from hexconv.nnlib.constraints import TRAPS
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import Limit, OpSpec, spec
 from hexconv.nnlib.shapes import SCALAR, infer
 from hexconv.nnlib.site import Site
-from hexconv.nnlib.traps import TRAPS
 
 AXES = {"b": 0, "h": 1, "w": 2, "d": 3}
 SHOWN = 20

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 
 from hexconv import resources
 from hexconv.errors import GraphError
+from hexconv.names import nearest
 from hexconv.nnlib.graph import Padding
 
 DTYPES = {"u8": "uint8", "u16": "uint16", "i16": "int16", "i32": "int32", "f32": "float32"}
@@ -88,7 +88,7 @@ class Limit:
     """What the library demands beyond arity and types.
 
     Of three kinds: a size (`of` a role, on an `axis`, compared), two sizes or shapes that are the
-    `same`, or a named `rule` of hexconv.nnlib.traps. `libraries` it holds for, none for all.
+    `same`, or a named `rule` of hexconv.nnlib.constraints. `libraries` it holds for, none for all.
     """
 
     why: str
@@ -287,7 +287,7 @@ def spec(op: str) -> OpSpec:
     known = catalogue()
     if op in known:
         return known[op]
-    near = get_close_matches(op, known, n=3)
+    near = nearest(op, known, 3)
     raise GraphError(
         f"the Hexagon library has no op '{op}' that hexconv knows",
         todo=f"did you mean {', '.join(near)}?" if near else "see `python -m hexconv ops`",

@@ -1,8 +1,8 @@
 """The ONNX side: load a model, fix its shapes, bring it into one normal form."""
 
-import hexconv.light_ir  # noqa: F401  (before anything imports onnx-ir)
+import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.onnx_graph.graph import FloatGraph, TensorInfo
 from hexconv.onnx_graph.load import load
-from hexconv.onnx_graph.view import NodeView
+from hexconv.onnx_graph.node_view import NodeView
 
 __all__ = ["FloatGraph", "NodeView", "TensorInfo", "load"]

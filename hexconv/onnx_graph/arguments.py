@@ -17,11 +17,15 @@ AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 RESIZES = {
     "mode": ("nearest", "linear", "cubic"),
     "coordinate_transformation_mode": (
-        "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
+        "half_pixel",
+        "half_pixel_symmetric",
+        "pytorch_half_pixel",
+        "align_corners",
+        "asymmetric",
         "tf_crop_and_resize",
     ),
     "nearest_mode": ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
-}  # fmt: skip
+}
 
 
 def _constant(node: ir.Node, position: int) -> npt.NDArray[Any] | None:

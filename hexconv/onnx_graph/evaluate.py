@@ -17,8 +17,14 @@ Array = npt.NDArray[Any]
 Inputs = Sequence[Array | None]
 Attrs = dict[str, Any]
 
-RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike",
-          "Multinomial", "Bernoulli"}  # fmt: skip
+RANDOM = {
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Multinomial",
+    "Bernoulli",
+}
 
 
 def evaluate(node: ir.Node, inputs: Inputs) -> list[Array]:
@@ -104,8 +110,12 @@ def _constant(x: list[Any], attrs: Attrs) -> Any:
     ((name, value),) = attrs.items()
     if name == "value":
         return value.numpy()
-    dtypes = {"value_float": np.float32, "value_floats": np.float32,
-              "value_int": np.int64, "value_ints": np.int64}  # fmt: skip
+    dtypes = {
+        "value_float": np.float32,
+        "value_floats": np.float32,
+        "value_int": np.int64,
+        "value_ints": np.int64,
+    }
     return np.array(value, dtypes.get(name, object))
 
 

@@ -8,13 +8,16 @@ import onnx
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.build import OPSET, Builder, shape_of
+from hexconv.onnx_graph.builder import OPSET, Builder, shape_of
 
 # Those that nothing after the normal form knows better.
 EXPANDED = {
-    "Attention", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SoftmaxCrossEntropyLoss",
+    "Attention",
+    "NegativeLogLikelihoodLoss",
+    "RotaryEmbedding",
+    "SoftmaxCrossEntropyLoss",
     "SwiGLU",
-}  # fmt: skip
+}
 
 
 def expand(node: ir.Node, builder: Builder) -> list[ir.Node] | None:
@@ -101,9 +104,12 @@ def _node(
             found = ir.serde.deserialize_attribute(defaults[attr.ref_attr_name])
             attributes.append(ir.Attr(attr.name, found.type, found.value))
     node = ir.Node(
-        proto.domain, proto.op_type, [values[name] for name in proto.input], attributes,
+        proto.domain,
+        proto.op_type,
+        [values[name] for name in proto.input],
+        attributes,
         num_outputs=len(proto.output),
-    )  # fmt: skip
+    )
     node.name = builder.fresh_node(f"{caller.name}/{proto.op_type}")
     for name, value in zip(proto.output, node.outputs, strict=True):
         value.name = builder.fresh(f"{caller.name}/{name}") if name else ""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.macs import macs_of
 
 Array = npt.NDArray[Any]

@@ -11,16 +11,17 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from hexconv.errors import ModelError, Refusal, Refusals
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph import modernize, rewrites  # noqa: F401  (they register their rules)
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.canonicalize import canonicalize
 from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats_to_float32
+from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.masks import finite_masks
-from hexconv.onnx_graph.normalise import normalise
 from hexconv.onnx_graph.quantized import take_ranges
 from hexconv.onnx_graph.read import MALFORMED, read_model
-from hexconv.onnx_graph.rewrites import rewrite
+from hexconv.onnx_graph.rules import simplify
 from hexconv.onnx_graph.shapes import fix_input_shapes
-from hexconv.onnx_graph.tidy import check_wiring, name_nodes, remove_dead, share_initializers
 
 
 def load(
@@ -59,7 +60,7 @@ def load(
     _one_main_graph(model)
     fix_input_shapes(model, shapes)
     floats_to_float32(model)
-    builder, cut = normalise(model)
+    builder, cut = canonicalize(model)
     if refusals is not None:
         refusals += [*cut.refusals, *cut.unjudged]
     elif cut.refusals:
@@ -69,7 +70,7 @@ def load(
     dropped = drop_unused_inputs(model)
     finite_masks(model.graph)
     check_weights(model, label)
-    counts = rewrite(builder, recognise=recognise)
+    counts = simplify(builder, recognize=recognise)
     graph = _finished(model, builder, label, dropped, counts, original, bool(cut.refusals))
     return replace(graph, ranges=ranges)
 

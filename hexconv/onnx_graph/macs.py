@@ -6,7 +6,7 @@ from math import prod
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.builder import shape_of
 
 
 def macs_of(node: ir.Node) -> int:

@@ -5,10 +5,23 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 
-PASSES = {"Add", "Where", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten",
-          "Expand", "Slice", "Concat", "Gather", "Max"}  # fmt: skip
+PASSES = {
+    "Add",
+    "Where",
+    "Reshape",
+    "Transpose",
+    "Identity",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Expand",
+    "Slice",
+    "Concat",
+    "Gather",
+    "Max",
+}
 MASKED = -10000.0
 
 

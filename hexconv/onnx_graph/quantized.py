@@ -9,14 +9,26 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of
+from hexconv.onnx_graph.builder import Builder, array_of
 
 Bounds = tuple[float, float]
 # What an exporter leaves between the two on codes: data moves, or the largest is picked.
 MOVES = {
-    "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice",
-    "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze",
-}  # fmt: skip
+    "DepthToSpace",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "MaxPool",
+    "Reshape",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+}
 ON_CODES = {*MOVES, "Concat", "Pad", "Relu"}
 
 

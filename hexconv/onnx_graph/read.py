@@ -18,8 +18,16 @@ OLDEST_OPSET = 7
 ONNX_DOMAINS = ("", "ai.onnx")
 
 # What onnx-ir raises on protos that parse but make no sense (unknown types, missing fields...).
-MALFORMED = (ir.serde.SerdeError, ValueError, TypeError, KeyError, IndexError, AttributeError,
-             NotImplementedError, OverflowError)  # fmt: skip
+MALFORMED = (
+    ir.serde.SerdeError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    NotImplementedError,
+    OverflowError,
+)
 
 
 def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:

@@ -96,9 +96,13 @@ def _detach_weights(graph: ir.Graph) -> dict[str, Array]:
             continue
         weights[name] = np.ascontiguousarray(tensor.numpy())
         value.const_value = ir.ExternalTensor(
-            "given_in_memory", 0, tensor.nbytes, tensor.dtype, shape=ir.Shape(weights[name].shape),
+            "given_in_memory",
+            0,
+            tensor.nbytes,
+            tensor.dtype,
+            shape=ir.Shape(weights[name].shape),
             name=name,
-        )  # fmt: skip
+        )
     return weights
 
 
@@ -107,10 +111,17 @@ def runtime_errors() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     return (
-        state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
-        state.NoSuchFile, state.NotImplemented, state.RuntimeException, state.EPFail,
-        RuntimeError, ValueError,
-    )  # fmt: skip
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+        state.EPFail,
+        RuntimeError,
+        ValueError,
+    )
 
 
 def _text(error: Exception) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
+from hexconv.names import did_you_mean, listed
 
 EXAMPLE_LENGTH = 100
 
@@ -27,10 +27,9 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
     names = [str(value.name) for value in graph.inputs]
     for name in wanted:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1, 0.5)
-            hint = f"did you mean '{near[0]}'? " if near else ""
             raise ModelError(
-                f"the model has no input '{name}'", todo=f"{hint}its inputs are {_listed(names)}"
+                f"the model has no input '{name}'",
+                todo=f"{did_you_mean(name, names)}its inputs are {listed(names)}",
             )
     symbols: dict[str, int] = {}
     for value in graph.inputs:
@@ -120,7 +119,3 @@ def _example(value: ir.Value, symbols: Mapping[str, int]) -> str:
 
 def _text(shape: Sequence[object] | ir.Shape) -> str:
     return "[" + ", ".join("?" if str(dim) == "None" else str(dim) for dim in shape) + "]"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

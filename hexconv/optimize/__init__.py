@@ -8,10 +8,10 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Protocol
 
 from hexconv.errors import ConfigError
+from hexconv.names import did_you_mean
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
@@ -50,10 +50,9 @@ def check_settings(settings: Settings) -> None:
         )
     for name in (*settings.without, *settings.also):
         if name not in REWRITES:
-            near = get_close_matches(name, REWRITES, 1)
             raise ConfigError(
                 f"there is no rewrite '{name}'",
-                todo=f"did you mean '{near[0]}'?" if near else f"there are {', '.join(REWRITES)}",
+                todo=did_you_mean(name, REWRITES) or f"there are {', '.join(REWRITES)}",
             )
 
 

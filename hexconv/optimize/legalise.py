@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.builder import MINMAX, Builder
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import trace
 from hexconv.nnlib.prepare.left_padding import DEPTHWISE, shifted
-from hexconv.optimize.on_nnlib.edit import Editor
 
 ROUNDS = 8
 
@@ -29,10 +28,10 @@ def legalise(graph: Graph) -> int:
         victims = _victims(graph)
         if not victims:
             break
-        editor = Editor(graph)
+        builder = Builder.on(graph)
         nodes: list[Node] = []
         for node in graph.nodes:
-            nodes += _unshifted(node, editor) if node.id in victims else [node]
+            nodes += _unshifted(node, builder) if node.id in victims else [node]
         graph.nodes[:] = nodes
         count += len(victims)
     return count
@@ -50,17 +49,16 @@ def _victims(graph: Graph) -> set[int]:
     }
 
 
-def _unshifted(node: Node, editor: Editor) -> list[Node]:
+def _unshifted(node: Node, builder: Builder) -> list[Node]:
     """A reshape to the same shape, and the node that reads it."""
     data = node.inputs[0]
-    shape = editor.shape(data)
-    target = editor.add_ints(f"{node.name}/flat_shape", shape)
-    flat = Node(
-        id=editor.new_id(),
-        name=editor.unique(f"{node.name}/flat"),
-        op="QuantizedReshape",
-        inputs=(data, target, Ref(data.node, 1), Ref(data.node, 2)),
-        outputs=(Output(shape, "uint8"), *MINMAX),
+    shape = builder.shape(data)
+    target = builder.ints(f"{node.name}/flat_shape", shape)
+    flat = builder.new_node(
+        "QuantizedReshape",
+        (data, target, Ref(data.node, 1), Ref(data.node, 2)),
+        (Output(shape, "uint8"), *MINMAX),
+        name=f"{node.name}/flat",
         onnx_node=node.onnx_node,
     )
     inputs = tuple(Ref(flat.id) if ref == data else ref for ref in node.inputs)

@@ -69,7 +69,6 @@ def apply(
     counts = {
         item.name: item.function(*args)
         for item in REWRITES.values()
-        if item.stage is stage
-        and (item.name not in without if item.default else item.name in also)
+        if item.stage is stage and (item.name not in without if item.default else item.name in also)
     }
     return {name: count for name, count in counts.items() if count}

@@ -12,6 +12,7 @@ import numpy as np
 
 from hexconv.errors import GraphError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Node, Ref
+from hexconv.simulator import kernels
 from hexconv.simulator.registry import KERNELS, Call, Kernel
 
 LIBRARIES = ("v60", "v65", "v66")
@@ -22,7 +23,6 @@ SAME_DATA = frozenset(
 """Nodes that only change how data lies in memory: here all data lies as BHWD."""
 
 SOURCES = frozenset(("INPUT", INPUT_OP))
-SINKS = frozenset(("OUTPUT", OUTPUT_OP))
 SILENT = frozenset(("Sink",))
 PER_INPUT, PER_OUTPUT = 4, 3
 
@@ -32,10 +32,9 @@ Watch = Callable[[Node, list[Array]], list[Array]]
 
 @functools.cache
 def load_kernels() -> None:
-    """Import every module of kernels of this package; they register themselves."""
-    package = importlib.import_module("hexconv.simulator")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"hexconv.simulator.{module.name}")
+    """Import every module of kernels; they register themselves."""
+    for module in pkgutil.iter_modules(kernels.__path__):
+        importlib.import_module(f"{kernels.__name__}.{module.name}")
 
 
 @dataclass(slots=True)

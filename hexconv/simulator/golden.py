@@ -19,7 +19,7 @@ from hexconv.errors import FileError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, Array, Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.prepare import prepare, trace
 from hexconv.simulator.executor import Executor
-from hexconv.simulator.single import run_op, single
+from hexconv.simulator.run_op import run_op, single
 
 ENDS = ("INPUT", "OUTPUT")
 DTYPES = {1: "uint8", 2: "uint16", 4: "float32"}

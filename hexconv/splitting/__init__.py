@@ -1,5 +1,5 @@
 """A model in two parts: one for the DSP, one for ONNX Runtime on the CPU."""
 
-from hexconv.splitting.parts import AUTO, Parts, split
+from hexconv.splitting.parts import AUTO, split
 
-__all__ = ["AUTO", "Parts", "split"]
+__all__ = ["AUTO", "split"]

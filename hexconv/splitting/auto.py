@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from hexconv.errors import ConfigError, Refusal
-from hexconv.onnx_graph.pieces import Pieces
+from hexconv.onnx_graph.subgraph import Pieces
 
 if TYPE_CHECKING:
     import onnx
@@ -32,8 +32,8 @@ def refused_nodes(
         ConfigError: it cannot be said which node a refusal comes from.
         HexconvError: the model cannot be read.
     """
-    from hexconv.conversion import Settings, computed_values, prepared
     from hexconv.lowering import lower
+    from hexconv.pipeline import Settings, computed_values, prepared
     from hexconv.quantize import cover
 
     if outside := _unfit_outside(pieces, dsp):
@@ -60,9 +60,11 @@ def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
     answers = {item.name for item in dsp.graph.output}
     readers = {
         node
-        for value in pieces.graph.inputs if not fits(value)
-        for node in pieces.readers(value) if str(node.name) in there
-    }  # fmt: skip
+        for value in pieces.graph.inputs
+        if not fits(value)
+        for node in pieces.readers(value)
+        if str(node.name) in there
+    }
     makers = {
         node
         for value in pieces.graph.outputs

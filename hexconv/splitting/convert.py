@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import read_samples
-from hexconv.conversion import Ranges, Samples, convert
-from hexconv.model import Model
-from hexconv.source import model_name
-from hexconv.splitting.parts import AUTO, Parts, split
+from hexconv.conversion import convert
+from hexconv.files import model_name
+from hexconv.model import Model, Parts
+from hexconv.pipeline import Ranges, Samples
+from hexconv.splitting.parts import AUTO, split
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +36,7 @@ def convert_split(
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         samples: for the whole model's inputs; as for `hexconv.convert`.
         ranges: as for `hexconv.convert`; those of the CPU part's tensors are not needed.
-        **settings: see `hexconv.conversion.Settings`.
+        **settings: see `hexconv.pipeline.Settings`.
 
     Raises:
         HexconvError: as `hexconv.split` and `hexconv.convert`.

@@ -7,42 +7,21 @@ own shapes. Both are made of the file's own nodes, so the CPU part runs wherever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from hexconv.errors import ConfigError, ModelError
-from hexconv.onnx_graph.pieces import Pieces, opened, part
+from hexconv.model import Parts
+from hexconv.names import did_you_mean, listed
+from hexconv.onnx_graph.subgraph import Pieces, opened, part
 from hexconv.splitting.auto import fits, refused_nodes
 
 if TYPE_CHECKING:
     import onnx
 
 AUTO = "auto"
-LISTED = 5
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A model cut in two.
-
-    Attributes:
-        dsp: what is converted; its outputs are the cuts, and those outputs of the model that it
-            computes itself.
-        cpu: the rest; None where nothing had to be cut off.
-        cuts: the tensors handed over.
-        source: the file that was cut, or what stands for it in messages.
-        only_cpu: inputs of the model that the DSP part does not read.
-    """
-
-    dsp: onnx.ModelProto
-    cpu: onnx.ModelProto | None
-    cuts: tuple[str, ...]
-    source: str
-    only_cpu: tuple[str, ...] = ()
 
 
 def split(
@@ -59,7 +38,7 @@ def split(
             on the CPU.
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         **settings: for "auto", how the DSP part will be converted: see
-            `hexconv.conversion.Settings`.
+            `hexconv.pipeline.Settings`.
 
     Raises:
         ConfigError: an unknown tensor, a cut that leaves one side empty, or cuts that do not
@@ -100,14 +79,15 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
     answers = list(dict.fromkeys([*cuts, *own]))
     if not cpu:
         raise ConfigError(
-            f"the cut at {_listed(names)} leaves nothing for the CPU",
+            f"the cut at {listed(names)} leaves nothing for the CPU",
             why="no node reads it",
             todo="cut further up, or convert without --split",
         )
     dsp = pieces.before(answers)
     if not any(node in pieces.varying for node in dsp):
         raise ConfigError(
-            f"the cut at {_listed(names)} leaves nothing for the DSP" if names
+            f"the cut at {listed(names)} leaves nothing for the DSP"
+            if names
             else "nothing is left for the DSP",
             why="no node that depends on an input comes before it",
             todo="cut further down"
@@ -148,7 +128,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
         better = [*(value for value in cuts if value.producer() not in beyond), *missing]
         names = [str(value.name) for value in missing]
         raise ConfigError(
-            f"the cuts do not separate the model: {_listed(names)} goes round them",
+            f"the cuts do not separate the model: {listed(names)} goes round them",
             why="the CPU part needs what the DSP part computes, but does not answer",
             todo=f"cut at --split {','.join(str(value.name) for value in better)}",
         )
@@ -163,12 +143,11 @@ def _tensor(pieces: Pieces, name: str) -> ir.Value:
     """
     value = pieces.values.get(name)
     if value is None:
-        near = get_close_matches(name, pieces.values, 3, 0.5)
         raise ConfigError(
             f"there is no tensor '{name}' to cut at",
             where=pieces.label,
-            todo=f"did you mean {' or '.join(map(repr, near))}?" if near
-            else "name a tensor of the ONNX file, or use --split auto",
+            todo=f"{did_you_mean(name, pieces.values, 3)}name a tensor of the ONNX file, "
+            "or use --split auto",
         )
     producer = value.producer()
     if producer is None or producer not in pieces.varying:
@@ -195,8 +174,3 @@ def _check_handed_over(value: ir.Value) -> None:
             why="ONNX's shape inference does not find it",
             todo="cut elsewhere, or run onnxsim on the model",
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:LISTED])
-    return shown + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")

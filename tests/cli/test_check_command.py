@@ -26,8 +26,11 @@ def models(tmp_path: Path) -> Path:
         helper.make_node("NonZero", ["y"], ["places"], name="places"),
         helper.make_node("Cast", ["places"], ["cast"], name="behind", to=TensorProto.FLOAT),
     ]
-    outputs = [info("det", TensorProto.FLOAT, [1]), info("foo", TensorProto.FLOAT, [1, 3, 3]),
-               info("cast", TensorProto.FLOAT, [3, "n"])]  # fmt: skip
+    outputs = [
+        info("det", TensorProto.FLOAT, [1]),
+        info("foo", TensorProto.FLOAT, [1, 3, 3]),
+        info("cast", TensorProto.FLOAT, [3, "n"]),
+    ]
     _save(tmp_path / "bad.onnx", nodes, outputs)
     return tmp_path
 

@@ -40,15 +40,16 @@ def tiny(opset: int = 13, **changes: Any) -> onnx.ModelProto:
     ]
     shape = changes.get("shape", [1, 8, 16])
     graph = helper.make_graph(
-        changes.get("nodes", nodes), "tiny",
+        changes.get("nodes", nodes),
+        "tiny",
         [helper.make_tensor_value_info("speech", changes.get("type", TensorProto.FLOAT), shape)],
         [helper.make_tensor_value_info("fa_out", TensorProto.FLOAT, changes.get("out", [1, 8, 8]))],
-        [numpy_helper.from_array(changes.get("weight", weight), "weight"),
-         numpy_helper.from_array(bias, "bias")],
-    )  # fmt: skip
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8
+        [
+            numpy_helper.from_array(changes.get("weight", weight), "weight"),
+            numpy_helper.from_array(bias, "bias"),
+        ],
     )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
 @pytest.fixture
@@ -80,8 +81,12 @@ def process(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": root, **options.pop("env", {})}
     return subprocess.run(
         [sys.executable, "-m", "hexconv", *args],
-        capture_output=True, text=True, env=environment, check=False, **options,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        **options,
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -97,8 +102,17 @@ def test_one_command_converts(home: Path) -> None:
     result = run("tiny.onnx", "--samples", "speech.npy")
     assert result.exit_code == 0, result.output
     assert {path.name for path in (home / "build").iterdir()} == {f"tiny{s}" for s in SUFFIXES}
-    for text in ("tiny", "speech 1x8x16", "fa_out 1x8x8", "MatMul", "QuantizedSoftmax_8",
-                 "transposes", "dB SQNR", "written", "build/tiny.pb"):  # fmt: skip
+    for text in (
+        "tiny",
+        "speech 1x8x16",
+        "fa_out 1x8x8",
+        "MatMul",
+        "QuantizedSoftmax_8",
+        "transposes",
+        "dB SQNR",
+        "written",
+        "build/tiny.pb",
+    ):
         assert text in result.stdout
     assert "WARNING" not in result.stderr
     assert len(result.stdout.splitlines()) <= 40
@@ -174,8 +188,9 @@ def test_a_commented_yaml_is_not_overwritten_by_another(home: Path) -> None:
 
 def test_a_preset_takes_the_model_given(home: Path) -> None:
     Path("speech.npy").unlink()
-    onnx.save(tiny(shape=[1, 144, 40], weight=np.ones((40, 8), np.float32), out=[1, 144, 8]),
-              "mine.onnx")  # fmt: skip
+    onnx.save(
+        tiny(shape=[1, 144, 40], weight=np.ones((40, 8), np.float32), out=[1, 144, 8]), "mine.onnx"
+    )
     text = refused("mine.onnx", "--preset", "conformer_dsp", said="another shape")
     assert "write 1,144,8" in text
     weight = np.eye(40, 287, dtype=np.float32)
@@ -232,9 +247,11 @@ def node(op: str, **attributes: Any) -> Callable[[Path], None]:
 
 
 def cyclic(folder: Path) -> None:
-    nodes = [helper.make_node("Add", ["speech", "b"], ["a"], name="one"),
-             helper.make_node("Relu", ["a"], ["b"], name="two"),
-             helper.make_node("Relu", ["b"], ["fa_out"], name="three")]  # fmt: skip
+    nodes = [
+        helper.make_node("Add", ["speech", "b"], ["a"], name="one"),
+        helper.make_node("Relu", ["a"], ["b"], name="two"),
+        helper.make_node("Relu", ["b"], ["fa_out"], name="three"),
+    ]
     onnx.save(tiny(nodes=nodes), "tiny.onnx")
 
 
@@ -284,17 +301,18 @@ def test_a_directory_is_no_model(home: Path) -> None:
 
 def test_control_flow_and_other_refusals_come_together(home: Path) -> None:
     inner = helper.make_graph(
-        [helper.make_node("Relu", ["speech"], ["r"])], "inner", [],
+        [helper.make_node("Relu", ["speech"], ["r"])],
+        "inner",
+        [],
         [helper.make_tensor_value_info("r", TensorProto.FLOAT, [1, 8, 16])],
-    )  # fmt: skip
+    )
     nodes = [
         helper.make_node("ReduceMax", ["speech"], ["top"], name="max", keepdims=0),
         helper.make_node("Cast", ["top"], ["yes"], name="cast", to=TensorProto.BOOL),
-        helper.make_node("If", ["yes"], ["c"], name="branch", then_branch=inner,
-                         else_branch=inner),
+        helper.make_node("If", ["yes"], ["c"], name="branch", then_branch=inner, else_branch=inner),
         helper.make_node("NonZero", ["speech"], ["places"], name="where"),
         helper.make_node("Cast", ["places"], ["fa_out"], name="cast2", to=TensorProto.FLOAT),
-    ]  # fmt: skip
+    ]
     model = tiny(nodes=nodes)
     model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 8, 16]))
     onnx.save(model, "tiny.onnx")
@@ -384,9 +402,7 @@ def test_a_full_disk_leaves_what_was_there(
     assert contents(home / "build") == before
 
 
-def test_a_failing_rename_puts_everything_back(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_rename_puts_everything_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("tiny.onnx", "--samples", "speech.npy")
     before = contents(home / "build")
     real = Path.rename
@@ -410,8 +426,10 @@ def test_an_interrupted_run_loses_nothing(home: Path, delay: float) -> None:
     root = str(Path(hexconv.__file__).parents[1])
     child = subprocess.Popen(
         [sys.executable, "-m", "hexconv", "convert", "tiny.onnx", "--samples", "many.npy"],
-        env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": root},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     time.sleep(delay + 1.2)
     child.send_signal(signal.SIGINT)
     _, stderr = child.communicate(timeout=60)

@@ -77,10 +77,19 @@ def test_a_floor_that_does_not_hold_exits_with_1_and_names_the_output(place: Pat
 def test_a_built_model_is_verified_against_its_origin(place: Path, tmp_path: Path) -> None:
     CliRunner().invoke(
         group,
-        ["convert", str(place / "net.onnx"), "--samples", str(place / "calib"), "-q",
-         "--no-accuracy", "-o", str(tmp_path)],
-        catch_exceptions=False, standalone_mode=False,
-    )  # fmt: skip
+        [
+            "convert",
+            str(place / "net.onnx"),
+            "--samples",
+            str(place / "calib"),
+            "-q",
+            "--no-accuracy",
+            "-o",
+            str(tmp_path),
+        ],
+        catch_exceptions=False,
+        standalone_mode=False,
+    )
     built, origin = tmp_path / "net.pb", place / "net.onnx"
     result = run("--model", built, "--float", origin, "--test", place / "held", "--json")
     assert json.loads(result.stdout)["layers"][0]["calibration"] is None

@@ -12,8 +12,8 @@ import pytest
 import hexconv
 from hexconv.compare import Report, compare
 from hexconv.compare.metrics import EXACT
-from hexconv.conversion import Settings
 from hexconv.errors import ConfigError, HexconvError, ModelError
+from hexconv.pipeline import Settings
 from tests.compare.nets import SHAPE, convolutions, samples, softmax_of_many
 
 

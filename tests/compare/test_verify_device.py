@@ -46,9 +46,17 @@ def test_sides_are_compared_node_by_node(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", samples(1)[0]["x"])
     result = CliRunner().invoke(
         group,
-        ["verify", str(tmp_path / "net.onnx"), "--samples", str(tmp_path / "x.npy"),
-         "--compare", "simulate,device", "--json"],
-        catch_exceptions=False, standalone_mode=False,
-    )  # fmt: skip
+        [
+            "verify",
+            str(tmp_path / "net.onnx"),
+            "--samples",
+            str(tmp_path / "x.npy"),
+            "--compare",
+            "simulate,device",
+            "--json",
+        ],
+        catch_exceptions=False,
+        standalone_mode=False,
+    )
     rows = json.loads(result.stdout)
     assert rows and {row["verdict"] for row in rows} <= {"exact", "unseen"}

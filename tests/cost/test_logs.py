@@ -155,8 +155,10 @@ def _log(ops: list[str], value: float) -> Log:
 
 
 def test_two_runs_are_laid_beside_each_other_row_by_row() -> None:
-    before = _log(["QuantizeINPUT_f_to_8", "QuantizedMatMul_8x8to32", "Requantize_32to8",
-                   "QuantizedRelu_8"], 2.0)  # fmt: skip
+    before = _log(
+        ["QuantizeINPUT_f_to_8", "QuantizedMatMul_8x8to32", "Requantize_32to8", "QuantizedRelu_8"],
+        2.0,
+    )
     after = _log(["QuantizeINPUT_f_to_8", "Supernode_8x8p32to8_d32", "QuantizedRelu_8"], 1.0)
     pairs = pair_logs(before, after)
     assert [(p.op, p.before, p.after) for p in pairs] == [

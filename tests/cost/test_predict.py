@@ -72,9 +72,15 @@ def test_sums_hold_every_node_once() -> None:
 def test_an_op_never_measured_is_named_and_not_guessed() -> None:
     graph = chain(["QuantizedRelu_8"])
     odd = [
-        Node(n.id, n.name, "ChannelShuffle_f" if n.op == "QuantizedRelu_8" else n.op, n.inputs,
-             n.outputs) for n in graph.nodes
-    ]  # fmt: skip
+        Node(
+            n.id,
+            n.name,
+            "ChannelShuffle_f" if n.op == "QuantizedRelu_8" else n.op,
+            n.inputs,
+            n.outputs,
+        )
+        for n in graph.nodes
+    ]
     predicted = cost.predict(Graph("odd", graph.consts, odd, graph.inputs, graph.outputs))
     assert [node.op for node in predicted.unknown] == ["ChannelShuffle_f"]
     assert "no ChannelShuffle_f was ever measured" in predicted.unknown[0].basis

@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from hexconv.decompose import RULES, decompose
-from hexconv.decompose.registry import decomposes
+from hexconv.decompose import decompose
 from hexconv.lowering import LOWERINGS
 from hexconv.onnx_graph import FloatGraph, load
+from hexconv.onnx_graph.rules import DECOMPOSITIONS
 from tests.lowering.proof import Array, float_answers, ints, model, numbers, one
 
 VECTOR, IMAGE = (3, 16), (1, 4, 9, 10)
@@ -46,12 +46,16 @@ MODELS: dict[str, onnx.ModelProto] = {
     "ReduceSumSquare": one("ReduceSumSquare", VECTOR, ints(1)),
     "RMSNormalization": one("RMSNormalization", VECTOR, numbers((16,), 2), opset=23),
     "Resize": one(
-        "Resize", IMAGE, None, np.array([1, 1, 1.5, 2], np.float32),
-        mode="cubic", coordinate_transformation_mode="half_pixel",
+        "Resize",
+        IMAGE,
+        None,
+        np.array([1, 1, 1.5, 2], np.float32),
+        mode="cubic",
+        coordinate_transformation_mode="half_pixel",
     ),
     "RNN": recurrent("RNN", 1),
     "Trilu": one("Trilu", (6, 6), upper=0),
-}  # fmt: skip
+}
 
 
 def decomposed(proto: onnx.ModelProto) -> tuple[FloatGraph, dict[str, int]]:
@@ -134,6 +138,6 @@ def test_a_pool_whose_windows_lie_inside_stays_one() -> None:
 
 
 def test_one_op_has_one_rule() -> None:
-    op = next(iter(RULES))
+    op = next(iter(DECOMPOSITIONS))
     with pytest.raises(ValueError, match=f"two decompositions of {op}"):
-        decomposes(op)(RULES[op])
+        DECOMPOSITIONS.rule(op)(lambda node, builder: None)

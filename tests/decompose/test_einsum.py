@@ -6,17 +6,33 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from hexconv.conversion import Settings, prepared
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.pipeline import Settings, prepared
 from tests.lowering.proof import model, numbers, prove, refusal
 
 SIZES = dict(zip("abchijkqtxy", (2, 3, 4, 2, 3, 4, 5, 3, 6, 2, 3), strict=True))
 EQUATIONS = [
-    "ij->ji", "ijk->kij", "ij->i", "ij->", "ij,jk->ik", "ij,kj->ik", "ji,jk->ki", "i,i->",
-    "i,j->ij", "ij,ij->ij", "ij,ij->", "bij,bjk->bik", "bhqx,bhtx->bhqt", "bqhx,bthx->bhqt",
+    "ij->ji",
+    "ijk->kij",
+    "ij->i",
+    "ij->",
+    "ij,jk->ik",
+    "ij,kj->ik",
+    "ji,jk->ki",
+    "i,i->",
+    "i,j->ij",
+    "ij,ij->ij",
+    "ij,ij->",
+    "bij,bjk->bik",
+    "bhqx,bhtx->bhqt",
+    "bqhx,bthx->bhqt",
     "bhqt,bthx->bqhx",
-    "aij,bjk->abik", "ij,jk,kh->ih", "ij,jk", "ab,ck->abck", "ijk,jk->i",
-]  # fmt: skip
+    "aij,bjk->abik",
+    "ij,jk,kh->ih",
+    "ij,jk",
+    "ab,ck->abck",
+    "ijk,jk->i",
+]
 
 
 def shape(labels: str) -> tuple[int, ...]:

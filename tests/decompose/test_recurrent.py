@@ -10,9 +10,9 @@ import pytest
 from onnx import helper
 
 from hexconv.compare.accuracy import accuracy
-from hexconv.conversion import Settings, prepared
 from hexconv.decompose.recurrent import MOST_STEPS
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.pipeline import Settings, prepared
 from tests.lowering.proof import float_answers, model, numbers, prove, refusal
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8
@@ -20,18 +20,27 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
 def recurrent(
-    op: str, *, time: int = TIME, initial: bool = False, lengths: list[int] | None = None,
-    peepholes: bool = False, bias: bool = True, outputs: tuple[str, ...] = ("y", "last"),
+    op: str,
+    *,
+    time: int = TIME,
+    initial: bool = False,
+    lengths: list[int] | None = None,
+    peepholes: bool = False,
+    bias: bool = True,
+    outputs: tuple[str, ...] = ("y", "last"),
     **attrs: Any,
-) -> onnx.ModelProto:  # fmt: skip
+) -> onnx.ModelProto:
     count = 2 if attrs.get("direction") == "bidirectional" else 1
     rows = GATES[op] * HIDDEN
     consts = {
-        "w": numbers((count, rows, INPUT), 1) / 2, "r": numbers((count, rows, HIDDEN), 2) / 3,
-        "b": numbers((count, 2 * rows), 3) / 4, "h": numbers((count, BATCH, HIDDEN), 4) / 2,
-        "c": numbers((count, BATCH, HIDDEN), 5) / 2, "p": numbers((count, 3 * HIDDEN), 6) / 4,
+        "w": numbers((count, rows, INPUT), 1) / 2,
+        "r": numbers((count, rows, HIDDEN), 2) / 3,
+        "b": numbers((count, 2 * rows), 3) / 4,
+        "h": numbers((count, BATCH, HIDDEN), 4) / 2,
+        "c": numbers((count, BATCH, HIDDEN), 5) / 2,
+        "p": numbers((count, 3 * HIDDEN), 6) / 4,
         "l": np.array(lengths or [], np.int32),
-    }  # fmt: skip
+    }
     names = ["x", "w", "r", "b" if bias else "", "l" if lengths else "", "h" if initial else ""]
     if op == "LSTM":
         names += ["c" if initial else "", "p" if peepholes else ""]
@@ -42,10 +51,16 @@ def recurrent(
 
 
 VARIANTS: list[dict[str, Any]] = [
-    {}, {"direction": "reverse"}, {"direction": "bidirectional"}, {"initial": True},
-    {"direction": "bidirectional", "initial": True}, {"bias": False}, {"clip": 0.4},
-    {"lengths": [TIME, TIME]}, {"bias": False, "initial": True},
-]  # fmt: skip
+    {},
+    {"direction": "reverse"},
+    {"direction": "bidirectional"},
+    {"initial": True},
+    {"direction": "bidirectional", "initial": True},
+    {"bias": False},
+    {"clip": 0.4},
+    {"lengths": [TIME, TIME]},
+    {"bias": False, "initial": True},
+]
 
 
 @pytest.mark.parametrize("op", GATES)
@@ -63,12 +78,15 @@ def test_unrolling_is_exact_in_float(op: str, settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("op", "settings"),
     [
-        ("LSTM", {"peepholes": True}), ("LSTM", {"peepholes": True, "initial": True}),
-        ("LSTM", {"input_forget": 1}), ("GRU", {"linear_before_reset": 1}),
+        ("LSTM", {"peepholes": True}),
+        ("LSTM", {"peepholes": True, "initial": True}),
+        ("LSTM", {"input_forget": 1}),
+        ("GRU", {"linear_before_reset": 1}),
         ("GRU", {"linear_before_reset": 1, "initial": True}),
-        ("RNN", {"activations": ["Relu"]}), ("LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}),
+        ("RNN", {"activations": ["Relu"]}),
+        ("LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}),
     ],
-)  # fmt: skip
+)
 def test_what_only_one_of_them_has(op: str, settings: dict[str, Any]) -> None:
     test_unrolling_is_exact_in_float(op, settings)
 

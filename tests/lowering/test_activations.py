@@ -13,8 +13,21 @@ SHAPE = (1, 3, 8, 10)
 TABLE = 0.51
 # Tanh_8 and Sigmoid_8 interpolate; Softmax_8 multiplies two rounded numbers (facts: 1 step).
 NATIVE = 1.1
-WHOLE = ["Erf", "Abs", "Sign", "Floor", "Ceil", "Round", "Sin", "Cos", "Atan", "Asinh", "Softplus",
-         "Softsign", "Neg"]  # fmt: skip
+WHOLE = [
+    "Erf",
+    "Abs",
+    "Sign",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sin",
+    "Cos",
+    "Atan",
+    "Asinh",
+    "Softplus",
+    "Softsign",
+    "Neg",
+]
 NEWER = {"Mish": 18, "Gelu": 20, "HardSwish": 14, "Swish": 24}
 POSITIVE = ["Log", "Reciprocal"]
 
@@ -32,8 +45,11 @@ def test_a_newer_function_is_a_table_or_the_librarys_own(op: str) -> None:
 
 @pytest.mark.parametrize("op", ["Elu", "Selu", "Celu", "HardSigmoid", "ThresholdedRelu", "Shrink"])
 def test_attributes_are_honoured(op: str) -> None:
-    attrs = {"Shrink": {"lambd": 0.7, "bias": 0.2}, "HardSigmoid": {"alpha": 0.4, "beta": 0.3},
-             "Selu": {"alpha": 1.2, "gamma": 0.8}}.get(op, {"alpha": 0.6})  # fmt: skip
+    attrs = {
+        "Shrink": {"lambd": 0.7, "bias": 0.2},
+        "HardSigmoid": {"alpha": 0.4, "beta": 0.3},
+        "Selu": {"alpha": 1.2, "gamma": 0.8},
+    }.get(op, {"alpha": 0.6})
     prove(one(op, SHAPE, opset=18, **attrs), TABLE)
 
 
@@ -85,8 +101,11 @@ def test_clip_with_any_bounds(bounds: tuple[float | None, float | None]) -> None
 
 def test_clip_with_bounds_that_are_computed() -> None:
     nodes = [helper.make_node("Clip", ["x", "low", "high"], ["y"], name="node")]
-    feeds = {"x": on_codes(SHAPE), "low": np.array(-1.5, np.float32),
-             "high": np.array(2.0, np.float32)}  # fmt: skip
+    feeds = {
+        "x": on_codes(SHAPE),
+        "low": np.array(-1.5, np.float32),
+        "high": np.array(2.0, np.float32),
+    }
     prove(model(nodes, {name: a.shape for name, a in feeds.items()}, ["y"]), 2.0, feeds)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.lowering.builder import SCALAR, Builder, Tensor
+from hexconv.nnlib.builder import SCALAR, Builder, Tensor
 from hexconv.nnlib.graph import Origin, Output
 from hexconv.nnlib.layout import Layout
 from hexconv.quantize import Range

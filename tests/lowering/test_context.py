@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hexconv.errors import RangeError, Refusal
-from hexconv.lowering.builder import Builder
 from hexconv.lowering.context import Context
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
 
@@ -25,9 +25,10 @@ def made(ctx: Context, name: str, layout: Layout, *, static: bool = True) -> Non
     """Bind a value to a node of its own."""
     shape: Shape4 = layout.shape(ctx.shape(name))
     ctx.bind(
-        name, layout,
+        name,
+        layout,
         ctx.builder.quantized("Made", [], shape, UNIT, name=name, static=static),
-    )  # fmt: skip
+    )
 
 
 def ops(ctx: Context) -> list[str]:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from hexconv.lowering.conv import block_diagonal, dense_groups, dilate
-from hexconv.nnlib.traps import WIDEST_KERNEL
+from hexconv.lowering.conv import dense_groups, dilate
+from hexconv.lowering.conv_emitter import block_diagonal
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from tests.lowering.proof import Array, emitted, ints, model, one, prove, refusal
 from tests.lowering.test_matmul import ROUNDED, weights
 

@@ -55,8 +55,12 @@ CASES: dict[str, onnx.ModelProto] = {
     "scale that is no number": of("Resize", None, scales(1, 1, np.nan, 1)),
     "scale 10^9": of("Resize", None, scales(1, 1, 1e9, 1e9)),
     "an unknown resize": of("Resize", None, scales(1, 1, 2, 2), mode="foo"),
-    "a cropping resize": of("Resize", scales(0, 0, 0, 0, 1, 1, 1, 1), scales(1, 1, 2, 2),
-                            coordinate_transformation_mode="tf_crop_and_resize"),
+    "a cropping resize": of(
+        "Resize",
+        scales(0, 0, 0, 0, 1, 1, 1, 1),
+        scales(1, 1, 2, 2),
+        coordinate_transformation_mode="tf_crop_and_resize",
+    ),
     "an index out of range": of("GatherND", ints([5])),
     "indices of another rank": of("GatherElements", ints(1)),
     "batches that differ": of("GatherND", ints([1]), batch_dims=3),
@@ -79,7 +83,7 @@ CASES: dict[str, onnx.ModelProto] = {
     "two sizes to be found": of("Reshape", ints(-1, -1)),
     "a size that is not 1": of("Squeeze", ints(0)),
     "the 9 largest of 5": of("TopK", ints(9), outputs=2),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from hexconv.lowering.feasible import request
+from hexconv.lowering.range_limits import request
 from hexconv.quantize import Range, cover
-from hexconv.simulator.multiply import Operands, product_of, scaling_for
+from hexconv.simulator.kernels.multiply import Operands, product_of, scaling_for
 from tests.lowering.proof import emitted, model, on_codes, prove
 
-RANGES = st.builds(
-    cover, st.floats(-50, 0), st.one_of(st.just(0.0), st.floats(0.01, 50))
-).filter(lambda span: span.step > 1e-6)  # fmt: skip
+RANGES = st.builds(cover, st.floats(-50, 0), st.one_of(st.just(0.0), st.floats(0.01, 50))).filter(
+    lambda span: span.step > 1e-6
+)
 F32 = np.float32
 
 
@@ -25,9 +25,11 @@ def test_a_product_gets_a_range_whose_offset_does_not_wrap(
 ) -> None:
     span = request("Mul", left, right, wanted)
     operands = Operands(
-        (F32(left.min), F32(left.max)), (F32(right.min), F32(right.max)), F32(span.min),
+        (F32(left.min), F32(left.max)),
+        (F32(right.min), F32(right.max)),
+        F32(span.min),
         F32(span.max),
-    )  # fmt: skip
+    )
     scaling = scaling_for(product_of(operands), F32(span.min), F32(span.max))
     zero = (0 - product_of(operands).bias) * scaling.scale + 16384 >> 15
     code = (zero + scaling.offset) >> scaling.shift

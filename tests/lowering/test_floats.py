@@ -43,16 +43,28 @@ def proved(proto: onnx.ModelProto, keep: Sequence[str] = ("node",), **settings: 
 def histogram(converted: Model) -> dict[str, int]:
     """Ops but those of the interface."""
     counts = converted.graph.histogram()
-    return {op: n for op, n in counts.items() if op not in ("QuantizeINPUT_f_to_8",
-                                                            "DequantizeOUTPUT_8tof")}  # fmt: skip
+    return {
+        op: n
+        for op, n in counts.items()
+        if op not in ("QuantizeINPUT_f_to_8", "DequantizeOUTPUT_8tof")
+    }
 
 
 @pytest.mark.parametrize(
     ("op", "emitted"),
-    [("Tanh", "Tanh_f"), ("Sigmoid", "Sigmoid_f"), ("Relu", "Relu_f"), ("Neg", "Neg_f"),
-     ("Abs", "Abs_f"), ("Floor", "Floor_f"), ("Ceil", "Ceil_f"), ("LeakyRelu", "PRelu_f"),
-     ("Softmax", "Softmax_f"), ("LogSoftmax", "LogSoftmax_f")],
-)  # fmt: skip
+    [
+        ("Tanh", "Tanh_f"),
+        ("Sigmoid", "Sigmoid_f"),
+        ("Relu", "Relu_f"),
+        ("Neg", "Neg_f"),
+        ("Abs", "Abs_f"),
+        ("Floor", "Floor_f"),
+        ("Ceil", "Ceil_f"),
+        ("LeakyRelu", "PRelu_f"),
+        ("Softmax", "Softmax_f"),
+        ("LogSoftmax", "LogSoftmax_f"),
+    ],
+)
 def test_a_unary_op_is_one_float_op_between_two_conversions(op: str, emitted: str) -> None:
     converted = proved(one(op, SHAPE))
     assert histogram(converted) == {"Dequantize": 1, emitted: 1, "Quantize": 1}
@@ -145,8 +157,11 @@ def test_fallback_takes_what_int8_refuses() -> None:
     assert hexconv.check(proto, float_fallback=True).ok
     converted = proved(proto, (), float_fallback=True)
     assert histogram(converted) == {
-        "Dequantize": 1, "Maximum_f": 1, "Minimum_f": 1, "Quantize": 1,
-    }  # fmt: skip
+        "Dequantize": 1,
+        "Maximum_f": 1,
+        "Minimum_f": 1,
+        "Quantize": 1,
+    }
     assert converted.conversion is not None
     (row,) = converted.conversion.floats
     assert (row.node, row.why) == ("node", "Clip from 1.0 to -1.0")

@@ -70,14 +70,19 @@ def test_functions_of_a_part_of_the_line(op: str) -> None:
 
 def _numpy(op: str) -> str:
     return {
-        "Asin": "arcsin", "Acos": "arccos", "Acosh": "arccosh", "Atanh": "arctanh",
-    }.get(op, op.lower())  # fmt: skip
+        "Asin": "arcsin",
+        "Acos": "arccos",
+        "Acosh": "arccosh",
+        "Atanh": "arctanh",
+    }.get(op, op.lower())
 
 
 def test_a_table_is_two_nodes_in_any_layout() -> None:
     assert emitted(prove(one("Erf", (2, 3, 4)), HALF)) == {
-        "CastUInt8ToInt32": 1, "Table_8": 1, "Requantize_8to8": 1,
-    }  # fmt: skip
+        "CastUInt8ToInt32": 1,
+        "Table_8": 1,
+        "Requantize_8to8": 1,
+    }
 
 
 @pytest.mark.parametrize("attrs", [{"approximate": "tanh"}, {"approximate": "none"}])
@@ -88,11 +93,14 @@ def test_gelu_in_both_forms(attrs: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("op", "attrs"),
     [
-        ("Elu", {"alpha": 0.3}), ("Selu", {"alpha": 1.1, "gamma": 0.9}), ("Celu", {"alpha": 0.7}),
-        ("HardSigmoid", {"alpha": 0.1, "beta": 0.3}), ("ThresholdedRelu", {"alpha": 2.0}),
+        ("Elu", {"alpha": 0.3}),
+        ("Selu", {"alpha": 1.1, "gamma": 0.9}),
+        ("Celu", {"alpha": 0.7}),
+        ("HardSigmoid", {"alpha": 0.1, "beta": 0.3}),
+        ("ThresholdedRelu", {"alpha": 2.0}),
         ("Shrink", {"lambd": 1.0, "bias": 0.5}),
     ],
-)  # fmt: skip
+)
 def test_attributes_are_honoured(op: str, attrs: dict[str, float]) -> None:
     prove(one(op, (64,), opset=22, **attrs), HALF)
 

@@ -45,24 +45,33 @@ def moved(converted: Model) -> int:
 def test_a_channel_shuffle_between_convolutions_is_one_transpose(batch: int) -> None:
     apart, image = [batch, 3, 4, 5, 6], [batch, 12, 5, 6]
     steps: list[Step] = [
-        ("conv", [12]), ("to", apart), ("perm", [0, 2, 1, 3, 4]), ("to", image), ("conv", [12]),
-    ]  # fmt: skip
+        ("conv", [12]),
+        ("to", apart),
+        ("perm", [0, 2, 1, 3, 4]),
+        ("to", image),
+        ("conv", [12]),
+    ]
     assert moved(chain(image, *steps)) == 1
 
 
 def test_a_pixel_shuffle_between_convolutions_is_two_transposes() -> None:
     steps: list[Step] = [
-        ("conv", [16]), ("to", [1, 4, 2, 2, 5, 6]), ("perm", [0, 1, 4, 2, 5, 3]),
-        ("to", [1, 4, 10, 12]), ("conv", [4]),
-    ]  # fmt: skip
+        ("conv", [16]),
+        ("to", [1, 4, 2, 2, 5, 6]),
+        ("perm", [0, 1, 4, 2, 5, 3]),
+        ("to", [1, 4, 10, 12]),
+        ("conv", [4]),
+    ]
     assert moved(chain([1, 16, 5, 6], *steps)) == 2
 
 
 def test_a_pixel_unshuffle() -> None:
     chain(
-        [1, 4, 10, 12], ("to", [1, 4, 5, 2, 6, 2]), ("perm", [0, 1, 3, 5, 2, 4]),
+        [1, 4, 10, 12],
+        ("to", [1, 4, 5, 2, 6, 2]),
+        ("perm", [0, 1, 3, 5, 2, 4]),
         ("to", [1, 16, 5, 6]),
-    )  # fmt: skip
+    )
 
 
 def test_windows_are_cut_and_joined_by_one_transpose_each() -> None:

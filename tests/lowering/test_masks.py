@@ -17,9 +17,12 @@ from tests.lowering.proof import STEP, emitted, model, on_codes, prove
 PICKED, AS_NUMBER = 0.51, 0.01
 OPS = ["Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"]
 HOLDS = {
-    "Equal": np.equal, "Less": np.less, "LessOrEqual": np.less_equal,
-    "Greater": np.greater, "GreaterOrEqual": np.greater_equal,
-}  # fmt: skip
+    "Equal": np.equal,
+    "Less": np.less,
+    "LessOrEqual": np.less_equal,
+    "Greater": np.greater,
+    "GreaterOrEqual": np.greater_equal,
+}
 SHAPE = (2, 3, 4, 5)
 
 

@@ -144,13 +144,9 @@ def test_depth_to_space(mode: str, shape: tuple[int, ...]) -> None:
 
 
 def test_space_to_depth() -> None:
-    assert emitted(prove(one("SpaceToDepth", (2, 5, 6, 4), blocksize=2))) == {
-        "SpaceToDepth_8": 1
-    }
+    assert emitted(prove(one("SpaceToDepth", (2, 5, 6, 4), blocksize=2))) == {"SpaceToDepth_8": 1}
 
 
 def test_triangles_are_masked() -> None:
     prove(one("Trilu", (2, 5, 5)), steps=0.51)
     prove(one("Trilu", (1, 2, 4, 6), np.array(-1, np.int64), upper=0), steps=0.51)
-
-

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexconv.lowering.moves import (
+from hexconv.lowering.relayout import (
     Move,
     factored_order,
     fit,

@@ -17,7 +17,10 @@ FORMS: dict[str, dict[str, Any]] = {
     "asymmetric": {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [1, 0, 0, 2]},
     "ceil": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
     "ceil padded": {
-        "kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 1, 0, 0], "ceil_mode": 1,
+        "kernel_shape": [3, 2],
+        "strides": [2, 3],
+        "pads": [1, 1, 0, 0],
+        "ceil_mode": 1,
     },
     "dilated": {"kernel_shape": [3, 2], "dilations": [2, 3]},
     "dilated padded": {"kernel_shape": [3, 3], "dilations": [2, 2], "pads": [2, 1, 2, 0]},
@@ -26,7 +29,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "all": {"kernel_shape": [8, 9]},
     "nearly all": {"kernel_shape": [7, 9]},
     "wide": {"kernel_shape": [5, 5], "pads": [2, 2, 2, 2]},
-}  # fmt: skip
+}
 SHAPE = (2, 5, 8, 9)
 each_form = pytest.mark.parametrize("form", FORMS)
 

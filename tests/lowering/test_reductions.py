@@ -14,9 +14,15 @@ SHAPE = (2, 6, 5, 7)
 
 # Measured distances: a mean is rounded twice (0.9 step), what is read before it adds its own.
 STEPS = {
-    "ReduceMean": 0.95, "ReduceSum": 0.95, "ReduceMax": 1e-4, "ReduceMin": 1e-4,
-    "ReduceL1": 1.5, "ReduceL2": 1.5, "ReduceSumSquare": 1.5, "ReduceLogSumExp": 1.5,
-}  # fmt: skip
+    "ReduceMean": 0.95,
+    "ReduceSum": 0.95,
+    "ReduceMax": 1e-4,
+    "ReduceMin": 1e-4,
+    "ReduceL1": 1.5,
+    "ReduceL2": 1.5,
+    "ReduceSumSquare": 1.5,
+    "ReduceLogSumExp": 1.5,
+}
 
 
 @pytest.mark.parametrize("keep", [0, 1])

@@ -8,8 +8,12 @@ import pytest
 from tests.lowering.proof import Array, emitted, ints, one, prove, refusal
 
 MODES = [
-    "half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric",
-]  # fmt: skip
+    "half_pixel",
+    "asymmetric",
+    "align_corners",
+    "pytorch_half_pixel",
+    "half_pixel_symmetric",
+]
 SCALES = [(2, 2), (3, 2), (0.5, 0.5), (1.5, 2.3)]
 
 
@@ -51,11 +55,25 @@ def test_aligned_corners_with_a_fraction_are_refused() -> None:
 
 
 def test_the_library_itself_resizes_where_it_can() -> None:
-    nearest = one("Resize", (1, 8, 6, 8), None, scaled(2, 2), mode="nearest",
-                  coordinate_transformation_mode="asymmetric", nearest_mode="floor")  # fmt: skip
+    nearest = one(
+        "Resize",
+        (1, 8, 6, 8),
+        None,
+        scaled(2, 2),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
     assert emitted(prove(nearest)) == {"ResizeNearestNeighbor_8": 1}
-    linear = one("Resize", (1, 8, 6, 8), None, None, ints(1, 8, 11, 15), mode="linear",
-                 coordinate_transformation_mode="align_corners")  # fmt: skip
+    linear = one(
+        "Resize",
+        (1, 8, 6, 8),
+        None,
+        None,
+        ints(1, 8, 11, 15),
+        mode="linear",
+        coordinate_transformation_mode="align_corners",
+    )
     assert emitted(prove(linear, steps=1.3)) == {"QuantizedResizeBilinear_8": 1}
 
 

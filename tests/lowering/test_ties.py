@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hexconv.lowering  # noqa: F401  (registers the ties)
+from hexconv.lowering.range_groups import solve
 from hexconv.lowering.registry import SATURATES
-from hexconv.lowering.ties import solve
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover
 

@@ -46,11 +46,29 @@ models:
 """
 SUM = hashlib.sha256(b"model").hexdigest()
 # The keys of the conformer file that the field's engineers have in their hands.
-FIELD_MODEL = {"platform", "model_file_path", "model_sha256_checksum", "subgraphs", "runtime",
-               "quantize", "limit_opencl_kernel_time", "nnlib_graph_mode", "obfuscate"}  # fmt: skip
-FIELD_SUBGRAPH = {"input_tensors", "input_shapes", "input_ranges", "output_tensors",
-                  "output_shapes", "backend", "validation_inputs_data", "input_data_formats",
-                  "output_data_formats", "quantize_range_file"}  # fmt: skip
+FIELD_MODEL = {
+    "platform",
+    "model_file_path",
+    "model_sha256_checksum",
+    "subgraphs",
+    "runtime",
+    "quantize",
+    "limit_opencl_kernel_time",
+    "nnlib_graph_mode",
+    "obfuscate",
+}
+FIELD_SUBGRAPH = {
+    "input_tensors",
+    "input_shapes",
+    "input_ranges",
+    "output_tensors",
+    "output_shapes",
+    "backend",
+    "validation_inputs_data",
+    "input_data_formats",
+    "output_data_formats",
+    "quantize_range_file",
+}
 PRESETS = sorted(resources.folder("yml").glob("*.yml"))
 
 
@@ -128,7 +146,7 @@ MISTAKES = [
     ("- -1.0,1.0", "- -1.0", "is a number", "write a string"),
     ("- -1.0,1.0", "- -1.0;1.0", "does not fit 'input_ranges'", "-1.0,1.0"),
     ("runtime: dsp", "runtime: DSP", '"DSP" is not in lower case', "write dsp"),
-    ("runtime: dsp", "runtime: dps", '"dps" is not allowed', "did you mean dsp?"),
+    ("runtime: dsp", "runtime: dps", '"dps" is not allowed', "did you mean 'dsp'?"),
     ("NCHW", "nchw", '"nchw" is not in upper case', "write NCHW"),
     ("quantize: 1", "quantize: true", "not allowed here", "use 0, 1"),
     ("quantize: 1", "quantize: 0", "quantized models only", "write quantize: 1"),

@@ -19,12 +19,15 @@ from hexconv.model import Model
 from hexconv.models.encoder import EncoderConfig, reference_encoder, sample_speech
 from hexconv.nnlib.check import check as check_graph
 
-CONFIG = EncoderConfig(frames=6, bands=8, channels=4, width=16, heads=2, feed_forward=32, blocks=1,
-                       labels=10)  # fmt: skip
+CONFIG = EncoderConfig(
+    frames=6, bands=8, channels=4, width=16, heads=2, feed_forward=32, blocks=1, labels=10
+)
 FUZZ = settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -76,8 +76,14 @@ class Conformer(nn.Module):
     """Subsampling over frequency, blocks, a softmax over labels."""
 
     def __init__(
-        self, *, width: int = 144, heads: int = 4, blocks: int = 2, labels: int = 287,
-        channels: int = 16, fused_norm: bool = True,
+        self,
+        *,
+        width: int = 144,
+        heads: int = 4,
+        blocks: int = 2,
+        labels: int = 287,
+        channels: int = 16,
+        fused_norm: bool = True,
     ) -> None:
         super().__init__()
         norm: type[nn.Module] = nn.LayerNorm if fused_norm else DecomposedNorm
@@ -87,8 +93,11 @@ class Conformer(nn.Module):
         layers: list[nn.Module] = []
         for _ in range(blocks):
             layers += [
-                FeedForward(width, 4 * width, norm), Attention(width, heads, norm),
-                ConvModule(width, norm), FeedForward(width, 4 * width, norm), norm(width),
+                FeedForward(width, 4 * width, norm),
+                Attention(width, heads, norm),
+                ConvModule(width, norm),
+                FeedForward(width, 4 * width, norm),
+                norm(width),
             ]
         self.blocks = nn.Sequential(*layers)
         self.output = nn.Linear(width, labels)

@@ -24,13 +24,23 @@ def export(
         warnings.simplefilter("ignore")
         if dynamo:
             program = torch.onnx.export(
-                model, (example,), opset_version=opset, dynamo=True, input_names=inputs,
-                output_names=outputs, verbose=False,
+                model,
+                (example,),
+                opset_version=opset,
+                dynamo=True,
+                input_names=inputs,
+                output_names=outputs,
+                verbose=False,
             )
             assert program is not None
             return program.model_proto
         torch.onnx.export(
-            model, (example,), buffer, opset_version=opset, dynamo=False, input_names=inputs,
+            model,
+            (example,),
+            buffer,
+            opset_version=opset,
+            dynamo=False,
+            input_names=inputs,
             output_names=outputs,
         )
     return onnx.load_from_string(buffer.getvalue())

@@ -84,10 +84,11 @@ def _settle(model: onnx.ModelProto) -> None:
         x, scale, shift, mean, variance = node.input
         wanted += [f"{mean}:found", f"{variance}:found"]
         for op, inputs, output in (
-            ("ReduceMean", [x], f"{mean}:4d"), ("Sub", [x, f"{mean}:4d"], f"{x}:centred"),
+            ("ReduceMean", [x], f"{mean}:4d"),
+            ("Sub", [x, f"{mean}:4d"], f"{x}:centred"),
             ("Mul", [f"{x}:centred"] * 2, f"{x}:squared"),
             ("ReduceMean", [f"{x}:squared"], f"{variance}:4d"),
-        ):  # fmt: skip
+        ):
             axes = {"axes": [0, 2, 3]} if op == "ReduceMean" else {}
             nodes.append(helper.make_node(op, inputs, [output], **axes))
         nodes += [

@@ -11,7 +11,11 @@ from torch.nn import functional as f
 
 
 def block(
-    inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1,
+    inputs: int,
+    outputs: int,
+    kernel: int = 3,
+    stride: int = 1,
+    groups: int = 1,
     act: type[nn.Module] = nn.ReLU,
 ) -> nn.Sequential:
     """Convolution, batch norm, activation."""
@@ -39,8 +43,14 @@ class Bottleneck(nn.Module):
     """Expand, depthwise, squeeze, project."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, expand: int,
-        act: type[nn.Module], gate: type[nn.Module],
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        expand: int,
+        act: type[nn.Module],
+        gate: type[nn.Module],
     ) -> None:
         super().__init__()
         hidden = inputs * expand
@@ -58,7 +68,11 @@ class Bottleneck(nn.Module):
 
 def _classifier(features: nn.Module, channels: int, act: type[nn.Module]) -> nn.Module:
     return nn.Sequential(
-        features, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 64), act(),
+        features,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, 64),
+        act(),
         nn.Linear(64, 10),
     )
 
@@ -78,10 +92,14 @@ def mobilenet_v3() -> nn.Module:
     h, s = nn.Hardswish, nn.Hardsigmoid
     return _classifier(
         nn.Sequential(
-            block(3, 16, 3, 2, act=h), Bottleneck(16, 24, 3, 2, 3, nn.ReLU, s),
-            Bottleneck(24, 40, 5, 2, 3, h, s), Bottleneck(40, 40, 5, 1, 3, h, s),
-        ), 40, h,
-    )  # fmt: skip
+            block(3, 16, 3, 2, act=h),
+            Bottleneck(16, 24, 3, 2, 3, nn.ReLU, s),
+            Bottleneck(24, 40, 5, 2, 3, h, s),
+            Bottleneck(40, 40, 5, 1, 3, h, s),
+        ),
+        40,
+        h,
+    )
 
 
 def efficientnet() -> nn.Module:
@@ -89,11 +107,15 @@ def efficientnet() -> nn.Module:
     a, g = nn.SiLU, nn.Sigmoid
     return _classifier(
         nn.Sequential(
-            block(3, 16, 3, 2, act=a), Bottleneck(16, 16, 3, 1, 1, a, g),
-            Bottleneck(16, 24, 3, 2, 4, a, g), Bottleneck(24, 40, 5, 2, 4, a, g),
+            block(3, 16, 3, 2, act=a),
+            Bottleneck(16, 16, 3, 1, 1, a, g),
+            Bottleneck(16, 24, 3, 2, 4, a, g),
+            Bottleneck(24, 40, 5, 2, 4, a, g),
             Bottleneck(40, 40, 5, 1, 4, a, g),
-        ), 40, a,
-    )  # fmt: skip
+        ),
+        40,
+        a,
+    )
 
 
 class Yolo(nn.Module):
@@ -202,9 +224,13 @@ class CRNN(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            block(1, 16), nn.MaxPool2d(2), block(16, 32), nn.MaxPool2d((2, 1)), block(32, 32),
+            block(1, 16),
+            nn.MaxPool2d(2),
+            block(16, 32),
+            nn.MaxPool2d((2, 1)),
+            block(32, 32),
             nn.MaxPool2d((4, 1)),
-        )  # fmt: skip
+        )
         self.lstm = nn.LSTM(64, 32, bidirectional=True)
         self.head = nn.Linear(64, 12)
 
@@ -226,10 +252,18 @@ class DNSMOS(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 32, 3), nn.ReLU(),
-            nn.MaxPool2d(2), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(1, 32, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 32, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3),
+            nn.ReLU(),
+        )
         self.head = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -255,8 +289,10 @@ class TCN(nn.Module):
 def ds_cnn() -> nn.Module:
     """A keyword spotter on 49 frames of 10 coefficients (Zhang et al. 2017)."""
     layers: list[nn.Module] = [
-        nn.Conv2d(1, 64, (10, 4), (2, 2), (5, 1), bias=False), nn.BatchNorm2d(64), nn.ReLU(),
-    ]  # fmt: skip
+        nn.Conv2d(1, 64, (10, 4), (2, 2), (5, 1), bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+    ]
     for _ in range(4):
         layers += [block(64, 64, 3, groups=64), block(64, 64, 1)]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12))

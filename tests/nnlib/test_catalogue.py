@@ -9,8 +9,8 @@ from hexconv import resources
 from hexconv.errors import GraphError
 from hexconv.nnlib import shapes
 from hexconv.nnlib.check import AXES
+from hexconv.nnlib.constraints import TRAPS
 from hexconv.nnlib.ops import RangeRule, catalogue, spec, to_dict
-from hexconv.nnlib.traps import TRAPS
 
 OPS = sorted(catalogue())
 

@@ -14,8 +14,11 @@ from tests.lowering.proof import model, numbers, prove
 @pytest.mark.parametrize("causal", [0, 1])
 @pytest.mark.parametrize("heads", [2, 4])
 def test_attention_is_its_function_body(causal: int, heads: int) -> None:
-    feeds = {"q": numbers((1, 4, 6, 8)), "k": numbers((1, heads, 6, 8), 2),
-             "v": numbers((1, heads, 6, 8), 3)}  # fmt: skip
+    feeds = {
+        "q": numbers((1, 4, 6, 8)),
+        "k": numbers((1, heads, 6, 8), 2),
+        "v": numbers((1, heads, 6, 8), 3),
+    }
     nodes = [helper.make_node("Attention", list(feeds), ["y"], name="node", is_causal=causal)]
     proto = model(nodes, {name: a.shape for name, a in feeds.items()}, ["y"], opset=23)
     graph = load(proto)

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from hexconv.onnx_graph import load
-from hexconv.onnx_graph.build import OPSET
+from hexconv.onnx_graph.builder import OPSET
 from tests.onnx_graph.models import model, node, ops, same_answers
 
 IMAGE = (1, 4, 6, 8)

@@ -37,9 +37,15 @@ def qdq(*, per_channel: bool = False, zero: Any = ZERO) -> onnx.ModelProto:
     weights = np.random.default_rng(3).integers(-127, 128, (8, 4, 3, 3)).astype(np.int8)
     steps = np.linspace(0.01, 0.03, 8, dtype=np.float32) if per_channel else scale(0.02)
     consts = {
-        "w_q": weights, "w_s": steps, "w_z": np.zeros(np.shape(steps), np.int8),
-        "b": numbers((8,)), "i_s": scale(0.02), "i_z": zero, "o_s": scale(0.25), "o_z": np.uint8(0),
-    }  # fmt: skip
+        "w_q": weights,
+        "w_s": steps,
+        "w_z": np.zeros(np.shape(steps), np.int8),
+        "b": numbers((8,)),
+        "i_s": scale(0.02),
+        "i_z": zero,
+        "o_s": scale(0.25),
+        "o_z": np.uint8(0),
+    }
     axis = {"axis": 0} if per_channel else {}
     nodes = [
         *between("x", "xd", "i"),
@@ -85,10 +91,15 @@ def test_samples_complete_what_the_model_leaves_out() -> None:
 def test_codes_that_are_moved_between_stay_codes_of_one_range() -> None:
     nodes = between("x", "d", "i")
     nodes[1].input[0] = "moved"
-    nodes.insert(1, helper.make_node("MaxPool", ["d_q"], ["pooled"], kernel_shape=[2, 2],
-                                     strides=[2, 2], name="pool"))  # fmt: skip
-    nodes.insert(2, helper.make_node("Transpose", ["pooled"], ["moved"], perm=[0, 2, 3, 1],
-                                     name="move"))  # fmt: skip
+    nodes.insert(
+        1,
+        helper.make_node(
+            "MaxPool", ["d_q"], ["pooled"], kernel_shape=[2, 2], strides=[2, 2], name="pool"
+        ),
+    )
+    nodes.insert(
+        2, helper.make_node("Transpose", ["pooled"], ["moved"], perm=[0, 2, 3, 1], name="move")
+    )
     nodes.append(helper.make_node("Neg", ["d"], ["y"], name="neg"))
     proto = model(nodes, {"x": SHAPE}, ["y"], {"i_s": scale(0.02), "i_z": np.uint8(128)})
     graph = load(proto)
@@ -99,15 +110,21 @@ def test_codes_that_are_moved_between_stay_codes_of_one_range() -> None:
 def test_integer_convolutions_and_products_become_float_ones() -> None:
     rng = np.random.default_rng(0)
     consts = {
-        "i_s": scale(0.02), "i_z": np.uint8(100),
+        "i_s": scale(0.02),
+        "i_z": np.uint8(100),
         "w": rng.integers(0, 255, (8, 4, 1, 1)).astype(np.uint8),
-        "w_s": np.linspace(0.01, 0.02, 8, dtype=np.float32), "w_z": np.full(8, 128, np.uint8),
-        "o_s": scale(0.05), "o_z": np.uint8(120), "b": rng.integers(-500, 500, 8).astype(np.int32),
-    }  # fmt: skip
+        "w_s": np.linspace(0.01, 0.02, 8, dtype=np.float32),
+        "w_z": np.full(8, 128, np.uint8),
+        "o_s": scale(0.05),
+        "o_z": np.uint8(120),
+        "b": rng.integers(-500, 500, 8).astype(np.int32),
+    }
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "i_s", "i_z"], ["q"], name="q"),
         helper.make_node(
-            "QLinearConv", ["q", "i_s", "i_z", "w", "w_s", "w_z", "o_s", "o_z", "b"], ["c"],
+            "QLinearConv",
+            ["q", "i_s", "i_z", "w", "w_s", "w_z", "o_s", "o_z", "b"],
+            ["c"],
             name="c",
         ),
         helper.make_node("DequantizeLinear", ["c", "o_s", "o_z"], ["y"], name="y"),
@@ -124,9 +141,10 @@ def test_dynamic_quantization_becomes_static(per_column: bool) -> None:
     rng = np.random.default_rng(1)
     size = (5,) if per_column else ()
     consts = {
-        "w": rng.integers(-127, 128, (8, 5)).astype(np.int8), "w_z": np.zeros(size, np.int8),
+        "w": rng.integers(-127, 128, (8, 5)).astype(np.int8),
+        "w_z": np.zeros(size, np.int8),
         "w_s": np.full(size, 0.02, np.float32),
-    }  # fmt: skip
+    }
     nodes = [
         helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="dynamic"),
         helper.make_node("MatMulInteger", ["q", "w", "z", "w_z"], ["i"], name="product"),

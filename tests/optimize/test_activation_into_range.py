@@ -18,10 +18,17 @@ NAME = "activation_into_range"
 FEEDS = {"x": on_codes((1, 8, 10, 12))}
 STEPS = 1.6
 CONSTS = {
-    "w": weights(8, 8, 3, 3), "c": weights(8, 1, 1), "one": numbers((8,), 4),
-    "lo": np.float32(-0.5), "hi": np.float32(0.75), "zero": np.float32(0), "six": np.float32(1.5),
-    "axes": ints(2, 3), "variance": np.abs(numbers((8,), 5)) + 0.5, "high": np.float32(0.5),
-}  # fmt: skip
+    "w": weights(8, 8, 3, 3),
+    "c": weights(8, 1, 1),
+    "one": numbers((8,), 4),
+    "lo": np.float32(-0.5),
+    "hi": np.float32(0.75),
+    "zero": np.float32(0),
+    "six": np.float32(1.5),
+    "axes": ints(2, 3),
+    "variance": np.abs(numbers((8,), 5)) + 0.5,
+    "high": np.float32(0.5),
+}
 PRODUCERS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "Conv": (["x", "w"], {"pads": [1, 1, 1, 1]}),
     "ConvTranspose": (["x", "w"], {}),
@@ -71,8 +78,9 @@ def test_a_clip_beside_zero_stays_a_node() -> None:
 def test_an_input_that_others_read_keeps_its_negative_values() -> None:
     inputs, attrs = PRODUCERS["Conv"]
     nodes = [
-        helper.make_node("Conv", inputs, ["p"], **attrs), helper.make_node("Relu", ["p"], ["y"]),
-    ]  # fmt: skip
+        helper.make_node("Conv", inputs, ["p"], **attrs),
+        helper.make_node("Relu", ["p"], ["y"]),
+    ]
     proto = model(nodes, {"x": (1, 8, 10, 12)}, ["p", "y"], CONSTS)
     on = converted(proto, FEEDS)
     assert NAME not in applied(on) and max(errors(on, proto, FEEDS)) <= STEPS

@@ -14,8 +14,14 @@ SHAPE = (1, 9, 24)
 FEEDS = {"x": numbers(SHAPE)}
 
 
-def net(gamma: tuple[int, ...] = (24,), beta: tuple[int, ...] = (24,), *, swap: bool = False,
-        relu: bool = False, also: bool = False) -> ModelProto:  # fmt: skip
+def net(
+    gamma: tuple[int, ...] = (24,),
+    beta: tuple[int, ...] = (24,),
+    *,
+    swap: bool = False,
+    relu: bool = False,
+    also: bool = False,
+) -> ModelProto:
     nodes = [
         helper.make_node("Tanh", ["x"], ["t"]),
         helper.make_node("Mul", ["g", "t"] if swap else ["t", "g"], ["m"]),
@@ -53,9 +59,10 @@ def test_a_product_that_is_asked_for_stays() -> None:
 def test_channels_may_lie_anywhere() -> None:
     """Behind a convolution the last ONNX axis is not the last in memory."""
     nodes = [
-        helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Mul", ["c", "g"], ["m"]),
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Mul", ["c", "g"], ["m"]),
         helper.make_node("Add", ["m", "b"], ["y"]),
-    ]  # fmt: skip
+    ]
     consts = {"w": 0.3 * numbers((4, 3, 1, 1), 2), "g": numbers((7,), 3), "b": numbers((7,), 4)}
     proto = model(nodes, {"x": (1, 3, 5, 7)}, ["y"], consts)
     feeds = {"x": numbers((1, 3, 5, 7))}

@@ -12,8 +12,8 @@ from onnx import ModelProto, helper
 import hexconv
 from hexconv.device import Library
 from hexconv.model import Model
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding
-from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.optimize.on_nnlib import dilated_by_phases
 from hexconv.optimize.on_nnlib.dilated_forms import Form, forms
 from tests.lowering.proof import model, numbers
@@ -22,9 +22,15 @@ from tests.optimize.proof import Feeds, applied, converted, ops
 NAME = "dilated_by_phases"
 LIBRARY = os.environ.get("HEXCONV_LIBRARY")
 CASES = [
-    (24, 3, 2, True), (25, 3, 3, True), (40, 5, 6, True), (31, 7, 4, False), (97, 7, 12, True),
-    (61, 3, 5, True), (50, 5, 6, False), (31, 3, 8, True),
-]  # fmt: skip
+    (24, 3, 2, True),
+    (25, 3, 3, True),
+    (40, 5, 6, True),
+    (31, 7, 4, False),
+    (97, 7, 12, True),
+    (61, 3, 5, True),
+    (50, 5, 6, False),
+    (31, 3, 8, True),
+]
 
 
 def net(
@@ -64,9 +70,7 @@ def test_every_form_answers_as_the_library_s_own(
                 np.testing.assert_array_equal(Library(LIBRARY).run(on, feeds)["y"], found)
 
 
-def forced(
-    form: Form, proto: ModelProto, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
-) -> Model:
+def forced(form: Form, proto: ModelProto, feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> Model:
     """Converted with one form, whatever it costs."""
     monkeypatch.setattr(dilated_by_phases, "cheapest", lambda sizes: (0.0, form))
     return converted(proto, feeds, without=("fold_time",))
@@ -78,9 +82,10 @@ def test_rows_and_columns_may_be_dilated() -> None:
         helper.make_node("LeakyRelu", ["x"], ["l"]),
         helper.make_node("Conv", ["l", "w"], ["y"], dilations=[6, 6], pads=[6] * 4),
     ]
-    proto, feeds = model(nodes, {"x": (1, 8, 17, 20)}, ["y"], {"w": weights}), {
-        "x": numbers((1, 8, 17, 20))
-    }
+    proto, feeds = (
+        model(nodes, {"x": (1, 8, 17, 20)}, ["y"], {"w": weights}),
+        {"x": numbers((1, 8, 17, 20))},
+    )
     on, off = converted(proto, feeds), converted(proto, feeds, without=(NAME,))
     assert applied(on)[NAME] == 1 and "SpaceToBatchND_8" in ops(on)
     answers = [hexconv.simulate(m, feeds, library="v60")["y"] for m in (on, off)]

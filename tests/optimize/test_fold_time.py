@@ -31,8 +31,12 @@ def plain(signal: Signal, x: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
-    st.integers(1, 3), st.integers(1, 3), st.integers(1, 5), st.integers(1, 4),
-    st.sampled_from([2, 4, 8]), st.integers(0, 9),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.integers(1, 4),
+    st.sampled_from([2, 4, 8]),
+    st.integers(0, 9),
 )
 def test_the_folded_kernel_is_the_same_product(
     outputs: int, inputs: int, width: int, dilation: int, factor: int, before: int

@@ -30,9 +30,11 @@ def net(
         nodes.append(helper.make_node("Relu", ["a"], ["y"]))
     outputs = ["y", *([also] if also else [])]
     consts = {
-        "w": 0.5 * numbers((CHANNELS, 1, high, 3), 2), "shape": ints(1, FRAMES, CHANNELS * BANDS),
-        "l": 0.2 * numbers((CHANNELS * BANDS, 8), 3), "b": numbers((8,), 4),
-    }  # fmt: skip
+        "w": 0.5 * numbers((CHANNELS, 1, high, 3), 2),
+        "shape": ints(1, FRAMES, CHANNELS * BANDS),
+        "l": 0.2 * numbers((CHANNELS * BANDS, 8), 3),
+        "b": numbers((8,), 4),
+    }
     return model(nodes, {"x": SHAPE}, outputs, consts)
 
 

@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto, helper
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 from tests.lowering.proof import model, numbers
 from tests.optimize.proof import better, ops, rewritten
 
@@ -15,9 +15,12 @@ NAME = "norm_affine_into_linear"
 WIDTH = 16
 FEEDS = {"x": numbers((1, 10, WIDTH))}
 CONSTS = {
-    "gamma": 1.0 + 0.3 * numbers((WIDTH,), 2), "beta": numbers((WIDTH,), 3),
-    "w": 0.3 * numbers((WIDTH, 8), 4), "v": 0.3 * numbers((WIDTH, 8), 5), "b": numbers((8,), 6),
-}  # fmt: skip
+    "gamma": 1.0 + 0.3 * numbers((WIDTH,), 2),
+    "beta": numbers((WIDTH,), 3),
+    "w": 0.3 * numbers((WIDTH, 8), 4),
+    "v": 0.3 * numbers((WIDTH, 8), 5),
+    "b": numbers((8,), 6),
+}
 
 
 def net(*, readers: int = 1, bias: bool = True, also: str = "") -> ModelProto:

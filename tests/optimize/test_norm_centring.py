@@ -14,11 +14,15 @@ NAME = "norm_centring"
 WIDTH = 16
 FEEDS = {"x": numbers((1, 10, 8))}
 CONSTS = {
-    "w0": 0.4 * numbers((8, WIDTH), 2), "b0": numbers((WIDTH,), 3),
-    "w1": 0.3 * numbers((WIDTH, WIDTH), 4), "b1": numbers((WIDTH,), 5),
-    "gamma": 1.0 + 0.3 * numbers((WIDTH,), 6), "beta": numbers((WIDTH,), 7),
-    "half": np.float32(0.5), "position": numbers((10, WIDTH), 8),
-}  # fmt: skip
+    "w0": 0.4 * numbers((8, WIDTH), 2),
+    "b0": numbers((WIDTH,), 3),
+    "w1": 0.3 * numbers((WIDTH, WIDTH), 4),
+    "b1": numbers((WIDTH,), 5),
+    "gamma": 1.0 + 0.3 * numbers((WIDTH,), 6),
+    "beta": numbers((WIDTH,), 7),
+    "half": np.float32(0.5),
+    "position": numbers((10, WIDTH), 8),
+}
 
 
 def net(*extra: tuple[str, list[str], list[str]], outputs: tuple[str, ...] = ("y",)) -> ModelProto:

@@ -99,10 +99,12 @@ def pair(first: tuple[int, ...], second: tuple[int, ...], outlier: float = 0.0) 
 @pytest.mark.parametrize(
     ("first", "second", "joined"),
     [
-        (QUERY, QUERY, True), (KEY, KEY, True), (KEY, QUERY, False),
+        (QUERY, QUERY, True),
+        (KEY, KEY, True),
+        (KEY, QUERY, False),
         (QUERY, (2, 0, 1, 3), False),
     ],
-)  # fmt: skip
+)
 def test_only_heads_that_move_alike_are_joined(
     first: tuple[int, ...], second: tuple[int, ...], joined: bool
 ) -> None:

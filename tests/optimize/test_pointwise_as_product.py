@@ -16,8 +16,9 @@ CONSTS = {"w": 0.3 * numbers((24, 16, 1), 2), "b": numbers((24,), 3), "g": 1 + n
 CONSTS |= {"wide": 0.3 * numbers((24, 16, 3), 5), "beta": numbers((16,), 6)}
 
 
-def net(*, bias: bool = True, back: bool = True, norm: bool = False, weights: str = "w",
-        **attrs: Any) -> ModelProto:  # fmt: skip
+def net(
+    *, bias: bool = True, back: bool = True, norm: bool = False, weights: str = "w", **attrs: Any
+) -> ModelProto:
     nodes = [helper.make_node("LayerNormalization", ["x", "g", "beta"], ["n"], axis=-1)]
     nodes = nodes if norm else []
     nodes.append(helper.make_node("Transpose", ["n" if norm else "x"], ["t"], perm=[0, 2, 1]))

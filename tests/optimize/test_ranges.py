@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, helper
 
-from hexconv.lowering.builder import Builder
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.graph import Ref
 from hexconv.optimize.on_nnlib.requantize_once import requantize_once
 from hexconv.quantize import cover

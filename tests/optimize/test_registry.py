@@ -14,8 +14,10 @@ from tests.optimize.proof import applied, converted
 
 PROTO = model(
     [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Relu", ["m"], ["y"])],
-    {"x": (4, 8)}, ["y"], {"w": numbers((8, 4), 2)},
-)  # fmt: skip
+    {"x": (4, 8)},
+    ["y"],
+    {"w": numbers((8, 4), 2)},
+)
 FEEDS = {"x": numbers((4, 8))}
 
 

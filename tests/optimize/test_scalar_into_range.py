@@ -32,10 +32,12 @@ def test_scaling_is_free(op: str, inputs: list[str], factor: float) -> None:
 @pytest.mark.parametrize(
     ("op", "inputs", "factor"),
     [
-        ("Mul", ["s", "f"], -2.0), ("Mul", ["s", "f"], 0.0), ("Div", ["f", "s"], 1.0),
+        ("Mul", ["s", "f"], -2.0),
+        ("Mul", ["s", "f"], 0.0),
+        ("Div", ["f", "s"], 1.0),
         ("Mul", ["s", "f"], np.arange(1, 17)),
     ],
-)  # fmt: skip
+)
 def test_what_changes_codes_stays_a_node(op: str, inputs: list[str], factor: float) -> None:
     proto = net(op, inputs, np.asarray(factor))
     on = converted(proto, FEEDS)

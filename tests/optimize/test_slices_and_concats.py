@@ -39,7 +39,9 @@ def test_a_slice_of_a_concat_s_operand_is_the_operand() -> None:
         helper.make_node("Sigmoid", ["s"], ["y"]),
     ]
     consts = {
-        "begin": np.array([6]), "end": np.array([12]), "axis": np.array([1]),
+        "begin": np.array([6]),
+        "end": np.array([12]),
+        "axis": np.array([1]),
     }
     graph, count = rewritten(model(nodes, {"x": (1, 6, 8)}, ["y"], consts), NAME, FEEDS)
     assert count == 1 and sorted(n.op_type for n in graph.nodes) == ["Sigmoid", "Tanh"]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array, Padding
-from hexconv.simulator import conv, depthwise, gain
-from hexconv.simulator.conv_weights import pack, squeeze_steps, squeezed, squeezes
+from hexconv.simulator.kernels import conv, depthwise
+from hexconv.simulator.numerics import requantize_gain
+from hexconv.simulator.numerics.conv_weights import pack, squeeze_steps, squeezed, squeezes
 from hexconv.simulator.registry import KERNELS, Call
 
 SUPERNODE = "Supernode_8x8p32to8_d32"
@@ -135,22 +136,22 @@ def test_a_found_range_holds_every_result(data: Any) -> None:
 def test_the_float64_gain_equals_the_fixed_point_one(seed: int, channels: int) -> None:
     rng = np.random.default_rng(seed)
     recip = rng.integers(1, 2**31, channels)
-    chosen = gain.Gain(np.float32(1), recip, int(rng.integers(0, 3)))
+    chosen = requantize_gain.Gain(np.float32(1), recip, int(rng.integers(0, 3)))
     # results near 0..255, where codes differ, whatever the gain
     reach = np.minimum(300 / chosen.factor, 2**27).astype(np.int64)
     sums = rng.integers(-reach - 1, reach + 1, (500, channels))
     offsets = rng.integers(-reach - 1, reach + 1)
-    line = gain.affine(offsets, chosen)
+    line = requantize_gain.affine(offsets, chosen)
     assert line is not None
     fast = np.clip(sums * line[0] + line[1], 0, 255).astype(np.uint8)
-    exact = np.clip(gain.codes(sums + offsets, chosen), 0, 255)
+    exact = np.clip(requantize_gain.codes(sums + offsets, chosen), 0, 255)
     np.testing.assert_array_equal(fast, exact)
 
 
 def test_halves_round_upward_in_float64_as_in_fixed_point() -> None:
-    chosen = gain.Gain(np.float32(1), np.array([2**30]), 0)
+    chosen = requantize_gain.Gain(np.float32(1), np.array([2**30]), 0)
     sums = np.arange(-3, 509).reshape(-1, 1)
-    line = gain.affine(np.zeros(1, np.int64), chosen)
+    line = requantize_gain.affine(np.zeros(1, np.int64), chosen)
     assert line is not None
     fast = np.clip(sums * line[0] + line[1], 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(fast, np.clip((sums + 1) >> 1, 0, 255))

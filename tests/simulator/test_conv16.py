@@ -7,7 +7,7 @@ import pytest
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array, Padding
-from hexconv.simulator.conv16 import supernode16
+from hexconv.simulator.kernels.conv16 import supernode16
 from hexconv.simulator.registry import Call
 
 

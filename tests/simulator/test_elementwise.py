@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator import (  # noqa: F401  (they register the kernels)
+from hexconv.simulator.kernels import (  # noqa: F401  (they register the kernels)
     compare,
     convert16,
     divide,
@@ -28,7 +28,7 @@ from hexconv.simulator import (  # noqa: F401  (they register the kernels)
     unary,
     wide16,
 )
-from hexconv.simulator.fixed_point import F32, adjust_range
+from hexconv.simulator.numerics.fixed_point import F32, adjust_range
 from hexconv.simulator.registry import KERNELS, Call
 
 Range = tuple[float, float]

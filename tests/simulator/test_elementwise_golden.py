@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hexconv.nnlib.graph import Output
-from hexconv.simulator.single import run_op
+from hexconv.simulator.run_op import run_op
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OPS = """

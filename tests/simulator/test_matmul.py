@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Array
-from hexconv.simulator import batchnorm, matmul, superfc
+from hexconv.simulator.kernels import batchnorm, matmul, superfc
 from hexconv.simulator.registry import KERNELS, Call
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hexconv.simulator.activation
-import hexconv.simulator.argmax
-import hexconv.simulator.concat_split
-import hexconv.simulator.instance_norm
-import hexconv.simulator.l2_normalize
-import hexconv.simulator.layout_ops
-import hexconv.simulator.lrn
-import hexconv.simulator.pool
-import hexconv.simulator.resize
-import hexconv.simulator.slice_pad
-import hexconv.simulator.softmax  # noqa: F401
+import hexconv.simulator.kernels.activation
+import hexconv.simulator.kernels.argmax
+import hexconv.simulator.kernels.concat_split
+import hexconv.simulator.kernels.instance_norm
+import hexconv.simulator.kernels.l2_normalize
+import hexconv.simulator.kernels.layout_ops
+import hexconv.simulator.kernels.lrn
+import hexconv.simulator.kernels.pool
+import hexconv.simulator.kernels.resize
+import hexconv.simulator.kernels.slice_pad
+import hexconv.simulator.kernels.softmax  # noqa: F401
 from hexconv.nnlib.graph import Output, Padding
 from hexconv.simulator.registry import KERNELS, Call
 

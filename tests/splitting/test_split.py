@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 import hexconv
 from hexconv.cli import group
 from hexconv.errors import ConfigError
-from hexconv.splitting import Parts
+from hexconv.model import Parts
 from hexconv.splitting.convert import NOT_CUT, convert_split
 
 Array = npt.NDArray[Any]
@@ -40,24 +40,31 @@ def classifier(**changes: Any) -> onnx.ModelProto:
         helper.make_node("Concat", ["n1", "rest"], ["t"], name="concat", axis=0),
         helper.make_node("Reshape", ["g", "t"], ["f"], name="flatten"),
         helper.make_node("MatMul", ["f", "w2"], ["l"], name="fc"),
-        *changes.get("tail", [
-            helper.make_node("TopK", ["l", "k"], ["v", "i"], name="topk"),
-            helper.make_node("Softmax", ["v"], ["p"], name="softmax"),
-        ]),
-    ]  # fmt: skip
+        *changes.get(
+            "tail",
+            [
+                helper.make_node("TopK", ["l", "k"], ["v", "i"], name="topk"),
+                helper.make_node("Softmax", ["v"], ["p"], name="softmax"),
+            ],
+        ),
+    ]
     consts = {
         "w": rng.standard_normal((8, 3, 3, 3)).astype("f4") / 5,
         "w2": rng.standard_normal((8, 10)).astype("f4"),
-        "zero": np.array(0), "axis": np.array([0]), "rest": np.array([-1]), "k": np.array([3]),
-    }  # fmt: skip
+        "zero": np.array(0),
+        "axis": np.array([0]),
+        "rest": np.array([-1]),
+        "k": np.array([3]),
+    }
     outputs = changes.get("outputs", [("p", FLOAT), ("i", INT64)])
     inputs = [("x", FLOAT, ["N", 3, 8, 8]), *changes.get("inputs", [])]
     graph = helper.make_graph(
-        nodes, "net",
+        nodes,
+        "net",
         [helper.make_tensor_value_info(*item) for item in inputs],
         [helper.make_tensor_value_info(name, kind, None) for name, kind in outputs],
         [numpy_helper.from_array(value, name) for name, value in consts.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
@@ -138,8 +145,10 @@ def test_an_output_before_the_cut_stays_with_the_dsp() -> None:
 
 
 def test_an_input_that_only_the_cpu_part_reads_is_fed_to_that() -> None:
-    tail = [helper.make_node("Mul", ["l", "gain"], ["m"], name="mul"),
-            helper.make_node("TopK", ["m", "k"], ["p", "i"], name="topk")]  # fmt: skip
+    tail = [
+        helper.make_node("Mul", ["l", "gain"], ["m"], name="mul"),
+        helper.make_node("TopK", ["m", "k"], ["p", "i"], name="topk"),
+    ]
     proto = classifier(tail=tail, inputs=[("gain", FLOAT, [1, 10])])
     gain = np.linspace(1, 2, 10, dtype=np.float32)[None]
     samples = [{"x": x, "gain": gain} for x in images(4)]
@@ -153,9 +162,7 @@ def test_an_input_that_only_the_cpu_part_reads_is_fed_to_that() -> None:
 
 def test_integers_may_feed_the_cpu_part() -> None:
     tail = [helper.make_node("Gather", ["l", "which"], ["p"], name="pick", axis=1)]
-    proto = classifier(
-        tail=tail, outputs=[("p", FLOAT)], inputs=[("which", INT64, [2])]
-    )
+    proto = classifier(tail=tail, outputs=[("p", FLOAT)], inputs=[("which", INT64, [2])])
     parts = hexconv.split(proto, "auto", SHAPES)
     assert parts.cuts == ("l",)
     feeds = {"x": images()[0], "which": np.array([7, 2])}
@@ -164,19 +171,21 @@ def test_integers_may_feed_the_cpu_part() -> None:
 
 def test_what_a_branch_reads_from_outside_is_handed_over() -> None:
     """If reads the logits inside its branches only."""
+
     def branch(op: str) -> onnx.GraphProto:
         return helper.make_graph(
-            [helper.make_node(op, ["l"], [f"{op}_y"])], op, [],
+            [helper.make_node(op, ["l"], [f"{op}_y"])],
+            op,
+            [],
             [helper.make_tensor_value_info(f"{op}_y", FLOAT, None)],
-        )  # fmt: skip
+        )
 
     tail = [
-        helper.make_node("If", ["flag"], ["y"], name="if",
-                         then_branch=branch("Exp"), else_branch=branch("Neg")),
-    ]  # fmt: skip
-    proto = classifier(
-        tail=tail, outputs=[("y", FLOAT)], inputs=[("flag", TensorProto.BOOL, [])]
-    )
+        helper.make_node(
+            "If", ["flag"], ["y"], name="if", then_branch=branch("Exp"), else_branch=branch("Neg")
+        ),
+    ]
+    proto = classifier(tail=tail, outputs=[("y", FLOAT)], inputs=[("flag", TensorProto.BOOL, [])])
     parts = hexconv.split(proto, "auto", SHAPES)
     assert parts.cuts == ("l",)
     feeds = {"x": images()[0], "flag": np.array(True)}
@@ -204,35 +213,46 @@ def test_cuts_that_cannot_be(at: list[str], said: str) -> None:
 
 
 def test_a_tensor_that_goes_round_the_cuts_is_named() -> None:
-    tail = [helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
-            helper.make_node("Add", ["q", "l"], ["p"], name="add")]  # fmt: skip
+    tail = [
+        helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
+        helper.make_node("Add", ["q", "l"], ["p"], name="add"),
+    ]
     with pytest.raises(ConfigError) as caught:
         hexconv.split(classifier(tail=tail, outputs=[("p", FLOAT)]), "q", SHAPES)
     assert "'l' goes round them" in str(caught.value)
     assert str(caught.value).endswith("--split l"), "q depends on it"
-    tail = [helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
-            helper.make_node("Tanh", ["l"], ["u"], name="tanh"),
-            helper.make_node("Add", ["q", "u"], ["p"], name="add")]  # fmt: skip
+    tail = [
+        helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
+        helper.make_node("Tanh", ["l"], ["u"], name="tanh"),
+        helper.make_node("Add", ["q", "u"], ["p"], name="add"),
+    ]
     with pytest.raises(ConfigError) as caught:
         hexconv.split(classifier(tail=tail, outputs=[("p", FLOAT)]), "q", SHAPES)
     assert str(caught.value).endswith("--split q,u")
 
 
 def test_a_cut_of_integers_is_refused() -> None:
-    tail = [helper.make_node("TopK", ["l", "k"], ["v", "i"], name="topk"),
-            helper.make_node("Add", ["i", "i"], ["p"], name="add")]  # fmt: skip
+    tail = [
+        helper.make_node("TopK", ["l", "k"], ["v", "i"], name="topk"),
+        helper.make_node("Add", ["i", "i"], ["p"], name="add"),
+    ]
     with pytest.raises(ConfigError, match="type int64"):
         hexconv.split(classifier(tail=tail, outputs=[("p", INT64)]), "i", SHAPES)
 
 
 def test_a_model_that_begins_on_the_cpu_is_said_to() -> None:
-    embed = [helper.make_node("Gather", ["table", "ids"], ["e"], name="embed"),
-             helper.make_node("Relu", ["e"], ["y"], name="relu")]  # fmt: skip
+    embed = [
+        helper.make_node("Gather", ["table", "ids"], ["e"], name="embed"),
+        helper.make_node("Relu", ["e"], ["y"], name="relu"),
+    ]
     table = numpy_helper.from_array(np.ones((9, 4), np.float32), "table")
     graph = helper.make_graph(
-        embed, "head", [helper.make_tensor_value_info("ids", INT64, [1, 5])],
-        [helper.make_tensor_value_info("y", FLOAT, None)], [table],
-    )  # fmt: skip
+        embed,
+        "head",
+        [helper.make_tensor_value_info("ids", INT64, [1, 5])],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+        [table],
+    )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     with pytest.raises(ConfigError) as caught:
         hexconv.split(proto)

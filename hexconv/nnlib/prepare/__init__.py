@@ -36,7 +36,7 @@ from hexconv.nnlib.prepare import (
     transpose_consts,
     transpose_conv,
 )
-from hexconv.nnlib.prepare.work import Work
+from hexconv.nnlib.prepare.mutable_graph import Work
 
 
 @dataclass(frozen=True)

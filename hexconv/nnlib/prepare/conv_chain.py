@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hexconv.nnlib.graph import Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.nnlib.prepare.work import SCALAR, Op, Work
+from hexconv.nnlib.prepare.mutable_graph import SCALAR, Op, Work
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexconv.nnlib.prepare.work import Work
+from hexconv.nnlib.prepare.mutable_graph import Work
 
 PAIRS = {
     "Convert_to_d32": "Convert_from_d32",

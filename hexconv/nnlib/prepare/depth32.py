@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.prepare import pad_for_conv
 from hexconv.nnlib.prepare.depth32_rules import Rule, input_supernode, rule_for
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 SMALLEST_OUTPUT = 16 * 1024
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hexconv.nnlib.layout import Shape4
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 FROM_D32, FROM_D32_16 = "Convert_from_d32", "Convert_from_d32_16b"
 

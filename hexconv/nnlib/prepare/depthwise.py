@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hexconv.nnlib.graph import Padding
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 
 def convert(work: Work, op: Op) -> list[Op] | None:

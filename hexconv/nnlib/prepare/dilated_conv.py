@@ -8,7 +8,7 @@ from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Output, Padding
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare.conv_chain import BIAS32, Triple, chain
-from hexconv.nnlib.prepare.work import SCALAR, Op, Work
+from hexconv.nnlib.prepare.mutable_graph import SCALAR, Op, Work
 
 OP = "QuantizedDilatedConv2d_8x8p32to8"
 

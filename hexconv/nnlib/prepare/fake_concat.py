@@ -10,7 +10,7 @@ import numpy as np
 
 from hexconv.nnlib.graph import Ref
 from hexconv.nnlib.prepare.move_relus import KEEPS_RANGE
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 CONVOLUTIONS = ("Supernode_8x8p8to8_d32", "Supernode_8x8p32to8_d32")
 

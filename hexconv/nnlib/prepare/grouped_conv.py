@@ -7,7 +7,7 @@ import numpy as np
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.prepare.conv_chain import BIAS32, Triple, chain
-from hexconv.nnlib.prepare.work import SCALAR, Op, Work, shape4
+from hexconv.nnlib.prepare.mutable_graph import SCALAR, Op, Work, shape4
 
 OP = "QuantizedGroupedConv2d_8x8p32to8"
 MOST_GROUPS = 1024

@@ -6,7 +6,7 @@ is 0..max and its codes are finer than those that Relu would have passed on.
 
 from __future__ import annotations
 
-from hexconv.nnlib.prepare.work import Work
+from hexconv.nnlib.prepare.mutable_graph import Work
 
 CONVOLUTIONS = ("Supernode_8x8p8to8", "Supernode_8x8p32to8")
 

@@ -6,7 +6,7 @@ prepare made of a depthwise convolution does not count (seen in runs of the v60 
 
 from __future__ import annotations
 
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 
 def fuse(work: Work, op: Op) -> list[Op] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hexconv.nnlib.graph import Padding
-from hexconv.nnlib.prepare.work import SCALAR, Op, Work
+from hexconv.nnlib.prepare.mutable_graph import SCALAR, Op, Work
 
 KINDS = frozenset(
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hexconv.nnlib.graph import Ref
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 
 def autoquantize_of_dequantize(work: Work) -> None:

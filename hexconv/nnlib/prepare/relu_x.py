@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 
 def run(work: Work) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hexconv.nnlib.graph import Ref
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 CONV_RANGES = (4, 5, 8, 9, 10, 11)
 BATCHNORM_RANGES = (4, 5, 7, 8, 9, 10)

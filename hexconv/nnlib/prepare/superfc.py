@@ -8,7 +8,7 @@ import numpy as np
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Output, Padding, Ref
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 FROM = ("Supernode_8x8p8to8", "Supernode_8x8p32to8")
 MOST_BIAS = 16384

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 KINDS = {
     "Supernode_8x8p8to8": "Supernode3322_8x8p8to8",

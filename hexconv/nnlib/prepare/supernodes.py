@@ -13,7 +13,7 @@ import numpy as np
 
 from hexconv.nnlib.graph import Ref
 from hexconv.nnlib.prepare import superfc
-from hexconv.nnlib.prepare.work import Op, Work, shape4
+from hexconv.nnlib.prepare.mutable_graph import Op, Work, shape4
 
 REQUANTIZE = ("QuantizeDownAndShrinkRange_32to8", "Requantize_32to8")
 REQUANTIZE_16 = ("QuantizeDownAndShrinkRange_32to16", "Requantize_32tou16")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.nnlib.prepare.work import Op, Work
+from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 TRANSPOSES = ("Transpose_8", "QuantizedPermute_8", "Transpose_f", "Permute_f", "Transpose_int32")
 

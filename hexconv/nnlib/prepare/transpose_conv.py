@@ -15,7 +15,7 @@ from hexconv.nnlib.graph import Array, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import transpose_weights as tw
 from hexconv.nnlib.prepare.conv_chain import BIAS32, Kinds, Triple, chain
-from hexconv.nnlib.prepare.work import SCALAR, Op, Work
+from hexconv.nnlib.prepare.mutable_graph import SCALAR, Op, Work
 
 
 @dataclass(frozen=True)

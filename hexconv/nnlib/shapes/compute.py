@@ -9,33 +9,100 @@ from hexconv.nnlib.shapes.view import View, broadcast, four, shape_rule, window
 
 
 @shape_rule(
-    "QuantizedRelu_8", "QuantizedReluX_8", "QuantizedClamp_8", "QuantizedPRelu_8",
-    "QuantizedPRelu_8_V2", "QuantizedTanh_8", "QuantizedSigmoid_8", "QuantizedHardSwish_8",
-    "QuantizedSoftmax_8", "QuantizedSqrt_8", "QuantizedRecip_8", "QuantizedNeg_8",
-    "QuantizedInstanceNorm_8", "QuantizedInstanceNormBG_8", "QuantizedLayerNorm_i16",
-    "L2Normalize_8", "QuantizedLRN_8", "AxisShuffle_8", "CastUInt8ToInt32",
-    "Requantize_32to8", "Requantize_8to8", "QuantizeDownAndShrinkRange_32to8",
-    "Requantize_32to16", "Requantize_32tou16", "Requantize_16_16", "AutoQuantize", "Quantize",
-    "Dequantize", "Convert_8_16", "Convert_8_u16", "Convert_16_8", "Convert_u16_8", "Quantize_16",
-    "Quantize_u16", "Dequantize_16", "Dequantize_u16", "QuantizedTanh_16", "QuantizedSigmoid_16",
-    "QuantizedBatchNorm_8x8p32to8", "QuantizedBatchNorm_8x8p8to8", "QuantizedBiasAdd_32p32to32",
-    "QuantizedBiasAdd_8p8to32", "Convert_to_d32", "Convert_from_d32", "Convert_to_d32_16b",
-    "Convert_from_d32_16b", "Softmax_f", "LogSoftmax_f", "Tanh_f", "Sigmoid_f", "Relu_f", "Neg_f",
-    "Abs_f", "Floor_f", "Ceil_f", "Round_f", "ReluX_f", "Clamp_f", "PRelu_f", "AddN_f",
-    "BiasAdd_f", "InstanceNorm_f",
-)  # fmt: skip
+    "QuantizedRelu_8",
+    "QuantizedReluX_8",
+    "QuantizedClamp_8",
+    "QuantizedPRelu_8",
+    "QuantizedPRelu_8_V2",
+    "QuantizedTanh_8",
+    "QuantizedSigmoid_8",
+    "QuantizedHardSwish_8",
+    "QuantizedSoftmax_8",
+    "QuantizedSqrt_8",
+    "QuantizedRecip_8",
+    "QuantizedNeg_8",
+    "QuantizedInstanceNorm_8",
+    "QuantizedInstanceNormBG_8",
+    "QuantizedLayerNorm_i16",
+    "L2Normalize_8",
+    "QuantizedLRN_8",
+    "AxisShuffle_8",
+    "CastUInt8ToInt32",
+    "Requantize_32to8",
+    "Requantize_8to8",
+    "QuantizeDownAndShrinkRange_32to8",
+    "Requantize_32to16",
+    "Requantize_32tou16",
+    "Requantize_16_16",
+    "AutoQuantize",
+    "Quantize",
+    "Dequantize",
+    "Convert_8_16",
+    "Convert_8_u16",
+    "Convert_16_8",
+    "Convert_u16_8",
+    "Quantize_16",
+    "Quantize_u16",
+    "Dequantize_16",
+    "Dequantize_u16",
+    "QuantizedTanh_16",
+    "QuantizedSigmoid_16",
+    "QuantizedBatchNorm_8x8p32to8",
+    "QuantizedBatchNorm_8x8p8to8",
+    "QuantizedBiasAdd_32p32to32",
+    "QuantizedBiasAdd_8p8to32",
+    "Convert_to_d32",
+    "Convert_from_d32",
+    "Convert_to_d32_16b",
+    "Convert_from_d32_16b",
+    "Softmax_f",
+    "LogSoftmax_f",
+    "Tanh_f",
+    "Sigmoid_f",
+    "Relu_f",
+    "Neg_f",
+    "Abs_f",
+    "Floor_f",
+    "Ceil_f",
+    "Round_f",
+    "ReluX_f",
+    "Clamp_f",
+    "PRelu_f",
+    "AddN_f",
+    "BiasAdd_f",
+    "InstanceNorm_f",
+)
 def _same(view: View) -> Shape4:
     return view.shape("data")
 
 
 @shape_rule(
-    "QuantizedAdd_8p8to8", "QuantizedSub_8p8to8", "QuantizedMul_8x8to8", "QuantizedDiv_8",
-    "QuantizedMaximum_8", "QuantizedMinimum_8", "QuantizedAdd_8p8to32", "QuantizedMul_8x8to32",
-    "QuantizedEqual_8", "QuantizedNotEqual_8", "QuantizedLess_8", "QuantizedLessEqual_8",
-    "QuantizedGreater_8", "QuantizedGreaterEqual_8", "QuantizedAdd_16", "QuantizedSub_16",
-    "QuantizedMul_16", "QuantizedAdd_u16", "QuantizedSub_u16", "QuantizedMul_u16",
-    "Add_f", "Sub_f", "Mul_f", "Maximum_f", "Minimum_f",
-)  # fmt: skip
+    "QuantizedAdd_8p8to8",
+    "QuantizedSub_8p8to8",
+    "QuantizedMul_8x8to8",
+    "QuantizedDiv_8",
+    "QuantizedMaximum_8",
+    "QuantizedMinimum_8",
+    "QuantizedAdd_8p8to32",
+    "QuantizedMul_8x8to32",
+    "QuantizedEqual_8",
+    "QuantizedNotEqual_8",
+    "QuantizedLess_8",
+    "QuantizedLessEqual_8",
+    "QuantizedGreater_8",
+    "QuantizedGreaterEqual_8",
+    "QuantizedAdd_16",
+    "QuantizedSub_16",
+    "QuantizedMul_16",
+    "QuantizedAdd_u16",
+    "QuantizedSub_u16",
+    "QuantizedMul_u16",
+    "Add_f",
+    "Sub_f",
+    "Mul_f",
+    "Maximum_f",
+    "Minimum_f",
+)
 def _broadcast(view: View) -> Shape4:
     return broadcast(view.shape("a"), view.shape("b"))
 
@@ -46,10 +113,14 @@ def _select(view: View) -> Shape4:
 
 
 @shape_rule(
-    "Supernode_8x8p32to8", "QuantizedConv2d_8x8to32", "Supernode_16x16p32to16", "Conv2d_f",
-    "QuantizedGroupedConv2d_8x8p32to8", "QuantizedDilatedConv2d_8x8p32to8",
+    "Supernode_8x8p32to8",
+    "QuantizedConv2d_8x8to32",
+    "Supernode_16x16p32to16",
+    "Conv2d_f",
+    "QuantizedGroupedConv2d_8x8p32to8",
+    "QuantizedDilatedConv2d_8x8p32to8",
     "DepthwiseSupernode_8x8p32to8",
-)  # fmt: skip
+)
 def _conv(view: View) -> Shape4:
     (b, h, w, _), stride = view.shape("data"), view.shape("stride")
     kh, kw, depth, filters = view.shape("weights")
@@ -110,9 +181,14 @@ def _batch_matmul(view: View) -> Shape4:
 
 
 @shape_rule(
-    "QuantizedMean_8", "QuantizedSum_8to32", "QuantizedMax_8", "QuantizedMin_8", "Moments_8to32",
-    "Moments_f", "Sum_f",
-)  # fmt: skip
+    "QuantizedMean_8",
+    "QuantizedSum_8to32",
+    "QuantizedMax_8",
+    "QuantizedMin_8",
+    "Moments_8to32",
+    "Moments_f",
+    "Sum_f",
+)
 def _reduce(view: View) -> Shape4:
     data = view.shape("data")
     axes = view.axes("axes") if view.has("axes") else range(4)

@@ -14,6 +14,3 @@ from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers t
     softmax,
     split,
 )
-from hexconv.onnx_graph.modernize.registry import RULES, modernizes, rules_for
-
-__all__ = ["RULES", "modernizes", "rules_for"]

@@ -5,26 +5,37 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
-from hexconv.onnx_graph.modernize.registry import attr_to_input, modernizes, set_input
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.node_edit import attr_to_input, set_input
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Squeeze", "Unsqueeze", "ReduceSum", below=13)
-@modernizes("ReduceMax", "ReduceMin", "ReduceMean", "ReduceProd", "ReduceL1", "ReduceL2",
-            "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", below=18)  # fmt: skip
+@MODERNIZATIONS.rule("Squeeze", "Unsqueeze", "ReduceSum", below=13)
+@MODERNIZATIONS.rule(
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceMean",
+    "ReduceProd",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceSumSquare",
+    below=18,
+)
 def axes_to_input(node: ir.Node, builder: Builder) -> None:
     """`axes` is input 1 since opset 13 (ReduceSum, Squeeze, Unsqueeze) and 18 (the others)."""
     attr_to_input(node, builder, "axes", 1)
 
 
-@modernizes("Slice", below=10)
+@MODERNIZATIONS.rule("Slice", below=10)
 def slice_to_inputs(node: ir.Node, builder: Builder) -> None:
     """`starts`, `ends` and `axes` are inputs 1 to 3 since opset 10."""
     for position, name in enumerate(("starts", "ends", "axes"), 1):
         attr_to_input(node, builder, name, position)
 
 
-@modernizes("Pad", below=11)
+@MODERNIZATIONS.rule("Pad", below=11)
 def pad_to_inputs(node: ir.Node, builder: Builder) -> None:
     """`pads` and `value` are inputs 1 and 2 since opset 11."""
     attr_to_input(node, builder, "pads", 1)
@@ -34,14 +45,14 @@ def pad_to_inputs(node: ir.Node, builder: Builder) -> None:
         set_input(node, 2, builder.const(number, f"{node.name}_value"))
 
 
-@modernizes("TopK", below=10)
+@MODERNIZATIONS.rule("TopK", below=10)
 def topk_to_input(node: ir.Node, builder: Builder) -> None:
     """`k` is input 1 since opset 10, a list of one."""
     k = int(node.attributes.pop("k").as_int())
     set_input(node, 1, builder.const(np.array([k], np.int64), f"{node.name}_k"))
 
 
-@modernizes("Clip", below=11)
+@MODERNIZATIONS.rule("Clip", below=11)
 def clip_to_inputs(node: ir.Node, builder: Builder) -> None:
     """`min` and `max` are inputs since opset 11; the old defaults, float's limits, go."""
     for position, name in ((1, "min"), (2, "max")):
@@ -51,7 +62,7 @@ def clip_to_inputs(node: ir.Node, builder: Builder) -> None:
             set_input(node, position, builder.const(bound, f"{node.name}_{name}"))
 
 
-@modernizes("Clip")
+@MODERNIZATIONS.rule("Clip")
 def clip_without_infinite_bounds(node: ir.Node, builder: Builder) -> None:
     """A bound that nothing can pass is no bound."""
     limit = float(np.finfo(np.float32).max)
@@ -66,14 +77,14 @@ def clip_without_infinite_bounds(node: ir.Node, builder: Builder) -> None:
             node.replace_input_with(position, None)
 
 
-@modernizes("Scatter", below=11)
+@MODERNIZATIONS.rule("Scatter", below=11)
 def scatter(node: ir.Node, builder: Builder) -> list[ir.Value]:
     """Scatter is called ScatterElements since opset 11."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     return [builder.op("ScatterElements", list(node.inputs), attrs, name=str(node.name))]
 
 
-@modernizes("GridSample", below=20)
+@MODERNIZATIONS.rule("GridSample", below=20)
 def grid_sample_mode(node: ir.Node, builder: Builder) -> None:
     """`bilinear` and `bicubic` are called `linear` and `cubic` since opset 20."""
     mode = node.attributes.get("mode")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, shape_of
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Conv")
+@MODERNIZATIONS.rule("Conv")
 def explicit_pads(node: ir.Node, builder: Builder) -> None:
     """SAME_UPPER and SAME_LOWER: as many outputs as ceil(size / stride)."""
     mode = node.attributes.get("auto_pad")

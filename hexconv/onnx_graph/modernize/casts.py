@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
 
-@modernizes("CastLike")
+@MODERNIZATIONS.rule("CastLike")
 def cast_like(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """CastLike becomes Cast: the type to cast to is known."""
     value, like = node.inputs
@@ -22,7 +22,7 @@ def cast_like(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [builder.op("Cast", [value], {"to": like.dtype.value}, name=str(node.name))]
 
 
-@modernizes("Cast")
+@MODERNIZATIONS.rule("Cast")
 def cast(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A cast to the type that the value has anyway is gone; one to any float is to float32."""
     value = node.inputs[0]
@@ -35,7 +35,7 @@ def cast(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return None
 
 
-@modernizes("EyeLike", "DequantizeLinear")
+@MODERNIZATIONS.rule("EyeLike", "DequantizeLinear")
 def float_dtype(node: ir.Node, builder: Builder) -> None:
     """`dtype` and `output_dtype` that name another float mean float32."""
     for name in ("dtype", "output_dtype"):

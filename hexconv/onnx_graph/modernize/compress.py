@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Compress")
+@MODERNIZATIONS.rule("Compress")
 def gather_where_kept(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """A Gather along the axis, or of the flattened tensor where there is none."""
     mask, value = array_of(node.inputs[1]), node.inputs[0]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from hexconv.errors import Refusal
-from hexconv.onnx_graph.build import Builder, array_of
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Identity")
+@MODERNIZATIONS.rule("Identity")
 def identity(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Readers of y = Identity(x) read x."""
     value = node.inputs[0]
@@ -19,7 +19,7 @@ def identity(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [value]
 
 
-@modernizes("Dropout")
+@MODERNIZATIONS.rule("Dropout")
 def dropout(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None]:
     """Dropout does nothing at inference; its mask, and training mode, are refused."""
     training = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -39,7 +39,7 @@ def dropout(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None]:
     return [value]
 
 
-@modernizes("Sum", "Mean", "Max", "Min", "Concat")
+@MODERNIZATIONS.rule("Sum", "Mean", "Max", "Min", "Concat")
 def of_one(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """The sum (mean, largest, concatenation) of one tensor is that tensor."""
     values = [value for value in node.inputs if value is not None]

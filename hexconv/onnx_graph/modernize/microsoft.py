@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("com.microsoft::Gelu")
+@MODERNIZATIONS.rule("com.microsoft::Gelu")
 def gelu(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Gelu by erf."""
     return [builder.op("Gelu", [node.inputs[0]], name=str(node.name))]
 
 
-@modernizes("com.microsoft::FastGelu")
+@MODERNIZATIONS.rule("com.microsoft::FastGelu")
 def fast_gelu(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Gelu by tanh, of the sum with an optional bias."""
     value = node.inputs[0]
@@ -25,7 +25,7 @@ def fast_gelu(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [builder.op("Gelu", [value], {"approximate": "tanh"}, name=str(node.name))]
 
 
-@modernizes("com.microsoft::QuickGelu")
+@MODERNIZATIONS.rule("com.microsoft::QuickGelu")
 def quick_gelu(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """x * sigmoid(alpha x) is Swish; alpha is 1.702 unless stated."""
     attr = node.attributes.get("alpha")

@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import Refusal
-from hexconv.onnx_graph.build import Builder, shape_of
-from hexconv.onnx_graph.modernize.registry import integer, modernizes
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.node_edit import integer
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("BatchNormalization")
+@MODERNIZATIONS.rule("BatchNormalization")
 def batch_norm_at_inference(node: ir.Node, builder: Builder) -> None:
     """`spatial` (opset 7) and `training_mode` (14) go at their defaults; others are refused."""
     if integer(node, "spatial", 1) != 1:
@@ -34,7 +35,7 @@ def batch_norm_at_inference(node: ir.Node, builder: Builder) -> None:
         node.resize_outputs(1)
 
 
-@modernizes("GroupNormalization", below=21)
+@MODERNIZATIONS.rule("GroupNormalization", below=21)
 def group_norm_scales(node: ir.Node, builder: Builder) -> None:
     """Scale and bias are one a channel since opset 21, one a group before."""
     groups = integer(node, "num_groups", 1)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 Triple = tuple[ir.Value | None, ir.Value | None, ir.Value | None]
 
@@ -33,7 +33,7 @@ def _attributes(node: ir.Node, *names: str) -> dict[str, object]:
     return {name: node.attributes[name].value for name in names if name in node.attributes}
 
 
-@modernizes("QLinearConv")
+@MODERNIZATIONS.rule("QLinearConv")
 def convolution(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """x, w, y as (codes, scale, zero point); the bias is int32 in steps of x's times w's."""
     x, w = _triple(node, 0), _triple(node, 3)
@@ -50,7 +50,7 @@ def convolution(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return _codes(result, scale, zero, str(node.name), builder)
 
 
-@modernizes("QLinearMatMul")
+@MODERNIZATIONS.rule("QLinearMatMul")
 def matrix_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """a, b, y as (codes, scale, zero point)."""
     b = _triple(node, 3)
@@ -61,7 +61,7 @@ def matrix_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None
     return _codes(result, node.inputs[6], node.inputs[7], str(node.name), builder)
 
 
-@modernizes("com.microsoft::QLinearAdd", "com.microsoft::QLinearMul")
+@MODERNIZATIONS.rule("com.microsoft::QLinearAdd", "com.microsoft::QLinearMul")
 def binary(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """ONNX Runtime's own quantized sums and products."""
     operands = [_float(_triple(node, first), builder) for first in (0, 3)]
@@ -70,11 +70,13 @@ def binary(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return _codes(result, scale, zero, str(node.name), builder)
 
 
-@modernizes(
-    "com.microsoft::QLinearSigmoid", "com.microsoft::QLinearLeakyRelu",
-    "com.microsoft::QLinearGlobalAveragePool", "com.microsoft::QLinearAveragePool",
+@MODERNIZATIONS.rule(
+    "com.microsoft::QLinearSigmoid",
+    "com.microsoft::QLinearLeakyRelu",
+    "com.microsoft::QLinearGlobalAveragePool",
+    "com.microsoft::QLinearAveragePool",
     "com.microsoft::QLinearSoftmax",
-)  # fmt: skip
+)
 def unary(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """ONNX Runtime's own quantized activations and pools."""
     if integer_flag(node, "channels_last"):
@@ -91,17 +93,15 @@ def unary(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return _codes(result, scale, zero, str(node.name), builder)
 
 
-@modernizes("com.microsoft::QLinearConcat")
+@MODERNIZATIONS.rule("com.microsoft::QLinearConcat")
 def joined(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """y's scale and zero point first, then the parts."""
-    parts = [
-        _float(_triple(node, first), builder) for first in range(2, len(node.inputs), 3)
-    ]
+    parts = [_float(_triple(node, first), builder) for first in range(2, len(node.inputs), 3)]
     result = builder.op("Concat", parts, _attributes(node, "axis"))
     return _codes(result, node.inputs[0], node.inputs[1], str(node.name), builder)
 
 
-@modernizes("com.microsoft::QGemm")
+@MODERNIZATIONS.rule("com.microsoft::QGemm")
 def gemm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """a, b as (codes, scale, zero point), an int32 bias, and y's; without y's a float answer."""
     a, b, bias = _triple(node, 0), _triple(node, 3), _triple(node, 6)[0]
@@ -121,7 +121,7 @@ def gemm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [result] if scale is None else _codes(result, scale, zero, str(node.name), builder)
 
 
-@modernizes("com.microsoft::QuantizeLinear", "com.microsoft::DequantizeLinear")
+@MODERNIZATIONS.rule("com.microsoft::QuantizeLinear", "com.microsoft::DequantizeLinear")
 def onnx_own(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """ONNX Runtime's older spelling of ONNX's own ops."""
     attrs = _attributes(node, "axis")

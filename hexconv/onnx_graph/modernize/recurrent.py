@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
-from hexconv.onnx_graph.modernize.registry import integer, modernizes
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.node_edit import integer
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 STATES = (5, 6)  # initial_h and, of an LSTM, initial_c: [batch, directions, hidden]
 
 
-@modernizes("LSTM", "GRU", "RNN")
+@MODERNIZATIONS.rule("LSTM", "GRU", "RNN")
 def time_first(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | None:
     """Transposes around a recurrent node of layout 0; onnxruntime has no other on the CPU.
 

@@ -8,11 +8,11 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import Refusal
-from hexconv.onnx_graph.build import Builder, array_of
-from hexconv.onnx_graph.modernize.registry import modernizes
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Upsample", below=10)
+@MODERNIZATIONS.rule("Upsample", below=10)
 def upsample(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Upsample (7: `scales` an attribute, 9: an input) is an asymmetric Resize that floors."""
     attr = node.attributes.get("scales")
@@ -24,7 +24,7 @@ def upsample(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [_resize(node, builder, scales, "floor")]
 
 
-@modernizes("Resize", below=11)
+@MODERNIZATIONS.rule("Resize", below=11)
 def resize_10(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     """Resize of opset 10: asymmetric; nearest floors when it enlarges, ceils when it shrinks.
 
@@ -52,7 +52,7 @@ def _resize(node: ir.Node, builder: Builder, scales: ir.Value | None, rounding: 
     return builder.op("Resize", inputs, attrs, name=str(node.name))
 
 
-@modernizes("Resize", below=None)
+@MODERNIZATIONS.rule("Resize", below=None)
 def resize_empty_inputs(node: ir.Node, builder: Builder) -> None:
     """Opset 11 wants `roi` and `scales` even where they say nothing: empty ones go."""
     for position in (1, 2, 3):

@@ -9,11 +9,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.build import Builder, shape_of
-from hexconv.onnx_graph.modernize.registry import integer, modernizes
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.node_edit import integer
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Softmax", "LogSoftmax", "Hardmax", below=13)
+@MODERNIZATIONS.rule("Softmax", "LogSoftmax", "Hardmax", below=13)
 def flatten_to_matrix(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     """Reshape to [rows, rest], apply along the last axis, reshape back; default axis 1.
 
@@ -38,7 +39,7 @@ def flatten_to_matrix(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
     return [builder.op("Reshape", [result, np.array(shape, np.int64)])]
 
 
-@modernizes("Softmax", "LogSoftmax", "Hardmax")
+@MODERNIZATIONS.rule("Softmax", "LogSoftmax", "Hardmax")
 def explicit_axis(node: ir.Node, builder: Builder) -> None:
     """The default became -1; writing it out spares lowerings the question."""
     node.attributes.setdefault("axis", ir.AttrInt64("axis", -1))

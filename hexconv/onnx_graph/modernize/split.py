@@ -6,11 +6,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.build import Builder, shape_of
-from hexconv.onnx_graph.modernize.registry import attr_to_input, integer, modernizes, set_input
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.node_edit import attr_to_input, integer, set_input
+from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
-@modernizes("Split")
+@MODERNIZATIONS.rule("Split")
 def explicit_sizes(node: ir.Node, builder: Builder) -> None:
     """`split` is input 1 since opset 13; equal parts and `num_outputs` (18) are written out.
 

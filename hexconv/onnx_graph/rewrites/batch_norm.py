@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 Array = npt.NDArray[np.float64]
 
 
-@rewrites("BatchNormalization")
+@SIMPLIFICATIONS.rule("BatchNormalization")
 def batch_norm_into_weights(node: ir.Node, builder: Builder) -> bool:
     """BatchNormalization(Conv(x, W, b)) is Conv(x, W s, (b - mean) s + beta), s = gamma/sigma.
 

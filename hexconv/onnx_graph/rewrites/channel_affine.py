@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.batch_norm import scaled_weights
 from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 Array = npt.NDArray[np.float32]
 
 
-@rewrites("Mul", "Add", recognition=True)
+@SIMPLIFICATIONS.rule("Mul", "Add", recognition=True)
 def channel_affine_taken_in(node: ir.Node, builder: Builder) -> bool:
     """Constants by channel behind Conv, ConvTranspose or BatchNormalization go into its own."""
     for position in (0, 1):
@@ -29,9 +29,7 @@ def channel_affine_taken_in(node: ir.Node, builder: Builder) -> bool:
         if inputs is None:
             continue
         attrs = {name: attr.value for name, attr in before.attributes.items()}
-        builder.replace(
-            node, [builder.op(before.op_type, inputs, attrs, name=str(before.name))]
-        )
+        builder.replace(node, [builder.op(before.op_type, inputs, attrs, name=str(before.name))])
         return True
     return False
 

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 FLOAT_OF = {"MatMulInteger": "MatMul", "ConvInteger": "Conv"}
 
 
-@rewrites(*FLOAT_OF)
+@SIMPLIFICATIONS.rule(*FLOAT_OF)
 def dynamic_quantization(node: ir.Node, builder: Builder) -> bool:
     """DynamicQuantizeLinear, an integer product, Cast, Mul by both scales: the float product.
 
@@ -63,18 +63,16 @@ def _weights(node: ir.Node) -> npt.NDArray[np.float64] | None:
     return codes.astype(np.float64) - _along(zero, codes, node.op_type)
 
 
-def _along(numbers: npt.NDArray[np.float64], like: npt.NDArray[np.generic], op: str) -> (
-    npt.NDArray[np.float64]
-):  # fmt: skip
+def _along(
+    numbers: npt.NDArray[np.float64], like: npt.NDArray[np.generic], op: str
+) -> npt.NDArray[np.float64]:
     """One number, or one for each column (MatMul) or filter (Conv)."""
     if numbers.size == 1 or op == "MatMulInteger":
         return numbers if numbers.size > 1 else numbers.reshape(())
     return numbers.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
-def _weight_scale(
-    value: ir.Value | None, dynamic: ir.Value
-) -> npt.NDArray[np.float64] | None:
+def _weight_scale(value: ir.Value | None, dynamic: ir.Value) -> npt.NDArray[np.float64] | None:
     """The constant in dynamic scale times constant."""
     product = None if value is None else value.producer()
     if product is None or product.op_type != "Mul":

@@ -6,7 +6,7 @@ from math import pi, sqrt
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
 from hexconv.onnx_graph.rewrites.match import (
     inner,
     made_by,
@@ -16,12 +16,12 @@ from hexconv.onnx_graph.rewrites.match import (
     product_of,
     scalar,
 )
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 CUBIC = 0.044715
 
 
-@rewrites("Mul", "Div", recognition=True)
+@SIMPLIFICATIONS.rule("Mul", "Div", recognition=True)
 def gelu_from_parts(node: ir.Node, builder: Builder) -> bool:
     """x/2 * (1 + erf(x/sqrt 2)), or x/2 * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
 

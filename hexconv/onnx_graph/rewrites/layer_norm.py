@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import inner, made_by
 from hexconv.onnx_graph.rewrites.moments import (
     Mean,
@@ -18,12 +18,12 @@ from hexconv.onnx_graph.rewrites.moments import (
     square_of,
     with_epsilon,
 )
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 Array = npt.NDArray[Any]
 
 
-@rewrites("Div", "Mul", recognition=True)
+@SIMPLIFICATIONS.rule("Div", "Mul", recognition=True)
 def layer_norm_from_parts(node: ir.Node, builder: Builder) -> bool:
     """(x - mean) / sqrt(mean((x - mean)^2) + epsilon), over the last axes.
 
@@ -44,7 +44,7 @@ def layer_norm_from_parts(node: ir.Node, builder: Builder) -> bool:
     return True
 
 
-@rewrites("Add", recognition=True)
+@SIMPLIFICATIONS.rule("Add", recognition=True)
 def layer_norm_of_tensorflow(node: ir.Node, builder: Builder) -> bool:
     """x*s + (beta - mean*s) with s = gamma / sqrt(variance + epsilon), as Keras writes it."""
     for scaled, shift in ((0, 1), (1, 0)):

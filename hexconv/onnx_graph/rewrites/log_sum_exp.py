@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Log", recognition=True)
+@SIMPLIFICATIONS.rule("Log", recognition=True)
 def log_sum_exp(node: ir.Node, builder: Builder) -> bool:
     """log(sum(exp(x))): ReduceLogSumExp keeps the exponentials under 1."""
     total = node.inputs[0].producer() if node.inputs[0] is not None else None

@@ -7,7 +7,7 @@ from math import isclose
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 
 # Exporters write 0.7071 in any precision down to float16's.
 TOLERANCE = 1e-3

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import array_of, shape_of
+from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, near, scalar, with_scalar
 
 

@@ -6,15 +6,32 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 NEUTRAL = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0, "Pow": 1.0}
 COMMUTATIVE = ("Add", "Mul")
 
 
-@rewrites("Add", "Sub", "Mul", "Div", "Pow", "Expand", "Tile", "Slice", "Pad", "Clip", "Resize",
-          "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum", "Concat", "Split")  # fmt: skip
+@SIMPLIFICATIONS.rule(
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Pow",
+    "Expand",
+    "Tile",
+    "Slice",
+    "Pad",
+    "Clip",
+    "Resize",
+    "ReduceMean",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceSum",
+    "Concat",
+    "Split",
+)
 def drop_neutral(node: ir.Node, builder: Builder) -> bool:
     """Readers of x + 0, x * 1, x^1, x[:], pad(x, 0)... read x, where the shape is the same."""
     value = _unchanged(node)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.layer_norm import fitted
 from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once, scalar
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Mul", "Add", recognition=True)
+@SIMPLIFICATIONS.rule("Mul", "Add", recognition=True)
 def norm_takes_in_affine(node: ir.Node, builder: Builder) -> bool:
     """norm(x) * gamma and norm(x) + beta become inputs of the norm, where it has ones or none.
 

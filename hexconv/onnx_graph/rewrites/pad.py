@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, scalar
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Conv")
+@SIMPLIFICATIONS.rule("Conv")
 def pad_into_conv(node: ir.Node, builder: Builder) -> bool:
     """Zeros that a Pad puts around the spatial axes become the convolution's own pads.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Reshape", "Squeeze", "Unsqueeze", "Flatten")
+@SIMPLIFICATIONS.rule("Reshape", "Squeeze", "Unsqueeze", "Flatten")
 def one_reshape(node: ir.Node, builder: Builder) -> bool:
     """Squeeze, Unsqueeze and Flatten become Reshape; of two in a row the second is enough.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
 from hexconv.onnx_graph.rewrites.match import inner
 from hexconv.onnx_graph.rewrites.moments import mean_of, normalised, square_of, with_epsilon
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Div", "Mul", recognition=True)
+@SIMPLIFICATIONS.rule("Div", "Mul", recognition=True)
 def rms_norm_from_parts(node: ir.Node, builder: Builder) -> bool:
     """x / sqrt(mean(x^2) + epsilon) over the last axes; `norm_affine` takes in the scale."""
     parts = normalised(node)

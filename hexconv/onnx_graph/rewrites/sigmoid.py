@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, plus, scalar
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Div", "Reciprocal", recognition=True)
+@SIMPLIFICATIONS.rule("Div", "Reciprocal", recognition=True)
 def sigmoid_from_exp(node: ir.Node, builder: Builder) -> bool:
     """1 / (1 + exp(-x)) is Sigmoid; x / (1 + exp(-x)) is Swish."""
     numerator, denominator = (None, node.inputs[0]) if len(node.inputs) == 1 else node.inputs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Div", recognition=True)
+@SIMPLIFICATIONS.rule("Div", recognition=True)
 def softmax(node: ir.Node, builder: Builder) -> bool:
     """exp(x) / sum(exp(x)), with or without a maximum taken off, along one axis."""
     exponential, total = node.inputs

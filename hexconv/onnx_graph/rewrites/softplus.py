@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, plus, product
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Log", recognition=True)
+@SIMPLIFICATIONS.rule("Log", recognition=True)
 def softplus_from_log(node: ir.Node, builder: Builder) -> bool:
     """log(1 + exp(x)) is Softplus."""
     exp = made_by(plus(node.inputs[0], 1.0), "Exp")
@@ -19,7 +19,7 @@ def softplus_from_log(node: ir.Node, builder: Builder) -> bool:
     return True
 
 
-@rewrites("Mul", recognition=True)
+@SIMPLIFICATIONS.rule("Mul", recognition=True)
 def mish_from_softplus(node: ir.Node, builder: Builder) -> bool:
     """x * tanh(Softplus(x)) is Mish."""
     factors = product(node)

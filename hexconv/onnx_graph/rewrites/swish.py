@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, product, product_of
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Mul", recognition=True)
+@SIMPLIFICATIONS.rule("Mul", recognition=True)
 def swish_from_sigmoid(node: ir.Node, builder: Builder) -> bool:
     """x * Sigmoid(a x) is Swish with alpha a; CLIP's quick GELU is the one of 1.702."""
     factors = product(node)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.build import Builder, shape_of
+from hexconv.onnx_graph.builder import Builder, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by
-from hexconv.onnx_graph.rewrites.registry import rewrites
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@rewrites("Transpose")
+@SIMPLIFICATIONS.rule("Transpose")
 def one_transpose(node: ir.Node, builder: Builder) -> bool:
     """Two transposes become one, with the permutation written out; an identity is gone."""
     value = node.inputs[0]

@@ -9,15 +9,24 @@ import onnx_ir as ir
 
 from hexconv.lowering.registry import SATURATES
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 from hexconv.optimize.fusions.edit import read_once, remove
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 
 # Lowerings whose result has the range that was asked for, so that it saturates there.
 SATURATING = {
-    "Add", "Affine", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "Linear",
-    "MatMul", "Mul", "ReduceMean", "Sub",
-}  # fmt: skip
+    "Add",
+    "Affine",
+    "BatchNormalization",
+    "Conv",
+    "ConvTranspose",
+    "GlobalAveragePool",
+    "Linear",
+    "MatMul",
+    "Mul",
+    "ReduceMean",
+    "Sub",
+}
 
 
 @rewrite(Stage.FUSION)

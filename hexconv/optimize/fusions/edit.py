@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from hexconv.lowering.select import IN_ORDER
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import constant, shape_of
+from hexconv.onnx_graph.builder import constant, shape_of
 from hexconv.optimize.registry import Bounds
 
 DOMAIN = "hexconv"

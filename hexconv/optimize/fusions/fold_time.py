@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph, NodeView
-from hexconv.onnx_graph.build import array_of, shape_of
+from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import Inserter, remove
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
@@ -169,4 +169,3 @@ def _fold(
     ir.convenience.replace_all_uses_with(result, last_value, replace_graph_outputs=True)
     result.name, last_value.name = f"{name}/replaced", name
     remove(node)
-

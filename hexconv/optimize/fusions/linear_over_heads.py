@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import shape_of
+from hexconv.onnx_graph.builder import shape_of
 from hexconv.optimize.fusions.edit import own_node, remove
 from hexconv.optimize.fusions.linear_over_image import maker
 from hexconv.optimize.registry import Bounds, Stage, rewrite

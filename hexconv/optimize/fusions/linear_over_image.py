@@ -14,9 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.lowering.conv import TIME_ON_W
-from hexconv.nnlib.traps import WIDEST_KERNEL
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import array_of, constant, shape_of
+from hexconv.onnx_graph.builder import array_of, constant, shape_of
 from hexconv.optimize.fusions.edit import only_reader, remove
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import array_of, shape_of
+from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import DOMAIN, Inserter, only_reader, own_node, remove
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 

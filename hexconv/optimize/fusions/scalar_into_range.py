@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 from hexconv.optimize.fusions.edit import own_node, remove
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 

@@ -14,7 +14,7 @@ from hexconv.lowering.lookup import Function
 from hexconv.lowering.registry import SATURATES
 from hexconv.lowering.unary import PLAIN, WITH_ATTRIBUTES, function_of, logistic
 from hexconv.onnx_graph import FloatGraph, NodeView
-from hexconv.onnx_graph.build import array_of
+from hexconv.onnx_graph.builder import array_of
 from hexconv.optimize.fusions.edit import only_reader, own_node, remove
 from hexconv.optimize.registry import Bounds, Stage, rewrite
 
@@ -86,8 +86,10 @@ def _worth_it(chain: list[tuple[ir.Node, Function]]) -> bool:
 def _behind_another(node: ir.Node) -> bool:
     source = _source(node)
     producer = source.producer() if source is not None else None
-    return producer is not None and _step(producer) is not None and (
-        only_reader(producer.outputs[0]) is node
+    return (
+        producer is not None
+        and _step(producer) is not None
+        and (only_reader(producer.outputs[0]) is node)
     )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import Builder, shape_of
-from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.on_float.same_convolution import (
     Kernel,
     add_price,
@@ -22,7 +22,7 @@ from hexconv.optimize.on_float.same_convolution import (
     kernel_of,
     same_shape_sum,
     stacked,
-)  # fmt: skip
+)
 from hexconv.optimize.registry import Stage, rewrite
 
 
@@ -122,9 +122,11 @@ def _cheaper(node: ir.Node, branches: Sequence[Branch]) -> bool:
 
 
 def _replace(
-    parts: Sequence[ir.Value], branches: Sequence[Branch], order: Sequence[ir.Node],
+    parts: Sequence[ir.Value],
+    branches: Sequence[Branch],
+    order: Sequence[ir.Node],
     builder: Builder,
-) -> None:  # fmt: skip
+) -> None:
     """One convolution in front of all that reads the parts, which reads it instead."""
     readers = sorted({use.node for part in parts for use in part.uses()}, key=order.index)
     first = branches[0]

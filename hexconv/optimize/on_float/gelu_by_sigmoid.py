@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import Builder
+from hexconv.onnx_graph.builder import Builder
 from hexconv.optimize.registry import Stage, rewrite
 
 LINEAR = 2.0 * math.sqrt(2.0 / math.pi)

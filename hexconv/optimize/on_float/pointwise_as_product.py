@@ -10,8 +10,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph, NodeView
-from hexconv.onnx_graph.build import Builder, array_of
-from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.registry import Stage, rewrite
 
 CHANNELS_LAST = [0, 2, 1]

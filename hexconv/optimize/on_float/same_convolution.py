@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.layout import Shape4
-from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onnx_ir.passes.common import CommonSubexpressionEliminationPass
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.registry import Stage, rewrite
 
 

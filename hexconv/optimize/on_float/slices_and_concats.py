@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import Builder, array_of, shape_of
-from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.registry import Stage, rewrite
 
 

@@ -15,8 +15,8 @@ from math import inf
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.build import Builder, shape_of
-from hexconv.onnx_graph.tidy import remove_dead
+from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.fusions.fold_time import plan
 from hexconv.optimize.on_float.same_convolution import (
     Kernel,
@@ -28,7 +28,7 @@ from hexconv.optimize.on_float.same_convolution import (
     identity,
     kernel_of,
     same_shape_sum,
-)  # fmt: skip
+)
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.registry import Stage, rewrite
 
@@ -189,10 +189,12 @@ class _Sum:
         best = self._price(self.groups)
         while True:
             options = [
-                [*(g for g in self.groups if g is not one and g is not other),
-                 Group(one.branches + other.branches)]
+                [
+                    *(g for g in self.groups if g is not one and g is not other),
+                    Group(one.branches + other.branches),
+                ]
                 for one, other in combinations(self.groups, 2)
-            ]  # fmt: skip
+            ]
             found = min(options, key=self._price, default=self.groups)
             if self._price(found) >= best:
                 return best < before

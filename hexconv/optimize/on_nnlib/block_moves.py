@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.graph import Graph, Node, Ref
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 
 TRANSPOSE, RESHAPE = "Transpose_8", "QuantizedReshape"
@@ -23,7 +23,7 @@ NARROW = 32
 @rewrite(Stage.NNLIB)
 def block_moves(graph: Graph) -> int:
     """A Transpose and a Reshape that merge or part heads are one SpaceToDepth or DepthToSpace."""
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     nodes = graph.node_by_id()
     readers = graph.consumers()
     gone: set[int] = set()
@@ -31,12 +31,12 @@ def block_moves(graph: Graph) -> int:
         first = nodes.get(node.inputs[0].node) if node.inputs else None
         if first is None or {other.id for other in _read(first, readers)} != {node.id}:
             continue
-        block = _merged(first, node, editor) or _parted(first, node, editor)
+        block = _merged(first, node, builder) or _parted(first, node, builder)
         if block is None or first.id in gone:
             continue
         op, heads = block
         data, _, low, high = first.inputs
-        size = editor.add_ints(f"{node.name}/block", [heads, 1])
+        size = builder.ints(f"{node.name}/block", [heads, 1])
         nodes[node.id] = replace(node, op=op, inputs=(data, size, low, high))
         gone.add(first.id)
     graph.nodes[:] = [nodes[node.id] for node in graph.nodes if node.id not in gone]
@@ -48,26 +48,26 @@ def _read(node: Node, readers: dict[Ref, list[tuple[Node, int]]]) -> list[Node]:
     return [reader for port in ports for reader, _ in readers.get(Ref(node.id, port), [])]
 
 
-def _merged(first: Node, last: Node, editor: Editor) -> tuple[str, int] | None:
+def _merged(first: Node, last: Node, builder: Builder) -> tuple[str, int] | None:
     """[B,H,T,d] transposed to [B,T,H,d] and reshaped to [B,1,T,H*d]."""
-    if (first.op, last.op) != (TRANSPOSE, RESHAPE) or not _rows_first(first, editor):
+    if (first.op, last.op) != (TRANSPOSE, RESHAPE) or not _rows_first(first, builder):
         return None
-    batch, heads, rows, width = editor.shape(first.inputs[0])
+    batch, heads, rows, width = builder.shape(first.inputs[0])
     wanted = (batch, 1, rows, heads * width)
     return ("SpaceToDepth_8", heads) if last.outputs[0].shape == wanted else None
 
 
-def _parted(first: Node, last: Node, editor: Editor) -> tuple[str, int] | None:
+def _parted(first: Node, last: Node, builder: Builder) -> tuple[str, int] | None:
     """[B,1,T,H*d] reshaped to [B,T,H,d] and transposed to [B,H,T,d]."""
-    if (first.op, last.op) != (RESHAPE, TRANSPOSE) or not _rows_first(last, editor):
+    if (first.op, last.op) != (RESHAPE, TRANSPOSE) or not _rows_first(last, builder):
         return None
     batch, heads, rows, width = last.outputs[0].shape
-    if editor.shape(first.inputs[0]) != (batch, 1, rows, heads * width):
+    if builder.shape(first.inputs[0]) != (batch, 1, rows, heads * width):
         return None
     flat = width % LANES != 0 and width > NARROW
     return ("DepthToSpace_8", heads) if flat else None
 
 
-def _rows_first(transpose: Node, editor: Editor) -> bool:
-    perm = editor.const(transpose.inputs[1])
+def _rows_first(transpose: Node, builder: Builder) -> bool:
+    perm = builder.values(transpose.inputs[1])
     return perm is not None and perm.reshape(-1).tolist() == ROWS_FIRST

@@ -10,13 +10,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from hexconv.lowering.builder import MINMAX, SCALAR
+from hexconv.nnlib.builder import MINMAX, SCALAR, Builder
 from hexconv.nnlib.graph import Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_forms import OP, Expansion, Form, Pair, forms
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 
 
@@ -25,7 +24,7 @@ def dilated_by_phases(graph: Graph) -> int:
     """A dilated convolution has zeros between its taps, or is one a phase, whichever is cheaper."""
     if not any(node.op == OP for node in graph.nodes):
         return 0
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     deep = {node.id for node in prepare(graph).nodes if node.op.endswith("_d32")}
     nodes: list[Node] = []
     count = 0
@@ -33,12 +32,16 @@ def dilated_by_phases(graph: Graph) -> int:
         if node.op != OP:
             nodes.append(node)
             continue
-        expansion = Expansion(editor, node)
+        expansion = Expansion(builder, node)
         kernel = expansion.kernel.shape
         sizes = Sizes(
-            expansion.shape, (kernel[0], kernel[1]), kernel[3], expansion.dilation, node.padding,
+            expansion.shape,
+            (kernel[0], kernel[1]),
+            kernel[3],
+            expansion.dilation,
+            node.padding,
             node.inputs[0].node in deep,
-        )  # fmt: skip
+        )
         nodes += expansion.nodes(cheapest(sizes)[1])
         count += 1
     graph.nodes[:] = nodes
@@ -81,8 +84,8 @@ def cheapest(sizes: Sizes) -> tuple[float, Form]:
     node, consts = _template(sizes)
 
     def priced(form: Form) -> float:
-        def emit(editor: Editor, placed: Node) -> list[Node]:
-            return Expansion(editor, placed).nodes(form)
+        def emit(builder: Builder, placed: Node) -> list[Node]:
+            return Expansion(builder, placed).nodes(form)
 
         return price.between(node, consts, sizes.shape, emit, deep=sizes.deep)
 
@@ -106,9 +109,21 @@ def _template(sizes: Sizes) -> tuple[Node, list[Const]]:
     source, span = len(consts), (Ref(low), Ref(high))
     data = [Ref(source, port) for port in range(3)]
     node = Node(
-        id=source + 1, name="conv", op=OP, padding=sizes.padding,
-        inputs=(data[0], Ref(zeros), Ref(bias), *data[1:], *span, *span, Ref(stride),
-                Ref(dilation), *span),
+        id=source + 1,
+        name="conv",
+        op=OP,
+        padding=sizes.padding,
+        inputs=(
+            data[0],
+            Ref(zeros),
+            Ref(bias),
+            *data[1:],
+            *span,
+            *span,
+            Ref(stride),
+            Ref(dilation),
+            *span,
+        ),
         outputs=(Output(sizes.result, "uint8"), *MINMAX),
-    )  # fmt: skip
+    )
     return node, consts

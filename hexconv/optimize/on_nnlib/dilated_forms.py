@@ -15,11 +15,10 @@ from math import prod
 
 import numpy as np
 
-from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Array, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.nnlib.traps import WIDEST_KERNEL
-from hexconv.optimize.on_nnlib.edit import Editor
 
 OP, SUPERNODE = "QuantizedDilatedConv2d_8x8p32to8", "Supernode_8x8p32to8"
 WIDEST = 4
@@ -88,17 +87,17 @@ def _parts(columns: int) -> Sequence[tuple[int, ...]]:
 class Expansion:
     """One QuantizedDilatedConv2d, written out in its forms."""
 
-    def __init__(self, editor: Editor, node: Node) -> None:
-        self.node, self.editor = node, editor
+    def __init__(self, builder: Builder, node: Node) -> None:
+        self.node, self.builder = node, builder
         self.data, self.weights, self.bias, self.low, self.high = node.inputs[:5]
         self.limits = node.inputs[5:7]
         self.bias_limits, self.stride = node.inputs[7:9], node.inputs[9]
         dilation, self.requested = node.inputs[10], node.inputs[11:]
-        kernel, steps = editor.const(self.weights), editor.const(dilation)
+        kernel, steps = builder.values(self.weights), builder.values(dilation)
         assert kernel is not None and steps is not None  # the library wants both constant
         self.kernel: Array = kernel
         self.dilation: Pair = (int(steps.flat[0]), int(steps.flat[1]))
-        self.shape = editor.shape(self.data)
+        self.shape = builder.shape(self.data)
         self.result = node.outputs[0].shape
         self.reach: Pair = (
             (int(kernel.shape[0]) - 1) * self.dilation[0],
@@ -118,15 +117,16 @@ class Expansion:
         made: list[Node] = []
         data = self._phases(made, form, total)
         conv = self._convolution(data, Ref(data.node, 1), Ref(data.node, 2), weights, Padding.VALID)
-        b, h, w, _ = self.editor.shape(data)
+        b, h, w, _ = self.builder.shape(data)
         inner: Shape4 = (
-            b, h - self.reach[0] // form.phases[0], w - self.reach[1] // form.phases[1],
+            b,
+            h - self.reach[0] // form.phases[0],
+            w - self.reach[1] // form.phases[1],
             self.result[3],
-        )  # fmt: skip
+        )
         outputs = (Output(inner, "uint8"), *MINMAX)
-        name = self.editor.unique(f"{self.node.name}/conv")
-        conv = replace(conv, id=self.editor.new_id(), name=name, outputs=outputs, origin=None)
-        self.editor.remember(conv)
+        name = f"{self.node.name}/conv"
+        conv = self.builder.copy(conv, name=name, outputs=outputs, origin=None)
         made.append(conv)
         self._joined(made, form, Ref(conv.id))
         last = made.pop()
@@ -158,7 +158,7 @@ class Expansion:
 
     def _joined(self, made: list[Node], form: Form, data: Ref) -> None:
         """The phases side by side again, and what is too much cut off."""
-        batch, h, w, depth = self.editor.shape(data)
+        batch, h, w, depth = self.builder.shape(data)
         none = [(0, 0), (0, 0)]
         for index, (rows, columns) in reversed(list(enumerate(form.blocks))):
             batch, h, w = batch // (rows * columns), h * rows, w * columns
@@ -168,16 +168,16 @@ class Expansion:
                 h, w = self.result[1:3]
             consts = self._block(rows, columns), self._pairs("crops", crops)
             data = self._move(made, "BatchToSpaceND_8", data, consts, (batch, h, w, depth))
-        if self.editor.shape(data) != self.result:
-            begin = self.editor.add_ints(f"{self.node.name}/begin", (0, 0, 0, 0))
-            size = self.editor.add_ints(f"{self.node.name}/size", self.result)
+        if self.builder.shape(data) != self.result:
+            begin = self.builder.ints(f"{self.node.name}/begin", (0, 0, 0, 0))
+            size = self.builder.ints(f"{self.node.name}/size", self.result)
             self._move(made, "QuantizedSlice_8", data, (begin, size), self.result)
 
     def _spread(self, rows: int, columns: int) -> Ref:
         """The kernel with zeros between its taps."""
         if (rows, columns) == (1, 1):
             return self.weights
-        low, high = (self.editor.const(ref) for ref in self.limits)
+        low, high = (self.builder.values(ref) for ref in self.limits)
         assert low is not None and high is not None
         span = float(high.flat[0]) - float(low.flat[0])
         zero = round(-float(low.flat[0]) * 255.0 / span)
@@ -186,15 +186,20 @@ class Expansion:
         )
         codes = np.full((height, width, *self.kernel.shape[2:]), zero, np.uint8)
         codes[::rows, ::columns] = self.kernel
-        return self.editor.add_const(f"{self.node.name}/dense", codes)
+        return self.builder.const(f"{self.node.name}/dense", codes)
 
-    def _convolution(
-        self, data: Ref, low: Ref, high: Ref, weights: Ref, padding: Padding
-    ) -> Node:
+    def _convolution(self, data: Ref, low: Ref, high: Ref, weights: Ref, padding: Padding) -> Node:
         inputs = (
-            data, weights, low, high, *self.limits, self.stride, self.bias, *self.bias_limits,
+            data,
+            weights,
+            low,
+            high,
+            *self.limits,
+            self.stride,
+            self.bias,
+            *self.bias_limits,
             *self.requested,
-        )  # fmt: skip
+        )
         return replace(self.node, op=SUPERNODE, inputs=inputs, padding=padding)
 
     def _limits(self, data: Ref) -> tuple[Ref, Ref]:
@@ -211,21 +216,19 @@ class Expansion:
     def _add(
         self, made: list[Node], op: str, inputs: tuple[Ref, ...], shape: Shape4, label: str
     ) -> Ref:
-        node = Node(
-            id=self.editor.new_id(),
-            name=self.editor.unique(f"{self.node.name}/{label}"),
-            op=op,
-            inputs=inputs,
-            outputs=(Output(shape, "uint8"), *MINMAX),
+        node = self.builder.new_node(
+            op,
+            inputs,
+            (Output(shape, "uint8"), *MINMAX),
+            name=f"{self.node.name}/{label}",
             onnx_node=self.node.onnx_node,
         )
-        self.editor.remember(node)
         made.append(node)
         return Ref(node.id)
 
     def _block(self, rows: int, columns: int) -> Ref:
-        return self.editor.add_ints(f"{self.node.name}/block", (rows, columns))
+        return self.builder.ints(f"{self.node.name}/block", (rows, columns))
 
     def _pairs(self, label: str, pairs: Sequence[Pair]) -> Ref:
         array = np.asarray(pairs, np.int32)[None, None]
-        return self.editor.add_const(f"{self.node.name}/{label}", array)
+        return self.builder.const(f"{self.node.name}/{label}", array)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.graph import Graph, Node, Padding, Ref
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import quantize_weights
 
@@ -17,40 +17,39 @@ DEPTH = 3
 @rewrite(Stage.NNLIB)
 def mean_as_conv(graph: Graph) -> int:
     """QuantizedMean_8 over D is a 1x1 Supernode with weights 1/D: vectors instead of scalar C."""
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     count = 0
     for index, node in enumerate(graph.nodes):
-        if node.op == "QuantizedMean_8" and len(node.inputs) == 6 and _over_depth(node, editor):
-            graph.nodes[index] = _convolution(node, editor)
+        if node.op == "QuantizedMean_8" and len(node.inputs) == 6 and _over_depth(node, builder):
+            graph.nodes[index] = _convolution(node, builder)
             count += 1
     return count
 
 
-def _over_depth(node: Node, editor: Editor) -> bool:
-    axes = editor.const(node.inputs[3])
+def _over_depth(node: Node, builder: Builder) -> bool:
+    axes = builder.values(node.inputs[3])
     return axes is not None and {int(a) % 4 for a in axes.reshape(-1)} == {DEPTH}
 
 
-def _convolution(node: Node, editor: Editor) -> Node:
+def _convolution(node: Node, builder: Builder) -> Node:
     data, low, high, _, out_low, out_high = node.inputs
-    depth = editor.shape(data)[DEPTH]
+    depth = builder.shape(data)[DEPTH]
     weights = quantize_weights(np.full((1, 1, depth, 1), 1.0 / depth, np.float32))
     name = f"{node.name}/weights"
-    bias = editor.add_const(f"{node.name}/bias", np.zeros((1, 1, 1, 1), np.int32))
+    bias = builder.const(f"{node.name}/bias", np.zeros((1, 1, 1, 1), np.int32))
     inputs: tuple[Ref, ...] = (
         data,
-        editor.add_const(name, weights.codes, weights.range),
+        builder.const(name, weights.codes, weights.range),
         low,
         high,
-        editor.add_scalar(f"{name}_min", weights.range.min),
-        editor.add_scalar(f"{name}_max", weights.range.max),
-        editor.add_extent(f"{node.name}/stride", 1, 1),
+        builder.scalar(f"{name}_min", weights.range.min),
+        builder.scalar(f"{name}_max", weights.range.max),
+        builder.extent(f"{node.name}/stride", 1, 1),
         bias,
         # The bias is zero: any range does, one of a power of two is exact.
-        editor.add_scalar(f"{node.name}/bias_min", -1.0),
-        editor.add_scalar(f"{node.name}/bias_max", 1.0),
+        builder.scalar(f"{node.name}/bias_min", -1.0),
+        builder.scalar(f"{node.name}/bias_max", 1.0),
         out_low,
         out_high,
     )
     return replace(node, op="Supernode_8x8p32to8", inputs=inputs, padding=Padding.VALID)
-

@@ -11,10 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.builder import MINMAX, Builder
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 
 ALIGN_K, ALIGN_N = 16, 32
@@ -26,7 +25,7 @@ PAD, SLICE, REQUANTIZE, ROW_SAVING = 0.052, 0.033, 0.065, 22.0
 @rewrite(Stage.NNLIB)
 def pad_matmul(graph: Graph) -> int:
     """BatchMatMul with K padded to 16, and N to 32 where that is cheaper: its fast code."""
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     readers = graph.consumers()
     nodes: list[Node] = []
     renamed: dict[Ref, Ref] = {}
@@ -36,15 +35,15 @@ def pad_matmul(graph: Graph) -> int:
         node = replace(node, inputs=tuple(renamed.get(ref, ref) for ref in node.inputs))
         if node.op == "QuantizedBatchMatMul_8x8to32":
             requantize = _only_requantize(node, readers)
-            depth, columns = _padded_sizes(node, editor, requantize is not None)
-            changed, extra = _padded(node, depth, columns, editor)
+            depth, columns = _padded_sizes(node, builder, requantize is not None)
+            changed, extra = _padded(node, depth, columns, builder)
             count += changed != node
             nodes += [*extra, changed]
             if requantize is not None and changed.outputs[0].shape != node.outputs[0].shape:
                 wide[requantize.id] = columns
             continue
         if node.id in wide:
-            widened, cut = _widened(node, wide[node.id], editor)
+            widened, cut = _widened(node, wide[node.id], builder)
             nodes += [widened, cut]
             renamed.update({Ref(node.id, port): Ref(cut.id, port) for port in range(3)})
             continue
@@ -64,10 +63,10 @@ def _only_requantize(node: Node, readers: dict[Ref, list[tuple[Node, int]]]) -> 
     return reader if reader.op == "Requantize_32to8" else None
 
 
-def _padded_sizes(node: Node, editor: Editor, cut: bool) -> tuple[int, int]:
+def _padded_sizes(node: Node, builder: Builder, cut: bool) -> tuple[int, int]:
     """K and N to compute with."""
-    b, h, rows, depth = editor.shape(node.inputs[0])
-    columns = editor.shape(node.inputs[1])[3]
+    b, h, rows, depth = builder.shape(node.inputs[0])
+    columns = builder.shape(node.inputs[1])[3]
     depth = -(-depth // ALIGN_K) * ALIGN_K
     wide = -(-columns // ALIGN_N) * ALIGN_N
     lines = b * h * rows
@@ -75,12 +74,12 @@ def _padded_sizes(node: Node, editor: Editor, cut: bool) -> tuple[int, int]:
     return depth, wide if cut and lines * ROW_SAVING > price else columns
 
 
-def _padded(node: Node, depth: int, columns: int, editor: Editor) -> tuple[Node, list[Node]]:
+def _padded(node: Node, depth: int, columns: int, builder: Builder) -> tuple[Node, list[Node]]:
     left, right, a_low, a_high, b_low, b_high = node.inputs
-    b, h, rows, _ = editor.shape(left)
+    b, h, rows, _ = builder.shape(left)
     extra: list[Node] = []
-    a = _grown(node, left, a_low, a_high, (b, h, rows, depth), editor, extra)
-    w = _grown(node, right, b_low, b_high, (b, h, depth, columns), editor, extra)
+    a = _grown(node, left, a_low, a_high, (b, h, rows, depth), builder, extra)
+    w = _grown(node, right, b_low, b_high, (b, h, depth, columns), builder, extra)
     output = Output((b, h, rows, columns), node.outputs[0].dtype)
     inputs = (a, w, a_low, a_high, b_low, b_high)
     if inputs == node.inputs:
@@ -89,56 +88,55 @@ def _padded(node: Node, depth: int, columns: int, editor: Editor) -> tuple[Node,
 
 
 def _grown(
-    node: Node, data: Ref, low: Ref, high: Ref, shape: Shape4, editor: Editor, extra: list[Node]
+    node: Node, data: Ref, low: Ref, high: Ref, shape: Shape4, builder: Builder, extra: list[Node]
 ) -> Ref:
     """`data` with zeros behind its rows and columns."""
-    have = editor.shape(data)
+    have = builder.shape(data)
     if have == shape:
         return data
     sides = [(0, want - size) for want, size in zip(shape, have, strict=True)]
-    array = editor.const(data)
+    array = builder.values(data)
     if array is not None:
-        zero = _zero_code(editor, low, high)
-        return editor.add_const(f"{node.name}/grown", np.pad(array, sides, constant_values=zero))
-    paddings = editor.add_const(f"{node.name}/paddings", np.asarray(sides, np.int32)[None, None])
-    pad = Node(
-        id=editor.new_id(),
-        name=editor.unique(f"{node.name}/grown"),
-        op="QuantizedPad_8",
-        inputs=(data, low, high, paddings),
-        outputs=(Output(shape, "uint8"), *MINMAX),
+        zero = _zero_code(builder, low, high)
+        return builder.const(f"{node.name}/grown", np.pad(array, sides, constant_values=zero))
+    paddings = builder.const(f"{node.name}/paddings", np.asarray(sides, np.int32)[None, None])
+    pad = builder.new_node(
+        "QuantizedPad_8",
+        (data, low, high, paddings),
+        (Output(shape, "uint8"), *MINMAX),
+        name=f"{node.name}/grown",
         onnx_node=node.onnx_node,
     )
-    editor.remember(pad)
     extra.append(pad)
     return Ref(pad.id)
 
 
-def _zero_code(editor: Editor, low: Ref, high: Ref) -> int:
-    bottom, top = editor.const(low), editor.const(high)
+def _zero_code(builder: Builder, low: Ref, high: Ref) -> int:
+    bottom, top = builder.values(low), builder.values(high)
     assert bottom is not None and top is not None  # a const has const limits
     return round(-float(bottom.flat[0]) * 255.0 / (float(top.flat[0]) - float(bottom.flat[0])))
 
 
-def _widened(node: Node, columns: int, editor: Editor) -> tuple[Node, Node]:
+def _widened(node: Node, columns: int, builder: Builder) -> tuple[Node, Node]:
     """The Requantize on all columns, and the Slice that gives those that are wanted."""
     b, h, rows, wanted = node.outputs[0].shape
     widened = replace(
         node,
-        name=editor.unique(f"{node.name}/wide"),
+        name=builder.unique(f"{node.name}/wide"),
         outputs=(Output((b, h, rows, columns), "uint8"), *node.outputs[1:]),
         origin=None,
     )
-    begin = editor.add_const(f"{node.name}/begin", np.zeros((1, 1, 1, 4), np.int32))
+    begin = builder.const(f"{node.name}/begin", np.zeros((1, 1, 1, 4), np.int32))
     size = np.asarray([b, h, rows, wanted], np.int32).reshape(1, 1, 1, 4)
-    cut = replace(
+    cut = builder.copy(
         node,
-        id=editor.new_id(),
         op="QuantizedSlice_8",
         inputs=(
-            Ref(node.id), begin, editor.add_const(f"{node.name}/size", size),
-            Ref(node.id, 1), Ref(node.id, 2),
+            Ref(node.id),
+            begin,
+            builder.const(f"{node.name}/size", size),
+            Ref(node.id, 1),
+            Ref(node.id, 2),
         ),
     )
-    editor.remember(cut)
     return widened, cut

@@ -8,18 +8,16 @@ the bytes that it waits for (op_tables/cost/soc.yml). The nodes are those that p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from hexconv.cost import node_packets, predict
 from hexconv.cost.soc import node_in_packets
-from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.builder import MINMAX, Builder
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.optimize.on_nnlib.edit import Editor
 
-Emit = Callable[[Editor, Node], Sequence[Node]]
+Emit = Callable[[Builder, Node], Sequence[Node]]
 BESIDE = "beside"
 """What the names of a form's neighbours begin with, and of the conversions that they need."""
 
@@ -71,7 +69,7 @@ def between(
     if deep:
         source = scene.activation(source)
     inputs = tuple(r if r.node in given else Ref(source.id, r.port) for r in node.inputs)
-    made = emit(scene.editor, replace(node, id=scene.editor.new_id(), inputs=inputs))
+    made = emit(scene.builder, scene.builder.copy(node, inputs=inputs))
     scene.graph.nodes += made
     last = scene.activation(made[-1])
     scene.put(OUTPUT_OP, tuple(Ref(last.id, port) for port in range(3)), last.outputs[0].shape)
@@ -84,24 +82,18 @@ class _Scene:
 
     def __init__(self, consts: Iterable[Const]) -> None:
         self.graph = Graph("form", list(consts))
-        self.editor = Editor(self.graph)
+        self.builder = Builder.on(self.graph)
 
     def put(self, op: str, inputs: Sequence[Ref], shape: Shape4) -> Node:
         """One more neighbour."""
-        node = Node(
-            id=self.editor.new_id(),
-            name=self.editor.unique(BESIDE),
-            op=op,
-            inputs=tuple(inputs),
-            outputs=() if op == OUTPUT_OP else (Output(shape, "uint8"), *MINMAX),
-        )
-        self.editor.remember(node)
+        outputs = () if op == OUTPUT_OP else (Output(shape, "uint8"), *MINMAX)
+        node = self.builder.new_node(op, inputs, outputs, name=BESIDE)
         self.graph.nodes.append(node)
         return node
 
     def activation(self, source: Node) -> Node:
         """QuantizedPRelu_8, which always runs in d32."""
         shape = source.outputs[0].shape
-        slope = self.editor.add_const(BESIDE, np.ones((1, 1, 1, shape[3]), np.float32))
+        slope = self.builder.const(BESIDE, np.ones((1, 1, 1, shape[3]), np.float32))
         data = [Ref(source.id, port) for port in range(3)]
         return self.put("QuantizedPRelu_8", (*data, slope), shape)

@@ -77,12 +77,8 @@ def _inside(wanted: tuple[float, float], given: tuple[float, float]) -> bool:
     return given[0] - slack <= wanted[0] and wanted[1] <= given[1] + slack
 
 
-def _feeds_only(
-    producer: Node, node: Node, readers: dict[Ref, list[tuple[Node, int]]]
-) -> bool:
+def _feeds_only(producer: Node, node: Node, readers: dict[Ref, list[tuple[Node, int]]]) -> bool:
     found = [
-        reader.id
-        for port in range(PORTS)
-        for reader, _ in readers.get(Ref(producer.id, port), [])
+        reader.id for port in range(PORTS) for reader, _ in readers.get(Ref(producer.id, port), [])
     ]
     return bool(found) and set(found) == {node.id}

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.graph import Graph, Node, Padding, Ref
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 
 VECTOR = 128
@@ -23,7 +23,7 @@ H, W = 1, 2
 @rewrite(Stage.NNLIB)
 def rows_by_gather(graph: Graph) -> int:
     """A Concat of slices along W of one tensor is one Gather, where a row fills a vector."""
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     nodes = graph.node_by_id()
     readers = graph.consumers()
     count = 0
@@ -32,11 +32,11 @@ def rows_by_gather(graph: Graph) -> int:
             continue
         parts = (len(node.inputs) - 1) // 3
         slices = [nodes.get(ref.node) for ref in node.inputs[1 : 1 + parts]]
-        rows = _rows(node, slices, readers, editor)
+        rows = _rows(node, slices, readers, builder)
         first = slices[0]
         if rows is None or first is None:
             continue
-        index = editor.add_const(f"{node.name}/index", rows)
+        index = builder.const(f"{node.name}/index", rows)
         data, _, _, low, high = first.inputs
         inputs = (index, data, low, high)
         graph.nodes[position] = replace(node, op="Gather_8", inputs=inputs, padding=Padding.NA)
@@ -48,14 +48,14 @@ def _rows(
     concat: Node,
     slices: list[Node | None],
     readers: Mapping[Ref, list[tuple[Node, int]]],
-    editor: Editor,
+    builder: Builder,
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]] | None:
     """Which rows each part holds, as the index of a Gather; None for anything else."""
-    axis = editor.const(concat.inputs[0])
+    axis = builder.values(concat.inputs[0])
     first = slices[0]
     if axis is None or first is None or int(axis.flat[0]) not in (H, W):
         return None
-    batch, height, _, depth = editor.shape(first.inputs[0])
+    batch, height, _, depth = builder.shape(first.inputs[0])
     if batch != 1 or height != 1 or depth < VECTOR:
         return None
     stretches = []
@@ -63,7 +63,7 @@ def _rows(
         if node is None or node.op != "QuantizedSlice_8" or node.inputs[0] != first.inputs[0]:
             return None
         others = {reader.id for reader, _ in readers.get(Ref(node.id), [])} - {concat.id}
-        begin = editor.const(node.inputs[1])
+        begin = builder.values(node.inputs[1])
         if others or begin is None or begin.size != 4 or node.outputs[0].shape[3] != depth:
             return None
         start = int(begin.flat[W])

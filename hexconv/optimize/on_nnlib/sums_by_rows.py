@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.prepare.left_padding import shifted
 from hexconv.optimize.on_nnlib import price
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 
 DENSE, DEPTHWISE = "Supernode_8x8p32to8", "DepthwiseSupernode_8x8p32to8"
@@ -29,17 +29,17 @@ WIDTH = 7
 @rewrite(Stage.NNLIB)
 def sums_by_rows(graph: Graph) -> int:
     """A sum over depth is a depthwise convolution over rows: no channel is multiplied by zero."""
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     concats = {node.id: node for node in graph.nodes if node.op == CONCAT}
     count = 0
     for node in list(graph.nodes) if concats else []:
-        found = _sum(editor, node, concats)
+        found = _sum(builder, node, concats)
         if found is None or not found.cheaper:
             continue
         if len(graph.consumers().get(Ref(found.concat.id), [])) > 1:
             continue
         before = list(graph.nodes)
-        for own, other in found.by_rows(editor):
+        for own, other in found.by_rows(builder):
             graph.nodes[graph.nodes.index(own)] = other
         if any(shifted(prepare(graph))):
             graph.nodes[:] = before
@@ -73,15 +73,15 @@ class Sum:
         rows: Shape4 = (parts, WIDTH, channels, 1)
         return dense > price.in_d32(DEPTHWISE, [self.rows, rows, bias], result)
 
-    def by_rows(self, editor: Editor) -> tuple[tuple[Node, Node], tuple[Node, Node]]:
+    def by_rows(self, builder: Builder) -> tuple[tuple[Node, Node], tuple[Node, Node]]:
         """Both nodes, and what each becomes."""
         name, (parts, channels) = self.conv.name, self.weights.shape
-        axis = editor.add_ints(f"{name}/axis", [ROWS])
+        axis = builder.ints(f"{name}/axis", [ROWS])
         codes = np.full((parts, WIDTH, channels, 1), self.zero, np.uint8)
         codes[:, WIDTH // 2, :, 0] = self.weights
         inputs = list(self.conv.inputs)
-        inputs[1] = editor.add_const(f"{name}/rows", codes)
-        inputs[6] = editor.add_extent(f"{name}/stride", parts, 1)
+        inputs[1] = builder.const(f"{name}/rows", codes)
+        inputs[6] = builder.extent(f"{name}/stride", parts, 1)
         concat = replace(
             self.concat,
             inputs=(axis, *self.concat.inputs[1:]),
@@ -92,16 +92,16 @@ class Sum:
         return (self.concat, concat), (self.conv, conv)
 
 
-def _sum(editor: Editor, node: Node, concats: Mapping[int, Node]) -> Sum | None:
+def _sum(builder: Builder, node: Node, concats: Mapping[int, Node]) -> Sum | None:
     """The sum that ends in a node, if it is one over tensors of one row."""
     concat = concats.get(node.inputs[0].node) if node.op == DENSE else None
     if concat is None:
         return None
-    kernel, low, high, stride = (editor.const(node.inputs[at]) for at in (1, 4, 5, 6))
-    axis = editor.const(concat.inputs[0])
+    kernel, low, high, stride = (builder.values(node.inputs[at]) for at in (1, 4, 5, 6))
+    axis = builder.values(concat.inputs[0])
     assert kernel is not None and low is not None and high is not None and stride is not None
     depth = int(kernel.shape[3])
-    shapes = {editor.shape(ref) for ref in concat.inputs[1 : 1 + (len(concat.inputs) - 1) // 3]}
+    shapes = {builder.shape(ref) for ref in concat.inputs[1 : 1 + (len(concat.inputs) - 1) // 3]}
     if (
         axis is None
         or int(axis.flat[0]) != DEPTH

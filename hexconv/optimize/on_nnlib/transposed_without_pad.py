@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hexconv.lowering.builder import MINMAX
+from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
-from hexconv.nnlib.traps import WIDEST_KERNEL
 from hexconv.optimize.on_nnlib import price
-from hexconv.optimize.on_nnlib.edit import Editor
 from hexconv.optimize.registry import Stage, rewrite
 
 OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", 13
@@ -26,13 +25,13 @@ LANES = 32
 @rewrite(Stage.NNLIB)
 def transposed_without_pad(graph: Graph) -> int:
     """A transposed convolution is one that pads by itself, and DepthToSpace, if that is cheaper."""
-    editor = Editor(graph)
+    builder = Builder.on(graph)
     nodes: list[Node] = []
     count = 0
     for node in graph.nodes:
         made = [node]
-        if node.op == OP and len(node.inputs) == INPUTS and _fits(editor, node):
-            made = _cheaper(graph, editor, node)
+        if node.op == OP and len(node.inputs) == INPUTS and _fits(builder, node):
+            made = _cheaper(graph, builder, node)
             count += len(made) > 1
         nodes += made
     graph.nodes[:] = nodes
@@ -73,8 +72,8 @@ class Axis:
         return [(tap, own) for tap, own in pairs if 0 <= own < self.kernel]
 
 
-def _fits(editor: Editor, node: Node) -> bool:
-    rows, columns = _axes(editor, node)
+def _fits(builder: Builder, node: Node) -> bool:
+    rows, columns = _axes(builder, node)
     return (
         rows.fits
         and columns.fits
@@ -83,11 +82,11 @@ def _fits(editor: Editor, node: Node) -> bool:
     )
 
 
-def _axes(editor: Editor, node: Node) -> tuple[Axis, Axis]:
-    kernel, pads, stride = (editor.const(node.inputs[at]) for at in (1, 6, 7))
+def _axes(builder: Builder, node: Node) -> tuple[Axis, Axis]:
+    kernel, pads, stride = (builder.values(node.inputs[at]) for at in (1, 6, 7))
     assert kernel is not None and pads is not None and stride is not None  # the library's demand
     before = (int(pads.flat[0]), int(pads.flat[2]))
-    sizes, result = editor.shape(node.inputs[0]), node.outputs[0].shape
+    sizes, result = builder.shape(node.inputs[0]), node.outputs[0].shape
     rows, columns = (
         Axis(sizes[at], result[at], kernel.shape[at], stride.shape[at], before[at - 1])
         for at in (1, 2)
@@ -95,51 +94,54 @@ def _axes(editor: Editor, node: Node) -> tuple[Axis, Axis]:
     return rows, columns
 
 
-def _cheaper(graph: Graph, editor: Editor, node: Node) -> list[Node]:
+def _cheaper(graph: Graph, builder: Builder, node: Node) -> list[Node]:
     """The node, or what takes its place."""
     read = {ref.node for ref in node.inputs}
     consts = [const for const in graph.consts if const.id in read]
-    shape = editor.shape(node.inputs[0])
+    shape = builder.shape(node.inputs[0])
     own = price.between(node, consts, shape, lambda _, placed: [placed])
     other = price.between(node, consts, shape, _written_out)
-    return _written_out(editor, node) if other < own else [node]
+    return _written_out(builder, node) if other < own else [node]
 
 
-def _written_out(editor: Editor, node: Node) -> list[Node]:
+def _written_out(builder: Builder, node: Node) -> list[Node]:
     """Supernode and DepthToSpace."""
     data, _, low, high, w_low, w_high, _, _, bias, b_low, b_high, *requested = node.inputs
-    rows, columns = _axes(editor, node)
+    rows, columns = _axes(builder, node)
     phases = rows.stride * columns.stride
-    codes = _phases(editor, node, rows, columns)
-    biases = editor.const(bias)
+    codes = _phases(builder, node, rows, columns)
+    biases = builder.values(bias)
     assert biases is not None
-    b, h, w, _ = editor.shape(data)
+    b, h, w, _ = builder.shape(data)
     inputs = (
         data,
-        editor.add_const(f"{node.name}/phases", codes),
-        low, high, w_low, w_high,
-        editor.add_extent(f"{node.name}/stride", 1, 1),
-        editor.add_const(f"{node.name}/biases", np.tile(biases, (1, 1, 1, phases))),
-        b_low, b_high, *requested,
-    )  # fmt: skip
-    conv = Node(
-        id=editor.new_id(),
-        name=editor.unique(f"{node.name}/conv"),
-        op="Supernode_8x8p32to8",
-        inputs=inputs,
-        outputs=(Output((b, h, w, codes.shape[3]), "uint8"), *MINMAX),
+        builder.const(f"{node.name}/phases", codes),
+        low,
+        high,
+        w_low,
+        w_high,
+        builder.extent(f"{node.name}/stride", 1, 1),
+        builder.const(f"{node.name}/biases", np.tile(biases, (1, 1, 1, phases))),
+        b_low,
+        b_high,
+        *requested,
+    )
+    conv = builder.new_node(
+        "Supernode_8x8p32to8",
+        inputs,
+        (Output((b, h, w, codes.shape[3]), "uint8"), *MINMAX),
+        name=f"{node.name}/conv",
         padding=Padding.SAME,
         onnx_node=node.onnx_node,
     )
-    editor.remember(conv)
-    block = editor.add_ints(f"{node.name}/block", (rows.stride, columns.stride))
+    block = builder.ints(f"{node.name}/block", (rows.stride, columns.stride))
     moved = (Ref(conv.id), block, Ref(conv.id, 1), Ref(conv.id, 2))
     return [conv, replace(node, op="DepthToSpace_8", inputs=moved, padding=Padding.NA)]
 
 
-def _phases(editor: Editor, node: Node, rows: Axis, columns: Axis) -> Array:
+def _phases(builder: Builder, node: Node, rows: Axis, columns: Axis) -> Array:
     """(kh, kw, inputs, phases * filters): weights of all phases, zeros where one has no tap."""
-    kernel, low, high = (editor.const(node.inputs[at]) for at in (1, 4, 5))
+    kernel, low, high = (builder.values(node.inputs[at]) for at in (1, 4, 5))
     assert kernel is not None and low is not None and high is not None
     zero = round(-float(low.flat[0]) * 255.0 / (float(high.flat[0]) - float(low.flat[0])))
     filters, _, _, depth = kernel.shape

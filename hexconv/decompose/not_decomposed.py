@@ -1,0 +1,99 @@
+"""Ops that have a decomposition in most forms, and the reason where it does not apply."""
+
+from __future__ import annotations
+
+from hexconv.decompose.recurrent import refusal
+from hexconv.errors import Refusal
+from hexconv.lowering.context import Context
+from hexconv.lowering.registry import lowers
+from hexconv.onnx_graph import NodeView
+
+MOVES = "the DSP moves data by a fixed plan"
+CONSTANT = "make the indices constants in the model"
+REASONS = {
+    "GatherElements": ("indices that are computed, or out of range", MOVES, CONSTANT),
+    "GatherND": ("indices that are computed, or out of range", MOVES, CONSTANT),
+    "ReverseSequence": ("lengths that are computed", MOVES, "reverse the whole axis with Slice"),
+    "ScatterElements": (
+        "indices that are computed or repeated",
+        MOVES,
+        "make the indices constants, each place once",
+    ),
+    "ScatterND": (
+        "indices that are computed or repeated",
+        MOVES,
+        "make the indices constants, each place once",
+    ),
+    "Trilu": ("a diagonal that is computed", MOVES, "make k a constant"),
+    "CumSum": (
+        "an axis that is computed or has more than 2048 elements",
+        "the running sum is a product with a square matrix",
+        "sum in blocks",
+    ),
+    "ReduceProd": (
+        "a product of more than 16 elements",
+        "every factor adds its rounding",
+        "sum logarithms instead",
+    ),
+    "ReduceL1": ("axes that are computed", MOVES, "make the axes constants"),
+    "ReduceSumSquare": ("axes that are computed", MOVES, "make the axes constants"),
+    "ReduceLogSum": ("axes that are computed", MOVES, "make the axes constants"),
+    "ReduceLogSumExp": ("axes that are computed", MOVES, "make the axes constants"),
+    "GroupNormalization": (
+        "channels that do not divide into the groups",
+        "",
+        "change num_groups",
+    ),
+    "TopK": (
+        "more than the one largest, or the smallest",
+        "the library sorts nothing",
+        "let the model answer the values, and sort on the CPU",
+    ),
+}
+
+
+@lowers(*REASONS, integers=True)
+def refuse(node: NodeView, ctx: Context) -> None:
+    """What the decomposition declined."""
+    what, why, todo = REASONS[node.op]
+    raise Refusal(f"{node.op} with {what}", why=why, todo=todo)
+
+
+@lowers("LSTM", "GRU", "RNN")
+def recurrent(node: NodeView, ctx: Context) -> None:
+    """What was not unrolled."""
+    raise Refusal(
+        f"a {node.op} with {refusal(node.node)}",
+        why="the library has no loops: each step becomes nodes of its own",
+        todo="shorten the sequence, or cut the model there (--split)",
+    )
+
+
+@lowers("Einsum")
+def einsum(node: NodeView, ctx: Context) -> None:
+    """A diagonal, or axes that broadcast."""
+    raise Refusal(
+        f"the equation {node.attr('equation')}",
+        why="a letter that an operand has twice is a diagonal, which the library cannot take",
+        todo="write it as MatMul, Transpose and ReduceSum",
+    )
+
+
+@lowers("QuantizeLinear", "DequantizeLinear")
+def quantization(node: NodeView, ctx: Context) -> None:
+    """What did not become a range."""
+    raise Refusal(
+        f"a {node.op} that says no range of a whole tensor between two float ops",
+        why="its scale differs by axis or block or is computed, or the model's answer is integers",
+        todo="export with one constant scale a tensor, and with float inputs and outputs",
+    )
+
+
+@lowers("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
+def dynamic_quantization(node: NodeView, ctx: Context) -> None:
+    """What is not the usual chain of dynamic quantization."""
+    raise Refusal(
+        f"a {node.op} outside of a dynamically quantized product",
+        why="integers and scales that are found at run time have no quantized form",
+        todo="export the float model, or one with static QuantizeLinear and DequantizeLinear",
+    )

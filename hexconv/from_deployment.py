@@ -1,0 +1,78 @@
+"""Convert what a MACE deployment YAML asks for: `hexconv convert --config my_dsp.yml`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hexconv.conversion import convert
+from hexconv.mace.deployment_file import Deployment, read_deployment
+from hexconv.model import Model
+from hexconv.onnx_graph.read import read_model
+from hexconv.pipeline import Ranges, Samples
+
+
+def convert_deployment(
+    config: str | Path,
+    source: str | Path | None = None,
+    *,
+    samples: Samples | None = None,
+    ranges: Ranges | None = None,
+    preset: bool = False,
+    **settings: Any,
+) -> Model:
+    """Convert the model of a deployment YAML; its words go into the YAML that is written.
+
+    Args:
+        config: the YAML.
+        source: an ONNX file to take in place of the one that the YAML names.
+        samples: in place of the YAML's `validation_inputs_data`.
+        ranges: in place of the YAML's `quantize_range_file`.
+        preset: the YAML is a preset: its files are looked for in the current folder, and need
+            not be there.
+        **settings: see `hexconv.pipeline.Settings`; `shapes` comes from the YAML.
+
+    Raises:
+        ConfigError: mistakes in the YAML, a wrong checksum, or a contradiction to the model.
+        HexconvError: as `hexconv.convert`.
+    """
+    asked = read_deployment(Path(config), None if source is None else Path(source), not preset)
+    asked.check_file()
+    check_interface(asked)
+    warnings = list(asked.warnings)
+    samples = samples if samples is not None else (asked.samples or None)
+    if ranges is None and asked.range_file is not None:
+        if asked.range_file.is_file():
+            ranges = asked.range_file
+        elif samples is not None:
+            warnings.append(f"there is no range file {asked.range_file}: calibrated on the samples")
+        elif not preset:
+            asked.check_ranges()
+    settings["name"] = settings.get("name") or asked.name
+    settings["input_ranges"] = {**asked.input_ranges, **settings.get("input_ranges", {})}
+    model = convert(
+        asked.model_file, shapes=asked.shapes, samples=samples, ranges=ranges, **settings
+    )
+    asked.check_outputs({item.name: item.shape for item in model.graph.outputs})
+    assert model.conversion is not None
+    told = (*model.conversion.warnings, *warnings)
+    return replace(model, deployment=asked, conversion=replace(model.conversion, warnings=told))
+
+
+def check_interface(asked: Deployment) -> None:
+    """Hold the YAML's tensors to the model's, before anything is converted.
+
+    Raises:
+        ConfigError: unknown names, or shapes that contradict, with their lines.
+        HexconvError: the model cannot be read.
+    """
+    graph = read_model(asked.model_file)[0].graph
+    inputs = {
+        str(value.name): tuple(size if isinstance(size, int) else 0 for size in value.shape)
+        if value.shape is not None
+        else next((item.shape for item in asked.inputs if item.name == value.name), ())
+        for value in graph.inputs
+        if value.name not in graph.initializers
+    }
+    asked.check_model(inputs, [str(value.name) for value in graph.outputs])

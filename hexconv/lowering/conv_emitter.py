@@ -1,0 +1,269 @@
+"""Emits one convolution in the op that computes it exactly: consts, pads, channel order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+
+from hexconv.errors import Refusal
+from hexconv.lowering.context import Context
+from hexconv.lowering.window import Window, mode, padded, undilated, wide
+from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.constraints import WIDEST_KERNEL
+from hexconv.nnlib.graph import Array, Padding, Ref
+from hexconv.nnlib.layout import Shape4
+from hexconv.quantize import Range, quantize_bias, quantize_weights
+
+# cost/README.md: a convolution is about 1250 packets and 0.004 a multiply-accumulate; a group also
+# costs its Split and Concat.
+PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
+
+INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
+
+# prepare gives a 3x3 convolution from 2 to 2 channels a kernel of its own (do_make_supernode_3322),
+# which nothing here is proved against.
+TWO_TO_TWO = (3, 3, 2, 2)
+# InputSupernode's depth (prepare.c, do_convert_to_short_conv).
+SHORT_DEPTH, SHORT_STRIDE = 4, 4
+
+
+def is_two_to_two(kernel: Array, axes: Sequence[Window]) -> bool:
+    """Whether prepare would make it a Supernode3322."""
+    return kernel.shape == TWO_TO_TWO and all(axis.stride == 1 for axis in axes)
+
+
+def _phases_are_two_to_two(weights: Array, strides: Sequence[int]) -> bool:
+    """As `is_two_to_two`, for what prepare makes of (Cin, Cout, kh, kw)."""
+    size = [-(-k // s) for k, s in zip(weights.shape[2:], strides, strict=True)]
+    return (*size, weights.shape[0], weights.shape[1] * prod(strides)) == TWO_TO_TWO
+
+
+def widened(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
+    """The same convolution with a column of zeros behind its kernel."""
+    height, width = axes
+    grown = replace(width, kernel=width.kernel + 1, after=width.after + 1)
+    return np.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0))), [height, grown]
+
+
+def stays_flat(kernel: Array, axes: Sequence[Window]) -> bool:
+    """Whether prepare would leave it flat, scalar and unproved: few channels, an odd stride."""
+    stride = axes[1].stride
+    return kernel.shape[2] <= SHORT_DEPTH and 1 < stride <= SHORT_STRIDE and stride % 2 == 1
+
+
+def block_diagonal(kernel: Array, group: int) -> Array:
+    """A grouped kernel (kh, kw, Cin/g, Cout) as a dense (kh, kw, Cin, Cout)."""
+    height, width, per, outputs = kernel.shape
+    dense = np.zeros((height, width, per * group, outputs), np.float32)
+    step = outputs // group
+    for g in range(group):
+        columns = slice(g * step, (g + 1) * step)
+        dense[:, :, g * per : (g + 1) * per, columns] = kernel[..., columns]
+    return dense
+
+
+class ConvEmitter:
+    """Emits one convolution whose output is `name`, with `counts` = (H, W) windows."""
+
+    def __init__(self, ctx: Context, name: str, counts: Sequence[int]) -> None:
+        self.ctx, self.name, self.counts = ctx, name, list(counts)
+
+    @property
+    def range(self) -> Range:
+        """The range requested for the result."""
+        return self.ctx.range(self.name)
+
+    def dense(self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]) -> Tensor:
+        """One group: kernel (kh, kw, Cin, Cout)."""
+        if any(axis.dilation > 1 for axis in axes):
+            return self._dilated(tensor, kernel, bias, axes)
+        return self.supernode("Supernode_8x8p32to8", tensor, kernel, bias, axes)
+
+    def supernode(
+        self,
+        op: str,
+        tensor: Tensor,
+        kernel: Array,
+        bias: Array,
+        axes: Sequence[Window],
+    ) -> Tensor:
+        """Supernode or DepthwiseSupernode; an explicit Pad where no mode of theirs fits."""
+        if is_two_to_two(kernel, axes):
+            kernel, axes = widened(kernel, axes)
+        padding = mode(axes, self.counts)
+        if padding is None:
+            tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
+            padding = Padding.VALID
+        weights, limits, step = self._weights(kernel, bias, tensor)
+        builder = self.ctx.builder
+        stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
+        inputs = [
+            tensor.data,
+            weights,
+            tensor.min,
+            tensor.max,
+            *limits,
+            stride,
+            *self._bias(bias, tensor.range.step * step),
+            *builder.minmax(self.name, self.range),
+        ]
+        if stays_flat(kernel, axes):
+            # A scale of 1 says nothing, but with it prepare takes the usual form.
+            inputs.append(builder.scalar(f"{self.name}/no_scale", 1.0))
+        return builder.quantized(
+            op,
+            inputs,
+            self._shape(tensor, bias.size),
+            self.range,
+            name=self.name,
+            padding=padding,
+        )
+
+    def _dilated(
+        self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
+    ) -> Tensor:
+        """QuantizedDilatedConv2d at stride 1; else a dense kernel with zeros between the taps."""
+        padding = mode(axes, self.counts)
+        if any(axis.stride > 1 for axis in axes):
+            kernel, axes = undilated(kernel, axes)
+            return self.dense(tensor, kernel, bias, axes)
+        # SAME is split on the undilated kernel, unevenly where its size is even.
+        even = any(axis.kernel % 2 == 0 for axis in axes)
+        if padding not in (Padding.SAME, Padding.VALID) or (padding is Padding.SAME and even):
+            tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
+            padding = Padding.VALID
+        dilation = self.ctx.builder.ints(f"{self.name}/dilation", [axis.dilation for axis in axes])
+        return self._dilated_or_grouped(
+            "QuantizedDilatedConv2d_8x8p32to8", tensor, kernel, bias, axes, dilation, padding
+        )
+
+    def grouped(
+        self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window], group: int
+    ) -> Tensor:
+        """QuantizedGroupedConv2d, or one dense kernel: kernel (kh, kw, Cin/g, Cout)."""
+        if self._dense_is_cheaper(kernel, group) or stays_flat(kernel, axes):
+            return self.dense(tensor, block_diagonal(kernel, group), bias, axes)
+        if any(axis.dilation > 1 for axis in axes):
+            kernel, axes = undilated(kernel, axes)
+        if is_two_to_two(kernel[..., : kernel.shape[3] // group], axes):
+            kernel, axes = widened(kernel, axes)
+        padding = mode(axes, self.counts)
+        if padding not in (Padding.SAME, Padding.VALID):
+            tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
+            padding = Padding.VALID
+        groups = self.ctx.builder.ints(f"{self.name}/groups", [group])
+        return self._dilated_or_grouped(
+            "QuantizedGroupedConv2d_8x8p32to8", tensor, kernel, bias, axes, groups, padding
+        )
+
+    def _dense_is_cheaper(self, kernel: Array, group: int) -> bool:
+        macs = kernel.size * self.counts[0] * self.counts[1]
+        return macs * (group - 1) * PACKETS_PER_MAC < group * PACKETS_PER_GROUP
+
+    def _dilated_or_grouped(
+        self,
+        op: str,
+        tensor: Tensor,
+        kernel: Array,
+        bias: Array,
+        axes: Sequence[Window],
+        extra: Ref,
+        padding: Padding,
+    ) -> Tensor:
+        weights, limits, step = self._weights(kernel, bias, tensor)
+        builder = self.ctx.builder
+        data, low, high = self._bias(bias, tensor.range.step * step)
+        stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
+        inputs = [
+            tensor.data,
+            weights,
+            data,
+            tensor.min,
+            tensor.max,
+            *limits,
+            low,
+            high,
+            stride,
+            extra,
+            *builder.minmax(self.name, self.range),
+        ]
+        return builder.quantized(
+            op,
+            inputs,
+            self._shape(tensor, bias.size),
+            self.range,
+            name=self.name,
+            padding=padding,
+        )
+
+    def transposed(
+        self,
+        tensor: Tensor,
+        weights: Array,
+        bias: Array,
+        strides: Sequence[int],
+        pads: Sequence[int],
+    ) -> Tensor:
+        """weights (Cin, Cout, kh, kw); pads (top, left, bottom, right) of the full output."""
+        top, left, bottom, right = pads
+        if min(pads) < 0:
+            # Output rows that no tap reaches: zeros at the end of the kernel reach them.
+            grow = (max(-bottom, 0), max(-right, 0))
+            if top < 0 or left < 0:
+                raise Refusal("a transposed convolution with negative padding before")
+            weights = np.pad(weights, ((0, 0), (0, 0), (0, grow[0]), (0, grow[1])))
+            bottom, right = max(bottom, 0), max(right, 0)
+        if _phases_are_two_to_two(weights, strides):
+            weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, strides[1])))
+            right += strides[1]
+        height, width = weights.shape[2:]
+        # prepare's convolution has the taps of one step of the stride.
+        if -(-width // strides[1]) > WIDEST_KERNEL:
+            raise wide(height, width)
+        codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)
+        builder = self.ctx.builder
+        inputs = [
+            tensor.data,
+            codes,
+            tensor.min,
+            tensor.max,
+            *limits,
+            builder.ints(
+                f"{self.name}/pads", np.asarray([[[[top, bottom], [left, right]]]], np.int32)
+            ),
+            builder.extent(f"{self.name}/stride", strides[0], strides[1]),
+            *self._bias(bias, tensor.range.step * step),
+            *builder.minmax(self.name, self.range),
+        ]
+        return builder.quantized(
+            "QuantizedTransposeConv2d_8x8p32to8",
+            inputs,
+            self._shape(tensor, bias.size),
+            self.range,
+            name=self.name,
+        )
+
+    def _shape(self, tensor: Tensor, channels: int) -> Shape4:
+        return tensor.shape[0], self.counts[0], self.counts[1], channels
+
+    def _weights(
+        self, kernel: Array, bias: Array, tensor: Tensor
+    ) -> tuple[Ref, tuple[Ref, Ref], float]:
+        quantized = quantize_weights(np.ascontiguousarray(kernel), bias, tensor.range.step)
+        builder = self.ctx.builder
+        name = f"{self.name}/weights"
+        codes = builder.const(name, quantized.codes, quantized.range)
+        return codes, builder.minmax(name, quantized.range), quantized.range.step
+
+    def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:
+        builder = self.ctx.builder
+        name = f"{self.name}/bias"
+        codes = builder.const(name, quantize_bias(bias, step).reshape(1, 1, 1, -1))
+        return (
+            codes,
+            builder.scalar(f"{name}_min", INT32_MIN * step),
+            builder.scalar(f"{name}_max", INT32_MAX * step),
+        )

@@ -1,0 +1,77 @@
+"""Nodes that the user keeps in float: found by name, and held out of every rewrite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from hexconv.errors import ConfigError
+from hexconv.lowering.floats import FORMS, OP, WHY
+from hexconv.names import did_you_mean
+from hexconv.onnx_graph import FloatGraph
+
+BY_HAND = "kept in float by hand"
+KEPT = "Float"
+DOMAIN = "hexconv"
+
+
+def mark(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
+    """Mark the nodes to keep in float, so that nothing writes them out in others.
+
+    Args:
+        graph: as loaded, before anything is decomposed.
+        names: of nodes, or of tensors that they make, to keep.
+
+    Returns:
+        The nodes.
+
+    Raises:
+        ConfigError: no node has such a name, or its op has no float form.
+    """
+    found = dict.fromkeys(_named(graph, name) for name in names)
+    for node in found:
+        node.meta[WHY] = BY_HAND
+    return list(found)
+
+
+def check_there(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
+    """Refuse a kept node that rewriting took away.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for node in kept:
+        if node.graph is not graph.graph:
+            raise ConfigError(
+                f"the node '{node.name}' cannot be kept in float",
+                why="a rewrite made it one with others",
+                todo="leave rewrites out with --without NAME or --optimize none",
+            )
+
+
+def seal(graph: FloatGraph) -> None:
+    """Give kept nodes an op of hexconv's own, which no fusion takes into another."""
+    for node in graph.nodes:
+        if WHY in node.meta:
+            node.meta[OP] = node.op_type
+            node.op_type, node.domain = KEPT, DOMAIN
+
+
+def _named(graph: FloatGraph, name: str) -> ir.Node:
+    nodes = {str(node.name): node for node in graph.nodes}
+    makers = {str(value.name): node for node in graph.nodes for value in node.outputs}
+    node = nodes.get(name) or makers.get(name)
+    if node is None:
+        raise ConfigError(
+            f"there is no node '{name}' to keep in float",
+            why="constants are folded, and what exporters write as several nodes is one",
+            todo=f"{did_you_mean(name, [*nodes, *makers], 3)}`hexconv check --all` lists the nodes",
+        )
+    if node.domain or node.op_type not in FORMS:
+        raise ConfigError(
+            f"the node '{node.name}' cannot be kept in float",
+            why=f"the library has no float form of {node.op_type} that is known to be right",
+            todo=f"those with one: {', '.join(sorted(FORMS))}",
+        )
+    return node

@@ -1,0 +1,186 @@
+"""Cutting, joining and repeating along B, H, W and D: what ops on single axes are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from hexconv.lowering.context import Context
+from hexconv.lowering.relayout import gather_axes
+from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.quantize import Range
+
+# A slice and its share of the Concat cost about what gathering a few rows costs
+# (cost/README.md): index lists of more runs than this are looked up.
+MAX_RUNS = 8
+
+Bounds = tuple[int, int, int]
+"""(start, end, step) as Python's `range` takes them: an end of -1 is before the first."""
+Emit = Callable[[Tensor, Mapping[int, int]], Tensor]
+
+
+def along(ctx: Context, source: str, axes: Sequence[int], emit: Emit) -> tuple[Tensor, list[int]]:
+    """Do something along some axes of a value, each in a place of its own.
+
+    Args:
+        ctx: the conversion.
+        source: a computed value.
+        axes: the ONNX axes that change; the others keep their sizes.
+        emit: makes the nodes, given the tensor and which axis each place (0..3) holds. It is
+            called once, or once an axis where four places cannot hold all axes apart.
+
+    Returns:
+        The result, and the order in which its axes lie.
+    """
+    shape = list(ctx.shape(source))
+    order = [a for a in ctx.form(source).layout.order if shape[a] != 1 or a in axes]
+    if len(order) <= 4:
+        layout = gather_axes(shape, order)
+        return emit(ctx.take(source, layout), {place_of(layout, a): a for a in axes}), order
+    tensor = ctx.form(source).tensor
+    for axis in axes:
+        view = own_place(tuple(shape), order, axis)
+        if view.shape(shape) != tensor.shape:
+            tensor = ctx.reshaped(tensor, view.shape(shape), f"{source}/apart")
+        place = place_of(view, axis)
+        tensor = emit(tensor, {place: axis})
+        shape[axis] = tensor.shape[place]
+    return tensor, order
+
+
+def place_of(layout: Layout, axis: int) -> int:
+    """Which of B, H, W, D (0..3) holds an ONNX axis."""
+    return next(place for place, group in enumerate(layout.axes) if axis in group)
+
+
+def own_place(shape: tuple[int, ...], order: list[int], axis: int) -> Layout:
+    """A layout in which `axis` shares its place with no other; `order` is kept."""
+    ones = tuple(a for a in range(len(shape)) if a not in order)
+    at = order.index(axis)
+    before, after = order[:at], order[at + 1 :]
+    groups: list[tuple[int, ...]]
+    if len(order) <= 4:
+        groups = [()] * (4 - len(order)) + [(a,) for a in order]
+    elif len(after) <= 2:
+        room = 3 - len(after)
+        cut_at = len(before) - room + 1
+        groups = [tuple(before[:cut_at]), *((a,) for a in before[cut_at:])]
+        groups += [(axis,), *((a,) for a in after)]
+    else:
+        groups = [tuple(before), (axis,), tuple(after[:-1]), (after[-1],)]
+    b, h, w, d = groups
+    return Layout((ones + b, h, w, d))
+
+
+def as_range(ctx: Context, tensor: Tensor, span: Range, name: str) -> Tensor:
+    """The tensor in a given range: requantized unless it has it already."""
+    if tensor.static and tensor.range == span:
+        return tensor
+    return ctx.requantize8(tensor, span, f"{name}/joined")
+
+
+def concatenated(
+    ctx: Context, parts: Sequence[Tensor], place: int, shape: Shape4, span: Range, name: str
+) -> Tensor:
+    """Tensors of one range joined along B, H, W or D (QuantizedConcat_8)."""
+    if len(parts) == 1:
+        return parts[0]
+    inputs = [
+        ctx.builder.ints(f"{name}_axis", [place]),
+        *(p.data for p in parts),
+        *(p.min for p in parts),
+        *(p.max for p in parts),
+    ]
+    static = all(part.static for part in parts)
+    return ctx.builder.quantized("QuantizedConcat_8", inputs, shape, span, name=name, static=static)
+
+
+def sliced(ctx: Context, tensor: Tensor, place: int, start: int, size: int, name: str) -> Tensor:
+    """`size` elements from `start` along B, H, W or D."""
+    return cut(ctx, tensor, {place: (start, start + size, 1)}, name)
+
+
+def cut(ctx: Context, tensor: Tensor, cuts: Mapping[int, Bounds], name: str) -> Tensor:
+    """A part of each of some places, in one node; steps may be negative.
+
+    QuantizedSlice_8 where all steps are 1, else QuantizedStridedSlice_8. A negative end counts
+    from the back there, so that a cut backwards to the first element needs the end mask
+    (facts/nnlib-quirks.md 4, "StridedSlice").
+    """
+    begins, ends, steps, mask = [0, 0, 0, 0], list(tensor.shape), [1, 1, 1, 1], 0
+    sizes = list(tensor.shape)
+    for place, (start, end, step) in cuts.items():
+        begins[place], ends[place], steps[place] = start, max(end, 0), step
+        sizes[place] = len(range(start, end, step))
+        mask |= 1 << place if end < 0 else 0
+    if sizes == list(tensor.shape) and steps == [1, 1, 1, 1]:
+        return tensor
+    b, h, w, d = sizes
+    ints = ctx.builder.ints
+    begin = ints(f"{name}_begin", begins)
+    if steps == [1, 1, 1, 1]:
+        inputs = [tensor.data, begin, ints(f"{name}_size", sizes), tensor.min, tensor.max]
+        return ctx.copied("QuantizedSlice_8", inputs, tensor, (b, h, w, d), name)
+    inputs = [
+        tensor.data,
+        begin,
+        ints(f"{name}_end", ends),
+        ints(f"{name}_step", steps),
+        ints(f"{name}_begin_mask", [0]),
+        ints(f"{name}_end_mask", [mask]),
+        ints(f"{name}_shrink_mask", [0]),
+        tensor.min,
+        tensor.max,
+    ]
+    return ctx.copied("QuantizedStridedSlice_8", inputs, tensor, (b, h, w, d), name)
+
+
+def picked(ctx: Context, tensor: Tensor, place: int, indices: Sequence[int], name: str) -> Tensor:
+    """The given positions along B, H, W or D: a slice for each run of them, or one Gather_8."""
+    parts = runs(indices)
+    b, h, w, d = (len(indices) if i == place else s for i, s in enumerate(tensor.shape))
+    if len(parts) > MAX_RUNS:
+        inputs = [
+            ctx.builder.ints(f"{name}_index", indices),
+            *tensor.triple,
+            ctx.builder.ints(f"{name}_dim", [place]),
+            ctx.builder.ints(f"{name}_rank", [1]),
+        ]
+        return ctx.copied("Gather_8", inputs, tensor, (b, h, w, d), name)
+    pieces = [
+        cut(ctx, tensor, {place: (start, start + step * count, step)}, f"{name}/{number}")
+        for number, (start, count, step) in enumerate(parts)
+    ]
+    return concatenated(ctx, pieces, place, (b, h, w, d), tensor.range, name)
+
+
+def runs(indices: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Indices as (start, count, step) runs, greedily."""
+    result: list[tuple[int, int, int]] = []
+    position = 0
+    while position < len(indices):
+        start, count, step = indices[position], 1, 1
+        if position + 1 < len(indices) and indices[position + 1] != start:
+            step = indices[position + 1] - start
+            while (
+                position + count < len(indices)
+                and indices[position + count] == start + step * count
+            ):
+                count += 1
+        result.append((start, count, step if count > 1 else 1))
+        position += count
+    return result
+
+
+def tiled(ctx: Context, tensor: Tensor, multiples: Shape4, name: str) -> Tensor:
+    """The tensor repeated along B, H, W, D (QuantizedTile_8)."""
+    if multiples == (1, 1, 1, 1):
+        return tensor
+    b, h, w, d = (s * m for s, m in zip(tensor.shape, multiples, strict=True))
+    inputs = [
+        tensor.data,
+        ctx.builder.ints(f"{name}_multiples", multiples),
+        tensor.min,
+        tensor.max,
+    ]
+    return ctx.copied("QuantizedTile_8", inputs, tensor, (b, h, w, d), name)

@@ -1,0 +1,39 @@
+"""Names: unique ones, and the nearest known one for "did you mean"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+CLOSE = 0.5
+"""Similarity from which a name is offered (difflib's ratio)."""
+
+
+def unique_name(wanted: str, taken: set[str]) -> str:
+    """`wanted`, or `wanted_2`, `wanted_3`, ... : the first that is not taken; it is added there."""
+    name, number = wanted, 1
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name
+
+
+def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
+    """The known names closest to a misspelt one, best first, case ignored; may be empty."""
+    by_lower: dict[str, str] = {}
+    for item in known:
+        by_lower.setdefault(item.lower(), item)
+    return [by_lower[match] for match in get_close_matches(name.lower(), by_lower, count, CLOSE)]
+
+
+def did_you_mean(name: str, known: Iterable[str], count: int = 1) -> str:
+    """ "did you mean 'x'? ", or an empty string where no known name is close."""
+    found = nearest(name, known, count)
+    return f"did you mean {' or '.join(map(repr, found))}? " if found else ""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """'a', 'b' and 3 more."""
+    shown = ", ".join(f"'{name}'" for name in names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")

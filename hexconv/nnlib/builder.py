@@ -1,0 +1,274 @@
+"""Appends consts and nodes to an nnlib graph: ids, names, shared consts, min/max pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hexconv.names import unique_name
+from hexconv.nnlib.graph import Array, Const, Graph, Node, Origin, Output, Padding, Ref
+from hexconv.nnlib.layout import Shape4
+from hexconv.quantize import Range
+
+SCALAR: Shape4 = (1, 1, 1, 1)
+MINMAX = (Output(SCALAR, "float32"), Output(SCALAR, "float32"))
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A quantized tensor in the graph under construction: data, min, max, and what is known of it.
+
+    `range` is what its codes mean; `static` is False where the library finds the range at run time
+    (the model's inputs, and what copies their range). int32 accumulators have dtype int32.
+    """
+
+    data: Ref
+    min: Ref
+    max: Ref
+    shape: Shape4
+    range: Range
+    static: bool = True
+    dtype: str = "uint8"
+
+    @property
+    def triple(self) -> tuple[Ref, Ref, Ref]:
+        """(data, min, max), the order of most ops' first inputs."""
+        return self.data, self.min, self.max
+
+
+class Builder:
+    """Collects consts and nodes of a graph: one that comes into being, or one that is rewritten.
+
+    Ids are the builder's own until the graph is numbered as MACE numbers it. In a new graph small
+    consts of equal type, bytes and meaning are stored once; a rewrite shares only float scalars
+    and strides among the consts that it adds.
+
+    Args:
+        name: of the graph.
+        original: names of the model's own values.
+    """
+
+    def __init__(self, name: str = "model", original: frozenset[str] = frozenset()) -> None:
+        self.graph = Graph(name)
+        self.original = original
+        self.onnx_node = ""
+        """The ONNX node being lowered; new nodes remember it."""
+        self._rewrites = False
+        self._next = 1
+        self._names: set[str] = set()
+        self._shared: dict[tuple[object, ...], Ref] = {}
+        self._consts: dict[int, Const] = {}
+        self._nodes: dict[int, Node] = {}
+        self._index: dict[int, int] = {}
+
+    @classmethod
+    def on(cls, graph: Graph) -> Builder:
+        """A builder of what a rewrite adds to an existing graph."""
+        builder = cls(graph.name)
+        builder.graph = graph
+        builder._rewrites = True
+        builder._consts = graph.const_by_id()
+        builder._nodes = graph.node_by_id()
+        builder._next = 1 + max([*builder._consts, *builder._nodes], default=0)
+        builder._names = {const.name for const in graph.consts}
+        builder._names.update(node.name for node in graph.nodes)
+        return builder
+
+    # -- what is there ----------------------------------------------------------------------
+
+    def values(self, ref: Ref) -> Array | None:
+        """The values of a const; None for a node's output."""
+        const = self._consts.get(ref.node)
+        return None if const is None else const.array
+
+    def shape(self, ref: Ref) -> Shape4:
+        """B, H, W, D of a tensor."""
+        const = self._consts.get(ref.node)
+        if const is not None:
+            b, h, w, d = const.array.shape
+            return b, h, w, d
+        return self._nodes[ref.node].outputs[ref.port].shape
+
+    def unique(self, name: str) -> str:
+        """A name that no const or node has yet."""
+        return unique_name(name, self._names)
+
+    # -- consts -----------------------------------------------------------------------------
+
+    def const(
+        self, name: str, array: Array, span: Range | None = None, *, shape_only: bool = False
+    ) -> Ref:
+        """A const of rank at most 4 (padded to 4 on the left).
+
+        Args:
+            name: what it is called if it is new.
+            array: its values.
+            span: what quantized values mean.
+            shape_only: whether the library reads its shape alone.
+        """
+        array = array.reshape((1,) * (4 - array.ndim) + array.shape)
+        key = self._sharing_key(array, span, shape_only)
+        if key is None or key not in self._shared:
+            limits = None if span is None else (_float32(span.min), _float32(span.max))
+            const = Const(self._new_id(), self.unique(name), array, shape_only, limits)
+            self.graph.consts.append(const)
+            self._consts[const.id] = const
+            if key is None:
+                return Ref(const.id)
+            self._shared[key] = Ref(const.id)
+        return self._shared[key]
+
+    def _sharing_key(
+        self, array: Array, span: Range | None, shape_only: bool
+    ) -> tuple[object, ...] | None:
+        """What equal consts have in common; None for one that stays on its own.
+
+        Large consts are weights, unique in practice: hashing them would cost more than it saves.
+        """
+        if shape_only:
+            return ("shape", array.dtype.str, array.shape)
+        scalar = array.shape == SCALAR and array.dtype == np.float32
+        small = scalar if self._rewrites else array.nbytes <= _SHARE_LIMIT
+        return (array.dtype.str, array.shape, array.tobytes(), span) if small else None
+
+    def ints(self, name: str, values: Sequence[int] | Array) -> Ref:
+        """An int32 const; a flat sequence is laid out along D."""
+        return self.const(name, np.asarray(values, np.int32))
+
+    def extent(self, name: str, height: int, width: int) -> Ref:
+        """A stride or window const: its shape [1,h,w,1] alone is read."""
+        return self.const(name, np.zeros((1, height, width, 1), np.int32), shape_only=True)
+
+    def scalar(self, name: str, value: float) -> Ref:
+        """A float32 const of shape 1x1x1x1."""
+        return self.const(name, np.full(SCALAR, value, np.float32))
+
+    def minmax(self, tensor: str, span: Range) -> tuple[Ref, Ref]:
+        """The min and max consts of a tensor, named as MACE names them."""
+        return self.scalar(f"{tensor}_min", span.min), self.scalar(f"{tensor}_max", span.max)
+
+    # -- nodes ------------------------------------------------------------------------------
+
+    def new_node(
+        self,
+        op: str,
+        inputs: Sequence[Ref],
+        outputs: Sequence[Output],
+        *,
+        name: str,
+        padding: Padding = Padding.NA,
+        origin: Origin | None = None,
+        keeps_range: bool = False,
+        onnx_node: str | None = None,
+    ) -> Node:
+        """A node that a rewrite puts where it belongs: it is not in the graph yet."""
+        node = Node(
+            id=self._new_id(),
+            name=self.unique(name),
+            op=op,
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            padding=padding,
+            onnx_node=self.onnx_node if onnx_node is None else onnx_node,
+            origin=origin,
+            keeps_range=keeps_range,
+        )
+        self._nodes[node.id] = node
+        return node
+
+    def copy(self, node: Node, *, name: str | None = None, **changes: Any) -> Node:
+        """The same node once more under a new id, with other fields; not in the graph yet."""
+        named = node.name if name is None else self.unique(name)
+        copied = replace(node, id=self._new_id(), name=named, **changes)
+        self._nodes[copied.id] = copied
+        return copied
+
+    def node(
+        self,
+        op: str,
+        inputs: Sequence[Ref],
+        outputs: Sequence[Output],
+        *,
+        name: str,
+        padding: Padding = Padding.NA,
+        origin: Origin | None = None,
+        keeps_range: bool = False,
+    ) -> int:
+        """Append one op node; returns its id."""
+        node = self.new_node(
+            op, inputs, outputs, name=name, padding=padding, origin=origin, keeps_range=keeps_range
+        )
+        self._index[node.id] = len(self.graph.nodes)
+        self.graph.nodes.append(node)
+        return node.id
+
+    def quantized(
+        self,
+        op: str,
+        inputs: Sequence[Ref],
+        shape: Shape4,
+        span: Range,
+        *,
+        name: str,
+        dtype: str = "uint8",
+        static: bool = True,
+        padding: Padding = Padding.NA,
+        keeps_range: bool = False,
+    ) -> Tensor:
+        """Append a node that answers (data, min, max) and describe its output.
+
+        Args:
+            op: nnlib op name.
+            inputs: in the library's order.
+            shape: BHWD of the data output.
+            span: what the output's codes mean.
+            name: the tensor that it computes.
+            dtype: of the data output.
+            static: whether `span` is fixed, or only expected.
+            padding: of the node.
+            keeps_range: whether it cannot answer in a narrower range.
+        """
+        node = self.node(
+            op,
+            inputs,
+            (Output(shape, dtype), *MINMAX),
+            name=name,
+            padding=padding,
+            keeps_range=keeps_range,
+        )
+        return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, span, static, dtype)
+
+    def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
+        """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
+
+        The first name stays, but one that hexconv made up gives way to one of the model's own. A
+        tensor that reads the node's codes in a range of its own is not what the node says.
+        """
+        index = self._index.get(tensor.data.node)
+        if index is None or tensor.data.port != 0 or tensor.min.node != tensor.data.node:
+            return
+        node = self.graph.nodes[index]
+        known = node.origin
+        made_up = known is not None and known.tensor not in self.original
+        if known is None or (made_up and origin.tensor in self.original):
+            self.graph.nodes[index] = replace(node, origin=origin)
+
+    def finish(self) -> Graph:
+        """The graph, numbered as MACE numbers it."""
+        return self.graph.renumbered()
+
+    def _new_id(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+
+_SHARE_LIMIT = 4096
+"""Bytes up to which equal consts of a new graph are stored once."""
+
+
+def _float32(value: float) -> float:
+    """As a protobuf's float field returns it."""
+    return float(np.float32(value))

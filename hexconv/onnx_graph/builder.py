@@ -1,0 +1,408 @@
+"""Make nodes in a graph in normal form: each is folded or has its shape and type inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+from onnx.checker import ValidationError
+from onnx.shape_inference import InferenceError, infer_node_outputs
+
+from hexconv.errors import HexconvError, ModelError, Refusal
+from hexconv.names import unique_name
+from hexconv.onnx_graph.evaluate import RANDOM, evaluate
+from hexconv.onnx_graph.operands import check_operands
+
+# The one opset of the normal form: the newest whose every op the CPU provider of onnxruntime runs
+# (Swish of opset 24 has no kernel under 25 and later).
+OPSET = 24
+# Ops for which ONNX infers nothing.
+LIKE_FIRST_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
+LARGEST = 2**31 - 1
+LARGEST_FOLDED = 2**28
+DATA_LIMIT = 4096
+
+Attrs = Mapping[str, Any]
+Operand = ir.Value | None
+
+
+class Builder:
+    """Puts new nodes before the one at hand, with unique names and known shapes."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self.names: set[str] = {str(value.name) for value in graph.inputs}
+        self.names.update(str(name) for name in graph.initializers)
+        self.node_names: set[str] = set()
+        for node in graph.all_nodes():
+            self.names.update(str(value.name) for value in node.outputs if value.name)
+            if node.name:
+                self.node_names.add(node.name)
+        self.before: ir.Node | None = None
+        self._new: dict[ir.Value, None] = {}
+        self._types: dict[ir.Value, onnx.TypeProto] = {}
+        self._data: dict[ir.Value, onnx.TensorProto] = {}
+        self._shared: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+
+    def at(self, node: ir.Node) -> Builder:
+        """New nodes go before `node` and are named after it."""
+        self.before = node
+        self._new.clear()
+        return self
+
+    @property
+    def made(self) -> list[ir.Node]:
+        """The nodes put in since `at`, in order, that are still there."""
+        producers = dict.fromkeys(value.producer() for value in self._new)
+        return [node for node in producers if node is not None and node.graph is not None]
+
+    def fresh(self, hint: str) -> str:
+        """A value name that nothing has yet."""
+        return unique_name(hint, self.names)
+
+    def fresh_node(self, hint: str) -> str:
+        """A node name that nothing has yet."""
+        return unique_name(hint, self.node_names)
+
+    def const(self, array: npt.ArrayLike, hint: str = "") -> ir.Value:
+        """An initializer; small ones of equal content are shared.
+
+        Args:
+            array: values; give int64 or float32 (Python numbers become those).
+            hint: what to name it after, by default the node at hand.
+        """
+        values = _plain(np.asarray(array))
+        key = (values.dtype.str, values.shape, values.tobytes() if values.size <= 64 else b"")
+        found = self._shared.get(key) if values.size <= 64 else None
+        if found is not None and found.graph is self.graph:
+            return found
+        name = self.fresh(hint or f"{self._stem()}_const")
+        value = constant(name, values)
+        self.graph.register_initializer(value)
+        if values.size <= 64:
+            self._shared[key] = value
+        return value
+
+    def op(
+        self,
+        op_type: str,
+        inputs: Sequence[Operand | npt.ArrayLike],
+        attrs: Attrs | None = None,
+        *,
+        name: str = "",
+        domain: str = "",
+    ) -> ir.Value:
+        """One new node with one output; arrays and numbers among `inputs` become constants."""
+        return self.ops(op_type, inputs, attrs, name=name, domain=domain)[0]
+
+    def ops(
+        self,
+        op_type: str,
+        inputs: Sequence[Operand | npt.ArrayLike],
+        attrs: Attrs | None = None,
+        *,
+        outputs: int = 1,
+        name: str = "",
+        domain: str = "",
+    ) -> list[ir.Value]:
+        """Like `op`, for several outputs."""
+        operands = [
+            item if item is None or isinstance(item, ir.Value) else self.const(item)
+            for item in inputs
+        ]
+        stem = name or f"{self._stem()}_{op_type.lower()}"
+        node = ir.node(op_type, operands, attrs, domain=domain, num_outputs=outputs, version=OPSET)
+        node.name = unique_name(stem, self.node_names)
+        for value in node.outputs:
+            value.name = self.fresh(stem)
+        folded = self.fold(node)
+        if folded is not None:
+            for value in node.outputs:
+                self.names.discard(str(value.name))
+            results = [self.const(array, str(v.name)) for array, v in _pairs(folded, node)]
+            _detach(node)
+            return results
+        self.infer(node)
+        if self.before is not None:
+            self.graph.insert_before(self.before, node)
+        else:
+            self.graph.append(node)
+        self._new.update(dict.fromkeys(node.outputs))
+        return list(node.outputs)
+
+    def fold(self, node: ir.Node) -> list[npt.NDArray[Any]] | None:
+        """The node's outputs, if they can be computed now."""
+        if node.op_type in ("Shape", "Size") and node.domain == "" and node.inputs[0] is not None:
+            return [_shape_of(node)]
+        if node.op_type in RANDOM or node.domain not in ("", "ai.onnx.ml"):
+            return None
+        inputs: list[npt.NDArray[Any] | None] = []
+        for value in node.inputs:
+            if value is None:
+                inputs.append(None)
+            elif value.const_value is None:
+                return None
+            else:
+                inputs.append(value.const_value.numpy())
+        if not inputs and node.op_type != "Constant":
+            return None
+        self._refuse_giant(node)
+        try:
+            return [_plain(array) for array in evaluate(node, inputs)]
+        except HexconvError:
+            raise
+        except Exception as error:
+            # onnx.reference promises nothing about what it raises
+            raise ModelError(
+                "a constant cannot be computed",
+                where=_where(node),
+                why=str(error).strip().split("\n")[0] or type(error).__name__,
+            ) from error
+
+    def infer(self, node: ir.Node) -> None:
+        """Set shape and type of the node's outputs; each must be known in full.
+
+        Raises:
+            ModelError: the inputs contradict each other or the op's schema.
+            Refusal: a shape depends on data, a tensor is empty, or has 2^31 elements.
+        """
+        if node.op_type in LIKE_FIRST_INPUT:
+            first = node.inputs[0]
+            assert first is not None
+            node.outputs[0].shape, node.outputs[0].type = first.shape, first.type
+            check_operands(node)
+            return
+        types = self._inferred(node)
+        for value in node.outputs:
+            if not value.name:
+                continue
+            found = types.get(value.name)
+            if found is not None and not found.HasField("tensor_type"):
+                raise Refusal(
+                    f"'{value.name}' is not a tensor",
+                    node=str(node.name),
+                    op=node.op_type,
+                    why="sequences, optionals and maps cannot go to the DSP",
+                )
+            shape = None if found is None else _static(found)
+            if found is not None and found.tensor_type.elem_type:
+                value.dtype = ir.DataType(found.tensor_type.elem_type)
+            value.shape = ir.Shape(shape) if shape is not None else value.shape
+            self._check_shape(node, value)
+        check_operands(node)
+
+    def infer_anew(self, node: ir.Node) -> None:
+        """As `infer`, for a node whose inputs have changed their types."""
+        for value in node.outputs:
+            self._types.pop(value, None)
+        self.infer(node)
+
+    def _inferred(self, node: ir.Node) -> Mapping[str, onnx.TypeProto]:
+        proto = ir.serde.serialize_node(node)
+        types = {str(v.name): self._type(v) for v in node.inputs if v is not None}
+        data = {
+            str(v.name): self._tensor(v)
+            for v in node.inputs
+            if v is not None and v.const_value is not None and v.const_value.size <= DATA_LIMIT
+        }
+        try:
+            schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
+            result: Mapping[str, onnx.TypeProto] = infer_node_outputs(
+                schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", OPSET)]
+            )
+        except (InferenceError, ValidationError, onnx.defs.SchemaError, RuntimeError) as error:
+            raise ModelError(
+                "a node does not fit its inputs",
+                where=_where(node),
+                why=_one_line(error),
+            ) from error
+        return result
+
+    def replace(self, node: ir.Node, values: Sequence[ir.Value | None]) -> None:
+        """Let every reader of the node's outputs read `values`; the node goes.
+
+        The new values take the old names, unless something outside knows them by their own.
+        """
+        for old, new in zip(node.outputs, values, strict=False):
+            if new is None:
+                continue
+            self.hand_over(old, new, node)
+        self.remove(node)
+
+    def hand_over(self, old: ir.Value, new: ir.Value, node: ir.Node) -> None:
+        """Give the readers of `old` to `new`, and its name too if `new` was just made."""
+        takes_name = new in self._new or old.is_graph_output()
+        if old.is_graph_output() and (
+            new.is_graph_input() or new.is_initializer() or new.is_graph_output()
+        ):
+            new = self._identity(new, node)
+        ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
+        if takes_name:
+            new.name = old.name
+            self._types.pop(new, None)
+
+    def _identity(self, value: ir.Value, node: ir.Node) -> ir.Value:
+        """A second name for a value whose own name is part of the model's interface."""
+        kept = ir.node("Identity", [value], version=OPSET)
+        kept.name = unique_name(f"{node.name}_identity", self.node_names)
+        kept.outputs[0].shape, kept.outputs[0].type = value.shape, value.type
+        self.graph.insert_before(node, kept)
+        return kept.outputs[0]
+
+    def remove(self, node: ir.Node) -> None:
+        """Take a node that nobody reads out of the graph, and what was computed for it alone."""
+        doomed = [node]
+        while doomed:
+            gone = doomed.pop()
+            before = [value.producer() for value in gone.inputs if value is not None]
+            self.graph.remove(gone, safe=True)
+            for producer in before:
+                if producer is None or producer.graph is None or producer in doomed:
+                    continue
+                if not any(v.uses() or v.is_graph_output() for v in producer.outputs):
+                    doomed.append(producer)
+
+    def _type(self, value: ir.Value) -> onnx.TypeProto:
+        found = self._types.get(value)
+        if found is None:
+            if value.shape is None or value.dtype is None:
+                raise ModelError(
+                    f"'{value.name}' is read, but nothing computes it",
+                    why="it is neither an input, nor an initializer, nor a node's output",
+                )
+            found = onnx.helper.make_tensor_type_proto(value.dtype.value, list(value.shape))
+            self._types[value] = found
+        return found
+
+    def _tensor(self, value: ir.Value) -> onnx.TensorProto:
+        found = self._data.get(value)
+        if found is None:
+            assert value.const_value is not None
+            found = ir.serde.serialize_tensor(value.const_value)
+            self._data[value] = found
+        return found
+
+    def _check_shape(self, node: ir.Node, value: ir.Value) -> None:
+        if value.shape is None or not value.shape.is_static() or value.dtype is None:
+            raise Refusal(
+                f"the shape of '{value.name}' is not known before the model runs",
+                node=str(node.name),
+                op=node.op_type,
+                why="it depends on data, and the DSP needs fixed sizes",
+                todo="export the model so that no size depends on values",
+            )
+        sizes = list(value.shape.numpy())
+        if any(size <= 0 for size in sizes):
+            raise Refusal(
+                f"'{value.name}' is empty: its shape is {sizes}",
+                node=str(node.name),
+                op=node.op_type,
+                todo="check the input shapes, and kernels larger than what they slide over",
+            )
+        if prod(sizes) > LARGEST:
+            raise Refusal(
+                f"'{value.name}' of shape {sizes} has more than 2^31 elements",
+                node=str(node.name),
+                op=node.op_type,
+            )
+
+    def _refuse_giant(self, node: ir.Node) -> None:
+        if node.op_type not in (
+            "Expand",
+            "Tile",
+            "ConstantOfShape",
+            "Range",
+            "OneHot",
+            "Pad",
+            "Resize",
+            "MatMul",
+            "Add",
+            "Mul",
+            "Where",
+        ):
+            return
+        for name, found in self._inferred(node).items():
+            shape = _static(found)
+            if shape is not None and prod(shape) > LARGEST_FOLDED:
+                raise Refusal(
+                    f"the constant '{name}' would have shape {shape}",
+                    node=str(node.name),
+                    op=node.op_type,
+                    why=f"more than {LARGEST_FOLDED} elements",
+                )
+
+    def _stem(self) -> str:
+        return str(self.before.name) if self.before is not None else "hexconv"
+
+
+def constant(name: str, array: npt.NDArray[Any]) -> ir.Value:
+    """A value that holds `array`, ready to be registered as an initializer."""
+    tensor = ir.Tensor(array, name=name)
+    return ir.Value(
+        name=name,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(tensor.dtype),
+        const_value=tensor,
+    )
+
+
+def array_of(value: ir.Value | None) -> npt.NDArray[Any] | None:
+    """The values of a constant; None for anything else."""
+    if value is None or value.const_value is None:
+        return None
+    return value.const_value.numpy()
+
+
+def shape_of(value: ir.Value | None) -> tuple[int, ...]:
+    """The static shape of a value of a graph in normal form."""
+    assert value is not None and value.shape is not None
+    return tuple(value.shape.numpy())
+
+
+def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Every kind of float as float32: the normal form knows no other."""
+    if array.dtype == np.float32 or array.dtype.kind in "iubSUO":
+        return array
+    if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
+        return array.astype(np.float32)
+    return array
+
+
+def _static(found: onnx.TypeProto) -> list[int] | None:
+    tensor = found.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
+    return None if -1 in sizes else sizes
+
+
+def _shape_of(node: ir.Node) -> npt.NDArray[Any]:
+    sizes = shape_of(node.inputs[0])
+    if node.op_type == "Size":
+        return np.array(prod(sizes), np.int64)
+    start, end = node.attributes.get("start"), node.attributes.get("end")
+    window = slice(start.as_int() if start else 0, end.as_int() if end else None)
+    return np.array(sizes[window], np.int64)
+
+
+def _pairs(arrays: Sequence[npt.NDArray[Any]], node: ir.Node) -> list[tuple[Any, ir.Value]]:
+    return list(zip(arrays, node.outputs, strict=False))
+
+
+def _detach(node: ir.Node) -> None:
+    for position in range(len(node.inputs)):
+        node.replace_input_with(position, None)
+
+
+def _where(node: ir.Node) -> str:
+    return f"node '{node.name}' ({node.op_type})"
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text or type(error).__name__

@@ -1,0 +1,199 @@
+"""One walk that brings a graph into normal form.
+
+Each node in its turn: the opset it was written for is checked, rules of `modernize` bring it to
+the opset of the normal form, what is constant is computed, and for the rest ONNX infers shape and
+type from inputs that are already known. One pass in topological order is enough, and its cost is
+linear in the number of nodes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import onnx
+import onnx_ir as ir
+from onnx.checker import ValidationError
+
+from hexconv.errors import ModelError, Refusal
+from hexconv.names import nearest
+from hexconv.onnx_graph.builder import OPSET, Builder, array_of
+from hexconv.onnx_graph.cut import Cut
+from hexconv.onnx_graph.functions import expand
+from hexconv.onnx_graph.read import MALFORMED, innermost
+from hexconv.onnx_graph.rules import MODERNIZATIONS
+
+CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
+
+
+def canonicalize(model: ir.Model) -> tuple[Builder, Cut]:
+    """Bring the main graph (functions already inlined) into normal form, in place.
+
+    Nodes that no DSP model can have are cut out, so that the others can be judged; with any, the
+    graph is good for nothing else.
+
+    Returns:
+        The builder that knows every name and shape of it, for the rewrites that follow; and every
+        refusal.
+    """
+    graph = model.graph
+    builder = Builder(graph)
+    checkers = _Checkers(model)
+    cut = Cut(graph)
+    queue = deque(graph)
+    while queue:
+        node = queue.popleft()
+        if node.graph is None:
+            continue
+        try:
+            if node.op_type in CONTROL_FLOW and node.domain == "":
+                queue.extendleft(reversed(_branch(node, builder)))
+                continue
+            checkers.check(node)
+            if cut.behind(node):
+                continue
+            body = expand(node, builder)
+            if body is None:
+                _settle(node, builder)
+            else:
+                queue.extendleft(reversed(body))
+        except Refusal as refusal:
+            cut.out(node, refusal)
+    model.opset_imports.clear()
+    model.opset_imports[""] = OPSET
+    return builder, cut
+
+
+def _settle(node: ir.Node, builder: Builder) -> None:
+    builder.at(node)
+    for rule in MODERNIZATIONS.at(node):
+        replacement = rule.function(node, builder)
+        if isinstance(replacement, Sequence):
+            builder.replace(node, replacement)
+            return
+    if node.domain == "":
+        node.version = OPSET
+        _drop_unknown_attributes(node)
+    arrays = builder.fold(node)
+    if arrays is None:
+        builder.infer(node)
+        return
+    for array, old in zip(arrays, node.outputs, strict=False):
+        if not old.is_graph_output():
+            builder.names.discard(str(old.name))
+        new = builder.const(array, str(old.name))
+        builder.hand_over(old, new, node)
+    builder.remove(node)
+
+
+def _drop_unknown_attributes(node: ir.Node) -> None:
+    """Attributes that the opset of the normal form has not: gone by default, else refused."""
+    try:
+        schema = onnx.defs.get_schema(node.op_type, OPSET, "")
+    except onnx.defs.SchemaError:
+        raise Refusal(
+            f"{node.op_type} is newer than opset {OPSET}, or was taken out of ONNX before",
+            node=str(node.name),
+            op=node.op_type,
+            todo=f"export the model with an opset up to {OPSET}",
+        ) from None
+    for name in [name for name in node.attributes if name not in schema.attributes]:
+        written = onnx.defs.get_schema(node.op_type, node.version or OPSET, "")
+        newest = onnx.defs.get_schema(node.op_type).attributes.get(name)
+        declared = written.attributes.get(name, newest)
+        default = None
+        if declared is not None and declared.default_value.name:
+            default = ir.serde.deserialize_attribute(declared.default_value).value
+        if default is None or node.attributes[name].value != default:
+            raise Refusal(
+                f"attribute '{name}' has no counterpart in opset {OPSET}",
+                node=str(node.name),
+                op=node.op_type,
+            )
+        node.attributes.pop(name)
+
+
+def _branch(node: ir.Node, builder: Builder) -> list[ir.Node]:
+    """The nodes of the branch that an If with a constant condition takes, moved outside."""
+    condition = array_of(node.inputs[0]) if node.op_type == "If" else None
+    if condition is None or condition.size != 1:
+        raise Refusal(
+            f"{node.op_type} is {CONTROL_FLOW[node.op_type]} that is decided while the model runs",
+            node=str(node.name),
+            op=node.op_type,
+            why="the DSP runs a fixed list of nodes",
+            todo="export the model without control flow (fixed sizes, unrolled loops)",
+        )
+    taken = "then_branch" if condition.item() else "else_branch"
+    inner = node.attributes[taken].as_graph()
+    outputs = list(inner.outputs)
+    inner.outputs.clear()
+    for value in list(inner.initializers.values()):
+        inner.initializers.pop(str(value.name))
+        value.name = builder.fresh(str(value.name))
+        builder.graph.register_initializer(value)
+    nodes = list(inner)
+    inner.remove(nodes)
+    for moved in nodes:
+        moved.name = builder.fresh_node(moved.name or moved.op_type)
+        for value in moved.outputs:
+            if value.name:
+                value.name = builder.fresh(value.name)
+    builder.graph.insert_before(node, nodes)
+    builder.at(node)
+    for old, new in zip(node.outputs, outputs, strict=True):
+        builder.hand_over(old, new, node)
+    builder.remove(node)
+    return nodes
+
+
+class _Checkers:
+    """ONNX's checker for one node at a time, in the opset that the node was written for."""
+
+    def __init__(self, model: ir.Model) -> None:
+        self.ir_version = model.ir_version
+        self.contexts: dict[int, object] = {}
+
+    def check(self, node: ir.Node) -> None:
+        """ModelError if the node breaks its op's schema; Refusal if nobody knows the op."""
+        version = node.version or OPSET
+        if node.domain and any(MODERNIZATIONS.at(node)):
+            return
+        if node.domain != "" or not onnx.defs.has(node.op_type, version, ""):
+            raise _unknown(node, version)
+        if onnx.defs.get_schema(node.op_type, version, "").deprecated and any(
+            MODERNIZATIONS.at(node)
+        ):
+            return  # GroupNormalization of opset 18: the checker refuses it, exporters write it
+        context = self.contexts.get(version)
+        if context is None:
+            context = onnx.checker.C.CheckerContext()
+            context.ir_version = self.ir_version
+            context.opset_imports = {"": version}
+            self.contexts[version] = context
+        try:
+            onnx.checker.check_node(ir.serde.serialize_node(node), context)
+        except (ValidationError, *MALFORMED) as error:
+            raise ModelError(
+                "the ONNX model is invalid",
+                where=f"node '{node.name}' ({node.op_type})",
+                why=innermost(error),
+            ) from error
+
+
+def _unknown(node: ir.Node, version: int) -> Refusal:
+    if node.domain:
+        return Refusal(
+            f"op {node.op_type} of domain '{node.domain}' is not an ONNX op",
+            node=str(node.name),
+            op=f"{node.domain}::{node.op_type}",
+            todo="export the model without custom ops, or with their functions in the file",
+        )
+    names = {schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain}
+    near = nearest(node.op_type, names)
+    hint = f"; did the exporter mean {near[0]}?" if near else ""
+    return Refusal(
+        f"ONNX has no op {node.op_type} in opset {version}{hint}",
+        node=str(node.name),
+        op=node.op_type,
+    )

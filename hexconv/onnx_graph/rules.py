@@ -1,0 +1,151 @@
+"""Rules of the float graph by the op at which they look, and the passes that apply them.
+
+Three sets: `MODERNIZATIONS` bring a node to the opset of the canonical form, `SIMPLIFICATIONS`
+simplify and recognize what exporters write as several nodes, `DECOMPOSITIONS` write an op that the
+library lacks in ops that it has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.graph import FloatGraph
+
+Outcome = Sequence[ir.Value | None] | bool | None
+"""What a rule did: values that replace the node's outputs (None for one that nothing reads); True
+where it changed the graph itself; None or False where it does not apply."""
+
+Function = Callable[[ir.Node, Builder], Outcome]
+
+ROUNDS = 50
+"""Of `simplify`; exporters nest a handful of patterns at most."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A function that looks at one node.
+
+    Attributes:
+        name: of the function.
+        function: see `Outcome`.
+        below: the first opset that does not need the rule; None where every opset does.
+        recognition: whether it puts one op where an exporter wrote several. The others simplify,
+            and the DSP would compute the same without them.
+    """
+
+    name: str
+    function: Function
+    below: int | None = None
+    recognition: bool = False
+
+
+class RuleSet:
+    """Rules by op, in the order in which they were registered.
+
+    Args:
+        what: one rule in an error message.
+        single: whether an op has one rule at most.
+    """
+
+    def __init__(self, what: str, *, single: bool = False) -> None:
+        self._what, self._single = what, single
+        self._rules: dict[str, list[Rule]] = {}
+
+    def rule(
+        self, *ops: str, below: int | None = None, recognition: bool = False
+    ) -> Callable[[Function], Function]:
+        """Register a function for nodes of `ops`.
+
+        An op of another domain is written `com.microsoft::Gelu`.
+
+        Raises:
+            ValueError: an op has the same function twice, or a second rule where one is allowed.
+        """
+
+        def register(function: Function) -> Function:
+            rule = Rule(function.__name__, function, below, recognition)
+            for op in ops:
+                known = self._rules.setdefault(op, [])
+                if (self._single and known) or function in [other.function for other in known]:
+                    raise ValueError(f"two {self._what}s of {op}")
+                known.append(rule)
+            return function
+
+        return register
+
+    def at(self, node: ir.Node) -> Iterator[Rule]:
+        """The rules that apply to a node of its op and opset."""
+        version = node.version or 0
+        for rule in self._rules.get(qualified(node), ()):
+            if rule.below is None or version < rule.below:
+                yield rule
+
+    def __contains__(self, op: object) -> bool:
+        return op in self._rules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rules)
+
+
+MODERNIZATIONS = RuleSet("modernization")
+SIMPLIFICATIONS = RuleSet("simplification")
+DECOMPOSITIONS = RuleSet("decomposition", single=True)
+
+
+def qualified(node: ir.Node) -> str:
+    """`MatMul`, or `com.microsoft::Gelu`."""
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
+def simplify(builder: Builder, *, recognize: bool) -> dict[str, int]:
+    """Apply `SIMPLIFICATIONS` until none applies.
+
+    Returns:
+        How often each was applied, by name.
+    """
+    counts: Counter[str] = Counter()
+    for _ in range(ROUNDS):
+        before = counts.total()
+        for node in list(builder.graph):
+            if node.graph is None or node.domain:
+                continue
+            builder.at(node)
+            for rule in SIMPLIFICATIONS.at(node):
+                if (recognize or not rule.recognition) and rule.function(node, builder):
+                    counts[rule.name] += 1
+                    break
+        if counts.total() == before:
+            break
+    return dict(sorted(counts.items()))
+
+
+def decompose(graph: FloatGraph, exclude: Collection[ir.Node] = ()) -> dict[str, int]:
+    """Apply `DECOMPOSITIONS` to every node, those that come into being included.
+
+    Args:
+        graph: changed in place.
+        exclude: nodes to leave as they are.
+
+    Returns:
+        How many nodes of each op were decomposed.
+    """
+    builder = Builder(graph.graph)
+    counts: Counter[str] = Counter()
+    queue = [node for node in graph.nodes if node not in exclude]
+    while queue:
+        node = queue.pop()
+        for rule in DECOMPOSITIONS.at(node):
+            values = rule.function(node, builder.at(node))
+            if not isinstance(values, Sequence):
+                break
+            builder.replace(node, values)
+            counts[node.op_type] += 1
+            queue += builder.made
+    remove_dead(graph.graph)
+    return dict(sorted(counts.items()))

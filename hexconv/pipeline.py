@@ -1,0 +1,283 @@
+"""The stages of a conversion, in their order.
+
+load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewrites -> check
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hexconv import calibrate
+from hexconv import optimize as passes
+from hexconv.decompose import decompose
+from hexconv.errors import RangeError, Refusal, Refusals
+from hexconv.files import model_name, sha256
+from hexconv.lowering import Lowered, lower
+from hexconv.lowering.keep_float import check_there, mark, seal
+from hexconv.lowering.range_groups import solve
+from hexconv.model import Conversion, InFloat, Model
+from hexconv.names import listed
+from hexconv.nnlib.check import check as check_graph
+from hexconv.nnlib.graph import Graph
+from hexconv.onnx_graph import FloatGraph, NodeView, load
+from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.quantize import cover
+
+if TYPE_CHECKING:
+    import onnx
+
+Bounds = tuple[float, float]
+Samples = str | Path | Sequence[str] | Mapping[str, str | Path] | Iterable[Mapping[str, Any]]
+Ranges = str | Path | Mapping[str, Bounds]
+
+SYNTHETIC_WARNING = (
+    "NO SAMPLES: ranges were measured on random data in the declared input range. "
+    "The model will run, but its accuracy says nothing. Give --samples or --ranges."
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert.
+
+    Attributes:
+        optimize: "none" (as exported), "default", or "all" (searches as well).
+        without: names of rewrites to leave out.
+        observer: "minmax" or "percentile".
+        percentile: for the percentile observer, in %.
+        also: names of alternative rewrites to put in.
+        explain: predict what each rewrite saved: one more conversion for each.
+        input_ranges: declared (min, max) by input, for synthetic data.
+        name: of the model; the file's stem by default.
+        progress: called with (stage, done).
+        float_fallback: compute in float on the DSP what int8 refuses, where the library has a
+            float op.
+        keep_float: names of nodes, or of tensors that they make, to compute in float.
+    """
+
+    optimize: str = "default"
+    without: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    explain: bool = False
+    observer: calibrate.Observer = "minmax"
+    percentile: float = 99.99
+    input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    name: str = ""
+    progress: Callable[[str, int], None] | None = None
+    float_fallback: bool = False
+    keep_float: tuple[str, ...] = ()
+
+
+def refuse_early(graph: FloatGraph, settings: Settings) -> None:
+    """Lower with ranges of no meaning, so that a node that cannot run is named before calibration.
+
+    Raises:
+        Refusals: nodes that cannot run on the DSP.
+    """
+    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
+    lowered = lower(graph, ranges, float_fallback=settings.float_fallback)
+    if lowered.refusals:
+        raise Refusals(lowered.refusals)
+
+
+def built(
+    source: str | Path | onnx.ModelProto,
+    graph: FloatGraph,
+    history: list[tuple[str, str, int]],
+    observed: dict[str, Bounds],
+    settings: Settings,
+    warnings: Sequence[str],
+) -> Model:
+    """Fuse, lower, rewrite and check a calibrated float graph, which is used up."""
+    onnx_ops = Counter(node.op_type for node in graph.nodes)
+    calibrated = sorted(observed)
+    observed = calibrate.bounded_masks(graph, observed)
+    seal(graph)
+    history = history + _named("fused", passes.fuse(graph, observed, settings))
+    lowered = lowered_graph(
+        graph, observed, settings.name or model_name(source), float_fallback=settings.float_fallback
+    )
+    if lowered.floats:
+        lowered.graph = tidied(lowered.graph)
+    final, counts = passes.nnlib(lowered.graph, settings)
+    history += _named("nnlib", counts)
+    check_graph(final)
+    return Model(
+        graph=final,
+        ranges={name: observed[name] for name in calibrated},
+        conversion=Conversion(
+            source=graph.source,
+            sha256=sha256(source),
+            onnx_ops=dict(sorted(onnx_ops.items())),
+            rewrites=tuple(history),
+            transposes_wanted=lowered.transposes.wanted,
+            transposes_left=lowered.transposes.emitted,
+            warnings=tuple(warnings),
+            made=lowered.made,
+            floats=in_float(final, lowered.floats),
+        ),
+    )
+
+
+def prepared(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+    settings: Settings,
+    refusals: list[Refusal] | None = None,
+) -> tuple[FloatGraph, list[tuple[str, str, int]]]:
+    """The float graph that is calibrated and lowered, and what was rewritten.
+
+    With `refusals`, nodes that cannot even be loaded are appended to it and cut out.
+    """
+    passes.check_settings(settings)
+    graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
+    floats = mark(graph, settings.keep_float)
+    history = _named("recognised", graph.recognised)
+    history += _named("rewritten", passes.float_graph(graph, settings))
+    history += _named("decomposed", decompose(graph, floats))
+    check_there(graph, floats)
+    return graph, history
+
+
+def observed_ranges(
+    graph: FloatGraph,
+    samples: Samples | None,
+    ranges: Ranges | None,
+    settings: Settings,
+) -> tuple[dict[str, Bounds], list[str]]:
+    """(min, max) of every computed value, and warnings about where they come from."""
+    warnings: list[str] = []
+    if ranges is not None:
+        given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
+        return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
+    if samples is not None:
+        measured = _observe(graph, calibrate.read_samples(samples, graph), settings)
+        return {**measured, **graph.ranges}, warnings
+    inputs = {
+        info.name: graph.ranges[info.name] for info in graph.inputs if info.name in graph.ranges
+    }
+    bounds = {**inputs, **settings.input_ranges}
+    measured = _observe(graph, _synthetic(graph, bounds), settings)
+    missing = [name for name in computed_values(graph) if name not in graph.ranges]
+    if len(inputs) < len(graph.inputs):
+        warnings.append(SYNTHETIC_WARNING)
+    elif missing:
+        warnings.append(
+            f"{len(missing)} tensors have no range in the quantized model (such as "
+            f"'{missing[0]}'): measured on random data. --samples measures them on yours."
+        )
+    return {**measured, **graph.ranges}, warnings
+
+
+def completed(
+    graph: FloatGraph,
+    given: dict[str, Bounds],
+    samples: Samples | None,
+    settings: Settings,
+    warnings: list[str],
+) -> dict[str, Bounds]:
+    """Given ranges, completed for tensors that hexconv itself brought in.
+
+    Those of tensors that rewriting took away are kept: the range file that is written serves
+    every level of optimization that the one read did.
+
+    Raises:
+        RangeError: a tensor of the model has none, or a bound is not a range.
+    """
+    for name, (low, high) in given.items():
+        if not low <= high:
+            raise RangeError(f"the range {low},{high} of '{name}' is not a range")
+    names = computed_values(graph)
+    missing = [name for name in names if name not in given]
+    own = [name for name in missing if name in graph.original]
+    if own:
+        raise RangeError(
+            f"{len(own)} tensors have no range: {listed(own)}",
+            todo="write the file with `python -m hexconv calibrate`, or give --samples",
+        )
+    if not missing:
+        return given
+    if samples is None:
+        warnings.append(
+            f"{len(missing)} tensors that hexconv introduced (such as '{missing[0]}') are not in "
+            "the range file: measured on random data. `hexconv calibrate` measures them on yours."
+        )
+        inputs = {info.name: given[info.name] for info in graph.inputs}
+        spread = {name: b if b[0] < b[1] else (b[0], b[0] + 1.0) for name, b in inputs.items()}
+        source: Iterable[Mapping[str, Any]] = _synthetic(graph, spread)
+    else:
+        source = calibrate.read_samples(samples, graph)
+    measured = _observe(graph, source, settings)
+    return {**measured, **given}
+
+
+def computed_values(graph: FloatGraph) -> list[str]:
+    """Names of the float values that inputs and nodes make, in order."""
+    values = [*graph.graph.inputs, *(v for node in graph.graph for v in node.outputs)]
+    floats = (v for v in values if v.dtype is not None and v.dtype.is_floating_point())
+    return [str(value.name) for value in floats if value.name]
+
+
+def lowered_graph(
+    graph: FloatGraph, observed: Mapping[str, Bounds], name: str, *, float_fallback: bool = False
+) -> Lowered:
+    """The nnlib graph of a float graph.
+
+    Raises:
+        Refusals: nodes that cannot run on the DSP.
+    """
+    ranges = solve([NodeView(node) for node in graph.nodes], observed)
+    lowered = lower(graph, ranges, name, float_fallback=float_fallback)
+    if lowered.refusals:
+        raise Refusals(lowered.refusals)
+    return lowered
+
+
+def in_float(graph: Graph, why: Mapping[str, str]) -> tuple[InFloat, ...]:
+    """What the nodes in float became, and what that will cost.
+
+    Args:
+        graph: the final one.
+        why: reasons by ONNX node name.
+    """
+    if not why:
+        return ()
+    from hexconv.cost import predict
+
+    cost = predict(graph)
+    rows = []
+    for name, reason in why.items():
+        nodes = [node for node in cost.nodes if node.onnx_node == name]
+        known = [node.packets for node in nodes if node.packets is not None]
+        rows.append(
+            InFloat(
+                node=name,
+                why=reason,
+                nnlib=tuple(node.op for node in graph.nodes if node.onnx_node == name),
+                packets=sum(known),
+                milliseconds=sum(cost.node_time(node).milliseconds for node in nodes),
+                unknown=tuple(sorted({node.op for node in nodes if node.packets is None})),
+            )
+        )
+    return tuple(rows)
+
+
+def _observe(
+    graph: FloatGraph, samples: Iterable[Mapping[str, Any]], settings: Settings
+) -> dict[str, Bounds]:
+    progress = settings.progress
+    tick = None if progress is None else (lambda done: progress("calibrate", done))
+    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
+    return {name: found[name] for name in computed_values(graph)}
+
+
+def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapping[str, Any]]:
+    return calibrate.synthetic_samples(graph, bounds)
+
+
+def _named(kind: str, counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    return [(kind, name, count) for name, count in counts.items()]

@@ -1,0 +1,62 @@
+"""QuantizedEqual_8 and its five kin: codes compared, 1 or 0 out (nnlib op_compare_8.c)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hexconv.errors import GraphError
+from hexconv.nnlib.graph import Array
+from hexconv.simulator.kernels.elementwise import input_ranges
+from hexconv.simulator.kernels.interface import exact_steps
+from hexconv.simulator.numerics.fixed_point import (
+    F32,
+    broadcast_shape,
+    derived,
+    div255,
+    round_int,
+    sat_u8,
+)
+from hexconv.simulator.registry import Call, kernel
+
+_COMPARE = {
+    "QuantizedEqual_8": np.equal,
+    "QuantizedNotEqual_8": np.not_equal,
+    "QuantizedLess_8": np.less,
+    "QuantizedLessEqual_8": np.less_equal,
+    "QuantizedGreater_8": np.greater,
+    "QuantizedGreaterEqual_8": np.greater_equal,
+}
+
+
+@derived
+def value_table(low: float, high: float) -> Array:
+    """The float that each code is compared as; steps below 0.0001 count as 0.0001."""
+    step = max(F32(0.0001), div255(F32(F32(high) - F32(low))))
+    return exact_steps(sat_u8(round_int(F32(-F32(low) / step))), step)
+
+
+def refuse_single_zero(op: str, a: Array, b: Array) -> None:
+    """Stop at a single value of code 0: the library takes 0 for "not a single value".
+
+    It then compares with what an earlier node left in its scratch memory (`compare_hvx_template`).
+    """
+    for operand, other in ((a, b), (b, a)):
+        if operand.size == 1 and operand.flat[0] == 0 and other.size > 1:
+            raise GraphError(
+                f"{op} with a single value whose code is 0",
+                why="the library then compares with leftover scratch memory",
+                todo="give the value another code or another range, or repeat it to the full shape",
+            )
+
+
+@kernel(*_COMPARE)
+def compare(call: Call) -> list[Array]:
+    """Codes of one range are compared as they are, those of two ranges as floats."""
+    a, b = call.inputs[:2]
+    broadcast_shape(call.op, a, b)
+    a_range, b_range = input_ranges(call)
+    if a_range == b_range:
+        refuse_single_zero(call.op, a, b)
+    else:
+        a, b = np.take(value_table(*a_range), a), np.take(value_table(*b_range), b)
+    return [_COMPARE[call.op](a, b).view(np.uint8)]

@@ -1,0 +1,298 @@
+"""`Supernode_8x8p32to8`: convolution, bias and requantization in one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import GraphError
+from hexconv.nnlib.graph import Array
+from hexconv.simulator.numerics.conv_weights import PackedWeights, pack, squeezes
+from hexconv.simulator.numerics.fixed_point import F32, as_range, round_int, sat_u8
+from hexconv.simulator.numerics.gemm import Gemm, Int32, tiles
+from hexconv.simulator.numerics.im2col import Tile, UInt8, blocks, padded, patches
+from hexconv.simulator.numerics.output_range import Level, OutputRange, level_and_zero
+from hexconv.simulator.numerics.requantize_gain import Finish, Gain, Int, choose_gain, codes
+from hexconv.simulator.numerics.window import Axis, plan_axis
+from hexconv.simulator.registry import Call, kernel
+
+T = TypeVar("T")
+
+TILE_VALUES = 48 * 1024
+"""Outputs of one tile: its sums in float64 stay in the second-level cache."""
+TILE_BYTES = 512 * 1024
+"""Patches of one tile."""
+PARALLEL_PRODUCTS = 4_000_000
+"""Multiplications below which handing tiles to other threads costs more than it saves."""
+ATTEMPTS = 3
+"""Executions that the library allows itself to find an output range."""
+
+
+class Plan(NamedTuple):
+    """Where the windows of a convolution lie, down and across."""
+
+    rows: Axis
+    columns: Axis
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the pixels, as they lie, are the patches: a 1x1 kernel, no stride or padding."""
+        return all(
+            axis.window == axis.stride == 1 and axis.before == axis.after == 0 for axis in self
+        )
+
+    def widened(self) -> Plan:
+        """With the width rounded up to 4: the input supernode computes, and measures, that."""
+        size = -(-self.columns.out // 4) * 4
+        more = (size - self.columns.out) * self.columns.stride + self.columns.window
+        return Plan(self.rows, replace(self.columns, out=size, after=self.columns.after + more))
+
+
+@kernel("Supernode_8x8p32to8_d32", "InputSupernode_8x8p32to8_outd32")
+def supernode(call: Call) -> list[Array]:
+    """Convolution of uint8 by const uint8 with int32 bias, to a given or a found uint8 range.
+
+    Inputs x, weights (kh,kw,in,out), x min, x max, w min, w max, stride (shape), bias, b min,
+    b max, out min, out max, [channel scales (1,1,1,out)].
+
+    Source: ops/src/op_supernode_new.c with include/supernode_utils.h.
+    """
+    x = call.inputs[0]
+    layer = call.memo("layer", lambda: _layer(call))
+    plan = make_plan(call)
+    if layer.range_given:
+        finish = remembered(call, lambda: _finish(call, layer))
+        return [convolve(x, plan, layer.gemm, finish), finish.minimum, finish.maximum]
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
+    is_input = call.op.startswith("Input")
+    measured = sums(x, source.zero, plan.widened() if is_input else plan, layer.gemm)
+    gain, offsets = find_range(
+        measured, out, lambda: scale(call, source, layer.level, layer.packed, out), strict=is_input
+    )
+    finish = Finish.of(source.zero, gain, offsets, out)
+    return [finish.codes(measured[:, :, : plan.columns.out]), finish.minimum, finish.maximum]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the consts of a supernode say.
+
+    Args:
+        level: step and zero of the weights.
+        packed: the weights.
+        gemm: their matrix product.
+        guess: the range that is tried first where none is given.
+        range_given: whether both ends of the output range are.
+    """
+
+    level: Level
+    packed: PackedWeights
+    gemm: Gemm
+    guess: tuple[float, float]
+    range_given: bool
+
+
+def _layer(call: Call) -> Layer:
+    if call.consts and not call.consts[1]:
+        raise GraphError("the weights of a convolution have to be a const", where=call.op)
+    is_input = call.op.startswith("Input")
+    level = level_and_zero(call.scalar(4), call.scalar(5))
+    packed = _pack(call, level.zero, is_input)
+    return Layer(
+        level,
+        packed,
+        Gemm(packed.codes, packed.zero),
+        (-1 / 128, 1 / 128) if is_input else (0.0, 0.5),
+        bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11))),
+    )
+
+
+def _finish(call: Call, layer: Layer) -> Finish:
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
+    gain, offsets = scale(call, source, layer.level, layer.packed, out)
+    return Finish.of(source.zero, gain, offsets, out)
+
+
+def make_plan(call: Call) -> Plan:
+    """Where the windows of a supernode lie on an input of this shape."""
+    _, height, width, _ = call.inputs[0].shape
+    last: Any = call.cache.get("plan")
+    if last is None or last[0] != (height, width):
+        (kh, kw), stride = call.inputs[1].shape[:2], call.inputs[6].shape
+        plan = Plan(
+            rows=plan_axis(height, kh, stride[1], call.padding, call.op),
+            columns=plan_axis(width, kw, stride[2], call.padding, call.op),
+        )
+        last = call.cache["plan"] = ((height, width), plan)
+    known: Plan = last[1]
+    return known
+
+
+def input_level(call: Call) -> Level:
+    """Step and zero code of input 0."""
+    low, high = call.scalar(2), call.scalar(3)
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise GraphError(f"the input range {low} .. {high} is not finite", where=call.op)
+    return level_and_zero(low, max(high, F32(low + F32(1e-18))))
+
+
+def remembered(call: Call, make: Callable[[], T]) -> T:
+    """`make()` while the input range stays what it was (it is a port, but hardly ever moves)."""
+    key = (call.scalar(2), call.scalar(3))
+    last: Any = call.cache.get("scale")
+    if last is None or last[0] != key:
+        last = (key, make())
+        call.cache["scale"] = last
+    value: T = last[1]
+    return value
+
+
+def scale(
+    call: Call, source: Level, weights: Level, packed: PackedWeights, out: OutputRange
+) -> tuple[Gain, Int]:
+    """The gain, and what is added to the sums of each channel (`fill_bias_buf`)."""
+    gain = choose_gain(source, weights.size, out, packed.factor, packed.largest)
+    bias = full_bias(call.inputs[7], packed.codes.shape[1])
+    step = F32(F32(call.scalar(9) - call.scalar(8)) * F32(2.0**-32))
+    wanted = bias.astype(np.float32) * F32(step / gain.product)
+    wanted = (wanted + F32(F32(-out.minimum) / gain.product)).astype(np.float32)
+    if packed.inverse is not None:
+        wanted = (wanted * packed.inverse).astype(np.float32)
+    correction = packed.sums * source.zero
+    final = np.rint(wanted - correction.astype(np.float32)).astype(np.int64)
+    if np.abs(final).max(initial=0) >= 2**31:
+        raise GraphError(
+            "the bias overflows the accumulator", where=call.op, todo="widen the output range"
+        )
+    return gain, final + correction
+
+
+def full_bias(bias: Array, channels: int) -> npt.NDArray[np.int32]:
+    """The int32 bias of every channel; channels that it does not reach have none."""
+    given = bias.reshape(-1).astype(np.int32)[:channels]
+    return np.pad(given, (0, channels - given.size))
+
+
+def convolve(x: Array, plan: Plan, gemm: Gemm, finish: Finish) -> npt.NDArray[np.uint8]:
+    """(B,Ho,Wo,out) uint8."""
+    shape = (x.shape[0], plan.rows.out, plan.columns.out, finish.offsets.size)
+    result = np.empty(shape, dtype=np.uint8)
+
+    def answer(rows: UInt8) -> Array:
+        if finish.line is None:
+            return finish.codes(gemm.accumulate(rows, finish.zero))
+        return gemm.requantized(rows, finish.zero, *finish.line)
+
+    _each_tile(x, finish.zero, plan, result, answer)
+    return result
+
+
+def sums(x: Array, zero: int, plan: Plan, gemm: Gemm) -> Int32:
+    """(B,Ho,Wo,out) int32: the plain integer convolution."""
+    shape = (x.shape[0], plan.rows.out, plan.columns.out, gemm.columns)
+    result = np.empty(shape, dtype=np.int32)
+    _each_tile(x, zero, plan, result, lambda rows: gemm.accumulate(rows, zero))
+    return result
+
+
+def find_range(
+    measured: Int32,
+    out: OutputRange,
+    scaled: Callable[[], tuple[Gain, Int]],
+    *,
+    strict: bool,
+    attempts: int = ATTEMPTS,
+) -> tuple[Gain, Int]:
+    """Execute until the data fits a range that is found from it, as the first execution does.
+
+    Args:
+        measured: sums without bias, of all pixels that the library looks at.
+        out: the range, grown here.
+        scaled: gain and offsets of the range as it stands.
+        strict: give up with an error, rather than with a range that clips.
+        attempts: how often the library executes the node.
+    """
+    lowest = measured.min(axis=(0, 1, 2)).astype(np.int64)
+    highest = measured.max(axis=(0, 1, 2)).astype(np.int64)
+    for _ in range(attempts):
+        gain, offsets = scaled()
+        low = int(codes(lowest + offsets, gain).min())
+        high = int(codes(highest + offsets, gain).max())
+        if not out.grow(low, high):
+            return gain, offsets
+    if strict:
+        raise GraphError("the library does not find an output range", todo="give one")
+    return gain, offsets
+
+
+def _pack(call: Call, zero: int, is_input: bool) -> PackedWeights:
+    weights = call.inputs[1]
+    depth = call.inputs[0].shape[3]
+    if weights.shape[2] != depth:
+        raise GraphError(
+            f"weights for {weights.shape[2]} channels meet an input of {depth}", where=call.op
+        )
+    if is_input:
+        return pack(weights, zero, None, depth=4, squeeze=False)
+    scales = channel_scales(call, weights.shape[3])
+    whole = -(-depth // 32) * 32
+    squeeze = squeezes(weights.shape, call.library)
+    return pack(weights, zero, scales, depth=whole, squeeze=squeeze)
+
+
+def channel_scales(call: Call, channels: int) -> npt.NDArray[np.float32] | None:
+    """Input 12 if it is there and says anything (`load_channel_scales`)."""
+    if len(call.inputs) < 13:
+        return None
+    scales = call.inputs[12].reshape(-1).astype(np.float32)
+    if scales.size == 1 and scales[0] == 1:
+        return None
+    if scales.size != channels:
+        raise GraphError(f"{scales.size} channel scales for {channels} channels", where=call.op)
+    if not bool(((scales <= 1) & (scales >= F32(1 / 2048))).all()):
+        raise GraphError("channel scales have to lie in 1/2048 .. 1", where=call.op)
+    return scales
+
+
+def _each_tile(
+    x: Array, zero: int, plan: Plan, result: Array, answer: Callable[[UInt8], Array]
+) -> None:
+    """Fill `result` from the patches of each tile."""
+    whole = padded(x, plan.rows, plan.columns, zero)
+    depth, channels = plan.rows.window * plan.columns.window * x.shape[3], result.shape[3]
+    pixels = max(16, min(TILE_VALUES // channels, TILE_BYTES // depth))
+    if plan.pointwise and result.size <= pixels * channels:
+        result[...] = answer(whole.reshape(-1, depth)).reshape(result.shape)
+        return
+    view = patches(whole, plan.rows, plan.columns)
+    work = blocks(result.shape[0], plan.rows.out, plan.columns.out, pixels)
+
+    def run(tile: Tile) -> None:
+        rows = np.ascontiguousarray(view[tile.images, tile.rows, tile.columns])
+        target = result[tile.images, tile.rows, tile.columns]
+        target[...] = answer(rows.reshape(-1, depth)).reshape(target.shape)
+
+    heavy = result.size * depth >= PARALLEL_PRODUCTS
+    tiles(run, work, parallel=heavy and len(work) > 1)
+
+
+@kernel("QuantizedPadForConv_8_d32")
+def pad_for_conv(call: Call) -> list[Array]:
+    """Pad as the convolution that follows would, so that it can run with VALID padding.
+
+    Inputs x, min, max, weights, stride (shape); only the sizes of the last two are read.
+    Source: ops/src/op_pad_d32.c.
+    """
+    x, weights, stride = call.inputs[0], call.inputs[3].shape, call.inputs[4].shape
+    low, high = call.scalar(1), call.scalar(2)
+    zero = sat_u8(round_int(F32(F32(F32(255) * F32(-low)) / F32(high - low))))
+    plan = Plan(
+        rows=plan_axis(x.shape[1], weights[0], stride[1], call.padding, call.op),
+        columns=plan_axis(x.shape[2], weights[1], stride[2], call.padding, call.op),
+    )
+    data = padded(x.astype(np.uint8), plan.rows, plan.columns, zero)
+    return [data, *as_range(low, high)]

@@ -1,0 +1,228 @@
+"""`DepthwiseSupernode_8x8p32to8`: one filter a channel, bias and requantization.
+
+A product per weight and pixel, summed in float32, which is exact: 7x14 windows of 255 * 255 stay
+below 2**24. Lines are kept flat (pixels times channels), so that every pass runs over long rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import GraphError
+from hexconv.nnlib.graph import Array, Padding
+from hexconv.simulator.kernels.conv import (
+    Plan,
+    channel_scales,
+    find_range,
+    input_level,
+    make_plan,
+    remembered,
+    scale,
+)
+from hexconv.simulator.numerics.conv_weights import PackedWeights
+from hexconv.simulator.numerics.fixed_point import F32, ZERO, quantize_code
+from hexconv.simulator.numerics.gemm import tiles
+from hexconv.simulator.numerics.im2col import Tile, blocks, padded
+from hexconv.simulator.numerics.output_range import Level, OutputRange
+from hexconv.simulator.numerics.requantize_gain import Finish
+from hexconv.simulator.registry import Call, kernel
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+TILE_VALUES = 64 * 1024
+PARALLEL_PRODUCTS = 1_000_000
+ATTEMPTS = 5
+GUESS = (-0.125, 0.125)
+
+
+@kernel("DepthwiseSupernode_8x8p32to8_d32")
+def depthwise(call: Call) -> list[Array]:
+    """Depthwise convolution of uint8 with int32 bias; inputs as for `Supernode_8x8p32to8`.
+
+    Where the output range is found from the data, the columns that a 3x3 kernel computes beyond
+    the image count too, with zeros around the image (at stride 2 the library may look at pixels of
+    the next line there).
+
+    Source: ops/src/op_dwise_snode_8bit.c.
+    """
+    x = call.inputs[0]
+    layer = call.memo("layer", lambda: _layer(call))
+    if x.shape[3] != layer.packed.codes.shape[1]:
+        raise GraphError(
+            f"{layer.packed.codes.shape[1]} filters meet {x.shape[3]} channels", where=call.op
+        )
+    plan = make_plan(call)
+    if layer.range_given:
+        finish = remembered(call, lambda: _finish(call, layer))
+        taps = call.memo(f"taps {plan.columns.out}", lambda: _lines(call, layer, plan))
+        return [_convolve(x, plan, taps, finish), finish.minimum, finish.maximum]
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
+    left, wide = _measured_columns(call, plan, layer.packed)
+    measured = _sums(x, source.zero, wide, _lines(call, layer, wide))
+    gain, offsets = find_range(
+        measured,
+        out,
+        lambda: scale(call, source, layer.level, layer.packed, out),
+        attempts=ATTEMPTS,
+        strict=True,
+    )
+    finish = Finish.of(source.zero, gain, offsets, out)
+    kept = measured[:, :, left : left + plan.columns.out]
+    return [finish.codes(kept), finish.minimum, finish.maximum]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the consts say: step and zero of the weights, the weights, if a range is given."""
+
+    level: Level
+    packed: PackedWeights
+    range_given: bool
+
+
+def _layer(call: Call) -> Layer:
+    _refuse(call)
+    zero = quantize_code(ZERO, call.scalar(4), call.scalar(5))
+    size = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
+    given = bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11)))
+    return Layer(Level(size, zero), _pack(call, zero), given)
+
+
+def _finish(call: Call, layer: Layer) -> Finish:
+    source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
+    gain, offsets = scale(call, source, layer.level, layer.packed, out)
+    return Finish.of(source.zero, gain, offsets, out)
+
+
+def _refuse(call: Call) -> None:
+    """What the library answers with an error, a crash, or garbage (facts/nnlib-quirks.md)."""
+    kh, kw, _, multiplier = call.inputs[1].shape
+    across = call.inputs[6].shape[2]
+    reason = ""
+    if multiplier != 1:
+        reason = f"a channel multiplier of {multiplier} gives garbage; only 1 works"
+    elif kh < 2:
+        reason = "the kernel has to be at least 2 high"
+    elif kw not in (3, 5, 7):
+        reason = f"a kernel {kw} wide crashes the library; only 3, 5 and 7 exist"
+    elif across > 2:
+        reason = f"a stride of {across} across gives garbage; only 1 and 2 exist"
+    elif call.consts and not call.consts[1]:
+        reason = "the weights have to be a const"
+    if reason:
+        raise GraphError("the library cannot run this depthwise conv", where=call.op, why=reason)
+
+
+def _pack(call: Call, zero: int) -> PackedWeights:
+    """Sums as `dwise_sumb` forms them; v65 and v66 do not squeeze depthwise weights."""
+    weights = call.inputs[1]
+    kh, kw, channels, _ = weights.shape
+    flat = weights.reshape(kh * kw, channels)
+    sums = flat.sum(axis=0, dtype=np.int64) - zero * kh * kw
+    scales = channel_scales(call, channels)
+    inverse = None if scales is None else (F32(1) / scales).astype(np.float32)
+    return PackedWeights(flat, zero, sums, scales, inverse, F32(1))
+
+
+def _lines(call: Call, layer: Layer, plan: Plan) -> Float32:
+    """(kh, kw, 1, columns*D) float32: each tap, zero taken off, along a whole output line."""
+    weights = call.inputs[1]
+    centred = weights.astype(np.float32).reshape(*weights.shape[:2], 1, -1)
+    return np.tile(centred - F32(layer.level.zero), (1, 1, 1, plan.columns.out))
+
+
+def _convolve(x: Array, plan: Plan, taps: Float32, finish: Finish) -> npt.NDArray[np.uint8]:
+    """(B,Ho,Wo,D) uint8."""
+    result = np.empty((x.shape[0], plan.rows.out, plan.columns.out, x.shape[3]), dtype=np.uint8)
+    line = finish.line and [np.tile(part, plan.columns.out) for part in finish.line]
+
+    def answer(sums: Float32) -> Array:
+        if line is None:
+            return finish.codes(sums.reshape(*sums.shape[:2], -1, x.shape[3]).astype(np.int32))
+        wide = np.multiply(sums, line[0])
+        np.add(wide, line[1], out=wide)
+        np.clip(wide, 0, 255, out=wide)
+        return wide.astype(np.uint8)
+
+    def run(tile: Tile) -> None:
+        target = result[tile.images, tile.rows]
+        sums = _tile_sums(whole, finish.zero, plan, taps, tile)
+        target[...] = answer(sums).reshape(target.shape)
+
+    whole = padded(x, plan.rows, plan.columns, finish.zero)
+    work = _work(result.shape, plan)
+    heavy = result.size * plan.rows.window * plan.columns.window >= PARALLEL_PRODUCTS
+    tiles(run, work, parallel=heavy and len(work) > 1)
+    return result
+
+
+def _sums(x: Array, zero: int, plan: Plan, taps: Float32) -> npt.NDArray[np.int32]:
+    """(B,Ho,Wo,D) int32, without bias."""
+    whole = padded(x, plan.rows, plan.columns, zero)
+    shape = (x.shape[0], plan.rows.out, plan.columns.out, x.shape[3])
+    everything = Tile(slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
+    flat = _tile_sums(whole, zero, plan, taps, everything)
+    return flat.reshape(shape).astype(np.int32)
+
+
+def _work(shape: tuple[int, ...], plan: Plan) -> list[Tile]:
+    """Tiles of whole lines."""
+    pixels = max(plan.columns.out, TILE_VALUES // shape[3])
+    return blocks(shape[0], plan.rows.out, plan.columns.out, pixels)
+
+
+def _tile_sums(
+    whole: npt.NDArray[np.uint8], zero: int, plan: Plan, taps: Float32, tile: Tile
+) -> Float32:
+    """(images, lines, columns*channels) float32 sums of one tile of the padded input."""
+    down, across = plan.rows.stride, plan.columns.stride
+    first = tile.rows.start * down
+    last = (tile.rows.stop - 1) * down + plan.rows.window
+    phases = _phases(whole[tile.images, first:last], zero, across)
+    channels, length = whole.shape[3], taps.shape[3]
+    count = tile.rows.stop - tile.rows.start
+    sums = np.zeros((phases[0].shape[0], count, length), dtype=np.float32)
+    scratch = np.empty_like(sums)
+    for ky, kx in product(range(plan.rows.window), range(plan.columns.window)):
+        lines = phases[kx % across][:, ky : ky + (count - 1) * down + 1 : down]
+        start = kx // across * channels
+        np.multiply(lines[:, :, start : start + length], taps[ky, kx], out=scratch)
+        np.add(sums, scratch, out=sums)
+    return sums
+
+
+def _phases(lines: npt.NDArray[np.uint8], zero: int, across: int) -> list[Float32]:
+    """Every `across`-th column, flat, zero taken off: (images, lines, columns*channels) float32."""
+    images, count = lines.shape[:2]
+    return [
+        np.subtract(lines[:, :, phase::across], F32(zero), dtype=np.float32).reshape(
+            images, count, -1
+        )
+        for phase in range(across)
+    ]
+
+
+def _measured_columns(call: Call, plan: Plan, packed: PackedWeights) -> tuple[int, Plan]:
+    """How many columns left of the image the library measures, and the plan of all of them.
+
+    The 3x3 kernel without channel scales works on whole vectors from the left padding of 4 on.
+    """
+    columns = plan.columns
+    if (plan.rows.window, columns.window) != (3, 3) or packed.factor is not None:
+        return 0, plan
+    before = 0 if call.padding is Padding.VALID else columns.before
+    left = (4 - before) // columns.stride
+    total = -(-(columns.out + left) // 4) * 4
+    right = (total - left - columns.out) * columns.stride + columns.window
+    wide = replace(
+        columns,
+        out=total,
+        before=columns.before + left * columns.stride,
+        after=columns.after + right,
+    )
+    return left, Plan(plan.rows, wide)
