@@ -64,7 +64,7 @@ def main() -> None:
 
 def times(path: Path, count: int, rounds: int) -> dict[str, float]:
     """Milliseconds a sample, and ratios against plain inference on default threads."""
-    graph = load(path, recognise=False)
+    graph = load(path, recognize=False)
     samples = list(synthetic_samples(graph, count=count))
     runs: dict[str, Callable[[], object]] = {
         "plain, default threads": plain(path, samples, 0),

@@ -253,7 +253,7 @@ def prepare(source: Path, ranges: Path) -> None:
     from hexconv.onnx_graph import load
 
     onnx.save(JOBS[source.stem].build(), source)
-    graph = load(source, recognise=False)
+    graph = load(source, recognize=False)
     sample = {info.name: np.random.default_rng(2).random(info.shape) for info in graph.inputs}
     write_ranges(ranges, convert(source, samples=[sample]).ranges)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array, Const, Graph, Node, Output, Padding, Ref
+from hexconv.arrays import Array
+from hexconv.nnlib.graph import Const, Graph, Node, Output, Padding, Ref
 
 RNG = np.random.default_rng(7)
 SHAPES = [
@@ -64,7 +65,7 @@ class Bench:
         """A stride or a window."""
         return self.const(np.zeros((1, h, w, 1)), "uint8")
 
-    def span(self, low: float = -1.0, high: float = 127 / 128) -> tuple[Ref, Ref]:
+    def value_range(self, low: float = -1.0, high: float = 127 / 128) -> tuple[Ref, Ref]:
         """A range."""
         return self.const(low), self.const(high)
 
@@ -77,11 +78,11 @@ class Bench:
             data = RNG.integers(0, top, shape).astype(dtype)
         self.fed.append(Output(shape, dtype))  # type: ignore[arg-type]
         self.feeds.append(data)
-        return Ref(1, len(self.fed) - 1), *self.span()
+        return Ref(1, len(self.fed) - 1), *self.value_range()
 
     def weights(self, shape: tuple[int, ...]) -> Triple:
         """A uint8 const with its range."""
-        return self.const(RNG.integers(0, 256, shape), "uint8"), *self.span()
+        return self.const(RNG.integers(0, 256, shape), "uint8"), *self.value_range()
 
     def add(
         self,
@@ -133,8 +134,8 @@ def unary() -> Iterator[Case]:
         def build(b: Bench, shape=shape, name=name, deep=deep) -> None:
             x = b.d32(shape) if deep else b.feed(shape)
             if name in ("Sqrt_8", "Recip_8"):
-                x = (x[0], *b.span(0, 2))
-            extra = b.span(-1, 127 / 128) if name == "HardSwish_8" else ()
+                x = (x[0], *b.value_range(0, 2))
+            extra = b.value_range(-1, 127 / 128) if name == "HardSwish_8" else ()
             b.add(f"Quantized{name}", [*x, *extra], (shape, "uint8"))
 
         yield name, build
@@ -146,7 +147,7 @@ def unary() -> Iterator[Case]:
 
         def requantize(b: Bench, shape=shape, deep=deep) -> None:
             x = b.d32(shape) if deep else b.feed(shape)
-            b.add("Requantize_8to8", [*x, *b.span(-2, 254 / 128)], (shape, "uint8"))
+            b.add("Requantize_8to8", [*x, *b.value_range(-2, 254 / 128)], (shape, "uint8"))
 
         yield "softmax", softmax
         yield "requantize", requantize
@@ -160,13 +161,13 @@ def _flat_unary(b: Bench, shape: tuple[int, ...]) -> None:
     b.add("QuantizedClamp_8", [*x, b.const(-0.25), b.const(0.5)], (shape, "uint8"))
     wide, *_ = b.add("CastUInt8ToInt32", [x[0]], (shape, "int32"), ranged=False)
     table = b.const(RNG.integers(0, 256, (1, 1, 1, 256)), "uint8")
-    b.add("Table_8", [wide, table, *b.span()], (shape, "uint8"))
-    b.add("Gather_8", [wide, table, *b.span()], (shape, "uint8"))
+    b.add("Table_8", [wide, table, *b.value_range()], (shape, "uint8"))
+    b.add("Gather_8", [wide, table, *b.value_range()], (shape, "uint8"))
     b.add("Dequantize", list(x), (shape, "float32"), ranged=False)
     real, *_ = b.feed(shape, "float32")
-    b.add("Quantize", [real, *b.span()], (shape, "uint8"))
+    b.add("Quantize", [real, *b.value_range()], (shape, "uint8"))
     whole = b.feed(shape, "int32")
-    b.add("Requantize_32to8", [*whole, *b.span(-1e-6, 1e-6)], (shape, "uint8"))
+    b.add("Requantize_32to8", [*whole, *b.value_range(-1e-6, 1e-6)], (shape, "uint8"))
     b.add("L2Normalize_8", [*x, b.const([3], "int32")], (shape, "uint8"))
     b.add("QuantizedInstanceNorm_8", list(x), (shape, "uint8"))
     gain, bias = b.weights((1, 1, 1, shape[3])), b.const(np.ones((1, 1, 1, shape[3])), "int32")
@@ -180,8 +181,8 @@ def _flat_unary(b: Bench, shape: tuple[int, ...]) -> None:
             gain[1],
             gain[2],
             bias,
-            *b.span(-131072, 131071),
-            *b.span(-2, 254 / 128),
+            *b.value_range(-131072, 131071),
+            *b.value_range(-2, 254 / 128),
         ],
         (shape, "uint8"),
     )
@@ -202,7 +203,7 @@ def binary() -> Iterator[Case]:
             y = b.weights(second) if fixed else b.feed(second)
             b.add(
                 f"Quantized{op}",
-                [x[0], y[0], x[1], x[2], y[1], y[2], *b.span(-2, 254 / 128)],
+                [x[0], y[0], x[1], x[2], y[1], y[2], *b.value_range(-2, 254 / 128)],
                 (shape, "uint8"),
             )
 
@@ -212,8 +213,8 @@ def binary() -> Iterator[Case]:
         def divide(b: Bench, shape=shape, per_depth=per_depth) -> None:
             x = b.feed(shape)
             y = b.const(RNG.integers(100, 256, (1, 1, 1, shape[3] if per_depth else 1)), "uint8")
-            low, high = b.span(0, 2)
-            inputs = [x[0], y, x[1], x[2], low, high, *b.span(-2, 2)]
+            low, high = b.value_range(0, 2)
+            inputs = [x[0], y, x[1], x[2], low, high, *b.value_range(-2, 2)]
             b.add("QuantizedDiv_8", inputs, (shape, "uint8"))
 
         yield "div", divide
@@ -226,7 +227,7 @@ def reductions() -> Iterator[Case]:
         def mean(b: Bench, shape=shape, axes=axes) -> None:
             left = tuple(1 if i in axes else size for i, size in enumerate(shape))
             x, over = b.feed(shape), b.const(axes, "int32")
-            b.add("QuantizedMean_8", [*x, over, *b.span()], (left, "uint8"))
+            b.add("QuantizedMean_8", [*x, over, *b.value_range()], (left, "uint8"))
             b.add("QuantizedSum_8to32", [*x, over], (left, "int32"))
 
         yield "mean", mean
@@ -341,7 +342,7 @@ def joins() -> Iterator[Case]:
             x = b.d32(shape) if deep else b.feed(shape)
             y = b.feed(shape)
             after = tuple(2 * size if i == axis else size for i, size in enumerate(shape))
-            second = b.span() if alike else b.span(-2, 254 / 128)
+            second = b.value_range() if alike else b.value_range(-2, 254 / 128)
             inputs = [b.const(axis, "int32"), x[0], y[0], x[1], second[0], x[2], second[1]]
             b.add("QuantizedConcat_8", inputs, (after, "uint8"))
 
@@ -500,7 +501,7 @@ def _conv(b: Bench, spec: tuple[int, ...], padding: Padding, *, depthwise: bool 
         after = (1, (h - kh) // sh + 1, (w - kw) // sw + 1, n)
     op = "DepthwiseSupernode_8x8p32to8" if depthwise else "Supernode_8x8p32to8"
     inputs = [x[0], weights[0], x[1], x[2], weights[1], weights[2], b.shape_const(sh, sw), bias]
-    inputs += [*b.span(-131072, 131071), *b.span(-8, 8 * 127 / 128)]
+    inputs += [*b.value_range(-131072, 131071), *b.value_range(-8, 8 * 127 / 128)]
     b.add(op, inputs, (after, "uint8"), padding=padding)
 
 
@@ -510,7 +511,7 @@ def _transposed(b: Bench, w: int, c: int, n: int, k: int, stride: int) -> None:
     pads = b.const([[[[0, 0], [cut, k - stride - cut]]]], "int32")
     bias = b.const(np.zeros((1, 1, 1, n)), "int32")
     inputs = [x[0], weights[0], x[1], x[2], weights[1], weights[2], pads, b.shape_const(1, stride)]
-    inputs += [bias, *b.span(-131072, 131071), *b.span(-8, 8 * 127 / 128)]
+    inputs += [bias, *b.value_range(-131072, 131071), *b.value_range(-8, 8 * 127 / 128)]
     b.add("QuantizedTransposeConv2d_8x8p32to8", inputs, ((1, 1, w * stride, n), "uint8"))
 
 
@@ -549,7 +550,7 @@ def _linear(b: Bench, m: int, k: int, n: int) -> None:
     b.add("QuantizedMatMul_8x8to32", inputs, ((1, 1, m, n), "int32"))
     if k % 16 == 0:
         bias = b.const(RNG.integers(-999, 999, (1, 1, 1, n)), "int32")
-        rest = [bias, *b.span(-131072, 131071), *b.span(-8, 8 * 127 / 128)]
+        rest = [bias, *b.value_range(-131072, 131071), *b.value_range(-8, 8 * 127 / 128)]
         b.add("SuperFC_8x8p32to8", [*inputs, *rest], ((1, 1, m, n), "uint8"))
 
 
@@ -579,7 +580,7 @@ def others() -> Iterator[Case]:
             x = b.feed(shape)
             b.add("Convert_8_16", list(x), (shape, "int16"))
             y = b.feed(shape, "int16")
-            b.add("Convert_16_8", [*y, *b.span()], (shape, "uint8"))
+            b.add("Convert_16_8", [*y, *b.value_range()], (shape, "uint8"))
 
         yield "sixteen", sixteen
         yield (
@@ -601,7 +602,7 @@ def others() -> Iterator[Case]:
             table = b.const(RNG.integers(0, 256, (1, 1, rows, width)), "uint8")
             index, *_ = b.feed((1, 1, 1, count), "int32")
             b.feeds[-1] %= rows
-            inputs = [index, table, *b.span(), b.const(2, "int32"), b.const(1, "int32")]
+            inputs = [index, table, *b.value_range(), b.const(2, "int32"), b.const(1, "int32")]
             b.add("Gather_8", inputs, ((1, 1, count, width), "uint8"))
 
         yield "rows", gather

@@ -26,6 +26,7 @@ from typing import TextIO
 import cost_cases
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.cost.facts import Reader
 from hexconv.device import Library
 from hexconv.device.job import Counter
@@ -35,7 +36,7 @@ from hexconv.device.session import Run
 from hexconv.device.wiring import input_tensors, output_slots
 from hexconv.errors import DeviceError
 from hexconv.model import load
-from hexconv.nnlib.graph import Array, Graph
+from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.prepare import prepare
 
 DATA = Path(__file__).resolve().parent / "data"

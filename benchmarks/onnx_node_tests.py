@@ -31,7 +31,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hexconv
-from hexconv.errors import HexconvError, Refusals
+from hexconv.errors import HexconvError, UnsupportedOpErrors
 from hexconv.quantize import cover, encode
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx-node-tests.md"
@@ -199,8 +199,8 @@ def _step(array: np.ndarray[Any, Any]) -> float:
     """One code of a uint8 tensor that holds the array and zero."""
     finite = np.asarray(array, np.float64)
     finite = finite[np.isfinite(finite)]
-    span = max(finite.max(initial=0.0), 0.0) - min(finite.min(initial=0.0), 0.0)
-    return float(span / 255.0) or 1.0
+    value_range = max(finite.max(initial=0.0), 0.0) - min(finite.min(initial=0.0), 0.0)
+    return float(value_range / 255.0) or 1.0
 
 
 def _moved(
@@ -221,14 +221,16 @@ def _rounded(case: Case, floats: Iterable[str]) -> Feeds:
     for name in floats:
         array = np.asarray(feeds[name], np.float32)
         finite = array[np.isfinite(array)]
-        span = cover(float(finite.min(initial=0.0)), float(finite.max(initial=0.0)))
-        codes = (encode(array, span).astype(np.float64) - span.zero) * span.step
+        value_range = cover(float(finite.min(initial=0.0)), float(finite.max(initial=0.0)))
+        codes = (
+            encode(array, value_range).astype(np.float64) - value_range.zero
+        ) * value_range.step
         feeds[name] = np.asarray(np.where(np.isfinite(array), codes, array), feeds[name].dtype)
     return feeds
 
 
 def _reason(error: HexconvError) -> str:
-    first: HexconvError = error.refusals[0] if isinstance(error, Refusals) else error
+    first: HexconvError = error.unsupported[0] if isinstance(error, UnsupportedOpErrors) else error
     text = first.what + (f": {first.why}" if first.why else "")
     text = re.sub(r"'[^']*'", "'...'", text.splitlines()[0])
     return re.sub(r"[\[(][-\d., ]*[\])]|-?\b\d+(\.\d+)?(e[-+]?\d+)?\b", "N", text)

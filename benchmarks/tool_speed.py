@@ -32,15 +32,17 @@ IMPORT_TABLE = (
 
 def chain(count: int) -> Graph:
     """A graph of `count` element-wise nodes behind each other."""
-    builder, span = Builder("chain"), cover(-1, 1)
+    builder, value_range = Builder("chain"), cover(-1, 1)
     outputs = [Output(SHAPE, "uint8"), *(Output((1, 1, 1, 1), "float32") for _ in range(2))]
     node = builder.node(INPUT_OP, [], outputs, name="in")
     refs = (Ref(node), Ref(node, 1), Ref(node, 2))
     for index in range(count):
-        limits = builder.minmax("limit", span)
+        limits = builder.minmax("limit", value_range)
         name = f"n{index}"
         inputs = [*refs, *limits]
-        refs = builder.quantized("QuantizedClamp_8", inputs, SHAPE, span, name=name).triple
+        refs = builder.quantized(
+            "QuantizedClamp_8", inputs, SHAPE, value_range, name=name
+        ).data_min_max
     builder.node(OUTPUT_OP, refs, [], name="out")
     layout = Layout.plain(4)
     builder.graph.inputs.append(Interface("x", SHAPE, layout, (-1.0, 1.0)))

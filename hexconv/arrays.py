@@ -1,4 +1,4 @@
-"""Copies of large arrays."""
+"""Array types, and copies of large arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float32]
 
 BLOCK = 256
 LARGE = 1 << 20

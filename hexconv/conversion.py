@@ -46,8 +46,8 @@ def convert(
         The model, its graph checked against what the library takes.
 
     Raises:
-        HexconvError: the model, samples or ranges cannot be used; `Refusals` lists every node
-            that cannot run on the DSP.
+        HexconvError: the model, samples or ranges cannot be used; `UnsupportedOpErrors` lists
+            every node that cannot run on the DSP.
     """
     chosen = Settings(optimize=optimize, **settings)
     kept = _Kept(samples)

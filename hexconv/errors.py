@@ -12,17 +12,17 @@ class HexconvError(Exception):
         what: what went wrong, one sentence.
         where: the file, node, tensor or line it concerns.
         why: the reason, if `what` does not already say it.
-        todo: the nearest thing that the user can do.
+        hint: the nearest thing that the user can do.
     """
 
-    def __init__(self, what: str, *, where: str = "", why: str = "", todo: str = "") -> None:
-        self.what, self.where, self.why, self.todo = what, where, why, todo
+    def __init__(self, what: str, *, where: str = "", why: str = "", hint: str = "") -> None:
+        self.what, self.where, self.why, self.hint = what, where, why, hint
         super().__init__(self.render())
 
     def render(self) -> str:
         """The message as the terminal shows it, one line a part."""
         lines = [self.what]
-        for label, text in (("where", self.where), ("why", self.why), ("do", self.todo)):
+        for label, text in (("where", self.where), ("why", self.why), ("hint", self.hint)):
             if text:
                 lines.append(f"  {label}: {text}")
         return "\n".join(lines)
@@ -36,26 +36,26 @@ class ModelError(HexconvError):
     """An ONNX model that is invalid, or that hexconv cannot take in."""
 
 
-class Refusal(HexconvError):
+class UnsupportedOpError(HexconvError):
     """One node (or tensor) that cannot be put on the DSP exactly, with the reason."""
 
-    def __init__(self, what: str, *, node: str = "", op: str = "", why: str = "", todo: str = ""):
+    def __init__(self, what: str, *, node: str = "", op: str = "", why: str = "", hint: str = ""):
         self.node, self.op = node, op
         where = f"node '{node}' ({op})" if node else op
-        super().__init__(what, where=where, why=why, todo=todo)
+        super().__init__(what, where=where, why=why, hint=hint)
 
 
-class Refusals(ModelError):
+class UnsupportedOpErrors(ModelError):
     """Every refusal of one model at once."""
 
-    def __init__(self, refusals: Sequence[Refusal]) -> None:
-        self.refusals = tuple(refusals)
-        noun = "node" if len(self.refusals) == 1 else "nodes"
-        super().__init__(f"{len(self.refusals)} {noun} cannot run on the DSP")
+    def __init__(self, unsupported: Sequence[UnsupportedOpError]) -> None:
+        self.unsupported = tuple(unsupported)
+        noun = "node" if len(self.unsupported) == 1 else "nodes"
+        super().__init__(f"{len(self.unsupported)} {noun} cannot run on the DSP")
 
     def render(self) -> str:
         """All refusals below one headline."""
-        return "\n".join([self.what, *(r.render() for r in self.refusals)])
+        return "\n".join([self.what, *(r.render() for r in self.unsupported)])
 
 
 class RangeError(HexconvError):
@@ -85,5 +85,5 @@ class MissingExtra(HexconvError):
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
             f"this needs the package '{package}', which is not installed",
-            todo=f"pip install 'hexconv[{extra}]'",
+            hint=f"pip install 'hexconv[{extra}]'",
         )

@@ -42,7 +42,7 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
             "the output cannot be written",
             where=str(culprit),
             why=error.strerror or str(error),
-            todo="choose another folder, or make room",
+            hint="choose another folder, or make room",
         ) from error
     finally:
         for temporary, _ in staged:
@@ -67,7 +67,7 @@ def check_folder(folder: Path) -> None:
             "the output folder cannot be written",
             where=str(folder),
             why=f"no permission to write '{there}'",
-            todo="choose another folder with -o",
+            hint="choose another folder with -o",
         )
 
 

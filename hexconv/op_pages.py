@@ -41,7 +41,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "why": ("why", "原因"),
     "accuracy": ("accuracy", "精度"),
     "limits": ("limits", "限制"),
-    "todo": ("what to do", "怎么办"),
+    "hint": ("what to do", "怎么办"),
     "source": ("source", "出处"),
     "refused": ("Refused, and what to do", "不支持的算子及对策"),
     "catalogue": ("The catalogue", "nnlib 算子目录"),
@@ -156,7 +156,7 @@ def row_page(row: Row, lang: str, level: int = 3) -> str:
         lines.append(f"- {when}: {kind}{': ' + target if target else ''}")
     lines.append("")
     facts = [("int8", word(row.int8, lang) + (f", {row.why.to(lang)}" if row.why else ""))]
-    facts += [(key, getattr(row, key).to(lang)) for key in ("accuracy", "limits", "todo")]
+    facts += [(key, getattr(row, key).to(lang)) for key in ("accuracy", "limits", "hint")]
     facts.append(("source", row.source))
     lines += [f"- **{word(key, lang)}**: {text}" for key, text in facts if text]
     return "\n".join(lines)
@@ -164,15 +164,15 @@ def row_page(row: Row, lang: str, level: int = 3) -> str:
 
 def spec_page(known: OpSpec, lang: str, level: int = 3) -> str:
     """One nnlib op in full."""
-    span = RANGES[known.range][lang != "en"]
+    value_range = RANGES[known.range][lang != "en"]
     if known.fixed:
-        span += f" {known.fixed[0]:g}..{known.fixed[1]:g}"
+        value_range += f" {known.fixed[0]:g}..{known.fixed[1]:g}"
     if known.range_without:
-        span += f" / {RANGES[known.range_without][lang != 'en']}"
+        value_range += f" / {RANGES[known.range_without][lang != 'en']}"
     facts = [
         ("inputs", ", ".join(map(_operand, known.inputs))),
         ("outputs", ", ".join(map(_operand, known.outputs))),
-        ("range", span),
+        ("range", value_range),
         ("form", known.form + (f", {known.form_of}" if known.form_of else "")),
         ("padding", ", ".join(padding.name for padding in known.padding)),
         ("libraries", ", ".join(known.libraries)),
@@ -192,16 +192,16 @@ def as_csv(rows: Iterable[Row], lang: str) -> str:
     """The table for a spreadsheet."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*("op", "opsets", "becomes", "int8", "nnlib", "does"), "limits", "todo"])
+    writer.writerow([*("op", "opsets", "becomes", "int8", "nnlib", "does"), "limits", "hint"])
     for row in rows:
-        writer.writerow([*glance_cells(row, lang), row.limits.to(lang), row.todo.to(lang)])
+        writer.writerow([*glance_cells(row, lang), row.limits.to(lang), row.hint.to(lang)])
     return out.getvalue()
 
 
 def _refused(rows: Iterable[Row], lang: str) -> str:
-    heads = [word(key, lang) for key in ("op", "why", "todo")]
+    heads = [word(key, lang) for key in ("op", "why", "hint")]
     refused = (row for row in rows if row.glance is Kind.REFUSED)
-    return _table(heads, ([row.op, row.why.to(lang), row.todo.to(lang)] for row in refused))
+    return _table(heads, ([row.op, row.why.to(lang), row.hint.to(lang)] for row in refused))
 
 
 def _table(heads: list[str], lines: Iterable[list[str]]) -> str:

@@ -56,7 +56,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Form:
+class OpForm:
     """One way in which an ONNX op is lowered: when, to what, of which kind."""
 
     kind: Kind
@@ -79,7 +79,7 @@ class Row:
         why: why it is so.
         accuracy: in steps (codes of the output), against exact arithmetic on the same codes.
         limits: what the library or hexconv demands.
-        todo: the nearest thing to do where it is refused.
+        hint: the nearest thing to do where it is refused.
         source: where in the facts or in nnlib it comes from.
     """
 
@@ -88,12 +88,12 @@ class Row:
     family: str
     since: tuple[int, ...]
     does: Text
-    forms: tuple[Form, ...]
+    forms: tuple[OpForm, ...]
     int8: str
     why: Text
     accuracy: Text
     limits: Text
-    todo: Text
+    hint: Text
     source: str
 
     @property
@@ -122,7 +122,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON has it."""
-        texts = ("does", "why", "accuracy", "limits", "todo")
+        texts = ("does", "why", "accuracy", "limits", "hint")
         return {
             "op": self.op,
             "domain": self.domain,
@@ -182,7 +182,7 @@ def _text(value: dict[str, str] | None) -> Text:
 
 def _row(op: str, family: str, row: dict[str, Any]) -> Row:
     forms = tuple(
-        Form(Kind(form["kind"]), tuple(form.get("nnlib", ())), _text(form.get("when")))
+        OpForm(Kind(form["kind"]), tuple(form.get("nnlib", ())), _text(form.get("when")))
         for form in row["forms"]
     )
     return Row(
@@ -196,6 +196,6 @@ def _row(op: str, family: str, row: dict[str, Any]) -> Row:
         why=_text(row.get("why")),
         accuracy=_text(row.get("accuracy")),
         limits=_text(row.get("limits")),
-        todo=_text(row.get("todo")),
+        hint=_text(row.get("hint")),
         source=row["source"],
     )

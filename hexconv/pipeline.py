@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from hexconv import calibrate
 from hexconv import optimize as passes
 from hexconv.decompose import decompose
-from hexconv.errors import RangeError, Refusal, Refusals
+from hexconv.errors import RangeError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.files import model_name, sha256
 from hexconv.lowering import Lowered, lower
-from hexconv.lowering.keep_float import check_there, mark, seal
+from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
 from hexconv.model import Conversion, InFloat, Model
 from hexconv.names import listed
@@ -25,12 +25,11 @@ from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.on_nnlib.tidy import tidied
-from hexconv.quantize import cover
+from hexconv.quantize import Bounds, cover
 
 if TYPE_CHECKING:
     import onnx
 
-Bounds = tuple[float, float]
 Samples = str | Path | Sequence[str] | Mapping[str, str | Path] | Iterable[Mapping[str, Any]]
 Ranges = str | Path | Mapping[str, Bounds]
 
@@ -80,8 +79,8 @@ def refuse_early(graph: FloatGraph, settings: Settings) -> None:
     """
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
     lowered = lower(graph, ranges, float_fallback=settings.float_fallback)
-    if lowered.refusals:
-        raise Refusals(lowered.refusals)
+    if lowered.unsupported:
+        raise UnsupportedOpErrors(lowered.unsupported)
 
 
 def built(
@@ -96,7 +95,7 @@ def built(
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     observed = calibrate.bounded_masks(graph, observed)
-    seal(graph)
+    protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
     lowered = lowered_graph(
         graph, observed, settings.name or model_name(source), float_fallback=settings.float_fallback
@@ -127,19 +126,19 @@ def prepared(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None,
     settings: Settings,
-    refusals: list[Refusal] | None = None,
+    unsupported: list[UnsupportedOpError] | None = None,
 ) -> tuple[FloatGraph, list[tuple[str, str, int]]]:
     """The float graph that is calibrated and lowered, and what was rewritten.
 
-    With `refusals`, nodes that cannot even be loaded are appended to it and cut out.
+    With `unsupported`, nodes that cannot even be loaded are appended to it and cut out.
     """
     passes.check_settings(settings)
-    graph = load(source, shapes, recognise=settings.optimize != "none", refusals=refusals)
-    floats = mark(graph, settings.keep_float)
-    history = _named("recognised", graph.recognised)
+    graph = load(source, shapes, recognize=settings.optimize != "none", unsupported=unsupported)
+    floats = annotate_float(graph, settings.keep_float)
+    history = _named("recognised", graph.recognized)
     history += _named("rewritten", passes.float_graph(graph, settings))
     history += _named("decomposed", decompose(graph, floats))
-    check_there(graph, floats)
+    check_present(graph, floats)
     return graph, history
 
 
@@ -197,7 +196,7 @@ def completed(
     if own:
         raise RangeError(
             f"{len(own)} tensors have no range: {listed(own)}",
-            todo="write the file with `python -m hexconv calibrate`, or give --samples",
+            hint="write the file with `python -m hexconv calibrate`, or give --samples",
         )
     if not missing:
         return given
@@ -232,8 +231,8 @@ def lowered_graph(
     """
     ranges = solve([NodeView(node) for node in graph.nodes], observed)
     lowered = lower(graph, ranges, name, float_fallback=float_fallback)
-    if lowered.refusals:
-        raise Refusals(lowered.refusals)
+    if lowered.unsupported:
+        raise UnsupportedOpErrors(lowered.unsupported)
     return lowered
 
 

@@ -33,7 +33,7 @@ def folder(name: str) -> Path:
     raise FileError(
         f"hexconv's data folder '{name}' is missing",
         where=str(package),
-        todo="install hexconv again: pip install --force-reinstall hexconv",
+        hint="install hexconv again: pip install --force-reinstall hexconv",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv import op_table
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import lower
 from hexconv.onnx_graph import FloatGraph
 from hexconv.pipeline import Settings, computed_values, prepared
@@ -28,7 +28,7 @@ class NodeSupport:
         nnlib: the nnlib ops that it becomes; empty for one that costs no node.
         macs: its multiply-accumulates.
         refused: why it cannot run, empty if it can.
-        todo: the nearest thing to do.
+        hint: the nearest thing to do.
         note: what the op table says of the op.
     """
 
@@ -37,7 +37,7 @@ class NodeSupport:
     nnlib: tuple[str, ...]
     macs: int
     refused: str = ""
-    todo: str = ""
+    hint: str = ""
     note: str = ""
 
 
@@ -51,23 +51,23 @@ class SupportReport:
     @property
     def ok(self) -> bool:
         """Whether the whole model runs on the DSP."""
-        return not self.refusals
+        return not self.unsupported
 
     @property
-    def refusals(self) -> tuple[NodeSupport, ...]:
+    def unsupported(self) -> tuple[NodeSupport, ...]:
         """The nodes that do not."""
         return tuple(node for node in self.nodes if node.refused)
 
     @property
     def node_share(self) -> float:
         """Share of nodes in int8, 0..1."""
-        return 1.0 - len(self.refusals) / max(len(self.nodes), 1)
+        return 1.0 - len(self.unsupported) / max(len(self.nodes), 1)
 
     @property
     def mac_share(self) -> float:
         """Share of multiply-accumulates in int8, 0..1."""
         total = sum(node.macs for node in self.nodes)
-        lost = sum(node.macs for node in self.refusals)
+        lost = sum(node.macs for node in self.unsupported)
         return 1.0 - lost / total if total else 1.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,36 +99,39 @@ def check(
     Raises:
         HexconvError: the model itself cannot be read.
     """
-    unloadable: list[Refusal] = []
+    unloadable: list[UnsupportedOpError] = []
     graph, _ = prepared(source, shapes, Settings(optimize=optimize), unloadable)
     macs = graph.macs()
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    refusals, made = _lowered(graph, ranges, float_fallback)
-    refused = {refusal.node: refusal for refusal in refusals}
+    unsupported, made = _lowered(graph, ranges, float_fallback)
+    refused = {unsupported_op.node: unsupported_op for unsupported_op in unsupported}
     rows = []
     for node in graph.nodes:
         name, op = str(node.name), node.op_type
-        refusal = refused.pop(name, None)
-        nnlib = () if refusal else made.get(name, ())
-        rows.append(_row(name, op, nnlib, macs.get(name, 0), refusal))
+        unsupported_op = refused.pop(name, None)
+        nnlib = () if unsupported_op else made.get(name, ())
+        rows.append(_row(name, op, nnlib, macs.get(name, 0), unsupported_op))
     rest = [*unloadable, *refused.values()]
-    rows += [_row(refusal.node, refusal.op, (), 0, refusal) for refusal in rest]
+    rows += [
+        _row(unsupported_op.node, unsupported_op.op, (), 0, unsupported_op)
+        for unsupported_op in rest
+    ]
     return SupportReport(graph.source, tuple(rows))
 
 
 def _lowered(
     graph: FloatGraph, ranges: Mapping[str, Range], float_fallback: bool
-) -> tuple[list[Refusal], dict[str, tuple[str, ...]]]:
+) -> tuple[list[UnsupportedOpError], dict[str, tuple[str, ...]]]:
     """Every refusal, those of the model's outside included, and what the nodes become."""
     try:
         lowered = lower(graph, ranges, float_fallback=float_fallback)
-    except Refusal as refusal:
-        return [refusal], {}
-    return lowered.refusals, lowered.made
+    except UnsupportedOpError as unsupported_op:
+        return [unsupported_op], {}
+    return lowered.unsupported, lowered.made
 
 
 def _row(
-    name: str, op: str, nnlib: tuple[str, ...], macs: int, refusal: Refusal | None
+    name: str, op: str, nnlib: tuple[str, ...], macs: int, unsupported_op: UnsupportedOpError | None
 ) -> NodeSupport:
     table = op_table.load()
     return NodeSupport(
@@ -136,13 +139,17 @@ def _row(
         op=op,
         nnlib=nnlib,
         macs=macs,
-        refused=_reason(refusal),
-        todo=refusal.todo if refusal else "",
+        refused=_reason(unsupported_op),
+        hint=unsupported_op.hint if unsupported_op else "",
         note=str(table[op].why) if op in table else "",
     )
 
 
-def _reason(refusal: Refusal | None) -> str:
-    if refusal is None:
+def _reason(unsupported_op: UnsupportedOpError | None) -> str:
+    if unsupported_op is None:
         return ""
-    return f"{refusal.what}: {refusal.why}" if refusal.why else refusal.what
+    return (
+        f"{unsupported_op.what}: {unsupported_op.why}"
+        if unsupported_op.why
+        else unsupported_op.what
+    )

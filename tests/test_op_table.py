@@ -56,7 +56,7 @@ def test_a_row_is_whole(op: str) -> None:
     assert row.does.en and row.does.zh and row.forms
     assert row.int8 in ("yes", "partly", "no")
     assert (row.int8 != "yes") <= bool(row.why), "what is not int8 says why"
-    for text in (row.does, row.why, row.accuracy, row.limits, row.todo):
+    for text in (row.does, row.why, row.accuracy, row.limits, row.hint):
         assert bool(text.en) == bool(text.zh)
         assert not HAN.search(text.en)
     for form in row.forms:
@@ -65,7 +65,7 @@ def test_a_row_is_whole(op: str) -> None:
         assert bool(form.when.en) == bool(form.when.zh)
     assert len(row.forms) == 1 or sum(not form.when for form in row.forms) <= 1
     if row.glance is Kind.REFUSED:
-        assert row.todo, "a refusal says what to do"
+        assert row.hint, "a refusal says what to do"
 
 
 @pytest.mark.parametrize("op", sorted(TABLE))

@@ -13,8 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
+from hexconv.quantize import Bounds
 
-Bounds = tuple[float, float]
 Map = Callable[[np.float32], np.float32]
 
 SAME_VALUES = {

@@ -61,9 +61,9 @@ class Histogram:
         if total == 0 or self.width == 0.0:
             return self.low, self.high
         cumulative = np.cumsum(self.counts)
-        spare = total * (100.0 - percentile) / 100.0
-        low = self._quantile(cumulative, spare)
-        high = self._quantile(cumulative, total - spare)
+        exclude = total * (100.0 - percentile) / 100.0
+        low = self._quantile(cumulative, exclude)
+        high = self._quantile(cumulative, total - exclude)
         return (max(min(low, self.high), self.low), min(max(high, self.low), self.high))
 
     def _quantile(self, cumulative: npt.NDArray[np.int64], rank: float) -> float:

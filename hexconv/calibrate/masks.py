@@ -14,8 +14,8 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
+from hexconv.quantize import Bounds
 
-Bounds = tuple[float, float]
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
 JOINS = {"Add": (0, 1), "Where": (1, 2)}
 # exp(-12) of 512 masked places adds 0.3 % to a softmax's sum; one code of its answer is 0.4 %.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.calibrate.derive import Derived, derivations
 from hexconv.calibrate.histogram import Histogram
 from hexconv.calibrate.parallel import run_all
@@ -19,7 +20,6 @@ Observer = Literal["minmax", "percentile"]
 Ranges = dict[str, tuple[float, float]]
 Feeds = Mapping[str, npt.NDArray[Any]]
 Progress = Callable[[int], None]
-Array = npt.NDArray[Any]
 
 
 def observe(

@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import RangeError
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.session import FloatSession
@@ -24,7 +24,6 @@ from hexconv.onnx_graph.session import FloatSession
 MOST_WORKERS = 4
 
 T = TypeVar("T")
-Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 
 
@@ -48,7 +47,7 @@ def run_all(
     workers = min(MOST_WORKERS, os.cpu_count() or 1)
     first = list(islice(stream, workers))
     if not first:
-        raise RangeError("there are no samples", todo="give at least one")
+        raise RangeError("there are no samples", hint="give at least one")
     session = FloatSession(graph, watched, threads=1 if len(first) > 1 else 0)
 
     def job(feeds: Feeds, number: int) -> T:
@@ -88,5 +87,5 @@ def _refuse_infinite(names: list[str], ends: Array, number: int) -> None:
         raise RangeError(
             f"tensor '{names[int(np.argmin(finite))]}' becomes NaN or infinite",
             where=f"sample {number}",
-            todo="check the scale of the samples, and the model in float",
+            hint="check the scale of the samples, and the model in float",
         )

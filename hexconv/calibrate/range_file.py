@@ -51,7 +51,7 @@ def _parse(line: str, where: str) -> tuple[str, tuple[float, float]]:
         low, high = float(parts[0]), float(parts[1])
     except ValueError:
         raise RangeError(
-            f"'{numbers}' is not two numbers", where=where, todo="write tensor@@min,max"
+            f"'{numbers}' is not two numbers", where=where, hint="write tensor@@min,max"
         ) from None
     if not (math.isfinite(low) and math.isfinite(high)):
         raise RangeError(f"the range {low},{high} of '{name}' is not finite", where=where)

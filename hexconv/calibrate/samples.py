@@ -14,10 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import FloatArray as Array
 from hexconv.errors import FileError, RangeError
 from hexconv.names import did_you_mean
 
-Array = npt.NDArray[np.float32]
 Sample = dict[str, Array]
 SampleSource = (
     str | Path | Mapping[str, str | Path] | Sequence[str] | Iterable[Mapping[str, npt.ArrayLike]]
@@ -37,7 +37,7 @@ class Named(Protocol):
         """Its sizes."""
 
 
-class Fed(Protocol):
+class SampledModel(Protocol):
     """What samples are for: a float graph, or the interface of an nnlib graph."""
 
     @property
@@ -49,7 +49,7 @@ class Fed(Protocol):
         """Inputs that samples may hold and that nothing reads."""
 
 
-def read_samples(source: SampleSource, graph: Fed) -> Iterator[Sample]:
+def read_samples(source: SampleSource, graph: SampledModel) -> Iterator[Sample]:
     """Samples for a graph's inputs, one at a time, float32 in the inputs' own shapes.
 
     Args:
@@ -100,7 +100,7 @@ def _raw(
             if not isinstance(sample, Mapping):
                 raise RangeError(
                     f"sample {number} is {type(sample).__name__}, not a mapping",
-                    todo="give {input name: array}",
+                    hint="give {input name: array}",
                 )
             yield f"sample {number}", sample
 
@@ -225,7 +225,7 @@ def _only(inputs: Mapping[str, Named], path: Path) -> str:
         "the file does not say which input it is for",
         where=str(path),
         why=f"the model has {len(inputs)} inputs: {', '.join(inputs)}",
-        todo="give a .npz with one array an input, or input=path for each",
+        hint="give a .npz with one array an input, or input=path for each",
     )
 
 
@@ -253,7 +253,7 @@ def _checked(
             raise RangeError(
                 f"input '{name}' is {array.dtype}, not float",
                 where=label,
-                todo="save it as float32, scaled as the model expects it",
+                hint="save it as float32, scaled as the model expects it",
             )
         if array.shape != info.shape:
             raise RangeError(
@@ -274,7 +274,7 @@ def _unknown(name: str, inputs: Mapping[str, Named], label: str) -> RangeError:
     return RangeError(
         f"the model has no input '{name}'",
         where=label,
-        todo=f"{did_you_mean(name, inputs)}its inputs are {', '.join(inputs)}",
+        hint=f"{did_you_mean(name, inputs)}its inputs are {', '.join(inputs)}",
     )
 
 

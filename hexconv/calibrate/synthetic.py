@@ -38,7 +38,7 @@ def synthetic_samples(
     names = [info.name for info in graph.inputs]
     for name, (low, high) in wanted.items():
         if name not in names:
-            raise RangeError(f"the model has no input '{name}'", todo=f"it has {', '.join(names)}")
+            raise RangeError(f"the model has no input '{name}'", hint=f"it has {', '.join(names)}")
         if not (np.isfinite([low, high]).all() and low < high):
             raise RangeError(f"{low},{high} is not a range", where=f"input '{name}'")
     generator = np.random.default_rng(seed)

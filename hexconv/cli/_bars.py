@@ -28,7 +28,7 @@ def bars(path: Path, sums: Sequence[tuple[str, float]], unit: str, title: str) -
     """
     kind = path.suffix.lower().lstrip(".")
     if kind not in ("svg", "png"):
-        raise ConfigError(f"a chart cannot be written as '{path.name}'", todo="use .svg or .png")
+        raise ConfigError(f"a chart cannot be written as '{path.name}'", hint="use .svg or .png")
     try:
         import matplotlib
     except ImportError as error:

@@ -13,7 +13,7 @@ import click
 from hexconv.errors import ModelError
 
 if TYPE_CHECKING:
-    from hexconv.cpp.bench import Feed, Outcome
+    from hexconv.cpp.bench import BenchOutcome, Feed
 
 DEFAULT_FRAMES = 100
 """Of the held-out mel: 1.2 seconds, so that an emulated machine answers within a minute too."""
@@ -122,7 +122,7 @@ def _print_commands(model: Path, feed: Path, scratch: Path, settings: dict[str, 
 
 def _run(
     model: Path, feed: Path, scratch: Path, cpp: bool, settings: dict[str, Any], silent: bool
-) -> Outcome:
+) -> BenchOutcome:
     import numpy as np
 
     from hexconv.cpp import bench
@@ -137,7 +137,7 @@ def _run(
     say(f"python cost time: {python[0].milliseconds:.3f} ms (mean of {settings['runs']})")
     say(f"output tensor shape: {'x'.join(map(str, python[0].shape))}")
     if not cpp:
-        return bench.Outcome(python[0])
+        return bench.BenchOutcome(python[0])
     job, origin = _job(model, feed, scratch, settings, dry=False)
     say(f"onnxruntime for {job.platform}: {origin}")
     return bench.compare(python, bench.run_cpp(job, say))
@@ -153,7 +153,7 @@ def _parameters(model: Path | None, feed: Path | None, cpp: bool, settings: dict
     click.echo(f"runs: {settings['runs']} after {settings['warmup']} to warm up")
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: BenchOutcome) -> None:
     if outcome.cpp is None or outcome.largest_difference is None or outcome.close is None:
         return
     python, cpp = outcome.python.milliseconds, outcome.cpp.milliseconds

@@ -58,7 +58,7 @@ def command(
     from hexconv.calibrate import observe, read_samples, write_ranges
     from hexconv.onnx_graph import load
 
-    graph = load(model, dict(shapes), recognise=False)
+    graph = load(model, dict(shapes), recognize=False)
     stream = read_samples(samples[0] if len(samples) == 1 else list(samples), graph)
     done = 0
     with _progress(shown=not quiet) as count:

@@ -57,7 +57,7 @@ def _show(report: SupportReport, show_all: bool, lang: str) -> None:
 
     say = WORDS[lang]
     console = Console(highlight=False)
-    rows = report.nodes if show_all else report.refusals
+    rows = report.nodes if show_all else report.unsupported
     if rows:
         table = Table(say["node"], say["op"], say["dsp"], box=None, header_style="bold")
         for row in rows:
@@ -66,8 +66,8 @@ def _show(report: SupportReport, show_all: bool, lang: str) -> None:
         console.print(table)
     shares = f"{report.node_share:.1%}", f"{report.mac_share:.1%}"
     line = say["sum"].format(len(report.nodes), *shares)
-    if report.refusals:
-        line += say["refusals"].format(len(report.refusals))
+    if report.unsupported:
+        line += say["refusals"].format(len(report.unsupported))
     console.print(line, soft_wrap=True)
 
 
@@ -80,7 +80,7 @@ def _fate(row: NodeSupport, lang: str) -> str:
     note = _note(row.op, lang) if lang != "en" else ""
     lines = [f"[red]{say['refused']}[/]: {escape(row.refused)}"]
     lines += [f"  {escape(note)}"] if note else []
-    lines += [f"  {say['do']}: {escape(row.todo)}"] if row.todo else []
+    lines += [f"  {say['do']}: {escape(row.hint)}"] if row.hint else []
     return "\n".join(lines)
 
 

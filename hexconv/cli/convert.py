@@ -172,7 +172,7 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             f"'{name}' cannot name a model",
             why="MACE makes a C++ name of it",
-            todo="use letters, digits and _, not a digit first",
+            hint="use letters, digits and _, not a digit first",
         )
     return settings
 

@@ -15,9 +15,10 @@ from hexconv.cli._terminal import table
 from hexconv.errors import FileError
 
 if TYPE_CHECKING:
+    from hexconv.arrays import Array
     from hexconv.device import Library
     from hexconv.device.profile import Profile
-    from hexconv.nnlib.graph import Array, Graph
+    from hexconv.nnlib.graph import Graph
 
 AnyCommand = Callable[..., Any]
 TOP_ROWS = 20
@@ -88,8 +89,8 @@ def setup(library: Path | None, as_json: bool, quiet: bool) -> None:
         found.append(check)
         if not (as_json or quiet):
             click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
-            if check.todo:
-                click.echo(f"         do: {check.todo}")
+            if check.hint:
+                click.echo(f"         do: {check.hint}")
     if as_json:
         click.echo(json.dumps([asdict(check) for check in found], indent=1))
     if not all(check.ok for check in found):
@@ -273,19 +274,19 @@ def compare(
     **limits: Any,
 ) -> None:
     """Set the simulator against the library, node by node; 1 if any node differs."""
-    from hexconv.compare.device import Verdict, compare_nodes
+    from hexconv.compare.device import NodeVerdict, compare_nodes
     from hexconv.device.feeds import read_feeds, synthetic_feeds
 
     graph = graph_in(model)
     feeds = read_feeds(graph, inputs) if inputs else synthetic_feeds(graph)
     rows = compare_nodes(graph, feeds, opened(**limits))
-    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in Verdict}
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in NodeVerdict}
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=1))
     elif not quiet:
         for row in rows:
-            if row.verdict != Verdict.EXACT:
+            if row.verdict != NodeVerdict.EXACT:
                 click.echo(row.sentence())
         click.echo(", ".join(f"{count} {verdict.value}" for verdict, count in counts.items()))
-    if counts[Verdict.DIFFERS]:
+    if counts[NodeVerdict.DIFFERS]:
         sys.exit(1)

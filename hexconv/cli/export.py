@@ -54,13 +54,13 @@ def hifigan(
     from hexconv.models import config as configs
     from hexconv.models import exporting, layers, voice
     from hexconv.models import hifigan as torch_model
-    from hexconv.models.onnx_writer import Form
+    from hexconv.models.onnx_writer import VocoderForm
 
     if (config is None) == (variant is None):
         raise click.UsageError("give either --config or --variant")
     if variant == "voice" and checkpoint:
         raise click.UsageError("--variant voice brings its own weights")
-    form = Form(length, conv2d, opset, input_name, output_name)
+    form = VocoderForm(length, conv2d, opset, input_name, output_name)
     if config:
         known = configs.read(config)
     else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from hexconv.nnlib.graph import Graph
-    from hexconv.simulator.golden import Verdict
+    from hexconv.simulator.golden import GoldenVerdict
 
 
 @click.command()
@@ -102,11 +102,11 @@ def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
     from hexconv.calibrate.samples import read_samples
 
     source = inputs[0] if len(inputs) == 1 else list(inputs)
-    yield from read_samples(source, Fed(graph.inputs))
+    yield from read_samples(source, ModelFeeds(graph.inputs))
 
 
 @dataclass(frozen=True)
-class Fed:
+class ModelFeeds:
     """What `read_samples` needs of a graph: its inputs."""
 
     inputs: Any
@@ -185,8 +185,8 @@ def _check(folder: Path, as_json: bool, quiet: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _summary(verdicts: list[Verdict]) -> dict[str, Any]:
-    groups: dict[str, list[Verdict]] = {}
+def _summary(verdicts: list[GoldenVerdict]) -> dict[str, Any]:
+    groups: dict[str, list[GoldenVerdict]] = {}
     for verdict in verdicts:
         groups.setdefault(verdict.group, []).append(verdict)
     return {
@@ -199,7 +199,7 @@ def _summary(verdicts: list[Verdict]) -> dict[str, Any]:
     }
 
 
-def _table(verdicts: list[Verdict], wrong: list[Verdict]) -> None:
+def _table(verdicts: list[GoldenVerdict], wrong: list[GoldenVerdict]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -237,24 +237,24 @@ def _loaded(path: Path | None) -> Model:
 
 def _node_rows(model: Model, samples: Any, device: Library) -> list[NodeRow]:
     from hexconv.calibrate import read_samples
-    from hexconv.cli.simulate import Fed
+    from hexconv.cli.simulate import ModelFeeds
     from hexconv.compare.device import compare_nodes
 
-    first = next(read_samples(samples, Fed(model.graph.inputs)))
+    first = next(read_samples(samples, ModelFeeds(model.graph.inputs)))
     return compare_nodes(model, first, device)
 
 
 def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, most: int) -> None:
     from hexconv.cli._verify_page import node_csv, node_dicts
-    from hexconv.compare.device import Verdict
+    from hexconv.compare.device import NodeVerdict
 
-    differ = [row for row in nodes if row.verdict == Verdict.DIFFERS]
+    differ = [row for row in nodes if row.verdict == NodeVerdict.DIFFERS]
     if as_json:
         click.echo(json.dumps(node_dicts(nodes), indent=1, ensure_ascii=False))
     elif as_csv:
         click.echo(node_csv(nodes), nl=False)
     elif not quiet:
-        exact = sum(row.verdict == Verdict.EXACT for row in nodes)
+        exact = sum(row.verdict == NodeVerdict.EXACT for row in nodes)
         for row in differ[:most]:
             click.echo(row.sentence())
         unseen = len(nodes) - exact - len(differ)

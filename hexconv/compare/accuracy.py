@@ -60,7 +60,7 @@ def accuracy(
     """
     from hexconv.simulator import Simulator
 
-    graph = load(source, {item.name: item.shape for item in model.graph.inputs}, recognise=False)
+    graph = load(source, {item.name: item.shape for item in model.graph.inputs}, recognize=False)
     spans = {item.name: item.range for item in model.graph.inputs if item.range[0] < item.range[1]}
     feeds = read_samples(samples, graph) if samples is not None else synthetic_samples(graph, spans)
     session, simulator = FloatSession(graph), Simulator(model, library)

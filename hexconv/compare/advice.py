@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hexconv.compare.layers import Figures
-from hexconv.compare.sites import Site
+from hexconv.compare.sites import CompareSite
 from hexconv.nnlib.graph import INPUT_OP, Const
 
 BAD_OWN = 30.0
@@ -34,7 +34,7 @@ SMALL = 0.1
 
 
 @dataclass(frozen=True)
-class Case:
+class AdviceCase:
     """One tensor and all that rules may look at.
 
     Attributes:
@@ -49,7 +49,7 @@ class Case:
         share: its peak beside the largest peak of what it reads.
     """
 
-    site: Site
+    site: CompareSite
     figures: Figures
     calibration: Figures | None
     held_out: Figures | None
@@ -73,7 +73,7 @@ def bad(figures: Figures) -> bool:
     )
 
 
-def advise(case: Case) -> tuple[str, ...]:
+def advise(case: AdviceCase) -> tuple[str, ...]:
     """What to try next, the likeliest cause first; nothing for a row that is not bad."""
     if case.negligible:
         return (NOTHING,)
@@ -93,7 +93,7 @@ FALLBACK = (
 )
 
 
-def _clipped(case: Case) -> str | None:
+def _clipped(case: AdviceCase) -> str | None:
     fit = case.figures.fit
     if fit is None or fit.clip_noise < CLIP_NOISE or fit.best >= BAD_OWN:
         return None
@@ -105,7 +105,7 @@ def _clipped(case: Case) -> str | None:
     )
 
 
-def _stretched(case: Case) -> str | None:
+def _stretched(case: AdviceCase) -> str | None:
     fit = case.figures.fit
     if fit is None or fit.used >= FEW_CODES or not _limited_by_range(case) or _fixed(case):
         return None
@@ -115,7 +115,7 @@ def _stretched(case: Case) -> str | None:
     )
 
 
-def _flat(case: Case) -> str | None:
+def _flat(case: AdviceCase) -> str | None:
     """The range fits and is the limit all the same: small values beside large ones."""
     fit = case.figures.fit
     if fit is None or fit.used < FEW_CODES or fit.clip_noise >= CLIP_NOISE:
@@ -128,7 +128,7 @@ def _flat(case: Case) -> str | None:
     )
 
 
-def _weights(case: Case) -> str | None:
+def _weights(case: AdviceCase) -> str | None:
     if case.weights is None or case.figures.own.sqnr >= BAD_OWN:
         return None
     ratio = channel_ratio(case.weights)
@@ -140,7 +140,7 @@ def _weights(case: Case) -> str | None:
     )
 
 
-def _squeezed(case: Case) -> str | None:
+def _squeezed(case: AdviceCase) -> str | None:
     """facts/shipped-library.md: v65 and v66 keep int8 weights exact at zero codes 127..129 only."""
     const = case.weights
     if const is None or const.range is None or case.library == "v60":
@@ -157,7 +157,7 @@ def _squeezed(case: Case) -> str | None:
     )
 
 
-def _coarse(case: Case) -> str | None:
+def _coarse(case: AdviceCase) -> str | None:
     if case.coarse is None or case.figures.own.sqnr >= BAD_OWN:
         return None
     name, best = case.coarse
@@ -166,7 +166,7 @@ def _coarse(case: Case) -> str | None:
     return f"its input '{name}' is no better than {best:.0f} dB in 8 bits: see to that one"
 
 
-def _small(case: Case) -> str | None:
+def _small(case: AdviceCase) -> str | None:
     if case.figures.own.sqnr >= BAD_OWN or case.share > SMALL or _limited_by_range(case):
         return None
     return (
@@ -175,7 +175,7 @@ def _small(case: Case) -> str | None:
     )
 
 
-def _table(case: Case) -> str | None:
+def _table(case: AdviceCase) -> str | None:
     limited = _limited_by_range(case) and not _fixed(case)
     if case.figures.own.sqnr >= BAD_OWN or limited:
         return None
@@ -189,7 +189,7 @@ FIXED_RANGE = ("Softmax", "Sigmoid", "Tanh", "L2Normalize")
 """Ops whose output range nobody chooses."""
 
 
-def _fixed(case: Case) -> bool:
+def _fixed(case: AdviceCase) -> bool:
     return any(word in case.site.op for word in FIXED_RANGE)
 
 
@@ -227,7 +227,7 @@ TABLES: Sequence[tuple[tuple[str, ...], str]] = (
 """Ops by a part of their name, and what makes them inexact."""
 
 
-def _overfit(case: Case) -> str | None:
+def _overfit(case: AdviceCase) -> str | None:
     one, other = case.calibration, case.held_out
     if one is None or other is None or one.own.sqnr - other.own.sqnr < OVERFIT:
         return None
@@ -237,7 +237,7 @@ def _overfit(case: Case) -> str | None:
     )
 
 
-def _input(case: Case) -> str | None:
+def _input(case: AdviceCase) -> str | None:
     if case.site.op != INPUT_OP:
         return None
     return (
@@ -246,20 +246,20 @@ def _input(case: Case) -> str | None:
     )
 
 
-def _upstream(case: Case) -> str | None:
+def _upstream(case: AdviceCase) -> str | None:
     if case.figures.own.sqnr < BAD_OWN or case.culprit is None:
         return None
     name, sqnr = case.culprit
     return f"its own error is small; look upstream at '{name}' (own {sqnr:.1f} dB)"
 
 
-def _limited_by_range(case: Case) -> bool:
+def _limited_by_range(case: AdviceCase) -> bool:
     fit = case.figures.fit
     own = case.figures.own.sqnr
     return fit is not None and own < BAD_OWN and fit.best - own < NEAR_BEST
 
 
-RULES: Sequence[Callable[[Case], str | None]] = (
+RULES: Sequence[Callable[[AdviceCase], str | None]] = (
     _input,
     _clipped,
     _stretched,

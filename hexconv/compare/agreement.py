@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.device import Library
 from hexconv.errors import HexconvError
-from hexconv.nnlib.graph import OUTPUT_OP, Array, Graph
+from hexconv.nnlib.graph import OUTPUT_OP, Graph
 from hexconv.nnlib.prepare import prepare
 from hexconv.simulator.executor import Executor
 

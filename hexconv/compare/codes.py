@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.compare.metrics import EXACT, decibels, inner
-from hexconv.nnlib.graph import Array
 
 CODES = 256
 STEPS = {"uint8": 255.0, "int16": 65536.0, "uint16": 65536.0, "int32": 2.0**32}

@@ -9,17 +9,17 @@ from enum import Enum
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.device import Library
-from hexconv.device.library import HasGraph, graph_of
 from hexconv.device.wiring import Feeds
-from hexconv.nnlib.graph import Array, Graph, Node
+from hexconv.nnlib.graph import Graph, HasGraph, Node, graph_of
 from hexconv.simulator.run import simulate
 
 LIBRARY = "v60"
 """The only library that can be run, so the only one to compare with."""
 
 
-class Verdict(str, Enum):
+class NodeVerdict(str, Enum):
     """What the comparison of one node says."""
 
     EXACT = "exact"
@@ -47,7 +47,7 @@ class NodeRow:
 
     name: str
     op: str
-    verdict: Verdict
+    verdict: NodeVerdict
     port: int = 0
     first: tuple[int, ...] = ()
     different: int = 0
@@ -59,7 +59,7 @@ class NodeRow:
     def sentence(self) -> str:
         """The row in words."""
         label = f"{self.name} ({self.op})"
-        if self.verdict != Verdict.DIFFERS:
+        if self.verdict != NodeVerdict.DIFFERS:
             return f"{label}: {self.verdict.value}{f': {self.note}' if self.note else ''}"
         cause = "starts here" if self.starts_here else "comes from a node before"
         if self.note:
@@ -116,8 +116,8 @@ def compare_taps(
             continue
         row = _row(node, real, simulated, left_out)
         inherited = any(ref.node in differing for ref in node.inputs)
-        unequal = row.verdict == Verdict.DIFFERS
-        if unequal or (row.verdict == Verdict.UNSEEN and inherited):
+        unequal = row.verdict == NodeVerdict.DIFFERS
+        if unequal or (row.verdict == NodeVerdict.UNSEEN and inherited):
             differing.add(node.id)
         if unequal and not inherited:
             row = replace(row, starts_here=True)
@@ -132,18 +132,18 @@ def _row(
     left_out: Mapping[str, str],
 ) -> NodeRow:
     if node.name not in real:
-        return NodeRow(node.name, node.op, Verdict.UNSEEN, note=left_out.get(node.name, ""))
+        return NodeRow(node.name, node.op, NodeVerdict.UNSEEN, note=left_out.get(node.name, ""))
     if node.name not in simulated:
         note = "the simulator computes it as part of another node"
-        return NodeRow(node.name, node.op, Verdict.UNSEEN, note=note)
+        return NodeRow(node.name, node.op, NodeVerdict.UNSEEN, note=note)
     pairs = zip(real[node.name], simulated[node.name], strict=True)
     for port, (theirs, ours) in enumerate(pairs):
         if theirs.shape != ours.shape:
             note = f"sizes {theirs.shape} in the library, {ours.shape} in the simulator"
-            return NodeRow(node.name, node.op, Verdict.DIFFERS, port, note=note)
+            return NodeRow(node.name, node.op, NodeVerdict.DIFFERS, port, note=note)
         if theirs.tobytes() != ours.tobytes():
             return _difference(node, port, _same_type(theirs, ours), ours)
-    return NodeRow(node.name, node.op, Verdict.EXACT)
+    return NodeRow(node.name, node.op, NodeVerdict.EXACT)
 
 
 def _same_type(theirs: Array, ours: Array) -> Array:
@@ -160,7 +160,7 @@ def _difference(node: Node, port: int, theirs: Array, ours: Array) -> NodeRow:
     return NodeRow(
         node.name,
         node.op,
-        Verdict.DIFFERS,
+        NodeVerdict.DIFFERS,
         port=port,
         first=tuple(int(i) for i in first[0]) if len(first) else (),
         different=int(np.count_nonzero(unequal)),
@@ -171,4 +171,4 @@ def _difference(node: Node, port: int, theirs: Array, ours: Array) -> NodeRow:
 
 def first_difference(rows: Sequence[NodeRow]) -> NodeRow | None:
     """The first node, in the order of the graph, that differs."""
-    return next((row for row in rows if row.verdict == Verdict.DIFFERS), None)
+    return next((row for row in rows if row.verdict == NodeVerdict.DIFFERS), None)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.compare.codes import RangeFit, RangeTotals, Scale, values_of
 from hexconv.compare.metrics import Metrics, Totals
-from hexconv.compare.sites import PORTS, Site, Sites, find_sites
+from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
 from hexconv.errors import ModelError
-from hexconv.nnlib.graph import INPUT_OP, Array, Graph, Node
+from hexconv.nnlib.graph import INPUT_OP, Graph, Node
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
@@ -108,7 +109,7 @@ class Bench:
                     f"the float model has no output '{item.name}' of shape {list(item.shape)}",
                     where=self.reference.source,
                     why=f"its outputs are {listed}",
-                    todo="give the ONNX file that this model was converted from",
+                    hint="give the ONNX file that this model was converted from",
                 )
 
     def measure(
@@ -174,9 +175,9 @@ class Bench:
     ) -> Callable[[Node, list[Array]], list[Array]]:
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):
-                triple, expected = _triple(site, results), site.pack(values)
-                item, scale = sums[site.tensor], Scale.of(triple)
-                item.own.add(expected, values_of(triple))
+                data_min_max, expected = _triple(site, results), site.pack(values)
+                item, scale = sums[site.tensor], Scale.of(data_min_max)
+                item.own.add(expected, values_of(data_min_max))
                 fed = expected if scale is None else scale.codes(expected)
                 if scale is not None and scale.dtype == "uint8":
                     item.fit.add(expected, fed, scale)
@@ -186,7 +187,7 @@ class Bench:
         return watch
 
 
-def _triple(site: Site, results: list[Array]) -> list[Array]:
+def _triple(site: CompareSite, results: list[Array]) -> list[Array]:
     """Data, min and max; of the nodes with several data outputs (Split) min and max come last."""
     port = site.ref.port
     if site.op == INPUT_OP or len(results) < PORTS:

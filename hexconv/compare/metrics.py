@@ -78,7 +78,7 @@ class Totals:
             raise ModelError(
                 f"'{self._what}' has shape {list(x.shape)} in the float model and "
                 f"{list(y.shape)} in the other",
-                todo="give the ONNX file that this model was converted from",
+                hint="give the ONNX file that this model was converted from",
             )
         for side, array in (("the float model answers", x), ("the quantized model answers", y)):
             if not np.isfinite(array).all():
@@ -86,7 +86,7 @@ class Totals:
                 raise ModelError(
                     f"{side} {bad} in '{self._what}'",
                     where=f"sample {self._samples}",
-                    todo="leave this sample out, or see why the model overflows on it",
+                    hint="leave this sample out, or see why the model overflows on it",
                 )
         self._samples += 1
         if not x.size:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hexconv.compare.advice import NEGLIGIBLE, Case, advise
+from hexconv.compare.advice import NEGLIGIBLE, AdviceCase, advise
 from hexconv.compare.layers import Figures, Measured
 from hexconv.compare.metrics import ATOL, EXACT, RTOL, Metrics, below
 from hexconv.compare.sites import Sites
@@ -95,7 +95,7 @@ class Report:
             raise ConfigError(
                 "top1 is asked for, but no output holds class scores",
                 why="that is an output made by Softmax, LogSoftmax, Gemm or MatMul",
-                todo="ask for sqnr, cosine or close",
+                hint="ask for sqnr, cosine or close",
             )
         return [
             f"output '{row.name}' on {name.replace('_', '-')} samples: {text}"
@@ -192,7 +192,7 @@ def make_report(
     return Report(model, library, on, answers, rows, sites.unmatched)
 
 
-def _cases(sites: Sites, library: str, sets: Sequence[Measured | None]) -> list[Case]:
+def _cases(sites: Sites, library: str, sets: Sequence[Measured | None]) -> list[AdviceCase]:
     figures = {
         site.tensor: [None if found is None else found.tensors.get(site.tensor) for found in sets]
         for site in sites.all
@@ -202,7 +202,7 @@ def _cases(sites: Sites, library: str, sets: Sequence[Measured | None]) -> list[
     telling = {name: item for name, item in measured.items() if shares[name] > NEGLIGIBLE}
     culprits = _culprits(sites, telling)
     return [
-        Case(
+        AdviceCase(
             site=site,
             figures=measured[site.tensor],
             calibration=figures[site.tensor][0],

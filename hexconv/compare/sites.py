@@ -9,7 +9,8 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.nnlib.graph import INPUT_OP, Array, Const, Graph, Node, Ref
+from hexconv.arrays import Array
+from hexconv.nnlib.graph import INPUT_OP, Const, Graph, Node, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.nnlib.prepare import Prepared
 from hexconv.simulator.executor import SAME_DATA
@@ -19,7 +20,7 @@ PORTS = 3
 
 
 @dataclass(frozen=True)
-class Site:
+class CompareSite:
     """One ONNX tensor in the executed graph.
 
     Attributes:
@@ -61,13 +62,13 @@ class Sites:
         weights: const weights and their range by tensor, where its node has them.
     """
 
-    by_node: Mapping[int, tuple[Site, ...]]
+    by_node: Mapping[int, tuple[CompareSite, ...]]
     unmatched: tuple[str, ...]
     before: Mapping[str, tuple[str, ...]]
     weights: Mapping[str, Const]
 
     @property
-    def all(self) -> tuple[Site, ...]:
+    def all(self) -> tuple[CompareSite, ...]:
         """All of them, in the order of execution."""
         return tuple(site for sites in self.by_node.values() for site in sites)
 
@@ -82,7 +83,7 @@ def find_sites(graph: Graph, prepared: Prepared, names: Mapping[str, tuple[int, 
     """
     executed = prepared.graph.node_by_id()
     unmatched: list[str] = []
-    held: dict[Ref, Site] = {}
+    held: dict[Ref, CompareSite] = {}
     seen: set[str] = set()
     for site in _marked(graph, prepared):
         if names.get(site.tensor) != site.shape or prod(site.shape) != prod(site.bhwd):
@@ -92,7 +93,7 @@ def find_sites(graph: Graph, prepared: Prepared, names: Mapping[str, tuple[int, 
             # Of several that share a tensor the last is what it holds: the library may have moved
             # a Relu into the convolution before it.
             held[site.ref] = site
-    by_node: dict[int, tuple[Site, ...]] = {}
+    by_node: dict[int, tuple[CompareSite, ...]] = {}
     for node in prepared.graph.nodes:
         found = tuple(site for ref, site in held.items() if ref.node == node.id)
         if found:
@@ -105,15 +106,15 @@ def find_sites(graph: Graph, prepared: Prepared, names: Mapping[str, tuple[int, 
     )
 
 
-def _marked(graph: Graph, prepared: Prepared) -> list[Site]:
+def _marked(graph: Graph, prepared: Prepared) -> list[CompareSite]:
     executed = prepared.graph.node_by_id()
-    sites: list[Site] = []
+    sites: list[CompareSite] = []
     for node in graph.nodes:
         if node.op == INPUT_OP:
             for index, item in enumerate(graph.inputs):
                 ref = Ref(node.id, PORTS * index)
                 sites.append(
-                    Site(
+                    CompareSite(
                         item.name,
                         item.shape,
                         item.layout,
@@ -130,7 +131,7 @@ def _marked(graph: Graph, prepared: Prepared) -> list[Site]:
             runs_as = executed[ref.node].op if ref.node in executed else ""
             origin = node.origin
             sites.append(
-                Site(
+                CompareSite(
                     origin.tensor,
                     origin.shape,
                     origin.layout,
@@ -152,10 +153,10 @@ def _source(ref: Ref, executed: Mapping[int, Node]) -> Ref:
     return ref
 
 
-def _before(graph: Graph, held: Mapping[Ref, Site]) -> dict[str, tuple[str, ...]]:
+def _before(graph: Graph, held: Mapping[Ref, CompareSite]) -> dict[str, tuple[str, ...]]:
     reach: dict[int, dict[str, None]] = {}
     result: dict[str, tuple[str, ...]] = {}
-    sites_of: dict[int, list[Site]] = {}
+    sites_of: dict[int, list[CompareSite]] = {}
     scalars = {
         Ref(node.id, port)
         for node in graph.nodes
@@ -182,7 +183,7 @@ def _before(graph: Graph, held: Mapping[Ref, Site]) -> dict[str, tuple[str, ...]
 WEIGHTED = ("Supernode", "SuperFC", "DilatedConv", "GroupedConv", "TransposeConv", "MatMul")
 
 
-def _weights(graph: Graph, held: Mapping[Ref, Site]) -> dict[str, Const]:
+def _weights(graph: Graph, held: Mapping[Ref, CompareSite]) -> dict[str, Const]:
     """Input 1 of the nodes that have const weights there."""
     consts, nodes = graph.const_by_id(), graph.node_by_id()
     found: dict[str, Const] = {}

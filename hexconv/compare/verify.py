@@ -56,7 +56,7 @@ def compare(
         HexconvError: samples do not fit, a side does not run, or answers NaN.
     """
     if samples is None and held_out is None:
-        raise ConfigError("there is nothing to compare on", todo="give samples, or held-out ones")
+        raise ConfigError("there is nothing to compare on", hint="give samples, or held-out ones")
     shapes = {item.name: item.shape for item in model.graph.inputs}
     reference, _ = prepared(float_source, shapes, settings or Settings())
     followed = "v60" if device is not None else library

@@ -88,12 +88,12 @@ def read_log(path: Path) -> Log:
     data = read_bytes(path, "profile log")
     where = str(path)
     if not data.strip(b"\0 \r\n\t"):
-        raise FileError("the profile log is empty", where=where, todo=HOW)
+        raise FileError("the profile log is empty", where=where, hint=HOW)
     if len(data) > LIMIT:
         raise FileError(
             f"the profile log has {len(data) >> 20} MiB",
             where=where,
-            todo="cut out the part around 'Sort by Run Order'",
+            hint="cut out the part around 'Sort by Run Order'",
         )
     return parse_log(_text(data, where), where)
 
@@ -115,7 +115,7 @@ def parse_log(text: str, source: str = "") -> Log:
             "this is not a profile: there is no table of nodes in it",
             where=source,
             why=_looks_like(text, found),
-            todo=HOW,
+            hint=HOW,
         )
     return _log(source, runs, sums)
 
@@ -132,7 +132,7 @@ def _text(data: bytes, where: str) -> str:
     if data[:64].count(0) > 16:
         little = data[1:64:2].count(0) >= data[:64:2].count(0)
         if data[:4] in (b"\x7fELF", b"PK\x03\x04"):
-            raise FileError("this is a binary file, not a profile log", where=where, todo=HOW)
+            raise FileError("this is a binary file, not a profile log", where=where, hint=HOW)
         return data.decode("utf-16-le" if little else "utf-16-be", "replace")
     try:
         return data.decode("utf-8")
@@ -337,7 +337,7 @@ def _counters(text: str, source: str) -> Log | None:
         raise FileError(
             "the counters have a header but no whole row",
             where=source,
-            todo="run the model before its counters are read",
+            hint="run the model before its counters are read",
         )
     notes = (f"{broken} lines are no whole rows and were passed over",) if broken else ()
     return Log(source, "cycles", tuple(nodes), {}, notes)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from hexconv.cost import soc as socs
 from hexconv.cost.facts import Facts, Reader, with_real_output
 from hexconv.cost.table import check_library, law
-from hexconv.nnlib.graph import Graph, Node, Padding
+from hexconv.nnlib.graph import Graph, HasGraph, Node, Padding, graph_of
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 
-__all__ = ["Cost", "NodeCost", "Sum", "node_packets", "predict"]
-
-
-class HasGraph(Protocol):
-    """A converted or loaded model."""
-
-    @property
-    def graph(self) -> Graph:
-        """Its nnlib graph."""
+__all__ = ["Cost", "CostSum", "NodeCost", "node_packets", "predict"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class NodeCost:
 
 
 @dataclass(frozen=True)
-class Sum:
+class CostSum:
     """Nodes taken together."""
 
     count: int
@@ -88,12 +79,12 @@ class Cost:
         return tuple(node for node in self.nodes if node.packets is None)
 
     @property
-    def by_type(self) -> Mapping[str, Sum]:
+    def by_type(self) -> Mapping[str, CostSum]:
         """Sums by executed op, the dearest first."""
         return self._sums(lambda node: node.op)
 
     @property
-    def by_layer(self) -> Mapping[str, Sum]:
+    def by_layer(self) -> Mapping[str, CostSum]:
         """Sums by ONNX node (by name where that is not known), the dearest first."""
         return self._sums(lambda node: node.onnx_node or node.name)
 
@@ -113,12 +104,12 @@ class Cost:
         """Time of one node on a phone, with a range."""
         return socs.node_time(node.op, node.packets or 0.0, node.moved, soc)
 
-    def _sums(self, key: Callable[[NodeCost], str]) -> Mapping[str, Sum]:
-        sums: dict[str, Sum] = {}
+    def _sums(self, key: Callable[[NodeCost], str]) -> Mapping[str, CostSum]:
+        sums: dict[str, CostSum] = {}
         for node in self.nodes:
-            before = sums.get(key(node), Sum(0, 0.0, 0))
+            before = sums.get(key(node), CostSum(0, 0.0, 0))
             packets = before.packets + (node.packets or 0.0)
-            sums[key(node)] = Sum(before.count + 1, packets, before.moved + node.moved)
+            sums[key(node)] = CostSum(before.count + 1, packets, before.moved + node.moved)
         return dict(sorted(sums.items(), key=lambda item: -item[1].packets))
 
 
@@ -135,7 +126,7 @@ def predict(model: Graph | HasGraph, library: str = "v60") -> Cost:
         GraphError: the library would refuse the graph.
     """
     check_library(library)
-    graph = prepare(model if isinstance(model, Graph) else model.graph)
+    graph = prepare(graph_of(model))
     reader = Reader(graph)
     layers = _layers(graph)
     return Cost(

@@ -59,7 +59,7 @@ def soc(key: str) -> Soc:
         ConfigError: naming those that are known.
     """
     if key not in names():
-        raise ConfigError(f"the SoC '{key}' is not known", todo=f"use {', '.join(names())}")
+        raise ConfigError(f"the SoC '{key}' is not known", hint=f"use {', '.join(names())}")
     return Soc(key=key, **_entries()[key])
 
 

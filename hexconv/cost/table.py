@@ -84,5 +84,5 @@ def check_library(library: str) -> None:
         raise ConfigError(
             f"no packets were measured on '{library}'",
             why="v65 and v66 were not profiled; their graphs and kernels are like v60's",
-            todo=f"use {' or '.join(LIBRARIES)}",
+            hint=f"use {' or '.join(LIBRARIES)}",
         )

@@ -46,7 +46,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BenchOutcome:
     """Both, and what they differ in (None without C++)."""
 
     python: Timing
@@ -130,7 +130,7 @@ def prepare(platform: str, folder: Path, *, dry: bool) -> dict[str, Any]:
         if not ndk and not dry:
             raise ConfigError(
                 "building for Android needs the NDK",
-                todo=f"set {NDK} to it; --dry-run shows what would be done",
+                hint=f"set {NDK} to it; --dry-run shows what would be done",
             )
         ndk = ndk or f"${NDK}"
         toolchain = Path(ndk) / "build/cmake/android.toolchain.cmake"
@@ -192,7 +192,7 @@ def _require(job: Job) -> None:
     if missing:
         raise ConfigError(
             f"{job.platform} needs {', '.join(missing)}",
-            todo=f"apt-get install {' '.join(missing.values())}",
+            hint=f"apt-get install {' '.join(missing.values())}",
         )
 
 
@@ -212,7 +212,7 @@ def _call(command: Command, seconds: int) -> str:
     return done.stdout
 
 
-def compare(python: tuple[Timing, Feed], cpp: tuple[Timing, Feed]) -> Outcome:
+def compare(python: tuple[Timing, Feed], cpp: tuple[Timing, Feed]) -> BenchOutcome:
     """Times, shapes and differences of both answers.
 
     Raises:
@@ -221,7 +221,7 @@ def compare(python: tuple[Timing, Feed], cpp: tuple[Timing, Feed]) -> Outcome:
     (python_time, true), (cpp_time, made) = python, cpp
     if true.shape != made.shape:
         raise HexconvError(f"Python answered {true.shape}, C++ {made.shape}")
-    return Outcome(
+    return BenchOutcome(
         python_time,
         cpp_time,
         float(np.abs(true - made).max(initial=0)),

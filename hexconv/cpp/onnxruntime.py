@@ -63,7 +63,7 @@ def find(platform: str, folder: Path) -> OnnxRuntime:
         "onnxruntime` brings",
         "android": f"set {ROOT} to the unpacked onnxruntime-android .aar",
     }
-    raise ConfigError(f"there is no ONNX Runtime for {platform}", todo=hints[platform])
+    raise ConfigError(f"there is no ONNX Runtime for {platform}", hint=hints[platform])
 
 
 def _from_root(root: Path, platform: str) -> OnnxRuntime:

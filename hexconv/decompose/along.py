@@ -7,11 +7,11 @@ from typing import Any
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 
 
 def product_along(
-    builder: Builder, value: ir.Value, matrix: npt.NDArray[Any], axis: int, name: str
+    builder: FloatBuilder, value: ir.Value, matrix: npt.NDArray[Any], axis: int, name: str
 ) -> ir.Value:
     """sum over i of value[.., i, ..] * matrix[i, j] at j: `axis` is laid last for a MatMul."""
     rank = len(shape_of(value))

@@ -11,12 +11,12 @@ import onnx_ir as ir
 
 from hexconv.lowering.window import Window, windows
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("AveragePool")
-def average_pool(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def average_pool(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A depthwise convolution with equal weights, then a factor where divisors differ.
 
     Windows that lie inside the input stay a pool; a single one is a ReduceMean.
@@ -50,7 +50,11 @@ def pool_windows(node: ir.Node) -> tuple[list[Window], list[int]]:
 
 
 def windowed_sum(
-    builder: Builder, source: ir.Value, axes: Sequence[Window], counts: Sequence[int], weight: float
+    builder: FloatBuilder,
+    source: ir.Value,
+    axes: Sequence[Window],
+    counts: Sequence[int],
+    weight: float,
 ) -> ir.Value:
     """`weight` times the sum over each window, zeros around: a depthwise convolution."""
     channels = shape_of(source)[1]
@@ -72,7 +76,7 @@ def _inside(axis: Window, count: int) -> bool:
     return axis.before == 0 and (count - 1) * axis.stride + axis.extent <= axis.size
 
 
-def _mean(builder: Builder, source: ir.Value, axes: Sequence[Window], name: str) -> ir.Value:
+def _mean(builder: FloatBuilder, source: ir.Value, axes: Sequence[Window], name: str) -> ir.Value:
     spatial = np.arange(2, 2 + len(axes), dtype=np.int64)
     if any(axis.kernel < axis.size for axis in axes):
         ends = np.array([axis.kernel for axis in axes], np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 
 Positions = npt.NDArray[Any]
 
@@ -19,7 +19,7 @@ LARGEST = 1 << 20
 
 
 def taken(
-    builder: Builder, sources: Sequence[ir.Value], positions: Positions, name: str
+    builder: FloatBuilder, sources: Sequence[ir.Value], positions: Positions, name: str
 ) -> ir.Value | None:
     """The elements at `positions` of the sources laid end to end.
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("CenterCropPad")
-def center_crop_pad(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def center_crop_pad(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Half of what is missing, or too much, before (rounded down), the rest after."""
     before, after = [], []
     pairs = zip(shape_of(node.inputs[0]), shape_of(node.outputs[0]), strict=True)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # The triangle is a const of n * n bytes.
@@ -16,7 +16,7 @@ LONGEST = 2048
 
 
 @DECOMPOSITIONS.rule("CumSum")
-def triangle_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def triangle_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """y = x T along the axis, T[i, j] = 1 where element i counts in sum j."""
     data, axis = node.inputs[0], array_of(node.inputs[1])
     if data is None or axis is None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("Div")
-def reciprocal_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def reciprocal_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """x / y is x * Reciprocal(y) where y is computed.
 
     QuantizedDiv_8 refuses any divisor but a scalar or one per channel (facts/shipped-library.md

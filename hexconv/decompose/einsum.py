@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
@@ -28,7 +28,7 @@ class Term:
 
 
 @DECOMPOSITIONS.rule("Einsum")
-def products_and_sums(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def products_and_sums(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Operands are multiplied from left to right; a letter goes as soon as nothing needs it."""
     parsed = _parsed(node)
     if parsed is None:
@@ -49,13 +49,13 @@ def _parsed(node: ir.Node) -> tuple[list[Term], str] | None:
     parts = left.split(",")
     if len(parts) != len(node.inputs):
         return None
-    spare = [letter for letter in string.ascii_letters if letter not in equation]
+    exclude = [letter for letter in string.ascii_letters if letter not in equation]
     widths = [
         len(shape_of(value)) - len(part.replace("...", ""))
         for part, value in zip(parts, node.inputs, strict=True)
         if "..." in part
     ]
-    dots = "".join(spare[: max(widths, default=0)])
+    dots = "".join(exclude[: max(widths, default=0)])
     terms = []
     sizes: dict[str, int] = {}
     for part, value in zip(parts, node.inputs, strict=True):
@@ -75,7 +75,7 @@ def _parsed(node: ir.Node) -> tuple[list[Term], str] | None:
     return terms, result.replace("...", dots)
 
 
-def _product(left: Term, right: Term, later: set[str], builder: Builder) -> Term:
+def _product(left: Term, right: Term, later: set[str], builder: FloatBuilder) -> Term:
     """Letters that both have and that are needed later are batches; that are not, are summed."""
     left = _summed(left, later | set(right.labels), builder)
     right = _summed(right, later | set(left.labels), builder)
@@ -96,7 +96,7 @@ def _product(left: Term, right: Term, later: set[str], builder: Builder) -> Term
     return Term(_shaped(product, [sizes[label] for label in labels], builder), labels)
 
 
-def _matrix(term: Term, groups: tuple[str, str, str], builder: Builder) -> ir.Value:
+def _matrix(term: Term, groups: tuple[str, str, str], builder: FloatBuilder) -> ir.Value:
     """The value as [batch..., rows, columns], each of the two last the product of its letters."""
     value = _arranged(term, "".join(groups), builder).value
     sizes = term.sizes
@@ -105,7 +105,7 @@ def _matrix(term: Term, groups: tuple[str, str, str], builder: Builder) -> ir.Va
     return _shaped(value, [*batch, *ends], builder)
 
 
-def _summed(term: Term, needed: set[str], builder: Builder) -> Term:
+def _summed(term: Term, needed: set[str], builder: FloatBuilder) -> Term:
     axes = [axis for axis, label in enumerate(term.labels) if label not in needed]
     if not axes:
         return term
@@ -113,14 +113,14 @@ def _summed(term: Term, needed: set[str], builder: Builder) -> Term:
     return Term(value, "".join(label for label in term.labels if label in needed))
 
 
-def _arranged(term: Term, labels: str, builder: Builder) -> Term:
+def _arranged(term: Term, labels: str, builder: FloatBuilder) -> Term:
     if term.labels == labels:
         return term
     perm = [term.labels.index(label) for label in labels]
     return Term(builder.op("Transpose", [term.value], {"perm": perm}), labels)
 
 
-def _shaped(value: ir.Value, shape: Sequence[int], builder: Builder) -> ir.Value:
+def _shaped(value: ir.Value, shape: Sequence[int], builder: FloatBuilder) -> ir.Value:
     if shape_of(value) == tuple(shape):
         return value
     return builder.op("Reshape", [value, np.array(shape, np.int64)])

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("Mean")
-def mean_of_many(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def mean_of_many(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """A sum, divided by how many there are."""
     count = len(node.inputs)
     if count == 1:
@@ -22,7 +22,7 @@ def mean_of_many(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @DECOMPOSITIONS.rule("Clip")
-def computed_bounds(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def computed_bounds(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A bound that is computed: the larger, then the smaller."""
     bounds = [*node.inputs[1:], None, None][:2]
     if all(bound is None or array_of(bound) is not None for bound in bounds):
@@ -36,7 +36,7 @@ def computed_bounds(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | Non
 
 
 @DECOMPOSITIONS.rule("PRelu")
-def slopes_by_element(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def slopes_by_element(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """max(x, 0) - slope * max(-x, 0), where slopes are not constants by channel.
 
     The library takes one slope a channel (op_prelu_d32.c).

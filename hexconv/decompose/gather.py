@@ -8,13 +8,13 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.by_position import Positions, numbered, taken
-from hexconv.errors import Refusal
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("GatherElements", "GatherND", "ReverseSequence")
-def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def by_constant_index(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Where each element comes from is known: rows are gathered."""
     data, index = node.inputs[0], array_of(node.inputs[1])
     if data is None or index is None or array_of(data) is not None:
@@ -29,7 +29,7 @@ def by_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
 
 
 @DECOMPOSITIONS.rule("Gather")
-def within(node: ir.Node, builder: Builder) -> None:
+def within(node: ir.Node, builder: FloatBuilder) -> None:
     """Constant indices must lie in the axis: ONNX Runtime would only say so when it runs."""
     index, shape = array_of(node.inputs[1]), shape_of(node.inputs[0])
     size = shape[node.attributes["axis"].as_int() if "axis" in node.attributes else 0]
@@ -37,14 +37,14 @@ def within(node: ir.Node, builder: Builder) -> None:
         raise outside(node, index)
 
 
-def outside(node: ir.Node, index: Positions) -> Refusal:
+def outside(node: ir.Node, index: Positions) -> UnsupportedOpError:
     """An index that the data does not have."""
-    return Refusal(
+    return UnsupportedOpError(
         f"an index from {index.min()} to {index.max()} lies outside of a tensor of shape "
         f"{list(shape_of(node.inputs[0]))}",
         node=str(node.name),
         op=node.op_type,
-        todo="correct the indices in the model",
+        hint="correct the indices in the model",
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("Gemm")
-def matmul_add(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def matmul_add(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """alpha A' B' + beta C: transposes and factors of constants fold away."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     left, right = (
@@ -34,6 +34,6 @@ def matmul_add(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     return [builder.op("Add", [product, addend], name=str(node.name))]
 
 
-def _turned(value: ir.Value | None, turn: bool, builder: Builder) -> ir.Value:
+def _turned(value: ir.Value | None, turn: bool, builder: FloatBuilder) -> ir.Value:
     assert value is not None  # Gemm's schema
     return builder.op("Transpose", [value], {"perm": [1, 0]}) if turn else value

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.standardise import centred, standardised
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # Added to the standard deviation in ONNX's definition of MeanVarianceNormalization; added to the
@@ -21,7 +21,7 @@ MVN_EPSILON = 1e-9
 
 
 @DECOMPOSITIONS.rule("InstanceNormalization")
-def instance_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def instance_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Over space, for each channel of each batch."""
     source = node.inputs[0]
     assert source is not None
@@ -31,7 +31,7 @@ def instance_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @DECOMPOSITIONS.rule("GroupNormalization")
-def group_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def group_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Over space and the channels of a group."""
     source = node.inputs[0]
     assert source is not None
@@ -48,7 +48,7 @@ def group_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
 
 
 @DECOMPOSITIONS.rule("MeanVarianceNormalization")
-def mean_variance(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def mean_variance(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Over the axes given; those of an image without its channels by default."""
     source = node.inputs[0]
     assert source is not None
@@ -63,7 +63,7 @@ def _epsilon(node: ir.Node) -> float:
     return 1e-5 if attr is None else attr.as_float()
 
 
-def _affine(builder: Builder, node: ir.Node, value: ir.Value) -> ir.Value:
+def _affine(builder: FloatBuilder, node: ir.Node, value: ir.Value) -> ir.Value:
     """value * scale + bias for each channel; ones and zeros cost nothing."""
     rank = len(shape_of(value))
     for op, operand, neutral in (("Mul", node.inputs[1], 1.0), ("Add", node.inputs[2], 0.0)):

@@ -11,12 +11,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.standardise import inverse_deviation, standardised
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("LayerNormalization")
-def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def layer_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x - mean, then as RMS norm, then beta; the mean and 1/std where they are asked for."""
     source = node.inputs[0]
     assert source is not None
@@ -31,7 +31,7 @@ def layer_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @DECOMPOSITIONS.rule("RMSNormalization")
-def rms_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def rms_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x * Reciprocal(Sqrt(mean of squares + epsilon)) * gamma."""
     source = node.inputs[0]
     assert source is not None
@@ -51,7 +51,7 @@ def _epsilon(node: ir.Node) -> float:
     return 1e-5 if epsilon is None else epsilon.as_float()
 
 
-def _with_gamma(node: ir.Node, value: ir.Value, builder: Builder) -> ir.Value:
+def _with_gamma(node: ir.Node, value: ir.Value, builder: FloatBuilder) -> ir.Value:
     gamma = array_of(node.inputs[1])
     if gamma is not None and bool((gamma == 1.0).all()):
         return value

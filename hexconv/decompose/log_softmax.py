@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("LogSoftmax")
-def shifted_log_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def shifted_log_sum(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """(x - max) - log(sum(exp(x - max))).
 
     The sum is at least 1, so its logarithm is fine-grained; the logarithm of a softmax in uint8

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("LpNormalization")
-def by_norm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def by_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x * Reciprocal(ReduceL1 or ReduceL2)."""
     order = node.attributes["p"].as_int() if "p" in node.attributes else 2
     axis = node.attributes["axis"].as_int() if "axis" in node.attributes else -1

@@ -12,13 +12,13 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.average_pool import pool_windows, windowed_sum
-from hexconv.errors import Refusal
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("LpPool")
-def sum_of_magnitudes(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def sum_of_magnitudes(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """p = 1: |x| and a windowed sum. The library has p = 2."""
     source = node.inputs[0]
     if source is None or _order(node) != 1:
@@ -29,17 +29,17 @@ def sum_of_magnitudes(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
 
 
 @DECOMPOSITIONS.rule("GlobalLpPool")
-def norm_over_space(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def norm_over_space(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """ReduceL1 or ReduceL2. ONNX Runtime itself has no GlobalLpPool of today's opset."""
     source, order = node.inputs[0], _order(node)
     assert source is not None
     if order not in (1, 2):
-        raise Refusal(
+        raise UnsupportedOpError(
             f"a norm of order {order}",
             node=str(node.name),
             op=node.op_type,
             why="powers of 8 bits vanish near zero",
-            todo="use p = 1 or p = 2",
+            hint="use p = 1 or p = 2",
         )
     spatial = np.arange(2, len(shape_of(source)), dtype=np.int64)
     attrs = {"keepdims": 1}

@@ -8,12 +8,12 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("LRN")
-def banded_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def banded_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x * (bias + alpha / size * sum of squares of neighbours) ^ -beta.
 
     The sum is a product with a banded matrix over the channels, a 1x1 convolution on images.

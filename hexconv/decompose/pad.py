@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 Sides = list[tuple[int, int]]
 
 
 @DECOMPOSITIONS.rule("Pad")
-def pad_by_gather(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def pad_by_gather(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Negative pads are a Slice; edge, wrap, and reflections beyond the tensor a Gather an axis."""
     value = node.inputs[0]
     sides = _sides(node)
@@ -65,7 +65,7 @@ def _within(sides: Sides, shape: Sequence[int]) -> bool:
     return all(max(pair) < size for pair, size in zip(sides, shape, strict=True) if any(pair))
 
 
-def _cropped(builder: Builder, value: ir.Value, sides: Sides) -> ir.Value:
+def _cropped(builder: FloatBuilder, value: ir.Value, sides: Sides) -> ir.Value:
     shape = shape_of(value)
     starts = np.array([max(-before, 0) for before, _ in sides], np.int64)
     ends = np.array(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -33,7 +33,7 @@ class Cell:
     [hidden, gates * hidden]; `bias` the recurrent bias [gates * hidden] or None.
     """
 
-    builder: Builder
+    builder: FloatBuilder
     hidden: int
     inputs: ir.Value
     recurrent: ir.Value
@@ -44,7 +44,7 @@ class Cell:
     reset_after: bool
 
 
-def refusal(node: ir.Node) -> str:
+def unsupported_op(node: ir.Node) -> str:
     """Why a recurrent node is not unrolled; empty if it is."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     time = shape_of(node.inputs[0])[0]
@@ -65,9 +65,9 @@ def refusal(node: ir.Node) -> str:
 
 
 @DECOMPOSITIONS.rule("LSTM", "GRU", "RNN")
-def unrolled(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | None:
+def unrolled(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None] | None:
     """Step after step; Y, the last state and, of an LSTM, the last cell."""
-    if refusal(node):
+    if unsupported_op(node):
         return None
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     direction = str(attrs.get("direction", "forward"))
@@ -98,7 +98,7 @@ def unrolled(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | Non
     return results[: len(node.outputs)]
 
 
-def _cell(node: ir.Node, index: int, count: int, builder: Builder) -> Cell:
+def _cell(node: ir.Node, index: int, count: int, builder: FloatBuilder) -> Cell:
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     gates = GATES[node.op_type]
     weights = _part(node.inputs[1], index, builder)
@@ -129,7 +129,7 @@ def _cell(node: ir.Node, index: int, count: int, builder: Builder) -> Cell:
     )
 
 
-def _activation(name: str, limit: float, builder: Builder) -> Activation:
+def _activation(name: str, limit: float, builder: FloatBuilder) -> Activation:
     def apply(value: ir.Value) -> ir.Value:
         if limit:
             value = builder.op("Clip", [value, np.float32(-limit), np.float32(limit)])
@@ -248,25 +248,25 @@ def _given(node: ir.Node, position: int) -> ir.Value | None:
     return node.inputs[position] if position < len(node.inputs) else None
 
 
-def _part(value: ir.Value | None, index: int, builder: Builder) -> ir.Value:
+def _part(value: ir.Value | None, index: int, builder: FloatBuilder) -> ir.Value:
     """One direction of a parameter or state."""
     assert value is not None
     part = _cut(value, 0, index, 1, builder)
     return _shaped(part, shape_of(value)[1:], builder)
 
 
-def _cut(value: ir.Value, axis: int, start: int, size: int, builder: Builder) -> ir.Value:
+def _cut(value: ir.Value, axis: int, start: int, size: int, builder: FloatBuilder) -> ir.Value:
     if shape_of(value)[axis] == size:
         return value
     ends = [np.array([number], np.int64) for number in (start, start + size, axis)]
     return builder.op("Slice", [value, *ends])
 
 
-def _shaped(value: ir.Value, shape: Sequence[int], builder: Builder) -> ir.Value:
+def _shaped(value: ir.Value, shape: Sequence[int], builder: FloatBuilder) -> ir.Value:
     if shape_of(value) == tuple(shape):
         return value
     return builder.op("Reshape", [value, np.array(list(shape), np.int64)])
 
 
-def _joined(values: list[ir.Value], axis: int, builder: Builder) -> ir.Value:
+def _joined(values: list[ir.Value], axis: int, builder: FloatBuilder) -> ir.Value:
     return values[0] if len(values) == 1 else builder.op("Concat", values, {"axis": axis})

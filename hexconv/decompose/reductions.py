@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # Every factor of a product adds its own rounding: more than this say nothing in 8 bits.
@@ -19,7 +19,7 @@ FEW_SQUARES = 16
 
 
 @DECOMPOSITIONS.rule("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
-def of_a_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def of_a_sum(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A function before or after ReduceSum."""
     source, axes = node.inputs[0], _reduced(node)
     assert source is not None
@@ -37,7 +37,7 @@ def of_a_sum(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
 
 
 @DECOMPOSITIONS.rule("ReduceLogSumExp")
-def log_sum_exp(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def log_sum_exp(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """max + log(sum(exp(x - max))): the exponentials fill 0..1."""
     source, axes = node.inputs[0], _reduced(node)
     if axes is None:
@@ -50,7 +50,7 @@ def log_sum_exp(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
 
 
 @DECOMPOSITIONS.rule("ReduceProd")
-def product_of_few(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def product_of_few(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A chain of products of slices."""
     value, axes = node.inputs[0], _reduced(node)
     assert value is not None
@@ -86,12 +86,12 @@ def _reduced(node: ir.Node) -> list[int] | None:
     return [] if noop is not None and noop.as_int() else list(range(rank))
 
 
-def _sum(builder: Builder, node: ir.Node, value: ir.Value, name: str = "") -> ir.Value:
+def _sum(builder: FloatBuilder, node: ir.Node, value: ir.Value, name: str = "") -> ir.Value:
     attrs = {key: attr.value for key, attr in node.attributes.items()}
     return builder.op("ReduceSum", [value, *node.inputs[1:]], attrs, name=name)
 
 
-def _shaped(builder: Builder, node: ir.Node, value: ir.Value) -> ir.Value:
+def _shaped(builder: FloatBuilder, node: ir.Node, value: ir.Value) -> ir.Value:
     shape = shape_of(node.outputs[0])
     if shape == shape_of(value):
         return value

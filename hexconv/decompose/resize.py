@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 Matrix = npt.NDArray[np.float32]
@@ -28,7 +28,7 @@ TAPS = (3, 5)
 
 
 @dataclass(frozen=True)
-class Axis:
+class ResizeAxis:
     """One axis that changes: result = source @ matrix, matrix (size, new size)."""
 
     axis: int
@@ -42,7 +42,7 @@ class Axis:
 
 
 @DECOMPOSITIONS.rule("Resize")
-def resize(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """What the library's own two resizes compute stays a Resize, in one of two canonical forms.
 
     Other nearest ones are a Gather an axis. Other linear and cubic ones by a whole factor over
@@ -78,7 +78,7 @@ def resize(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
     return [value]
 
 
-def _axes(node: ir.Node) -> list[Axis] | None:
+def _axes(node: ir.Node) -> list[ResizeAxis] | None:
     """The axes that change; None where sizes are computed, or depend on a region."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     transform = attrs.get("coordinate_transformation_mode", "half_pixel")
@@ -105,7 +105,7 @@ def _axes(node: ir.Node) -> list[Axis] | None:
         if matrix.shape[1] != after[axis]:
             return None
         if not np.array_equal(matrix, np.eye(before[axis])):
-            axes.append(Axis(axis, matrix))
+            axes.append(ResizeAxis(axis, matrix))
     return axes
 
 
@@ -157,7 +157,9 @@ def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matri
     return answer
 
 
-def _canonical(axes: Sequence[Axis], mode: str, shape: Sequence[int]) -> dict[str, Any] | None:
+def _canonical(
+    axes: Sequence[ResizeAxis], mode: str, shape: Sequence[int]
+) -> dict[str, Any] | None:
     """Attributes under which ONNX has what the library computes, if it computes this.
 
     It starts at the first element and goes on by size / new size (asymmetric, floor), or by
@@ -176,7 +178,7 @@ def _canonical(axes: Sequence[Axis], mode: str, shape: Sequence[int]) -> dict[st
     return None
 
 
-def _library(item: Axis, attrs: dict[str, Any]) -> Matrix:
+def _library(item: ResizeAxis, attrs: dict[str, Any]) -> Matrix:
     size, grown = item.matrix.shape
     less = 1 if attrs["coordinate_transformation_mode"] == "align_corners" else 0
     scale = np.float32(size - less) / np.float32(max(grown - less, 1))
@@ -200,7 +202,7 @@ def _is(node: ir.Node, canonical: dict[str, Any]) -> bool:
     return sizes and all(attrs.get(name) == value for name, value in canonical.items())
 
 
-def _phases(axes: Sequence[Axis], shape: Sequence[int]) -> list[Matrix] | None:
+def _phases(axes: Sequence[ResizeAxis], shape: Sequence[int]) -> list[Matrix] | None:
     """(factor, taps) weights of H and W: position i * factor + p reads around i, edges repeated."""
     factor = axes[0].factor
     if len(shape) != 4 or [item.axis for item in axes] != [2, 3]:
@@ -231,7 +233,7 @@ def _taps(matrix: Matrix, factor: int, taps: int) -> Matrix | None:
 
 
 def _by_phases(
-    builder: Builder, value: ir.Value, factor: int, phases: list[Matrix], name: str
+    builder: FloatBuilder, value: ir.Value, factor: int, phases: list[Matrix], name: str
 ) -> ir.Value:
     """A depthwise convolution for each place in the block, on the tensor with edges repeated."""
     channels, reach = shape_of(value)[1], phases[0].shape[1] // 2

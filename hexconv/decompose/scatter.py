@@ -9,14 +9,14 @@ import onnx_ir as ir
 
 from hexconv.decompose.by_position import numbered, taken
 from hexconv.decompose.gather import elements, outside, tuples
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 REDUCTIONS = {"add": "Add", "mul": "Mul", "max": "Max", "min": "Min"}
 
 
 @DECOMPOSITIONS.rule("ScatterElements", "ScatterND")
-def to_constant_index(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def to_constant_index(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Each element comes from the data or from the updates: rows of both are gathered.
 
     A reduction combines the updates with what is there first. Not where an element is written

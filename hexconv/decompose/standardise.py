@@ -8,18 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 
 Axes = npt.NDArray[Any]
 
 
-def centred(builder: Builder, value: ir.Value, axes: Axes) -> ir.Value:
+def centred(builder: FloatBuilder, value: ir.Value, axes: Axes) -> ir.Value:
     """x - mean."""
     mean = builder.op("ReduceMean", [value, axes], {"keepdims": 1})
     return builder.op("Sub", [value, mean])
 
 
-def inverse_deviation(builder: Builder, value: ir.Value, axes: Axes, epsilon: float) -> ir.Value:
+def inverse_deviation(
+    builder: FloatBuilder, value: ir.Value, axes: Axes, epsilon: float
+) -> ir.Value:
     """Reciprocal(Sqrt(mean of squares + epsilon))."""
     square = builder.op("Mul", [value, value])
     variance = builder.op("ReduceMean", [square, axes], {"keepdims": 1})
@@ -28,7 +30,7 @@ def inverse_deviation(builder: Builder, value: ir.Value, axes: Axes, epsilon: fl
 
 
 def standardised(
-    builder: Builder, value: ir.Value, axes: Axes, epsilon: float, name: str = ""
+    builder: FloatBuilder, value: ir.Value, axes: Axes, epsilon: float, name: str = ""
 ) -> ir.Value:
     """x * Reciprocal(Sqrt(mean of squares + epsilon))."""
     factor = inverse_deviation(builder, value, axes, epsilon)

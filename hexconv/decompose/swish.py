@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("Swish")
-def sigmoid_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def sigmoid_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """x * Sigmoid(x): 0.14 packets an element against a table's 2.9 (cost/README.md)."""
     alpha = node.attributes.get("alpha")
     if alpha is not None and alpha.as_float() != 1.0:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("TopK")
-def top_one(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def top_one(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """ReduceMax and ArgMax, or ReduceMin and ArgMin, where k is 1."""
     count = array_of(node.inputs[1])
     if count is None or int(count.reshape(-1)[0]) != 1:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 
 @DECOMPOSITIONS.rule("Trilu")
-def triangle_mask(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def triangle_mask(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """x times a constant mask; the diagonal must be constant."""
     diagonal = 0
     if len(node.inputs) > 1 and node.inputs[1] is not None:

@@ -9,12 +9,12 @@ from enum import IntEnum
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.device.job import Slot
 from hexconv.errors import DeviceError
-from hexconv.nnlib.graph import Array
 
 
-class Stage(IntEnum):
+class RunStage(IntEnum):
     """What the runner was doing (csrc/progress.h)."""
 
     START = 0
@@ -31,15 +31,15 @@ class Stage(IntEnum):
     def doing(self) -> str:
         """The stage in the middle of a sentence."""
         return {
-            Stage.START: "loading the library",
-            Stage.CONFIG: "configuring the library",
-            Stage.INIT: "creating a graph",
-            Stage.OPTION: "setting an option",
-            Stage.CONST: "taking a constant",
-            Stage.NODE: "taking a node",
-            Stage.PREPARE: "preparing the graph",
-            Stage.EXECUTE: "executing the graph",
-            Stage.DONE: "ending",
+            RunStage.START: "loading the library",
+            RunStage.CONFIG: "configuring the library",
+            RunStage.INIT: "creating a graph",
+            RunStage.OPTION: "setting an option",
+            RunStage.CONST: "taking a constant",
+            RunStage.NODE: "taking a node",
+            RunStage.PREPARE: "preparing the graph",
+            RunStage.EXECUTE: "executing the graph",
+            RunStage.DONE: "ending",
         }[self]
 
 
@@ -47,7 +47,7 @@ class Stage(IntEnum):
 class Failure:
     """A call of the library that failed: at which stage and node, its code and log."""
 
-    stage: Stage
+    stage: RunStage
     node: int
     code: int
     run: int
@@ -68,7 +68,7 @@ class Count:
 class Progress:
     """Where the process stood when it ended: stage, node id, clock reads of the execution."""
 
-    stage: Stage
+    stage: RunStage
     node: int
     clock_reads: int
 
@@ -76,7 +76,7 @@ class Progress:
     def read(cls, data: bytes) -> Progress:
         """The progress file, of three u32."""
         stage, node, reads = struct.unpack("<3I", data[:12].ljust(12, b"\0"))
-        return cls(Stage(min(stage, Stage.DONE)), node, reads)
+        return cls(RunStage(min(stage, RunStage.DONE)), node, reads)
 
 
 @dataclass
@@ -172,7 +172,7 @@ def _take(answer: Answer, tag: bytes, payload: memoryview, slots: Sequence[Slot]
         case b"FAIL":
             stage, node, code, run = struct.unpack_from("<IIiI", payload)
             log = _text(payload[16:])
-            answer.failure = Failure(Stage(stage), node, code, run, log)
+            answer.failure = Failure(RunStage(stage), node, code, run, log)
         case b"RUN ":
             answer.outputs.append(_tensors(payload, slots))
         case b"PERF":

@@ -70,7 +70,7 @@ def _build(path: Path) -> None:
             "the runner cannot be built into the cache directory",
             where=str(path.parent),
             why=str(error),
-            todo="free some space, or set XDG_CACHE_HOME to a directory that can be written",
+            hint="free some space, or set XDG_CACHE_HOME to a directory that can be written",
         ) from error
 
 
@@ -105,12 +105,12 @@ def run_zig(tool: str, arguments: list[str], work: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(
-            f"zig did not finish within {BUILD_SECONDS} s", todo="try again on an idle machine"
+            f"zig did not finish within {BUILD_SECONDS} s", hint="try again on an idle machine"
         ) from error
     if done.returncode != 0:
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         raise DeviceError(
             "zig cannot compile the runner",
             why="\n".join(lines[-12:]),
-            todo="pip install --upgrade ziglang",
+            hint="pip install --upgrade ziglang",
         )

@@ -59,7 +59,7 @@ def read_library(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise FileError(
-            "the DSP library cannot be read", where=str(path), why=str(error), todo=WHICH
+            "the DSP library cannot be read", where=str(path), why=str(error), hint=WHICH
         ) from error
     check_library(path, data)
     return data
@@ -87,7 +87,7 @@ def check_library(path: Path, data: bytes) -> None:
 
 
 def _refused(path: Path, why: str) -> DeviceError:
-    return DeviceError("this library cannot be run", where=str(path), why=why, todo=WHICH)
+    return DeviceError("this library cannot be run", where=str(path), why=why, hint=WHICH)
 
 
 def _parse(path: Path, data: bytes) -> SharedObject:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import ConfigError, FileError
-from hexconv.nnlib.graph import Array, Graph
+from hexconv.nnlib.graph import Graph
 
 
 def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
@@ -28,7 +29,7 @@ def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
     missing = [name for name in names if name not in feeds]
     if missing:
         raise ConfigError(
-            f"there is no data for input '{missing[0]}'", todo=f"--input {missing[0]}=FILE.npy"
+            f"there is no data for input '{missing[0]}'", hint=f"--input {missing[0]}=FILE.npy"
         )
     return feeds
 
@@ -41,7 +42,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
         return names[0], text
     raise ConfigError(
         f"--input {text} names no input of the model",
-        todo=f"NAME=FILE.npy, with NAME one of {', '.join(names)}",
+        hint=f"NAME=FILE.npy, with NAME one of {', '.join(names)}",
     )
 
 

@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array, Const, Graph, Node
+from hexconv.arrays import Array
+from hexconv.nnlib.graph import Const, Graph, Node
 
 NODE_BASE = 0x5000000
 """Added to a graph's ids, so that an id in the library's log cannot be another number."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, overload
+from typing import Literal, overload
 
+from hexconv.arrays import Array
 from hexconv.device.elf import WHICH, read_library
 from hexconv.device.job import JobWriter
 from hexconv.device.listing import parse_listing, show_listing
 from hexconv.device.process import Limits
 from hexconv.device.profile import REPEATS, Profile, profile
 from hexconv.device.session import Run, Session
-from hexconv.device.taps import Taps, tap
+from hexconv.device.taps import LibraryTaps, tap
 from hexconv.device.wiring import (
     Feeds,
     check_outside,
@@ -22,23 +23,10 @@ from hexconv.device.wiring import (
     output_slots,
 )
 from hexconv.errors import ConfigError
-from hexconv.nnlib.graph import Array, Graph
+from hexconv.nnlib.graph import Graph, HasGraph, graph_of
 
 NodeList = list[tuple[str, str]]
 ENVIRONMENT = "HEXCONV_LIBRARY"
-
-
-class HasGraph(Protocol):
-    """A converted or loaded model."""
-
-    @property
-    def graph(self) -> Graph:
-        """Its nnlib graph."""
-
-
-def graph_of(model: Graph | HasGraph) -> Graph:
-    """The nnlib graph of a model, or the graph itself."""
-    return model if isinstance(model, Graph) else model.graph
 
 
 def library_path(path: str | os.PathLike[str] | None = None) -> Path:
@@ -52,7 +40,7 @@ def library_path(path: str | os.PathLike[str] | None = None) -> Path:
         raise ConfigError(
             "no DSP library is given",
             why="hexconv ships no Qualcomm code",
-            todo=f"--library FILE, or {ENVIRONMENT}=FILE: {WHICH}",
+            hint=f"--library FILE, or {ENVIRONMENT}=FILE: {WHICH}",
         )
     return Path(chosen)
 
@@ -82,11 +70,11 @@ class Library:
     @overload
     def run(
         self, model: Graph | HasGraph, feeds: Feeds, taps: Literal[True]
-    ) -> tuple[dict[str, Array], Taps]: ...
+    ) -> tuple[dict[str, Array], LibraryTaps]: ...
 
     def run(
         self, model: Graph | HasGraph, feeds: Feeds, taps: bool = False
-    ) -> dict[str, Array] | tuple[dict[str, Array], Taps]:
+    ) -> dict[str, Array] | tuple[dict[str, Array], LibraryTaps]:
         """Execute a model once.
 
         Args:

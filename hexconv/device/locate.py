@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from hexconv.device.answer import Progress, Stage
+from hexconv.device.answer import Progress, RunStage
 from hexconv.device.listing import parse_listing
 from hexconv.device.logs import node_label
 from hexconv.nnlib.graph import Graph, Node, Ref
@@ -21,7 +21,7 @@ def executing(graph: Graph, progress: Progress, listing: str) -> str:
     """
     nodes = parse_listing(listing)
     index = (progress.clock_reads - 1) // 2
-    if progress.stage != Stage.EXECUTE or progress.clock_reads % 2 == 0 or index >= len(nodes):
+    if progress.stage != RunStage.EXECUTE or progress.clock_reads % 2 == 0 or index >= len(nodes):
         return ""
     own = next((node for node in nodes[index:] if not node.made_by_prepare), None)
     label = node_label(graph, own.id) if own else "the end"

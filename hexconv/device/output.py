@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hexconv.device.profile import NodeCost, Profile
+from hexconv.arrays import Array
+from hexconv.device.profile import MeasuredNode, Profile
 from hexconv.files import write_files
-from hexconv.nnlib.graph import Array
 
 
 def write_outputs(outputs: Mapping[str, Array], folder: Path) -> dict[str, Path]:
@@ -44,7 +44,9 @@ def _npy(array: Array) -> bytes:
 def profile_csv(profile: Profile) -> str:
     """One row for each executed node, in order."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [field.name for field in fields(NodeCost)], lineterminator="\n")
+    writer = csv.DictWriter(
+        buffer, [field.name for field in fields(MeasuredNode)], lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(asdict(node) for node in profile.nodes)
     return buffer.getvalue()

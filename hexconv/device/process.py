@@ -60,7 +60,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessOutcome:
     """How a job ended.
 
     `code` is the process's exit code (128 + n for signal n), None when it ran out of time;
@@ -79,7 +79,7 @@ def run_job(
     write: Callable[[JobWriter], None],
     slots: Sequence[Slot],
     limits: Limits,
-) -> Outcome:
+) -> ProcessOutcome:
     """Run the library on the job that `write` writes.
 
     Args:
@@ -107,7 +107,7 @@ def run_job(
             "the job's files cannot be written",
             where=tempfile.gettempdir(),
             why=str(error),
-            todo="free some space, or set TMPDIR to a directory that has room",
+            hint="free some space, or set TMPDIR to a directory that has room",
         ) from error
 
 
@@ -124,7 +124,7 @@ def _spec(directory: Path, qemu: Path, limits: Limits) -> str:
     return json.dumps(spec)
 
 
-def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) -> Outcome:
+def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) -> ProcessOutcome:
     command = [sys.executable, "-I", "-S", str(JAIL), _spec(directory, qemu, limits)]
     with (directory / "stderr").open("wb") as errors:
         process = subprocess.Popen(
@@ -135,7 +135,7 @@ def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) 
             start_new_session=True,
         )
         code = _wait(process, limits.seconds)
-    return Outcome(
+    return ProcessOutcome(
         answer=read_answer(_read(directory / "answer"), slots),
         code=code,
         progress=Progress.read(_read(directory / "progress")),

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hexconv.arrays import Array
 from hexconv.device.answer import Count
 from hexconv.device.job import NODE_BASE, Counter, Slot
 from hexconv.device.listing import Listed, listing_name, parse_listing
 from hexconv.device.session import Run, Session
-from hexconv.nnlib.graph import Array, Graph
+from hexconv.nnlib.graph import Graph
 
 COUNTERS = (
     Counter.PACKETS,
@@ -31,7 +32,7 @@ REPEATS = 4
 
 
 @dataclass(frozen=True)
-class NodeCost:
+class MeasuredNode:
     """What one executed node cost in one run.
 
     Args:
@@ -55,7 +56,7 @@ class NodeCost:
 class Profile:
     """The executed nodes of a graph in order, and what each cost."""
 
-    nodes: tuple[NodeCost, ...]
+    nodes: tuple[MeasuredNode, ...]
 
     @property
     def packets(self) -> int:
@@ -108,7 +109,7 @@ def _least(reports: Sequence[Sequence[Count]]) -> dict[int, int]:
     return counts
 
 
-def _cost(graph: Graph, node: Listed, least: Sequence[dict[int, int]]) -> NodeCost:
+def _cost(graph: Graph, node: Listed, least: Sequence[dict[int, int]]) -> MeasuredNode:
     number = node.id + (1 << 32 if node.made_by_prepare else NODE_BASE)
     packets, instructions, hvx, main = (counts.get(number, 0) for counts in least)
-    return NodeCost(listing_name(graph, node), node.op, packets, instructions, hvx, main)
+    return MeasuredNode(listing_name(graph, node), node.op, packets, instructions, hvx, main)

@@ -35,7 +35,7 @@ class Check:
     name: str
     ok: bool
     found: str
-    todo: str = ""
+    hint: str = ""
 
 
 def checks(library: str | os.PathLike[str] | None) -> Iterator[Check]:
@@ -60,7 +60,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
     except HexconvError as error:
         where = f" ({error.where})" if error.where else ""
         why = f": {error.why}" if error.why else ""
-        return Check(name, False, f"{error.what}{where}{why}", error.todo)
+        return Check(name, False, f"{error.what}{where}{why}", error.hint)
 
 
 def _qemu() -> str:

@@ -6,13 +6,14 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hexconv.device.answer import Answer, Stage
+from hexconv.arrays import Array
+from hexconv.device.answer import Answer, RunStage
 from hexconv.device.job import NODE_BASE, Counter, JobWriter, Slot
 from hexconv.device.locate import executing, first_unprepared
 from hexconv.device.logs import failed_node, node_label, readable
-from hexconv.device.process import Limits, Outcome, run_job
+from hexconv.device.process import Limits, ProcessOutcome, run_job
 from hexconv.errors import DeviceError
-from hexconv.nnlib.graph import Array, Graph
+from hexconv.nnlib.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Session:
             raise DeviceError(f"{len(outcome.answer.outputs)} of {asked} runs were answered")
         return outcome.answer
 
-    def _culprit(self, graph: Graph, outcome: Outcome) -> str:
+    def _culprit(self, graph: Graph, outcome: ProcessOutcome) -> str:
         """The node at which it went wrong, found by preparing once or a few times more."""
         refused, stage = outcome.answer.failure, outcome.progress.stage
         if refused and refused.node:
@@ -79,15 +80,15 @@ class Session:
         named = failed_node(refused.log) if refused else None
         if named is not None:
             return node_label(graph, named)
-        if stage in (Stage.CONST, Stage.NODE):
+        if stage in (RunStage.CONST, RunStage.NODE):
             return node_label(graph, outcome.progress.node - NODE_BASE)
-        if stage == Stage.EXECUTE:
+        if stage == RunStage.EXECUTE:
             return executing(graph, outcome.progress, self._try(graph).answer.after)
-        if stage == Stage.PREPARE and outcome.code is not None:
+        if stage == RunStage.PREPARE and outcome.code is not None:
             return first_unprepared(graph, lambda part: self._try(part).answer.done)
         return ""
 
-    def _try(self, graph: Graph) -> Outcome:
+    def _try(self, graph: Graph) -> ProcessOutcome:
         """Prepare a graph, whatever comes of it."""
 
         def write(job: JobWriter) -> None:
@@ -96,7 +97,7 @@ class Session:
 
         return run_job(self.library, write, (), self.limits)
 
-    def ask(self, write: Callable[[JobWriter], None]) -> Outcome:
+    def ask(self, write: Callable[[JobWriter], None]) -> ProcessOutcome:
         """Run a job that has no graph.
 
         Raises:
@@ -108,7 +109,7 @@ class Session:
         return outcome
 
 
-def failure(graph: Graph, outcome: Outcome, limits: Limits, where: str) -> DeviceError:
+def failure(graph: Graph, outcome: ProcessOutcome, limits: Limits, where: str) -> DeviceError:
     """The error that says what went wrong, where, and in the library's own words why."""
     refused, stage = outcome.answer.failure, outcome.progress.stage
     if refused:
@@ -121,7 +122,7 @@ def failure(graph: Graph, outcome: Outcome, limits: Limits, where: str) -> Devic
         return DeviceError(
             f"the library did not finish within {limits.seconds:g} s while {stage.doing}",
             where=where,
-            todo="allow more time, or give a smaller graph",
+            hint="allow more time, or give a smaller graph",
         )
     return DeviceError(
         f"the emulated process ended ({_how(outcome.code)}) while {stage.doing}",

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.device.answer import Answer
 from hexconv.device.listing import Listed, parse_listing, show_listing
 from hexconv.device.session import Run, Session
 from hexconv.device.wiring import single, tensor_slots
 from hexconv.errors import DeviceError, GraphError
-from hexconv.nnlib.graph import OUTPUT_OP, Array, Graph, Node, Ref
+from hexconv.nnlib.graph import OUTPUT_OP, Graph, Node, Ref
 
 GROUP_BYTES = 256 << 20
 """Tapped tensors of one process; the emulated address space holds them beside the graph."""
@@ -27,7 +28,7 @@ DISTURBS = "one more reader of it would change what prepare makes of the graph"
 
 
 @dataclass(frozen=True)
-class Taps(Mapping[str, list[Array]]):
+class LibraryTaps(Mapping[str, list[Array]]):
     """Raw outputs of nodes, (B,H,W,D) in the library's own types, by node name.
 
     Args:
@@ -50,7 +51,7 @@ class Taps(Mapping[str, list[Array]]):
         return len(self.arrays)
 
 
-def tap(session: Session, graph: Graph, run: Run) -> Taps:
+def tap(session: Session, graph: Graph, run: Run) -> LibraryTaps:
     """Execute `graph` on one input as often as needed to see the outputs of all of its nodes.
 
     Args:
@@ -66,14 +67,14 @@ def tap(session: Session, graph: Graph, run: Run) -> Taps:
     nodes = parse_listing(plain.after)
     executed = {node.id for node in nodes}
     kept = [node for node in graph.nodes if node.outputs and node.id in executed]
-    gone = [node for node in graph.nodes if node.outputs and node.id not in executed]
+    removed = [node for node in graph.nodes if node.outputs and node.id not in executed]
     arrays: dict[str, list[Array]] = {}
     left_out: dict[str, str] = {}
-    for group in [*_groups(kept), *_groups(gone)]:
+    for group in [*_groups(kept), *_groups(removed)]:
         _tap_group(session, graph, run, plain, group, arrays, left_out)
     names = [node.name for node in graph.nodes]
     ordered = {name: arrays[name] for name in names if name in arrays}
-    return Taps(ordered, left_out, tuple(show_listing(graph, nodes)))
+    return LibraryTaps(ordered, left_out, tuple(show_listing(graph, nodes)))
 
 
 def _unique_names(graph: Graph) -> None:

@@ -23,7 +23,7 @@ def require_linux() -> None:
     if platform.system() != "Linux":
         raise DeviceError(
             f"the emulated library runs on Linux, not on {platform.system()}",
-            todo="use a Linux machine, a container or WSL",
+            hint="use a Linux machine, a container or WSL",
         )
 
 
@@ -37,7 +37,7 @@ def find_qemu() -> Path:
     wanted = os.environ.get("HEXCONV_QEMU") or "qemu-hexagon"
     found = shutil.which(wanted)
     if not found:
-        raise DeviceError(f"the emulator '{wanted}' is not installed", todo=QEMU_INSTALL)
+        raise DeviceError(f"the emulator '{wanted}' is not installed", hint=QEMU_INSTALL)
     return Path(found).resolve()
 
 

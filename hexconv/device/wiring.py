@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.device.job import Slot
 from hexconv.errors import ConfigError, GraphError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Node, Ref
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Node, Ref
 
 Feeds = Mapping[str, Array]
 QUANTIZE_HERE = np.ones((1, 1, 1, 1), np.int32)
@@ -54,7 +55,7 @@ def input_tensors(graph: Graph, feeds: Feeds) -> list[Array]:
     if unknown:
         raise ConfigError(
             f"the model has no input '{unknown[0]}'",
-            todo=f"its inputs are {', '.join(repr(i.name) for i in graph.inputs)}",
+            hint=f"its inputs are {', '.join(repr(i.name) for i in graph.inputs)}",
         )
     tensors: list[Array] = []
     for interface in graph.inputs:

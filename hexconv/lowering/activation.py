@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import lookup
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
 from hexconv.lowering.registry import Tie, lowers
@@ -21,9 +22,6 @@ from hexconv.quantize import Range, cover, quantize_const
 
 Values = npt.NDArray[np.float64]
 
-OWN_RANGE = "own_range"
-"""Key in a node's meta: it may take its output range from its input's."""
-
 UNIT = Range(1.0 / 255.0, 0)
 """What Sigmoid_8 and Softmax_8 always answer: 0..1."""
 TANH = Range(1.0 / 127.0, 127)
@@ -31,20 +29,20 @@ TANH = Range(1.0 / 127.0, 127)
 
 
 def same_place(
-    node: NodeView, ctx: Context, op: str, extra: list[float], span: Range | None
+    node: NodeView, ctx: Context, op: str, extra: list[float], value_range: Range | None
 ) -> None:
     """A unary op in the layout that its input has; a range of None is copied from it."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     scalars = [ctx.builder.scalar(f"{output}/limit{i}", v) for i, v in enumerate(extra)]
-    inputs = [*form.tensor.triple, *scalars]
+    inputs = [*form.tensor.data_min_max, *scalars]
     tensor = ctx.builder.quantized(
         op,
         inputs,
         form.tensor.shape,
-        span or form.tensor.range,
+        value_range or form.tensor.range,
         name=output,
-        static=span is not None or form.tensor.static,
+        static=value_range is not None or form.tensor.static,
     )
     ctx.bind_order(output, form.layout.order, tensor)
 
@@ -64,8 +62,8 @@ def clip(node: NodeView, ctx: Context) -> None:
     elif low == 0.0:
         same_place(node, ctx, "QuantizedReluX_8", [high], None)
     else:
-        span = ctx.form(node.input(0)).tensor.range
-        limits = [max(low, span.min), min(high, span.max)]
+        value_range = ctx.form(node.input(0)).tensor.range
+        limits = [max(low, value_range.min), min(high, value_range.max)]
         same_place(node, ctx, "QuantizedClamp_8", limits, None)
 
 
@@ -78,10 +76,12 @@ def bounds(node: NodeView, ctx: Context) -> tuple[float, float]:
             continue
         array = ctx.const(node.input(index))
         if array is None:
-            raise Refusal("a bound of Clip that is computed", todo="make min and max constants")
+            raise UnsupportedOpError(
+                "a bound of Clip that is computed", hint="make min and max constants"
+            )
         found.append(float(np.asarray(array).reshape(-1)[0]))
     if found[0] > found[1]:
-        raise Refusal(f"Clip from {found[0]} to {found[1]}")
+        raise UnsupportedOpError(f"Clip from {found[0]} to {found[1]}")
     return found[0], found[1]
 
 
@@ -100,8 +100,8 @@ def tanh(node: NodeView, ctx: Context) -> None:
 @lowers("HardSwish")
 def hard_swish(node: NodeView, ctx: Context) -> None:
     """QuantizedHardSwish_8 with a static range."""
-    span = ctx.range(node.outputs[0])
-    same_place(node, ctx, "QuantizedHardSwish_8", [span.min, span.max], span)
+    value_range = ctx.range(node.outputs[0])
+    same_place(node, ctx, "QuantizedHardSwish_8", [value_range.min, value_range.max], value_range)
 
 
 @lowers("Softmax")
@@ -111,7 +111,7 @@ def softmax(node: NodeView, ctx: Context) -> None:
     layout = along_depth(ctx, source, int(node.attr("axis", -1)))
     tensor = ctx.take(source, layout)
     result = ctx.builder.quantized(
-        "QuantizedSoftmax_8", tensor.triple, tensor.shape, UNIT, name=output
+        "QuantizedSoftmax_8", tensor.data_min_max, tensor.shape, UNIT, name=output
     )
     ctx.bind(output, layout, result)
 
@@ -140,7 +140,7 @@ def prelu(node: NodeView, ctx: Context) -> None:
     source = node.input(0)
     slopes = ctx.const(node.input(1))
     if slopes is None:
-        raise Refusal("slopes that are computed", todo="make the slope an initializer")
+        raise UnsupportedOpError("slopes that are computed", hint="make the slope an initializer")
     shape = ctx.shape(source)
     if slopes.size == 1:
         form = ctx.form(source)
@@ -151,10 +151,10 @@ def prelu(node: NodeView, ctx: Context) -> None:
     padded = (1,) * (len(shape) - slopes.ndim) + slopes.shape
     varying = [axis for axis, size in enumerate(padded) if size != 1]
     if len(varying) != 1:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"slopes of shape {slopes.shape}",
             why="the library takes one slope per channel",
-            todo="use one slope per channel, or for the whole tensor",
+            hint="use one slope per channel, or for the whole tensor",
         )
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1 and a != varying[0]]
     layout = gather_axes(shape, [*order, varying[0]])
@@ -170,19 +170,21 @@ def _prelu(
 ) -> None:
     output = node.outputs[0]
     name = f"{output}/slope"
-    if node.node.meta.get(OWN_RANGE) and slopes.min() > 0.0 and slopes.max() <= 1.0:
+    if notes_of(node.node).own_range and slopes.min() > 0.0 and slopes.max() <= 1.0:
         result = _prelu_own_range(ctx, tensor, slopes, output)
         ctx.bind_order(output, order, result)
         return
-    span = ctx.range(output)
+    value_range = ctx.range(output)
     quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
     inputs = [
-        *tensor.triple,
+        *tensor.data_min_max,
         ctx.builder.const(name, quantized.codes, quantized.range),
         *ctx.builder.minmax(name, quantized.range),
-        *ctx.builder.minmax(output, span),
+        *ctx.builder.minmax(output, value_range),
     ]
-    result = ctx.builder.quantized("QuantizedPRelu_8_V2", inputs, tensor.shape, span, name=output)
+    result = ctx.builder.quantized(
+        "QuantizedPRelu_8_V2", inputs, tensor.shape, value_range, name=output
+    )
     ctx.bind_order(output, order, result)
 
 
@@ -195,10 +197,10 @@ def _prelu_own_range(
     that a table behind it pins it first.
     """
     alpha = np.asarray(slopes, np.float32).reshape(1, 1, 1, -1)
-    inputs = [*tensor.triple, ctx.builder.const(f"{output}/slope", alpha)]
-    span = cover(tensor.range.min * float(slopes.max()), tensor.range.max)
+    inputs = [*tensor.data_min_max, ctx.builder.const(f"{output}/slope", alpha)]
+    value_range = cover(tensor.range.min * float(slopes.max()), tensor.range.max)
     return ctx.builder.quantized(
-        "QuantizedPRelu_8", inputs, tensor.shape, span, name=output, static=False
+        "QuantizedPRelu_8", inputs, tensor.shape, value_range, name=output, static=False
     )
 
 
@@ -211,9 +213,9 @@ def sqrt(node: NodeView, ctx: Context) -> None:
     if tensor.range.zero != 0:
         lookup.apply(ctx, source, lambda x: np.sqrt(np.maximum(x, 0.0)), output)
         return
-    span = Range(math.sqrt(tensor.range.max) / 255.0, 0)
+    value_range = Range(math.sqrt(tensor.range.max) / 255.0, 0)
     result = ctx.builder.quantized(
-        "QuantizedSqrt_8", tensor.triple, tensor.shape, span, name=output
+        "QuantizedSqrt_8", tensor.data_min_max, tensor.shape, value_range, name=output
     )
     ctx.bind_order(output, form.layout.order, result)
 
@@ -232,9 +234,9 @@ def power(node: NodeView, ctx: Context) -> None:
         value = numbers[0]
         lookup.apply(ctx, exponent, lambda x: np.power(value, x), output)
     else:
-        raise Refusal(
+        raise UnsupportedOpError(
             "a power whose base and exponent both vary",
-            todo="use one constant exponent, or write it as Exp(y * Log(x))",
+            hint="use one constant exponent, or write it as Exp(y * Log(x))",
         )
 
 
@@ -243,8 +245,8 @@ def remainder(node: NodeView, ctx: Context) -> None:
     """A constant divisor: a table."""
     divisor, output = _number(ctx, node.input(1)), node.outputs[0]
     if not divisor or ctx.shape(node.input(0)) != ctx.shape(output):
-        raise Refusal(
-            "a remainder by what is not one constant", todo="use a scalar constant divisor"
+        raise UnsupportedOpError(
+            "a remainder by what is not one constant", hint="use a scalar constant divisor"
         )
     function = np.fmod if int(node.attr("fmod", 0)) else np.mod
     lookup.apply(ctx, node.input(0), lambda x: function(x, divisor), output)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import lookup
 from hexconv.lowering.context import Context
 from hexconv.lowering.mask import emit_mask
@@ -59,10 +59,10 @@ def position(node: NodeView, ctx: Context) -> None:
 
 def _check_length(length: int) -> None:
     if length > LONGEST:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"the position of a maximum among {length}",
             why=f"positions are codes of 8 bits: at most {LONGEST} values",
-            todo="let the model answer the values, and find the maximum on the CPU",
+            hint="let the model answer the values, and find the maximum on the CPU",
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.builder import Tensor
@@ -33,7 +33,7 @@ def space_to_depth(node: NodeView, ctx: Context) -> None:
 def _block(node: NodeView) -> int:
     size = int(node.attr("blocksize", 0))
     if size < 1:
-        raise Refusal(f"a blocksize of {size}", todo="it must be 1 or more")
+        raise UnsupportedOpError(f"a blocksize of {size}", hint="it must be 1 or more")
     return size
 
 

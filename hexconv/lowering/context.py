@@ -13,10 +13,11 @@ from math import prod
 
 import numpy as np
 
-from hexconv.errors import RangeError, Refusal
+from hexconv.arrays import Array
+from hexconv.errors import RangeError, UnsupportedOpError
 from hexconv.lowering.relayout import fit, gather_axes, moves
 from hexconv.nnlib.builder import Builder, Tensor
-from hexconv.nnlib.graph import Array, Origin, Ref
+from hexconv.nnlib.graph import Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range, quantize_const
 
@@ -25,7 +26,7 @@ LARGEST_GAIN = 2.0**14
 
 
 @dataclass(frozen=True)
-class Form:
+class LayoutForm:
     """One way in which a value exists: `tensor.shape` may still lack a reshape to `layout`."""
 
     layout: Layout
@@ -57,7 +58,7 @@ class Context:
         self.transposes = TransposeCount()
         self.floats: dict[tuple[Ref, Ref, Ref], Ref] = {}
         """The float32 tensor that data, min and max were made from or have been turned into."""
-        self._forms: dict[str, list[Form]] = {}
+        self._forms: dict[str, list[LayoutForm]] = {}
         self._sources: dict[str, str] = {}
 
     # -- facts about ONNX values ------------------------------------------------------------
@@ -81,10 +82,10 @@ class Context:
         except KeyError:
             raise RangeError(
                 f"no range for tensor '{name}'",
-                todo=f"give --samples, or add the line '{name}@@min,max' to the range file",
+                hint=f"give --samples, or add the line '{name}@@min,max' to the range file",
             ) from None
 
-    def forms(self, name: str) -> Sequence[Form]:
+    def forms(self, name: str) -> Sequence[LayoutForm]:
         """Where a computed value lies so far, the first made first."""
         return self._forms.get(name, ())
 
@@ -92,7 +93,7 @@ class Context:
         """Take back what a lowering bound before it refused."""
         self._forms.pop(name, None)
 
-    def form(self, name: str) -> Form:
+    def form(self, name: str) -> LayoutForm:
         """The form in which a value was made, in whatever 4-D shape fills the vectors best.
 
         Reshapes keep the order in memory, so all forms of that order are as good for an op that
@@ -124,7 +125,7 @@ class Context:
         shape = self.shapes[name]
         if name not in self._sources:
             self.builder.mark_origin(tensor, Origin(name, shape, layout))
-        self._forms.setdefault(name, []).append(Form(layout, tensor))
+        self._forms.setdefault(name, []).append(LayoutForm(layout, tensor))
 
     def bind_order(self, name: str, order: Sequence[int], tensor: Tensor) -> None:
         """As `bind`, knowing only in which order the axes lie in memory."""
@@ -173,10 +174,10 @@ class Context:
             )
         return self.take(self.view(name, shape), layout)
 
-    def const_tensor(self, name: str, array: Array, span: Range | None = None) -> Tensor:
+    def const_tensor(self, name: str, array: Array, value_range: Range | None = None) -> Tensor:
         """A constant operand as uint8 with the tightest range, or in a given one."""
         if not np.isfinite(array).all():
-            raise Refusal(f"the constant '{name}' is not finite")
+            raise UnsupportedOpError(f"the constant '{name}' is not finite")
         quantized = quantize_const(array.astype(np.float32, copy=False))
         data = self.builder.const(name, quantized.codes, quantized.range)
         low, high = self.builder.minmax(name, quantized.range)
@@ -187,22 +188,26 @@ class Context:
         """A tensor whose range the run decides, requantized to the calibrated one."""
         return self.requantize8(tensor, self.range(self._sources.get(name, name)), f"{name}/pinned")
 
-    def requantize8(self, tensor: Tensor, span: Range, name: str) -> Tensor:
+    def requantize8(self, tensor: Tensor, value_range: Range, name: str) -> Tensor:
         """The same values in another static range (Requantize_8to8)."""
-        gain = tensor.range.step / span.step
+        gain = tensor.range.step / value_range.step
         if gain > LARGEST_GAIN:
-            middle = span.scaled(gain / LARGEST_GAIN)
+            middle = value_range.scaled(gain / LARGEST_GAIN)
             tensor = self.requantize8(tensor, middle, f"{name}/between")
-        limits = self.builder.minmax(name, span)
+        limits = self.builder.minmax(name, value_range)
         return self.builder.quantized(
-            "Requantize_8to8", [*tensor.triple, *limits], tensor.shape, span, name=name
+            "Requantize_8to8", [*tensor.data_min_max, *limits], tensor.shape, value_range, name=name
         )
 
-    def requantize32(self, accumulator: Tensor, span: Range, name: str) -> Tensor:
+    def requantize32(self, accumulator: Tensor, value_range: Range, name: str) -> Tensor:
         """An int32 result as uint8: input range from its own ports, output range static."""
-        limits = self.builder.minmax(name, span)
+        limits = self.builder.minmax(name, value_range)
         return self.builder.quantized(
-            "Requantize_32to8", [*accumulator.triple, *limits], accumulator.shape, span, name=name
+            "Requantize_32to8",
+            [*accumulator.data_min_max, *limits],
+            accumulator.shape,
+            value_range,
+            name=name,
         )
 
     # -- moving data ------------------------------------------------------------------------
@@ -221,7 +226,7 @@ class Context:
             else:
                 tensor = self.transposed(tensor, move.perm, f"{name}/transpose")
         if steps:
-            self._forms[name].append(Form(layout, tensor))
+            self._forms[name].append(LayoutForm(layout, tensor))
         return tensor
 
     def reshaped(self, tensor: Tensor, shape: Shape4, name: str) -> Tensor:
@@ -248,9 +253,9 @@ class Context:
 
     def rescaled(self, tensor: Tensor, factor: float, name: str) -> Tensor:
         """The same codes times a positive constant: only the range changes, no node."""
-        span = tensor.range.scaled(factor)
-        low, high = self.builder.minmax(name, span)
-        return replace(tensor, min=low, max=high, range=span)
+        value_range = tensor.range.scaled(factor)
+        low, high = self.builder.minmax(name, value_range)
+        return replace(tensor, min=low, max=high, range=value_range)
 
 
 def memory_order(layout: Layout, shape: Sequence[int]) -> list[int]:

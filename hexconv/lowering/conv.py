@@ -9,20 +9,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import depthwise
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.registry import lowers
 from hexconv.lowering.window import Window, too_wide, windows
-from hexconv.nnlib.graph import Array
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
-TIME_ON_W = "time_on_w"
-"""Key in a node's meta: its second last axis lies along W, its last along H."""
 SWAPPED = Layout(((0,), (3,), (2,), (1,)))
-UPRIGHT = Layout(((0,), (2,), (), (1,)))
+KERNEL_ON_H = Layout(((0,), (2,), (), (1,)))
 
 
 @lowers("Conv")
@@ -34,15 +33,15 @@ def conv(node: NodeView, ctx: Context) -> None:
     shape = ctx.shape(source)
     _check_kernel(node, weights.shape[2:])
     if group < 1 or shape[1] != weights.shape[1] * group or weights.shape[0] % group:
-        raise Refusal(f"{shape[1]} channels, weights {weights.shape} and {group} groups")
+        raise UnsupportedOpError(f"{shape[1]} channels, weights {weights.shape} and {group} groups")
     axes = windows(node, shape[2:], weights.shape[2:])
     if len(axes) == 1:
         axes = [Window(1, 1), *axes]
         weights = weights[:, :, None, :]
     layout = Layout.channels_last(len(shape))
     dense = group == 1 or group != shape[1]
-    if node.node.meta.get(TIME_ON_W) or (dense and too_wide(axes)):
-        layout, axes = (SWAPPED if len(shape) == 4 else UPRIGHT), axes[::-1]
+    if notes_of(node.node).time_on_w or (dense and too_wide(axes)):
+        layout, axes = (SWAPPED if len(shape) == 4 else KERNEL_ON_H), axes[::-1]
         weights = weights.transpose(0, 1, 3, 2)
     tensor = ctx.take(source, layout)
     counts = [axis.outputs() for axis in axes]
@@ -67,7 +66,7 @@ def conv_transpose(node: NodeView, ctx: Context) -> None:
     shape, result = ctx.shape(source), ctx.shape(output)
     _check_kernel(node, weights.shape[2:])
     if shape[1] != weights.shape[0] or shape[1] % group:
-        raise Refusal(f"{shape[1]} channels, weights {weights.shape} and {group} groups")
+        raise UnsupportedOpError(f"{shape[1]} channels, weights {weights.shape} and {group} groups")
     strides = list(node.attr("strides", [1] * rank))
     dilations = list(node.attr("dilations", [1] * rank))
     weights = dilate(weights, dilations)
@@ -86,27 +85,31 @@ def constants(node: NodeView, ctx: Context, *, outputs_axis: int) -> tuple[Array
     """(weights, bias) of a convolution; a missing bias is zero."""
     weights = ctx.const(node.input(1))
     if weights is None:
-        raise Refusal(
+        raise UnsupportedOpError(
             "weights that are computed at run time",
             why="the library packs them once, when it prepares the graph",
-            todo="make them an initializer",
+            hint="make them an initializer",
         )
     if weights.ndim not in (3, 4):
-        raise Refusal(f"a {weights.ndim - 2}-D convolution", why="the library has 1-D and 2-D only")
+        raise UnsupportedOpError(
+            f"a {weights.ndim - 2}-D convolution", why="the library has 1-D and 2-D only"
+        )
     weights = np.asarray(weights, np.float32)
     count = weights.shape[outputs_axis] * (int(node.attr("group", 1)) if outputs_axis == 1 else 1)
     if not node.has(2):
         return weights, np.zeros(count, np.float32)
     bias = ctx.const(node.input(2))
     if bias is None:
-        raise Refusal("a bias that is computed at run time", todo="add it with an Add node")
+        raise UnsupportedOpError(
+            "a bias that is computed at run time", hint="add it with an Add node"
+        )
     return weights, np.asarray(bias, np.float32)
 
 
 def _check_kernel(node: NodeView, kernel: Sequence[int]) -> None:
     declared = node.attr("kernel_shape", None)
     if declared is not None and list(declared) != list(kernel):
-        raise Refusal(f"kernel_shape {list(declared)} with weights of {list(kernel)}")
+        raise UnsupportedOpError(f"kernel_shape {list(declared)} with weights of {list(kernel)}")
 
 
 def dilate(weights: Array, dilations: Sequence[int]) -> Array:

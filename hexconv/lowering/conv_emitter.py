@@ -8,12 +8,13 @@ from math import prod
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.lowering.window import Window, mode, padded, undilated, wide
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from hexconv.nnlib.graph import Array, Padding, Ref
+from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import Range, quantize_bias, quantize_weights
 
@@ -213,7 +214,7 @@ class ConvEmitter:
             # Output rows that no tap reaches: zeros at the end of the kernel reach them.
             grow = (max(-bottom, 0), max(-right, 0))
             if top < 0 or left < 0:
-                raise Refusal("a transposed convolution with negative padding before")
+                raise UnsupportedOpError("a transposed convolution with negative padding before")
             weights = np.pad(weights, ((0, 0), (0, 0), (0, grow[0]), (0, grow[1])))
             bottom, right = max(bottom, 0), max(right, 0)
         if _phases_are_two_to_two(weights, strides):

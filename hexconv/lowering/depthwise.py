@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.slice_concat import concatenated, sliced
 from hexconv.lowering.window import Window, pad, undilated
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.graph import Array
 
 OP = "DepthwiseSupernode_8x8p32to8"
 WIDTHS = (3, 5, 7)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.context import Context, lanes, memory_order
 from hexconv.lowering.range_limits import request
@@ -53,9 +53,9 @@ def divide(node: NodeView, ctx: Context) -> None:
     """
     numerator, divisor = node.input(0), ctx.const(node.input(1))
     if divisor is None:
-        raise Refusal("a division by a computed tensor", why="it was not decomposed")
+        raise UnsupportedOpError("a division by a computed tensor", why="it was not decomposed")
     if not np.all(divisor):
-        raise Refusal("a division by zero", todo="remove the zero from the divisor")
+        raise UnsupportedOpError("a division by zero", hint="remove the zero from the divisor")
     name, output = f"{node.outputs[0]}/reciprocal", node.outputs[0]
     layout = common_layout(ctx, [numerator, node.input(1)], output)
     left = operand(ctx, numerator, layout, ctx.shape(output))
@@ -82,9 +82,9 @@ def _combine(node: NodeView, ctx: Context, op: str, names: Sequence[str]) -> Non
     for position, other in enumerate(operands[1:], start=1):
         last = position == len(names) - 1
         label = output if last else f"{output}/{position}"
-        span = ctx.range(output) if last else partial_range(op, result.range, other.range)
+        value_range = ctx.range(output) if last else partial_range(op, result.range, other.range)
         size = _broadcast(result.shape, other.shape)
-        result = emit(ctx, op, result, other, size, span, label)
+        result = emit(ctx, op, result, other, size, value_range, label)
     if aligned is not None:
         ctx.bind_order(output, order, result)
         return
@@ -122,7 +122,7 @@ def _aligned(
 
 
 def emit(
-    ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, span: Range, name: str
+    ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, value_range: Range, name: str
 ) -> Tensor:
     """One binary node with a static output range.
 
@@ -138,18 +138,18 @@ def emit(
     if shape not in (left.shape, right.shape):
         # None of them lets each operand broadcast against the other, once a range is asked for.
         left = spread(ctx, left, shape, f"{name}/left")
-    given = request(op, left.range, right.range, span)
+    given = request(op, left.range, right.range, value_range)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
-    if given == span:
-        inputs += ctx.builder.minmax(name, span)
-        return ctx.builder.quantized(BINARY[op], inputs, shape, span, name=name)
+    if given == value_range:
+        inputs += ctx.builder.minmax(name, value_range)
+        return ctx.builder.quantized(BINARY[op], inputs, shape, value_range, name=name)
     inputs += ctx.builder.minmax(f"{name}/wide", given)
     wide = ctx.builder.quantized(
         BINARY[op], inputs, shape, given, name=f"{name}/wide", keeps_range=True
     )
-    if given.step / span.step > LARGEST_GAIN:
+    if given.step / value_range.step > LARGEST_GAIN:
         return wide
-    return ctx.requantize8(wide, span, name)
+    return ctx.requantize8(wide, value_range, name)
 
 
 def partial_range(op: str, left: Range, right: Range) -> Range:

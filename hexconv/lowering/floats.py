@@ -13,25 +13,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.activation import along_depth
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.broadcast import common_layout, operand
 from hexconv.lowering.context import Context
 from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.shape import concat_layout
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.graph import Array, Output, Ref
+from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
-
-WHY = "why_float"
-"""Key in a node's meta: why it is kept in float. No other node's meta has it."""
-OP = "onnx_op"
-"""Key in its meta: its ONNX op, once it has an op of hexconv's own."""
+from hexconv.registry import Registry
 
 
 @dataclass(frozen=True)
-class Real:
+class FloatTensor:
     """A float32 tensor in the graph under construction."""
 
     ref: Ref
@@ -39,50 +37,43 @@ class Real:
 
 
 Function = Callable[[NodeView, Context], None]
-FORMS: dict[str, Function] = {}
+FORMS: Registry[Function] = Registry("float form")
 """The float form of each ONNX op that has one."""
-
-
-def in_float(*ops: str) -> Callable[[Function], Function]:
-    """Register a function that lowers the ONNX `ops` to float ops."""
-
-    def register(function: Function) -> Function:
-        for op in ops:
-            if op in FORMS:
-                raise ValueError(f"two float forms of {op}")
-            FORMS[op] = function
-        return function
-
-    return register
+in_float = FORMS.register
 
 
 def op_of(node: NodeView) -> str:
     """The ONNX op of a node, kept in float or not."""
-    return str(node.node.meta.get(OP, node.op))
+    return notes_of(node.node).onnx_op or node.op
 
 
-def dequantized(ctx: Context, tensor: Tensor, name: str) -> Real:
+def dequantized(ctx: Context, tensor: Tensor, name: str) -> FloatTensor:
     """The float32 that codes were made from, where that is in the graph; else what they mean."""
-    known = ctx.floats.get(tensor.triple)
+    known = ctx.floats.get(tensor.data_min_max)
     if known is None:
         node = ctx.builder.node(
-            "Dequantize", tensor.triple, [Output(tensor.shape, "float32")], name=f"{name}/float"
+            "Dequantize",
+            tensor.data_min_max,
+            [Output(tensor.shape, "float32")],
+            name=f"{name}/float",
         )
-        known = ctx.floats[tensor.triple] = Ref(node)
-    return Real(known, tensor.shape)
+        known = ctx.floats[tensor.data_min_max] = Ref(node)
+    return FloatTensor(known, tensor.shape)
 
 
-def emit(ctx: Context, op: str, inputs: Sequence[Ref], shape: Shape4, name: str) -> Real:
+def emit(ctx: Context, op: str, inputs: Sequence[Ref], shape: Shape4, name: str) -> FloatTensor:
     """One node that answers float32."""
-    return Real(Ref(ctx.builder.node(op, inputs, [Output(shape, "float32")], name=name)), shape)
+    return FloatTensor(
+        Ref(ctx.builder.node(op, inputs, [Output(shape, "float32")], name=name)), shape
+    )
 
 
-def quantized(ctx: Context, real: Real, name: str) -> Tensor:
+def quantized(ctx: Context, real: FloatTensor, name: str) -> Tensor:
     """The codes of an ONNX value in its calibrated range (Quantize)."""
-    span = ctx.range(name)
-    inputs = [real.ref, *ctx.builder.minmax(name, span)]
-    tensor = ctx.builder.quantized("Quantize", inputs, real.shape, span, name=name)
-    ctx.floats[tensor.triple] = real.ref
+    value_range = ctx.range(name)
+    inputs = [real.ref, *ctx.builder.minmax(name, value_range)]
+    tensor = ctx.builder.quantized("Quantize", inputs, real.shape, value_range, name=name)
+    ctx.floats[tensor.data_min_max] = real.ref
     return tensor
 
 
@@ -108,14 +99,16 @@ def leaky_relu(node: NodeView, ctx: Context) -> None:
     """PRelu_f with one slope."""
     slope = float(node.attr("alpha", 0.01))
 
-    def made(x: Real, name: str) -> Real:
+    def made(x: FloatTensor, name: str) -> FloatTensor:
         inputs = [x.ref, ctx.builder.scalar(f"{name}/slope", slope)]
         return emit(ctx, "PRelu_f", inputs, x.shape, name)
 
     _in_place(node, ctx, made)
 
 
-def _in_place(node: NodeView, ctx: Context, made: Callable[[Real, str], Real]) -> None:
+def _in_place(
+    node: NodeView, ctx: Context, made: Callable[[FloatTensor, str], FloatTensor]
+) -> None:
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     real = made(dequantized(ctx, form.tensor, source), f"{output}/real")
@@ -150,10 +143,10 @@ def divide(node: NodeView, ctx: Context) -> None:
     """By a constant: Mul_f with its reciprocal; the library has no division."""
     numerator, divisor = node.input(0), ctx.const(node.input(1))
     if divisor is None or not np.all(divisor):
-        raise Refusal(
+        raise UnsupportedOpError(
             "a division by what is not a constant without zeros",
             why="the library has no Div_f",
-            todo="let this node run in int8",
+            hint="let this node run in int8",
         )
     output = node.outputs[0]
     shape = ctx.shape(output)
@@ -241,7 +234,9 @@ def transpose(node: NodeView, ctx: Context) -> None:
     shape = ctx.shape(source)
     order = [axis for axis in range(len(shape)) if shape[axis] != 1]
     if len(order) > 4:
-        raise Refusal(f"a transpose of {len(order)} axes", why="the library knows 4 axes")
+        raise UnsupportedOpError(
+            f"a transpose of {len(order)} axes", why="the library knows 4 axes"
+        )
     perm = list(node.attr("perm", list(range(len(shape)))[::-1]))
     moved = [order.index(axis) for axis in perm if axis in order]
     lead = 4 - len(order)
@@ -261,10 +256,10 @@ def matmul(node: NodeView, ctx: Context) -> None:
     names, output = [node.input(0), node.input(1)], node.outputs[0]
     left, right = (ctx.shape(name) for name in names)
     if len(right) != 2 or len(left) < 2:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"a product of {list(left)} and {list(right)} in float",
             why="MatMul_f takes one matrix on the right",
-            todo="let this node run in int8",
+            hint="let this node run in int8",
         )
     rows = math.prod(left[:-1])
     flat = Layout(((), (), tuple(range(len(left) - 1)), (len(left) - 1,)))
@@ -279,7 +274,7 @@ def matmul(node: NodeView, ctx: Context) -> None:
     _bind(ctx, output, flat, emit(ctx, "MatMul_f", operands, size, f"{output}/real"))
 
 
-def _operand(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> Real:
+def _operand(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> FloatTensor:
     """An operand that broadcasts in B, H, W, D to `shape` under `layout`."""
     array = ctx.const(name)
     if array is not None:
@@ -287,22 +282,24 @@ def _operand(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) ->
     return dequantized(ctx, operand(ctx, name, layout, shape), name)
 
 
-def _const(ctx: Context, name: str, array: Array, layout: Layout, shape: tuple[int, ...]) -> Real:
+def _const(
+    ctx: Context, name: str, array: Array, layout: Layout, shape: tuple[int, ...]
+) -> FloatTensor:
     """A constant operand; repeated to its full size where its own shape does not broadcast."""
     padded = _float32(array).reshape((1,) * (len(shape) - array.ndim) + array.shape)
     packed = layout.pack(padded)
     if not all(h in (1, w) for h, w in zip(packed.shape, layout.shape(shape), strict=True)):
         packed = layout.pack(np.broadcast_to(padded, shape))
     b, h, w, d = packed.shape
-    return Real(ctx.builder.const(name, packed), (b, h, w, d))
+    return FloatTensor(ctx.builder.const(name, packed), (b, h, w, d))
 
 
-def _binary(ctx: Context, op: str, left: Real, right: Real, name: str) -> Real:
+def _binary(ctx: Context, op: str, left: FloatTensor, right: FloatTensor, name: str) -> FloatTensor:
     b, h, w, d = (max(pair) for pair in zip(left.shape, right.shape, strict=True))
     return emit(ctx, op, [left.ref, right.ref], (b, h, w, d), name)
 
 
-def _bind(ctx: Context, output: str, layout: Layout, real: Real) -> None:
+def _bind(ctx: Context, output: str, layout: Layout, real: FloatTensor) -> None:
     ctx.bind(output, layout, quantized(ctx, real, output))
 
 

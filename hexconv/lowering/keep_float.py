@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from hexconv.errors import ConfigError
-from hexconv.lowering.floats import FORMS, OP, WHY
+from hexconv.lowering.annotations import annotate, notes_of
+from hexconv.lowering.floats import FORMS
 from hexconv.names import did_you_mean
 from hexconv.onnx_graph import FloatGraph
 
@@ -16,7 +17,7 @@ KEPT = "Float"
 DOMAIN = "hexconv"
 
 
-def mark(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
+def annotate_float(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
     """Mark the nodes to keep in float, so that nothing writes them out in others.
 
     Args:
@@ -31,11 +32,11 @@ def mark(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
     """
     found = dict.fromkeys(_named(graph, name) for name in names)
     for node in found:
-        node.meta[WHY] = BY_HAND
+        annotate(node, float_reason=BY_HAND)
     return list(found)
 
 
-def check_there(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
+def check_present(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
     """Refuse a kept node that rewriting took away.
 
     Raises:
@@ -46,15 +47,15 @@ def check_there(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
             raise ConfigError(
                 f"the node '{node.name}' cannot be kept in float",
                 why="a rewrite made it one with others",
-                todo="leave rewrites out with --without NAME or --optimize none",
+                hint="leave rewrites out with --without NAME or --optimize none",
             )
 
 
-def seal(graph: FloatGraph) -> None:
+def protect(graph: FloatGraph) -> None:
     """Give kept nodes an op of hexconv's own, which no fusion takes into another."""
     for node in graph.nodes:
-        if WHY in node.meta:
-            node.meta[OP] = node.op_type
+        if notes_of(node).float_reason:
+            annotate(node, onnx_op=node.op_type)
             node.op_type, node.domain = KEPT, DOMAIN
 
 
@@ -66,12 +67,12 @@ def _named(graph: FloatGraph, name: str) -> ir.Node:
         raise ConfigError(
             f"there is no node '{name}' to keep in float",
             why="constants are folded, and what exporters write as several nodes is one",
-            todo=f"{did_you_mean(name, [*nodes, *makers], 3)}`hexconv check --all` lists the nodes",
+            hint=f"{did_you_mean(name, [*nodes, *makers], 3)}`hexconv check --all` lists the nodes",
         )
     if node.domain or node.op_type not in FORMS:
         raise ConfigError(
             f"the node '{node.name}' cannot be kept in float",
             why=f"the library has no float form of {node.op_type} that is known to be right",
-            todo=f"those with one: {', '.join(sorted(FORMS))}",
+            hint=f"those with one: {', '.join(sorted(FORMS))}",
         )
     return node

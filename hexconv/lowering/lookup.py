@@ -32,21 +32,25 @@ def table(function: Function, source: Range, target: Range) -> npt.NDArray[np.ui
 
 
 def emit_table(
-    ctx: Context, tensor: Tensor, codes: npt.NDArray[np.uint8], span: Range, name: str
+    ctx: Context, tensor: Tensor, codes: npt.NDArray[np.uint8], value_range: Range, name: str
 ) -> Tensor:
     """Look `tensor`'s codes up in `codes` (256,) uint8; the answer's range is `span`."""
     builder = ctx.builder
     index = builder.node(
         "CastUInt8ToInt32", [tensor.data], [Output(tensor.shape, "int32")], name=f"{name}/index"
     )
-    inputs = [Ref(index), builder.const(f"{name}/table", codes, span), *builder.minmax(name, span)]
-    return builder.quantized("Table_8", inputs, tensor.shape, span, name=name)
+    inputs = [
+        Ref(index),
+        builder.const(f"{name}/table", codes, value_range),
+        *builder.minmax(name, value_range),
+    ]
+    return builder.quantized("Table_8", inputs, tensor.shape, value_range, name=name)
 
 
 def apply(ctx: Context, source: str, function: Function, output: str) -> None:
     """Lower `output = function(source)` in whatever layout the source has."""
     form = ctx.form(source)
     tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
-    span = ctx.range(output)
-    codes = table(function, tensor.range, span)
-    ctx.bind_order(output, form.layout.order, emit_table(ctx, tensor, codes, span, output))
+    value_range = ctx.range(output)
+    codes = table(function, tensor.range, value_range)
+    ctx.bind_order(output, form.layout.order, emit_table(ctx, tensor, codes, value_range, output))

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context, TransposeCount
-from hexconv.lowering.floats import FORMS, WHY, op_of
+from hexconv.lowering.floats import FORMS, op_of
 from hexconv.lowering.mask import MASK
 from hexconv.lowering.registry import LOWERINGS
 from hexconv.lowering.relayout import gather_axes
-from hexconv.nnlib.builder import MINMAX, Builder, Tensor
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Output, Ref
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder, Tensor
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
 from hexconv.onnx_graph.builder import shape_of
@@ -50,7 +52,7 @@ class Lowered:
     """
 
     graph: Graph
-    refusals: list[Refusal] = field(default_factory=list)
+    unsupported: list[UnsupportedOpError] = field(default_factory=list)
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)
     transposes: TransposeCount = field(default_factory=TransposeCount)
     floats: dict[str, str] = field(default_factory=dict)
@@ -81,7 +83,7 @@ def lower(
     masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
     ctx = Context(builder, shapes, _Consts(graph), {**ranges, **dict.fromkeys(masks, MASK)})
     result = Lowered(builder.graph, transposes=ctx.transposes)
-    result.refusals += _bind_inputs(graph, nodes, ctx)
+    result.unsupported += _bind_inputs(graph, nodes, ctx)
     for node in nodes:
         builder.onnx_node = node.name
         if node.op in IMAGE_OPS:
@@ -90,18 +92,18 @@ def lower(
         start = len(builder.graph.nodes)
         try:
             _lower_node(node, ctx)
-            if WHY in node.node.meta:
-                result.floats[node.name] = node.node.meta[WHY]
-        except Refusal as refusal:
+            if reason := notes_of(node.node).float_reason:
+                result.floats[node.name] = reason
+        except UnsupportedOpError as unsupported_op:
             if float_fallback and _in_float(node.node, ctx):
-                result.floats[node.name] = refusal.what
+                result.floats[node.name] = unsupported_op.what
             else:
-                result.refusals.append(_named(refusal, node))
+                result.unsupported.append(_named(unsupported_op, node))
                 for name in node.outputs:
                     _stand_in(name, ctx)
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
-    if not result.refusals:
+    if not result.unsupported:
         _bind_outputs(graph, ctx)
         result.graph = builder.finish()
     return result
@@ -127,15 +129,15 @@ class _Consts(Mapping[str, Array]):
 
 
 def _lower_node(node: NodeView, ctx: Context) -> None:
-    if WHY in node.node.meta:
+    if notes_of(node.node).float_reason:
         FORMS[op_of(node)](node, ctx)
         _check_read(node)
         return
     lowering = LOWERINGS.get(node.op)
     if lowering is None:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"no lowering for the op {node.op}",
-            todo=f"python -m hexconv ops {node.op} says what is known of it",
+            hint=f"python -m hexconv ops {node.op} says what is known of it",
         )
     for value in node.outputs:
         dtype = node.node.outputs[node.outputs.index(value)].dtype
@@ -144,10 +146,10 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
             and dtype is not None
             and not (dtype.is_floating_point() or dtype == ir.DataType.BOOL or lowering.integers)
         ):
-            raise Refusal(
+            raise UnsupportedOpError(
                 f"'{value}' is of type {dtype.name.lower()}",
                 why="the DSP's data path is 8-bit quantized floats",
-                todo="cut the model before this node and compute it on the CPU",
+                hint="cut the model before this node and compute it on the CPU",
             )
     lowering.function(node, ctx)
     _check_read(node)
@@ -156,7 +158,8 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
 def _in_float(node: ir.Node, ctx: Context) -> bool:
     """Whether the library computes in float what int8 refused; it is then in the graph."""
     view = NodeView(node)
-    form = FORMS.get(view.op) if not view.domain and WHY not in node.meta else None
+    tried = view.domain or notes_of(node).float_reason
+    form = None if tried else FORMS.get(view.op)
     if form is None or not all(
         value is None or value.dtype is None or value.dtype == ir.DataType.FLOAT
         for value in (*node.inputs, *node.outputs)
@@ -167,7 +170,7 @@ def _in_float(node: ir.Node, ctx: Context) -> bool:
     try:
         form(view, ctx)
         _check_read(view)
-    except Refusal:
+    except UnsupportedOpError:
         return False
     return True
 
@@ -175,15 +178,21 @@ def _in_float(node: ir.Node, ctx: Context) -> bool:
 def _check_read(node: NodeView) -> None:
     unread = node.unread()
     if unread:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"{', '.join(unread)} would be dropped",
             why="the lowering does not honour it",
-            todo="export the model without it",
+            hint="export the model without it",
         )
 
 
-def _named(refusal: Refusal, node: NodeView) -> Refusal:
-    return Refusal(refusal.what, node=node.name, op=op_of(node), why=refusal.why, todo=refusal.todo)
+def _named(unsupported_op: UnsupportedOpError, node: NodeView) -> UnsupportedOpError:
+    return UnsupportedOpError(
+        unsupported_op.what,
+        node=node.name,
+        op=op_of(node),
+        why=unsupported_op.why,
+        hint=unsupported_op.hint,
+    )
 
 
 def _stand_in(name: str, ctx: Context) -> None:
@@ -193,51 +202,53 @@ def _stand_in(name: str, ctx: Context) -> None:
     shape = ctx.shape(name)
     layout = gather_axes(shape, [a for a in range(len(shape)) if shape[a] != 1])
     nowhere = Ref(0)
-    span = ctx.ranges.get(name, Range(1.0 / 128.0, 128))
-    ctx.bind(name, layout, Tensor(nowhere, nowhere, nowhere, layout.shape(shape), span))
+    value_range = ctx.ranges.get(name, Range(1.0 / 128.0, 128))
+    ctx.bind(name, layout, Tensor(nowhere, nowhere, nowhere, layout.shape(shape), value_range))
 
 
-def _bind_inputs(graph: FloatGraph, nodes: list[NodeView], ctx: Context) -> list[Refusal]:
+def _bind_inputs(
+    graph: FloatGraph, nodes: list[NodeView], ctx: Context
+) -> list[UnsupportedOpError]:
     """The one input node; answers the inputs that cannot be."""
     images = any(node.op in IMAGE_OPS for node in nodes)
-    interfaces, refusals = [], []
+    interfaces, unsupported = [], []
     for info in graph.inputs:
         try:
             interfaces.append(_interface(info, images, ctx))
-        except Refusal as refusal:
-            refusals.append(refusal)
+        except UnsupportedOpError as unsupported_op:
+            unsupported.append(unsupported_op)
             _stand_in(info.name, ctx)
-    outputs = [port for item in interfaces for port in (Output(item.bhwd, "uint8"), *MINMAX)]
+    outputs = [port for item in interfaces for port in (Output(item.bhwd, "uint8"), *RANGE_OUTPUTS)]
     node = ctx.builder.node(INPUT_OP, [], outputs, name="quantize_input")
     ctx.builder.graph.inputs += interfaces
     for index, item in enumerate(interfaces):
         data, low, high = (Ref(node, 3 * index + port) for port in range(3))
         tensor = Tensor(data, low, high, item.bhwd, ctx.range(item.name), static=False)
         ctx.bind(item.name, item.layout, tensor)
-    return refusals
+    return unsupported
 
 
 def _interface(info: TensorInfo, images: bool, ctx: Context) -> Interface:
     if info.dtype != "float32":
-        raise Refusal(
+        raise UnsupportedOpError(
             f"the input '{info.name}' is of type {info.dtype}",
             node=info.name,
             op="input",
             why="MACE's DSP runtime takes float inputs only",
-            todo="compute what reads it on the CPU and cut the model there",
+            hint="compute what reads it on the CPU and cut the model there",
         )
     rank = len(info.shape)
     if rank > 4:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"the input '{info.name}' has rank {rank}",
             node=info.name,
             op="input",
             why="the library knows 4 axes",
-            todo="reshape it outside the model",
+            hint="reshape it outside the model",
         )
     layout = Layout.channels_last(4) if rank == 4 and images else Layout.plain(rank)
-    span = ctx.range(info.name)
-    return Interface(info.name, info.shape, layout, (span.min, span.max))
+    value_range = ctx.range(info.name)
+    return Interface(info.name, info.shape, layout, (value_range.min, value_range.max))
 
 
 def _bind_outputs(graph: FloatGraph, ctx: Context) -> None:
@@ -245,10 +256,10 @@ def _bind_outputs(graph: FloatGraph, ctx: Context) -> None:
     for info in graph.outputs:
         layout = _output_layout(info.name, ctx)
         tensor = ctx.take(info.name, layout)
-        span = tensor.range
-        interface = Interface(info.name, info.shape, layout, (span.min, span.max))
+        value_range = tensor.range
+        interface = Interface(info.name, info.shape, layout, (value_range.min, value_range.max))
         ctx.builder.graph.outputs.append(interface)
-        refs += tensor.triple
+        refs += tensor.data_min_max
     ctx.builder.node(OUTPUT_OP, refs, [], name="dequantize_output")
 
 
@@ -256,7 +267,9 @@ def _output_layout(name: str, ctx: Context) -> Layout:
     """4-D: channels last if it lies so (MACE hands it out as NCHW); else ONNX order."""
     shape = ctx.shape(name)
     if len(shape) > 4:
-        raise Refusal(f"the output '{name}' has rank {len(shape)}", why="the library knows 4 axes")
+        raise UnsupportedOpError(
+            f"the output '{name}' has rank {len(shape)}", why="the library knows 4 axes"
+        )
     if len(shape) == 4 and ctx.const(name) is None:
         channels_last = Layout.channels_last(4)
         lies = [a for a in ctx.form(name).layout.order if shape[a] != 1]

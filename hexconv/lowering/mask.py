@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.graph import Array, Output, Ref
+from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, encode
@@ -89,9 +90,9 @@ def _threshold(ctx: Context, op: str, source: str, number: float, output: str) -
     ctx.bind_order(output, form.layout.order, result)
 
 
-def code_test(op: str, number: float, span: Range) -> tuple[str, int]:
+def code_test(op: str, number: float, value_range: Range) -> tuple[str, int]:
     """(compare op, code of 1 to 255) that says for codes of `span` what `op number` says."""
-    place = number / span.step + span.zero
+    place = number / value_range.step + value_range.zero
     nearest = round(place) if math.isfinite(place) else place
     exact = abs(place - nearest) < ON_CODE
     if op == "Equal":
@@ -111,10 +112,10 @@ def code_test(op: str, number: float, span: Range) -> tuple[str, int]:
     return ("GreaterOrEqual" if upper else "Less"), int(first)
 
 
-def _code(ctx: Context, code: int, span: Range, name: str) -> Tensor:
+def _code(ctx: Context, code: int, value_range: Range, name: str) -> Tensor:
     shape: Shape4 = (1, 1, 1, 1)
-    data = ctx.builder.const(name, np.full(shape, code, np.uint8), span)
-    return Tensor(data, *ctx.builder.minmax(name, span), shape, span)
+    data = ctx.builder.const(name, np.full(shape, code, np.uint8), value_range)
+    return Tensor(data, *ctx.builder.minmax(name, value_range), shape, value_range)
 
 
 def _still(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> Tensor:
@@ -127,12 +128,12 @@ def _still(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> T
     return tensor if tensor.static else ctx.pinned(name, tensor)
 
 
-def _constant(ctx: Context, name: str, packed: Array, span: Range) -> Tensor:
+def _constant(ctx: Context, name: str, packed: Array, value_range: Range) -> Tensor:
     """A constant in a given range, clipped to it."""
-    clipped = np.clip(packed, np.float32(span.min), np.float32(span.max))
-    data = ctx.builder.const(name, encode(clipped, span), span)
+    clipped = np.clip(packed, np.float32(value_range.min), np.float32(value_range.max))
+    data = ctx.builder.const(name, encode(clipped, value_range), value_range)
     b, h, w, d = packed.shape
-    return Tensor(data, *ctx.builder.minmax(name, span), (b, h, w, d), span)
+    return Tensor(data, *ctx.builder.minmax(name, value_range), (b, h, w, d), value_range)
 
 
 def _comparable(
@@ -142,9 +143,11 @@ def _comparable(
     if left.range == right.range:
         return left, right
     if op == "Equal":
-        span = cover(min(left.range.min, right.range.min), max(left.range.max, right.range.max))
-        return ctx.requantize8(left, span, f"{name}/left"), ctx.requantize8(
-            right, span, f"{name}/right"
+        value_range = cover(
+            min(left.range.min, right.range.min), max(left.range.max, right.range.max)
+        )
+        return ctx.requantize8(left, value_range, f"{name}/left"), ctx.requantize8(
+            right, value_range, f"{name}/right"
         )
     factor = 1.0
     while min(left.range.step, right.range.step) * factor < SMALLEST_STEP:
@@ -187,26 +190,30 @@ def where(node: NodeView, ctx: Context) -> None:
     Then the range that the library answers, the union of theirs, is that of the result.
     """
     names, output = [node.input(i) for i in range(3)], node.outputs[0]
-    shape, span = ctx.shape(output), ctx.range(output)
+    shape, value_range = ctx.shape(output), ctx.range(output)
     layout = common_layout(ctx, names, output)
-    spans: Sequence[Range] = (MASK, span, span)
+    spans: Sequence[Range] = (MASK, value_range, value_range)
     condition, x, y = (
         _whole(ctx, name, layout, shape, own) for name, own in zip(names, spans, strict=True)
     )
-    inputs = [condition.data, *x.triple, *y.triple]
-    result = ctx.builder.quantized("Select_8", inputs, layout.shape(shape), span, name=output)
+    inputs = [condition.data, *x.data_min_max, *y.data_min_max]
+    result = ctx.builder.quantized(
+        "Select_8", inputs, layout.shape(shape), value_range, name=output
+    )
     ctx.bind(output, layout, result)
 
 
-def _whole(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...], span: Range) -> Tensor:
+def _whole(
+    ctx: Context, name: str, layout: Layout, shape: tuple[int, ...], value_range: Range
+) -> Tensor:
     """An operand in full shape and in the given range."""
     array = ctx.const(name)
     if array is not None:
         full = np.broadcast_to(np.asarray(array, np.float32), shape)
-        return _constant(ctx, name, layout.pack(full), span)
+        return _constant(ctx, name, layout.pack(full), value_range)
     tensor = operand(ctx, name, layout, shape)
-    if tensor.range != span or not tensor.static:
-        tensor = ctx.requantize8(tensor, span, f"{name}/requantized")
+    if tensor.range != value_range or not tensor.static:
+        tensor = ctx.requantize8(tensor, value_range, f"{name}/requantized")
     return spread(ctx, tensor, layout.shape(shape), f"{name}/spread")
 
 

@@ -11,14 +11,15 @@ from math import prod
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import spread
 from hexconv.lowering.context import Context
 from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.registry import lowers
 from hexconv.lowering.window import Window
-from hexconv.nnlib.builder import MINMAX, Tensor
-from hexconv.nnlib.graph import Array, Output, Ref
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Tensor
+from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, quantize_weights
@@ -132,7 +133,7 @@ def _accumulate(
 ) -> Tensor:
     step = left.range.step * right.range.step
     node = ctx.builder.node(
-        op, _operands(left, right), (Output(shape, "int32"), *MINMAX), name=f"{name}/acc"
+        op, _operands(left, right), (Output(shape, "int32"), *RANGE_OUTPUTS), name=f"{name}/acc"
     )
     # The range of an int32 tensor is that of its codes: -2^31..2^31-1 times the product of steps.
     return Tensor(
@@ -152,7 +153,7 @@ def _batched(ctx: Context, left: str, right: str, output: str) -> None:
     a_view = a_shape if len(a_shape) > 1 else (1, *a_shape)
     b_view = b_shape if len(b_shape) > 1 else (*b_shape, 1)
     if a_view[-1] != b_view[-2]:
-        raise Refusal(f"K differs: {a_shape} x {b_shape}")
+        raise UnsupportedOpError(f"K differs: {a_shape} x {b_shape}")
     batch = np.broadcast_shapes(a_view[:-2], b_view[:-2])
     groups = _batch_groups(batch, a_view[:-2], b_view[:-2])
     a = _batch_operand(ctx, left, a_view, len(batch), groups)
@@ -187,9 +188,9 @@ def _batch_groups(
             for group in groups
         ):
             return groups
-    raise Refusal(
+    raise UnsupportedOpError(
         f"a batched MatMul of {left} x {right} that broadcasts over more than two runs of axes",
-        todo="reshape the operands so that at most two batch axes are left",
+        hint="reshape the operands so that at most two batch axes are left",
     )
 
 

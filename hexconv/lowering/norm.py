@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.lowering.conv_emitter import INT32_MAX, INT32_MIN
 from hexconv.lowering.registry import lowers
 from hexconv.lowering.relayout import gather_axes
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.graph import Array
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import quantize_bias, quantize_weights
 
@@ -20,11 +20,13 @@ def batch_norm(node: NodeView, ctx: Context) -> None:
     """QuantizedBatchNorm_8x8p32to8 with the statistics folded into scale and bias."""
     source, output = node.input(0), node.outputs[0]
     if int(node.attr("training_mode", 0)):
-        raise Refusal("BatchNormalization in training mode", todo="export the model in eval mode")
+        raise UnsupportedOpError(
+            "BatchNormalization in training mode", hint="export the model in eval mode"
+        )
     node.done("momentum", "spatial")
     values = [ctx.const(node.input(i)) for i in range(1, 5)]
     if any(value is None for value in values):
-        raise Refusal("statistics that are computed", todo="make them initializers")
+        raise UnsupportedOpError("statistics that are computed", hint="make them initializers")
     scale, bias, mean, variance = (np.asarray(v, np.float64) for v in values)
     factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
     shape = ctx.shape(source)
@@ -54,7 +56,7 @@ def scaled_and_shifted(
     ctx: Context, tensor: Tensor, factor: Array, offset: Array, name: str
 ) -> Tensor:
     """x * factor + offset per channel on D; factor and offset (D,) float."""
-    span = ctx.range(name)
+    value_range = ctx.range(name)
     scale = np.asarray(factor, np.float32).reshape(1, 1, 1, -1)
     quantized = quantize_weights(scale, offset, tensor.range.step)
     step = tensor.range.step * quantized.range.step
@@ -70,6 +72,8 @@ def scaled_and_shifted(
         builder.const(bias_name, bias),
         builder.scalar(f"{bias_name}_min", INT32_MIN * step),
         builder.scalar(f"{bias_name}_max", INT32_MAX * step),
-        *builder.minmax(name, span),
+        *builder.minmax(name, value_range),
     ]
-    return builder.quantized("QuantizedBatchNorm_8x8p32to8", inputs, tensor.shape, span, name=name)
+    return builder.quantized(
+        "QuantizedBatchNorm_8x8p32to8", inputs, tensor.shape, value_range, name=name
+    )

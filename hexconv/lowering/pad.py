@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.select import constant_ints
@@ -39,7 +39,9 @@ def pad(node: NodeView, ctx: Context) -> None:
         if before or after
     }
     if mode not in ("constant", "reflect") or min(amounts, default=0) < 0:
-        raise Refusal(f"a Pad of mode {mode} by {amounts}", why="it was not written out before")
+        raise UnsupportedOpError(
+            f"a Pad of mode {mode} by {amounts}", why="it was not written out before"
+        )
 
     def emit(tensor: Tensor, places: Mapping[int, int]) -> Tensor:
         rows = [sides[places[p]] if p in places else (0, 0) for p in range(4)]
@@ -56,7 +58,7 @@ def pad(node: NodeView, ctx: Context) -> None:
 def _value(node: NodeView, ctx: Context) -> float:
     array = ctx.const(node.input(2))
     if array is None:
-        raise Refusal("a pad value that is computed", todo="make it a constant")
+        raise UnsupportedOpError("a pad value that is computed", hint="make it a constant")
     return float(np.asarray(array).reshape(-1)[0])
 
 

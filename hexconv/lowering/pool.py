@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sqrt
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.lowering.pad import filled
 from hexconv.lowering.registry import Tie, lowers
@@ -29,10 +29,10 @@ def max_pool(node: NodeView, ctx: Context) -> None:
     """
     source, output = node.input(0), node.outputs[0]
     if len(node.outputs) > 1 and node.outputs[1]:
-        raise Refusal(
+        raise UnsupportedOpError(
             "the Indices output of MaxPool",
             why="the library does not compute it",
-            todo="export the model without indices",
+            hint="export the model without indices",
         )
     layout, axes, counts = _axes(node, ctx)
     tensor = ctx.take(source, layout)
@@ -77,11 +77,11 @@ def l2_pool(node: NodeView, ctx: Context) -> None:
     order = int(node.attr("p", 2))
     layout, axes, counts = _axes(node, ctx)
     if order != 2 or any(axis.dilation > 1 for axis in axes):
-        raise Refusal(
+        raise UnsupportedOpError(
             f"a norm of order {order} over windows with dilations "
             f"{[axis.dilation for axis in axes]}",
             why="the library has p = 2 undilated; powers of 8 bits vanish near zero",
-            todo="use p = 1 or an undilated p = 2",
+            hint="use p = 1 or an undilated p = 2",
         )
     tensor = ctx.take(source, layout, static=True)
     tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=False)
@@ -105,10 +105,10 @@ def _axes(node: NodeView, ctx: Context) -> tuple[Layout, list[Window], list[int]
 
 def _check_rank(shape: Sequence[int]) -> None:
     if len(shape) not in (3, 4):
-        raise Refusal(
+        raise UnsupportedOpError(
             f"a pool over {len(shape) - 2} axes",
             why="the library has 1-D and 2-D only",
-            todo="pool one axis after the other",
+            hint="pool one axis after the other",
         )
 
 
@@ -123,14 +123,14 @@ def _pool(
 ) -> Tensor:
     builder = ctx.builder
     inputs = [
-        *tensor.triple,
+        *tensor.data_min_max,
         builder.extent(f"{name}/window", axes[0].kernel, axes[1].kernel),
         builder.extent(f"{name}/stride", axes[0].stride, axes[1].stride),
     ]
     shape = (tensor.shape[0], counts[0], counts[1], tensor.shape[3])
-    span = Range(tensor.range.step, 0) if op == L2_POOL else tensor.range
+    value_range = Range(tensor.range.step, 0) if op == L2_POOL else tensor.range
     return builder.quantized(
-        op, inputs, shape, span, name=name, static=tensor.static, padding=padding
+        op, inputs, shape, value_range, name=name, static=tensor.static, padding=padding
     )
 
 

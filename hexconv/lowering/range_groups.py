@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from hexconv.lowering.registry import LOWERINGS, SATURATES, Tie
+from hexconv.lowering.annotations import notes_of
+from hexconv.lowering.registry import LOWERINGS, Tie
 from hexconv.onnx_graph import NodeView
-from hexconv.quantize import Range, cover
+from hexconv.quantize import Bounds, Range, cover
 
-Bounds = tuple[float, float]
 EVERYTHING = (-inf, inf)
 
 
 @dataclass
-class Group:
+class RangeGroup:
     """Tensors of one range: their names, what they hold, and what their range may hold."""
 
     names: list[str]
@@ -55,19 +55,18 @@ def solve(nodes: Iterable[NodeView], observed: Mapping[str, Bounds]) -> dict[str
 
 def clipped_to(node: NodeView) -> Bounds | None:
     """(low, high) that the range of a node's result clips to; None if it does not clip."""
-    limits: Bounds | None = node.node.meta.get(SATURATES)
-    return limits
+    return notes_of(node.node).saturates
 
 
-def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> Group:
+def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> RangeGroup:
     if limits is None:
-        return Group([name], bounds)
+        return RangeGroup([name], bounds)
     # A range file may say more than the activation lets through.
     low, high = (min(max(bound, limits[0]), limits[1]) for bound in bounds)
-    return Group([name], (low, high), limits)
+    return RangeGroup([name], (low, high), limits)
 
 
-def _join(groups: dict[str, Group], one: Group, other: Group) -> None:
+def _join(groups: dict[str, RangeGroup], one: RangeGroup, other: RangeGroup) -> None:
     """Make two groups one, unless a member would not clip any more."""
     low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
     limits = max(one.limits[0], other.limits[0]), min(one.limits[1], other.limits[1])

@@ -35,24 +35,24 @@ def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
 def _product(left: Range, right: Range, wanted: Range) -> Range:
     """op_mul_d32.c, set_mul_scaling_for_output_range: no negative shift, an offset of 16 bits."""
     unit = left.step * right.step
-    span = _coarser(wanted, unit * 1.001)
-    if _offset_fits(left, right, span):
-        return span
+    value_range = _coarser(wanted, unit * 1.001)
+    if _offset_fits(left, right, value_range):
+        return value_range
     ends = [a * b for a in (left.min, left.max) for b in (right.min, right.max)]
     low, high = min(ends), max(ends)
-    span = _coarser(cover(max(low, wanted.min), min(high, wanted.max)), unit * 1.001)
-    return span if _offset_fits(left, right, span) else cover(low, high)
+    value_range = _coarser(cover(max(low, wanted.min), min(high, wanted.max)), unit * 1.001)
+    return value_range if _offset_fits(left, right, value_range) else cover(low, high)
 
 
-def _offset_fits(left: Range, right: Range, span: Range) -> bool:
+def _offset_fits(left: Range, right: Range, value_range: Range) -> bool:
     bias = (((2 * left.zero - 255) * (2 * right.zero - 255) + 256) >> 9) * 256
-    factor = left.step * right.step / span.step
+    factor = left.step * right.step / value_range.step
     shift = min(-frexp(factor)[1], 7)
     scale = round(factor * 2.0**shift * INT16)
-    offset = (bias * scale + (INT16 >> 1) >> 15) + round(span.zero * 2.0**shift)
+    offset = (bias * scale + (INT16 >> 1) >> 15) + round(value_range.zero * 2.0**shift)
     return -INT16 <= offset < INT16
 
 
-def _coarser(span: Range, step: float) -> Range:
+def _coarser(value_range: Range, step: float) -> Range:
     """The range with at least a step of `step`, its zero where it was."""
-    return span if span.step >= step else span.scaled(step / span.step)
+    return value_range if value_range.step >= step else value_range.scaled(step / value_range.step)

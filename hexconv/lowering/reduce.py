@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.pool import l2_norm, largest
-from hexconv.lowering.registry import SATURATES, Tie, lowers
+from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.select import constant_ints
 from hexconv.lowering.slice_concat import as_range
@@ -38,34 +39,36 @@ def _scaled_mean(node: NodeView, ctx: Context, factor: int) -> None:
     layout, places = reducible(ctx, source, axes)
     tensor = ctx.take(source, layout)
     if places:
-        span = ctx.range(output)
-        wanted = span if factor == 1 else span.scaled(1.0 / factor)
+        value_range = ctx.range(output)
+        wanted = value_range if factor == 1 else value_range.scaled(1.0 / factor)
         tensor = mean(ctx, tensor, places, wanted, output)
         if factor != 1:
             tensor = ctx.rescaled(tensor, factor, f"{output}/sum")
-        if SATURATES in node.node.meta:
-            tensor = as_range(ctx, tensor, span, output)
+        if notes_of(node.node).saturates is not None:
+            tensor = as_range(ctx, tensor, value_range, output)
     bind_reduced(node, ctx, layout, axes, tensor)
 
 
-def mean(ctx: Context, tensor: Tensor, places: Sequence[int], span: Range, name: str) -> Tensor:
+def mean(
+    ctx: Context, tensor: Tensor, places: Sequence[int], value_range: Range, name: str
+) -> Tensor:
     """The mean over some of B, H, W, D.
 
     The library computes in_step / (out_step * n) and clamps it below 1
     (facts/shipped-library.md c), so the output step must be above in_step / n. The places must
-    not be `torn`.
+    not be `needs_separate_reductions`.
     """
     count = prod(tensor.shape[place] for place in places)
     finest = tensor.range.step / count * (1.0 + 2.0**-12)
-    if span.step < finest:
-        span = span.scaled(finest / span.step)
+    if value_range.step < finest:
+        value_range = value_range.scaled(finest / value_range.step)
     b, h, w, d = (1 if place in places else size for place, size in enumerate(tensor.shape))
     axes = ctx.builder.ints(f"{name}_axes", list(places))
-    inputs = [*tensor.triple, axes, *ctx.builder.minmax(name, span)]
-    return ctx.builder.quantized("QuantizedMean_8", inputs, (b, h, w, d), span, name=name)
+    inputs = [*tensor.data_min_max, axes, *ctx.builder.minmax(name, value_range)]
+    return ctx.builder.quantized("QuantizedMean_8", inputs, (b, h, w, d), value_range, name=name)
 
 
-def torn(shape: Shape4, places: Sequence[int]) -> bool:
+def needs_separate_reductions(shape: Shape4, places: Sequence[int]) -> bool:
     """Whether the library would mix up rows when it reduces these places at once.
 
     From the second on, each must have a multiple of 32 values behind it, or few, or nothing
@@ -85,7 +88,7 @@ def reduce_max(node: NodeView, ctx: Context) -> None:
     """QuantizedMaxPool_8 with one window: exact."""
     source = node.input(0)
     axes = reduced_axes(node, ctx)
-    layout = together(ctx, source, axes)
+    layout = reduction_layout(ctx, source, axes)
     tensor = ctx.take(source, layout)
     if tensor.shape[2] > 1:
         tensor = largest(ctx, tensor, [2], node.outputs[0])
@@ -97,7 +100,7 @@ def reduce_min(node: NodeView, ctx: Context) -> None:
     """The negative of the maximum of the negative: QuantizedNeg_8 mirrors codes and range."""
     source, output = node.input(0), node.outputs[0]
     axes = reduced_axes(node, ctx)
-    layout = together(ctx, source, axes)
+    layout = reduction_layout(ctx, source, axes)
     tensor = ctx.take(source, layout, static=True)
     if tensor.shape[2] > 1:
         turned = negative(ctx, tensor, f"{output}/negative")
@@ -110,29 +113,31 @@ def reduce_l2(node: NodeView, ctx: Context) -> None:
     """QuantizedL2Pool_8 of few elements; of many it was decomposed."""
     source = node.input(0)
     axes = reduced_axes(node, ctx)
-    layout = together(ctx, source, axes)
+    layout = reduction_layout(ctx, source, axes)
     tensor = l2_norm(ctx, ctx.take(source, layout, static=True), node.outputs[0])
     bind_reduced(node, ctx, layout, axes, tensor)
 
 
 def negative(ctx: Context, tensor: Tensor, name: str) -> Tensor:
     """The same values with the other sign (QuantizedNeg_8)."""
-    span = Range(tensor.range.step, 255 - tensor.range.zero)
-    return ctx.builder.quantized("QuantizedNeg_8", tensor.triple, tensor.shape, span, name=name)
+    value_range = Range(tensor.range.step, 255 - tensor.range.zero)
+    return ctx.builder.quantized(
+        "QuantizedNeg_8", tensor.data_min_max, tensor.shape, value_range, name=name
+    )
 
 
-def together(ctx: Context, source: str, axes: Sequence[int]) -> Layout:
+def reduction_layout(ctx: Context, source: str, axes: Sequence[int]) -> Layout:
     """All reduced axes on W, those kept outside of them on B, those inside on D."""
     shape = ctx.shape(source)
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
-    gone = [a for a in order if a in axes]
+    removed = [a for a in order if a in axes]
     ones = tuple(a for a in range(len(shape)) if a not in order)
-    if not gone:
+    if not removed:
         return Layout((ones, tuple(order), (), ()))
-    first = order.index(gone[0])
+    first = order.index(removed[0])
     outside = tuple(order[:first])
     inside = tuple(a for a in order[first:] if a not in axes)
-    return Layout((ones + outside, (), tuple(gone), inside))
+    return Layout((ones + outside, (), tuple(removed), inside))
 
 
 def reduced_axes(node: NodeView, ctx: Context) -> list[int]:
@@ -154,8 +159,8 @@ def reducible(ctx: Context, source: str, axes: Sequence[int]) -> tuple[Layout, l
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
     layout = gather_axes(shape, order)
     places = _places(layout, [a for a in order if a in axes])
-    if len(order) > 4 or torn(layout.shape(shape), places):
-        layout = together(ctx, source, axes)
+    if len(order) > 4 or needs_separate_reductions(layout.shape(shape), places):
+        layout = reduction_layout(ctx, source, axes)
         places = _places(layout, [a for a in order if a in axes])
     return layout, places
 

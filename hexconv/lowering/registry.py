@@ -8,6 +8,7 @@ from enum import Enum
 
 from hexconv.lowering.context import Context
 from hexconv.onnx_graph import NodeView
+from hexconv.registry import Registry
 
 
 class Tie(Enum):
@@ -19,12 +20,6 @@ class Tie(Enum):
 
 
 Function = Callable[[NodeView, Context], None]
-
-SATURATES = "saturates"
-"""Key in a node's meta: (low, high) of a Relu or Clip that the end of its range stands for.
-
-The range of its result may hold nothing outside of them, whatever it is tied to.
-"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +35,7 @@ class Lowering:
     integers: bool = False
 
 
-LOWERINGS: dict[str, Lowering] = {}
+LOWERINGS: Registry[Lowering] = Registry("lowering")
 
 
 def lowers(
@@ -50,9 +45,7 @@ def lowers(
 
     def register(function: Function) -> Function:
         for op in ops:
-            if op in LOWERINGS:
-                raise ValueError(f"two lowerings for {op}")
-            LOWERINGS[op] = Lowering(op, function, tie, integers)
+            LOWERINGS.add(op, Lowering(op, function, tie, integers))
         return function
 
     return register

@@ -111,8 +111,8 @@ def _last_transpose(
         s is not None for s in starts
     ):
         # Each of the target's B, H, W, D is one block (or empty): no reshape afterwards.
-        spare = iter(range(ones))
-        perm = [next(spare) if s is None else home[s] for s in starts]
+        exclude = iter(range(ones))
+        perm = [next(exclude) if s is None else home[s] for s in starts]
     else:
         in_order = [home[a] for a in want if a in home]
         perm = [*range(ones), *in_order]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.nnlib.layout import Layout
@@ -28,11 +28,11 @@ def resize(node: NodeView, ctx: Context) -> None:
     before, after = ctx.shape(source), ctx.shape(output)
     align = ALIGNED.get((mode, transform, rounding))
     if len(before) != 4 or before[:2] != after[:2] or align is None or not node.has(3):
-        raise Refusal(
+        raise UnsupportedOpError(
             f"a Resize of {list(before)} to {list(after)}, {mode} and {transform}",
             why="what each position reads depends on the run, or is not the same in ONNX and in "
             "ONNX Runtime, or the interpolation matrix is larger than a product with it is worth",
-            todo="give constant scales or sizes, without cropping or an aspect ratio policy; "
+            hint="give constant scales or sizes, without cropping or an aspect ratio policy; "
             "nearest runs at any size",
         )
     node.done(3, "cubic_coeff_a", "exclude_outside", "extrapolation_value", "antialias")

@@ -6,21 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.shape import reshaped
-from hexconv.lowering.slice_concat import along, cut, own_place, picked, place_of, sliced
-from hexconv.nnlib.builder import MINMAX, Tensor
+from hexconv.lowering.slice_concat import along, bhwd_axis_of, cut, isolate_axis, picked, sliced
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Tensor
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
-
-IN_ORDER = "in_order"
-"""Key in a Split's meta: the axes are brought into ONNX order first, and every part has them so.
-
-Parts that are cut where the axes lie would each be moved on their own.
-"""
 
 
 def constant_ints(node: NodeView, ctx: Context, index: int) -> list[int]:
@@ -31,10 +26,10 @@ def constant_ints(node: NodeView, ctx: Context, index: int) -> list[int]:
     """
     array = ctx.const(node.input(index))
     if array is None:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"input {index} is computed at run time",
             why="the DSP wants shapes, axes and indices as constants",
-            todo="make it a constant in the model",
+            hint="make it a constant in the model",
         )
     return [int(value) for value in np.asarray(array).reshape(-1)]
 
@@ -49,7 +44,7 @@ def slice_(node: NodeView, ctx: Context) -> None:
     steps = constant_ints(node, ctx, 4) if node.has(4) else [1] * len(starts)
     axes = [axis % len(shape) for axis in axes]
     if len(set(axes)) < len(axes):
-        raise Refusal(f"a Slice that names an axis twice: {axes}")
+        raise UnsupportedOpError(f"a Slice that names an axis twice: {axes}")
     bounds = {
         axis: slice(start, end, step).indices(shape[axis])
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
@@ -71,16 +66,17 @@ def split(node: NodeView, ctx: Context) -> None:
     axis = int(node.attr("axis", 0)) % len(shape)
     node.done(1, "num_outputs")
     outputs = list(node.outputs)
-    own = ctx.form(source).layout.order if IN_ORDER not in node.node.meta else range(len(shape))
-    layout = own_place(shape, [a for a in own if shape[a] != 1 or a == axis], axis)
-    place = place_of(layout, axis)
+    in_order = notes_of(node.node).in_order
+    own = range(len(shape)) if in_order else ctx.form(source).layout.order
+    layout = isolate_axis(shape, [a for a in own if shape[a] != 1 or a == axis], axis)
+    place = bhwd_axis_of(layout, axis)
     tensor = ctx.take(source, layout)
     sizes = [ctx.shape(name)[axis] if name else None for name in outputs]
     if len(set(sizes)) == 1 and len(sizes) > 1:
         _even_split(ctx, tensor, place, outputs, layout)
         return
     if None in sizes:
-        raise Refusal("a Split of unequal parts of which some are not named")
+        raise UnsupportedOpError("a Split of unequal parts of which some are not named")
     start = 0
     for name in outputs:
         size = ctx.shape(name)[axis]
@@ -92,8 +88,8 @@ def _even_split(
     ctx: Context, tensor: Tensor, place: int, outputs: Sequence[str], layout: Layout
 ) -> None:
     part = layout.shape(ctx.shape(outputs[0]))
-    inputs = [ctx.builder.ints(f"{outputs[0]}_axis", [place]), *tensor.triple]
-    declared = [*(Output(part, "uint8") for _ in outputs), *MINMAX]
+    inputs = [ctx.builder.ints(f"{outputs[0]}_axis", [place]), *tensor.data_min_max]
+    declared = [*(Output(part, "uint8") for _ in outputs), *RANGE_OUTPUTS]
     node = ctx.builder.node("QuantizedSplit_8", inputs, declared, name=outputs[0])
     count = len(outputs)
     for port, name in enumerate(outputs):
@@ -113,17 +109,17 @@ def gather(node: NodeView, ctx: Context) -> None:
     """Constant indices: slices and a concatenation, or Gather_8 for many runs."""
     source, output = node.input(0), node.outputs[0]
     if ctx.const(source) is not None:
-        raise Refusal(
+        raise UnsupportedOpError(
             "a lookup in a constant table by computed indices",
             why="indices are int64 and have no place in an 8-bit data path",
-            todo="do the embedding on the CPU and give its result to the model",
+            hint="do the embedding on the CPU and give its result to the model",
         )
     shape = ctx.shape(source)
     axis = int(node.attr("axis", 0)) % len(shape)
     indices = constant_ints(node, ctx, 1)
     wrong = [i for i in indices if not -shape[axis] <= i < shape[axis]]
     if wrong:
-        raise Refusal(f"the index {wrong[0]} on an axis of {shape[axis]}")
+        raise UnsupportedOpError(f"the index {wrong[0]} on an axis of {shape[axis]}")
     indices = [i % shape[axis] for i in indices]
     tensor, order = along(
         ctx,

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import operand, spread
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.relayout import factored_order, gather_axes, split_reshape
-from hexconv.lowering.slice_concat import along, as_range, concatenated, own_place, place_of, tiled
+from hexconv.lowering.slice_concat import (
+    along,
+    as_range,
+    bhwd_axis_of,
+    concatenated,
+    isolate_axis,
+    tiled,
+)
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
@@ -79,12 +86,15 @@ def concat(node: NodeView, ctx: Context) -> None:
     axis = int(node.attr("axis", 0)) % len(shape)
     names = [node.input(i) for i in range(len(node.inputs))]
     layout = concat_layout(ctx, names, shape, axis)
-    span = ctx.range(output)
+    value_range = ctx.range(output)
     ready = {
-        name: as_range(ctx, ctx.take(name, layout), span, name) for name in dict.fromkeys(names)
+        name: as_range(ctx, ctx.take(name, layout), value_range, name)
+        for name in dict.fromkeys(names)
     }
     parts = [ready[name] for name in names]
-    joined = concatenated(ctx, parts, place_of(layout, axis), layout.shape(shape), span, output)
+    joined = concatenated(
+        ctx, parts, bhwd_axis_of(layout, axis), layout.shape(shape), value_range, output
+    )
     ctx.bind(output, layout, joined)
 
 
@@ -92,12 +102,12 @@ def concat_layout(ctx: Context, names: Sequence[str], shape: tuple[int, ...], ax
     """The first computed operand's order, with the joined axis outermost in its place."""
     leader = next((name for name in names if ctx.const(name) is None), None)
     if leader is None:
-        raise Refusal("a concatenation of constants that was not folded")
+        raise UnsupportedOpError("a concatenation of constants that was not folded")
     own = ctx.shape(leader)
     kept = [a for a in ctx.form(leader).layout.order if shape[a] != 1 or a == axis]
     if len(kept) <= 4 or own[axis] == 1 or kept.index(axis) in (0, len(kept) - 3):
-        return own_place(shape, kept, axis)
-    return own_place(shape, [axis, *(a for a in kept if a != axis)], axis)
+        return isolate_axis(shape, kept, axis)
+    return isolate_axis(shape, [axis, *(a for a in kept if a != axis)], axis)
 
 
 @lowers("Expand", tie=Tie.COPY)

@@ -36,24 +36,24 @@ def along(ctx: Context, source: str, axes: Sequence[int], emit: Emit) -> tuple[T
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1 or a in axes]
     if len(order) <= 4:
         layout = gather_axes(shape, order)
-        return emit(ctx.take(source, layout), {place_of(layout, a): a for a in axes}), order
+        return emit(ctx.take(source, layout), {bhwd_axis_of(layout, a): a for a in axes}), order
     tensor = ctx.form(source).tensor
     for axis in axes:
-        view = own_place(tuple(shape), order, axis)
+        view = isolate_axis(tuple(shape), order, axis)
         if view.shape(shape) != tensor.shape:
             tensor = ctx.reshaped(tensor, view.shape(shape), f"{source}/apart")
-        place = place_of(view, axis)
+        place = bhwd_axis_of(view, axis)
         tensor = emit(tensor, {place: axis})
         shape[axis] = tensor.shape[place]
     return tensor, order
 
 
-def place_of(layout: Layout, axis: int) -> int:
+def bhwd_axis_of(layout: Layout, axis: int) -> int:
     """Which of B, H, W, D (0..3) holds an ONNX axis."""
     return next(place for place, group in enumerate(layout.axes) if axis in group)
 
 
-def own_place(shape: tuple[int, ...], order: list[int], axis: int) -> Layout:
+def isolate_axis(shape: tuple[int, ...], order: list[int], axis: int) -> Layout:
     """A layout in which `axis` shares its place with no other; `order` is kept."""
     ones = tuple(a for a in range(len(shape)) if a not in order)
     at = order.index(axis)
@@ -72,15 +72,15 @@ def own_place(shape: tuple[int, ...], order: list[int], axis: int) -> Layout:
     return Layout((ones + b, h, w, d))
 
 
-def as_range(ctx: Context, tensor: Tensor, span: Range, name: str) -> Tensor:
+def as_range(ctx: Context, tensor: Tensor, value_range: Range, name: str) -> Tensor:
     """The tensor in a given range: requantized unless it has it already."""
-    if tensor.static and tensor.range == span:
+    if tensor.static and tensor.range == value_range:
         return tensor
-    return ctx.requantize8(tensor, span, f"{name}/joined")
+    return ctx.requantize8(tensor, value_range, f"{name}/joined")
 
 
 def concatenated(
-    ctx: Context, parts: Sequence[Tensor], place: int, shape: Shape4, span: Range, name: str
+    ctx: Context, parts: Sequence[Tensor], place: int, shape: Shape4, value_range: Range, name: str
 ) -> Tensor:
     """Tensors of one range joined along B, H, W or D (QuantizedConcat_8)."""
     if len(parts) == 1:
@@ -92,7 +92,9 @@ def concatenated(
         *(p.max for p in parts),
     ]
     static = all(part.static for part in parts)
-    return ctx.builder.quantized("QuantizedConcat_8", inputs, shape, span, name=name, static=static)
+    return ctx.builder.quantized(
+        "QuantizedConcat_8", inputs, shape, value_range, name=name, static=static
+    )
 
 
 def sliced(ctx: Context, tensor: Tensor, place: int, start: int, size: int, name: str) -> Tensor:
@@ -142,7 +144,7 @@ def picked(ctx: Context, tensor: Tensor, place: int, indices: Sequence[int], nam
     if len(parts) > MAX_RUNS:
         inputs = [
             ctx.builder.ints(f"{name}_index", indices),
-            *tensor.triple,
+            *tensor.data_min_max,
             ctx.builder.ints(f"{name}_dim", [place]),
             ctx.builder.ints(f"{name}_rank", [1]),
         ]

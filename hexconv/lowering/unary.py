@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.lowering import lookup
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
 from hexconv.onnx_graph import NodeView
@@ -138,7 +139,7 @@ def by_table(node: NodeView, ctx: Context) -> None:
 @lowers("Lookup")
 def chain_by_table(node: NodeView, ctx: Context) -> None:
     """A chain of functions that was fused into one (optimize/fusions/unary_chain)."""
-    lookup.apply(ctx, node.input(0), node.node.meta["functions"], node.outputs[0])
+    lookup.apply(ctx, node.input(0), notes_of(node.node).functions, node.outputs[0])
 
 
 @lowers("Rescale")

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hexconv.errors import Refusal
+from hexconv.arrays import Array
+from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.onnx_graph import NodeView
 
 
@@ -43,9 +44,9 @@ class Window:
         """How many windows there are (ONNX Conv and pools; ceil_mode rounds up)."""
         free = self.size + self.before + self.after - self.extent
         if free < 0:
-            raise Refusal(
+            raise UnsupportedOpError(
                 f"a window of {self.extent} on {self.size + self.before + self.after} elements",
-                todo="the kernel, dilated, must not be larger than the padded input",
+                hint="the kernel, dilated, must not be larger than the padded input",
             )
         count = -(-free // self.stride) if ceil else free // self.stride
         # A window that starts in the padding after the data does not count (ONNX, PyTorch).
@@ -71,9 +72,9 @@ def windows(
     pads = list(node.attr("pads", [0] * (2 * rank)))
     auto = str(node.attr("auto_pad", "NOTSET"))
     if len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
-        raise Refusal(f"strides, dilations or pads do not fit a kernel of rank {rank}")
+        raise UnsupportedOpError(f"strides, dilations or pads do not fit a kernel of rank {rank}")
     if min(strides) < 1 or min(dilations) < 1:
-        raise Refusal(f"strides {strides} or dilations {dilations} below 1")
+        raise UnsupportedOpError(f"strides {strides} or dilations {dilations} below 1")
     result = []
     for axis in range(rank):
         before, after = pads[axis], pads[axis + rank]
@@ -109,12 +110,12 @@ def too_wide(axes: Sequence[Window]) -> bool:
     return width > WIDEST_KERNEL
 
 
-def wide(height: int, width: int) -> Refusal:
+def wide(height: int, width: int) -> UnsupportedOpError:
     """That a kernel has too many columns."""
-    return Refusal(
+    return UnsupportedOpError(
         f"a kernel of {height}x{width}",
         why=f"the library answers wrongly from {WIDEST_KERNEL + 1} columns on",
-        todo="make it smaller, or two convolutions one behind the other",
+        hint="make it smaller, or two convolutions one behind the other",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from hexconv.errors import ConfigError
-from hexconv.mace.deployment_file import Deployment, Tensor, commas, in_format
+from hexconv.mace.deployment_file import DeclaredTensor, Deployment, commas, in_format
 from hexconv.mace.write import FORMAT_NHWC, data_format
 from hexconv.nnlib.graph import Graph, Interface
 
@@ -65,7 +65,7 @@ def deployment_yaml(
             raise ConfigError(
                 "the output would overwrite the deployment file that it is made from",
                 where=str(target),
-                todo="write to another folder with -o, or give the model another --name",
+                hint="write to another folder with -o, or give the model another --name",
             )
         return given.path.read_text(encoding="utf-8-sig")
     return dump(document)
@@ -110,7 +110,7 @@ def _subgraph(
     graph: Graph, ranges: bool, given: Deployment | None, old: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
     inputs, outputs = graph.inputs, graph.outputs
-    declared: dict[str, Tensor] = {}
+    declared: dict[str, DeclaredTensor] = {}
     if given is not None:
         declared = {item.name: item for item in (*given.inputs, *given.outputs)}
     subgraph: dict[str, Any] = {
@@ -136,16 +136,16 @@ def _subgraph(
     return subgraph
 
 
-def _shape(item: Interface, declared: Mapping[str, Tensor]) -> str:
+def _shape(item: Interface, declared: Mapping[str, DeclaredTensor]) -> str:
     return commas(in_format(item.shape, _format(item, declared)))
 
 
-def _range(item: Interface, declared: Mapping[str, Tensor]) -> str:
+def _range(item: Interface, declared: Mapping[str, DeclaredTensor]) -> str:
     told = declared[item.name].range if item.name in declared else None
     return commas(told or item.range)
 
 
-def _format(item: Interface, declared: Mapping[str, Tensor]) -> str:
+def _format(item: Interface, declared: Mapping[str, DeclaredTensor]) -> str:
     """As the user's YAML has it.
 
     Without one, NCHW for tensors that MACE's runtime turns around, and NONE for those that it
@@ -162,7 +162,7 @@ def _format(item: Interface, declared: Mapping[str, Tensor]) -> str:
         raise ConfigError(
             f"'{item.name}' cannot be NHWC",
             why="no op of the model takes it as an image; MACE would hand it over as it is",
-            todo="write its data format as NONE and its shape as the ONNX model has it",
+            hint="write its data format as NONE and its shape as the ONNX model has it",
         )
     return form
 

@@ -18,7 +18,7 @@ WHAT = "deployment file"
 
 
 @dataclass(frozen=True)
-class Tensor:
+class DeclaredTensor:
     """One input or output as the YAML has it.
 
     `shape` is the ONNX model's: a 4-D shape in NHWC is turned to NCHW. `format` is MACE's word
@@ -50,8 +50,8 @@ class Deployment:
     path: Path
     document: Mapping[str, Any]
     name: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[DeclaredTensor, ...]
+    outputs: tuple[DeclaredTensor, ...]
     model_file: Path
     sha256: str
     range_file: Path | None = None
@@ -81,7 +81,7 @@ class Deployment:
                 "the model file of the deployment file is missing",
                 where=self._at("model_file_path"),
                 why=f"no file {self.model_file}",
-                todo="paths are relative to the YAML's folder, then to the current one; to use "
+                hint="paths are relative to the YAML's folder, then to the current one; to use "
                 "the YAML with a model of another place, give both: hexconv convert MODEL --config",
             )
         found = sha256_of(self.model_file)
@@ -90,7 +90,7 @@ class Deployment:
                 "the model file is not the one that the deployment file was written for",
                 where=self._at("model_sha256_checksum"),
                 why=f"the YAML has {self.sha256.lower()}\n       {self.model_file} has {found}",
-                todo="put the new checksum into the YAML, or bring the model back",
+                hint="put the new checksum into the YAML, or bring the model back",
             )
 
     def check_ranges(self) -> None:
@@ -104,7 +104,7 @@ class Deployment:
                 "the range file of the deployment file is missing",
                 where=f"{self.path}, line {self.lines.of((*self.place(), 'quantize_range_file'))}",
                 why=f"no file {self.range_file}",
-                todo="write it with `python -m hexconv calibrate`, or give --samples",
+                hint="write it with `python -m hexconv calibrate`, or give --samples",
             )
 
     def check_model(self, inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ class Deployment:
             if declared is not None:
                 found += _shape(item, declared, index)
         base = self.place()
-        refuse(self.path, self.lines, (Mistake((*base, *m.place), m.what, m.todo) for m in found))
+        refuse(self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found))
 
     def check_outputs(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Hold the output shapes to those that the conversion found.
@@ -209,7 +209,7 @@ def preset(name: str) -> Path:
     if wanted in presets:
         return presets[wanted]
     hint = did_you_mean(wanted, presets)
-    raise ConfigError(f"there is no preset '{name}'", todo=f"{hint}there are {', '.join(presets)}")
+    raise ConfigError(f"there is no preset '{name}'", hint=f"{hint}there are {', '.join(presets)}")
 
 
 def commas(values: Sequence[float]) -> str:
@@ -249,11 +249,11 @@ def _unsupported(data: Mapping[str, Any]) -> list[Mistake]:
     key = 0 if isinstance(graphs, list) else next(iter(graphs))
     found = []
     merged = {**entry, **graphs[key]}
-    for word, wanted, todo in _WANTED:
+    for word, wanted, hint in _WANTED:
         value = merged.get(word, wanted)
         if value != wanted:
             place = (*above, "subgraphs", key, word) if word in graphs[key] else (*above, word)
-            found.append(Mistake(place, f"hexconv does not do {word}: {value}", todo))
+            found.append(Mistake(place, f"hexconv does not do {word}: {value}", hint))
     for side in ("input", "output"):
         inner = (*above, "subgraphs", key)
         types = as_list(merged.get(f"{side}_data_types"))
@@ -286,20 +286,20 @@ _WANTED = (
 )
 
 
-def _tensors(merged: Mapping[str, Any], side: str) -> tuple[Tensor, ...]:
+def _tensors(merged: Mapping[str, Any], side: str) -> tuple[DeclaredTensor, ...]:
     names = as_list(merged[f"{side}_tensors"])
     formats = _spread(merged.get(f"{side}_data_formats"), names, "NHWC")
     ranges = _spread(merged.get(f"{side}_ranges"), names, None)
     found = []
-    for name, text, form, span in zip(
+    for name, text, form, value_range in zip(
         names, as_list(merged[f"{side}_shapes"]), formats, ranges, strict=True
     ):
         shape = tuple(int(size) for size in text.split(","))
         if form == "NHWC" and len(shape) == 4:
             shape = (shape[0], shape[3], shape[1], shape[2])
-        low_high = tuple(float(bound) for bound in span.split(",")) if span else None
+        low_high = tuple(float(bound) for bound in value_range.split(",")) if value_range else None
         bounds = (low_high[0], low_high[1]) if low_high else None
-        found.append(Tensor(str(name), shape, form, bounds))
+        found.append(DeclaredTensor(str(name), shape, form, bounds))
     return tuple(found)
 
 
@@ -318,7 +318,7 @@ def _find(home: Path, name: str) -> Path:
 
 
 def _samples(
-    home: Path, merged: Mapping[str, Any], inputs: Sequence[Tensor]
+    home: Path, merged: Mapping[str, Any], inputs: Sequence[DeclaredTensor]
 ) -> tuple[dict[str, Path], list[str]]:
     """`validation_inputs_data` where all of it is there; else a warning."""
     files = as_list(merged.get("validation_inputs_data"))
@@ -350,7 +350,7 @@ def _idle(merged: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _names(tensors: Sequence[Tensor], known: Sequence[str], side: str) -> list[Mistake]:
+def _names(tensors: Sequence[DeclaredTensor], known: Sequence[str], side: str) -> list[Mistake]:
     found = []
     for index, item in enumerate(tensors):
         if item.name in known:
@@ -362,16 +362,16 @@ def _names(tensors: Sequence[Tensor], known: Sequence[str], side: str) -> list[M
     have = {item.name for item in tensors}
     left = [name for name in known if name not in have]
     if left and not found:
-        todo = (
+        hint = (
             "name all of them" if side == "input" else "name all of them, or cut the model before"
         )
         found.append(
-            Mistake((f"{side}_tensors",), f"the model's {side} '{left[0]}' is not named", todo)
+            Mistake((f"{side}_tensors",), f"the model's {side} '{left[0]}' is not named", hint)
         )
     return found
 
 
-def _shape(item: Tensor, declared: Sequence[int], index: int) -> list[Mistake]:
+def _shape(item: DeclaredTensor, declared: Sequence[int], index: int) -> list[Mistake]:
     """The shape asked for against the model's own."""
     fits = len(declared) == len(item.shape) and all(
         size < 1 or size == wanted for size, wanted in zip(declared, item.shape, strict=True)
@@ -380,11 +380,11 @@ def _shape(item: Tensor, declared: Sequence[int], index: int) -> list[Mistake]:
         return []
     own = commas(tuple(size if size > 0 else "?" for size in declared))  # type: ignore[misc]
     raw = in_format(item.shape, item.format)
-    todo = f"the model declares {own}"
+    hint = f"the model declares {own}"
     if raw != item.shape and len(declared) == 4:
         if all(size < 1 or size == wanted for size, wanted in zip(declared, raw, strict=True)):
-            todo = "this is the model's NCHW shape: write input_data_formats: NCHW"
+            hint = "this is the model's NCHW shape: write input_data_formats: NCHW"
         else:
-            todo += " (NCHW; the file's shape is NHWC, for input_data_formats says so)"
+            hint += " (NCHW; the file's shape is NHWC, for input_data_formats says so)"
     place = ("input_shapes", index)
-    return [Mistake(place, f"the shape {commas(raw)} of '{item.name}' contradicts the model", todo)]
+    return [Mistake(place, f"the shape {commas(raw)} of '{item.name}' contradicts the model", hint)]

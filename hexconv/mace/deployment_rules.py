@@ -106,14 +106,14 @@ SHAPE_KEYS = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing wrong in the file, at `place`; `todo` says what to write.
+    """One thing wrong in the file, at `place`; `hint` says what to write.
 
     `line` is given where the place's own would mislead.
     """
 
     place: Place
     what: str
-    todo: str = ""
+    hint: str = ""
     line: int = 0
 
 
@@ -129,9 +129,9 @@ def refuse(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> None:
     if len(found) == 1:
         only = found[0]
         where = f"{path}, line {_line(lines, only)}" + _in(only.place)
-        raise ConfigError(only.what, where=where, todo=only.todo)
+        raise ConfigError(only.what, where=where, hint=only.hint)
     listed = [
-        f"line {_line(lines, m)}{_in(m.place)}: {m.what}" + (f" ({m.todo})" if m.todo else "")
+        f"line {_line(lines, m)}{_in(m.place)}: {m.what}" + (f" ({m.hint})" if m.hint else "")
         for m in found
     ]
     raise ConfigError(
@@ -209,12 +209,12 @@ def _unknown_key(key: str, known: list[str], place: Place) -> Mistake:
     near = nearest(key, known)
     elsewhere = [level for level, keys in _levels().items() if key in keys]
     if near:
-        todo = f"did you mean '{near[0]}'?"
+        hint = f"did you mean '{near[0]}'?"
     elif elsewhere:
-        todo = f"it belongs {elsewhere[0]}"
+        hint = f"it belongs {elsewhere[0]}"
     else:
-        todo = "MACE would ignore it without a word: remove it"
-    return Mistake((*place, key), f"unknown key '{key}'", todo)
+        hint = "MACE would ignore it without a word: remove it"
+    return Mistake((*place, key), f"unknown key '{key}'", hint)
 
 
 @functools.cache

@@ -69,7 +69,7 @@ def _data(path: Path, net: Any) -> memoryview:
             "the weight file is too short",
             where=str(path),
             why=f"{len(blob)} bytes, the model needs {start + size}",
-            todo="copy it again: .pb and .data must come from one conversion",
+            hint="copy it again: .pb and .data must come from one conversion",
         )
     return blob[start:]
 
@@ -95,10 +95,10 @@ def _const(tensor: Any, data: memoryview) -> Const:
     if len(shape) > 4 or any(size < 1 for size in shape):
         raise GraphError(f"the const '{tensor.name}' has shape {list(shape)}")
     shape = (1,) * (4 - len(shape)) + shape
-    span = (tensor.minval, tensor.maxval) if tensor.quantized else None
+    value_range = (tensor.minval, tensor.maxval) if tensor.quantized else None
     if tensor.data_size == 0:
         empty = np.broadcast_to(np.zeros((), dtype), shape)
-        return Const(tensor.node_id, tensor.name, empty, True, span)
+        return Const(tensor.node_id, tensor.name, empty, True, value_range)
     if prod(shape) != tensor.data_size:
         raise GraphError(
             f"the const '{tensor.name}' has {tensor.data_size} elements in a shape {list(shape)}"
@@ -107,7 +107,7 @@ def _const(tensor: Any, data: memoryview) -> Const:
     if tensor.offset < 0 or end > len(data):
         raise GraphError(f"the const '{tensor.name}' lies outside the weight file")
     array = np.frombuffer(data, dtype, tensor.data_size, tensor.offset).reshape(shape)
-    return Const(tensor.node_id, tensor.name, array, False, span)
+    return Const(tensor.node_id, tensor.name, array, False, value_range)
 
 
 def _node(op: Any) -> Node:

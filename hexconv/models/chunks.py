@@ -64,7 +64,7 @@ def synthesise(
         raise ConfigError(
             f"a chunk of {chunk} frames leaves nothing to keep",
             why=f"{overlap} frames on each side depend on the neighbours",
-            todo=f"ask for more than {2 * overlap} frames",
+            hint=f"ask for more than {2 * overlap} frames",
         )
     if frames < chunk:
         spectrum = np.pad(

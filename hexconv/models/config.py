@@ -62,7 +62,7 @@ class GeneratorConfig:
             raise ConfigError(
                 "this is not a HiFi-GAN generator config",
                 why=problem,
-                todo=_TODO,
+                hint=_TODO,
             )
 
     @property
@@ -171,7 +171,7 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
     except KeyError as error:
         raise ConfigError(
             f"the HiFi-GAN config has no key {error}",
-            todo=_TODO,
+            hint=_TODO,
         ) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(

@@ -12,11 +12,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-Array = npt.NDArray[np.float32]
+from hexconv.arrays import FloatArray as Array
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class EncoderConfig:
 
 def reference_encoder(config: EncoderConfig | None = None) -> onnx.ModelProto:
     """The encoder as an ONNX model with inputs `speech` and outputs `fa_out`."""
-    return _Writer(config or EncoderConfig()).model()
+    return _EncoderWriter(config or EncoderConfig()).model()
 
 
 def sample_speech(count: int = 8, config: EncoderConfig | None = None, seed: int = 1) -> Array:
@@ -51,7 +50,7 @@ def sample_speech(count: int = 8, config: EncoderConfig | None = None, seed: int
     return np.asarray(np.tanh(1.5 * smooth * tilt), np.float32)
 
 
-class _Writer:
+class _EncoderWriter:
     """Appends nodes and initializers under readable names."""
 
     def __init__(self, config: EncoderConfig) -> None:

@@ -16,7 +16,7 @@ from hexconv.errors import FileError
 from hexconv.models import chunks, hifigan, onnx_writer
 from hexconv.models.config import GeneratorConfig
 from hexconv.models.layers import Weights
-from hexconv.models.onnx_writer import Form
+from hexconv.models.onnx_writer import VocoderForm
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Two values are close when they differ by no more than ABSOLUTE + RELATIVE * |torch's|."""
@@ -72,7 +72,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 
 
 def compare(
-    generator: hifigan.Generator, path: Path, form: Form, lengths: Sequence[int]
+    generator: hifigan.Generator, path: Path, form: VocoderForm, lengths: Sequence[int]
 ) -> list[Comparison]:
     """Runs the written file and the torch generator over mels of several lengths."""
     import onnxruntime
@@ -104,7 +104,7 @@ def compare(
 
 
 def write(
-    config: GeneratorConfig, weights: Weights, form: Form, path: Path, origin: str
+    config: GeneratorConfig, weights: Weights, form: VocoderForm, path: Path, origin: str
 ) -> list[Comparison]:
     """Writes the generator as ONNX and compares the file with torch.
 

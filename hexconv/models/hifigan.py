@@ -160,7 +160,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
             "this is not a torch checkpoint that holds only weights",
             where=str(path),
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            todo="give the generator file of a HiFi-GAN training (g_XXXXXXXX)",
+            hint="give the generator file of a HiFi-GAN training (g_XXXXXXXX)",
         ) from error
     state = loaded.get("generator", loaded) if isinstance(loaded, Mapping) else None
     if (
@@ -171,7 +171,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         raise ModelError(
             "the checkpoint holds no HiFi-GAN generator",
             where=str(path),
-            todo="give the generator file (g_XXXXXXXX), not the discriminators' (do_XXXXXXXX)",
+            hint="give the generator file (g_XXXXXXXX), not the discriminators' (do_XXXXXXXX)",
         )
     folded = fold_weight_norm(state)
     return {name: value.float().numpy() for name, value in folded.items()}

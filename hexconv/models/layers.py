@@ -143,7 +143,7 @@ def check(config: GeneratorConfig, weights: Mapping[str, Any], *, where: str = "
             "the weights belong to another config",
             where=where,
             why="; ".join(wrong[:3]) + more,
-            todo="give the config JSON that the weights were trained with",
+            hint="give the config JSON that the weights were trained with",
         )
     broken = [name for name, value in weights.items() if not np.isfinite(value).all()]
     if broken:

@@ -29,7 +29,7 @@ DEFAULT_OPSET = 17
 
 
 @dataclass(frozen=True)
-class Form:
+class VocoderForm:
     """How the file looks, apart from the numbers in it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Form:
         if self.opset not in OPSETS:
             raise ConfigError(
                 f"opset {self.opset} cannot be written",
-                todo=f"ask for one of {OPSETS[0]} to {OPSETS[-1]}",
+                hint=f"ask for one of {OPSETS[0]} to {OPSETS[-1]}",
             )
         if self.length is not None and self.length < 1:
             raise ConfigError(f"a length of {self.length} frames cannot be")
@@ -132,7 +132,7 @@ class _Writer:
 def write(
     config: GeneratorConfig,
     weights: Weights,
-    form: Form | None = None,
+    form: VocoderForm | None = None,
     *,
     name: str = "hifigan",
     origin: str = "",
@@ -149,7 +149,7 @@ def write(
     Raises:
         ModelError: the weights do not fit the config.
     """
-    form = form or Form()
+    form = form or VocoderForm()
     layers.check(config, weights)
     writer = _Writer(weights, layers.layers(config), form.conv2d)
     x = writer.conv("conv_pre", form.input_name)
@@ -190,7 +190,7 @@ def weights_of(model: onnx.ModelProto) -> dict[str, Any]:
     }
 
 
-def _value(name: str, shape: list[int | str], form: Form) -> Any:
+def _value(name: str, shape: list[int | str], form: VocoderForm) -> Any:
     return helper.make_tensor_value_info(
         name, TensorProto.FLOAT, [*shape, 1] if form.conv2d else shape
     )

@@ -43,7 +43,7 @@ def check(
             f"the mel has shape {shape}, (1, {config.num_mels}, frames) is needed",
             where=where,
             why=hint,
-            todo="give one utterance, bands before frames",
+            hint="give one utterance, bands before frames",
         )
     if not np.isfinite(spectrum).all():
         raise RangeError("the mel holds values that are not finite", where=where)

@@ -93,7 +93,7 @@ def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
         HexconvError: whatever the backend itself refuses.
     """
     if name not in BACKENDS:
-        raise ConfigError(f"there is no backend '{name}'", todo=f"one of {', '.join(BACKENDS)}")
+        raise ConfigError(f"there is no backend '{name}'", hint=f"one of {', '.join(BACKENDS)}")
     length = vocoder.chunk or spectrum.shape[2]
     run = BACKENDS[name](vocoder, length)
     if name in FLOAT_BACKENDS:  # the first run of a float runtime also plans its memory
@@ -108,7 +108,7 @@ def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
     if wave.shape != (wanted,) or not np.isfinite(wave).all():
         raise ModelError(
             f"the {name} backend answered {wave.size} samples, {wanted} finite ones were expected",
-            todo="give a model that belongs to this mel's config",
+            hint="give a model that belongs to this mel's config",
         )
     return Spoken(name, wave, seconds, vocoder.config.sampling_rate)
 
@@ -142,7 +142,7 @@ def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
             raise ModelError(
                 f"the model does not run on {spectrum.shape[2]} frames",
                 why=str(error),
-                todo="a model of fixed length needs --chunk with that length",
+                hint="a model of fixed length needs --chunk with that length",
             ) from error
         return np.asarray(answer).ravel()
 
@@ -162,7 +162,7 @@ def _dsp_model(vocoder: Vocoder, length: int) -> Any:
             raise ConfigError(
                 f"the DSP model takes {given} frames, not {length}",
                 where=str(vocoder.dsp),
-                todo=f"--chunk {given}",
+                hint=f"--chunk {given}",
             )
     else:
         name = vocoder.model.graph.input[0].name
@@ -189,7 +189,7 @@ def _calibration(vocoder: Vocoder, name: str, length: int) -> Iterable[dict[str,
             raise RangeError(
                 f"the calibration mels have {spectrum.shape[1]} bands, the model "
                 f"takes {vocoder.config.num_mels}",
-                todo="give --ranges, or --samples with mels of this model",
+                hint="give --ranges, or --samples with mels of this model",
             )
         for start in range(0, spectrum.shape[2], length):
             piece = spectrum[:, :, start : start + length]
@@ -264,7 +264,7 @@ def from_onnx(path: Path, config: GeneratorConfig | None = None, **settings: Any
         raise ConfigError(
             "the ONNX file does not say which mel it listens to",
             where=str(path),
-            todo="give --config with its HiFi-GAN JSON",
+            hint="give --config with its HiFi-GAN JSON",
         )
     _expect_mel(model, known, path)
     weights = settings.pop("weights", None) or onnx_writer.weights_of(model)

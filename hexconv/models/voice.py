@@ -38,7 +38,7 @@ def onnx_model(length: int | None = None, *, conv2d: bool = False) -> onnx.Model
         length: mel frames, or None for any number of them.
         conv2d: 2-D convs: (1,80,length,1) to (1,1,256*length,1).
     """
-    form = onnx_writer.Form(length=length, conv2d=conv2d)
+    form = onnx_writer.VocoderForm(length=length, conv2d=conv2d)
     return onnx_writer.write(CONFIG, weights(), form, name="voice", origin=ORIGIN)
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.names import unique_name
-from hexconv.nnlib.graph import Array, Const, Graph, Node, Origin, Output, Padding, Ref
+from hexconv.nnlib.graph import Const, Graph, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import Range
 
 SCALAR: Shape4 = (1, 1, 1, 1)
-MINMAX = (Output(SCALAR, "float32"), Output(SCALAR, "float32"))
+RANGE_OUTPUTS = (Output(SCALAR, "float32"), Output(SCALAR, "float32"))
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Tensor:
     dtype: str = "uint8"
 
     @property
-    def triple(self) -> tuple[Ref, Ref, Ref]:
+    def data_min_max(self) -> tuple[Ref, Ref, Ref]:
         """(data, min, max), the order of most ops' first inputs."""
         return self.data, self.min, self.max
 
@@ -99,7 +100,7 @@ class Builder:
     # -- consts -----------------------------------------------------------------------------
 
     def const(
-        self, name: str, array: Array, span: Range | None = None, *, shape_only: bool = False
+        self, name: str, array: Array, value_range: Range | None = None, *, shape_only: bool = False
     ) -> Ref:
         """A const of rank at most 4 (padded to 4 on the left).
 
@@ -110,9 +111,13 @@ class Builder:
             shape_only: whether the library reads its shape alone.
         """
         array = array.reshape((1,) * (4 - array.ndim) + array.shape)
-        key = self._sharing_key(array, span, shape_only)
+        key = self._sharing_key(array, value_range, shape_only)
         if key is None or key not in self._shared:
-            limits = None if span is None else (_float32(span.min), _float32(span.max))
+            limits = (
+                None
+                if value_range is None
+                else (_float32(value_range.min), _float32(value_range.max))
+            )
             const = Const(self._new_id(), self.unique(name), array, shape_only, limits)
             self.graph.consts.append(const)
             self._consts[const.id] = const
@@ -122,7 +127,7 @@ class Builder:
         return self._shared[key]
 
     def _sharing_key(
-        self, array: Array, span: Range | None, shape_only: bool
+        self, array: Array, value_range: Range | None, shape_only: bool
     ) -> tuple[object, ...] | None:
         """What equal consts have in common; None for one that stays on its own.
 
@@ -132,7 +137,7 @@ class Builder:
             return ("shape", array.dtype.str, array.shape)
         scalar = array.shape == SCALAR and array.dtype == np.float32
         small = scalar if self._rewrites else array.nbytes <= _SHARE_LIMIT
-        return (array.dtype.str, array.shape, array.tobytes(), span) if small else None
+        return (array.dtype.str, array.shape, array.tobytes(), value_range) if small else None
 
     def ints(self, name: str, values: Sequence[int] | Array) -> Ref:
         """An int32 const; a flat sequence is laid out along D."""
@@ -146,9 +151,11 @@ class Builder:
         """A float32 const of shape 1x1x1x1."""
         return self.const(name, np.full(SCALAR, value, np.float32))
 
-    def minmax(self, tensor: str, span: Range) -> tuple[Ref, Ref]:
+    def minmax(self, tensor: str, value_range: Range) -> tuple[Ref, Ref]:
         """The min and max consts of a tensor, named as MACE names them."""
-        return self.scalar(f"{tensor}_min", span.min), self.scalar(f"{tensor}_max", span.max)
+        return self.scalar(f"{tensor}_min", value_range.min), self.scalar(
+            f"{tensor}_max", value_range.max
+        )
 
     # -- nodes ------------------------------------------------------------------------------
 
@@ -210,7 +217,7 @@ class Builder:
         op: str,
         inputs: Sequence[Ref],
         shape: Shape4,
-        span: Range,
+        value_range: Range,
         *,
         name: str,
         dtype: str = "uint8",
@@ -234,12 +241,12 @@ class Builder:
         node = self.node(
             op,
             inputs,
-            (Output(shape, dtype), *MINMAX),
+            (Output(shape, dtype), *RANGE_OUTPUTS),
             name=name,
             padding=padding,
             keeps_range=keeps_range,
         )
-        return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, span, static, dtype)
+        return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, value_range, static, dtype)
 
     def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
         """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 
 from hexconv.errors import GraphError
-from hexconv.nnlib.constraints import TRAPS
+from hexconv.nnlib.constraints import CONSTRAINTS
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import Limit, OpSpec, spec
 from hexconv.nnlib.shapes import SCALAR, infer
-from hexconv.nnlib.site import Site
+from hexconv.nnlib.site import NodeSite
 
 AXES = {"b": 0, "h": 1, "w": 2, "d": 3}
 SHOWN = 20
@@ -138,7 +138,7 @@ def _nodes(graph: Graph, library: str) -> Iterator[str]:
         except GraphError as error:
             yield f"{_named(node)}: {error.what}"
         else:
-            site = Site(
+            site = NodeSite(
                 node=node,
                 spec=known,
                 shapes=tuple(shapes[ref] for ref in node.inputs),
@@ -155,7 +155,7 @@ def _nodes(graph: Graph, library: str) -> Iterator[str]:
             shapes[ref], dtypes[ref] = output.shape, output.dtype
 
 
-def _node(site: Site, dtypes: Sequence[str], library: str) -> Iterator[str]:
+def _node(site: NodeSite, dtypes: Sequence[str], library: str) -> Iterator[str]:
     """One node: whether it exists, what it takes, what it answers, what it must not meet."""
     node, known = site.node, site.spec
     if known.emit != "yes":
@@ -185,7 +185,7 @@ def _expected(known: OpSpec) -> str:
     return f"it takes {' or '.join(map(str, known.counts)) or 'those'}: {names}"
 
 
-def _operands(site: Site, dtypes: Sequence[str]) -> Iterator[str]:
+def _operands(site: NodeSite, dtypes: Sequence[str]) -> Iterator[str]:
     """Type, constness and shape of each input by its role."""
     roles = site.spec.roles(len(dtypes))
     for position, (operand, dtype) in enumerate(zip(roles, dtypes, strict=True)):
@@ -201,7 +201,7 @@ def _operands(site: Site, dtypes: Sequence[str]) -> Iterator[str]:
             yield f"{where} must be one number, is {list(site.shapes[position])}"
 
 
-def _outputs(site: Site) -> Iterator[str]:
+def _outputs(site: NodeSite) -> Iterator[str]:
     """Number, types and shapes that the node declares."""
     node = site.node
     results = site.spec.results(len(node.outputs))
@@ -226,10 +226,10 @@ def _outputs(site: Site) -> Iterator[str]:
             yield f"output {port} is declared {list(output.shape)}, will be {list(shape)}"
 
 
-def _limit(site: Site, limit: Limit) -> Iterator[str]:
+def _limit(site: NodeSite, limit: Limit) -> Iterator[str]:
     """A limit of the catalogue that the node does not keep to."""
     if limit.rule:
-        broken = "" if not TRAPS[limit.rule](site) else limit.rule.replace("_", " ")
+        broken = "" if not CONSTRAINTS[limit.rule](site) else limit.rule.replace("_", " ")
     elif limit.same:
         broken = _differ(site, *limit.same)
     else:
@@ -238,7 +238,7 @@ def _limit(site: Site, limit: Limit) -> Iterator[str]:
         yield f"{broken}: {limit.why} [{limit.ref}]"
 
 
-def _differ(site: Site, left: str, right: str) -> str:
+def _differ(site: NodeSite, left: str, right: str) -> str:
     """How two sizes (`role.axis`) or two whole shapes (`role`) differ, if they do."""
     values: list[object] = []
     for text in (left, right):
@@ -250,7 +250,7 @@ def _differ(site: Site, left: str, right: str) -> str:
     return "" if values[0] == values[1] else f"{left} is {values[0]}, {right} is {values[1]}"
 
 
-def _size(site: Site, limit: Limit) -> str:
+def _size(site: NodeSite, limit: Limit) -> str:
     """Which size is out of bounds, if one is."""
     shape = site.shape(limit.of)
     if shape is None:
@@ -266,7 +266,7 @@ def _size(site: Site, limit: Limit) -> str:
     return "" if kept else f"{limit.name or f'{limit.of}.{limit.axis}'} is {size}"
 
 
-def _requested(site: Site) -> Iterator[str]:
+def _requested(site: NodeSite) -> Iterator[str]:
     """A requested range whose ends are known must have a width."""
     out = site.range("out_")
     if out is not None and not out[0] < out[1]:

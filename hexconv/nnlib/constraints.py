@@ -13,29 +13,30 @@ import numpy as np
 
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.shapes import window
-from hexconv.nnlib.site import Site
+from hexconv.nnlib.site import NodeSite
+from hexconv.registry import Registry
 
-Trap = Callable[[Site], bool]
-TRAPS: dict[str, Trap] = {}
+Constraint = Callable[[NodeSite], bool]
+CONSTRAINTS: Registry[Constraint] = Registry("constraint")
 
 WIDEST_KERNEL = 31
 """Columns of a kernel: from 32 on the v60 library answers anything. Rows may be any number."""
 
 
-def trap(function: Trap) -> Trap:
+def constraint(function: Constraint) -> Constraint:
     """Register a rule under its own name."""
-    TRAPS[function.__name__] = function
+    CONSTRAINTS.add(function.__name__, function)
     return function
 
 
-@trap
-def channel_scales(site: Site) -> bool:
+@constraint
+def channel_scales(site: NodeSite) -> bool:
     scales = site.const("channel_scale")
     return scales is not None and not bool(((scales > 1 / 32) & (scales <= 1)).all())
 
 
-@trap
-def groups(site: Site) -> bool:
+@constraint
+def groups(site: NodeSite) -> bool:
     count, data, weights = site.const("groups"), site.shape("data"), site.shape("weights")
     if count is None or data is None or weights is None:
         return False
@@ -43,8 +44,8 @@ def groups(site: Site) -> bool:
     return n < 1 or data[3] % n != 0 or weights[3] % n != 0 or weights[2] * n != data[3]
 
 
-@trap
-def transposed_groups(site: Site) -> bool:
+@constraint
+def transposed_groups(site: NodeSite) -> bool:
     count, data, weights = site.const("groups"), site.shape("data"), site.shape("weights")
     n = 1 if count is None else int(count.flat[0])
     if data is None or weights is None:
@@ -52,29 +53,29 @@ def transposed_groups(site: Site) -> bool:
     return n < 1 or data[3] % n != 0 or weights[3] not in (data[3] // n, data[3])
 
 
-@trap
-def wide_phases(site: Site) -> bool:
+@constraint
+def wide_phases(site: NodeSite) -> bool:
     weights, stride = site.shape("weights"), site.shape("stride")
     if weights is None or stride is None:
         return False
     return -(-weights[2] // stride[2]) > WIDEST_KERNEL
 
 
-@trap
-def per_depth_scale(site: Site) -> bool:
+@constraint
+def per_depth_scale(site: NodeSite) -> bool:
     data = site.shape("data")
     parts = (site.shape("scale"), site.shape("bias"))
     return data is not None and any(p not in ((1, 1, 1, 1), (1, 1, 1, data[3])) for p in parts)
 
 
-@trap
-def prelu_depth(site: Site) -> bool:
+@constraint
+def prelu_depth(site: NodeSite) -> bool:
     data = site.shape("data")
     return data is not None and site.shape("alpha") not in ((1, 1, 1, 1), (1, 1, 1, data[3]))
 
 
-@trap
-def prelu_alpha(site: Site) -> bool:
+@constraint
+def prelu_alpha(site: NodeSite) -> bool:
     alpha, known = site.const("alpha"), site.range()
     if alpha is None:
         return False
@@ -82,14 +83,14 @@ def prelu_alpha(site: Site) -> bool:
     return empty or bool((np.abs(alpha) >= 128).any())
 
 
-@trap
-def narrow_matmul(site: Site) -> bool:
+@constraint
+def narrow_matmul(site: NodeSite) -> bool:
     b = site.shape("b")
     return b is not None and b[2] <= 16 and b[3] > 32
 
 
-@trap
-def matmul16_range(site: Site) -> bool:
+@constraint
+def matmul16_range(site: NodeSite) -> bool:
     a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
     if a is None or b is None or out is None:
         return False
@@ -98,8 +99,8 @@ def matmul16_range(site: Site) -> bool:
     return not isfinite(step) or product > step * (1 + 2**-16)
 
 
-@trap
-def one_sided_broadcast(site: Site) -> bool:
+@constraint
+def one_sided_broadcast(site: NodeSite) -> bool:
     a, b = site.shape("a"), site.shape("b")
     if a is None or b is None:
         return False
@@ -107,13 +108,13 @@ def one_sided_broadcast(site: Site) -> bool:
     return result not in (a, b)
 
 
-@trap
-def one_sided_product(site: Site) -> bool:
+@constraint
+def one_sided_product(site: NodeSite) -> bool:
     return len(site.shapes) == 8 and one_sided_broadcast(site)
 
 
-@trap
-def product_scale(site: Site) -> bool:
+@constraint
+def product_scale(site: NodeSite) -> bool:
     a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
     if a is None or b is None or out is None or not all(low < high for low, high in (a, b, out)):
         return False
@@ -127,14 +128,14 @@ def product_scale(site: Site) -> bool:
     return shift < 0 or not -(2**15) <= offset < 2**15
 
 
-@trap
-def divisor(site: Site) -> bool:
+@constraint
+def divisor(site: NodeSite) -> bool:
     a, b = site.shape("a"), site.shape("b")
     return a is not None and b not in ((1, 1, 1, 1), (1, 1, 1, a[3]))
 
 
-@trap
-def no_zero_code(site: Site) -> bool:
+@constraint
+def no_zero_code(site: NodeSite) -> bool:
     codes, known = site.const("b"), site.range("b_")
     if codes is None or known is None or known[0] >= known[1]:
         return False
@@ -142,8 +143,8 @@ def no_zero_code(site: Site) -> bool:
     return bool((np.abs(known[0] + codes.astype(np.float64) * step) < step * 1e-4).any())
 
 
-@trap
-def softmax_beta(site: Site) -> bool:
+@constraint
+def softmax_beta(site: NodeSite) -> bool:
     # op_softmax_d32.c set_scaling_parms: beta * range / 255 / ln 2 must stay below 2^8
     known, beta = site.range(), 1.0
     if site.position("beta") is not None:
@@ -151,20 +152,20 @@ def softmax_beta(site: Site) -> bool:
     return known is not None and (known[1] - known[0]) * beta / (255 * log(2)) >= 256
 
 
-@trap
-def range_from_zero(site: Site) -> bool:
+@constraint
+def range_from_zero(site: NodeSite) -> bool:
     low = site.scalar("min")
     return low is not None and low != 0.0
 
 
-@trap
-def recip_range(site: Site) -> bool:
+@constraint
+def recip_range(site: NodeSite) -> bool:
     known = site.range()
     return known is not None and (known[0] > 0.0 or known[0] < 0.0 < known[1])
 
 
-@trap
-def unused_rows(site: Site) -> bool:
+@constraint
+def unused_rows(site: NodeSite) -> bool:
     data, size, stride = site.shape("data"), site.shape("window"), site.shape("stride")
     if data is None or size is None or stride is None or site.node.padding is not Padding.VALID:
         return False
@@ -175,20 +176,20 @@ def unused_rows(site: Site) -> bool:
     return False
 
 
-def _axes(site: Site) -> set[int]:
+def _axes(site: NodeSite) -> set[int]:
     axes = site.const("axes")
     return set() if axes is None else {int(axis) % 4 for axis in axes.flat}
 
 
-@trap
-def mean_batches(site: Site) -> bool:
+@constraint
+def mean_batches(site: NodeSite) -> bool:
     data = site.shape("data")
     both = _axes(site) == {1, 2}
     return data is not None and both and data[0] > 1 and data[3] % 32 != 0
 
 
-@trap
-def mean_scale(site: Site) -> bool:
+@constraint
+def mean_scale(site: NodeSite) -> bool:
     data, known, out = site.shape("data"), site.range(), site.range("out_")
     if data is None or known is None or out is None or out[1] <= out[0]:
         return False
@@ -198,14 +199,14 @@ def mean_scale(site: Site) -> bool:
     return (known[1] - known[0]) / ((out[1] - out[0]) * count) > 1.0
 
 
-@trap
-def argmax_bytes(site: Site) -> bool:
+@constraint
+def argmax_bytes(site: NodeSite) -> bool:
     data, axis = site.shape("data"), site.const("axis")
     return data is not None and axis is not None and data[int(axis.flat[0]) % 4] > 256
 
 
-@trap
-def pad_value(site: Site) -> bool:
+@constraint
+def pad_value(site: NodeSite) -> bool:
     known = site.range()
     value = 0.0 if site.position("value") is None else site.scalar("value")
     if known is None or value is None or value in (inf, -inf) or known[0] >= known[1]:
@@ -213,8 +214,8 @@ def pad_value(site: Site) -> bool:
     return not -2.5 <= 255 * (value - known[0]) / (known[1] - known[0]) < 257.5
 
 
-@trap
-def mirror_reach(site: Site) -> bool:
+@constraint
+def mirror_reach(site: NodeSite) -> bool:
     data, pads = site.shape("data"), site.const("pads")
     if data is None or pads is None:
         return False
@@ -223,20 +224,20 @@ def mirror_reach(site: Site) -> bool:
     return any(max(pair) > size - edge for pair, size in zip(pairs, data, strict=False))
 
 
-@trap
-def finite_range(site: Site) -> bool:
+@constraint
+def finite_range(site: NodeSite) -> bool:
     out = site.range("out_")
     return out is not None and not all(map(isfinite, out))
 
 
-@trap
-def holds_zero(site: Site) -> bool:
+@constraint
+def holds_zero(site: NodeSite) -> bool:
     out = site.range("out_")
     return out is not None and not out[0] <= 0.0 <= out[1]
 
 
-@trap
-def exact_zero(site: Site) -> bool:
+@constraint
+def exact_zero(site: NodeSite) -> bool:
     out = site.range("out_")
     if out is None or not all(map(isfinite, out)):
         return False

@@ -6,17 +6,15 @@ emulated library, the cost model, the reports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.layout import Layout, Shape4
-
-Array = npt.NDArray[Any]
 
 INPUT_OP = "QuantizeINPUT_f_to_8"
 OUTPUT_OP = "DequantizeOUTPUT_8tof"
@@ -189,21 +187,28 @@ class Graph:
 
     def renumbered(self) -> Graph:
         """The same graph with MACE's ids: consts 0..N-1 in order, then nodes in order."""
-        items: list[Const | Node] = [*self.consts, *self.nodes]
-        ids = {item.id: new for new, item in enumerate(items)}
-        consts = [Const(ids[c.id], c.name, c.array, c.shape_only, c.range) for c in self.consts]
+        ids = {const.id: new for new, const in enumerate(self.consts)}
+        ids.update({node.id: new for new, node in enumerate(self.nodes, start=len(ids))})
+        consts = [replace(const, id=ids[const.id]) for const in self.consts]
         nodes = [
-            Node(
-                id=ids[n.id],
-                name=n.name,
-                op=n.op,
-                inputs=tuple(Ref(ids[r.node], r.port) for r in n.inputs),
-                outputs=n.outputs,
-                padding=n.padding,
-                onnx_node=n.onnx_node,
-                origin=n.origin,
-                keeps_range=n.keeps_range,
+            replace(
+                node,
+                id=ids[node.id],
+                inputs=tuple(Ref(ids[ref.node], ref.port) for ref in node.inputs),
             )
-            for n in self.nodes
+            for node in self.nodes
         ]
         return Graph(self.name, consts, nodes, list(self.inputs), list(self.outputs))
+
+
+class HasGraph(Protocol):
+    """A converted or loaded model: anything with an nnlib graph."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph."""
+
+
+def graph_of(model: HasGraph | Graph) -> Graph:
+    """The nnlib graph of a model, or the graph itself."""
+    return model if isinstance(model, Graph) else model.graph

@@ -290,5 +290,5 @@ def spec(op: str) -> OpSpec:
     near = nearest(op, known, 3)
     raise GraphError(
         f"the Hexagon library has no op '{op}' that hexconv knows",
-        todo=f"did you mean {', '.join(near)}?" if near else "see `python -m hexconv ops`",
+        hint=f"did you mean {', '.join(near)}?" if near else "see `python -m hexconv ops`",
     )

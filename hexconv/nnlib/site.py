@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
-from hexconv.nnlib.graph import Array, Const, Node, Ref
+from hexconv.arrays import Array
+from hexconv.nnlib.graph import Const, Node, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import OpSpec, RangeRule
 
 
 @dataclass(frozen=True)
-class Site:
+class NodeSite:
     """A node, its catalogue entry, its inputs' shapes, consts, and the float scalars known.
 
     `scalars` holds the value of every min and max that does not depend on the data of a run.

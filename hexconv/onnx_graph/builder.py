@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
-from hexconv.errors import HexconvError, ModelError, Refusal
+from hexconv.errors import HexconvError, ModelError, UnsupportedOpError
 from hexconv.names import unique_name
 from hexconv.onnx_graph.evaluate import RANDOM, evaluate
 from hexconv.onnx_graph.operands import check_operands
@@ -31,7 +31,7 @@ Attrs = Mapping[str, Any]
 Operand = ir.Value | None
 
 
-class Builder:
+class FloatBuilder:
     """Puts new nodes before the one at hand, with unique names and known shapes."""
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -49,7 +49,7 @@ class Builder:
         self._data: dict[ir.Value, onnx.TensorProto] = {}
         self._shared: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
 
-    def at(self, node: ir.Node) -> Builder:
+    def at(self, node: ir.Node) -> FloatBuilder:
         """New nodes go before `node` and are named after it."""
         self.before = node
         self._new.clear()
@@ -183,7 +183,7 @@ class Builder:
                 continue
             found = types.get(value.name)
             if found is not None and not found.HasField("tensor_type"):
-                raise Refusal(
+                raise UnsupportedOpError(
                     f"'{value.name}' is not a tensor",
                     node=str(node.name),
                     op=node.op_type,
@@ -231,10 +231,10 @@ class Builder:
         for old, new in zip(node.outputs, values, strict=False):
             if new is None:
                 continue
-            self.hand_over(old, new, node)
+            self.transfer_uses(old, new, node)
         self.remove(node)
 
-    def hand_over(self, old: ir.Value, new: ir.Value, node: ir.Node) -> None:
+    def transfer_uses(self, old: ir.Value, new: ir.Value, node: ir.Node) -> None:
         """Give the readers of `old` to `new`, and its name too if `new` was just made."""
         takes_name = new in self._new or old.is_graph_output()
         if old.is_graph_output() and (
@@ -256,16 +256,16 @@ class Builder:
 
     def remove(self, node: ir.Node) -> None:
         """Take a node that nobody reads out of the graph, and what was computed for it alone."""
-        doomed = [node]
-        while doomed:
-            gone = doomed.pop()
-            before = [value.producer() for value in gone.inputs if value is not None]
-            self.graph.remove(gone, safe=True)
+        dead = [node]
+        while dead:
+            removed = dead.pop()
+            before = [value.producer() for value in removed.inputs if value is not None]
+            self.graph.remove(removed, safe=True)
             for producer in before:
-                if producer is None or producer.graph is None or producer in doomed:
+                if producer is None or producer.graph is None or producer in dead:
                     continue
                 if not any(v.uses() or v.is_graph_output() for v in producer.outputs):
-                    doomed.append(producer)
+                    dead.append(producer)
 
     def _type(self, value: ir.Value) -> onnx.TypeProto:
         found = self._types.get(value)
@@ -289,23 +289,23 @@ class Builder:
 
     def _check_shape(self, node: ir.Node, value: ir.Value) -> None:
         if value.shape is None or not value.shape.is_static() or value.dtype is None:
-            raise Refusal(
+            raise UnsupportedOpError(
                 f"the shape of '{value.name}' is not known before the model runs",
                 node=str(node.name),
                 op=node.op_type,
                 why="it depends on data, and the DSP needs fixed sizes",
-                todo="export the model so that no size depends on values",
+                hint="export the model so that no size depends on values",
             )
         sizes = list(value.shape.numpy())
         if any(size <= 0 for size in sizes):
-            raise Refusal(
+            raise UnsupportedOpError(
                 f"'{value.name}' is empty: its shape is {sizes}",
                 node=str(node.name),
                 op=node.op_type,
-                todo="check the input shapes, and kernels larger than what they slide over",
+                hint="check the input shapes, and kernels larger than what they slide over",
             )
         if prod(sizes) > LARGEST:
-            raise Refusal(
+            raise UnsupportedOpError(
                 f"'{value.name}' of shape {sizes} has more than 2^31 elements",
                 node=str(node.name),
                 op=node.op_type,
@@ -329,7 +329,7 @@ class Builder:
         for name, found in self._inferred(node).items():
             shape = _static(found)
             if shape is not None and prod(shape) > LARGEST_FOLDED:
-                raise Refusal(
+                raise UnsupportedOpError(
                     f"the constant '{name}' would have shape {shape}",
                     node=str(node.name),
                     op=node.op_type,

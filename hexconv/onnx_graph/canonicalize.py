@@ -15,10 +15,10 @@ import onnx
 import onnx_ir as ir
 from onnx.checker import ValidationError
 
-from hexconv.errors import ModelError, Refusal
+from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.names import nearest
-from hexconv.onnx_graph.builder import OPSET, Builder, array_of
-from hexconv.onnx_graph.cut import Cut
+from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of
+from hexconv.onnx_graph.cut import CutNodes
 from hexconv.onnx_graph.functions import expand
 from hexconv.onnx_graph.read import MALFORMED, innermost
 from hexconv.onnx_graph.rules import MODERNIZATIONS
@@ -26,7 +26,7 @@ from hexconv.onnx_graph.rules import MODERNIZATIONS
 CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
 
 
-def canonicalize(model: ir.Model) -> tuple[Builder, Cut]:
+def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
     """Bring the main graph (functions already inlined) into normal form, in place.
 
     Nodes that no DSP model can have are cut out, so that the others can be judged; with any, the
@@ -37,9 +37,9 @@ def canonicalize(model: ir.Model) -> tuple[Builder, Cut]:
         refusal.
     """
     graph = model.graph
-    builder = Builder(graph)
+    builder = FloatBuilder(graph)
     checkers = _Checkers(model)
-    cut = Cut(graph)
+    cut = CutNodes(graph)
     queue = deque(graph)
     while queue:
         node = queue.popleft()
@@ -57,14 +57,14 @@ def canonicalize(model: ir.Model) -> tuple[Builder, Cut]:
                 _settle(node, builder)
             else:
                 queue.extendleft(reversed(body))
-        except Refusal as refusal:
-            cut.out(node, refusal)
+        except UnsupportedOpError as unsupported_op:
+            cut.out(node, unsupported_op)
     model.opset_imports.clear()
     model.opset_imports[""] = OPSET
     return builder, cut
 
 
-def _settle(node: ir.Node, builder: Builder) -> None:
+def _settle(node: ir.Node, builder: FloatBuilder) -> None:
     builder.at(node)
     for rule in MODERNIZATIONS.at(node):
         replacement = rule.function(node, builder)
@@ -82,7 +82,7 @@ def _settle(node: ir.Node, builder: Builder) -> None:
         if not old.is_graph_output():
             builder.names.discard(str(old.name))
         new = builder.const(array, str(old.name))
-        builder.hand_over(old, new, node)
+        builder.transfer_uses(old, new, node)
     builder.remove(node)
 
 
@@ -91,11 +91,11 @@ def _drop_unknown_attributes(node: ir.Node) -> None:
     try:
         schema = onnx.defs.get_schema(node.op_type, OPSET, "")
     except onnx.defs.SchemaError:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"{node.op_type} is newer than opset {OPSET}, or was taken out of ONNX before",
             node=str(node.name),
             op=node.op_type,
-            todo=f"export the model with an opset up to {OPSET}",
+            hint=f"export the model with an opset up to {OPSET}",
         ) from None
     for name in [name for name in node.attributes if name not in schema.attributes]:
         written = onnx.defs.get_schema(node.op_type, node.version or OPSET, "")
@@ -105,7 +105,7 @@ def _drop_unknown_attributes(node: ir.Node) -> None:
         if declared is not None and declared.default_value.name:
             default = ir.serde.deserialize_attribute(declared.default_value).value
         if default is None or node.attributes[name].value != default:
-            raise Refusal(
+            raise UnsupportedOpError(
                 f"attribute '{name}' has no counterpart in opset {OPSET}",
                 node=str(node.name),
                 op=node.op_type,
@@ -113,16 +113,16 @@ def _drop_unknown_attributes(node: ir.Node) -> None:
         node.attributes.pop(name)
 
 
-def _branch(node: ir.Node, builder: Builder) -> list[ir.Node]:
+def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     """The nodes of the branch that an If with a constant condition takes, moved outside."""
     condition = array_of(node.inputs[0]) if node.op_type == "If" else None
     if condition is None or condition.size != 1:
-        raise Refusal(
+        raise UnsupportedOpError(
             f"{node.op_type} is {CONTROL_FLOW[node.op_type]} that is decided while the model runs",
             node=str(node.name),
             op=node.op_type,
             why="the DSP runs a fixed list of nodes",
-            todo="export the model without control flow (fixed sizes, unrolled loops)",
+            hint="export the model without control flow (fixed sizes, unrolled loops)",
         )
     taken = "then_branch" if condition.item() else "else_branch"
     inner = node.attributes[taken].as_graph()
@@ -142,7 +142,7 @@ def _branch(node: ir.Node, builder: Builder) -> list[ir.Node]:
     builder.graph.insert_before(node, nodes)
     builder.at(node)
     for old, new in zip(node.outputs, outputs, strict=True):
-        builder.hand_over(old, new, node)
+        builder.transfer_uses(old, new, node)
     builder.remove(node)
     return nodes
 
@@ -181,18 +181,18 @@ class _Checkers:
             ) from error
 
 
-def _unknown(node: ir.Node, version: int) -> Refusal:
+def _unknown(node: ir.Node, version: int) -> UnsupportedOpError:
     if node.domain:
-        return Refusal(
+        return UnsupportedOpError(
             f"op {node.op_type} of domain '{node.domain}' is not an ONNX op",
             node=str(node.name),
             op=f"{node.domain}::{node.op_type}",
-            todo="export the model without custom ops, or with their functions in the file",
+            hint="export the model without custom ops, or with their functions in the file",
         )
     names = {schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain}
     near = nearest(node.op_type, names)
     hint = f"; did the exporter mean {near[0]}?" if near else ""
-    return Refusal(
+    return UnsupportedOpError(
         f"ONNX has no op {node.op_type} in opset {version}{hint}",
         node=str(node.name),
         op=node.op_type,

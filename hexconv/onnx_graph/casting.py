@@ -44,7 +44,7 @@ def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
                 f"input '{value.name}' is {kind}, and the model's result depends on it",
                 where=_readers(value),
                 why="the DSP is fed float tensors, which it quantizes to 8 bits",
-                todo="export the model from where its data is float (for token ids: after the "
+                hint="export the model from where its data is float (for token ids: after the "
                 "embedding), or with this input as a constant",
             )
         model.graph.inputs.remove(value)
@@ -71,7 +71,7 @@ def check_weights(model: ir.Model, label: str) -> None:
                 f"of {array.size}",
                 where=label,
                 why="a range that is not finite cannot be quantized",
-                todo="train or export again; in an attention mask write -10000 instead of -inf",
+                hint="train or export again; in an attention mask write -10000 instead of -inf",
             )
 
 

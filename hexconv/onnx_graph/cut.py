@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 
 
-class Cut:
+class CutNodes:
     """The refusals of one graph, and the nodes that cannot be judged because of them.
 
     What a refused node makes becomes an input of the graph, if the file declares it and an input
@@ -17,8 +17,8 @@ class Cut:
 
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
-        self.refusals: list[Refusal] = []
-        self.unjudged: list[Refusal] = []
+        self.unsupported: list[UnsupportedOpError] = []
+        self.unjudged: list[UnsupportedOpError] = []
         self._unknown: dict[ir.Value, str] = {}
 
     def behind(self, node: ir.Node) -> bool:
@@ -28,14 +28,16 @@ class Cut:
                 culprit = self._unknown[value]
                 why = f"it reads what the refused node '{culprit}' makes"
                 name, op = str(node.name), node.op_type
-                self.unjudged.append(Refusal("cannot be judged", node=name, op=op, why=why))
+                self.unjudged.append(
+                    UnsupportedOpError("cannot be judged", node=name, op=op, why=why)
+                )
                 self._take(node, culprit)
                 return True
         return False
 
-    def out(self, node: ir.Node, refusal: Refusal) -> None:
+    def out(self, node: ir.Node, unsupported_op: UnsupportedOpError) -> None:
         """Take a refused node out."""
-        self.refusals.append(refusal)
+        self.unsupported.append(unsupported_op)
         self._take(node, str(node.name))
 
     def _take(self, node: ir.Node, culprit: str) -> None:

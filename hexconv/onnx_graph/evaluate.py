@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-Array = npt.NDArray[Any]
+from hexconv.arrays import Array
+
 Inputs = Sequence[Array | None]
 Attrs = dict[str, Any]
 

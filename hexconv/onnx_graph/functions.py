@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.builder import OPSET, Builder, shape_of
+from hexconv.onnx_graph.builder import OPSET, FloatBuilder, shape_of
 
 # Those that nothing after the normal form knows better.
 EXPANDED = {
@@ -20,7 +20,7 @@ EXPANDED = {
 }
 
 
-def expand(node: ir.Node, builder: Builder) -> list[ir.Node] | None:
+def expand(node: ir.Node, builder: FloatBuilder) -> list[ir.Node] | None:
     """Replace a node of EXPANDED by the nodes of its function body.
 
     Returns:
@@ -48,7 +48,7 @@ def expand(node: ir.Node, builder: Builder) -> list[ir.Node] | None:
     for name, old in zip(function.output, node.outputs, strict=False):
         new = values.get(name)
         if new is not None and (old.uses() or old.is_graph_output()):
-            builder.hand_over(old, new, node)
+            builder.transfer_uses(old, new, node)
     builder.remove(node)
     return [inner for inner in nodes if inner.graph is not None]
 
@@ -89,7 +89,7 @@ def _node(
     caller: ir.Node,
     values: Mapping[str, ir.Value | None],
     defaults: Mapping[str, onnx.AttributeProto],
-    builder: Builder,
+    builder: FloatBuilder,
 ) -> ir.Node:
     """One node of a body: inputs looked up, attributes of the caller put in."""
     attributes = []

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.macs import macs_of
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class FloatGraph:
     model: ir.Model
     source: str = ""
     dropped_inputs: tuple[str, ...] = ()
-    recognised: dict[str, int] = field(default_factory=dict)
+    recognized: dict[str, int] = field(default_factory=dict)
     original: frozenset[str] = frozenset()
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 

@@ -10,9 +10,9 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
-from hexconv.errors import ModelError, Refusal, Refusals
+from hexconv.errors import ModelError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.onnx_graph import modernize, rewrites  # noqa: F401  (they register their rules)
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.canonicalize import canonicalize
 from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats_to_float32
 from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
@@ -28,8 +28,8 @@ def load(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,
     *,
-    recognise: bool = True,
-    refusals: list[Refusal] | None = None,
+    recognize: bool = True,
+    unsupported: list[UnsupportedOpError] | None = None,
 ) -> FloatGraph:
     """Load a model and bring it into normal form.
 
@@ -51,7 +51,7 @@ def load(
         FileError: the file is missing, cut, or not ONNX.
         ModelError: the model is invalid, or its shapes are not fixed.
         Refusal: a node is what no DSP model can have (control flow, sizes that depend on data);
-            `Refusals` if there are several.
+            `UnsupportedOpErrors` if there are several.
     """
     model, label = read_model(source)
     _inline(model, label)
@@ -61,23 +61,27 @@ def load(
     fix_input_shapes(model, shapes)
     floats_to_float32(model)
     builder, cut = canonicalize(model)
-    if refusals is not None:
-        refusals += [*cut.refusals, *cut.unjudged]
-    elif cut.refusals:
-        raise cut.refusals[0] if len(cut.refusals) == 1 else Refusals(cut.refusals)
+    if unsupported is not None:
+        unsupported += [*cut.unsupported, *cut.unjudged]
+    elif cut.unsupported:
+        raise (
+            cut.unsupported[0]
+            if len(cut.unsupported) == 1
+            else UnsupportedOpErrors(cut.unsupported)
+        )
     ranges = take_ranges(builder)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)
     finite_masks(model.graph)
     check_weights(model, label)
-    counts = simplify(builder, recognize=recognise)
-    graph = _finished(model, builder, label, dropped, counts, original, bool(cut.refusals))
+    counts = simplify(builder, recognize=recognize)
+    graph = _finished(model, builder, label, dropped, counts, original, bool(cut.unsupported))
     return replace(graph, ranges=ranges)
 
 
 def _finished(
     model: ir.Model,
-    builder: Builder,
+    builder: FloatBuilder,
     label: str,
     dropped: tuple[str, ...],
     counts: dict[str, int],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 
 
 def integer(node: ir.Node, name: str, default: int) -> int:
@@ -14,7 +14,7 @@ def integer(node: ir.Node, name: str, default: int) -> int:
     return default if attr is None else int(attr.as_int())
 
 
-def attr_to_input(node: ir.Node, builder: Builder, name: str, position: int) -> None:
+def attr_to_input(node: ir.Node, builder: FloatBuilder, name: str, position: int) -> None:
     """Turn the attribute `name` (integers) into the constant input at `position`."""
     attr = node.attributes.pop(name, None)
     if attr is None:

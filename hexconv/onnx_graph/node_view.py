@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 import onnx
 import onnx_ir as ir
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph.builder import OPSET
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class NodeView:
         """
         self._read.add(position)
         if not self.has(position):
-            raise Refusal(f"input {position} is missing", node=self.name, op=self.op)
+            raise UnsupportedOpError(f"input {position} is missing", node=self.name, op=self.op)
         return self.inputs[position]
 
     @overload

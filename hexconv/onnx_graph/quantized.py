@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.quantize import Bounds
 
-Bounds = tuple[float, float]
 # What an exporter leaves between the two on codes: data moves, or the largest is picked.
 MOVES = {
     "DepthToSpace",
@@ -32,7 +32,7 @@ MOVES = {
 ON_CODES = {*MOVES, "Concat", "Pad", "Relu"}
 
 
-def take_ranges(builder: Builder) -> dict[str, Bounds]:
+def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
     """Take QuantizeLinear and DequantizeLinear out of a graph in normal form.
 
     Those that say no range of a whole tensor (scales by axis or block, computed ones) stay.
@@ -109,7 +109,7 @@ def _bounds(node: ir.Node) -> Bounds | None:
     return (limits.min - offset) * step, (limits.max - offset) * step
 
 
-def _instead(node: ir.Node, value: ir.Value, builder: Builder) -> None:
+def _instead(node: ir.Node, value: ir.Value, builder: FloatBuilder) -> None:
     """Let the readers of a node's output read the float value."""
     builder.at(node).replace(node, [value])
 

@@ -74,7 +74,7 @@ def _parse(path: Path) -> onnx.ModelProto:
             "this is not an ONNX file, or it is cut short",
             where=str(path),
             why=f"its {len(content)} bytes do not parse as a ModelProto",
-            todo="export or copy the model again",
+            hint="export or copy the model again",
         ) from None
 
 
@@ -90,7 +90,7 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
             f"the model has IR version {proto.ir_version}",
             where=label,
             why=f"the installed onnx {onnx.__version__} knows IR versions 3 to {onnx.IR_VERSION}",
-            todo="export the model again, or install a newer onnx",
+            hint="export the model again, or install a newer onnx",
         )
     versions = [item.version for item in proto.opset_import if item.domain in ONNX_DOMAINS]
     newest = onnx.defs.onnx_opset_version()
@@ -100,7 +100,7 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
             f"the model imports {found}",
             where=label,
             why=f"hexconv reads opsets {OLDEST_OPSET} to {newest}",
-            todo="export the model with opset_version=17",
+            hint="export the model with opset_version=17",
         )
 
 
@@ -173,7 +173,7 @@ def tensor_array(
         raise FileError(
             f"the external data of tensor '{name}' is missing",
             where=str(error.filename or label),
-            todo="put the data file next to the .onnx file under the name that it was saved with",
+            hint="put the data file next to the .onnx file under the name that it was saved with",
         ) from None
     except (*MALFORMED, OSError) as error:
         raise ModelError(
@@ -186,7 +186,7 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
         raise ModelError(
             f"the data of tensor '{tensor.name}' lies in the file '{tensor.location}'",
             where=label,
-            todo="give the path of the .onnx file, or a proto with its external data loaded",
+            hint="give the path of the .onnx file, or a proto with its external data loaded",
         )
     tensor.base_dir = base
     path = base / str(tensor.location)
@@ -194,7 +194,7 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
         raise FileError(
             f"the external data of tensor '{tensor.name}' is missing",
             where=str(path),
-            todo="put the data file next to the .onnx file under the name that it was saved with",
+            hint="put the data file next to the .onnx file under the name that it was saved with",
         )
     need = (tensor.offset or 0) + tensor.nbytes
     if path.stat().st_size < need:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.graph import FloatGraph
 
-Outcome = Sequence[ir.Value | None] | bool | None
+RuleOutcome = Sequence[ir.Value | None] | bool | None
 """What a rule did: values that replace the node's outputs (None for one that nothing reads); True
 where it changed the graph itself; None or False where it does not apply."""
 
-Function = Callable[[ir.Node, Builder], Outcome]
+Function = Callable[[ir.Node, FloatBuilder], RuleOutcome]
 
 ROUNDS = 50
 """Of `simplify`; exporters nest a handful of patterns at most."""
@@ -33,7 +33,7 @@ class Rule:
 
     Attributes:
         name: of the function.
-        function: see `Outcome`.
+        function: see `RuleOutcome`.
         below: the first opset that does not need the rule; None where every opset does.
         recognition: whether it puts one op where an exporter wrote several. The others simplify,
             and the DSP would compute the same without them.
@@ -103,7 +103,7 @@ def qualified(node: ir.Node) -> str:
     return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
 
 
-def simplify(builder: Builder, *, recognize: bool) -> dict[str, int]:
+def simplify(builder: FloatBuilder, *, recognize: bool) -> dict[str, int]:
     """Apply `SIMPLIFICATIONS` until none applies.
 
     Returns:
@@ -135,7 +135,7 @@ def decompose(graph: FloatGraph, exclude: Collection[ir.Node] = ()) -> dict[str,
     Returns:
         How many nodes of each op were decomposed.
     """
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     counts: Counter[str] = Counter()
     queue = [node for node in graph.nodes if node not in exclude]
     while queue:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.errors import ModelError
 from hexconv.onnx_graph.graph import FloatGraph
 
 ERRORS_ONLY = 3
 SMALL = 1024
-
-Array = npt.NDArray[Any]
 
 
 class FloatSession:

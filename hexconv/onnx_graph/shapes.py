@@ -29,7 +29,7 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
         if name not in names:
             raise ModelError(
                 f"the model has no input '{name}'",
-                todo=f"{did_you_mean(name, names)}its inputs are {listed(names)}",
+                hint=f"{did_you_mean(name, names)}its inputs are {listed(names)}",
             )
     symbols: dict[str, int] = {}
     for value in graph.inputs:
@@ -39,7 +39,7 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
     if missing:
         example = " ".join(f"--shape {_example(value, symbols)}" for value in graph.inputs)
         raise ModelError(
-            "some input dimensions are not fixed", why="; ".join(missing), todo=f"pass {example}"
+            "some input dimensions are not fixed", why="; ".join(missing), hint=f"pass {example}"
         )
 
 
@@ -48,7 +48,7 @@ def _checked(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     if any(size <= 0 for size in sizes):
         raise ModelError(
             f"the shape {_text(sizes)} given for input '{name}' has a size below 1",
-            todo="pass positive sizes",
+            hint="pass positive sizes",
         )
     return sizes
 
@@ -69,7 +69,7 @@ def _merge(value: ir.Value, wanted: tuple[int, ...], symbols: dict[str, int]) ->
                 raise ModelError(
                     f"dimension {axis} of input '{value.name}' is {dim}, {size} was given",
                     why=f"the model declares {_text(declared)}",
-                    todo="export the model with this dimension dynamic, or leave it as it is",
+                    hint="export the model with this dimension dynamic, or leave it as it is",
                 )
         elif dim.value is not None and symbols.setdefault(str(dim.value), size) != size:
             raise ModelError(

@@ -161,7 +161,7 @@ def part(
         raise ModelError(
             "a part of the model is too large for one ONNX file",
             why=f"its weights are {weights / 1e9:.1f} GB, a protobuf holds 2",
-            todo="cut elsewhere",
+            hint="cut elsewhere",
         )
     made = {str(node.name) for node in nodes}
     results = {str(value.name) for node in nodes for value in node.outputs}
@@ -209,9 +209,9 @@ def _take_shapes(
         nodes = pieces.before(ends)
         if not nodes & pieces.varying:
             return
-        normal = load(part(pieces, nodes, ends, ()), None, recognise=False, refusals=[])
+        normal = load(part(pieces, nodes, ends, ()), None, recognize=False, unsupported=[])
     else:
-        normal = load(source, shapes, recognise=False, refusals=[])
+        normal = load(source, shapes, recognize=False, unsupported=[])
     for name, known in normal.values().items():
         value = pieces.values.get(name)
         if value is None or known.shape is None:

@@ -17,7 +17,8 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
 from hexconv.optimize.legalise import legalise
 from hexconv.optimize.on_nnlib.tidy import tidied
-from hexconv.optimize.registry import REWRITES, Bounds, Stage, apply
+from hexconv.optimize.registry import REWRITES, Stage, apply
+from hexconv.quantize import Bounds
 
 LEVELS = ("none", "default", "all")
 
@@ -46,13 +47,13 @@ def check_settings(settings: Settings) -> None:
     """
     if settings.optimize not in LEVELS:
         raise ConfigError(
-            f"'{settings.optimize}' is no level of optimization", todo=f"use {', '.join(LEVELS)}"
+            f"'{settings.optimize}' is no level of optimization", hint=f"use {', '.join(LEVELS)}"
         )
     for name in (*settings.without, *settings.also):
         if name not in REWRITES:
             raise ConfigError(
                 f"there is no rewrite '{name}'",
-                todo=did_you_mean(name, REWRITES) or f"there are {', '.join(REWRITES)}",
+                hint=did_you_mean(name, REWRITES) or f"there are {', '.join(REWRITES)}",
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import trace
 from hexconv.nnlib.prepare.left_padding import DEPTHWISE, shifted
@@ -25,19 +25,19 @@ def legalise(graph: Graph) -> int:
         return 0
     count = 0
     for _ in range(ROUNDS):
-        victims = _victims(graph)
-        if not victims:
+        misread_nodes = _misread_nodes(graph)
+        if not misread_nodes:
             break
         builder = Builder.on(graph)
         nodes: list[Node] = []
         for node in graph.nodes:
-            nodes += _unshifted(node, builder) if node.id in victims else [node]
+            nodes += _unshifted(node, builder) if node.id in misread_nodes else [node]
         graph.nodes[:] = nodes
-        count += len(victims)
+        count += len(misread_nodes)
     return count
 
 
-def _victims(graph: Graph) -> set[int]:
+def _misread_nodes(graph: Graph) -> set[int]:
     """Nodes that would read shifted rows; of fused ones the first, which is what reads."""
     prepared = trace(graph)
     wrong = {node.id for node, _ in shifted(prepared.graph)}
@@ -57,7 +57,7 @@ def _unshifted(node: Node, builder: Builder) -> list[Node]:
     flat = builder.new_node(
         "QuantizedReshape",
         (data, target, Ref(data.node, 1), Ref(data.node, 2)),
-        (Output(shape, "uint8"), *MINMAX),
+        (Output(shape, "uint8"), *RANGE_OUTPUTS),
         name=f"{node.name}/flat",
         onnx_node=node.onnx_node,
     )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from hexconv.registry import Registry
+
 F = TypeVar("F", bound=Callable[..., int])
-Bounds = tuple[float, float]
 
 
 class Stage(Enum):
@@ -39,7 +40,7 @@ class Rewrite:
         return (self.function.__doc__ or "").strip().split("\n")[0]
 
 
-REWRITES: dict[str, Rewrite] = {}
+REWRITES: Registry[Rewrite] = Registry("rewrite")
 
 
 def rewrite(stage: Stage, *, default: bool = True) -> Callable[[F], F]:
@@ -47,9 +48,7 @@ def rewrite(stage: Stage, *, default: bool = True) -> Callable[[F], F]:
 
     def register(function: F) -> F:
         name = function.__name__
-        if name in REWRITES:
-            raise ValueError(f"two rewrites named {name}")
-        REWRITES[name] = Rewrite(name, stage, function, default)
+        REWRITES.add(name, Rewrite(name, stage, function, default))
         return function
 
     return register

@@ -1,6 +1,6 @@
 """From float values to the library's codes: ranges, weights, biases."""
 
-from hexconv.quantize.ranges import Range, cover, symmetric
+from hexconv.quantize.ranges import Bounds, Range, cover, symmetric
 from hexconv.quantize.weights import (
     QuantizedArray,
     encode,
@@ -10,6 +10,7 @@ from hexconv.quantize.weights import (
 )
 
 __all__ = [
+    "Bounds",
     "QuantizedArray",
     "Range",
     "cover",

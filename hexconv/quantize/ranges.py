@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from hexconv.errors import RangeError
 
+Bounds = tuple[float, float]
+"""(min, max) of a tensor, as observed or given."""
+
 LEVELS = 255
 # A step of 16 significant bits times a code of 8 fits float32's 24: min, max and max - min are
 # then exact, and no rounding in the library can push the zero off its code.
@@ -73,7 +76,7 @@ def cover(low: float, high: float) -> Range:
     place = -low * LEVELS / width
     return min(
         (_with_zero(low, high, zero) for zero in (math.floor(place), math.ceil(place))),
-        key=lambda span: span.step,
+        key=lambda value_range: value_range.step,
     )
 
 

@@ -45,15 +45,15 @@ def quantize_weights(
     smallest = SMALLEST_STEP
     if bias is not None and bias.size:
         smallest = max(smallest, float(np.abs(bias).max()) / (step * LARGEST_BIAS))
-    span = symmetric(low, high, smallest)
-    return QuantizedArray(encode(weights, span), span)
+    value_range = symmetric(low, high, smallest)
+    return QuantizedArray(encode(weights, value_range), value_range)
 
 
 def quantize_const(values: npt.NDArray[np.float32]) -> QuantizedArray:
     """An operand that is constant: the tightest range that holds it and 0."""
     low, high = _bounds(values)
-    span = cover(low, high)
-    return QuantizedArray(encode(values, span), span)
+    value_range = cover(low, high)
+    return QuantizedArray(encode(values, value_range), value_range)
 
 
 def quantize_bias(bias: npt.NDArray[np.float32], step: float) -> npt.NDArray[np.int32]:
@@ -69,11 +69,11 @@ def _bounds(values: npt.NDArray[np.float32]) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def encode(values: npt.NDArray[np.float32], span: Range) -> npt.NDArray[np.uint8]:
+def encode(values: npt.NDArray[np.float32], value_range: Range) -> npt.NDArray[np.uint8]:
     """Values to the codes of a given range, clipped, rounded half to even."""
     codes = np.empty(values.shape, np.uint8)
     flat_in, flat_out = np.ascontiguousarray(values).reshape(-1), codes.reshape(-1)
-    scale, zero = np.float32(1.0 / span.step), np.float32(span.zero)
+    scale, zero = np.float32(1.0 / value_range.step), np.float32(value_range.zero)
     for start in range(0, flat_in.size, CHUNK):
         part = flat_in[start : start + CHUNK] * scale
         np.rint(part, out=part)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError, HexconvError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Node, Ref
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
 from hexconv.simulator import kernels
-from hexconv.simulator.registry import KERNELS, Call, Kernel
+from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
 
 LIBRARIES = ("v60", "v65", "v66")
 
@@ -43,7 +44,7 @@ class Step:
 
     node: Node
     kernel: Kernel
-    call: Call
+    call: KernelCall
     reads: list[int]
     writes: list[int]
     drops: list[int]
@@ -107,7 +108,7 @@ class Executor:
             self.steps.append(self._step(node, reads, writes))
 
     def _step(self, node: Node, reads: list[int], writes: list[int]) -> Step:
-        call = Call(
+        call = KernelCall(
             node.op,
             [],
             node.padding,
@@ -196,7 +197,7 @@ def located(error: HexconvError, node: Node) -> HexconvError:
     if error.where:
         return error
     where = f"node {node.id} '{node.name}' ({node.op})"
-    return GraphError(error.what, where=where, why=error.why, todo=error.todo)
+    return GraphError(error.what, where=where, why=error.why, hint=error.hint)
 
 
 def _need_kernels(nodes: Iterable[Node]) -> None:
@@ -205,14 +206,14 @@ def _need_kernels(nodes: Iterable[Node]) -> None:
     if missing:
         raise GraphError(
             f"the simulator has no kernel for {', '.join(missing)}",
-            todo="run the graph on the real library: hexconv device",
+            hint="run the graph on the real library: hexconv device",
         )
 
 
 def check_library(library: str) -> None:
     """Refuse a library that is not one of the three."""
     if library not in LIBRARIES:
-        raise GraphError(f"no library '{library}'", todo=f"one of {', '.join(LIBRARIES)}")
+        raise GraphError(f"no library '{library}'", hint=f"one of {', '.join(LIBRARIES)}")
 
 
 def scalar(value: float, dtype: str = "float32") -> Array:

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import FileError, HexconvError
-from hexconv.nnlib.graph import INPUT_OP, Array, Const, Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.graph import INPUT_OP, Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.prepare import prepare, trace
 from hexconv.simulator.executor import Executor
 from hexconv.simulator.run_op import run_op, single
@@ -27,7 +28,7 @@ WORST = float("inf")
 
 
 @dataclass(frozen=True)
-class Case:
+class GoldenCase:
     """One recorded execution of one node.
 
     `executed` lists what it became, in order; `given` is whether its outputs have to be declared.
@@ -71,7 +72,7 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GoldenVerdict:
     """How far a simulated answer is from the recorded one, in codes or, for floats, in value."""
 
     name: str
@@ -93,7 +94,7 @@ def read_json(path: Path) -> Any:
         raise FileError("cannot read golden vectors", where=str(path), why=str(error)) from error
 
 
-def cases(folder: Path) -> Iterator[Case]:
+def cases(folder: Path) -> Iterator[GoldenCase]:
     """The single-node cases of a golden folder."""
     manifest = read_json(folder / "manifest.json")
     archives: dict[str, Mapping[str, Array]] = {}
@@ -104,12 +105,12 @@ def cases(folder: Path) -> Iterator[Case]:
         yield _case(row, archives[op])
 
 
-def _case(row: Mapping[str, Any], arrays: Mapping[str, Array]) -> Case:
+def _case(row: Mapping[str, Any], arrays: Mapping[str, Array]) -> GoldenCase:
     def value(item: Mapping[str, Any]) -> Array:
         array = arrays[item["key"]] if item["key"] in arrays else np.zeros(1, item["dtype"])
         return np.resize(array, item["shape"])
 
-    return Case(
+    return GoldenCase(
         row["case"],
         row["op"],
         row.get("library", "v60"),
@@ -214,27 +215,31 @@ def furthest(got: list[Array], wanted: list[Array]) -> float:
     return max((difference(a, b) for a, b in zip(got, wanted, strict=True)), default=0.0)
 
 
-def check_case(case: Case) -> Verdict:
+def check_case(case: GoldenCase) -> GoldenVerdict:
     """One case; an error counts as infinitely far, and is the note."""
     try:
-        return Verdict(case.name, case.op, furthest(case.answer(), case.outputs))
+        return GoldenVerdict(case.name, case.op, furthest(case.answer(), case.outputs))
     except HexconvError as error:
-        return Verdict(case.name, case.op, WORST, error.what)
+        return GoldenVerdict(case.name, case.op, WORST, error.what)
 
 
-def check_prepare(case: Case) -> Verdict:
+def check_prepare(case: GoldenCase) -> GoldenVerdict:
     """Whether the node becomes what the library made of it."""
     made = case.prepared()
     same = made == case.executed
-    return Verdict(case.name, "prepare", 0.0 if same else WORST, "" if same else ", ".join(made))
+    return GoldenVerdict(
+        case.name, "prepare", 0.0 if same else WORST, "" if same else ", ".join(made)
+    )
 
 
-def check_graph(item: Recorded) -> list[Verdict]:
+def check_graph(item: Recorded) -> list[GoldenVerdict]:
     """Node types after prepare, the tensors inside, and the answers of every run."""
     prepared = trace(item.graph, item.library)
     made = [node.op for node in prepared.graph.nodes if node.op not in ENDS]
     verdicts = [
-        Verdict(f"{item.name}/prepare", "graphs: prepare", 0 if made == item.executed else WORST)
+        GoldenVerdict(
+            f"{item.name}/prepare", "graphs: prepare", 0 if made == item.executed else WORST
+        )
     ]
     refs = [prepared.tensor(Ref(node, port)) for node, port, _ in item.taps]
     try:
@@ -242,22 +247,22 @@ def check_graph(item: Recorded) -> list[Verdict]:
         for i, (sources, wanted) in enumerate(item.runs):
             got = executor.run(sources)
             verdicts.append(
-                Verdict(f"{item.name}/run{i}", "graphs: answers", furthest(got, wanted))
+                GoldenVerdict(f"{item.name}/run{i}", "graphs: answers", furthest(got, wanted))
             )
             if i == 0:
                 verdicts += _inside(item, executor, refs)
     except HexconvError as error:
-        verdicts.append(Verdict(item.name, "graphs: answers", WORST, error.render()))
+        verdicts.append(GoldenVerdict(item.name, "graphs: answers", WORST, error.render()))
     return verdicts
 
 
-def _inside(item: Recorded, executor: Executor, refs: list[Ref]) -> Iterator[Verdict]:
+def _inside(item: Recorded, executor: Executor, refs: list[Ref]) -> Iterator[GoldenVerdict]:
     by_id = item.graph.node_by_id()
     for (node, port, wanted), ref in zip(item.taps, refs, strict=True):
         got = executor.value(ref)
         if got is not None and node in by_id:
             name = f"{item.name}/{node}:{port} {by_id[node].op}"
-            yield Verdict(name, "graphs: inside", difference(got, wanted))
+            yield GoldenVerdict(name, "graphs: inside", difference(got, wanted))
 
 
 def folders(path: Path) -> list[Path]:
@@ -270,7 +275,7 @@ def folders(path: Path) -> list[Path]:
     return found
 
 
-def check(path: Path) -> Iterator[Verdict]:
+def check(path: Path) -> Iterator[GoldenVerdict]:
     """Everything in the golden folders at or below a path."""
     for folder in folders(path):
         for case in cases(folder):
@@ -280,4 +285,13 @@ def check(path: Path) -> Iterator[Verdict]:
             yield from check_graph(item)
 
 
-__all__ = ["INPUT_OP", "Case", "Recorded", "Verdict", "cases", "check", "graphs", "recorded"]
+__all__ = [
+    "INPUT_OP",
+    "GoldenCase",
+    "GoldenVerdict",
+    "Recorded",
+    "cases",
+    "check",
+    "graphs",
+    "recorded",
+]

@@ -8,13 +8,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array, Output, Padding
+from hexconv.arrays import Array
+from hexconv.nnlib.graph import Output, Padding
+from hexconv.registry import Registry
 
 T = TypeVar("T")
 
 
 @dataclass
-class Call:
+class KernelCall:
     """One execution of one node.
 
     Args:
@@ -50,18 +52,7 @@ class Call:
         return value
 
 
-Kernel = Callable[[Call], list[Array]]
-KERNELS: dict[str, Kernel] = {}
-
-
-def kernel(*ops: str) -> Callable[[Kernel], Kernel]:
-    """Register a function as the kernel of `ops`; registering one twice is an error."""
-
-    def register(function: Kernel) -> Kernel:
-        for op in ops:
-            if op in KERNELS:
-                raise ValueError(f"two kernels for {op}")
-            KERNELS[op] = function
-        return function
-
-    return register
+Kernel = Callable[[KernelCall], list[Array]]
+KERNELS: Registry[Kernel] = Registry("kernel")
+kernel = KERNELS.register
+"""Registers a function as the kernel of the executed ops that it names."""

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import ConfigError, GraphError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Graph, Interface, Ref
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Interface, Ref, graph_of
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import refuse_shifted
 from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
-
-
-class HasGraph(Protocol):
-    """A model: anything with an nnlib graph."""
-
-    @property
-    def graph(self) -> Graph:
-        """The graph to simulate."""
-
 
 Feeds = Mapping[str, Any]
 
@@ -68,7 +60,7 @@ class Simulator:
     """
 
     def __init__(self, model: HasGraph | Graph, library: str = "v66") -> None:
-        self.graph = model if isinstance(model, Graph) else model.graph
+        self.graph = graph_of(model)
         self.library = library
         _check_ends(self.graph)
         self.prepared: Prepared = trace(self.graph, library)
@@ -170,10 +162,10 @@ def check_names(inputs: Sequence[Interface], feeds: Feeds) -> None:
     known = f"the model's inputs are {', '.join(map(repr, names))}"
     for name in feeds:
         if name not in names:
-            raise ConfigError(f"the model has no input {name!r}", todo=known)
+            raise ConfigError(f"the model has no input {name!r}", hint=known)
     for name in names:
         if name not in feeds:
-            raise ConfigError(f"input {name!r} is not fed", todo=known)
+            raise ConfigError(f"input {name!r} is not fed", hint=known)
 
 
 def checked_feed(interface: Interface, value: Any) -> Array:
@@ -232,4 +224,4 @@ def simulate(
     return simulator.run_with_taps(feeds) if taps else simulator.run(feeds)
 
 
-__all__ = ["PER_INPUT", "Feeds", "HasGraph", "Simulator", "Taps", "simulate"]
+__all__ = ["PER_INPUT", "Feeds", "Simulator", "Taps", "simulate"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib import shapes
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Array, Const, Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.ops import OpSpec, spec
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.prepare.mutable_graph import shape4
@@ -97,7 +98,7 @@ def _padding(name: str | Padding) -> Padding:
         return Padding(name)
     except ValueError:
         known = ", ".join(padding.value for padding in Padding)
-        raise GraphError(f"no padding {name!r}", todo=f"one of {known}") from None
+        raise GraphError(f"no padding {name!r}", hint=f"one of {known}") from None
 
 
 def _quantizing(data: Array) -> Graph:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from hexconv.errors import ConfigError, Refusal
+from hexconv.errors import ConfigError, UnsupportedOpError
 from hexconv.onnx_graph.subgraph import Pieces
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def refused_nodes(
     if outside := _unfit_outside(pieces, dsp):
         return outside
     chosen = Settings(**settings)
-    unloadable: list[Refusal] = []
+    unloadable: list[UnsupportedOpError] = []
     graph, _ = prepared(dsp, None, chosen, unloadable)
     own = {str(node.name): node for node in pieces.graph}
     if unloadable:
-        return {_loaded(own, refusal) for refusal in unloadable}
+        return {_loaded(own, unsupported_op) for unsupported_op in unloadable}
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    refusals = lower(graph, ranges, float_fallback=chosen.float_fallback).refusals
-    names = {refusal.node for refusal in refusals}
+    unsupported = lower(graph, ranges, float_fallback=chosen.float_fallback).unsupported
+    names = {unsupported_op.node for unsupported_op in unsupported}
     found: set[ir.Node] = set()
     for node in graph.nodes:
         if str(node.name) in names:
@@ -80,14 +80,14 @@ def fits(value: ir.Value) -> bool:
     )
 
 
-def _loaded(own: Mapping[str, ir.Node], refusal: Refusal) -> ir.Node:
-    if refusal.node not in own:
+def _loaded(own: Mapping[str, ir.Node], unsupported_op: UnsupportedOpError) -> ir.Node:
+    if unsupported_op.node not in own:
         raise ConfigError(
-            f"it cannot be said where to cut for the node '{refusal.node}'",
+            f"it cannot be said where to cut for the node '{unsupported_op.node}'",
             why="it stands in a local function or was made while the model was loaded",
-            todo="name the tensors to cut at",
+            hint="name the tensors to cut at",
         )
-    return own[refusal.node]
+    return own[unsupported_op.node]
 
 
 def _origins(

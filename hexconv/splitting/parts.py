@@ -50,7 +50,7 @@ def split(
         return _automatic(pieces, settings)
     names = [at] if isinstance(at, str) else list(dict.fromkeys(at))
     if not names:
-        raise ConfigError("no tensor is named to cut at", todo="name one, or use --split auto")
+        raise ConfigError("no tensor is named to cut at", hint="name one, or use --split auto")
     cuts = [_tensor(pieces, name) for name in names]
     return _parted(pieces, _behind_cuts(pieces, cuts), cuts)
 
@@ -81,7 +81,7 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
         raise ConfigError(
             f"the cut at {listed(names)} leaves nothing for the CPU",
             why="no node reads it",
-            todo="cut further up, or convert without --split",
+            hint="cut further up, or convert without --split",
         )
     dsp = pieces.before(answers)
     if not any(node in pieces.varying for node in dsp):
@@ -90,7 +90,7 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
             if names
             else "nothing is left for the DSP",
             why="no node that depends on an input comes before it",
-            todo="cut further down"
+            hint="cut further down"
             if names and pieces.varying - cpu
             else "cut the head of the model off, and convert what is behind it",
         )
@@ -120,7 +120,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
             raise ConfigError(
                 f"the cuts do not separate the model: '{value.name}' depends on another cut",
                 why="what lies between them would be needed on both sides",
-                todo=f"leave '{value.name}' out, or the cut before it",
+                hint=f"leave '{value.name}' out, or the cut before it",
             )
     missing = [value for value in pieces.handed_over(cpu) if value not in cuts]
     if missing:
@@ -130,7 +130,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
         raise ConfigError(
             f"the cuts do not separate the model: {listed(names)} goes round them",
             why="the CPU part needs what the DSP part computes, but does not answer",
-            todo=f"cut at --split {','.join(str(value.name) for value in better)}",
+            hint=f"cut at --split {','.join(str(value.name) for value in better)}",
         )
     return cpu
 
@@ -146,7 +146,7 @@ def _tensor(pieces: Pieces, name: str) -> ir.Value:
         raise ConfigError(
             f"there is no tensor '{name}' to cut at",
             where=pieces.label,
-            todo=f"{did_you_mean(name, pieces.values, 3)}name a tensor of the ONNX file, "
+            hint=f"{did_you_mean(name, pieces.values, 3)}name a tensor of the ONNX file, "
             "or use --split auto",
         )
     producer = value.producer()
@@ -155,7 +155,7 @@ def _tensor(pieces: Pieces, name: str) -> ir.Value:
         raise ConfigError(
             f"the cut at '{name}' leaves nothing for the DSP",
             why=f"it is {what}",
-            todo="cut at a tensor that a node computes",
+            hint="cut at a tensor that a node computes",
         )
     return value
 
@@ -166,11 +166,11 @@ def _check_handed_over(value: ir.Value) -> None:
         raise ConfigError(
             f"the cut '{value.name}' is of type {dtype.name.lower()}",
             why="the DSP answers floats",
-            todo="cut before the node that makes it",
+            hint="cut before the node that makes it",
         )
     if value.shape is None:
         raise ModelError(
             f"the shape of the cut '{value.name}' is not known",
             why="ONNX's shape inference does not find it",
-            todo="cut elsewhere, or run onnxsim on the model",
+            hint="cut elsewhere, or run onnxsim on the model",
         )

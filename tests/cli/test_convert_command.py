@@ -319,7 +319,7 @@ def test_control_flow_and_other_refusals_come_together(home: Path) -> None:
     text = refused("tiny.onnx", said="2 nodes cannot run")
     assert "'branch' (If)" in text and "'where' (NonZero)" in text
     report = hexconv.check("tiny.onnx")
-    assert {row.node for row in report.refusals} >= {"branch", "where", "cast2"}
+    assert {row.node for row in report.unsupported} >= {"branch", "where", "cast2"}
 
 
 BAD_SAMPLES = {

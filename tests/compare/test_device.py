@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.compare.device import Verdict, compare_taps, first_difference
+from hexconv.compare.device import NodeVerdict, compare_taps, first_difference
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 
 PORTS = (Output((1, 1, 1, 4), "uint8"), *[Output((1, 1, 1, 1), "float32")] * 2)
@@ -25,7 +25,7 @@ def answers() -> dict[str, list[np.ndarray]]:
 
 def test_equal_answers_are_exact() -> None:
     rows = compare_taps(chain(), answers(), answers(), {})
-    assert [row.verdict for row in rows] == [Verdict.EXACT] * 4
+    assert [row.verdict for row in rows] == [NodeVerdict.EXACT] * 4
     assert first_difference(rows) is None
 
 
@@ -38,7 +38,7 @@ def test_a_difference_is_counted_and_traced_to_where_it_starts() -> None:
     assert rows["b"].first == (0, 0, 0, 2)
     assert rows["b"].starts_here
     assert not rows["c"].starts_here
-    assert rows["d"].verdict == Verdict.EXACT
+    assert rows["d"].verdict == NodeVerdict.EXACT
     assert "starts here" in rows["b"].sentence()
     assert "comes from a node before" in rows["c"].sentence()
 
@@ -47,7 +47,7 @@ def test_ranges_count_as_much_as_codes() -> None:
     ours = answers()
     ours["d"][2] = ours["d"][2] + np.float32(1e-6)
     (row,) = [r for r in compare_taps(chain(), answers(), ours, {}) if r.name == "d"]
-    assert (row.verdict, row.port, row.different) == (Verdict.DIFFERS, 2, 1)
+    assert (row.verdict, row.port, row.different) == (NodeVerdict.DIFFERS, 2, 1)
 
 
 def test_a_difference_is_seen_through_a_node_that_cannot_be_tapped() -> None:
@@ -56,7 +56,7 @@ def test_a_difference_is_seen_through_a_node_that_cannot_be_tapped() -> None:
     ours["c"][0][...] = 9
     del theirs["b"]
     rows = {row.name: row for row in compare_taps(chain(), theirs, ours, {"b": "fused"})}
-    assert (rows["b"].verdict, rows["b"].note) == (Verdict.UNSEEN, "fused")
+    assert (rows["b"].verdict, rows["b"].note) == (NodeVerdict.UNSEEN, "fused")
     assert rows["a"].starts_here
     assert not rows["c"].starts_here
 
@@ -65,7 +65,7 @@ def test_other_sizes_are_a_difference() -> None:
     ours = answers()
     ours["a"][0] = ours["a"][0].reshape(1, 1, 4, 1)
     row = compare_taps(chain(), answers(), ours, {})[0]
-    assert row.verdict == Verdict.DIFFERS
+    assert row.verdict == NodeVerdict.DIFFERS
     assert "(1, 1, 1, 4) in the library" in row.sentence()
 
 
@@ -73,4 +73,4 @@ def test_the_same_value_in_other_bits_is_seen() -> None:
     ours, theirs = answers(), answers()
     theirs["a"][1] = np.zeros((1, 1, 1, 1), np.float32)
     ours["a"][1] = -theirs["a"][1]
-    assert compare_taps(chain(), theirs, ours, {})[0].verdict == Verdict.DIFFERS
+    assert compare_taps(chain(), theirs, ours, {})[0].verdict == NodeVerdict.DIFFERS

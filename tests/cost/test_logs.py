@@ -140,9 +140,9 @@ def test_what_is_no_profile_is_refused_with_a_reason(
 ) -> None:
     path = tmp_path / "phone.log"
     path.write_bytes(content)
-    with pytest.raises(FileError) as refusal:
+    with pytest.raises(FileError) as unsupported_op:
         read_log(path)
-    assert says in str(refusal.value)
+    assert says in str(unsupported_op.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

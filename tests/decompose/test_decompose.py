@@ -59,7 +59,7 @@ MODELS: dict[str, onnx.ModelProto] = {
 
 
 def decomposed(proto: onnx.ModelProto) -> tuple[FloatGraph, dict[str, int]]:
-    graph = load(proto, recognise=False)
+    graph = load(proto, recognize=False)
     counts = decompose(graph)
     return graph, counts
 

@@ -13,7 +13,7 @@ from hexconv.compare.accuracy import accuracy
 from hexconv.decompose.recurrent import MOST_STEPS
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import Settings, prepared
-from tests.lowering.proof import float_answers, model, numbers, prove, refusal
+from tests.lowering.proof import float_answers, model, numbers, prove, unsupported_op
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -107,14 +107,14 @@ def test_the_last_state_alone_may_be_asked_for(op: str) -> None:
 
 
 def test_a_long_sequence_is_refused() -> None:
-    text = refusal(recurrent("GRU", time=MOST_STEPS + 1))
+    text = unsupported_op(recurrent("GRU", time=MOST_STEPS + 1))
     assert f"{MOST_STEPS + 1} steps" in text and "node 'node' (GRU)" in text
 
 
 def test_sequences_of_different_lengths_are_refused() -> None:
-    assert "different lengths" in refusal(recurrent("LSTM", lengths=[TIME, TIME - 2]))
+    assert "different lengths" in unsupported_op(recurrent("LSTM", lengths=[TIME, TIME - 2]))
 
 
 def test_an_activation_with_parameters_is_refused() -> None:
     proto = recurrent("RNN", activations=["LeakyRelu"], activation_alpha=[0.3])
-    assert "parameters" in refusal(proto)
+    assert "parameters" in unsupported_op(proto)

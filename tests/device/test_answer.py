@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexconv.device.answer import Progress, Stage, read_answer
+from hexconv.device.answer import Progress, RunStage, read_answer
 from hexconv.device.job import NODE_BASE, Slot
 from hexconv.device.listing import Listed, parse_listing
 from hexconv.device.locate import executing
@@ -77,7 +77,7 @@ def test_a_listing_gives_op_nodes_in_order() -> None:
     ],
 )
 def test_clock_reads_tell_the_node_that_was_executed(reads: int, node: str) -> None:
-    progress = Progress(Stage.EXECUTE, 0, reads)
+    progress = Progress(RunStage.EXECUTE, 0, reads)
     assert executing(graph_of("QuantizedNeg_8"), progress, LISTING) == node
 
 

@@ -63,7 +63,7 @@ def test_setup_without_a_library_says_where_to_get_one(run, monkeypatch) -> None
     assert result.exit_code == 1
     last = json.loads(result.output)[-1]
     assert (last["name"], last["ok"]) == ("library", False)
-    assert "third_party/nnlib/v60" in last["todo"]
+    assert "third_party/nnlib/v60" in last["hint"]
 
 
 def test_setup_without_an_emulator_says_how_to_install_it(run, monkeypatch) -> None:

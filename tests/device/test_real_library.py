@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hexconv.compare.agreement import Trial, agree
-from hexconv.compare.device import Verdict, compare_nodes
+from hexconv.compare.device import NodeVerdict, compare_nodes
 from hexconv.device import Library
 from hexconv.device.catalogue import compare_ops
 from hexconv.device.selftest import SHAPE, checks, self_test_graph
@@ -73,8 +73,8 @@ def test_recorded_graphs_answer_what_was_recorded(library: Library, path: Path) 
 @pytest.mark.parametrize("path", mace_graphs(), ids=lambda path: path.stem)
 def test_the_simulator_is_exact_node_by_node(library: Library, path: Path) -> None:
     rows = compare_nodes(*with_interface(recorded(path)), library)
-    assert [row.sentence() for row in rows if row.verdict == Verdict.DIFFERS] == []
-    assert sum(row.verdict == Verdict.EXACT for row in rows) >= 0.8 * len(rows)
+    assert [row.sentence() for row in rows if row.verdict == NodeVerdict.DIFFERS] == []
+    assert sum(row.verdict == NodeVerdict.EXACT for row in rows) >= 0.8 * len(rows)
 
 
 @pytest.mark.parametrize("path", GRAPHS, ids=lambda path: path.stem)

@@ -138,7 +138,7 @@ def prove(
     return converted
 
 
-def refusal(proto: onnx.ModelProto, feeds: Mapping[str, Array] | None = None) -> str:
+def unsupported_op(proto: onnx.ModelProto, feeds: Mapping[str, Array] | None = None) -> str:
     """The message with which a model is refused."""
     with pytest.raises(HexconvError) as caught:
         prove(proto, feeds=feeds, expected=[])

@@ -14,7 +14,7 @@ from onnx import helper
 from hexconv.lowering.conv import dense_groups, dilate
 from hexconv.lowering.conv_emitter import block_diagonal
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from tests.lowering.proof import Array, emitted, ints, model, one, prove, refusal
+from tests.lowering.proof import Array, emitted, ints, model, one, prove, unsupported_op
 from tests.lowering.test_matmul import ROUNDED, weights
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
@@ -74,13 +74,13 @@ def test_wide_kernels_stand_upright(
 
 
 def test_a_kernel_wide_and_high_is_refused() -> None:
-    assert "32 columns" in refusal(conv((1, 4, 40, 40), (4, 4, 33, 33)))
+    assert "32 columns" in unsupported_op(conv((1, 4, 40, 40), (4, 4, 33, 33)))
 
 
 @pytest.mark.parametrize(("columns", "stride"), [(32, 1), (63, 2)])
 def test_a_wide_transposed_kernel_is_refused(columns: int, stride: int) -> None:
     proto = one("ConvTranspose", (1, 4, 40), weights(4, 4, columns), strides=[stride])
-    assert "32 columns" in refusal(proto)
+    assert "32 columns" in unsupported_op(proto)
 
 
 def test_the_taps_of_a_step_of_the_stride_count_not_the_kernel() -> None:
@@ -162,7 +162,7 @@ def test_a_volume_is_refused() -> None:
         helper.make_node("Reshape", ["c", "flat"], ["y"]),
     ]
     consts = {"shape": shape, "w": weights(2, 2, 3, 3, 3), "flat": ints(-1)}
-    assert "3-D convolution" in refusal(model(nodes, {"x": (128,)}, ["y"], consts))
+    assert "3-D convolution" in unsupported_op(model(nodes, {"x": (128,)}, ["y"], consts))
 
 
 def test_a_dilated_kernel_has_zeros_between_its_taps() -> None:

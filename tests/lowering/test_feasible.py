@@ -14,7 +14,7 @@ from hexconv.simulator.kernels.multiply import Operands, product_of, scaling_for
 from tests.lowering.proof import emitted, model, on_codes, prove
 
 RANGES = st.builds(cover, st.floats(-50, 0), st.one_of(st.just(0.0), st.floats(0.01, 50))).filter(
-    lambda span: span.step > 1e-6
+    lambda value_range: value_range.step > 1e-6
 )
 F32 = np.float32
 
@@ -23,26 +23,26 @@ F32 = np.float32
 def test_a_product_gets_a_range_whose_offset_does_not_wrap(
     left: Range, right: Range, wanted: Range
 ) -> None:
-    span = request("Mul", left, right, wanted)
+    value_range = request("Mul", left, right, wanted)
     operands = Operands(
         (F32(left.min), F32(left.max)),
         (F32(right.min), F32(right.max)),
-        F32(span.min),
-        F32(span.max),
+        F32(value_range.min),
+        F32(value_range.max),
     )
-    scaling = scaling_for(product_of(operands), F32(span.min), F32(span.max))
+    scaling = scaling_for(product_of(operands), F32(value_range.min), F32(value_range.max))
     zero = (0 - product_of(operands).bias) * scaling.scale + 16384 >> 15
     code = (zero + scaling.offset) >> scaling.shift
-    assert abs(code - span.zero) <= 1, "a product of zero must have the code of zero"
+    assert abs(code - value_range.zero) <= 1, "a product of zero must have the code of zero"
 
 
 @given(left=RANGES, right=RANGES, wanted=RANGES)
 def test_what_fits_is_taken_as_it_is_wanted(left: Range, right: Range, wanted: Range) -> None:
     for op in ("Add", "Sub", "Max", "Min"):
-        span = request(op, left, right, wanted)
-        assert span.zero == wanted.zero and span.step >= wanted.step
+        value_range = request(op, left, right, wanted)
+        assert value_range.zero == wanted.zero and value_range.step >= wanted.step
         if wanted.step >= max(left.step, right.step) / 10:
-            assert span == wanted
+            assert value_range == wanted
 
 
 @pytest.mark.parametrize("op", ["Sub", "Mul"])

@@ -14,7 +14,7 @@ from onnx import helper
 
 import hexconv
 from hexconv.device import Library
-from hexconv.errors import ConfigError, Refusals
+from hexconv.errors import ConfigError, UnsupportedOpErrors
 from hexconv.model import Model
 from tests.lowering.proof import float_answers, model, numbers, of_two, on_codes, one
 
@@ -151,7 +151,7 @@ def test_nothing_is_float_unless_asked() -> None:
 
 def test_fallback_takes_what_int8_refuses() -> None:
     proto = one("Clip", SHAPE, np.float32(1), np.float32(-1))
-    with pytest.raises(Refusals):
+    with pytest.raises(UnsupportedOpErrors):
         proved(proto, ())
     assert not hexconv.check(proto).ok
     assert hexconv.check(proto, float_fallback=True).ok
@@ -204,6 +204,6 @@ def test_the_report_states_reason_ops_and_price() -> None:
     ],
 )
 def test_what_cannot_be_float_is_said(proto: onnx.ModelProto, name: str, said: str) -> None:
-    with pytest.raises((ConfigError, Refusals)) as caught:
+    with pytest.raises((ConfigError, UnsupportedOpErrors)) as caught:
         proved(proto, (name,))
     assert said in str(caught.value)

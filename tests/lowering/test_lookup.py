@@ -56,15 +56,15 @@ def test_functions_match_onnx(op: str) -> None:
 def test_functions_of_a_part_of_the_line(op: str) -> None:
     inside = {"Acosh": (1.5, 8.0), "Log": (0.2, 8.0), "Reciprocal": (0.2, 8.0)}
     low, high = inside.get(op, (-0.9, 0.9))
-    span = cover(low, high)
+    value_range = cover(low, high)
     codes = np.arange(256)
-    values = ((codes - span.zero) * span.step).astype(np.float32)
+    values = ((codes - value_range.zero) * value_range.step).astype(np.float32)
     values = values[(values >= low) & (values <= high)]
     values = np.append(values, [values[0]] * 2)  # the range that is observed stays the same
     # The input's own range is quantized again: its codes move by up to half a step.
     slope = np.abs(np.gradient(getattr(np, _numpy(op))(values[:-2]), values[:-2])).max()
     out = cover(*sorted(getattr(np, _numpy(op))(np.array([values.min(), values.max()]))))
-    steps = HALF + slope * span.step / out.step
+    steps = HALF + slope * value_range.step / out.step
     prove(one(op, (len(values),)), steps, feeds={"x": values})
 
 

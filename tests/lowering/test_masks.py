@@ -51,12 +51,12 @@ def test_a_constant_is_compared_exactly_on_codes(op: str, number: float, swapped
 def test_a_code_test_says_what_the_values_say(
     op: str, number: float, low: float, high: float
 ) -> None:
-    span = cover(low, high)
-    values = (np.arange(256) - span.zero) * span.step
-    test, code = code_test(op, number, span)
+    value_range = cover(low, high)
+    values = (np.arange(256) - value_range.zero) * value_range.step
+    test, code = code_test(op, number, value_range)
     assert 0 < code < 256, "a single value of code 0 is compared with leftover memory"
     said = HOLDS[test](np.arange(256), code)
-    clear = np.abs(values - number) > span.step
+    clear = np.abs(values - number) > value_range.step
     if op == "Equal":
         assert said.sum() <= 1 and not said[clear].any()
     else:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hexconv.lowering  # noqa: F401  (registers the ties)
+from hexconv.lowering.annotations import annotate
 from hexconv.lowering.range_groups import solve
-from hexconv.lowering.registry import SATURATES
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover
 
@@ -32,7 +32,7 @@ class Net:
         node.outputs[0].name = output
         self.values[output] = node.outputs[0]
         if clips is not None:
-            node.meta[SATURATES] = clips
+            annotate(node, saturates=clips)
         self.nodes.append(node)
         return self
 

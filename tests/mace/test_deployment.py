@@ -170,15 +170,15 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("old, new, what, todo", MISTAKES)
+@pytest.mark.parametrize("old, new, what, hint", MISTAKES)
 def test_a_mistake_is_told_with_its_line(
-    tmp_path: Path, old: str, new: str, what: str, todo: str
+    tmp_path: Path, old: str, new: str, what: str, hint: str
 ) -> None:
     path = write(tmp_path, GOOD.replace("{sum}", SUM).replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         read_deployment(path)
     text = str(caught.value)
-    assert what in text and todo in text
+    assert what in text and hint in text
     assert f"{path}, line " in text
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hexconv.errors import ConfigError, ModelError
 from hexconv.models import config, layers, onnx_writer
-from hexconv.models.onnx_writer import Form
+from hexconv.models.onnx_writer import VocoderForm
 
 SMALL = config.GeneratorConfig("1", (8, 8, 4), (16, 16, 8), 16, (3, 5), ((1, 3), (1, 2)))
 SMALL_2 = config.GeneratorConfig("2", (8, 8, 4), (16, 16, 8), 16, (3, 5), ((1, 3), (1, 2)))
@@ -28,7 +28,7 @@ def test_every_opset_gives_the_same_wave(small, opset):
     weights = layers.seeded(small)
     expected = run(onnx_writer.write(small, weights), mel(7))
     assert expected.shape == (1, 1, 7 * 256)
-    made = onnx_writer.write(small, weights, Form(opset=opset))
+    made = onnx_writer.write(small, weights, VocoderForm(opset=opset))
     assert made.opset_import[0].version == opset
     assert np.array_equal(run(made, mel(7)), expected)
 
@@ -36,14 +36,14 @@ def test_every_opset_gives_the_same_wave(small, opset):
 def test_the_2d_form_is_the_same_network():
     weights = layers.seeded(SMALL)
     plain = run(onnx_writer.write(SMALL, weights), mel(260))
-    model = onnx_writer.write(SMALL, weights, Form(conv2d=True, length=260))
+    model = onnx_writer.write(SMALL, weights, VocoderForm(conv2d=True, length=260))
     made = run(model, mel(260)[..., None])
     assert made.shape == (1, 1, 66560, 1)
     assert np.abs(made.ravel() - plain.ravel()).max() < 1e-5
 
 
 def test_names_and_fixed_length_are_as_asked():
-    form = Form(length=12, input_name="speech", output_name="wave")
+    form = VocoderForm(length=12, input_name="speech", output_name="wave")
     graph = onnx_writer.write(SMALL, layers.seeded(SMALL), form).graph
     assert [graph.input[0].name, graph.output[0].name] == ["speech", "wave"]
     sizes = [
@@ -63,7 +63,7 @@ def test_the_file_is_folded_and_deterministic():
 def test_config_and_weights_come_back_from_the_file():
     weights = layers.seeded(SMALL)
     for conv2d in (False, True):
-        model = onnx_writer.write(SMALL, weights, Form(conv2d=conv2d), origin="a test")
+        model = onnx_writer.write(SMALL, weights, VocoderForm(conv2d=conv2d), origin="a test")
         assert onnx_writer.config_of(model) == SMALL
         back = onnx_writer.weights_of(model)
         assert back.keys() == weights.keys()
@@ -80,7 +80,7 @@ def test_a_foreign_file_has_no_config():
 )
 def test_a_form_that_cannot_be_is_refused(form):
     with pytest.raises(ConfigError):
-        Form(**form)
+        VocoderForm(**form)
 
 
 def test_weights_of_another_config_are_refused():

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array, Const, Graph, Node, Output, Padding, Ref
+from hexconv.arrays import Array
+from hexconv.nnlib.graph import Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 
 SCALAR = Output((1, 1, 1, 1), "float32")
@@ -64,8 +65,8 @@ class Builder:
         data = [Output(shape, "uint8")] * parts
         node = self.append(op, inputs, [*data, SCALAR, SCALAR], padding)
         for port in range(parts):
-            triple = Ref(node.id, port), Ref(node.id, parts), Ref(node.id, parts + 1)
-            self.tensors.append((triple, shape))
+            data_min_max = Ref(node.id, port), Ref(node.id, parts), Ref(node.id, parts + 1)
+            self.tensors.append((data_min_max, shape))
         return self.tensors[-1][0]
 
     def wide(
@@ -114,7 +115,7 @@ class Generator:
         answers = [self.made.tensors[-1][0]]
         if self.dice.random() < 0.3:
             answers.append(self.dice.choice(self.made.tensors)[0])
-        self.made.append("OUTPUT", [ref for triple in answers for ref in triple], [])
+        self.made.append("OUTPUT", [ref for data_min_max in answers for ref in data_min_max], [])
         codes = self.numbers.randint(0, 256, shape).astype(np.uint8)
         feeds = [codes, np.full((1, 1, 1, 1), -1, np.float32), np.full((1, 1, 1, 1), 1, np.float32)]
         return self.made.graph(), feeds
@@ -186,7 +187,7 @@ class Generator:
 
     def unary(self) -> None:
         """An activation or a change of range."""
-        triple, shape = self._tensor()
+        data_min_max, shape = self._tensor()
         op = self.dice.choice(
             [
                 "QuantizedRelu_8",
@@ -212,7 +213,7 @@ class Generator:
                 more = [self.made.const(np.full(shape[3], 0.25), "float32")]
             case "Requantize_8to8":
                 more = self._requested()
-        self.made.quantized(op, [*triple, *more], shape)
+        self.made.quantized(op, [*data_min_max, *more], shape)
 
     def binary(self) -> None:
         """Arithmetic with another tensor, or with a const that may have to be spread."""
@@ -227,7 +228,7 @@ class Generator:
             ]
         )
         if self.dice.random() < 0.6:
-            same = [triple for triple, other in self.made.tensors if other == shape]
+            same = [data_min_max for data_min_max, other in self.made.tensors if other == shape]
             y, y_low, y_high = self.dice.choice(same)
         else:
             b, h, w, d = shape
@@ -241,7 +242,7 @@ class Generator:
 
     def pool(self) -> None:
         """Max or mean of windows of 2."""
-        triple, (b, h, w, d) = self._tensor()
+        data_min_max, (b, h, w, d) = self._tensor()
         if w < 4:
             return
         kh = 2 if h >= 4 else 1
@@ -251,7 +252,7 @@ class Generator:
             out = (b, h // kh, w // 2, d)
         op = self.dice.choice(["QuantizedMaxPool_8", "QuantizedAvgPool_8"])
         sizes = [self.made.size(kh, 2), self.made.size(kh, 2)]
-        self.made.quantized(op, [*triple, *sizes], out, padding)
+        self.made.quantized(op, [*data_min_max, *sizes], out, padding)
 
     def concat(self) -> None:
         """Two or three tensors joined in depth; sometimes one of them twice."""
@@ -259,18 +260,18 @@ class Generator:
         fitting = [item for item in self.made.tensors if item[1][:3] == shape[:3]]
         parts = [self.dice.choice(fitting) for _ in range(self._of(2, 2, 3))]
         inputs = [self.made.const(3)]
-        inputs += [triple[i] for i in range(3) for triple, _ in parts]
+        inputs += [data_min_max[i] for i in range(3) for data_min_max, _ in parts]
         depth = sum(part[3] for _, part in parts)
         self.made.quantized("QuantizedConcat_8", inputs, (*shape[:3], depth))
 
     def split(self) -> None:
         """Halves along an axis."""
-        triple, shape = self._tensor()
+        data_min_max, shape = self._tensor()
         axis = self._of(3, 3, 2, 1)
         if shape[axis] % 2:
             return
         b, h, w, d = (n // 2 if i == axis else n for i, n in enumerate(shape))
-        inputs = [self.made.const(axis), *triple]
+        inputs = [self.made.const(axis), *data_min_max]
         self.made.quantized("QuantizedSplit_8", inputs, (b, h, w, d), parts=2)
 
     def move(self) -> None:
@@ -315,8 +316,8 @@ class Generator:
         if w % step == 0:
             block = [self.made.const([1, step]), self.made.const([[0, 0], [0, 0]])]
             shape = (b * step, h, w // step, d)
-            triple = self.made.quantized("SpaceToBatchND_8", [x, *block, low, high], shape)
-            back = [triple[0], *block, *triple[1:]]
+            data_min_max = self.made.quantized("SpaceToBatchND_8", [x, *block, low, high], shape)
+            back = [data_min_max[0], *block, *data_min_max[1:]]
             self.made.quantized("BatchToSpaceND_8", back, (b, h, w, d))
 
     def expanded(self) -> None:

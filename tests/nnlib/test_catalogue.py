@@ -9,7 +9,7 @@ from hexconv import resources
 from hexconv.errors import GraphError
 from hexconv.nnlib import shapes
 from hexconv.nnlib.check import AXES
-from hexconv.nnlib.constraints import TRAPS
+from hexconv.nnlib.constraints import CONSTRAINTS
 from hexconv.nnlib.ops import RangeRule, catalogue, spec, to_dict
 
 OPS = sorted(catalogue())
@@ -45,7 +45,7 @@ def test_limits_name_roles_axes_and_rules_that_exist(op: str) -> None:
     for limit in known.limits:
         assert limit.why and limit.ref
         assert bool(limit.rule) + bool(limit.same) + bool(limit.of) == 1
-        assert not limit.rule or limit.rule in TRAPS
+        assert not limit.rule or limit.rule in CONSTRAINTS
         assert not limit.of or (limit.of in roles and limit.axis in AXES)
         for text in limit.same or ():
             role, _, axis = text.partition(".")
@@ -53,7 +53,7 @@ def test_limits_name_roles_axes_and_rules_that_exist(op: str) -> None:
 
 
 def test_every_trap_guards_an_op() -> None:
-    assert {limit.rule for op in OPS for limit in spec(op).limits if limit.rule} == set(TRAPS)
+    assert {limit.rule for op in OPS for limit in spec(op).limits if limit.rule} == set(CONSTRAINTS)
 
 
 @pytest.mark.parametrize("op", [op for op in OPS if spec(op).emit == "yes"])

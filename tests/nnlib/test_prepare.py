@@ -31,7 +31,7 @@ def source(made: Builder, shape: tuple[int, int, int, int] = (1, 4, 8, 32)) -> l
 
 def finish(made: Builder, *triples: object) -> Graph:
     """The graph with an OUTPUT."""
-    made.append("OUTPUT", [ref for triple in triples for ref in triple], [])
+    made.append("OUTPUT", [ref for data_min_max in triples for ref in data_min_max], [])
     return made.graph()
 
 

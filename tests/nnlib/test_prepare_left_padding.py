@@ -120,7 +120,7 @@ def test_the_refusal_names_the_node_and_what_to_do() -> None:
     with pytest.raises(GraphError, match="QuantizedMaxPool_8 behind a depthwise") as caught:
         refuse_shifted(prepare(made.graph()))
     assert str(x[0].node) in caught.value.where
-    assert "flat" in caught.value.todo
+    assert "flat" in caught.value.hint
 
 
 def test_random_graphs_that_the_library_misreads_are_found() -> None:

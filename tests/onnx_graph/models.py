@@ -73,10 +73,10 @@ def _numpy(name: str) -> str:
 
 
 def same_answers(
-    proto: onnx.ModelProto, *, recognise: bool = True, tolerance: float = 1e-5, **shapes: Any
+    proto: onnx.ModelProto, *, recognize: bool = True, tolerance: float = 1e-5, **shapes: Any
 ) -> FloatGraph:
     """Load a model and check that the normal form answers what the model does."""
-    graph = load(proto, shapes or None, recognise=recognise)
+    graph = load(proto, shapes or None, recognize=recognize)
     feeds = feeds_of(graph)
     ours = FloatSession(graph).run(feeds)
     assert list(ours) == [value.name for value in proto.graph.output]

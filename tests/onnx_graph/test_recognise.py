@@ -90,7 +90,7 @@ def test_layer_norm_as_keras_writes_it() -> None:
 
 def test_layer_norm_stays_as_exported_if_asked() -> None:
     proto = model([*layer_norm(), *AFFINE], {"x": (2, 5, 6)}, consts=CONSTS, opset=18)
-    kept = ops(same_answers(proto, recognise=False))
+    kept = ops(same_answers(proto, recognize=False))
     assert kept == [item.op_type for item in proto.graph.node]
 
 
@@ -238,7 +238,7 @@ def test_the_result_keeps_its_name() -> None:
     ]
     graph = same_answers(model(nodes, {"x": (3, 7)}))
     assert graph.nodes[0].outputs[0].name == "act/silu:0"
-    assert graph.recognised == {"swish_from_sigmoid": 1}
+    assert graph.recognized == {"swish_from_sigmoid": 1}
 
 
 def test_bias_after_a_matmul_stays_an_add() -> None:

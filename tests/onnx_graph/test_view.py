@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from hexconv.errors import Refusal
+from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph import NodeView, load
 from tests.onnx_graph.models import model, node
 
@@ -42,7 +42,7 @@ def test_done_counts_as_read() -> None:
 def test_absent_inputs() -> None:
     item = view(node("Clip", "x _ h", "y"), h=np.float32(3))
     assert item.inputs[:2] == ("x", "") and not item.has(1) and item.has(2) and not item.has(3)
-    with pytest.raises(Refusal, match=r"input 1 is missing\n.*n_y"):
+    with pytest.raises(UnsupportedOpError, match=r"input 1 is missing\n.*n_y"):
         item.input(1)
     item.done(0)
     assert item.unread() == ("input 2 ('h')",)

@@ -15,7 +15,7 @@ from hexconv.model import Model
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding
 from hexconv.optimize.on_nnlib import dilated_by_phases
-from hexconv.optimize.on_nnlib.dilated_forms import Form, forms
+from hexconv.optimize.on_nnlib.dilated_forms import DilatedForm, forms
 from tests.lowering.proof import model, numbers
 from tests.optimize.proof import Feeds, applied, converted, ops
 
@@ -70,7 +70,9 @@ def test_every_form_answers_as_the_library_s_own(
                 np.testing.assert_array_equal(Library(LIBRARY).run(on, feeds)["y"], found)
 
 
-def forced(form: Form, proto: ModelProto, feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> Model:
+def forced(
+    form: DilatedForm, proto: ModelProto, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
+) -> Model:
     """Converted with one form, whatever it costs."""
     monkeypatch.setattr(dilated_by_phases, "cheapest", lambda sizes: (0.0, form))
     return converted(proto, feeds, without=("fold_time",))

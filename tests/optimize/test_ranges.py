@@ -42,9 +42,9 @@ def chain(readers: int) -> Builder:
     wide, narrow = cover(-2, 2), cover(-1.5, 1.5)
     inputs = [data, data, low, high, low, high, *builder.minmax("sum", wide)]
     total = builder.quantized("QuantizedAdd_8p8to8", inputs, (1, 1, 4, 32), wide, name="sum")
-    again = [*total.triple, *builder.minmax("again", narrow)]
+    again = [*total.data_min_max, *builder.minmax("again", narrow)]
     result = builder.quantized("Requantize_8to8", again, (1, 1, 4, 32), narrow, name="again")
-    refs = [*result.triple, *(total.triple if readers > 1 else ())]
+    refs = [*result.data_min_max, *(total.data_min_max if readers > 1 else ())]
     builder.node("DequantizeOUTPUT_8tof", refs, [], name="out")
     return builder
 

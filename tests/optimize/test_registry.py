@@ -55,5 +55,5 @@ def test_a_name_is_taken_once() -> None:
     def linear() -> int:
         return 0
 
-    with pytest.raises(ValueError, match="two rewrites named linear"):
+    with pytest.raises(ValueError, match="two rewrites for linear"):
         rewrite(Stage.FUSION)(linear)

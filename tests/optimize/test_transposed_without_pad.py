@@ -10,7 +10,7 @@ from onnx import ModelProto, helper
 
 import hexconv
 from hexconv.device import Library
-from hexconv.optimize.on_nnlib.transposed_without_pad import Axis
+from hexconv.optimize.on_nnlib.transposed_without_pad import PhaseAxis
 from tests.lowering.proof import model, numbers
 from tests.optimize.proof import applied, converted, ops
 
@@ -77,6 +77,6 @@ def test_much_work_is_not_made_more_for_a_node() -> None:
 
 @pytest.mark.parametrize(("kernel", "stride", "pad"), [(16, 8, 4), (4, 2, 1), (12, 4, 4)])
 def test_every_tap_is_there_once(kernel: int, stride: int, pad: int) -> None:
-    axis = Axis(10, 10 * stride, kernel, stride, pad)
+    axis = PhaseAxis(10, 10 * stride, kernel, stride, pad)
     own = [tap for phase in range(stride) for _, tap in axis.taps(phase)]
     assert axis.fits and sorted(own) == list(range(kernel))

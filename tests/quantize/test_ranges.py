@@ -16,20 +16,20 @@ bounds = st.floats(-1e6, 1e6, allow_subnormal=False).filter(lambda x: x == 0 or 
 factors = st.floats(1e-3, 1e3)
 
 
-def exact(span: Range) -> bool:
+def exact(value_range: Range) -> bool:
     """Whether min, max, their difference and the step are float32 as they stand."""
-    values = (span.min, span.max, span.max - span.min, span.step)
+    values = (value_range.min, value_range.max, value_range.max - value_range.min, value_range.step)
     return all(float(np.float32(value)) == value for value in values)
 
 
 @given(bounds, bounds)
 def test_a_cover_holds_its_bounds_and_zero(one: float, other: float) -> None:
     low, high = min(one, other), max(one, other)
-    span = cover(low, high)
-    assert span.min <= min(low, 0.0) and max(high, 0.0) <= span.max
-    assert isinstance(span.zero, int) and 0 <= span.zero <= 255
-    assert span.min + span.zero * span.step == 0.0
-    assert exact(span)
+    value_range = cover(low, high)
+    assert value_range.min <= min(low, 0.0) and max(high, 0.0) <= value_range.max
+    assert isinstance(value_range.zero, int) and 0 <= value_range.zero <= 255
+    assert value_range.min + value_range.zero * value_range.step == 0.0
+    assert exact(value_range)
 
 
 @given(bounds, bounds)
@@ -43,10 +43,10 @@ def test_a_cover_is_no_wider_than_its_zero_demands(one: float, other: float) -> 
 @given(bounds, bounds)
 def test_the_library_need_not_move_the_zero(one: float, other: float) -> None:
     """As float32, -min * 255 / (max - min) is a whole number but for rounding (quantize.h)."""
-    span = cover(min(one, other), max(one, other))
-    low, high = np.float32(span.min), np.float32(span.max)
+    value_range = cover(min(one, other), max(one, other))
+    low, high = np.float32(value_range.min), np.float32(value_range.max)
     zero = -low * np.float32(255.0) / (high - low)
-    assert abs(zero - np.float32(span.zero)) <= 2.0**-14
+    assert abs(zero - np.float32(value_range.zero)) <= 2.0**-14
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_the_library_need_not_move_the_zero(one: float, other: float) -> None:
     [(3.0, 3.0, 0), (-3.0, -3.0, 255), (0.0, 1e-30, 0), (-1e-30, 0.0, 255)],
 )
 def test_constant_tensors_get_a_usable_range(low: float, high: float, zero: int) -> None:
-    span = cover(low, high)
-    assert span.zero == zero and span.step > 0
-    assert span.min <= low and high <= span.max
+    value_range = cover(low, high)
+    assert value_range.zero == zero and value_range.step > 0
+    assert value_range.min <= low and high <= value_range.max
 
 
 def test_a_tensor_that_was_always_zero_gets_a_step_of_ordinary_size() -> None:
@@ -79,18 +79,27 @@ def test_what_is_no_range_is_refused(low: float, high: float) -> None:
 def test_weights_lie_around_128(one: float, other: float) -> None:
     """127..129 is what v65 and v66 keep (facts/shipped-library.md)."""
     low, high = min(one, other), max(one, other)
-    span = symmetric(low, high)
-    assert span.zero == 128 and span.min <= low and high <= span.max and exact(span)
+    value_range = symmetric(low, high)
+    assert (
+        value_range.zero == 128
+        and value_range.min <= low
+        and high <= value_range.max
+        and exact(value_range)
+    )
 
 
 @given(bounds, bounds, factors)
 def test_a_positive_factor_keeps_the_codes(one: float, other: float, factor: float) -> None:
-    span = cover(min(one, other), max(one, other))
-    scaled = span.scaled(factor)
-    assert scaled.zero == span.zero and exact(scaled)
-    assert factor * span.step <= scaled.step <= factor * span.step * (1 + 2.0**-15)
+    value_range = cover(min(one, other), max(one, other))
+    scaled = value_range.scaled(factor)
+    assert scaled.zero == value_range.zero and exact(scaled)
+    assert factor * value_range.step <= scaled.step <= factor * value_range.step * (1 + 2.0**-15)
 
 
 def test_holding_allows_half_a_step() -> None:
-    span = Range(0.5, 10)
-    assert span.holds(-5.2, 122.7) and not span.holds(-5.3, 0.0) and not span.holds(0.0, 122.8)
+    value_range = Range(0.5, 10)
+    assert (
+        value_range.holds(-5.2, 122.7)
+        and not value_range.holds(-5.3, 0.0)
+        and not value_range.holds(0.0, 122.8)
+    )

@@ -13,16 +13,16 @@ from hexconv.quantize.weights import CHUNK
 def test_no_value_is_off_by_more_than_half_a_step(count: int) -> None:
     values = np.random.default_rng(count).standard_normal(count).astype(np.float32)
     for quantized in (quantize_weights(values), quantize_const(values)):
-        span = quantized.range
-        back = (quantized.codes.astype(np.float64) - span.zero) * span.step
+        value_range = quantized.range
+        back = (quantized.codes.astype(np.float64) - value_range.zero) * value_range.step
         # 2^-16 of the step: codes are computed in float32.
-        assert np.abs(back - values).max() <= span.step * (0.5 + 2.0**-14)
+        assert np.abs(back - values).max() <= value_range.step * (0.5 + 2.0**-14)
 
 
 def test_halves_are_rounded_to_even_and_ends_are_clipped() -> None:
-    span = Range(1.0, 128)
+    value_range = Range(1.0, 128)
     values = np.array([0.5, 1.5, -0.5, 1e9, -1e9], np.float32)
-    assert encode(values, span).tolist() == [128, 130, 128, 255, 0]
+    assert encode(values, value_range).tolist() == [128, 130, 128, 255, 0]
 
 
 def test_views_are_encoded_in_their_own_order() -> None:
@@ -51,7 +51,7 @@ def test_a_bias_saturates_at_int32() -> None:
 
 def test_tiny_weights_leave_room_for_a_large_bias() -> None:
     weights, bias, step = np.full(4, 1e-7, np.float32), np.array([5.0], np.float32), 1 / 64
-    span = quantize_weights(weights, bias, step).range
-    codes = quantize_bias(bias, span.step * step)
-    assert abs(codes[0]) <= 2**30 and abs(codes[0] * span.step * step - 5.0) < 1e-6
-    assert quantize_weights(weights).range.step < span.step
+    value_range = quantize_weights(weights, bias, step).range
+    codes = quantize_bias(bias, value_range.step * step)
+    assert abs(codes[0]) <= 2**30 and abs(codes[0] * value_range.step * step - 5.0) < 1e-6
+    assert quantize_weights(weights).range.step < value_range.step

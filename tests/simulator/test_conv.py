@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels import conv, depthwise
 from hexconv.simulator.numerics import requantize_gain
 from hexconv.simulator.numerics.conv_weights import pack, squeeze_steps, squeezed, squeezes
-from hexconv.simulator.registry import KERNELS, Call
+from hexconv.simulator.registry import KERNELS, KernelCall
 
 SUPERNODE = "Supernode_8x8p32to8_d32"
 INPUT = "InputSupernode_8x8p32to8_outd32"
@@ -37,7 +38,7 @@ def call(
     out: tuple[float, float] = (-10.0, 10.078432),
     weight_zero: int = 128,
     library: str = "v60",
-) -> Call:
+) -> KernelCall:
     """One step an input code around code 100, one hundredth a weight code."""
     channels = weights.shape[2] if op == DEPTHWISE else weights.shape[3]
     bias = np.zeros((1, 1, 1, channels), np.int32) if bias is None else bias
@@ -46,10 +47,10 @@ def call(
     inputs = [x, weights, scalar(-100), scalar(155), scalar(low), scalar(high)]
     inputs += [np.zeros((1, *stride, 1), np.uint8), bias, scalar(-edge), scalar(edge)]
     inputs += [scalar(out[0]), scalar(out[1])]
-    return Call(op, inputs, padding, library=library, consts=(False, *[True] * 11))
+    return KernelCall(op, inputs, padding, library=library, consts=(False, *[True] * 11))
 
 
-def plain(c: Call, weights: Array, weight_zero: int) -> Array:
+def plain(c: KernelCall, weights: Array, weight_zero: int) -> Array:
     """Sum by sum: (B,Ho,Wo,out) real values of the convolution."""
     x = c.inputs[0].astype(np.int64) - 100
     w = weights.astype(np.int64) - weight_zero
@@ -70,7 +71,7 @@ def plain(c: Call, weights: Array, weight_zero: int) -> Array:
     return 0.01 * (out + c.inputs[7].reshape(-1))
 
 
-def steps_off(c: Call, exact: Array) -> float:
+def steps_off(c: KernelCall, exact: Array) -> float:
     """The largest distance of the codes from exact arithmetic, in steps of the output range."""
     codes, low, high = KERNELS[c.op](c)
     step = (float(high.flat[0]) - float(low.flat[0])) / 255
@@ -79,7 +80,7 @@ def steps_off(c: Call, exact: Array) -> float:
 
 
 @st.composite
-def convolutions(draw: st.DrawFn, op: str) -> tuple[Call, Array, int]:
+def convolutions(draw: st.DrawFn, op: str) -> tuple[KernelCall, Array, int]:
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     depth = draw(st.integers(1, 4 if op == INPUT else 40))
@@ -187,7 +188,7 @@ def test_a_second_run_with_another_range_and_shape_is_not_answered_from_the_firs
     made.inputs[0] = rng.integers(0, 256, (1, 5, 9, 8)).astype(np.uint8)
     made.inputs[2], made.inputs[3] = scalar(-1), scalar(1.04)
     again = KERNELS[SUPERNODE](made)[0]
-    fresh = Call(made.op, made.inputs, made.padding, library="v60", consts=made.consts)
+    fresh = KernelCall(made.op, made.inputs, made.padding, library="v60", consts=made.consts)
     np.testing.assert_array_equal(again, KERNELS[SUPERNODE](fresh)[0])
 
 

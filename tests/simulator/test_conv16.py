@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels.conv16 import supernode16
-from hexconv.simulator.registry import Call
+from hexconv.simulator.registry import KernelCall
 
 
 def scalar(value: float) -> Array:
     return np.full((1, 1, 1, 1), value, np.float32)
 
 
-def call(width: int, library: str) -> Call:
+def call(width: int, library: str) -> KernelCall:
     x = np.full((1, 1, width, 32), 40000, np.uint16)
     weights = np.full((1, 1, 32, 4), 33000, np.uint16)
     ends = [scalar(-1), scalar(1), scalar(-1), scalar(1), np.zeros((1, 1, 1, 1), np.uint8)]
     bias = [np.zeros((1, 1, 1, 4), np.int32), scalar(-1), scalar(1), scalar(-2), scalar(2)]
     op = "Supernode_u16x16p32to16_d32"
-    return Call(op, [x, weights, *ends, *bias], Padding.SAME, library=library)
+    return KernelCall(op, [x, weights, *ends, *bias], Padding.SAME, library=library)
 
 
 def test_a_plain_product_comes_out_within_two_codes() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels import (  # noqa: F401  (they register the kernels)
     compare,
     convert16,
@@ -29,7 +29,7 @@ from hexconv.simulator.kernels import (  # noqa: F401  (they register the kernel
     wide16,
 )
 from hexconv.simulator.numerics.fixed_point import F32, adjust_range
-from hexconv.simulator.registry import KERNELS, Call
+from hexconv.simulator.registry import KERNELS, KernelCall
 
 Range = tuple[float, float]
 
@@ -40,7 +40,7 @@ def number(value: float) -> Array:
 
 def run(op: str, *inputs: Any) -> list[Array]:
     arrays = [x if isinstance(x, np.ndarray) else number(x) for x in inputs]
-    return KERNELS[op](Call(op, arrays))
+    return KERNELS[op](KernelCall(op, arrays))
 
 
 def real(codes: Array, low: float, high: float) -> Array:
@@ -50,9 +50,9 @@ def real(codes: Array, low: float, high: float) -> Array:
 @st.composite
 def ranges(draw: st.DrawFn, smallest: float = 0.05, largest: float = 50.0) -> Range:
     """A uint8 range whose zero is a whole code."""
-    span = draw(st.floats(smallest, largest))
-    low = -span * draw(st.floats(0.0, 1.0))
-    nudged = adjust_range(F32(low), F32(low + span))
+    value_range = draw(st.floats(smallest, largest))
+    low = -value_range * draw(st.floats(0.0, 1.0))
+    nudged = adjust_range(F32(low), F32(low + value_range))
     return float(nudged[0]), float(nudged[1])
 
 
@@ -155,36 +155,38 @@ def test_maximum_and_minimum_follow_the_real_values(
     st.sampled_from([(1, 3, 4, 7), (2, 3, 2, 32), (1, 5, 1, 64), (2, 2, 2, 16)]),
 )
 def test_means_are_rounded_twice_and_no_worse(
-    seed: int, axes: set[int], span: Range, shape: tuple[int, ...]
+    seed: int, axes: set[int], value_range: Range, shape: tuple[int, ...]
 ) -> None:
     x = np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
     axis = np.array(sorted(axes), np.int32).reshape(1, 1, 1, -1)
-    codes, low, high = run("QuantizedMean_8", x, *span, axis)
-    exact = real(x, *span).mean(axis=tuple(axes), keepdims=True)
+    codes, low, high = run("QuantizedMean_8", x, *value_range, axis)
+    exact = real(x, *value_range).mean(axis=tuple(axes), keepdims=True)
     assert steps_off(codes, low.item(), high.item(), exact) < 1.01
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges())
-def test_sums_in_32_bits_are_exact(seed: int, span: Range) -> None:
+def test_sums_in_32_bits_are_exact(seed: int, value_range: Range) -> None:
     x = np.random.default_rng(seed).integers(0, 256, (2, 3, 4, 5)).astype(np.uint8)
-    total, low, high = run("QuantizedSum_8to32", x, *span, np.array([[[[1, 3]]]], np.int32))
+    total, low, high = run("QuantizedSum_8to32", x, *value_range, np.array([[[[1, 3]]]], np.int32))
     step = (high.item() - low.item()) / 2**32
-    exact = real(x, *span).sum(axis=(1, 3), keepdims=True)
-    np.testing.assert_allclose(total * step, exact, rtol=1e-5, atol=1e-4 * (span[1] - span[0]))
+    exact = real(x, *value_range).sum(axis=(1, 3), keepdims=True)
+    np.testing.assert_allclose(
+        total * step, exact, rtol=1e-5, atol=1e-4 * (value_range[1] - value_range[0])
+    )
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges(), st.integers(1, 300))
-def test_moments_are_mean_and_variance(seed: int, span: Range, count: int) -> None:
+def test_moments_are_mean_and_variance(seed: int, value_range: Range, count: int) -> None:
     x = np.random.default_rng(seed).integers(0, 256, (1, 1, count, 3)).astype(np.uint8)
     mean, variance, low, high, v_low, v_high = run(
-        "Moments_8to32", x, np.array([[[[2]]]], np.int32), *span
+        "Moments_8to32", x, np.array([[[[2]]]], np.int32), *value_range
     )
-    step = (span[1] - span[0]) / 255
+    step = (value_range[1] - value_range[0]) / 255
     np.testing.assert_allclose(
         real(mean, low.item(), high.item()),
-        real(x, *span).mean(axis=2, keepdims=True),
+        real(x, *value_range).mean(axis=2, keepdims=True),
         atol=0.51 * step,
     )
     # Half a unit of rounding, the square of the mean's half, and the cut reciprocal of the count.
@@ -195,10 +197,10 @@ def test_moments_are_mean_and_variance(seed: int, span: Range, count: int) -> No
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges(), st.integers(1, 400))
 def test_float_goes_to_codes_and_back_within_half_a_step(
-    seed: int, span: Range, count: int
+    seed: int, value_range: Range, count: int
 ) -> None:
-    x = np.random.default_rng(seed).uniform(*span, (1, 1, count, 2)).astype(F32)
-    codes, low, high = run("Quantize", x, *span)
+    x = np.random.default_rng(seed).uniform(*value_range, (1, 1, count, 2)).astype(F32)
+    codes, low, high = run("Quantize", x, *value_range)
     back = run("Dequantize", codes, low, high)[0]
     # The library cuts values to about 20 bits first.
     assert np.abs(back - x).max() < 0.56 * (high.item() - low.item()) / 255
@@ -207,9 +209,9 @@ def test_float_goes_to_codes_and_back_within_half_a_step(
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges(), ranges(), st.integers(1, 400))
 def test_requantizing_int32_rounds_to_the_nearest_code(
-    seed: int, span: Range, out: Range, count: int
+    seed: int, value_range: Range, out: Range, count: int
 ) -> None:
-    limit = 2.0**31 * span[1] / 20000 if span[1] else 2.0**31 / 20000
+    limit = 2.0**31 * value_range[1] / 20000 if value_range[1] else 2.0**31 / 20000
     x = np.random.default_rng(seed).integers(-20000, 20000, (1, 1, 1, count)).astype(np.int32)
     codes, low, high = run("Requantize_32to8", x, -limit, limit, *out)
     exact = x * (2 * limit / 2**32)
@@ -218,10 +220,10 @@ def test_requantizing_int32_rounds_to_the_nearest_code(
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges())
-def test_int16_and_back_keeps_every_code(seed: int, span: Range) -> None:
+def test_int16_and_back_keeps_every_code(seed: int, value_range: Range) -> None:
     x = np.random.default_rng(seed).integers(0, 256, (1, 2, 3, 9)).astype(np.uint8)
-    wide, low, high = run("Convert_8_16", x, *span)
-    codes, _, _ = run("Convert_16_8", wide, low, high, *span)
+    wide, low, high = run("Convert_8_16", x, *value_range)
+    codes, _, _ = run("Convert_16_8", wide, low, high, *value_range)
     np.testing.assert_array_equal(codes, x)
 
 

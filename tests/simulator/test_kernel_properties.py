@@ -21,7 +21,7 @@ import hexconv.simulator.kernels.slice_pad
 import hexconv.simulator.kernels.softmax  # noqa: F401
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Output, Padding
-from hexconv.simulator.registry import KERNELS, Call
+from hexconv.simulator.registry import KERNELS, KernelCall
 
 SAME, VALID = Padding.SAME, Padding.VALID
 FEW = settings(max_examples=40, deadline=None)
@@ -46,7 +46,7 @@ def shape_only(height, width):
 
 def run(op, *inputs, padding=Padding.NA, outputs=0, library="v60"):
     declared = (Output((1, 1, 1, 1), "uint8"),) * outputs
-    return KERNELS[op](Call(op, list(inputs), padding, declared, library))
+    return KERNELS[op](KernelCall(op, list(inputs), padding, declared, library))
 
 
 def codes(max_side=7, max_depth=40):
@@ -67,9 +67,9 @@ def real(codes_, low, high):
 
 @FEW
 @given(spans())
-def test_tanh_and_sigmoid_are_within_a_code_of_exact(span):
+def test_tanh_and_sigmoid_are_within_a_code_of_exact(value_range):
     data = np.arange(256, dtype=np.uint8).reshape(1, 1, 1, 256)
-    low, high = span
+    low, high = value_range
     # The library works from a whole zero code: start from a range that has one.
     zero = round(-low * 255 / (high - low))
     step = (high - low) / 255
@@ -86,12 +86,12 @@ def test_tanh_and_sigmoid_are_within_a_code_of_exact(span):
 
 @FEW
 @given(codes(3, 90), st.floats(0.5, 20, width=32), st.sampled_from(["v60", "v66"]))
-def test_softmax_is_within_a_step_of_exact(data, span, library):
-    x = real(data, -span, span)
+def test_softmax_is_within_a_step_of_exact(data, value_range, library):
+    x = real(data, -value_range, value_range)
     exact = np.exp(x - x.max(axis=3, keepdims=True))
     exact /= exact.sum(axis=3, keepdims=True)
     for op in ("QuantizedSoftmax_8", "QuantizedSoftmax_8_d32"):
-        got, low, high = run(op, data, scalar(-span), scalar(span), library=library)
+        got, low, high = run(op, data, scalar(-value_range), scalar(value_range), library=library)
         assert (low.item(), high.item()) == (0, 1)
         assert np.abs(got / 255 - exact).max() <= 1.01 / 255
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels import batchnorm, matmul, superfc
-from hexconv.simulator.registry import KERNELS, Call
+from hexconv.simulator.registry import KERNELS, KernelCall
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -33,7 +33,7 @@ def codes(rng: np.random.Generator, *shape: int) -> Array:
 def test_a_product_with_a_const_is_exact(seed: int, m: int, k: int, n: int, zero: int) -> None:
     rng = np.random.default_rng(seed)
     a, b = codes(rng, 1, 1, m, k), codes(rng, 1, 1, k, n)
-    made = Call("QuantizedMatMul_8x8to32", [a, b, *ranges(zero), *ranges(255 - zero)])
+    made = KernelCall("QuantizedMatMul_8x8to32", [a, b, *ranges(zero), *ranges(255 - zero)])
     data, low, high = matmul.matmul(made)
     exact = (a[0, 0].astype(int) - zero) @ (b[0, 0].astype(int) - (255 - zero))
     np.testing.assert_array_equal(data[0, 0], exact)
@@ -45,7 +45,7 @@ def test_a_product_with_a_const_is_exact(seed: int, m: int, k: int, n: int, zero
 def test_a_batched_product_is_exact(seed: int, b: int, h: int, za: int, zb: int) -> None:
     rng = np.random.default_rng(seed)
     x, y = codes(rng, b, h, 5, 33), codes(rng, b, h, 33, 7)
-    made = Call("QuantizedBatchMatMul_8x8to32", [x, y, *ranges(za), *ranges(zb)])
+    made = KernelCall("QuantizedBatchMatMul_8x8to32", [x, y, *ranges(za), *ranges(zb)])
     data = matmul.batch_matmul(made)[0]
     np.testing.assert_array_equal(data, (x.astype(int) - za) @ (y.astype(int) - zb))
 
@@ -53,12 +53,14 @@ def test_a_batched_product_is_exact(seed: int, b: int, h: int, za: int, zb: int)
 def test_batches_that_differ_are_refused() -> None:
     x, y = np.zeros((1, 2, 3, 4), np.uint8), np.zeros((1, 1, 4, 3), np.uint8)
     with pytest.raises(GraphError, match="differ"):
-        matmul.batch_matmul(Call("QuantizedBatchMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)]))
+        matmul.batch_matmul(
+            KernelCall("QuantizedBatchMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)])
+        )
 
 
 def test_a_computed_second_operand_is_refused() -> None:
     x, y = np.zeros((1, 1, 3, 32), np.uint8), np.zeros((1, 1, 32, 3), np.uint8)
-    made = Call("QuantizedMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)])
+    made = KernelCall("QuantizedMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)])
     made.consts = (False, False, True, True, True, True)
     with pytest.raises(GraphError, match="const"):
         matmul.matmul(made)
@@ -78,7 +80,7 @@ def test_narrow_matrices_that_the_library_mislays_are_refused(
     rows: int, depth: int, width: int, wrong: bool
 ) -> None:
     x, y = np.zeros((1, 1, rows, depth), np.uint8), np.zeros((1, 1, depth, width), np.uint8)
-    made = Call("QuantizedMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)])
+    made = KernelCall("QuantizedMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)])
     if wrong:
         with pytest.raises(GraphError, match="wrong columns"):
             matmul.matmul(made)
@@ -86,10 +88,10 @@ def test_narrow_matrices_that_the_library_mislays_are_refused(
         assert matmul.matmul(made)[0].shape == (1, 1, rows, width)
 
 
-def fc(x: Array, weights: Array, bias: Array, out: tuple[float, float]) -> Call:
+def fc(x: Array, weights: Array, bias: Array, out: tuple[float, float]) -> KernelCall:
     edge = 1e-4 * 2.0**31
     ends = [scalar(-edge), scalar(edge), scalar(out[0]), scalar(out[1])]
-    return Call("SuperFC_8x8p32to8", [x, weights, *ranges(100), *ranges(120), bias, *ends])
+    return KernelCall("SuperFC_8x8p32to8", [x, weights, *ranges(100), *ranges(120), bias, *ends])
 
 
 @given(SEEDS, st.integers(1, 5), st.sampled_from([32, 48, 160]), st.integers(1, 40))
@@ -115,12 +117,12 @@ def test_superfc_depths_that_fail_at_run_time_are_refused(depth: int) -> None:
         superfc.superfc(made)
 
 
-def wide(library: str, width: int, out: float) -> Call:
+def wide(library: str, width: int, out: float) -> KernelCall:
     x, weights = np.full((1, 1, 2, 32), 90, np.uint8), np.full((1, 1, 32, width), 130, np.uint8)
     bias, edge = np.full((1, 1, 1, width), 500, np.int32), 1e-4 * 2.0**31
     ends = [scalar(-edge), scalar(edge), scalar(-out), scalar(out)]
     inputs = [x, weights, *ranges(100), *ranges(120), bias, *ends]
-    return Call("QuantizedMatMul_8x8p32to16", inputs, library=library)
+    return KernelCall("QuantizedMatMul_8x8p32to16", inputs, library=library)
 
 
 def test_the_int16_product_scales_to_its_range() -> None:
@@ -147,7 +149,7 @@ def test_batch_norm_is_within_a_step(seed: int, depth: int, found: bool) -> None
     bias = rng.integers(-9000, 9000, (1, 1, 1, depth)).astype(np.int32)
     edge = 1e-4 * 2.0**31
     out = [scalar(-np.inf), scalar(np.inf)] if found else [scalar(-5.12), scalar(5.08)]
-    made = Call(
+    made = KernelCall(
         "QuantizedBatchNorm_8x8p32to8_d32",
         [x, scale, *ranges(100), *ranges(120), bias, scalar(-edge), scalar(edge), *out],
     )
@@ -164,7 +166,7 @@ def test_a_bias_is_added_in_the_steps_of_the_sum() -> None:
     bias = np.array([[[[10, 3]]]], np.int32)
     edge = 2.0**31
     ends = [scalar(-edge), scalar(edge), scalar(-edge * 2.5), scalar(edge * 2.5)]
-    data, low, high = matmul.bias_add(Call("QuantizedBiasAdd_32p32to32", [x, bias, *ends]))
+    data, low, high = matmul.bias_add(KernelCall("QuantizedBiasAdd_32p32to32", [x, bias, *ends]))
     # 2.5 * 3 lies halfway: to the even neighbour
     assert data.flatten().tolist() == [1025, -992]
     assert (low.flat[0], high.flat[0]) == (-edge, edge)

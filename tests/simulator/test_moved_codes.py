@@ -18,7 +18,7 @@ import hexconv.simulator.kernels.resize
 import hexconv.simulator.kernels.slice_pad
 import hexconv.simulator.kernels.softmax  # noqa: F401
 from hexconv.nnlib.graph import Output, Padding
-from hexconv.simulator.registry import KERNELS, Call
+from hexconv.simulator.registry import KERNELS, KernelCall
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 OPS = (
@@ -64,7 +64,7 @@ def test_answers_the_bits_of_the_library(op):
     arrays = np.load(GOLDEN / f"{op}.npz")
     for case in json.loads((GOLDEN / f"{op}.json").read_text()):
         expected = [arrays[entry["key"]] for entry in case["outputs"]]
-        call = Call(
+        call = KernelCall(
             op=executed(case),
             inputs=[arrays[entry["key"]] for entry in case["inputs"]],
             padding=Padding(case["padding"]),

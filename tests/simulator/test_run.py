@@ -10,17 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hexconv.arrays import Array
 from hexconv.errors import ConfigError, GraphError, HexconvError
-from hexconv.nnlib.graph import (
-    INPUT_OP,
-    OUTPUT_OP,
-    Array,
-    Graph,
-    Interface,
-    Node,
-    Output,
-    Ref,
-)
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Node, Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.nnlib.prepare import prepare
 from hexconv.simulator import Simulator, run_op, simulate
@@ -139,8 +131,8 @@ def test_a_tap_of_a_relu_that_moved_is_the_convolutions_and_says_so() -> None:
     first = graph.nodes[1]
     made = [Output(shape, "uint8"), SCALAR, SCALAR]
     graph.nodes[:2] = [Node(first.id, first.name, INPUT_OP, (), tuple(made))]
-    triple = graph.nodes[-2].inputs
-    graph.nodes[-2:] = [replace(sink, op=OUTPUT_OP, inputs=tuple(triple))]
+    data_min_max = graph.nodes[-2].inputs
+    graph.nodes[-2:] = [replace(sink, op=OUTPUT_OP, inputs=tuple(data_min_max))]
     graph.inputs = [Interface("x", shape, layout)]
     graph.outputs = [Interface("y", (1, 1, 1, 10), layout)]
     _, taps = simulate(graph, {"x": item.runs[0][0][0]}, taps=True)

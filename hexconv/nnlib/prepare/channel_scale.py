@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 KINDS = frozenset(

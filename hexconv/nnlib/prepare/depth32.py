@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.prepare import pad_for_conv
-from hexconv.nnlib.prepare.depth32_rules import Rule, input_supernode, rule_for
+from hexconv.nnlib.prepare.depth32_rules import Depth32Rule, input_supernode, rule_for
 from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 SMALLEST_OUTPUT = 16 * 1024
@@ -75,7 +75,7 @@ class Converter:
         op.inputs[position] = made.ref()
         return made
 
-    def many(self, work: Work, op: Op, rule: Rule) -> list[Op] | None:
+    def many(self, work: Work, op: Op, rule: Depth32Rule) -> list[Op] | None:
         """Concat, Split, ChannelShuffle: several data inputs or outputs. [*,1,1,D] stays flat."""
         count = (len(op.inputs) - 1) // 3
         if len(op.inputs) != 3 * count + 1 or op.outputs[0].shape[1:3] == (1, 1):

@@ -16,7 +16,7 @@ Condition = Callable[[Work, Op], bool]
 
 
 @dataclass(frozen=True)
-class Rule:
+class Depth32Rule:
     """The d32 form of an op.
 
     Args:
@@ -178,61 +178,61 @@ def _depth_to_space(widths: tuple[int, ...]) -> Condition:
     return check
 
 
-def _two(d32: str, when: Condition = always) -> Rule:
-    return Rule(d32, when, converted=(0, 1))
+def _two(d32: str, when: Condition = always) -> Depth32Rule:
+    return Depth32Rule(d32, when, converted=(0, 1))
 
 
-RULES: dict[str, Rule] = {
-    "Supernode_8x8p8to8": Rule("Supernode_8x8p8to8_d32", always),
-    "Supernode_8x8p32to8": Rule("Supernode_8x8p32to8_d32", always),
-    "Supernode_16x16p32to16": Rule("Supernode_u16x16p32to16_d32", always),
-    "DepthwiseSupernode_8x8p8to8": Rule("DepthwiseSupernode_8x8p8to8_d32", always),
-    "DepthwiseSupernode_8x8p32to8": Rule("DepthwiseSupernode_8x8p32to8_d32", always),
-    "DepthwiseSupernode_16x16p32to16": Rule("DepthwiseSupernode_16x16p32to16_d32", always),
-    "QuantizedBatchNorm_8x8p8to8": Rule("QuantizedBatchNorm_8x8p8to8_d32", always),
-    "QuantizedBatchNorm_8x8p32to8": Rule("QuantizedBatchNorm_8x8p32to8_d32", always),
-    "QuantizedMaxPool_8": Rule("QuantizedMaxPool_8_d32", always),
-    "QuantizedAvgPool_8": Rule("QuantizedAvgPool_8_d32", always),
-    "QuantizedPRelu_8": Rule("QuantizedPRelu_8_d32", always),
-    "QuantizedPRelu_8_V2": Rule("QuantizedPRelu_8_V2_d32", always),
-    "QuantizedHardSwish_8": Rule("QuantizedHardSwish_8_d32", always),
-    "QuantizedConcat_8": Rule("QuantizedConcat_8_d32", always, many=True),
-    "QuantizedConcat_u16": Rule("QuantizedConcat_u16_d32", always, many=True),
-    "QuantizedSplit_8": Rule("QuantizedSplit_8_d32", split_depth, many=True),
-    "QuantizedSoftmax_8": Rule("QuantizedSoftmax_8_d32", softmax),
-    "QuantizedLRN_8": Rule("QuantizedLRN_8_d32", lrn_over_depth),
+RULES: dict[str, Depth32Rule] = {
+    "Supernode_8x8p8to8": Depth32Rule("Supernode_8x8p8to8_d32", always),
+    "Supernode_8x8p32to8": Depth32Rule("Supernode_8x8p32to8_d32", always),
+    "Supernode_16x16p32to16": Depth32Rule("Supernode_u16x16p32to16_d32", always),
+    "DepthwiseSupernode_8x8p8to8": Depth32Rule("DepthwiseSupernode_8x8p8to8_d32", always),
+    "DepthwiseSupernode_8x8p32to8": Depth32Rule("DepthwiseSupernode_8x8p32to8_d32", always),
+    "DepthwiseSupernode_16x16p32to16": Depth32Rule("DepthwiseSupernode_16x16p32to16_d32", always),
+    "QuantizedBatchNorm_8x8p8to8": Depth32Rule("QuantizedBatchNorm_8x8p8to8_d32", always),
+    "QuantizedBatchNorm_8x8p32to8": Depth32Rule("QuantizedBatchNorm_8x8p32to8_d32", always),
+    "QuantizedMaxPool_8": Depth32Rule("QuantizedMaxPool_8_d32", always),
+    "QuantizedAvgPool_8": Depth32Rule("QuantizedAvgPool_8_d32", always),
+    "QuantizedPRelu_8": Depth32Rule("QuantizedPRelu_8_d32", always),
+    "QuantizedPRelu_8_V2": Depth32Rule("QuantizedPRelu_8_V2_d32", always),
+    "QuantizedHardSwish_8": Depth32Rule("QuantizedHardSwish_8_d32", always),
+    "QuantizedConcat_8": Depth32Rule("QuantizedConcat_8_d32", always, many=True),
+    "QuantizedConcat_u16": Depth32Rule("QuantizedConcat_u16_d32", always, many=True),
+    "QuantizedSplit_8": Depth32Rule("QuantizedSplit_8_d32", split_depth, many=True),
+    "QuantizedSoftmax_8": Depth32Rule("QuantizedSoftmax_8_d32", softmax),
+    "QuantizedLRN_8": Depth32Rule("QuantizedLRN_8_d32", lrn_over_depth),
     "QuantizedSub_8p8to8": _two("QuantizedSub_8p8to8_d32"),
     "QuantizedAdd_8p8to8": _two("QuantizedAdd_8p8to8_d32", add),
     "QuantizedMul_8x8to8": _two("QuantizedMul_8x8to8_d32", mul),
     "QuantizedAdd_u16": _two("QuantizedAdd_u16_d32"),
     "QuantizedSub_u16": _two("QuantizedSub_u16_d32"),
-    "QuantizedPad_8": Rule("QuantizedPad_8_d32", _pad_without_depth(FROM_D32)),
-    "QuantizedPad_u16": Rule("QuantizedPad_u16_d32", _pad_without_depth(FROM_D32_16)),
-    "MirrorPad_8": Rule("MirrorPad_8_d32", mirror_pad_in_plane),
-    "Requantize_8to8": Rule("Requantize_8to8_d32", after_d32),
-    "QuantizedInstanceNorm_8": Rule("QuantizedInstanceNorm_8_d32", always),
-    "QuantizedInstanceNormBG_8": Rule("QuantizedInstanceNormBG_8_d32", always),
-    "QuantizedInstanceNormBG_8_ref": Rule("QuantizedInstanceNormBG_8_d32_ref", always),
-    "QuantizedTanh_8": Rule("QuantizedTanh_8_d32", after_d32),
-    "QuantizedSigmoid_8": Rule("QuantizedSigmoid_8_d32", after_d32),
-    "QuantizedNeg_8": Rule("QuantizedNeg_8_d32", after_d32),
-    "QuantizedResizeBilinear_8": Rule("QuantizedResizeBilinear_8_d32", resize),
-    "BatchToSpaceND_8": Rule("BatchToSpaceND_8_d32", batch_op),
-    "SpaceToBatchND_8": Rule("SpaceToBatchND_8_d32", batch_op),
-    "DepthToSpace_8": Rule("DepthToSpace_8_d32", _depth_to_space((1, 2, 3, 4, 8))),
-    "DepthToSpace_16": Rule("DepthToSpace_16_d32", _depth_to_space((1, 2, 3, 4))),
-    "ArgMax_8toInt32": Rule("ArgMax_8_d32", over_depth(1), from_d32=False),
-    "ArgMin_8": Rule("ArgMin_8_d32", over_depth(1), from_d32=False),
+    "QuantizedPad_8": Depth32Rule("QuantizedPad_8_d32", _pad_without_depth(FROM_D32)),
+    "QuantizedPad_u16": Depth32Rule("QuantizedPad_u16_d32", _pad_without_depth(FROM_D32_16)),
+    "MirrorPad_8": Depth32Rule("MirrorPad_8_d32", mirror_pad_in_plane),
+    "Requantize_8to8": Depth32Rule("Requantize_8to8_d32", after_d32),
+    "QuantizedInstanceNorm_8": Depth32Rule("QuantizedInstanceNorm_8_d32", always),
+    "QuantizedInstanceNormBG_8": Depth32Rule("QuantizedInstanceNormBG_8_d32", always),
+    "QuantizedInstanceNormBG_8_ref": Depth32Rule("QuantizedInstanceNormBG_8_d32_ref", always),
+    "QuantizedTanh_8": Depth32Rule("QuantizedTanh_8_d32", after_d32),
+    "QuantizedSigmoid_8": Depth32Rule("QuantizedSigmoid_8_d32", after_d32),
+    "QuantizedNeg_8": Depth32Rule("QuantizedNeg_8_d32", after_d32),
+    "QuantizedResizeBilinear_8": Depth32Rule("QuantizedResizeBilinear_8_d32", resize),
+    "BatchToSpaceND_8": Depth32Rule("BatchToSpaceND_8_d32", batch_op),
+    "SpaceToBatchND_8": Depth32Rule("SpaceToBatchND_8_d32", batch_op),
+    "DepthToSpace_8": Depth32Rule("DepthToSpace_8_d32", _depth_to_space((1, 2, 3, 4, 8))),
+    "DepthToSpace_16": Depth32Rule("DepthToSpace_16_d32", _depth_to_space((1, 2, 3, 4))),
+    "ArgMax_8toInt32": Depth32Rule("ArgMax_8_d32", over_depth(1), from_d32=False),
+    "ArgMin_8": Depth32Rule("ArgMin_8_d32", over_depth(1), from_d32=False),
 }
 
 
-def rule_for(work: Work, op: Op) -> Rule | None:
+def rule_for(work: Work, op: Op) -> Depth32Rule | None:
     """The d32 form that a node takes, or None where it stays as it is."""
     if op.op == "QuantizedChannelShuffle_8":
         if len(op.outputs) < 3 or not shuffle_by_2_or_4(work, op):
             return None
         many = len(op.inputs) > 4 or len(op.outputs) > 3
-        return Rule("QuantizedChannelShuffle_8_d32", always, converted=(1,), many=many)
+        return Depth32Rule("QuantizedChannelShuffle_8_d32", always, converted=(1,), many=many)
     rule = RULES.get(op.op)
     return rule if rule is not None and rule.when(work, op) else None
 

@@ -64,7 +64,7 @@ def refuse_shifted(graph: Graph) -> None:
             f"{node.op.removesuffix('_d32')} behind a depthwise convolution",
             where=f"node {node.id} '{node.name}'",
             why=why,
-            todo=TODO,
+            hint=TODO,
         )
 
 

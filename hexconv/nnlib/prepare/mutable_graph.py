@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Const, Graph, Node, Origin, Output, Padding, Ref
+from hexconv.nnlib.graph import Const, Graph, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 
 SCALAR = Output((1, 1, 1, 1), "float32")
 
 
+NODE_FIELDS = tuple(item.name for item in fields(Node))
+
+
 @dataclass(slots=True, eq=False)
 class Op:
-    """A node that can still change. `gone` marks one that another node has absorbed."""
+    """A node that can still change. `removed` marks one that another node has absorbed."""
 
     id: int
     name: str
@@ -26,34 +31,17 @@ class Op:
     padding: Padding = Padding.NA
     onnx_node: str = ""
     origin: Origin | None = None
-    gone: bool = False
+    keeps_range: bool = False
+    removed: bool = False
 
     @classmethod
     def thaw(cls, node: Node) -> Op:
         """A node of a graph, free to change."""
-        return cls(
-            node.id,
-            node.name,
-            node.op,
-            list(node.inputs),
-            node.outputs,
-            node.padding,
-            node.onnx_node,
-            node.origin,
-        )
+        return cls(**{**_fields(node), "inputs": list(node.inputs)})
 
     def freeze(self) -> Node:
         """The node as the executed graph holds it."""
-        return Node(
-            self.id,
-            self.name,
-            self.op,
-            tuple(self.inputs),
-            self.outputs,
-            self.padding,
-            self.onnx_node,
-            self.origin,
-        )
+        return Node(**{**_fields(self), "inputs": tuple(self.inputs)})
 
     def ref(self, port: int = 0) -> Ref:
         """Output `port` of this node."""
@@ -63,6 +51,11 @@ class Op:
     def where(self) -> str:
         """The node as an error names it."""
         return f"node {self.id} '{self.name}' ({self.op})"
+
+
+def _fields(node: Node | Op) -> dict[str, Any]:
+    """What a node and its changeable form have in common."""
+    return {name: getattr(node, name) for name in NODE_FIELDS}
 
 
 class Work:
@@ -230,15 +223,15 @@ class Work:
         self.readers[old.node] = stay
 
     def rewrite(self, rule: Callable[[Work, Op], Iterable[Op] | None]) -> None:
-        """Visit the nodes in order; a rule answers what stands in a node's place, None for itself.
+        """Visit the nodes in order; a rule returns what replaces a node, None for itself.
 
-        Nodes that a rule marks `gone` are left out. Readers are found again at the end, so a rule
-        may look at them only ahead of its own node.
+        Nodes that a rule marks `removed` are left out. Readers are found again at the end, so a
+        rule may look at them only ahead of its own node.
         """
         after: list[Op] = []
         changed = False
         for op in self.ops:
-            if op.gone:
+            if op.removed:
                 continue
             made = rule(self, op)
             if made is None:
@@ -254,7 +247,7 @@ class Work:
         """Mark `parts` as computed by `into`."""
         for part in parts:
             if part is not None:
-                part.gone = True
+                part.removed = True
                 self.absorbed[part.id] = into.id
         return into
 

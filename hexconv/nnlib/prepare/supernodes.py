@@ -50,7 +50,7 @@ def _matrix_fits(work: Work, op: Op) -> bool:
 
 
 @dataclass(frozen=True)
-class Flavor:
+class SupernodeFlavor:
     """What one op fuses to (struct supernode_replacement_desc).
 
     `bias_8` and `bias_32` are the fused ops by kind of bias; "" where there is none. `needs_bias`:
@@ -67,7 +67,7 @@ class Flavor:
 
 
 FLAVORS = {
-    "QuantizedConv2d_8x8to32": Flavor(
+    "QuantizedConv2d_8x8to32": SupernodeFlavor(
         "Supernode_8x8p8to8",
         "Supernode_8x8p32to8",
         _always,
@@ -75,7 +75,7 @@ FLAVORS = {
         needs_bias=False,
         allow_scale=True,
     ),
-    "QuantizedDepthwiseConv2d_8x8to32": Flavor(
+    "QuantizedDepthwiseConv2d_8x8to32": SupernodeFlavor(
         "DepthwiseSupernode_8x8p8to8",
         "DepthwiseSupernode_8x8p32to8",
         _depthwise_fits,
@@ -83,11 +83,11 @@ FLAVORS = {
         needs_bias=False,
         allow_scale=True,
     ),
-    "QuantizedMul_8x8to32": Flavor(
+    "QuantizedMul_8x8to32": SupernodeFlavor(
         "QuantizedBatchNorm_8x8p8to8", "QuantizedBatchNorm_8x8p32to8", _factor_fits, 6
     ),
-    "QuantizedMatMul_8x8to32": Flavor("", "SuperFC_8x8p32to8", _matrix_fits, 6),
-    "QuantizedConv2d_16x16to32": Flavor(
+    "QuantizedMatMul_8x8to32": SupernodeFlavor("", "SuperFC_8x8p32to8", _matrix_fits, 6),
+    "QuantizedConv2d_16x16to32": SupernodeFlavor(
         "Supernode_16x16p16to16", "Supernode_16x16p32to16", _always, 7, wide=True, allow_scale=True
     ),
 }
@@ -147,7 +147,7 @@ def fuse(work: Work, op: Op) -> list[Op] | None:
     return [work.absorb(made, parts)]
 
 
-def _match(work: Work, op: Op, flavor: Flavor) -> Chain | None:
+def _match(work: Work, op: Op, flavor: SupernodeFlavor) -> Chain | None:
     head = op
     scale = None
     if flavor.allow_scale:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Output, Padding, Ref
+from hexconv.nnlib.graph import Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import transpose_weights as tw
 from hexconv.nnlib.prepare.conv_chain import BIAS32, Kinds, Triple, chain
@@ -19,7 +20,7 @@ from hexconv.nnlib.prepare.mutable_graph import SCALAR, Op, Work
 
 
 @dataclass(frozen=True)
-class Flavor:
+class TransposeConvFlavor:
     """The ops for one element type (struct expand_transpose_conv_info)."""
 
     kinds: Kinds
@@ -40,20 +41,20 @@ WIDE = Kinds(
     "QuantizedConv2d_16x16to32", "QuantizedBiasAdd_32p32to32", "Requantize_32tou16", "", "uint16"
 )
 FLAVORS = {
-    "QuantizedTransposeConv2d_8x8p32to8": Flavor(
+    "QuantizedTransposeConv2d_8x8p32to8": TransposeConvFlavor(
         BIAS32, "QuantizedPad_8", "DepthToSpace_8", 255, True, True
     ),
-    "QuantizedTransposeConv2d_8x8p8to8": Flavor(
+    "QuantizedTransposeConv2d_8x8p8to8": TransposeConvFlavor(
         BIAS8, "QuantizedPad_8", "DepthToSpace_8", 255, True, True
     ),
-    "QuantizedTransposeConv2d_16x16p32to16": Flavor(
+    "QuantizedTransposeConv2d_16x16p32to16": TransposeConvFlavor(
         WIDE, "QuantizedPad_u16", "DepthToSpace_16", 65536, False, False
     ),
 }
 
 
 @dataclass(frozen=True)
-class Plan:
+class TransposeConvPlan:
     """Sizes of one expansion; (top, bottom) and (left, right) pairs.
 
     Args:
@@ -138,7 +139,7 @@ def expand(work: Work, op: Op) -> list[Op] | None:
     return nodes + _by_group(work, op, plan, x, flavor)
 
 
-def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
+def _plan(work: Work, op: Op, flavor: TransposeConvFlavor) -> TransposeConvPlan:
     weights = work.need(op, 1, "filter")
     stride_h, stride_w = (int(v) for v in work.need(op, 7, "stride").shape[1:3])
     top, bottom, left, right = (int(v) for v in work.need(op, 6, "pads").flat[:4])
@@ -158,7 +159,7 @@ def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
     if depthwise:
         columns *= multiplier
         more_h, more_w = tw.depthwise_padding(rows, columns)
-        return Plan(
+        return TransposeConvPlan(
             (stride_h, stride_w),
             1,
             True,
@@ -175,7 +176,7 @@ def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
     # The shipped library leaves 1 to 3 channels alone, unlike the open source.
     padded = flavor.pads_filters and (1 < stride_w < 5 or stride_w == 8)
     padded = padded and (groups > 1 or filters > 3)
-    return Plan(
+    return TransposeConvPlan(
         (stride_h, stride_w),
         groups,
         False,
@@ -191,7 +192,9 @@ def _plan(work: Work, op: Op, flavor: Flavor) -> Plan:
     )
 
 
-def _side_by_side(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list[Op]:
+def _side_by_side(
+    work: Work, op: Op, plan: TransposeConvPlan, x: Triple, flavor: TransposeConvFlavor
+) -> list[Op]:
     """Bring the input channels of one output next to each other in the width."""
     b, h, w, d = plan.x
     before = (b, h, w // plan.multiplier, d * plan.multiplier)
@@ -212,7 +215,9 @@ def _side_by_side(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> 
     return [shuffle, reshape]
 
 
-def _pad(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> Op | None:
+def _pad(
+    work: Work, op: Op, plan: TransposeConvPlan, x: Triple, flavor: TransposeConvFlavor
+) -> Op | None:
     top, bottom, left, right = plan.input_padding
     more_depth = 0 if plan.depthwise else plan.depth - _depth_of(work, op)
     if not (top or bottom or left or right or more_depth):
@@ -232,7 +237,9 @@ def _depth_of(work: Work, op: Op) -> int:
     return int(work.need(op, 1, "filter").shape[3])
 
 
-def _by_group(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list[Op]:
+def _by_group(
+    work: Work, op: Op, plan: TransposeConvPlan, x: Triple, flavor: TransposeConvFlavor
+) -> list[Op]:
     """[split,] a convolution for all phases and depth to space for each group[, concat]."""
     nodes: list[Op] = []
     parts = [x]
@@ -266,7 +273,9 @@ def _by_group(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list
     return nodes
 
 
-def _by_phase(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list[Op]:
+def _by_phase(
+    work: Work, op: Op, plan: TransposeConvPlan, x: Triple, flavor: TransposeConvFlavor
+) -> list[Op]:
     """A depthwise convolution for each phase, then concat and depth to space."""
     zero = _zero_code(work, op, 4, flavor.levels)
     sub = tw.phases(work.need(op, 1, "filter"), plan.stride, zero, plan.filters, plan.depth)
@@ -286,9 +295,9 @@ def _by_phase(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> list
 def _chain(
     work: Work,
     op: Op,
-    plan: Plan,
+    plan: TransposeConvPlan,
     x: Triple,
-    flavor: Flavor,
+    flavor: TransposeConvFlavor,
     kernel: Array,
     group: int,
     is_last: bool,
@@ -321,7 +330,13 @@ def _chain(
 
 
 def _repeated(
-    work: Work, op: Op, plan: Plan, position: int, group: int, depth: int, filling: float
+    work: Work,
+    op: Op,
+    plan: TransposeConvPlan,
+    position: int,
+    group: int,
+    depth: int,
+    filling: float,
 ) -> Ref:
     """A group's share of a value per channel, repeated for every phase and padded."""
     values = work.need(op, position, "bias or channel scale").reshape(-1)
@@ -334,7 +349,13 @@ def _repeated(
 
 
 def _to_space(
-    work: Work, op: Op, plan: Plan, last: Op, flavor: Flavor, like: Op | None, shape: Shape4
+    work: Work,
+    op: Op,
+    plan: TransposeConvPlan,
+    last: Op,
+    flavor: TransposeConvFlavor,
+    like: Op | None,
+    shape: Shape4,
 ) -> Op:
     """Depth to space with the crop, and with the depth to keep where filters were padded."""
     keep = [plan.out[3] // plan.groups] if plan.filters_padded else []
@@ -348,7 +369,7 @@ def _to_space(
     return work.make(name, flavor.to_space, inputs, outputs, like=like)
 
 
-def _space_shape(plan: Plan) -> Shape4:
+def _space_shape(plan: TransposeConvPlan) -> Shape4:
     """What the library declares of one group; with padded filters it is too deep."""
     b, h, w, d = plan.out
     share = d // plan.groups
@@ -357,7 +378,9 @@ def _space_shape(plan: Plan) -> Shape4:
     return b, h, w, share
 
 
-def _split(work: Work, op: Op, plan: Plan, x: Triple, flavor: Flavor) -> Op:
+def _split(
+    work: Work, op: Op, plan: TransposeConvPlan, x: Triple, flavor: TransposeConvFlavor
+) -> Op:
     top, bottom, left, right = plan.input_padding
     b, h, w, _ = plan.x
     shape = (b, h + top + bottom, w + left + right, plan.depth // plan.groups)
@@ -381,8 +404,10 @@ def _zero_code(work: Work, op: Op, position: int, levels: int) -> int:
     """The code of 0.0 in the range at inputs `position`, `position` + 1 (quantize.h)."""
     low = np.float32(work.need(op, position, "minimum").flat[0])
     high = np.float32(work.need(op, position + 1, "maximum").flat[0])
-    span = max(np.float32(high - low), np.float32(1e-18))
-    code = np.floor(np.float32(-low) * np.float32(np.float32(levels) / span) + np.float32(0.5))
+    value_range = max(np.float32(high - low), np.float32(1e-18))
+    code = np.floor(
+        np.float32(-low) * np.float32(np.float32(levels) / value_range) + np.float32(0.5)
+    )
     return int(np.clip(code, 0, 255 if levels == 255 else 65535))
 
 

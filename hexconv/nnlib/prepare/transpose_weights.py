@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 
 
 def round_up(value: int, step: int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import spec
 from hexconv.nnlib.shapes import compute, move  # noqa: F401  (they register their rules)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import OpSpec
+from hexconv.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,10 @@ class View:
         return position
 
 
-Rule = Callable[[View], Shape4]
-RULES: dict[str, Rule] = {}
-
-
-def shape_rule(*ops: str) -> Callable[[Rule], Rule]:
-    """Register a function as the shape of every data output of `ops`."""
-
-    def register(function: Rule) -> Rule:
-        for op in ops:
-            if op in RULES:
-                raise ValueError(f"two shape rules for {op}")
-            RULES[op] = function
-        return function
-
-    return register
+ShapeRule = Callable[[View], Shape4]
+RULES: Registry[ShapeRule] = Registry("shape rule")
+shape_rule = RULES.register
+"""Registers a function as the shape of every data output of the ops that it names."""
 
 
 def broadcast(*shapes: Shape4) -> Shape4:

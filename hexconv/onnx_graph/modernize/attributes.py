@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.node_edit import attr_to_input, set_input
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
@@ -23,20 +23,20 @@ from hexconv.onnx_graph.rules import MODERNIZATIONS
     "ReduceSumSquare",
     below=18,
 )
-def axes_to_input(node: ir.Node, builder: Builder) -> None:
+def axes_to_input(node: ir.Node, builder: FloatBuilder) -> None:
     """`axes` is input 1 since opset 13 (ReduceSum, Squeeze, Unsqueeze) and 18 (the others)."""
     attr_to_input(node, builder, "axes", 1)
 
 
 @MODERNIZATIONS.rule("Slice", below=10)
-def slice_to_inputs(node: ir.Node, builder: Builder) -> None:
+def slice_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
     """`starts`, `ends` and `axes` are inputs 1 to 3 since opset 10."""
     for position, name in enumerate(("starts", "ends", "axes"), 1):
         attr_to_input(node, builder, name, position)
 
 
 @MODERNIZATIONS.rule("Pad", below=11)
-def pad_to_inputs(node: ir.Node, builder: Builder) -> None:
+def pad_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
     """`pads` and `value` are inputs 1 and 2 since opset 11."""
     attr_to_input(node, builder, "pads", 1)
     value = node.attributes.pop("value", None)
@@ -46,14 +46,14 @@ def pad_to_inputs(node: ir.Node, builder: Builder) -> None:
 
 
 @MODERNIZATIONS.rule("TopK", below=10)
-def topk_to_input(node: ir.Node, builder: Builder) -> None:
+def topk_to_input(node: ir.Node, builder: FloatBuilder) -> None:
     """`k` is input 1 since opset 10, a list of one."""
     k = int(node.attributes.pop("k").as_int())
     set_input(node, 1, builder.const(np.array([k], np.int64), f"{node.name}_k"))
 
 
 @MODERNIZATIONS.rule("Clip", below=11)
-def clip_to_inputs(node: ir.Node, builder: Builder) -> None:
+def clip_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
     """`min` and `max` are inputs since opset 11; the old defaults, float's limits, go."""
     for position, name in ((1, "min"), (2, "max")):
         attr = node.attributes.pop(name, None)
@@ -63,7 +63,7 @@ def clip_to_inputs(node: ir.Node, builder: Builder) -> None:
 
 
 @MODERNIZATIONS.rule("Clip")
-def clip_without_infinite_bounds(node: ir.Node, builder: Builder) -> None:
+def clip_without_infinite_bounds(node: ir.Node, builder: FloatBuilder) -> None:
     """A bound that nothing can pass is no bound."""
     limit = float(np.finfo(np.float32).max)
     for position, sign in ((1, -1.0), (2, 1.0)):
@@ -78,14 +78,14 @@ def clip_without_infinite_bounds(node: ir.Node, builder: Builder) -> None:
 
 
 @MODERNIZATIONS.rule("Scatter", below=11)
-def scatter(node: ir.Node, builder: Builder) -> list[ir.Value]:
+def scatter(node: ir.Node, builder: FloatBuilder) -> list[ir.Value]:
     """Scatter is called ScatterElements since opset 11."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     return [builder.op("ScatterElements", list(node.inputs), attrs, name=str(node.name))]
 
 
 @MODERNIZATIONS.rule("GridSample", below=20)
-def grid_sample_mode(node: ir.Node, builder: Builder) -> None:
+def grid_sample_mode(node: ir.Node, builder: FloatBuilder) -> None:
     """`bilinear` and `bicubic` are called `linear` and `cubic` since opset 20."""
     mode = node.attributes.get("mode")
     renamed = {"bilinear": "linear", "bicubic": "cubic"}

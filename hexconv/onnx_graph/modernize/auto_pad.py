@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("Conv")
-def explicit_pads(node: ir.Node, builder: Builder) -> None:
+def explicit_pads(node: ir.Node, builder: FloatBuilder) -> None:
     """SAME_UPPER and SAME_LOWER: as many outputs as ceil(size / stride)."""
     mode = node.attributes.get("auto_pad")
     if mode is None or mode.as_string() not in ("SAME_UPPER", "SAME_LOWER"):

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
 
 @MODERNIZATIONS.rule("CastLike")
-def cast_like(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def cast_like(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """CastLike becomes Cast: the type to cast to is known."""
     value, like = node.inputs
     assert value is not None and like is not None and like.dtype is not None
@@ -23,7 +23,7 @@ def cast_like(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @MODERNIZATIONS.rule("Cast")
-def cast(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def cast(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A cast to the type that the value has anyway is gone; one to any float is to float32."""
     value = node.inputs[0]
     target = ir.DataType(node.attributes["to"].as_int())
@@ -36,7 +36,7 @@ def cast(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
 
 
 @MODERNIZATIONS.rule("EyeLike", "DequantizeLinear")
-def float_dtype(node: ir.Node, builder: Builder) -> None:
+def float_dtype(node: ir.Node, builder: FloatBuilder) -> None:
     """`dtype` and `output_dtype` that name another float mean float32."""
     for name in ("dtype", "output_dtype"):
         attr = node.attributes.get(name)

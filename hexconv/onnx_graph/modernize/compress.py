@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("Compress")
-def gather_where_kept(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def gather_where_kept(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A Gather along the axis, or of the flattened tensor where there is none."""
     mask, value = array_of(node.inputs[1]), node.inputs[0]
     if mask is None or value is None:

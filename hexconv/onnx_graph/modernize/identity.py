@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.errors import Refusal
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("Identity")
-def identity(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def identity(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Readers of y = Identity(x) read x."""
     value = node.inputs[0]
     assert value is not None
@@ -20,27 +20,27 @@ def identity(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @MODERNIZATIONS.rule("Dropout")
-def dropout(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None]:
+def dropout(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None]:
     """Dropout does nothing at inference; its mask, and training mode, are refused."""
     training = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
     dynamic = len(node.inputs) > 2 and node.inputs[2] is not None and training is None
     if dynamic or (training is not None and training.any()):
-        raise Refusal(
+        raise UnsupportedOpError(
             "Dropout in training mode is random",
             node=str(node.name),
             op="Dropout",
-            todo="export the model after model.eval()",
+            hint="export the model after model.eval()",
         )
     mask = node.outputs[1] if len(node.outputs) > 1 else None
     if mask is not None and (mask.uses() or mask.is_graph_output()):
-        raise Refusal("the mask of Dropout is read", node=str(node.name), op="Dropout")
+        raise UnsupportedOpError("the mask of Dropout is read", node=str(node.name), op="Dropout")
     value = node.inputs[0]
     assert value is not None
     return [value]
 
 
 @MODERNIZATIONS.rule("Sum", "Mean", "Max", "Min", "Concat")
-def of_one(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def of_one(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """The sum (mean, largest, concatenation) of one tensor is that tensor."""
     values = [value for value in node.inputs if value is not None]
     return values if len(values) == 1 else None

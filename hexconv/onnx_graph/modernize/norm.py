@@ -5,30 +5,30 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.errors import Refusal
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.node_edit import integer
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("BatchNormalization")
-def batch_norm_at_inference(node: ir.Node, builder: Builder) -> None:
+def batch_norm_at_inference(node: ir.Node, builder: FloatBuilder) -> None:
     """`spatial` (opset 7) and `training_mode` (14) go at their defaults; others are refused."""
     if integer(node, "spatial", 1) != 1:
-        raise Refusal(
+        raise UnsupportedOpError(
             "BatchNormalization with spatial=0 has statistics for each position",
             node=str(node.name),
             op=node.op_type,
-            todo="export the model with opset 9 or newer",
+            hint="export the model with opset 9 or newer",
         )
     node.attributes.pop("spatial", None)
     extra = [value for value in node.outputs[1:] if value.uses() or value.is_graph_output()]
     if integer(node, "training_mode", 0) or extra:
-        raise Refusal(
+        raise UnsupportedOpError(
             "BatchNormalization in training mode computes its statistics anew",
             node=str(node.name),
             op=node.op_type,
-            todo="export the model after model.eval()",
+            hint="export the model after model.eval()",
         )
     node.attributes.pop("momentum", None)
     if len(node.outputs) > 1:
@@ -36,7 +36,7 @@ def batch_norm_at_inference(node: ir.Node, builder: Builder) -> None:
 
 
 @MODERNIZATIONS.rule("GroupNormalization", below=21)
-def group_norm_scales(node: ir.Node, builder: Builder) -> None:
+def group_norm_scales(node: ir.Node, builder: FloatBuilder) -> None:
     """Scale and bias are one a channel since opset 21, one a group before."""
     groups = integer(node, "num_groups", 1)
     channels = shape_of(node.inputs[0])[1]

@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 Triple = tuple[ir.Value | None, ir.Value | None, ir.Value | None]
 
 
-def _float(codes: Triple, builder: Builder, axis: int | None = None) -> ir.Value:
+def _float(codes: Triple, builder: FloatBuilder, axis: int | None = None) -> ir.Value:
     attrs = {} if axis is None else {"axis": axis}
     return builder.op("DequantizeLinear", list(codes), attrs)
 
 
 def _codes(
-    value: ir.Value, scale: ir.Value | None, zero: ir.Value | None, name: str, builder: Builder
+    value: ir.Value, scale: ir.Value | None, zero: ir.Value | None, name: str, builder: FloatBuilder
 ) -> list[ir.Value]:
     return [builder.op("QuantizeLinear", [value, scale, zero], name=name)]
 
@@ -34,7 +34,7 @@ def _attributes(node: ir.Node, *names: str) -> dict[str, object]:
 
 
 @MODERNIZATIONS.rule("QLinearConv")
-def convolution(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def convolution(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """x, w, y as (codes, scale, zero point); the bias is int32 in steps of x's times w's."""
     x, w = _triple(node, 0), _triple(node, 3)
     scale, zero, bias = node.inputs[6], node.inputs[7], _triple(node, 8)[0]
@@ -51,7 +51,7 @@ def convolution(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
 
 
 @MODERNIZATIONS.rule("QLinearMatMul")
-def matrix_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def matrix_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """a, b, y as (codes, scale, zero point)."""
     b = _triple(node, 3)
     by_column = array_of(b[1])
@@ -62,7 +62,7 @@ def matrix_product(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None
 
 
 @MODERNIZATIONS.rule("com.microsoft::QLinearAdd", "com.microsoft::QLinearMul")
-def binary(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def binary(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """ONNX Runtime's own quantized sums and products."""
     operands = [_float(_triple(node, first), builder) for first in (0, 3)]
     result = builder.op(node.op_type.removeprefix("QLinear"), operands)
@@ -77,7 +77,7 @@ def binary(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
     "com.microsoft::QLinearAveragePool",
     "com.microsoft::QLinearSoftmax",
 )
-def unary(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def unary(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """ONNX Runtime's own quantized activations and pools."""
     if integer_flag(node, "channels_last"):
         return None
@@ -94,7 +94,7 @@ def unary(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
 
 
 @MODERNIZATIONS.rule("com.microsoft::QLinearConcat")
-def joined(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def joined(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """y's scale and zero point first, then the parts."""
     parts = [_float(_triple(node, first), builder) for first in range(2, len(node.inputs), 3)]
     result = builder.op("Concat", parts, _attributes(node, "axis"))
@@ -102,7 +102,7 @@ def joined(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @MODERNIZATIONS.rule("com.microsoft::QGemm")
-def gemm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def gemm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """a, b as (codes, scale, zero point), an int32 bias, and y's; without y's a float answer."""
     a, b, bias = _triple(node, 0), _triple(node, 3), _triple(node, 6)[0]
     by_column = array_of(b[1])
@@ -122,7 +122,7 @@ def gemm(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @MODERNIZATIONS.rule("com.microsoft::QuantizeLinear", "com.microsoft::DequantizeLinear")
-def onnx_own(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def onnx_own(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """ONNX Runtime's older spelling of ONNX's own ops."""
     attrs = _attributes(node, "axis")
     return [builder.op(node.op_type, list(node.inputs), attrs, name=str(node.name))]

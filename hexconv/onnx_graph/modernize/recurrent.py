@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.node_edit import integer
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
@@ -14,7 +14,7 @@ STATES = (5, 6)  # initial_h and, of an LSTM, initial_c: [batch, directions, hid
 
 
 @MODERNIZATIONS.rule("LSTM", "GRU", "RNN")
-def time_first(node: ir.Node, builder: Builder) -> Sequence[ir.Value | None] | None:
+def time_first(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None] | None:
     """Transposes around a recurrent node of layout 0; onnxruntime has no other on the CPU.
 
     X is [batch, time, input] and becomes [time, batch, input]; Y comes as

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.errors import Refusal
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("Upsample", below=10)
-def upsample(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def upsample(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Upsample (7: `scales` an attribute, 9: an input) is an asymmetric Resize that floors."""
     attr = node.attributes.get("scales")
     scales: ir.Value | None
@@ -25,24 +25,26 @@ def upsample(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
 
 
 @MODERNIZATIONS.rule("Resize", below=11)
-def resize_10(node: ir.Node, builder: Builder) -> Sequence[ir.Value]:
+def resize_10(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Resize of opset 10: asymmetric; nearest floors when it enlarges, ceils when it shrinks.
 
     That is what its test vectors in ONNX and onnxruntime's `ResizeNearestMode::SIMPLE` do.
     """
     scales = array_of(node.inputs[1])
     if scales is None or (scales.max() > 1 and scales.min() < 1):
-        raise Refusal(
+        raise UnsupportedOpError(
             "Resize of opset 10 enlarges one axis and shrinks another, or by how much is unknown",
             node=str(node.name),
             op="Resize",
-            todo="export the model with opset 11 or newer",
+            hint="export the model with opset 11 or newer",
         )
     rounding = "ceil" if scales.min() < 1 else "floor"
     return [_resize(node, builder, node.inputs[1], rounding)]
 
 
-def _resize(node: ir.Node, builder: Builder, scales: ir.Value | None, rounding: str) -> ir.Value:
+def _resize(
+    node: ir.Node, builder: FloatBuilder, scales: ir.Value | None, rounding: str
+) -> ir.Value:
     attr = node.attributes.get("mode")
     mode = "nearest" if attr is None else attr.as_string()
     attrs = {"mode": mode, "coordinate_transformation_mode": "asymmetric"}
@@ -53,7 +55,7 @@ def _resize(node: ir.Node, builder: Builder, scales: ir.Value | None, rounding: 
 
 
 @MODERNIZATIONS.rule("Resize", below=None)
-def resize_empty_inputs(node: ir.Node, builder: Builder) -> None:
+def resize_empty_inputs(node: ir.Node, builder: FloatBuilder) -> None:
     """Opset 11 wants `roi` and `scales` even where they say nothing: empty ones go."""
     for position in (1, 2, 3):
         if position < len(node.inputs):
@@ -62,9 +64,9 @@ def resize_empty_inputs(node: ir.Node, builder: Builder) -> None:
                 node.replace_input_with(position, None)
     mode = node.attributes.get("coordinate_transformation_mode")
     if mode is not None and mode.as_string() == "tf_half_pixel_for_nn":
-        raise Refusal(
+        raise UnsupportedOpError(
             "Resize with tf_half_pixel_for_nn was taken out of ONNX",
             node=str(node.name),
             op="Resize",
-            todo="export the model with half_pixel",
+            hint="export the model with half_pixel",
         )

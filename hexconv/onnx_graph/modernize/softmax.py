@@ -9,13 +9,13 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.node_edit import integer
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("Softmax", "LogSoftmax", "Hardmax", below=13)
-def flatten_to_matrix(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | None:
+def flatten_to_matrix(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Reshape to [rows, rest], apply along the last axis, reshape back; default axis 1.
 
     Over the last axis alone, or axes of size 1 around it, old and new agree.
@@ -40,6 +40,6 @@ def flatten_to_matrix(node: ir.Node, builder: Builder) -> Sequence[ir.Value] | N
 
 
 @MODERNIZATIONS.rule("Softmax", "LogSoftmax", "Hardmax")
-def explicit_axis(node: ir.Node, builder: Builder) -> None:
+def explicit_axis(node: ir.Node, builder: FloatBuilder) -> None:
     """The default became -1; writing it out spares lowerings the question."""
     node.attributes.setdefault("axis", ir.AttrInt64("axis", -1))

@@ -6,13 +6,13 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.node_edit import attr_to_input, integer, set_input
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
 @MODERNIZATIONS.rule("Split")
-def explicit_sizes(node: ir.Node, builder: Builder) -> None:
+def explicit_sizes(node: ir.Node, builder: FloatBuilder) -> None:
     """`split` is input 1 since opset 13; equal parts and `num_outputs` (18) are written out.
 
     Of `num_outputs` parts the last is smaller where the size does not divide.

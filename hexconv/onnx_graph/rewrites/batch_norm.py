@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float64]
 
 
 @SIMPLIFICATIONS.rule("BatchNormalization")
-def batch_norm_into_weights(node: ir.Node, builder: Builder) -> bool:
+def batch_norm_into_weights(node: ir.Node, builder: FloatBuilder) -> bool:
     """BatchNormalization(Conv(x, W, b)) is Conv(x, W s, (b - mean) s + beta), s = gamma/sigma.
 
     Also after ConvTranspose and Gemm (of one row of weights a channel, alpha and beta 1), where

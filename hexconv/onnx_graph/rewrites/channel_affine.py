@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.arrays import FloatArray as Array
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.batch_norm import scaled_weights
 from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
-Array = npt.NDArray[np.float32]
-
 
 @SIMPLIFICATIONS.rule("Mul", "Add", recognition=True)
-def channel_affine_taken_in(node: ir.Node, builder: Builder) -> bool:
+def channel_affine_taken_in(node: ir.Node, builder: FloatBuilder) -> bool:
     """Constants by channel behind Conv, ConvTranspose or BatchNormalization go into its own."""
     for position in (0, 1):
         before = made_by(node.inputs[position], "Conv", "ConvTranspose", "BatchNormalization")
@@ -43,7 +41,7 @@ def _by_channel(numbers: Array, shape: tuple[int, ...]) -> Array | None:
 
 
 def _with(
-    op: str, before: ir.Node, values: Array, builder: Builder
+    op: str, before: ir.Node, values: Array, builder: FloatBuilder
 ) -> list[ir.Value | None] | None:
     """The inputs of `before` with a factor ("Mul") or an addend ("Add") taken in."""
     inputs = list(before.inputs)

@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 FLOAT_OF = {"MatMulInteger": "MatMul", "ConvInteger": "Conv"}
 
 
 @SIMPLIFICATIONS.rule(*FLOAT_OF)
-def dynamic_quantization(node: ir.Node, builder: Builder) -> bool:
+def dynamic_quantization(node: ir.Node, builder: FloatBuilder) -> bool:
     """DynamicQuantizeLinear, an integer product, Cast, Mul by both scales: the float product.
 
     The DSP quantizes the tensor anyway, to a static range.

@@ -6,7 +6,7 @@ from math import pi, sqrt
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rewrites.match import (
     inner,
     made_by,
@@ -22,7 +22,7 @@ CUBIC = 0.044715
 
 
 @SIMPLIFICATIONS.rule("Mul", "Div", recognition=True)
-def gelu_from_parts(node: ir.Node, builder: Builder) -> bool:
+def gelu_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     """x/2 * (1 + erf(x/sqrt 2)), or x/2 * (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
 
     The three factors may be multiplied in any order.

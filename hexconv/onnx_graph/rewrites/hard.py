@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, plus, product, scalar
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
@@ -12,7 +12,7 @@ SLOPE, MIDDLE = 1 / 6, 0.5
 
 
 @SIMPLIFICATIONS.rule("Mul", "Div", recognition=True)
-def hard_swish_from_parts(node: ir.Node, builder: Builder) -> bool:
+def hard_swish_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     """x * clip(x + 3, 0, 6) / 6, or x * HardSigmoid(x) of slope 1/6, is HardSwish.
 
     clip(x + 3, 0, 6) / 6 alone is HardSigmoid.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.arrays import Array
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import inner, made_by
 from hexconv.onnx_graph.rewrites.moments import (
     Mean,
@@ -20,11 +18,9 @@ from hexconv.onnx_graph.rewrites.moments import (
 )
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
-Array = npt.NDArray[Any]
-
 
 @SIMPLIFICATIONS.rule("Div", "Mul", recognition=True)
-def layer_norm_from_parts(node: ir.Node, builder: Builder) -> bool:
+def layer_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     """(x - mean) / sqrt(mean((x - mean)^2) + epsilon), over the last axes.
 
     The square may be a product or a power, the root a power, the division a product with a
@@ -45,7 +41,7 @@ def layer_norm_from_parts(node: ir.Node, builder: Builder) -> bool:
 
 
 @SIMPLIFICATIONS.rule("Add", recognition=True)
-def layer_norm_of_tensorflow(node: ir.Node, builder: Builder) -> bool:
+def layer_norm_of_tensorflow(node: ir.Node, builder: FloatBuilder) -> bool:
     """x*s + (beta - mean*s) with s = gamma / sqrt(variance + epsilon), as Keras writes it."""
     for scaled, shift in ((0, 1), (1, 0)):
         product = made_by(node.inputs[scaled], "Mul")
@@ -62,7 +58,7 @@ def layer_norm_of_tensorflow(node: ir.Node, builder: Builder) -> bool:
 
 def _tensorflow(
     node: ir.Node,
-    builder: Builder,
+    builder: FloatBuilder,
     value: ir.Value | None,
     scale: ir.Value | None,
     shifted: ir.Node,
@@ -104,7 +100,7 @@ def fitted(array: Array, wanted: tuple[int, ...]) -> Array | None:
 
 def _put(
     node: ir.Node,
-    builder: Builder,
+    builder: FloatBuilder,
     value: ir.Value,
     axis: int,
     epsilon: float,

@@ -80,7 +80,7 @@ def inner(root: ir.Node, leaves: list[ir.Value | None]) -> bool:
 
 
 @dataclass
-class Product:
+class MatchedProduct:
     """A value as `coefficient` times `factors`."""
 
     coefficient: float = 1.0
@@ -93,20 +93,20 @@ class Product:
         return None
 
 
-def product(node: ir.Node) -> Product:
+def product(node: ir.Node) -> MatchedProduct:
     """Multiply a tree of Mul, and Div by a number, out; only what is read once is opened up."""
-    result = Product()
+    result = MatchedProduct()
     _multiply(node, result)
     return result
 
 
-def product_of(value: ir.Value) -> Product:
+def product_of(value: ir.Value) -> MatchedProduct:
     """`product` of the node that makes the value; the value alone, if that is no product."""
     node = made_by(value, "Mul", "Div")
-    return product(node) if node is not None else Product(1.0, [value])
+    return product(node) if node is not None else MatchedProduct(1.0, [value])
 
 
-def _multiply(node: ir.Node, result: Product) -> None:
+def _multiply(node: ir.Node, result: MatchedProduct) -> None:
     left, right = node.inputs
     if node.op_type == "Div":
         divisor = scalar(right)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 NEUTRAL = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0, "Pow": 1.0}
@@ -32,7 +32,7 @@ COMMUTATIVE = ("Add", "Mul")
     "Concat",
     "Split",
 )
-def drop_neutral(node: ir.Node, builder: Builder) -> bool:
+def drop_neutral(node: ir.Node, builder: FloatBuilder) -> bool:
     """Readers of x + 0, x * 1, x^1, x[:], pad(x, 0)... read x, where the shape is the same."""
     value = _unchanged(node)
     if value is None or shape_of(value) != shape_of(node.outputs[0]):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.layer_norm import fitted
 from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once, scalar
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Mul", "Add", recognition=True)
-def norm_takes_in_affine(node: ir.Node, builder: Builder) -> bool:
+def norm_takes_in_affine(node: ir.Node, builder: FloatBuilder) -> bool:
     """norm(x) * gamma and norm(x) + beta become inputs of the norm, where it has ones or none.
 
     Only constants that vary over the normalised axes alone; RMSNormalization takes no bias.

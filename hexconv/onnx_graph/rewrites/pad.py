@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, scalar
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Conv")
-def pad_into_conv(node: ir.Node, builder: Builder) -> bool:
+def pad_into_conv(node: ir.Node, builder: FloatBuilder) -> bool:
     """Zeros that a Pad puts around the spatial axes become the convolution's own pads.
 
     Not where the convolution pads by `auto_pad` (SAME depends on the size), where the Pad crops,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Reshape", "Squeeze", "Unsqueeze", "Flatten")
-def one_reshape(node: ir.Node, builder: Builder) -> bool:
+def one_reshape(node: ir.Node, builder: FloatBuilder) -> bool:
     """Squeeze, Unsqueeze and Flatten become Reshape; of two in a row the second is enough.
 
     A Reshape to the shape that the value has is gone. Sizes of 0 and -1 are written out.

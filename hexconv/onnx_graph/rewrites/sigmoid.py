@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, plus, scalar
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Div", "Reciprocal", recognition=True)
-def sigmoid_from_exp(node: ir.Node, builder: Builder) -> bool:
+def sigmoid_from_exp(node: ir.Node, builder: FloatBuilder) -> bool:
     """1 / (1 + exp(-x)) is Sigmoid; x / (1 + exp(-x)) is Swish."""
     numerator, denominator = (None, node.inputs[0]) if len(node.inputs) == 1 else node.inputs
     exp = made_by(plus(denominator, 1.0), "Exp")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Div", recognition=True)
-def softmax(node: ir.Node, builder: Builder) -> bool:
+def softmax(node: ir.Node, builder: FloatBuilder) -> bool:
     """exp(x) / sum(exp(x)), with or without a maximum taken off, along one axis."""
     exponential, total = node.inputs
     producer = None if exponential is None else exponential.producer()

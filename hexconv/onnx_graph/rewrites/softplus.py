@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, plus, product
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Log", recognition=True)
-def softplus_from_log(node: ir.Node, builder: Builder) -> bool:
+def softplus_from_log(node: ir.Node, builder: FloatBuilder) -> bool:
     """log(1 + exp(x)) is Softplus."""
     exp = made_by(plus(node.inputs[0], 1.0), "Exp")
     if exp is None or not inner(node, [exp.inputs[0]]):
@@ -20,7 +20,7 @@ def softplus_from_log(node: ir.Node, builder: Builder) -> bool:
 
 
 @SIMPLIFICATIONS.rule("Mul", recognition=True)
-def mish_from_softplus(node: ir.Node, builder: Builder) -> bool:
+def mish_from_softplus(node: ir.Node, builder: FloatBuilder) -> bool:
     """x * tanh(Softplus(x)) is Mish."""
     factors = product(node)
     if not near(factors.coefficient, 1.0):

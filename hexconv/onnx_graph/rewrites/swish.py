@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rewrites.match import inner, made_by, near, product, product_of
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Mul", recognition=True)
-def swish_from_sigmoid(node: ir.Node, builder: Builder) -> bool:
+def swish_from_sigmoid(node: ir.Node, builder: FloatBuilder) -> bool:
     """x * Sigmoid(a x) is Swish with alpha a; CLIP's quick GELU is the one of 1.702."""
     factors = product(node)
     if not near(factors.coefficient, 1.0):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Transpose")
-def one_transpose(node: ir.Node, builder: Builder) -> bool:
+def one_transpose(node: ir.Node, builder: FloatBuilder) -> bool:
     """Two transposes become one, with the permutation written out; an identity is gone."""
     value = node.inputs[0]
     assert value is not None

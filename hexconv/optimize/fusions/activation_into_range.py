@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.lowering.registry import SATURATES
+from hexconv.lowering.annotations import annotate, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of
 from hexconv.optimize.fusions.edit import read_once, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 # Lowerings whose result has the range that was asked for, so that it saturates there.
 SATURATING = {
@@ -46,8 +47,9 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
         ir.convenience.replace_all_uses_with(result, source, replace_graph_outputs=True)
         result.name = f"{name}/replaced"
         source.name = name
-        low, high = producer.meta.get(SATURATES, (-np.inf, np.inf))
-        producer.meta[SATURATES] = (max(low, limits[0]), min(high, limits[1]))
+        low, high = notes_of(producer).saturates or (-np.inf, np.inf)
+        saturates = max(low, limits[0]), min(high, limits[1])
+        annotate(producer, saturates=saturates)
         remove(node)
         count += 1
     return count

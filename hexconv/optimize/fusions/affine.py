@@ -11,8 +11,9 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
-from hexconv.optimize.fusions.edit import only_reader, own_node, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 
 @rewrite(Stage.FUSION)
@@ -24,7 +25,7 @@ def affine(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         add = only_reader(node.outputs[0]) if source is not None else None
         if source is None or add is None or _channels(add, "Add") is None:
             continue
-        own_node("Affine", add, [source, _constant(node), _constant(add)], add.outputs[0])
+        insert_custom_op("Affine", add, [source, _constant(node), _constant(add)], add.outputs[0])
         remove(add, node)
         count += 1
     return count

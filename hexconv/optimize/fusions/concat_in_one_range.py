@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from hexconv.lowering.registry import SATURATES
+from hexconv.lowering.annotations import notes_of
 from hexconv.onnx_graph import FloatGraph
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 WIDER = 1.25
 """By how much a range may grow: a third of a bit."""
@@ -26,7 +27,7 @@ def concat_in_one_range(graph: FloatGraph, observed: MutableMapping[str, Bounds]
         low, high = observed[str(node.outputs[0].name)]
         for value in dict.fromkeys(node.inputs):
             producer = value.producer() if value is not None else None
-            if value is None or producer is None or SATURATES in producer.meta:
+            if value is None or producer is None or notes_of(producer).saturates:
                 continue
             own = observed.get(str(value.name))
             if len(value.uses()) < 2 or own is None or own == (low, high):

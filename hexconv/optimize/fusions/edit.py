@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.lowering.select import IN_ORDER
+from hexconv.lowering.annotations import annotate
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import constant, shape_of
-from hexconv.optimize.registry import Bounds
+from hexconv.quantize import Bounds
 
 DOMAIN = "hexconv"
 
 
-def own_node(
+def insert_custom_op(
     op: str,
     before: ir.Node,
     inputs: Sequence[ir.Value | None],
@@ -40,7 +40,7 @@ def own_node(
     node = ir.node(op, inputs, dict(attributes or {}), domain=DOMAIN)
     node.name = before.name
     if functions is not None:
-        node.meta["functions"] = functions
+        annotate(node, functions=functions)
     graph = before.graph
     assert graph is not None
     output, name = node.outputs[0], result.name
@@ -96,7 +96,7 @@ class Inserter:
         """Parts of a value that lie one behind the other: its axes are put in order first."""
         inputs = [value, self.const(f"{self.before.name}/sizes", np.asarray(sizes, np.int64))]
         node = ir.node("Split", inputs, {"axis": axis}, num_outputs=len(sizes))
-        node.meta[IN_ORDER] = True
+        annotate(node, in_order=True)
         shape = shape_of(value)
         self._insert(node, [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes], like)
         return list(node.outputs)

@@ -11,18 +11,19 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.arrays import FloatArray as Array
+from hexconv.lowering.annotations import transfer_notes
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import Inserter, remove
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
-Array = npt.NDArray[np.float32]
 FACTORS = (2, 4, 8, 16, 32)
 
 
@@ -164,7 +165,7 @@ def _fold(
     wide = put.node("Conv", operands, (batch, factor * outputs, steps), name, {"pads": pads})
     made = wide.producer()
     assert made is not None
-    made.meta.update(node.meta)
+    transfer_notes(node, made)
     last_value = put.unfolded(wide, (batch, factor, outputs, steps), (0, 2, 3, 1), result)
     ir.convenience.replace_all_uses_with(result, last_value, replace_graph_outputs=True)
     result.name, last_value.name = f"{name}/replaced", name

@@ -10,8 +10,9 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, shape_of
-from hexconv.optimize.fusions.edit import only_reader, own_node, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 LARGE_MATRIX = 1 << 17
 """Weights from which on a single row is a thousand packets cheaper as MatMul, Requantize and Add.
@@ -39,7 +40,7 @@ def linear(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         if bias is None:
             bias = constant(f"{node.name}/no_bias", np.zeros(weights.shape[1], np.float32))
             graph.graph.register_initializer(bias)
-        own_node("Linear", last, [node.inputs[0], node.inputs[1], bias], last.outputs[0])
+        insert_custom_op("Linear", last, [node.inputs[0], node.inputs[1], bias], last.outputs[0])
         remove(*([add, node] if add else [node]))
         count += 1
     return count

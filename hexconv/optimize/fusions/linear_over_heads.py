@@ -11,11 +11,13 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from hexconv.lowering.annotations import transfer_notes
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
-from hexconv.optimize.fusions.edit import own_node, remove
+from hexconv.optimize.fusions.edit import insert_custom_op, remove
 from hexconv.optimize.fusions.linear_over_image import maker
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 LANES = 32
 ROWS_FIRST = [0, 2, 1, 3]
@@ -30,8 +32,8 @@ def linear_over_heads(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         if found is None:
             continue
         reshape, transpose, mixed = found
-        made = own_node("LinearOverHeads", node, [mixed, *node.inputs[1:]], node.outputs[0])
-        made.meta.update(node.meta)
+        made = insert_custom_op("LinearOverHeads", node, [mixed, *node.inputs[1:]], node.outputs[0])
+        transfer_notes(node, made)
         remove(node, reshape, transpose)
         count += 1
     return count

@@ -13,12 +13,13 @@ from collections.abc import MutableMapping
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.lowering.conv import TIME_ON_W
+from hexconv.lowering.annotations import annotate, transfer_notes
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, shape_of
 from hexconv.optimize.fusions.edit import only_reader, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 FRAMES_FIRST = [0, 2, 1, 3]
 
@@ -83,7 +84,7 @@ def _as_convolution(
     for const in (value, target):
         graph.graph.register_initializer(const)
     conv = ir.node("Conv", [image, value, bias], {"kernel_shape": [1, bands]})
-    conv.meta.update(node.meta)
+    transfer_notes(node, conv)
     turn = ir.node("Transpose", conv.outputs, {"perm": FRAMES_FIRST})
     flat = ir.node("Reshape", [turn.outputs[0], target])
     shapes = ((batch, outputs, frames, 1), (batch, frames, outputs, 1), (batch, frames, outputs))
@@ -110,4 +111,4 @@ def _lay_time_on_w(last: ir.Node) -> None:
     narrow = all(shape_of(node.inputs[1])[2] <= WIDEST_KERNEL for node in chain)
     if narrow and all(attr is None or attr.as_int() == 1 for attr in group):
         for node in chain:
-            node.meta[TIME_ON_W] = True
+            annotate(node, time_on_w=True)

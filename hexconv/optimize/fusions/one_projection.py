@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.lowering.annotations import NO_NOTES, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
-from hexconv.optimize.fusions.edit import DOMAIN, Inserter, only_reader, own_node, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.fusions.edit import DOMAIN, Inserter, insert_custom_op, only_reader, remove
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 COARSER = 2.0
 """Weights that share a range: how much wider than its own it may be for any part, one bit."""
@@ -68,7 +70,7 @@ def one_projection(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> 
 
 def _heads(linear: ir.Node) -> Heads | None:
     """The heads behind a Linear; None where anything else reads what is between."""
-    if linear.op_type != "Linear" or linear.meta:
+    if linear.op_type != "Linear" or notes_of(linear) != NO_NOTES:
         return None
     chain: list[ir.Node] = []
     shape, factor, current = None, 1.0, linear
@@ -116,7 +118,7 @@ def _joined(group: list[Heads], graph: FloatGraph, observed: MutableMapping[str,
     parts = _split(_product(group[0].linear, scaled, insert), group, insert)
     for heads, item, part in zip(group, scaled, parts, strict=True):
         factor = heads.factor / item.scale
-        own_node("Rescale", heads.linear, [part], heads.result, {"factor": factor})
+        insert_custom_op("Rescale", heads.linear, [part], heads.result, {"factor": factor})
     for heads in group:
         remove(*reversed(heads.chain), heads.linear)
     return 1

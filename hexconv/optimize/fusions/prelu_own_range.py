@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hexconv.lowering.activation import OWN_RANGE
+from hexconv.lowering.annotations import annotate
 from hexconv.onnx_graph import FloatGraph
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 
 @rewrite(Stage.FUSION)
@@ -15,6 +16,6 @@ def prelu_own_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
     count = 0
     for node in graph.nodes:
         if node.op_type in ("LeakyRelu", "PRelu") and not node.domain:
-            node.meta[OWN_RANGE] = True
+            annotate(node, own_range=True)
             count += 1
     return count

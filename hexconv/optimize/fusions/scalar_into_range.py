@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of
-from hexconv.optimize.fusions.edit import own_node, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.fusions.edit import insert_custom_op, remove
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 
 @rewrite(Stage.FUSION)
@@ -23,7 +24,7 @@ def scalar_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
             continue
         value, factor = found
         result = node.outputs[0]
-        own_node("Rescale", node, [value], result, {"factor": factor})
+        insert_custom_op("Rescale", node, [value], result, {"factor": factor})
         remove(node)
         count += 1
     return count

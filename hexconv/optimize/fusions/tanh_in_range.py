@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.optimize.fusions.edit import own_node, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.fusions.edit import insert_custom_op, remove
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 WORTH = 0.75
 """Largest value from which on the library's own tanh, always -1..1, loses too little to matter."""
@@ -22,7 +23,7 @@ def tanh_in_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         if node.op_type != "Tanh" or node.domain or not node.outputs[0].is_graph_output():
             continue
         if max(abs(bound) for bound in observed[str(node.outputs[0].name)]) < WORTH:
-            own_node("Lookup", node, [node.inputs[0]], node.outputs[0], functions=np.tanh)
+            insert_custom_op("Lookup", node, [node.inputs[0]], node.outputs[0], functions=np.tanh)
             remove(node)
             count += 1
     return count

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.lookup import Function
-from hexconv.lowering.registry import SATURATES
 from hexconv.lowering.unary import PLAIN, WITH_ATTRIBUTES, function_of, logistic
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.builder import array_of
-from hexconv.optimize.fusions.edit import only_reader, own_node, remove
-from hexconv.optimize.registry import Bounds, Stage, rewrite
+from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
+from hexconv.optimize.registry import Stage, rewrite
+from hexconv.quantize import Bounds
 
 Values = npt.NDArray[np.float64]
 # These have a node of their own in the library; they join a chain, but do not make one.
@@ -55,7 +56,7 @@ def unary_chain(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         nodes = [member for member, _ in chain]
         source = _source(nodes[0])
         last = nodes[-1]
-        own_node("Lookup", last, [source], last.outputs[0], functions=composed(functions))
+        insert_custom_op("Lookup", last, [source], last.outputs[0], functions=composed(functions))
         remove(*reversed(nodes))
         count += 1
     return count
@@ -100,7 +101,7 @@ def _source(node: ir.Node) -> ir.Value | None:
 def _step(node: ir.Node) -> Function | None:
     """The function of one variable that a node computes; None if it is not one."""
     function = _plain_step(node)
-    limits = node.meta.get(SATURATES)
+    limits = notes_of(node).saturates
     if function is None or limits is None:
         return function
     low, high = limits

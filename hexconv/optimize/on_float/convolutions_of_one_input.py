@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.on_float.same_convolution import (
     Kernel,
     add_price,
-    alike,
     bhwd,
     concat_price,
     kernel_of,
+    same_params,
     same_shape_sum,
     stacked,
 )
@@ -27,7 +27,7 @@ from hexconv.optimize.registry import Stage, rewrite
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class ConvBranch:
     """A convolution of `source`, and `residual` added to it."""
 
     kernel: Kernel
@@ -38,7 +38,7 @@ class Branch:
 @rewrite(Stage.FLOAT)
 def convolutions_of_one_input(graph: FloatGraph) -> int:
     """Convolutions of one input, residuals around them, that a Concat joins are one convolution."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         if node.graph is None or not _joins_channels(node):
@@ -62,13 +62,13 @@ def _joins_channels(node: ir.Node) -> bool:
     return rank in (3, 4) and int(node.attributes["axis"].as_int()) % rank == 1
 
 
-def _branch(value: ir.Value) -> Branch | None:
+def _branch(value: ir.Value) -> ConvBranch | None:
     """A convolution, or a sum of one that nothing else reads and another tensor."""
     node = value.producer()
     if value.is_graph_output() or node is None:
         return None
     if (kernel := kernel_of(node)) is not None and node.inputs[0] is not None:
-        return Branch(kernel, node.inputs[0], None)
+        return ConvBranch(kernel, node.inputs[0], None)
     if not same_shape_sum(node) or len(node.inputs) != 2:
         return None
     for inner, residual in (tuple(node.inputs), tuple(node.inputs)[::-1]):
@@ -77,11 +77,11 @@ def _branch(value: ir.Value) -> Branch | None:
         alone = len(inner.uses()) == 1 and not inner.is_graph_output()
         if alone and below is not None and (kernel := kernel_of(below)) is not None:
             assert below.inputs[0] is not None
-            return Branch(kernel, below.inputs[0], residual)
+            return ConvBranch(kernel, below.inputs[0], residual)
     return None
 
 
-def _fit(parts: Sequence[ir.Value], branches: Sequence[Branch]) -> bool:
+def _fit(parts: Sequence[ir.Value], branches: Sequence[ConvBranch]) -> bool:
     """Whether one convolution can do all, and all that reads a part reads all in this order."""
     first = branches[0]
     one = all(
@@ -92,7 +92,7 @@ def _fit(parts: Sequence[ir.Value], branches: Sequence[Branch]) -> bool:
     kernels = [branch.kernel for branch in branches]
     readers = {use.node for part in parts for use in part.uses()}
     return (
-        alike(kernels)
+        same_params(kernels)
         and stacked(kernels).runs
         and all(_joins_channels(reader) and _run(reader, parts) is not None for reader in readers)
     )
@@ -108,7 +108,7 @@ def _run(reader: ir.Node, parts: Sequence[ir.Value]) -> int | None:
     return start if all(a is b for a, b in zip(there, parts, strict=False)) else None
 
 
-def _cheaper(node: ir.Node, branches: Sequence[Branch]) -> bool:
+def _cheaper(node: ir.Node, branches: Sequence[ConvBranch]) -> bool:
     """By price; the Concat of the parts is spared, or stands before the addition now."""
     shape = shape_of(branches[0].source)
     sizes = [bhwd(shape, branch.kernel.bias.size) for branch in branches]
@@ -123,9 +123,9 @@ def _cheaper(node: ir.Node, branches: Sequence[Branch]) -> bool:
 
 def _replace(
     parts: Sequence[ir.Value],
-    branches: Sequence[Branch],
+    branches: Sequence[ConvBranch],
     order: Sequence[ir.Node],
-    builder: Builder,
+    builder: FloatBuilder,
 ) -> None:
     """One convolution in front of all that reads the parts, which reads it instead."""
     readers = sorted({use.node for part in parts for use in part.uses()}, key=order.index)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.on_float.slices_and_concats import cut_of
 from hexconv.optimize.registry import Stage, rewrite
@@ -26,7 +26,7 @@ WASTE = 1.25
 
 
 @dataclass(frozen=True)
-class Product:
+class StackedProduct:
     """A product with constant weights: `result` is what is cut, along `axis`, its channels."""
 
     node: ir.Node
@@ -35,7 +35,7 @@ class Product:
     weights: npt.NDArray[Any]
     bias: npt.NDArray[Any] | None
 
-    def part(self, channels: slice, builder: Builder) -> ir.Value:
+    def part(self, channels: slice, builder: FloatBuilder) -> ir.Value:
         """Some of its channels."""
         source = self.node.inputs[0]
         bias = None if self.bias is None else self.bias.reshape(-1)[channels]
@@ -50,7 +50,7 @@ class Product:
 @rewrite(Stage.FLOAT)
 def cuts_into_products(graph: FloatGraph) -> int:
     """Slices of the channels of a convolution or Linear are products of their own."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         product = _product(node)
@@ -66,7 +66,7 @@ def cuts_into_products(graph: FloatGraph) -> int:
     return count
 
 
-def _product(node: ir.Node) -> Product | None:
+def _product(node: ir.Node) -> StackedProduct | None:
     if node.domain or node.op_type not in ("Conv", "MatMul"):
         return None
     weights, result = array_of(node.inputs[1]), node.outputs[0]
@@ -78,7 +78,7 @@ def _product(node: ir.Node) -> Product | None:
         bias = array_of(node.inputs[2]) if given else None
         if (group is not None and group.as_int() != 1) or (given and bias is None):
             return None
-        return Product(node, result, 1, weights, bias)
+        return StackedProduct(node, result, 1, weights, bias)
     if weights.ndim != 2:
         return None
     last = len(shape_of(result)) - 1
@@ -88,11 +88,11 @@ def _product(node: ir.Node) -> Product | None:
         bias = array_of(add.inputs[1 - uses[0].idx])
         if bias is None or not bias.size == bias.shape[-1] == weights.shape[1]:
             return None
-        return Product(node, add.outputs[0], last, weights, bias)
-    return Product(node, result, last, weights, None)
+        return StackedProduct(node, add.outputs[0], last, weights, bias)
+    return StackedProduct(node, result, last, weights, None)
 
 
-def _cut_apart(product: Product) -> bool:
+def _cut_apart(product: StackedProduct) -> bool:
     """Whether all that reads the result cuts channels from it, none twice."""
     result = product.result
     if result.is_graph_output() or not result.uses():
@@ -114,7 +114,7 @@ def _lanes(sizes: Iterable[int]) -> int:
     return sum(-(-size // LANES) * LANES for size in sizes)
 
 
-def _part(product: Product, output: ir.Value, builder: Builder) -> ir.Value | None:
+def _part(product: StackedProduct, output: ir.Value, builder: FloatBuilder) -> ir.Value | None:
     cut = cut_of(output)
     if cut is None or not (output.uses() or output.is_graph_output()):
         return None

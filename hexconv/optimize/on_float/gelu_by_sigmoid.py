@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.optimize.registry import Stage, rewrite
 
 LINEAR = 2.0 * math.sqrt(2.0 / math.pi)
@@ -25,7 +25,7 @@ REACH = 8.0
 @rewrite(Stage.FLOAT)
 def gelu_by_sigmoid(graph: FloatGraph) -> int:
     """Gelu is x * Sigmoid(x * (a + b x * x)), off by 0.0005 at most."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         if node.op_type == "Gelu" and not node.domain:
@@ -34,7 +34,7 @@ def gelu_by_sigmoid(graph: FloatGraph) -> int:
     return count
 
 
-def _written_out(node: ir.Node, builder: Builder) -> ir.Value:
+def _written_out(node: ir.Node, builder: FloatBuilder) -> ir.Value:
     x = node.inputs[0]
     square = builder.op("Mul", [builder.op("Mul", [x, x]), np.float32(CUBIC)])
     slope = builder.op("Add", [square, np.float32(LINEAR)])

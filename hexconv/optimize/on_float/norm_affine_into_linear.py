@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.registry import Stage, rewrite
 
@@ -16,7 +16,7 @@ NORMS = ("LayerNormalization", "RMSNormalization")
 @rewrite(Stage.FLOAT)
 def norm_affine_into_linear(graph: FloatGraph) -> int:
     """(n * gamma + beta) W + b is n (gamma W) + (beta W + b), where only such products read it."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         if node.op_type in NORMS and _fold(node, builder):
@@ -26,7 +26,7 @@ def norm_affine_into_linear(graph: FloatGraph) -> int:
     return count
 
 
-def _fold(node: ir.Node, builder: Builder) -> bool:
+def _fold(node: ir.Node, builder: FloatBuilder) -> bool:
     width = shape_of(node.inputs[0])[-1]
     gamma = array_of(node.inputs[1])
     beta = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -60,7 +60,7 @@ def _scale(
     reader: ir.Node,
     gamma: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
     beta: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None,
-    builder: Builder,
+    builder: FloatBuilder,
 ) -> None:
     value = reader.inputs[1]
     weights = array_of(value)
@@ -74,7 +74,7 @@ def _scale(
 
 
 def _add_bias(
-    reader: ir.Node, shift: np.ndarray[tuple[int, ...], np.dtype[np.float32]], builder: Builder
+    reader: ir.Node, shift: np.ndarray[tuple[int, ...], np.dtype[np.float32]], builder: FloatBuilder
 ) -> None:
     """Into the bias-add behind the product if there is one, else as a new one."""
     product = reader.outputs[0]

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.fusions.edit import read_once
 from hexconv.optimize.registry import Stage, rewrite
@@ -25,7 +25,7 @@ SUMS = ("Add", "Sub", "Mul", "Div")
 @rewrite(Stage.FLOAT)
 def norm_centring(graph: FloatGraph) -> int:
     """The mean is taken out of the weights and biases that feed layer norms: x - mean(x) is x."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         if node.graph and node.op_type == "LayerNormalization" and _last_axis(node):
@@ -107,14 +107,14 @@ def _norms_of(value: ir.Value) -> list[ir.Node]:
 
 
 @dataclass(frozen=True)
-class Parts:
+class LinearParts:
     """What a value is the sum or a multiple of, and the constants (node, input) among them."""
 
     values: tuple[ir.Value, ...] = ()
     constants: tuple[tuple[ir.Node, int], ...] = ()
 
 
-def _sources(value: ir.Value) -> Parts | None:
+def _sources(value: ir.Value) -> LinearParts | None:
     """None for what is no sum or multiple, nor a product whose weights could be centred."""
     node = value.producer()
     if node is None or _ends_norm(node):
@@ -125,12 +125,12 @@ def _sources(value: ir.Value) -> Parts | None:
         factor = array_of(node.inputs[1])
         if factor is None or factor.size != 1 or node.inputs[0] is None:
             return None
-        return Parts((node.inputs[0],))
+        return LinearParts((node.inputs[0],))
     if node.op_type == "MatMul":
         weights = array_of(node.inputs[1])
         if weights is None or weights.ndim != 2:
             return None
-        return Parts(constants=((node, 1),))
+        return LinearParts(constants=((node, 1),))
     return None
 
 
@@ -142,7 +142,7 @@ def _ends_norm(node: ir.Node) -> bool:
     return any(maker is not None and maker.op_type == "RMSNormalization" for maker in makers)
 
 
-def _terms(node: ir.Node, width: int) -> Parts | None:
+def _terms(node: ir.Node, width: int) -> LinearParts | None:
     computed: list[ir.Value] = []
     constants: list[tuple[ir.Node, int]] = []
     for position, operand in enumerate(node.inputs):
@@ -154,7 +154,7 @@ def _terms(node: ir.Node, width: int) -> Parts | None:
             constants.append((node, position))
         else:
             return None
-    return Parts(tuple(computed), tuple(constants))
+    return LinearParts(tuple(computed), tuple(constants))
 
 
 def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
@@ -176,7 +176,7 @@ def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
     return heirs
 
 
-def _centre(stream: Stream, graph: FloatGraph, builder: Builder) -> None:
+def _centre(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
     _centre_foreign(stream, graph, builder)
     for node, position in stream.constants:
         value = node.inputs[position]
@@ -192,7 +192,7 @@ def _centre(stream: Stream, graph: FloatGraph, builder: Builder) -> None:
         _as_rms_norm(norm, builder)
 
 
-def _centre_foreign(stream: Stream, graph: FloatGraph, builder: Builder) -> None:
+def _centre_foreign(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
     """Subtract the mean of what joins the stream, in front of the first that reads it there."""
     pending = {value: stream.joined(value) for value in stream.foreign}
     for node in graph.nodes if pending else ():
@@ -204,7 +204,7 @@ def _centre_foreign(stream: Stream, graph: FloatGraph, builder: Builder) -> None
                 reader.replace_input_with(position, centred)
 
 
-def _as_rms_norm(norm: ir.Node, builder: Builder) -> None:
+def _as_rms_norm(norm: ir.Node, builder: FloatBuilder) -> None:
     attrs = {
         name: attr.value for name, attr in norm.attributes.items() if name in ("axis", "epsilon")
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph, NodeView
-from hexconv.onnx_graph.builder import Builder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.registry import Stage, rewrite
 
@@ -20,7 +20,7 @@ CHANNELS_LAST = [0, 2, 1]
 @rewrite(Stage.FLOAT)
 def pointwise_as_product(graph: FloatGraph) -> int:
     """Conv of width 1 behind or before a transpose is MatMul and Add on the untransposed tensor."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         if not _is_pointwise(node):
@@ -59,7 +59,7 @@ def _turn(node: ir.Node | None) -> ir.Node | None:
 
 
 def _replace(
-    node: ir.Node, before: ir.Node | None, behind: list[ir.Node], builder: Builder
+    node: ir.Node, before: ir.Node | None, behind: list[ir.Node], builder: FloatBuilder
 ) -> None:
     builder.at(node)
     turned = (
@@ -74,5 +74,5 @@ def _replace(
         result = builder.op("Add", [result, node.inputs[2]])
     back = builder.op("Transpose", [result], {"perm": CHANNELS_LAST}, name=str(node.name))
     for turn in behind:
-        builder.hand_over(turn.outputs[0], result, turn)
+        builder.transfer_uses(turn.outputs[0], result, turn)
     builder.replace(node, [back])

@@ -11,17 +11,16 @@ from math import gcd
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
 
-Array = npt.NDArray[Any]
 LIKE = 2.0
 """Kernels whose largest weights differ by more would cost the smaller one a bit of its 8."""
 
@@ -51,7 +50,7 @@ class Kernel:
         """Whether the library gets a kernel of this width right."""
         return int(self.weights.shape[-1]) <= WIDEST_KERNEL
 
-    def put(self, source: ir.Value, builder: Builder) -> ir.Value:
+    def put(self, source: ir.Value, builder: FloatBuilder) -> ir.Value:
         """The convolution as a node."""
         attrs = {"dilations": list(self.dilation), "pads": [*self.reach, *self.reach]}
         return builder.op("Conv", [source, self.weights, self.bias], attrs)
@@ -88,7 +87,7 @@ def kernel_of(node: ir.Node | None) -> Kernel | None:
     return kernel if same else None
 
 
-def alike(kernels: Sequence[Kernel]) -> bool:
+def same_params(kernels: Sequence[Kernel]) -> bool:
     """Whether one range suits the weights of all."""
     largest = [float(np.abs(kernel.weights).max()) for kernel in kernels]
     return max(largest) <= LIKE * min(largest)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.registry import Stage, rewrite
 
 
 @dataclass(frozen=True)
-class Cut:
+class SliceCut:
     """A value that is `size` elements of `source` from `start` along `axis`."""
 
     source: ir.Value
@@ -25,7 +25,7 @@ class Cut:
 @rewrite(Stage.FLOAT)
 def slices_and_concats(graph: FloatGraph) -> int:
     """A Concat of all slices of a tensor is the tensor; a slice of a Concat's operand is it."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         if node.graph is None or node.domain:
@@ -45,7 +45,7 @@ def slices_and_concats(graph: FloatGraph) -> int:
     return count
 
 
-def cut_of(value: ir.Value | None) -> Cut | None:
+def cut_of(value: ir.Value | None) -> SliceCut | None:
     """What a value is cut from by a Split, or by a Slice along one axis with step 1."""
     node = value.producer() if value is not None else None
     if node is None or value is None or node.domain or node.inputs[0] is None:
@@ -56,7 +56,7 @@ def cut_of(value: ir.Value | None) -> Cut | None:
         axis = (int(attr.as_int()) if attr is not None else 0) % len(shape)
         before = node.outputs[: list(node.outputs).index(value)]
         start = sum(shape_of(part)[axis] for part in before)
-        return Cut(node.inputs[0], axis, start, shape_of(value)[axis])
+        return SliceCut(node.inputs[0], axis, start, shape_of(value)[axis])
     if node.op_type != "Slice":
         return None
     starts, ends, axes, steps = (_ints(node, position) for position in range(1, 5))
@@ -64,7 +64,7 @@ def cut_of(value: ir.Value | None) -> Cut | None:
         return None
     axis = (axes or [0])[0] % len(shape)
     first, last, _ = slice(starts[0], ends[0]).indices(shape[axis])
-    return Cut(node.inputs[0], axis, first, last - first)
+    return SliceCut(node.inputs[0], axis, first, last - first)
 
 
 def _ints(node: ir.Node, position: int) -> list[int] | None:
@@ -91,7 +91,7 @@ def _rejoined(node: ir.Node) -> ir.Value | None:
     return first.source if position == shape_of(first.source)[first.axis] else None
 
 
-def _operand(cut: Cut | None) -> ir.Value | None:
+def _operand(cut: SliceCut | None) -> ir.Value | None:
     """The operand of a Concat that a cut takes out again, whole."""
     node = cut.source.producer() if cut is not None else None
     if cut is None or node is None or node.op_type != "Concat" or node.domain:

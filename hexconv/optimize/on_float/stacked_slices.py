@@ -14,9 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
-from hexconv.optimize.on_float.slices_and_concats import Cut
+from hexconv.optimize.on_float.slices_and_concats import SliceCut
 from hexconv.optimize.registry import Stage, rewrite
 
 ROWS = 1
@@ -26,7 +26,7 @@ ROWS = 1
 @rewrite(Stage.FLOAT)
 def stacked_slices(graph: FloatGraph) -> int:
     """An index along an axis that was parted from the channels and moved is a slice of them."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
         cut = _cut(node)
@@ -45,7 +45,7 @@ def stacked_slices(graph: FloatGraph) -> int:
     return count
 
 
-def _cut(node: ir.Node) -> Cut | None:
+def _cut(node: ir.Node) -> SliceCut | None:
     """The channels, on the last axis, that a Gather by one index takes; None if it takes others."""
     index = array_of(node.inputs[1]) if node.op_type == "Gather" and not node.domain else None
     value = node.inputs[0] if index is not None else None
@@ -75,9 +75,9 @@ def _cut(node: ir.Node) -> Cut | None:
     return None
 
 
-def _channels(source: ir.Value, parted: list[int], index: int) -> Cut:
+def _channels(source: ir.Value, parted: list[int], index: int) -> SliceCut:
     size = prod(parted[ROWS + 1 :])
-    return Cut(source, len(shape_of(source)) - 1, index % parted[ROWS] * size, size)
+    return SliceCut(source, len(shape_of(source)) - 1, index % parted[ROWS] * size, size)
 
 
 def _sizes(shape: tuple[int, ...]) -> list[int]:

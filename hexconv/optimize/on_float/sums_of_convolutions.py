@@ -15,18 +15,18 @@ from math import inf
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import Builder, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.fusions.fold_time import plan
 from hexconv.optimize.on_float.same_convolution import (
     Kernel,
     add_price,
     added,
-    alike,
     bhwd,
     concat_price,
     identity,
     kernel_of,
+    same_params,
     same_shape_sum,
 )
 from hexconv.optimize.on_nnlib import price
@@ -38,7 +38,7 @@ ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
 @rewrite(Stage.FLOAT)
 def sums_of_convolutions(graph: FloatGraph) -> int:
     """Convolutions that are added up are one over their inputs side by side; so are long sums."""
-    builder = Builder(graph.graph)
+    builder = FloatBuilder(graph.graph)
     folded: Collection[ir.Node] | None = None
     count = 0
     for node in graph.nodes:
@@ -85,7 +85,7 @@ def _terms(node: ir.Node) -> list[ir.Value]:
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class SummedConv:
     """A convolution whose result only the sum reads."""
 
     value: ir.Value
@@ -94,10 +94,10 @@ class Branch:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class SumGroup:
     """Branches that one convolution computes, over their inputs side by side."""
 
-    branches: tuple[Branch, ...]
+    branches: tuple[SummedConv, ...]
 
     @property
     def sources(self) -> list[ir.Value]:
@@ -116,7 +116,7 @@ class Group:
         """Whether one range suits all weights, and the library computes the kernel rightly."""
         if len(self.branches) == 1:
             return True
-        return alike([branch.kernel for branch in self.branches]) and self.kernel.runs
+        return same_params([branch.kernel for branch in self.branches]) and self.kernel.runs
 
     def own(self, source: ir.Value) -> ir.Node | None:
         """The activation that makes a source for this group alone."""
@@ -154,7 +154,7 @@ class Group:
         alone = [shape_of(source)[1] for source in self.sources if self.own(source) is not None]
         return total + sum(_activation_price(shape, n) for n in alone)
 
-    def put(self, builder: Builder) -> ir.Value:
+    def put(self, builder: FloatBuilder) -> ir.Value:
         """The one convolution, and what comes before it."""
         if len(self.branches) == 1:
             return self.branches[0].value
@@ -171,7 +171,7 @@ class _Sum:
 
     def __init__(self, last: ir.Node) -> None:
         self.shape = shape_of(last.outputs[0])
-        self.branches: list[Branch] = []
+        self.branches: list[SummedConv] = []
         self.others: list[ir.Value] = []
         for value in _terms(last):
             node = value.producer()
@@ -179,8 +179,8 @@ class _Sum:
             if kernel is None or node is None or node.inputs[0] is None:
                 self.others.append(value)
             else:
-                self.branches.append(Branch(value, node.inputs[0], kernel))
-        self.groups = [Group((branch,)) for branch in self.branches]
+                self.branches.append(SummedConv(value, node.inputs[0], kernel))
+        self.groups = [SumGroup((branch,)) for branch in self.branches]
 
     def cheapen(self) -> bool:
         """Join groups while the price falls; whether anything is cheaper than it was."""
@@ -191,7 +191,7 @@ class _Sum:
             options = [
                 [
                     *(g for g in self.groups if g is not one and g is not other),
-                    Group(one.branches + other.branches),
+                    SumGroup(one.branches + other.branches),
                 ]
                 for one, other in combinations(self.groups, 2)
             ]
@@ -200,7 +200,7 @@ class _Sum:
                 return best < before
             best, self.groups = self._price(found), found
 
-    def put(self, builder: Builder) -> ir.Value:
+    def put(self, builder: FloatBuilder) -> ir.Value:
         """The sum as nodes."""
         terms = [*self._in_order(), *(group.put(builder) for group in self.groups)]
         if self._product(len(terms)) < self._additions(len(terms)):
@@ -217,7 +217,7 @@ class _Sum:
         together = [value for value in read if value in self.others]
         return [*(value for value in self.others if value not in read), *together]
 
-    def _price(self, groups: Sequence[Group]) -> float:
+    def _price(self, groups: Sequence[SumGroup]) -> float:
         terms = len(groups) + len(self.others)
         total = min(self._additions(terms), self._product(terms))
         return total + sum(group.price(self.shape) for group in groups)

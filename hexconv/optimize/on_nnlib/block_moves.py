@@ -26,21 +26,21 @@ def block_moves(graph: Graph) -> int:
     builder = Builder.on(graph)
     nodes = graph.node_by_id()
     readers = graph.consumers()
-    gone: set[int] = set()
+    removed: set[int] = set()
     for node in graph.nodes:
         first = nodes.get(node.inputs[0].node) if node.inputs else None
         if first is None or {other.id for other in _read(first, readers)} != {node.id}:
             continue
         block = _merged(first, node, builder) or _parted(first, node, builder)
-        if block is None or first.id in gone:
+        if block is None or first.id in removed:
             continue
         op, heads = block
         data, _, low, high = first.inputs
         size = builder.ints(f"{node.name}/block", [heads, 1])
         nodes[node.id] = replace(node, op=op, inputs=(data, size, low, high))
-        gone.add(first.id)
-    graph.nodes[:] = [nodes[node.id] for node in graph.nodes if node.id not in gone]
-    return len(gone)
+        removed.add(first.id)
+    graph.nodes[:] = [nodes[node.id] for node in graph.nodes if node.id not in removed]
+    return len(removed)
 
 
 def _read(node: Node, readers: dict[Ref, list[tuple[Node, int]]]) -> list[Node]:

@@ -10,12 +10,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from hexconv.nnlib.builder import MINMAX, SCALAR, Builder
+from hexconv.nnlib.builder import RANGE_OUTPUTS, SCALAR, Builder
 from hexconv.nnlib.graph import Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 from hexconv.optimize.on_nnlib import price
-from hexconv.optimize.on_nnlib.dilated_forms import OP, Expansion, Form, Pair, forms
+from hexconv.optimize.on_nnlib.dilated_forms import OP, DilatedForm, Expansion, Pair, forms
 from hexconv.optimize.registry import Stage, rewrite
 
 
@@ -79,11 +79,11 @@ class Sizes:
 
 
 @lru_cache(maxsize=4096)
-def cheapest(sizes: Sizes) -> tuple[float, Form]:
+def cheapest(sizes: Sizes) -> tuple[float, DilatedForm]:
     """The cheapest form, and its price."""
     node, consts = _template(sizes)
 
-    def priced(form: Form) -> float:
+    def priced(form: DilatedForm) -> float:
         def emit(builder: Builder, placed: Node) -> list[Node]:
             return Expansion(builder, placed).nodes(form)
 
@@ -106,7 +106,7 @@ def _template(sizes: Sizes) -> tuple[Node, list[Const]]:
         Const(stride, "stride", np.zeros((1, 1, 1, 1), np.int32), True),
         Const(dilation, "dilation", np.asarray(sizes.dilation, np.int32).reshape(1, 1, 1, 2)),
     ]
-    source, span = len(consts), (Ref(low), Ref(high))
+    source, value_range = len(consts), (Ref(low), Ref(high))
     data = [Ref(source, port) for port in range(3)]
     node = Node(
         id=source + 1,
@@ -118,12 +118,12 @@ def _template(sizes: Sizes) -> tuple[Node, list[Const]]:
             Ref(zeros),
             Ref(bias),
             *data[1:],
-            *span,
-            *span,
+            *value_range,
+            *value_range,
             Ref(stride),
             Ref(dilation),
-            *span,
+            *value_range,
         ),
-        outputs=(Output(sizes.result, "uint8"), *MINMAX),
+        outputs=(Output(sizes.result, "uint8"), *RANGE_OUTPUTS),
     )
     return node, consts

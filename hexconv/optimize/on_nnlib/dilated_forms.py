@@ -15,9 +15,10 @@ from math import prod
 
 import numpy as np
 
-from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.arrays import Array
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from hexconv.nnlib.graph import Array, Node, Output, Padding, Ref
+from hexconv.nnlib.graph import Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 
 OP, SUPERNODE = "QuantizedDilatedConv2d_8x8p32to8", "Supernode_8x8p32to8"
@@ -28,7 +29,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Form:
+class DilatedForm:
     """A way to compute a dilated convolution.
 
     Args:
@@ -50,7 +51,7 @@ class Form:
         return all(width <= WIDEST for _, width in self.blocks)
 
 
-def forms(taps: int, dilation: Pair, *, deep: bool) -> list[Form]:
+def forms(taps: int, dilation: Pair, *, deep: bool) -> list[DilatedForm]:
     """All that are worth a look.
 
     Args:
@@ -58,18 +59,18 @@ def forms(taps: int, dilation: Pair, *, deep: bool) -> list[Form]:
         dilation: of rows and columns.
         deep: whether what computes the input works in d32.
     """
-    found: list[Form] = []
+    found: list[DilatedForm] = []
     for rows in sorted({1, dilation[0]}):
         for columns in _divisors(dilation[1]):
             rest = dilation[1] // columns
             if rest > 1 and (taps - 1) * rest >= WIDEST_KERNEL:
                 continue
             if rows * columns == 1:
-                found.append(Form())
+                found.append(DilatedForm())
                 continue
             for first, *others in _parts(columns):
                 blocks = ((rows, first), *((1, other) for other in others))
-                found.append(Form(blocks, not deep or first > WIDEST))
+                found.append(DilatedForm(blocks, not deep or first > WIDEST))
     return found
 
 
@@ -104,7 +105,7 @@ class Expansion:
             (int(kernel.shape[1]) - 1) * self.dilation[1],
         )
 
-    def nodes(self, form: Form) -> list[Node]:
+    def nodes(self, form: DilatedForm) -> list[Node]:
         """The convolution in a form; its last node has the id of the original."""
         rows, columns = (d // p for d, p in zip(self.dilation, form.phases, strict=True))
         weights = self._spread(rows, columns)
@@ -124,7 +125,7 @@ class Expansion:
             w - self.reach[1] // form.phases[1],
             self.result[3],
         )
-        outputs = (Output(inner, "uint8"), *MINMAX)
+        outputs = (Output(inner, "uint8"), *RANGE_OUTPUTS)
         name = f"{self.node.name}/conv"
         conv = self.builder.copy(conv, name=name, outputs=outputs, origin=None)
         made.append(conv)
@@ -132,7 +133,7 @@ class Expansion:
         last = made.pop()
         return [*made, replace(last, id=self.node.id, name=self.node.name, origin=self.node.origin)]
 
-    def _phases(self, made: list[Node], form: Form, total: Sequence[int]) -> Ref:
+    def _phases(self, made: list[Node], form: DilatedForm, total: Sequence[int]) -> Ref:
         """The input padded to `total` rows and columns, its phases as batches."""
         same = self.node.padding is Padding.SAME
         before = [reach // 2 if same else 0 for reach in self.reach]
@@ -156,7 +157,7 @@ class Expansion:
             sides = [(0, 0), (0, 0)]
         return data
 
-    def _joined(self, made: list[Node], form: Form, data: Ref) -> None:
+    def _joined(self, made: list[Node], form: DilatedForm, data: Ref) -> None:
         """The phases side by side again, and what is too much cut off."""
         batch, h, w, depth = self.builder.shape(data)
         none = [(0, 0), (0, 0)]
@@ -179,8 +180,8 @@ class Expansion:
             return self.weights
         low, high = (self.builder.values(ref) for ref in self.limits)
         assert low is not None and high is not None
-        span = float(high.flat[0]) - float(low.flat[0])
-        zero = round(-float(low.flat[0]) * 255.0 / span)
+        value_range = float(high.flat[0]) - float(low.flat[0])
+        zero = round(-float(low.flat[0]) * 255.0 / value_range)
         height, width = (
             (k - 1) * d + 1 for k, d in zip(self.kernel.shape[:2], (rows, columns), strict=True)
         )
@@ -219,7 +220,7 @@ class Expansion:
         node = self.builder.new_node(
             op,
             inputs,
-            (Output(shape, "uint8"), *MINMAX),
+            (Output(shape, "uint8"), *RANGE_OUTPUTS),
             name=f"{self.node.name}/{label}",
             onnx_node=self.node.onnx_node,
         )

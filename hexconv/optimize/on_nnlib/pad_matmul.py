@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.optimize.registry import Stage, rewrite
@@ -103,7 +103,7 @@ def _grown(
     pad = builder.new_node(
         "QuantizedPad_8",
         (data, low, high, paddings),
-        (Output(shape, "uint8"), *MINMAX),
+        (Output(shape, "uint8"), *RANGE_OUTPUTS),
         name=f"{node.name}/grown",
         onnx_node=node.onnx_node,
     )

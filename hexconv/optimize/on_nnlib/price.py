@@ -13,7 +13,7 @@ import numpy as np
 
 from hexconv.cost import node_packets, predict
 from hexconv.cost.soc import node_in_packets
-from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output, Ref
 from hexconv.nnlib.layout import Shape4
 
@@ -46,7 +46,7 @@ def reshape(shape: Shape4, result: Shape4) -> float:
         name="reshape",
         op="QuantizedReshape",
         inputs=(Ref(1), Ref(sizes.id), Ref(1, 1), Ref(1, 2)),
-        outputs=(Output(result, "uint8"), *MINMAX),
+        outputs=(Output(result, "uint8"), *RANGE_OUTPUTS),
     )
     return between(node, [sizes], shape, lambda _, placed: [placed])
 
@@ -86,7 +86,7 @@ class _Scene:
 
     def put(self, op: str, inputs: Sequence[Ref], shape: Shape4) -> Node:
         """One more neighbour."""
-        outputs = () if op == OUTPUT_OP else (Output(shape, "uint8"), *MINMAX)
+        outputs = () if op == OUTPUT_OP else (Output(shape, "uint8"), *RANGE_OUTPUTS)
         node = self.builder.new_node(op, inputs, outputs, name=BESIDE)
         self.graph.nodes.append(node)
         return node

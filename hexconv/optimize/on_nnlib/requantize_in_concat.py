@@ -30,16 +30,21 @@ def requantize_in_concat(graph: Graph) -> int:
         before = [nodes.get(ref.node) for ref in inputs[1 : 1 + parts]]
         spans = [asked(ref) for ref in inputs[1 : 1 + parts]]
         kept = {
-            span
-            for span, one in zip(spans, before, strict=True)
+            value_range
+            for value_range, one in zip(spans, before, strict=True)
             if one is None or one.op != REQUANTIZE
         }
-        for part, (span, one) in enumerate(zip(spans, before, strict=True)):
-            if one is None or one.op != REQUANTIZE or span is None or span not in kept:
+        for part, (value_range, one) in enumerate(zip(spans, before, strict=True)):
+            if (
+                one is None
+                or one.op != REQUANTIZE
+                or value_range is None
+                or value_range not in kept
+            ):
                 continue
             # What is kept holds the range up; what comes directly must not widen it.
             own = asked(one.inputs[0])
-            if own is not None and span[0] <= own[0] and own[1] <= span[1]:
+            if own is not None and value_range[0] <= own[0] and own[1] <= value_range[1]:
                 inputs[1 + part :: parts] = one.inputs[:3]
                 count += 1
         graph.nodes[position] = replace(node, inputs=tuple(inputs))

@@ -21,7 +21,7 @@ def requantize_once(graph: Graph) -> int:
     readers = graph.consumers()
     nodes = {node.id: node for node in graph.nodes}
     consts = graph.const_by_id()
-    gone: dict[int, int] = {}
+    removed: dict[int, int] = {}
     for node in graph.nodes:
         if node.op != "Requantize_8to8":
             continue
@@ -35,19 +35,19 @@ def requantize_once(graph: Graph) -> int:
             inputs=(*producer.inputs[:-LIMITS], *node.inputs[-LIMITS:]),
             origin=node.origin or producer.origin,
         )
-        gone[node.id] = producer.id
+        removed[node.id] = producer.id
     graph.nodes[:] = [
         replace(
             nodes[node.id],
             inputs=tuple(
-                Ref(gone[ref.node], ref.port) if ref.node in gone else ref
+                Ref(removed[ref.node], ref.port) if ref.node in removed else ref
                 for ref in nodes[node.id].inputs
             ),
         )
         for node in graph.nodes
-        if node.id not in gone
+        if node.id not in removed
     ]
-    return len(gone)
+    return len(removed)
 
 
 def requests(node: Node) -> bool:

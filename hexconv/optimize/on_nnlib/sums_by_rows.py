@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.nnlib.builder import Builder
-from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.prepare.left_padding import shifted
@@ -49,7 +50,7 @@ def sums_by_rows(graph: Graph) -> int:
 
 
 @dataclass(frozen=True)
-class Sum:
+class RowSum:
     """A Concat along depth and the convolution behind it; weights (parts, channels), codes."""
 
     concat: Node
@@ -92,7 +93,7 @@ class Sum:
         return (self.concat, concat), (self.conv, conv)
 
 
-def _sum(builder: Builder, node: Node, concats: Mapping[int, Node]) -> Sum | None:
+def _sum(builder: Builder, node: Node, concats: Mapping[int, Node]) -> RowSum | None:
     """The sum that ends in a node, if it is one over tensors of one row."""
     concat = concats.get(node.inputs[0].node) if node.op == DENSE else None
     if concat is None:
@@ -113,4 +114,4 @@ def _sum(builder: Builder, node: Node, concats: Mapping[int, Node]) -> Sum | Non
     zero = round(-float(low.flat[0]) * 255.0 / (float(high.flat[0]) - float(low.flat[0])))
     blocks = kernel[0, 0].reshape(-1, depth, depth)
     own = np.eye(depth, dtype=bool)
-    return None if (blocks[:, ~own] != zero).any() else Sum(concat, node, blocks[:, own], zero)
+    return None if (blocks[:, ~own] != zero).any() else RowSum(concat, node, blocks[:, own], zero)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hexconv.nnlib.builder import MINMAX, Builder
+from hexconv.arrays import Array
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from hexconv.nnlib.graph import Array, Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.registry import Stage, rewrite
 
@@ -39,7 +40,7 @@ def transposed_without_pad(graph: Graph) -> int:
 
 
 @dataclass(frozen=True)
-class Axis:
+class PhaseAxis:
     """One axis: sizes in elements. Output o is the sum of x[i] w[o + pad - stride i] over i."""
 
     size: int
@@ -82,13 +83,13 @@ def _fits(builder: Builder, node: Node) -> bool:
     )
 
 
-def _axes(builder: Builder, node: Node) -> tuple[Axis, Axis]:
+def _axes(builder: Builder, node: Node) -> tuple[PhaseAxis, PhaseAxis]:
     kernel, pads, stride = (builder.values(node.inputs[at]) for at in (1, 6, 7))
     assert kernel is not None and pads is not None and stride is not None  # the library's demand
     before = (int(pads.flat[0]), int(pads.flat[2]))
     sizes, result = builder.shape(node.inputs[0]), node.outputs[0].shape
     rows, columns = (
-        Axis(sizes[at], result[at], kernel.shape[at], stride.shape[at], before[at - 1])
+        PhaseAxis(sizes[at], result[at], kernel.shape[at], stride.shape[at], before[at - 1])
         for at in (1, 2)
     )
     return rows, columns
@@ -129,7 +130,7 @@ def _written_out(builder: Builder, node: Node) -> list[Node]:
     conv = builder.new_node(
         "Supernode_8x8p32to8",
         inputs,
-        (Output((b, h, w, codes.shape[3]), "uint8"), *MINMAX),
+        (Output((b, h, w, codes.shape[3]), "uint8"), *RANGE_OUTPUTS),
         name=f"{node.name}/conv",
         padding=Padding.SAME,
         onnx_node=node.onnx_node,
@@ -139,7 +140,7 @@ def _written_out(builder: Builder, node: Node) -> list[Node]:
     return [conv, replace(node, op="DepthToSpace_8", inputs=moved, padding=Padding.NA)]
 
 
-def _phases(builder: Builder, node: Node, rows: Axis, columns: Axis) -> Array:
+def _phases(builder: Builder, node: Node, rows: PhaseAxis, columns: PhaseAxis) -> Array:
     """(kh, kw, inputs, phases * filters): weights of all phases, zeros where one has no tap."""
     kernel, low, high = (builder.values(node.inputs[at]) for at in (1, 4, 5))
     assert kernel is not None and low is not None and high is not None

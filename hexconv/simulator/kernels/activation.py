@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     as_range,
@@ -15,7 +15,7 @@ from hexconv.simulator.numerics.fixed_point import (
     sat_u8,
 )
 from hexconv.simulator.numerics.hvx import Int, mul_frac, numbers, sat16, satu8, shift_round, wrap16
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 # tanh_lut and sigmoid_lut of op_tanh_d32.c: tanh over 0 .. 3.2 in 16 segments, orders 2, 1, 0.
 _TANH = (
@@ -41,18 +41,18 @@ _SIGMOID = (
 
 
 @kernel("QuantizedTanh_8", "QuantizedTanh_8_d32")
-def tanh(call: Call) -> list[Array]:
+def tanh(call: KernelCall) -> list[Array]:
     """tanh over -1 .. 128/127: zero is code 127, the largest answer 254."""
     return _look_up(call, sigmoid=False, low=-1.0, high=128.0 / 127.0)
 
 
 @kernel("QuantizedSigmoid_8", "QuantizedSigmoid_8_d32")
-def sigmoid(call: Call) -> list[Array]:
+def sigmoid(call: KernelCall) -> list[Array]:
     """Sigmoid over 0 .. 1, by the tanh of half the input."""
     return _look_up(call, sigmoid=True, low=0.0, high=1.0)
 
 
-def _look_up(call: Call, *, sigmoid: bool, low: float, high: float) -> list[Array]:
+def _look_up(call: KernelCall, *, sigmoid: bool, low: float, high: float) -> list[Array]:
     minimum, maximum = call.scalar(1), call.scalar(2)
     codes = call.memo(f"{minimum} {maximum}", lambda: tanh_table(minimum, maximum, sigmoid=sigmoid))
     return [codes[call.inputs[0]], *as_range(low, high)]
@@ -60,9 +60,9 @@ def _look_up(call: Call, *, sigmoid: bool, low: float, high: float) -> list[Arra
 
 def _gain(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> tuple[int, int, int]:
     """`set_scaling_parms`: input zero, multiplier, right shift."""
-    span = F32(maximum - minimum)
-    zero = sat_u8(round_int(F32(F32(F32(-255) * minimum) / span)))
-    gain = F32(div255(span) * F32(1.25 * 8192.0))
+    value_range = F32(maximum - minimum)
+    zero = sat_u8(round_int(F32(F32(F32(-255) * minimum) / value_range)))
+    gain = F32(div255(value_range) * F32(1.25 * 8192.0))
     if sigmoid:
         gain = F32(gain * F32(0.5))
     shift = 15 - max(exponent(gain), 0)

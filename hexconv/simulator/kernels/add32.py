@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.elementwise import input_ranges
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -20,7 +20,7 @@ from hexconv.simulator.numerics.fixed_point import (
     round_int,
     step_and_zero,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _LARGEST = 0x7F80  # the factor of the operand with the larger step
 
@@ -52,7 +52,7 @@ def factors_for(a: tuple[float, float], b: tuple[float, float]) -> Factors:
 
 
 @kernel("QuantizedAdd_8p8to32")
-def add_to_32(call: Call) -> list[Array]:
+def add_to_32(call: KernelCall) -> list[Array]:
     """Sum in int32, any broadcast (nnlib op_addsubmul_8to32.c)."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
@@ -96,7 +96,7 @@ def bias_factors_for(x: tuple[float, float], bias: tuple[float, float]) -> Float
 
 
 @kernel("QuantizedBiasAdd_8p8to32")
-def bias_add_to_32(call: Call) -> list[Array]:
+def bias_add_to_32(call: KernelCall) -> list[Array]:
     """Sum with one value a channel, through float32 (nnlib op_biasadd.c)."""
     x, bias = call.inputs[:2]
     if bias.shape != (1, 1, 1, x.shape[3]):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import as_range
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
-def _positions(call: Call) -> Array:
+def _positions(call: KernelCall) -> Array:
     data = call.inputs[0]
     axis = int(call.inputs[1].flat[0])
     if not -4 <= axis <= 3:
@@ -20,13 +20,13 @@ def _positions(call: Call) -> Array:
 
 
 @kernel("ArgMax_8toInt32", "ArgMax_8_d32")
-def argmax_to_int32(call: Call) -> list[Array]:
+def argmax_to_int32(call: KernelCall) -> list[Array]:
     """The positions as int32; the only output."""
     return [_positions(call).astype(np.int32)]
 
 
 @kernel("ArgMax_8")
-def argmax(call: Call) -> list[Array]:
+def argmax(call: KernelCall) -> list[Array]:
     """The positions as codes of the range 0..255 (`argmax_execute_8`)."""
     positions = _positions(call)
     length = call.inputs[0].shape[int(call.inputs[1].flat[0])]
@@ -35,6 +35,6 @@ def argmax(call: Call) -> list[Array]:
             f"ArgMax_8 along {length} values",
             where=call.op,
             why="its counter has 8 bits: 256 values hang the DSP, more are refused (op_argmax.c)",
-            todo="use ArgMax_8toInt32",
+            hint="use ArgMax_8toInt32",
         )
     return [positions.astype(np.uint8), *as_range(0, 255)]

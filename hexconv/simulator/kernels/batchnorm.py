@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.conv import remembered
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -22,8 +22,8 @@ from hexconv.simulator.numerics.fixed_point import (
     zero_exact_fixed,
 )
 from hexconv.simulator.numerics.hvx import mul_frac, mul_frac32, sat32, wrap16, wrap32
-from hexconv.simulator.numerics.output_range import Level, level_and_zero
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.numerics.output_range import QParams, level_and_zero
+from hexconv.simulator.registry import KernelCall, kernel
 
 Int = npt.NDArray[np.int64]
 Bounds = tuple[np.float32, np.float32]
@@ -58,7 +58,7 @@ class Line:
 
 
 @kernel("QuantizedBatchNorm_8x8p32to8_d32", "QuantizedBatchNorm_8x8p8to8_d32")
-def batchnorm(call: Call) -> list[Array]:
+def batchnorm(call: KernelCall) -> list[Array]:
     """x (B,H,W,D) uint8 times a scale plus a bias, each (1,1,1,D) or (1,1,1,1).
 
     Inputs x, scale, x min, x max, scale min, scale max, bias (uint8, or int32 with `p32`),
@@ -89,7 +89,7 @@ def _apply(x: Array, line: Line) -> npt.NDArray[np.uint8]:
     return wide.astype(np.uint8)
 
 
-def _asked(call: Call) -> tuple[int, Bounds]:
+def _asked(call: KernelCall) -> tuple[int, Bounds]:
     """Which ends are given (bit 0 minimum, bit 1 maximum), and the range of those."""
     low, high = call.scalar(9), call.scalar(10)
     fixed = int(low > -np.inf) + 2 * int(high < np.inf)
@@ -99,7 +99,7 @@ def _asked(call: Call) -> tuple[int, Bounds]:
     return fixed, (low, high)
 
 
-def _channels(call: Call) -> Channels:
+def _channels(call: KernelCall) -> Channels:
     """Scales and offsets of every channel (`set_scale_from_input`, `fill_depth_consts`)."""
     depth = call.inputs[0].shape[3]
     for index in (1, 6):
@@ -114,9 +114,9 @@ def _channels(call: Call) -> Channels:
     return Channels(scales, sat32(bias - scales * data.zero), unit)
 
 
-def _byte_bias(call: Call, unit: np.float32) -> Int:
+def _byte_bias(call: KernelCall, unit: np.float32) -> Int:
     """uint8 bias in accumulator steps."""
-    level: Level = level_and_zero(call.scalar(7), call.scalar(8))
+    level: QParams = level_and_zero(call.scalar(7), call.scalar(8))
     ratio = F32(level.size / unit)
     octave = exponent(F32(ratio * MARGIN)) - 15
     if octave > 6:
@@ -128,7 +128,7 @@ def _byte_bias(call: Call, unit: np.float32) -> Int:
     return wrap32(wrap16(codes << left) * factor + ((1 << right) >> 1)) >> right
 
 
-def _wide_bias(call: Call, unit: np.float32) -> Int:
+def _wide_bias(call: KernelCall, unit: np.float32) -> Int:
     """int32 bias in accumulator steps."""
     step = F32(F32(call.scalar(8) - call.scalar(7)) * F32(2.0**-32))
     ratio = F32(step / unit)
@@ -161,7 +161,7 @@ def _line(channels: Channels, bounds: Bounds) -> Line:
     )
 
 
-def _first_guess(call: Call, fixed: int) -> Bounds:
+def _first_guess(call: KernelCall, fixed: int) -> Bounds:
     """A fifth of the range that scale and bias could give."""
     bias: Bounds = (call.scalar(7), call.scalar(8))
     if call.inputs[6].dtype == np.int32:
@@ -183,7 +183,7 @@ def _first_guess(call: Call, fixed: int) -> Bounds:
     return low, high
 
 
-def _wider(call: Call, channels: Channels, line: Line, fixed: int, bounds: Bounds) -> Bounds:
+def _wider(call: KernelCall, channels: Channels, line: Line, fixed: int, bounds: Bounds) -> Bounds:
     """The range to try next; the same one if everything fits."""
     data = level_and_zero(call.scalar(2), call.scalar(3))
     x = call.inputs[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.elementwise import input_ranges
 from hexconv.simulator.kernels.interface import exact_steps
 from hexconv.simulator.numerics.fixed_point import (
@@ -16,7 +16,7 @@ from hexconv.simulator.numerics.fixed_point import (
     round_int,
     sat_u8,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _COMPARE = {
     "QuantizedEqual_8": np.equal,
@@ -45,12 +45,12 @@ def refuse_single_zero(op: str, a: Array, b: Array) -> None:
             raise GraphError(
                 f"{op} with a single value whose code is 0",
                 why="the library then compares with leftover scratch memory",
-                todo="give the value another code or another range, or repeat it to the full shape",
+                hint="give the value another code or another range, or repeat it to the full shape",
             )
 
 
 @kernel(*_COMPARE)
-def compare(call: Call) -> list[Array]:
+def compare(call: KernelCall) -> list[Array]:
     """Codes of one range are compared as they are, those of two ranges as floats."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import F32, as_range, div255, round_int, zero_exact
 from hexconv.simulator.numerics.hvx import satu8
 from hexconv.simulator.numerics.scaled_copy import scaled_copy
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 # A gain of this or more, of 32768, with no offset is a plain copy.
 _UNITY_GAIN = 32704
 
 
 @kernel("QuantizedConcat_8_d32")
-def concat_d32(call: Call) -> list[Array]:
+def concat_d32(call: KernelCall) -> list[Array]:
     """Any axis; the union of the ranges with zero on a whole code; each input rescaled to it."""
     axis, parts, lows, highs = _concat_inputs(call)
     low, high = min(lows), max(highs)
@@ -32,7 +32,7 @@ def concat_d32(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedConcat_8", "QuantizedConcat_8_nond32")
-def concat_flat(call: Call) -> list[Array]:
+def concat_flat(call: KernelCall) -> list[Array]:
     """Depth only; the plain union of the ranges (`concat_execute_slice_asm`)."""
     axis, parts, lows, highs = _concat_inputs(call)
     if axis != 3:
@@ -54,13 +54,13 @@ def concat_flat(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedFakeConcat_8_d32")
-def fake_concat_d32(call: Call) -> list[Array]:
+def fake_concat_d32(call: KernelCall) -> list[Array]:
     """Convolutions that wrote side by side: the range of the first stands for all."""
     _, parts, lows, highs = _concat_inputs(call)
     return [np.concatenate(parts, axis=3), *as_range(lows[0], highs[0])]
 
 
-def _concat_inputs(call: Call) -> tuple[int, list[Array], list[np.float32], list[np.float32]]:
+def _concat_inputs(call: KernelCall) -> tuple[int, list[Array], list[np.float32], list[np.float32]]:
     count = (len(call.inputs) - 1) // 3
     axis = int(call.inputs[0].flat[0])
     if count < 1 or len(call.inputs) != 3 * count + 1:
@@ -79,14 +79,14 @@ def _concat_inputs(call: Call) -> tuple[int, list[Array], list[np.float32], list
 
 
 @kernel("QuantizedSplit_8", "QuantizedSplit_8_d32")
-def split(call: Call) -> list[Array]:
+def split(call: KernelCall) -> list[Array]:
     """Equal parts along one axis; the d32 form splits depth."""
     data, count = call.inputs[1], len(call.outputs) - 2
     axis = 3 if call.inputs[0] is data else split_axis(call)
     return [*split_evenly(call, data, axis, count), call.inputs[2], call.inputs[3]]
 
 
-def split_axis(call: Call) -> int:
+def split_axis(call: KernelCall) -> int:
     """The axis in input 0; negative ones count from the end."""
     axis = int(call.inputs[0].flat[0])
     if not -4 <= axis <= 3:
@@ -94,13 +94,13 @@ def split_axis(call: Call) -> int:
     return axis % 4
 
 
-def split_evenly(call: Call, data: Array, axis: int, count: int) -> list[Array]:
+def split_evenly(call: KernelCall, data: Array, axis: int, count: int) -> list[Array]:
     """`split_impl`."""
     if data.shape[axis] % count:
         raise GraphError(
             f"uneven split: {data.shape[axis]} into {count} parts",
             where=call.op,
             why="the library splits into equal parts only (op_split.c)",
-            todo="use QuantizedSlice_8 for each part",
+            hint="use QuantizedSlice_8 for each part",
         )
     return [np.ascontiguousarray(part) for part in np.split(data, count, axis=axis)]

@@ -9,16 +9,16 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.conv_weights import PackedWeights, pack, squeezes
 from hexconv.simulator.numerics.fixed_point import F32, as_range, round_int, sat_u8
 from hexconv.simulator.numerics.gemm import Gemm, Int32, tiles
 from hexconv.simulator.numerics.im2col import Tile, UInt8, blocks, padded, patches
-from hexconv.simulator.numerics.output_range import Level, OutputRange, level_and_zero
-from hexconv.simulator.numerics.requantize_gain import Finish, Gain, Int, choose_gain, codes
-from hexconv.simulator.numerics.window import Axis, plan_axis
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.numerics.output_range import OutputRange, QParams, level_and_zero
+from hexconv.simulator.numerics.requantize_gain import Gain, Int, Requantizer, choose_gain, codes
+from hexconv.simulator.numerics.window import WindowAxis, plan_axis
+from hexconv.simulator.registry import KernelCall, kernel
 
 T = TypeVar("T")
 
@@ -32,11 +32,11 @@ ATTEMPTS = 3
 """Executions that the library allows itself to find an output range."""
 
 
-class Plan(NamedTuple):
+class WindowPlan(NamedTuple):
     """Where the windows of a convolution lie, down and across."""
 
-    rows: Axis
-    columns: Axis
+    rows: WindowAxis
+    columns: WindowAxis
 
     @property
     def pointwise(self) -> bool:
@@ -45,15 +45,17 @@ class Plan(NamedTuple):
             axis.window == axis.stride == 1 and axis.before == axis.after == 0 for axis in self
         )
 
-    def widened(self) -> Plan:
+    def widened(self) -> WindowPlan:
         """With the width rounded up to 4: the input supernode computes, and measures, that."""
         size = -(-self.columns.out // 4) * 4
         more = (size - self.columns.out) * self.columns.stride + self.columns.window
-        return Plan(self.rows, replace(self.columns, out=size, after=self.columns.after + more))
+        return WindowPlan(
+            self.rows, replace(self.columns, out=size, after=self.columns.after + more)
+        )
 
 
 @kernel("Supernode_8x8p32to8_d32", "InputSupernode_8x8p32to8_outd32")
-def supernode(call: Call) -> list[Array]:
+def supernode(call: KernelCall) -> list[Array]:
     """Convolution of uint8 by const uint8 with int32 bias, to a given or a found uint8 range.
 
     Inputs x, weights (kh,kw,in,out), x min, x max, w min, w max, stride (shape), bias, b min,
@@ -73,12 +75,12 @@ def supernode(call: Call) -> list[Array]:
     gain, offsets = find_range(
         measured, out, lambda: scale(call, source, layer.level, layer.packed, out), strict=is_input
     )
-    finish = Finish.of(source.zero, gain, offsets, out)
+    finish = Requantizer.of(source.zero, gain, offsets, out)
     return [finish.codes(measured[:, :, : plan.columns.out]), finish.minimum, finish.maximum]
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConvLayer:
     """What the consts of a supernode say.
 
     Args:
@@ -89,20 +91,20 @@ class Layer:
         range_given: whether both ends of the output range are.
     """
 
-    level: Level
+    level: QParams
     packed: PackedWeights
     gemm: Gemm
     guess: tuple[float, float]
     range_given: bool
 
 
-def _layer(call: Call) -> Layer:
+def _layer(call: KernelCall) -> ConvLayer:
     if call.consts and not call.consts[1]:
         raise GraphError("the weights of a convolution have to be a const", where=call.op)
     is_input = call.op.startswith("Input")
     level = level_and_zero(call.scalar(4), call.scalar(5))
     packed = _pack(call, level.zero, is_input)
-    return Layer(
+    return ConvLayer(
         level,
         packed,
         Gemm(packed.codes, packed.zero),
@@ -111,28 +113,28 @@ def _layer(call: Call) -> Layer:
     )
 
 
-def _finish(call: Call, layer: Layer) -> Finish:
+def _finish(call: KernelCall, layer: ConvLayer) -> Requantizer:
     source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
     gain, offsets = scale(call, source, layer.level, layer.packed, out)
-    return Finish.of(source.zero, gain, offsets, out)
+    return Requantizer.of(source.zero, gain, offsets, out)
 
 
-def make_plan(call: Call) -> Plan:
+def make_plan(call: KernelCall) -> WindowPlan:
     """Where the windows of a supernode lie on an input of this shape."""
     _, height, width, _ = call.inputs[0].shape
     last: Any = call.cache.get("plan")
     if last is None or last[0] != (height, width):
         (kh, kw), stride = call.inputs[1].shape[:2], call.inputs[6].shape
-        plan = Plan(
+        plan = WindowPlan(
             rows=plan_axis(height, kh, stride[1], call.padding, call.op),
             columns=plan_axis(width, kw, stride[2], call.padding, call.op),
         )
         last = call.cache["plan"] = ((height, width), plan)
-    known: Plan = last[1]
+    known: WindowPlan = last[1]
     return known
 
 
-def input_level(call: Call) -> Level:
+def input_level(call: KernelCall) -> QParams:
     """Step and zero code of input 0."""
     low, high = call.scalar(2), call.scalar(3)
     if not np.isfinite(low) or not np.isfinite(high):
@@ -140,7 +142,7 @@ def input_level(call: Call) -> Level:
     return level_and_zero(low, max(high, F32(low + F32(1e-18))))
 
 
-def remembered(call: Call, make: Callable[[], T]) -> T:
+def remembered(call: KernelCall, make: Callable[[], T]) -> T:
     """`make()` while the input range stays what it was (it is a port, but hardly ever moves)."""
     key = (call.scalar(2), call.scalar(3))
     last: Any = call.cache.get("scale")
@@ -152,7 +154,7 @@ def remembered(call: Call, make: Callable[[], T]) -> T:
 
 
 def scale(
-    call: Call, source: Level, weights: Level, packed: PackedWeights, out: OutputRange
+    call: KernelCall, source: QParams, weights: QParams, packed: PackedWeights, out: OutputRange
 ) -> tuple[Gain, Int]:
     """The gain, and what is added to the sums of each channel (`fill_bias_buf`)."""
     gain = choose_gain(source, weights.size, out, packed.factor, packed.largest)
@@ -166,7 +168,7 @@ def scale(
     final = np.rint(wanted - correction.astype(np.float32)).astype(np.int64)
     if np.abs(final).max(initial=0) >= 2**31:
         raise GraphError(
-            "the bias overflows the accumulator", where=call.op, todo="widen the output range"
+            "the bias overflows the accumulator", where=call.op, hint="widen the output range"
         )
     return gain, final + correction
 
@@ -177,7 +179,7 @@ def full_bias(bias: Array, channels: int) -> npt.NDArray[np.int32]:
     return np.pad(given, (0, channels - given.size))
 
 
-def convolve(x: Array, plan: Plan, gemm: Gemm, finish: Finish) -> npt.NDArray[np.uint8]:
+def convolve(x: Array, plan: WindowPlan, gemm: Gemm, finish: Requantizer) -> npt.NDArray[np.uint8]:
     """(B,Ho,Wo,out) uint8."""
     shape = (x.shape[0], plan.rows.out, plan.columns.out, finish.offsets.size)
     result = np.empty(shape, dtype=np.uint8)
@@ -191,7 +193,7 @@ def convolve(x: Array, plan: Plan, gemm: Gemm, finish: Finish) -> npt.NDArray[np
     return result
 
 
-def sums(x: Array, zero: int, plan: Plan, gemm: Gemm) -> Int32:
+def sums(x: Array, zero: int, plan: WindowPlan, gemm: Gemm) -> Int32:
     """(B,Ho,Wo,out) int32: the plain integer convolution."""
     shape = (x.shape[0], plan.rows.out, plan.columns.out, gemm.columns)
     result = np.empty(shape, dtype=np.int32)
@@ -225,11 +227,11 @@ def find_range(
         if not out.grow(low, high):
             return gain, offsets
     if strict:
-        raise GraphError("the library does not find an output range", todo="give one")
+        raise GraphError("the library does not find an output range", hint="give one")
     return gain, offsets
 
 
-def _pack(call: Call, zero: int, is_input: bool) -> PackedWeights:
+def _pack(call: KernelCall, zero: int, is_input: bool) -> PackedWeights:
     weights = call.inputs[1]
     depth = call.inputs[0].shape[3]
     if weights.shape[2] != depth:
@@ -244,7 +246,7 @@ def _pack(call: Call, zero: int, is_input: bool) -> PackedWeights:
     return pack(weights, zero, scales, depth=whole, squeeze=squeeze)
 
 
-def channel_scales(call: Call, channels: int) -> npt.NDArray[np.float32] | None:
+def channel_scales(call: KernelCall, channels: int) -> npt.NDArray[np.float32] | None:
     """Input 12 if it is there and says anything (`load_channel_scales`)."""
     if len(call.inputs) < 13:
         return None
@@ -259,7 +261,7 @@ def channel_scales(call: Call, channels: int) -> npt.NDArray[np.float32] | None:
 
 
 def _each_tile(
-    x: Array, zero: int, plan: Plan, result: Array, answer: Callable[[UInt8], Array]
+    x: Array, zero: int, plan: WindowPlan, result: Array, answer: Callable[[UInt8], Array]
 ) -> None:
     """Fill `result` from the patches of each tile."""
     whole = padded(x, plan.rows, plan.columns, zero)
@@ -281,7 +283,7 @@ def _each_tile(
 
 
 @kernel("QuantizedPadForConv_8_d32")
-def pad_for_conv(call: Call) -> list[Array]:
+def pad_for_conv(call: KernelCall) -> list[Array]:
     """Pad as the convolution that follows would, so that it can run with VALID padding.
 
     Inputs x, min, max, weights, stride (shape); only the sizes of the last two are read.
@@ -290,7 +292,7 @@ def pad_for_conv(call: Call) -> list[Array]:
     x, weights, stride = call.inputs[0], call.inputs[3].shape, call.inputs[4].shape
     low, high = call.scalar(1), call.scalar(2)
     zero = sat_u8(round_int(F32(F32(F32(255) * F32(-low)) / F32(high - low))))
-    plan = Plan(
+    plan = WindowPlan(
         rows=plan_axis(x.shape[1], weights[0], stride[1], call.padding, call.op),
         columns=plan_axis(x.shape[2], weights[1], stride[2], call.padding, call.op),
     )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
-from hexconv.simulator.kernels.conv import Plan, full_bias, make_plan
+from hexconv.simulator.kernels.conv import WindowPlan, full_bias, make_plan
 from hexconv.simulator.kernels.conv import sums as byte_sums
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -23,7 +23,7 @@ from hexconv.simulator.numerics.fixed_point import (
     zero_exact_u16,
 )
 from hexconv.simulator.numerics.gemm import Gemm
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 Int = npt.NDArray[np.int64]
 
@@ -31,7 +31,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConvLayer16:
     """What the consts say.
 
     Args:
@@ -52,7 +52,7 @@ class Layer:
 
 
 @kernel("Supernode_u16x16p32to16_d32")
-def supernode16(call: Call) -> list[Array]:
+def supernode16(call: KernelCall) -> list[Array]:
     """Convolution of uint16 with int32 bias, to a given or a found uint16 range.
 
     Inputs as for `Supernode_8x8p32to8`, without channel scales.
@@ -63,7 +63,7 @@ def supernode16(call: Call) -> list[Array]:
             f"16-bit convolutions of {call.library} are not simulated",
             where=call.op,
             why="the shipped libraries answer wrongly for most depths",
-            todo="use Supernode_8x8p32to8",
+            hint="use Supernode_8x8p32to8",
         )
     x = call.inputs[0]
     if x.shape[2] % 4:
@@ -89,28 +89,28 @@ def supernode16(call: Call) -> list[Array]:
     return [_codes(accumulators, most), *as_range(*bounds)]
 
 
-def _layer(call: Call) -> Layer:
+def _layer(call: KernelCall) -> ConvLayer16:
     weights = call.inputs[1]
     if call.consts and not call.consts[1]:
         raise GraphError("the weights of a convolution have to be a const", where=call.op)
     kh, kw, depth, outputs = weights.shape
-    low, span = call.scalar(4), F32(call.scalar(5) - call.scalar(4))
-    zero = int(np.rint(F32(F32(F32(-low) / span) * F32(65536))))
+    low, value_range = call.scalar(4), F32(call.scalar(5) - call.scalar(4))
+    zero = int(np.rint(F32(F32(F32(-low) / value_range) * F32(65536))))
     flat = weights.reshape(-1, outputs)
     ones = np.ones((flat.shape[0], 1), np.uint8)
     planes = np.hstack([(flat >> 8).astype(np.uint8), (flat & 255).astype(np.uint8), ones])
     padding = kh * kw * (-depth % 32)
-    return Layer(
+    return ConvLayer16(
         gemm=Gemm(planes, 0),
         columns=planes.sum(axis=0, dtype=np.int64),
         zero=zero,
-        size=F32(span / F32(65536)),
+        size=F32(value_range / F32(65536)),
         sums=flat.sum(axis=0, dtype=np.int64) + padding * zero,
         padding=padding,
     )
 
 
-def _sums(x: Array, zero: int, plan: Plan, layer: Layer) -> Int:
+def _sums(x: Array, zero: int, plan: WindowPlan, layer: ConvLayer16) -> Int:
     """(B,Ho,Wo,out) int64: products and the weights' zero correction, each rounded to 2**16."""
     outputs = layer.sums.size
 
@@ -127,7 +127,9 @@ def _sums(x: Array, zero: int, plan: Plan, layer: Layer) -> Int:
     return ((products + 0x8000) >> 16) + correction
 
 
-def _offsets(call: Call, layer: Layer, zero: int, product: np.float32, minimum: np.float32) -> Int:
+def _offsets(
+    call: KernelCall, layer: ConvLayer16, zero: int, product: np.float32, minimum: np.float32
+) -> Int:
     """What is added to each channel, in units of 2**16 products (`fill_bias_buf`)."""
     weights = call.inputs[1]
     bias = full_bias(call.inputs[7], weights.shape[3])
@@ -141,7 +143,7 @@ def _offsets(call: Call, layer: Layer, zero: int, product: np.float32, minimum: 
     return offsets
 
 
-def _asked(call: Call) -> tuple[int, tuple[np.float32, np.float32]]:
+def _asked(call: KernelCall) -> tuple[int, tuple[np.float32, np.float32]]:
     """Which ends are given (bit 0 minimum, bit 1 maximum), and the range to start with."""
     low = min(call.scalar(10), ZERO)
     high = max(call.scalar(11), ZERO, F32(low + F32(2.0**-7)))

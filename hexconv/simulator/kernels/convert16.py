@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     HALF,
@@ -29,13 +29,13 @@ from hexconv.simulator.numerics.fixed_point import (
     to_int,
     zero_exact_u16,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _LEVELS = F32(1.0 / 65536.0)
 
 
 @kernel("Dequantize_16", "Dequantize_u16")
-def dequantize_16(call: Call) -> list[Array]:
+def dequantize_16(call: KernelCall) -> list[Array]:
     """16-bit codes to float32."""
     codes, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     step = F32(F32(high - low) * _LEVELS)
@@ -67,7 +67,7 @@ def asymmetric(low: F32, high: F32) -> tuple[F32, F32, int]:
 
 
 @kernel("Quantize_16", "Quantize_u16")
-def quantize_16(call: Call) -> list[Array]:
+def quantize_16(call: KernelCall) -> list[Array]:
     """float32 to 16-bit codes (`quant_x16_execute`)."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     refuse_infinite(call.op, low, high)
@@ -83,14 +83,14 @@ def quantize_16(call: Call) -> list[Array]:
 @derived
 def widening(low: F32, high: F32) -> tuple[int, int, F32]:
     """Zero code, the whole factor to int16, and the end of its range (`cvt_8_16_execute`)."""
-    span = F32(high - low)
-    zero = sat_u8(round_int(F32(F32(low * F32(-255.0)) / span)))
+    value_range = F32(high - low)
+    zero = sat_u8(round_int(F32(F32(low * F32(-255.0)) / value_range)))
     factor = 32767 // (255 - zero) if zero < 128 else 32768 // zero
-    return zero, factor, F32(F32(F32(32768.0) * span) / F32(F32(255.0) * F32(factor)))
+    return zero, factor, F32(F32(F32(32768.0) * value_range) / F32(F32(255.0) * F32(factor)))
 
 
 @kernel("Convert_8_16")
-def convert_8_16(call: Call) -> list[Array]:
+def convert_8_16(call: KernelCall) -> list[Array]:
     """uint8 to int16 by a whole factor, without loss."""
     zero, factor, limit = widening(call.scalar(1), call.scalar(2))
     codes = call.inputs[0].astype(np.int16)
@@ -100,7 +100,7 @@ def convert_8_16(call: Call) -> list[Array]:
 
 
 @kernel("Convert_8_u16")
-def convert_8_u16(call: Call) -> list[Array]:
+def convert_8_u16(call: KernelCall) -> list[Array]:
     """uint8 to uint16 by repeating the byte."""
     low, high = call.scalar(1), call.scalar(2)
     codes = call.inputs[0].astype(np.uint16)
@@ -146,7 +146,7 @@ def narrowing(in_low: F32, in_high: F32, low: F32, high: F32, signed: bool) -> N
 
 
 @kernel("Convert_16_8", "Convert_u16_8")
-def convert_16_8(call: Call) -> list[Array]:
+def convert_16_8(call: KernelCall) -> list[Array]:
     """16-bit codes to uint8, in the range of inputs 3 and 4 where they are there."""
     in_low, in_high = call.scalar(1), call.scalar(2)
     low, high = in_low, in_high

@@ -12,10 +12,11 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels.conv import (
-    Plan,
+    WindowPlan,
     channel_scales,
     find_range,
     input_level,
@@ -27,9 +28,9 @@ from hexconv.simulator.numerics.conv_weights import PackedWeights
 from hexconv.simulator.numerics.fixed_point import F32, ZERO, quantize_code
 from hexconv.simulator.numerics.gemm import tiles
 from hexconv.simulator.numerics.im2col import Tile, blocks, padded
-from hexconv.simulator.numerics.output_range import Level, OutputRange
-from hexconv.simulator.numerics.requantize_gain import Finish
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.numerics.output_range import OutputRange, QParams
+from hexconv.simulator.numerics.requantize_gain import Requantizer
+from hexconv.simulator.registry import KernelCall, kernel
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -41,7 +42,7 @@ GUESS = (-0.125, 0.125)
 
 
 @kernel("DepthwiseSupernode_8x8p32to8_d32")
-def depthwise(call: Call) -> list[Array]:
+def depthwise(call: KernelCall) -> list[Array]:
     """Depthwise convolution of uint8 with int32 bias; inputs as for `Supernode_8x8p32to8`.
 
     Where the output range is found from the data, the columns that a 3x3 kernel computes beyond
@@ -71,35 +72,35 @@ def depthwise(call: Call) -> list[Array]:
         attempts=ATTEMPTS,
         strict=True,
     )
-    finish = Finish.of(source.zero, gain, offsets, out)
+    finish = Requantizer.of(source.zero, gain, offsets, out)
     kept = measured[:, :, left : left + plan.columns.out]
     return [finish.codes(kept), finish.minimum, finish.maximum]
 
 
 @dataclass(frozen=True)
-class Layer:
+class DepthwiseLayer:
     """What the consts say: step and zero of the weights, the weights, if a range is given."""
 
-    level: Level
+    level: QParams
     packed: PackedWeights
     range_given: bool
 
 
-def _layer(call: Call) -> Layer:
+def _layer(call: KernelCall) -> DepthwiseLayer:
     _refuse(call)
     zero = quantize_code(ZERO, call.scalar(4), call.scalar(5))
     size = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
     given = bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11)))
-    return Layer(Level(size, zero), _pack(call, zero), given)
+    return DepthwiseLayer(QParams(size, zero), _pack(call, zero), given)
 
 
-def _finish(call: Call, layer: Layer) -> Finish:
+def _finish(call: KernelCall, layer: DepthwiseLayer) -> Requantizer:
     source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
     gain, offsets = scale(call, source, layer.level, layer.packed, out)
-    return Finish.of(source.zero, gain, offsets, out)
+    return Requantizer.of(source.zero, gain, offsets, out)
 
 
-def _refuse(call: Call) -> None:
+def _refuse(call: KernelCall) -> None:
     """What the library answers with an error, a crash, or garbage (facts/nnlib-quirks.md)."""
     kh, kw, _, multiplier = call.inputs[1].shape
     across = call.inputs[6].shape[2]
@@ -118,7 +119,7 @@ def _refuse(call: Call) -> None:
         raise GraphError("the library cannot run this depthwise conv", where=call.op, why=reason)
 
 
-def _pack(call: Call, zero: int) -> PackedWeights:
+def _pack(call: KernelCall, zero: int) -> PackedWeights:
     """Sums as `dwise_sumb` forms them; v65 and v66 do not squeeze depthwise weights."""
     weights = call.inputs[1]
     kh, kw, channels, _ = weights.shape
@@ -129,14 +130,16 @@ def _pack(call: Call, zero: int) -> PackedWeights:
     return PackedWeights(flat, zero, sums, scales, inverse, F32(1))
 
 
-def _lines(call: Call, layer: Layer, plan: Plan) -> Float32:
+def _lines(call: KernelCall, layer: DepthwiseLayer, plan: WindowPlan) -> Float32:
     """(kh, kw, 1, columns*D) float32: each tap, zero taken off, along a whole output line."""
     weights = call.inputs[1]
     centred = weights.astype(np.float32).reshape(*weights.shape[:2], 1, -1)
     return np.tile(centred - F32(layer.level.zero), (1, 1, 1, plan.columns.out))
 
 
-def _convolve(x: Array, plan: Plan, taps: Float32, finish: Finish) -> npt.NDArray[np.uint8]:
+def _convolve(
+    x: Array, plan: WindowPlan, taps: Float32, finish: Requantizer
+) -> npt.NDArray[np.uint8]:
     """(B,Ho,Wo,D) uint8."""
     result = np.empty((x.shape[0], plan.rows.out, plan.columns.out, x.shape[3]), dtype=np.uint8)
     line = finish.line and [np.tile(part, plan.columns.out) for part in finish.line]
@@ -161,7 +164,7 @@ def _convolve(x: Array, plan: Plan, taps: Float32, finish: Finish) -> npt.NDArra
     return result
 
 
-def _sums(x: Array, zero: int, plan: Plan, taps: Float32) -> npt.NDArray[np.int32]:
+def _sums(x: Array, zero: int, plan: WindowPlan, taps: Float32) -> npt.NDArray[np.int32]:
     """(B,Ho,Wo,D) int32, without bias."""
     whole = padded(x, plan.rows, plan.columns, zero)
     shape = (x.shape[0], plan.rows.out, plan.columns.out, x.shape[3])
@@ -170,14 +173,14 @@ def _sums(x: Array, zero: int, plan: Plan, taps: Float32) -> npt.NDArray[np.int3
     return flat.reshape(shape).astype(np.int32)
 
 
-def _work(shape: tuple[int, ...], plan: Plan) -> list[Tile]:
+def _work(shape: tuple[int, ...], plan: WindowPlan) -> list[Tile]:
     """Tiles of whole lines."""
     pixels = max(plan.columns.out, TILE_VALUES // shape[3])
     return blocks(shape[0], plan.rows.out, plan.columns.out, pixels)
 
 
 def _tile_sums(
-    whole: npt.NDArray[np.uint8], zero: int, plan: Plan, taps: Float32, tile: Tile
+    whole: npt.NDArray[np.uint8], zero: int, plan: WindowPlan, taps: Float32, tile: Tile
 ) -> Float32:
     """(images, lines, columns*channels) float32 sums of one tile of the padded input."""
     down, across = plan.rows.stride, plan.columns.stride
@@ -207,7 +210,9 @@ def _phases(lines: npt.NDArray[np.uint8], zero: int, across: int) -> list[Float3
     ]
 
 
-def _measured_columns(call: Call, plan: Plan, packed: PackedWeights) -> tuple[int, Plan]:
+def _measured_columns(
+    call: KernelCall, plan: WindowPlan, packed: PackedWeights
+) -> tuple[int, WindowPlan]:
     """How many columns left of the image the library measures, and the plan of all of them.
 
     The 3x3 kernel without channel scales works on whole vectors from the left padding of 4 on.
@@ -225,4 +230,4 @@ def _measured_columns(call: Call, plan: Plan, packed: PackedWeights) -> tuple[in
         before=columns.before + left * columns.stride,
         after=columns.after + right,
     )
-    return left, Plan(plan.rows, wide)
+    return left, WindowPlan(plan.rows, wide)

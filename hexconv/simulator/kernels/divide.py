@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.elementwise import input_ranges
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -15,7 +15,7 @@ from hexconv.simulator.numerics.fixed_point import (
     quantize_codes,
     refuse_infinite,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _LARGE = 256  # Recip looks whole tensors up from this many elements on
 
@@ -28,14 +28,14 @@ def code_values(low: float, high: float) -> Array:
     return values
 
 
-def divisors(call: Call, b_range: tuple[float, float]) -> Array:
+def divisors(call: KernelCall, b_range: tuple[float, float]) -> Array:
     """The real divisors, one or one a channel; float32, none of them zero."""
     a, b = call.inputs[:2]
     if b.shape[:3] != (1, 1, 1) or b.shape[3] not in (1, a.shape[3]):
         raise GraphError(
             f"QuantizedDiv_8 of {a.shape} by {b.shape}",
             why="the library divides by one value, or by one a channel",
-            todo="multiply by the reciprocal (QuantizedRecip_8) instead",
+            hint="multiply by the reciprocal (QuantizedRecip_8) instead",
         )
     values = code_values(*b_range)[b.ravel()]
     if not values.all():
@@ -56,7 +56,7 @@ def natural_range(a_low: F32, a_high: F32, by: Array) -> tuple[F32, F32]:
 
 
 @kernel("QuantizedDiv_8")
-def divide(call: Call) -> list[Array]:
+def divide(call: KernelCall) -> list[Array]:
     """Division by one value or one a channel (`div_execute`)."""
     a = call.inputs[0]
     a_range, b_range = input_ranges(call)
@@ -95,12 +95,12 @@ def present_codes(codes: Array, low: F32, high: F32) -> tuple[int, int, int, int
     raise GraphError(
         f"QuantizedRecip_8 of {codes.size} codes of a range {low}..{high} without zero",
         why="from 256 elements on the library reads an unset output range",
-        todo="widen the input range to hold zero",
+        hint="widen the input range to hold zero",
     )
 
 
 @kernel("QuantizedRecip_8")
-def reciprocal(call: Call) -> list[Array]:
+def reciprocal(call: KernelCall) -> list[Array]:
     """1/x, in the range that the data needs."""
     codes, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     values = code_values(float(low), float(high))
@@ -109,7 +109,7 @@ def reciprocal(call: Call) -> list[Array]:
         raise GraphError(
             f"QuantizedRecip_8 of a zero in {low}..{high}",
             why="its reciprocal is infinite, and the library then loses all the others",
-            todo="keep the input away from zero",
+            hint="keep the input away from zero",
         )
     if codes.size < _LARGE:
         used = np.unique(codes)

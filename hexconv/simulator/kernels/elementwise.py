@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     MAX_FIXED,
@@ -32,13 +32,13 @@ from hexconv.simulator.numerics.fixed_point import (
     zero_exact_fixed,
 )
 from hexconv.simulator.numerics.scaled_copy import scaled_copy
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 BOTH_FIXED = MIN_FIXED + MAX_FIXED
 
 
 @dataclass(frozen=True)
-class Scaling:
+class SumScaling:
     """How two codes become one: ((a*scale_a + b*scale_b >> first) + offset) >> last, saturated."""
 
     low: F32
@@ -72,7 +72,7 @@ class Request(NamedTuple):
         return MIN_FIXED * (self.low is not None) + MAX_FIXED * (self.high is not None)
 
 
-def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> Scaling:
+def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> SumScaling:
     """Integer factors for one output range (`set_addsub_scaling_for_output_range`)."""
     step_a, zero_a = step_and_zero(F32(request.a[0]), F32(request.a[1]))
     step_b, zero_b = step_and_zero(F32(request.b[0]), F32(request.b[1]))
@@ -89,7 +89,7 @@ def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> Sca
         raise GraphError(
             f"output range {low}..{high} is too small for inputs of {request.a} and {request.b}",
             why="the scale factors do not fit the library's 16 bits (op_add_d32.c)",
-            todo="widen the output range",
+            hint="widen the output range",
         )
     shift = min(6 - power, 7)
     preshift = 1 - shift if fixed_range and shift <= 0 else 0
@@ -98,7 +98,7 @@ def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> Sca
     scale_b = round_int(F32(factor_b * F32(unit * F32(256.0))))
     zero = (zero_a * scale_a + zero_b * scale_b) >> (8 - preshift)
     offset = round_int(F32(out_zero * (F32(2.0) if preshift else unit))) - zero
-    return Scaling(
+    return SumScaling(
         low=low,
         high=high,
         scale_a=scale_a,
@@ -112,14 +112,14 @@ def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> Sca
 
 
 @derived
-def fixed_scaling(request: Request) -> Scaling:
+def fixed_scaling(request: Request) -> SumScaling:
     """Scaling for an output range that is wholly given."""
     low, high = zero_exact_fixed(F32(request.low), F32(request.high), BOTH_FIXED)
     return scaling_for(request, low, high, fixed_range=True)
 
 
 @derived
-def first_guess(request: Request) -> Scaling:
+def first_guess(request: Request) -> SumScaling:
     """Scaling for an eighth of the largest range that the inputs allow, given ends kept."""
     (a_low, a_high), (b_low, b_high) = (
         (F32(lo), F32(hi)) if sign > 0 else (F32(-F32(hi)), F32(-F32(lo)))
@@ -137,24 +137,24 @@ def first_guess(request: Request) -> Scaling:
     return scaling_for(request, low, high, fixed_range=False)
 
 
-def rescaled(request: Request, guess: Scaling, least: int, most: int) -> Scaling:
+def rescaled(request: Request, guess: SumScaling, least: int, most: int) -> SumScaling:
     """The scaling after one look at the data (`check_addsub_need_rerun`).
 
     `least` and `most` bound the sums after the first shift.
     """
     actual_low = F32(F32(min(least, guess.zero) - guess.zero) * guess.unit)
     actual_high = F32(F32(max(most, guess.zero) - guess.zero) * guess.unit)
-    span = F32(actual_high - actual_low)
-    span = F32(span + max(F32(F32(0.15) * span), F32(1e-4)))
+    value_range = F32(actual_high - actual_low)
+    value_range = F32(value_range + max(F32(F32(0.15) * value_range), F32(1e-4)))
     low, high = guess.low, guess.high
     below = request.low is None and actual_low < low
     above = request.high is None and actual_high > high
     if not below and not above:
         return guess
     if below:
-        low = min(ZERO, F32(actual_high - span))
+        low = min(ZERO, F32(actual_high - value_range))
     if above:
-        high = max(ZERO, F32(actual_low + span))
+        high = max(ZERO, F32(actual_low + value_range))
     low = low if request.low is None else F32(request.low)
     high = high if request.high is None else F32(request.high)
     if low < 0:
@@ -162,7 +162,7 @@ def rescaled(request: Request, guess: Scaling, least: int, most: int) -> Scaling
     return scaling_for(request, low, high, fixed_range=False)
 
 
-def weighted_sum(a: Array, b: Array, scaling: Scaling, bias: int) -> Array:
+def weighted_sum(a: Array, b: Array, scaling: SumScaling, bias: int) -> Array:
     """a*scale_a + b*scale_b + bias, int32, in the broadcast shape."""
     small, big = (a, b) if a.size < b.size else (b, a)
     factors = (scaling.scale_a, scaling.scale_b)
@@ -195,21 +195,21 @@ def combine(a: Array, b: Array, request: Request, search: bool) -> list[Array]:
     return [to_codes(total), *as_range(scaling.low, scaling.high)]
 
 
-def wanted(call: Call) -> tuple[float | None, float | None]:
+def wanted(call: KernelCall) -> tuple[float | None, float | None]:
     """The requested ends of the output range; None where the library is to find one."""
     low = call.inputs[6].item() if len(call.inputs) > 6 else -inf
     high = call.inputs[7].item() if len(call.inputs) > 7 else inf
     return (None if low == -inf else low), (None if high == inf else high)
 
 
-def input_ranges(call: Call) -> tuple[tuple[float, float], tuple[float, float]]:
+def input_ranges(call: KernelCall) -> tuple[tuple[float, float], tuple[float, float]]:
     """(min, max) of both operands."""
     ends = [tensor.item() for tensor in call.inputs[2:6]]
     return (ends[0], ends[1]), (ends[2], ends[3])
 
 
 @kernel("QuantizedAdd_8p8to8")
-def add_flat(call: Call) -> list[Array]:
+def add_flat(call: KernelCall) -> list[Array]:
     """Add of two tensors of one shape (`addsub_flat_direct_execute`)."""
     a, b = call.inputs[:2]
     if a.shape != b.shape:
@@ -223,7 +223,7 @@ def add_flat(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedAdd_8p8to8_d32", "QuantizedSub_8p8to8_d32")
-def add_sub_d32(call: Call) -> list[Array]:
+def add_sub_d32(call: KernelCall) -> list[Array]:
     """Add or subtract with one operand stretched to the other (`addsub_d32_execute_common`)."""
     sign = -1 if call.op == "QuantizedSub_8p8to8_d32" else 1
     a, b = call.inputs[:2]
@@ -254,15 +254,15 @@ def single_plan(request: Request, code: int) -> tuple[int, int, F32, F32]:
     value = F32(F32(code - zero_b) * step_b)
     if request.signs != (1, 1):
         value = F32(-value)
-    span = F32(a_high - a_low)
+    value_range = F32(a_high - a_low)
     moved_zero = F32(F32(zero_a) - F32(value / step_a))
     scale, offset = 32768, 0
     if F32(-0.25) <= moved_zero <= F32(255.25):
         low = F32(F32(-round_int(moved_zero)) * step_a)
-        high = F32(low + span)
+        high = F32(low + value_range)
     else:
         low, high = (ZERO, F32(a_high + value)) if value > 0 else (F32(a_low + value), ZERO)
-        scale = round_int(F32(F32(F32(32768.0) * span) / F32(high - low)))
+        scale = round_int(F32(F32(F32(32768.0) * value_range) / F32(high - low)))
         if value > 0:
             scale = sat_i16(scale)
             offset = 128 * 255 - ((255 * scale) >> 8)

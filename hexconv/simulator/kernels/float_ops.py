@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels.slice_pad import integers
 from hexconv.simulator.numerics.fixed_point import F32
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 @kernel("Add_f", "Sub_f", "Mul_f", "Maximum_f", "Minimum_f")
-def binary(call: Call) -> list[Array]:
+def binary(call: KernelCall) -> list[Array]:
     """Two operands, each size equal or 1 (`nn_elementwise_with_broadcast`)."""
     a, b = call.inputs[:2]
     try:
@@ -30,7 +31,7 @@ def binary(call: Call) -> list[Array]:
 
 
 @kernel("AddN_f")
-def add_n(call: Call) -> list[Array]:
+def add_n(call: KernelCall) -> list[Array]:
     """The sum of tensors of one shape, in order."""
     if len({array.shape for array in call.inputs}) != 1:
         raise GraphError("AddN of tensors that differ in shape", where=call.op)
@@ -41,7 +42,7 @@ def add_n(call: Call) -> list[Array]:
 
 
 @kernel("BiasAdd_f")
-def bias_add(call: Call) -> list[Array]:
+def bias_add(call: KernelCall) -> list[Array]:
     """A bias of shape 1,1,1,depth."""
     data, bias = call.inputs[:2]
     if bias.shape != (1, 1, 1, data.shape[3]):
@@ -50,7 +51,7 @@ def bias_add(call: Call) -> list[Array]:
 
 
 @kernel("Neg_f", "Abs_f", "Floor_f", "Ceil_f", "Tanh_f", "Relu_f")
-def unary(call: Call) -> list[Array]:
+def unary(call: KernelCall) -> list[Array]:
     """One operand."""
     data = call.inputs[0]
     match call.op:
@@ -68,13 +69,13 @@ def unary(call: Call) -> list[Array]:
 
 
 @kernel("Sigmoid_f")
-def sigmoid(call: Call) -> list[Array]:
+def sigmoid(call: KernelCall) -> list[Array]:
     """(1 + tanh(x/2)) / 2."""
     return [(F32(1) + np.tanh(call.inputs[0] * F32(0.5))) * F32(0.5)]
 
 
 @kernel("ReluX_f")
-def relu_x(call: Call) -> list[Array]:
+def relu_x(call: KernelCall) -> list[Array]:
     """0 .. a positive limit."""
     limit = call.scalar(1)
     if not limit > 0:
@@ -83,13 +84,13 @@ def relu_x(call: Call) -> list[Array]:
 
 
 @kernel("Clamp_f")
-def clamp(call: Call) -> list[Array]:
+def clamp(call: KernelCall) -> list[Array]:
     """Between inputs 1 and 2."""
     return [np.fmin(call.scalar(2), np.fmax(call.inputs[0], call.scalar(1)))]
 
 
 @kernel("PRelu_f")
-def prelu(call: Call) -> list[Array]:
+def prelu(call: KernelCall) -> list[Array]:
     """One alpha, or one a channel."""
     data, alpha = call.inputs[0], call.inputs[1].reshape(-1)
     if alpha.size not in (1, data.shape[3]):
@@ -98,7 +99,7 @@ def prelu(call: Call) -> list[Array]:
 
 
 @kernel("Softmax_f")
-def softmax(call: Call) -> list[Array]:
+def softmax(call: KernelCall) -> list[Array]:
     """exp(beta * (x - max)) by the reciprocal of its sum, along depth."""
     beta = call.scalar(1) if len(call.inputs) > 1 else F32(1)
     data = call.inputs[0]
@@ -107,7 +108,7 @@ def softmax(call: Call) -> list[Array]:
 
 
 @kernel("LogSoftmax_f")
-def log_softmax(call: Call) -> list[Array]:
+def log_softmax(call: KernelCall) -> list[Array]:
     """x - max - log(sum(exp(x - max))), along depth."""
     shifted = call.inputs[0] - call.inputs[0].max(axis=3, keepdims=True)
     return [shifted - np.log(_running_sum(np.exp(shifted), 3))]
@@ -118,7 +119,7 @@ def _running_sum(data: Array, axis: int) -> Array:
     return np.add.accumulate(data, axis=axis).take([-1], axis=axis)
 
 
-def _reduced_axes(call: Call) -> list[int]:
+def _reduced_axes(call: KernelCall) -> list[int]:
     """Which of B, H, W, D input 1 names; input 2 says how many axes it counts."""
     if len(call.inputs) < 2:
         return [0, 1, 2, 3]
@@ -137,7 +138,7 @@ def _last_and_flat(data: Array, axes: list[int]) -> Array:
 
 
 @kernel("Sum_f")
-def sum_(call: Call) -> list[Array]:
+def sum_(call: KernelCall) -> list[Array]:
     """`nn_reduction_float`: sizes of 1 stay, or with VALID the kept axes move to the end."""
     data, axes = call.inputs[0], _reduced_axes(call)
     total = _running_sum(_last_and_flat(data, axes), -1)[..., 0]
@@ -147,7 +148,7 @@ def sum_(call: Call) -> list[Array]:
 
 
 @kernel("Moments_f")
-def moments(call: Call) -> list[Array]:
+def moments(call: KernelCall) -> list[Array]:
     """Mean and variance, the variance as mean(x*x) - mean**2 in float32."""
     data = call.inputs[0]
     axes = sorted(set(integers(call.inputs[1])))
@@ -163,7 +164,7 @@ def moments(call: Call) -> list[Array]:
 
 
 @kernel("InstanceNorm_f")
-def instance_norm(call: Call) -> list[Array]:
+def instance_norm(call: KernelCall) -> list[Array]:
     """(x - mean) / sqrt(variance + 1e-5) of each batch and channel; sums in runs of 128."""
     data = call.inputs[0]
     batches, height, width, depth = data.shape

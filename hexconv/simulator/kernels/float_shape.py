@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels.slice_pad import pad_rows
 from hexconv.simulator.numerics.window import (
     covered,
@@ -16,11 +17,11 @@ from hexconv.simulator.numerics.window import (
     plan_axis,
     taps,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 @kernel("Concat_f")
-def concat(call: Call) -> list[Array]:
+def concat(call: KernelCall) -> list[Array]:
     """Input 0 is the axis."""
     axis, parts = int(call.inputs[0].flat[0]), call.inputs[1:]
     if not 0 <= axis <= 3 or len({p.shape[:axis] + p.shape[axis + 1 :] for p in parts}) != 1:
@@ -29,18 +30,18 @@ def concat(call: Call) -> list[Array]:
 
 
 @kernel("Pad_f")
-def pad(call: Call) -> list[Array]:
+def pad(call: KernelCall) -> list[Array]:
     """Zeros around; n rows of pads are for the last n axes."""
     return [np.pad(call.inputs[0], pad_rows(call.inputs[1], call.op))]
 
 
-def _needs_padding(call: Call) -> None:
+def _needs_padding(call: KernelCall) -> None:
     if call.padding == Padding.NA:
         raise GraphError("a float pool needs a padding", where=call.op)
 
 
 @kernel("AvgPool_f")
-def avg_pool(call: Call) -> list[Array]:
+def avg_pool(call: KernelCall) -> list[Array]:
     """The mean over what lies inside."""
     _needs_padding(call)
     height, width = plan(call, 1, 2)
@@ -50,7 +51,7 @@ def avg_pool(call: Call) -> list[Array]:
 
 
 @kernel("MaxPool_f")
-def max_pool(call: Call) -> list[Array]:
+def max_pool(call: KernelCall) -> list[Array]:
     """The largest of what lies inside."""
     _needs_padding(call)
     height, width = plan(call, 1, 2)
@@ -59,7 +60,7 @@ def max_pool(call: Call) -> list[Array]:
 
 
 @kernel("Conv2d_f")
-def conv2d(call: Call) -> list[Array]:
+def conv2d(call: KernelCall) -> list[Array]:
     """Filters as height, width, depth, out depth; zeros outside."""
     data, filters, stride = call.inputs[:3]
     rows, columns, depth, _ = filters.shape
@@ -74,7 +75,7 @@ def conv2d(call: Call) -> list[Array]:
 
 
 @kernel("MatMul_f")
-def matmul(call: Call) -> list[Array]:
+def matmul(call: KernelCall) -> list[Array]:
     """b is 1,1,K,N; an a whose depth is not K is taken as rows of K."""
     a, b = call.inputs[:2]
     if b.shape[:2] != (1, 1):

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics import qfloat
 from hexconv.simulator.numerics.fixed_point import F32, as_range
 from hexconv.simulator.numerics.hvx import Int, mul_frac, satu8, wrap16
 from hexconv.simulator.numerics.qfloat import QFloat
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _PAD_CODE = 0x80
 
@@ -39,7 +39,7 @@ class _Affine(NamedTuple):
 
 
 @kernel("QuantizedInstanceNorm_8_d32")
-def instance_norm(call: Call) -> list[Array]:
+def instance_norm(call: KernelCall) -> list[Array]:
     """(x - mean) / deviation of each batch and channel; epsilon is 1e-5 whatever is asked."""
     data = call.inputs[0]
     stats = _stats(data)
@@ -50,7 +50,7 @@ def instance_norm(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedInstanceNormBG_8_d32")
-def instance_norm_bg(call: Call) -> list[Array]:
+def instance_norm_bg(call: KernelCall) -> list[Array]:
     """gamma * (x - mean) / deviation + beta; epsilon is compared with code units."""
     data = call.inputs[0]
     gamma, beta = (_codes_to_qfloat(call, at) for at in (4, 7))
@@ -67,7 +67,7 @@ def instance_norm_bg(call: Call) -> list[Array]:
     return _requantize(data, affine, low, high)
 
 
-def _codes_to_qfloat(call: Call, at: int) -> QFloat:
+def _codes_to_qfloat(call: KernelCall, at: int) -> QFloat:
     """gamma or beta (uint8 with its range) as 16-bit floats, in groups of 32 channels."""
     low, high = call.scalar(at + 1), call.scalar(at + 2)
     step = F32(float(F32(high - low)) / 255.0)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     as_range,
@@ -23,7 +23,7 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     zero_exact,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 class FloatScale(NamedTuple):
@@ -82,7 +82,7 @@ def quantize_found(x: Array) -> list[Array]:
 
 
 @kernel("Quantize")
-def quantize_to_range(call: Call) -> list[Array]:
+def quantize_to_range(call: KernelCall) -> list[Array]:
     """float32 to uint8 in a requested range (`quantize_execute_opt`)."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     refuse_infinite(call.op, low, high)
@@ -90,10 +90,10 @@ def quantize_to_range(call: Call) -> list[Array]:
         raise GraphError(
             f"Quantize to {low}..{high}, which starts above zero",
             why="the library computes codes on a range from zero but reports the one asked for",
-            todo="widen the range to hold zero",
+            hint="widen the range to hold zero",
         )
-    span = float(high) - float(low)
-    if float(np.abs(x).max()) > 1024 * max(span, 1e-18):
+    value_range = float(high) - float(low)
+    if float(np.abs(x).max()) > 1024 * max(value_range, 1e-18):
         raise GraphError(
             f"Quantize to {low}..{high} of data that reaches {np.abs(x).max()}",
             why="the library's integers overflow beyond a thousand times the range",
@@ -102,13 +102,13 @@ def quantize_to_range(call: Call) -> list[Array]:
 
 
 @kernel("AutoQuantize")
-def auto_quantize(call: Call) -> list[Array]:
+def auto_quantize(call: KernelCall) -> list[Array]:
     """float32 to uint8 in the range of the data."""
     return quantize_found(call.inputs[0])
 
 
 @kernel("QuantizeINPUT_f_to_8")
-def quantize_input(call: Call) -> list[Array]:
+def quantize_input(call: KernelCall) -> list[Array]:
     """One input of the graph: float32 quantized over what it holds, or uint8 taken as it is.
 
     Inputs are (data, min, max, flag); min and max count only where the flag is 0.
@@ -153,13 +153,13 @@ def dequantize(codes: Array, low: F32, high: F32) -> Array:
 
 
 @kernel("Dequantize")
-def dequantize_node(call: Call) -> list[Array]:
+def dequantize_node(call: KernelCall) -> list[Array]:
     """uint8 codes to float32."""
     return [dequantize(call.inputs[0], call.scalar(1), call.scalar(2))]
 
 
 @kernel("DequantizeOUTPUT_8tof")
-def dequantize_output(call: Call) -> list[Array]:
+def dequantize_output(call: KernelCall) -> list[Array]:
     """One output of the graph: float32 data, and the range that it had."""
     data, low, high = call.inputs
     return [

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import ZERO, as_range, quantize_code
 from hexconv.simulator.numerics.hvx import Int, count_leading_zeros32, sat16, sat32, wrap16, wrap32
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 @kernel("L2Normalize_8")
-def l2_normalize(call: Call) -> list[Array]:
+def l2_normalize(call: KernelCall) -> list[Array]:
     """Depth has a way of its own; the other axes share one."""
     data = call.inputs[0]
     axis = int(call.inputs[3].flat[0]) if len(call.inputs) > 3 else 3
@@ -26,7 +26,7 @@ def l2_normalize(call: Call) -> list[Array]:
             "L2Normalize of a slice of zeros",
             where=call.op,
             why="the library divides by nothing and gives garbage (op_l2normalize_8.c)",
-            todo="add a small constant before it",
+            hint="add a small constant before it",
         )
     codes = _along_depth(centred, squares) if axis == 3 else _along_other(centred, squares)
     return [(codes + 128).astype(np.uint8), *as_range(-1, 1)]

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     HALF,
@@ -21,7 +21,7 @@ from hexconv.simulator.numerics.fixed_point import (
     clip_to,
     refuse_infinite,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _LEVELS = F32(2.0**-16)
 _LARGEST_SUM = 65535  # the square of a row's sum is kept in 32 bits
@@ -37,7 +37,7 @@ class Steps(NamedTuple):
     out: F32
 
 
-def steps_of(call: Call) -> Steps:
+def steps_of(call: KernelCall) -> Steps:
     """Steps from the pairs of ranges."""
 
     def step(index: int, levels: F32) -> F32:
@@ -47,11 +47,11 @@ def steps_of(call: Call) -> Steps:
     return Steps(step(1, _LEVELS), step(4, _LEVELS), step(7, F32(2.0**-32)), step(9, _LEVELS))
 
 
-def refuse_beyond(call: Call, sums: Array) -> None:
+def refuse_beyond(call: KernelCall, sums: Array) -> None:
     """Stop outside of what the library computes rightly."""
     depth = call.inputs[0].shape[3]
     if int(call.inputs[11].flat[0]) != 2:
-        raise GraphError("QuantizedLayerNorm_i16 over more than the depth", todo="use axis 2")
+        raise GraphError("QuantizedLayerNorm_i16 over more than the depth", hint="use axis 2")
     if depth % _LANES:
         raise GraphError(
             f"QuantizedLayerNorm_i16 over a depth of {depth}",
@@ -61,7 +61,7 @@ def refuse_beyond(call: Call, sums: Array) -> None:
         raise GraphError(
             f"QuantizedLayerNorm_i16 of a row whose codes add up to {int(np.abs(sums).max())}",
             why=f"the library is right up to {_LARGEST_SUM}",
-            todo="give the input a wider range, or subtract the mean first",
+            hint="give the input a wider range, or subtract the mean first",
         )
 
 
@@ -71,14 +71,14 @@ def multiplier(scale: Array) -> Array:
         raise GraphError(
             "QuantizedLayerNorm_i16 into a range too narrow for it",
             why="the library's vector path leaves out the shift that scales above 1 need",
-            todo="widen the output range",
+            hint="widen the output range",
         )
     fixed: Array = np.trunc(scale * F32(2.0**31) + HALF).astype(np.int64)
     return fixed
 
 
 @kernel("QuantizedLayerNorm_i16")
-def layer_norm(call: Call) -> list[Array]:
+def layer_norm(call: KernelCall) -> list[Array]:
     """(x - mean)/std * gamma + beta over the depth; a row of equal codes gives beta."""
     x = call.inputs[0]
     low, high = call.scalar(9), call.scalar(10)

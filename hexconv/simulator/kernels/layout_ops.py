@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.slice_pad import integers
 from hexconv.simulator.numerics.fixed_point import ZERO, quantize_code
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 @kernel(
@@ -20,7 +20,7 @@ from hexconv.simulator.registry import Call, kernel
     "QuantizedPermute_8",
     "Permute_f",
 )
-def transpose(call: Call) -> list[Array]:
+def transpose(call: KernelCall) -> list[Array]:
     """`transpose_execute`: a permutation of all four axes, or of the last n among themselves."""
     permutation = integers(call.inputs[1])
     fixed = 4 - len(permutation)
@@ -32,7 +32,7 @@ def transpose(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedReshape", "Reshape")
-def reshape(call: Call) -> list[Array]:
+def reshape(call: KernelCall) -> list[Array]:
     """`reshape_execute`: row-major; one size may be -1; missing ones on the left are 1."""
     data, sizes = call.inputs[0], integers(call.inputs[1])
     known = int(np.prod([size for size in sizes if size >= 0], dtype=np.int64))
@@ -44,7 +44,7 @@ def reshape(call: Call) -> list[Array]:
     return [data.reshape([1] * (4 - len(sizes)) + sizes), *call.inputs[2:4]]
 
 
-def _blocks_and_edges(call: Call) -> tuple[int, int, list[int]]:
+def _blocks_and_edges(call: KernelCall) -> tuple[int, int, list[int]]:
     """Block height and width, and top, bottom, left, right, of a space/batch op."""
     blocks, edges = integers(call.inputs[1]), integers(call.inputs[2])
     if len(blocks) not in (1, 2) or len(edges) != 2 * len(blocks) or min(edges) < 0:
@@ -55,7 +55,7 @@ def _blocks_and_edges(call: Call) -> tuple[int, int, list[int]]:
 
 
 @kernel("SpaceToBatchND_8", "SpaceToBatchND_8_d32")
-def space_to_batch(call: Call) -> list[Array]:
+def space_to_batch(call: KernelCall) -> list[Array]:
     """`batchspace_s2b_execute`: pads with the zero code, then cuts into block offsets."""
     block_h, block_w, (top, bottom, left, right) = _blocks_and_edges(call)
     zero = quantize_code(ZERO, call.scalar(3), call.scalar(4))
@@ -74,7 +74,7 @@ def space_to_batch(call: Call) -> list[Array]:
 
 
 @kernel("BatchToSpaceND_8", "BatchToSpaceND_8_d32")
-def batch_to_space(call: Call) -> list[Array]:
+def batch_to_space(call: KernelCall) -> list[Array]:
     """`batchspace_b2s_execute`: the way back, then the crop."""
     block_h, block_w, (top, bottom, left, right) = _blocks_and_edges(call)
     batches, rows, columns, depth = call.inputs[0].shape
@@ -94,7 +94,7 @@ def _cropped(data: Array, top: int, bottom: int, left: int, right: int, op: str)
     return np.ascontiguousarray(data[:, top : height - bottom, left : width - right])
 
 
-def _block_sizes(call: Call) -> tuple[int, int]:
+def _block_sizes(call: KernelCall) -> tuple[int, int]:
     """One block size for both axes, or height and width."""
     blocks = integers(call.inputs[1])
     if len(blocks) not in (1, 2) or min(blocks) < 1:
@@ -103,7 +103,7 @@ def _block_sizes(call: Call) -> tuple[int, int]:
 
 
 @kernel("SpaceToDepth_8")
-def space_to_depth(call: Call) -> list[Array]:
+def space_to_depth(call: KernelCall) -> list[Array]:
     """`depthspace_s2d_execute`: depth becomes (block row, block column, depth)."""
     block_h, block_w = _block_sizes(call)
     batches, height, width, depth = call.inputs[0].shape
@@ -118,7 +118,7 @@ def space_to_depth(call: Call) -> list[Array]:
 
 
 @kernel("DepthToSpace_8", "DepthToSpace_8_d32")
-def depth_to_space(call: Call) -> list[Array]:
+def depth_to_space(call: KernelCall) -> list[Array]:
     """`depthspace_d2s_execute`: the way back; input 4, if there, is the crop of the four edges.
 
     A fifth crop value is the depth to keep (only the d32 form reads it).
@@ -147,6 +147,6 @@ def depth_to_space(call: Call) -> list[Array]:
     "Convert_to_d32_16b",
     "Convert_from_d32_16b",
 )
-def convert_d32(call: Call) -> list[Array]:
+def convert_d32(call: KernelCall) -> list[Array]:
     """The data as it is: the simulator keeps every tensor as plain BHWD."""
     return [call.inputs[0]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
-from hexconv.simulator.registry import Call, kernel
+from hexconv.nnlib.graph import Padding
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 @kernel("CastUInt8ToInt32")
-def cast(call: Call) -> list[Array]:
+def cast(call: KernelCall) -> list[Array]:
     """Codes as int32."""
     return [call.inputs[0].astype(np.int32)]
 
@@ -21,7 +22,7 @@ def apparent_rank(shape: tuple[int, ...]) -> int:
 
 
 @kernel("Gather_8", "Table_8")
-def gather(call: Call) -> list[Array]:
+def gather(call: KernelCall) -> list[Array]:
     """Slices of a table along one of its dimensions (`analyze_gather_op`).
 
     Inputs are index, table, table min, table max, [dimension], [rank of the index]. Leading ones
@@ -31,7 +32,7 @@ def gather(call: Call) -> list[Array]:
     index, table = call.inputs[:2]
     options = [int(tensor.flat[0]) for tensor in call.inputs[4:6]]
     if call.op == "Table_8" and options:
-        raise GraphError("a partitioned Table_8 is not simulated", todo="use Gather_8")
+        raise GraphError("a partitioned Table_8 is not simulated", hint="use Gather_8")
     chosen, wanted_rank = [*options, -1, -1][:2]
     table_rank = max(1, apparent_rank(table.shape))
     axis = 4 - table_rank

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.softmax import POW2
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -30,7 +30,7 @@ from hexconv.simulator.numerics.hvx import (
     wrap16,
     wrap32,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 # hvx_constants.c, lut_Log2_and_Pow2[:3*64]: log2(1 + x), orders 0, 1, 2.
 _LOG2 = (
@@ -64,7 +64,7 @@ class _Plan:
 
 
 @kernel("QuantizedLRN_8_d32")
-def lrn(call: Call) -> list[Array]:
+def lrn(call: KernelCall) -> list[Array]:
     """`lrn_d32_execute`; the window const carries the divisor of alpha as a float."""
     data = call.inputs[0]
     if call.inputs[3].shape[:3] != (1, 1, 1):
@@ -128,7 +128,7 @@ def _log2f(value: np.float32) -> np.float32:
     return logarithm
 
 
-def _plan(call: Call) -> _Plan:
+def _plan(call: KernelCall) -> _Plan:
     low, high = call.scalar(1), call.scalar(2)
     window, bias, alpha, beta = (call.scalar(i) for i in range(3, 7))
     _check(int(window), bias, alpha, beta, call.op)

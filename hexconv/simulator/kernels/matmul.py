@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.conv import make_plan
 from hexconv.simulator.kernels.conv import sums as conv_sums
 from hexconv.simulator.numerics.fixed_point import (
@@ -21,8 +21,8 @@ from hexconv.simulator.numerics.fixed_point import (
 )
 from hexconv.simulator.numerics.gemm import Gemm, multiply
 from hexconv.simulator.numerics.hvx import wrap32
-from hexconv.simulator.numerics.output_range import Level
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.numerics.output_range import QParams
+from hexconv.simulator.registry import KernelCall, kernel
 
 Int = npt.NDArray[np.int64]
 
@@ -31,7 +31,7 @@ INT32_SPAN = F32(2.0**31)
 
 
 @kernel("QuantizedMatMul_8x8to32")
-def matmul(call: Call) -> list[Array]:
+def matmul(call: KernelCall) -> list[Array]:
     """a, flattened to (M,K), by const b (1,1,K,N): (1,1,M,N) int32.
 
     Inputs a, b, a min, a max, b min, b max. Source: ops/src/op_matmul.c.
@@ -45,7 +45,7 @@ def matmul(call: Call) -> list[Array]:
             f"a matrix of {depth} x {width} gives wrong columns from 32 on",
             where=call.op,
             why="the library mislays the weights when K is at most 16 and N above 32",
-            todo="pad K to 32 with zeros",
+            hint="pad K to 32 with zeros",
         )
     gemm = call.memo("gemm", lambda: Gemm(b.reshape(depth, width), _zero(call, 4)))
     rows = np.ascontiguousarray(a).reshape(height, depth)
@@ -54,7 +54,7 @@ def matmul(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedBatchMatMul_8x8to32")
-def batch_matmul(call: Call) -> list[Array]:
+def batch_matmul(call: KernelCall) -> list[Array]:
     """a (B,H,M,K) by b (B,H,K,N), either one const or computed: (B,H,M,N) int32.
 
     Inputs a, b, a min, a max, b min, b max. Not in the open source: facts/shipped-library.md.
@@ -73,7 +73,7 @@ def batch_matmul(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedConv2d_8x8to32")
-def conv(call: Call) -> list[Array]:
+def conv(call: KernelCall) -> list[Array]:
     """Convolution that answers int32: what prepare leaves of one without bias or requantization.
 
     Inputs x, weights (kh,kw,in,out), x min, x max, w min, w max, stride (shape). The integer
@@ -88,7 +88,7 @@ def conv(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedBiasAdd_32p32to32")
-def bias_add(call: Call) -> list[Array]:
+def bias_add(call: KernelCall) -> list[Array]:
     """int32 plus an int32 bias (1,1,1,D), in the steps of the first; its range is kept.
 
     Inputs x, bias, x min, x max, bias min, bias max. Source: ops/src/op_biasadd.c.
@@ -105,7 +105,7 @@ def bias_add(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedMatMul_8x8p32to16", "QuantizedMatMulDims_8x8p32to16")
-def matmul16(call: Call) -> list[Array]:
+def matmul16(call: KernelCall) -> list[Array]:
     """a (B,H,W,K) by const b (1,1,K,N) plus int32 bias, to int16.
 
     The answer is (1,1,B*H*W,N), or (B,H,W,N) with `Dims`. Inputs a, b, a min, a max, b min,
@@ -120,7 +120,7 @@ def matmul16(call: Call) -> list[Array]:
         raise GraphError(
             f"{width} columns: the shipped libraries answer wrongly or crash",
             where=call.op,
-            todo="pad the columns to a multiple of 64",
+            hint="pad the columns to a multiple of 64",
         )
     left, right = _level16(*_range(call, 2)), _level16(*_range(call, 4))
     product = F32(left.size * right.size)
@@ -136,16 +136,16 @@ def matmul16(call: Call) -> list[Array]:
     return [data.reshape(*leading, width), *as_range(F32(-high), high)]
 
 
-def _zero(call: Call, index: int) -> int:
+def _zero(call: KernelCall, index: int) -> int:
     """The code of zero in the range at inputs `index` and `index + 1`."""
     return quantize_code(ZERO, *_range(call, index))
 
 
-def _range(call: Call, index: int) -> tuple[np.float32, np.float32]:
+def _range(call: KernelCall, index: int) -> tuple[np.float32, np.float32]:
     return call.scalar(index), call.scalar(index + 1)
 
 
-def _product_range(call: Call) -> list[Array]:
+def _product_range(call: KernelCall) -> list[Array]:
     """The int32 range of a product: the input steps multiplied, times INT32_MIN and INT32_MAX."""
     a_step = F32(F32(call.scalar(3) - call.scalar(2)) / F32(255))
     b_step = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
@@ -153,7 +153,7 @@ def _product_range(call: Call) -> list[Array]:
     return as_range(F32(-high), high)
 
 
-def _check_matrix(call: Call) -> None:
+def _check_matrix(call: KernelCall) -> None:
     """b has to be one const matrix whose rows fit a."""
     b = call.inputs[1]
     if call.consts and not call.consts[1]:
@@ -161,7 +161,7 @@ def _check_matrix(call: Call) -> None:
             "the second operand has to be a const",
             where=call.op,
             why="the library packs it once, before it has a value: the product would be garbage",
-            todo="use QuantizedBatchMatMul_8x8to32",
+            hint="use QuantizedBatchMatMul_8x8to32",
         )
     if b.shape[:2] != (1, 1):
         raise GraphError(f"the second operand is {b.shape}: no batches", where=call.op)
@@ -169,14 +169,14 @@ def _check_matrix(call: Call) -> None:
         raise GraphError(f"the first operand is no rows of {b.shape[2]}", where=call.op)
 
 
-def _level16(minimum: np.float32, maximum: np.float32) -> Level:
+def _level16(minimum: np.float32, maximum: np.float32) -> QParams:
     """Step and zero as op_matmul_16.c finds them, with a rounding of its own."""
-    span = F32(maximum - minimum)
-    zero = sat_u8(round_int(F32(F32(minimum * F32(-255)) / span)))
-    return Level(div255(span), zero)
+    value_range = F32(maximum - minimum)
+    zero = sat_u8(round_int(F32(F32(minimum * F32(-255)) / value_range)))
+    return QParams(div255(value_range), zero)
 
 
-def _recip16(call: Call, gain: np.float32) -> int:
+def _recip16(call: KernelCall, gain: np.float32) -> int:
     """The multiplier from sums to int16 (`matmul_16_scale_for_run`)."""
     recip = round_uint(F32(gain * F32(2.0**31))) if np.isfinite(gain) and gain <= F32(1.5) else 0
     if not 0x4000 <= recip <= 2**31 + 0x8000:
@@ -188,7 +188,7 @@ def _recip16(call: Call, gain: np.float32) -> int:
     return min(recip, 0x7FFFFFFF)
 
 
-def _scaled_bias(call: Call, product: np.float32) -> Int:
+def _scaled_bias(call: KernelCall, product: np.float32) -> Int:
     """The bias in steps of the product: a multiplier of 22 fractional bits (`make_offset_buf`)."""
     bias = call.inputs[6].reshape(-1).astype(np.int64)
     if bias.size != call.inputs[1].shape[3]:

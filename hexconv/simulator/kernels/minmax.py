@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.elementwise import input_ranges
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -21,7 +21,7 @@ from hexconv.simulator.numerics.fixed_point import (
     step_and_zero,
     zero_exact,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _BITS = 12
 
@@ -57,7 +57,7 @@ def in_output_range(
 
 
 @kernel("QuantizedMaximum_8", "QuantizedMinimum_8")
-def larger_or_smaller(call: Call) -> list[Array]:
+def larger_or_smaller(call: KernelCall) -> list[Array]:
     """The larger, or smaller, of two codes, any broadcast (`minmax_execute`)."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
@@ -95,14 +95,14 @@ def selection(
 
 
 @kernel("Select_8")
-def select(call: Call) -> list[Array]:
+def select(call: KernelCall) -> list[Array]:
     """Codes of X where the condition's lowest bit is set, of Y elsewhere; no broadcast."""
     condition, x, y = call.inputs[0], call.inputs[1], call.inputs[4]
     if not condition.shape == x.shape == y.shape:
         raise GraphError(
             f"Select_8 of shapes {condition.shape}, {x.shape} and {y.shape}",
             why="the library reads all three as if they had one shape",
-            todo="tile them to one shape",
+            hint="tile them to one shape",
         )
     x_low, x_high, y_low, y_high = (float(call.scalar(i)) for i in (2, 3, 5, 6))
     x_table, y_table, low, high = selection((x_low, x_high), (y_low, y_high))

@@ -6,11 +6,11 @@ from math import prod
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.reduce import axes_of
 from hexconv.simulator.numerics.fixed_point import F32, as_range, frac_mul
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _BLOCK = 1 << 15  # how many squares the library adds before it drops low bits
 
@@ -49,7 +49,7 @@ def centred_squares(rows: Array, bits: int) -> Array:
 
 
 @kernel("Moments_8to32")
-def moments(call: Call) -> list[Array]:
+def moments(call: KernelCall) -> list[Array]:
     """Mean as codes of the input's range, variance as int32 in steps of its step squared."""
     x, low, high = call.inputs[0], call.scalar(2), call.scalar(3)
     axes = axes_of(call, 1)

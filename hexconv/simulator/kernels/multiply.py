@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.elementwise import BOTH_FIXED, input_ranges, wanted
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -38,7 +38,7 @@ from hexconv.simulator.numerics.fixed_point import (
     zero_exact_fixed,
 )
 from hexconv.simulator.numerics.scaled_copy import scaled_copy
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
 class Operands(NamedTuple):
@@ -56,7 +56,7 @@ class Operands(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductPlan:
     """What follows from the input ranges alone."""
 
     zero_a: int
@@ -66,7 +66,7 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class ProductScaling:
     """p = product - bias; ((p*scale + 2^14 >> 15) + offset) >> shift, saturated.
 
     The library keeps the offset in 16 bits. It wraps, and every code is wrong, where the output's
@@ -82,15 +82,15 @@ class Scaling:
 
 
 @derived
-def product_of(operands: Operands) -> Product:
+def product_of(operands: Operands) -> ProductPlan:
     """Zero codes and the bias (`mul_setup_scaling`)."""
     step_a, zero_a = step_and_zero(F32(operands.a[0]), F32(operands.a[1]))
     step_b, zero_b = step_and_zero(F32(operands.b[0]), F32(operands.b[1]))
     bias = (((2 * zero_a - 255) * (2 * zero_b - 255) + 256) >> 9) * 256
-    return Product(zero_a, zero_b, F32(step_a * step_b), wrap_i16(bias))
+    return ProductPlan(zero_a, zero_b, F32(step_a * step_b), wrap_i16(bias))
 
 
-def scaling_for(product: Product, low: F32, high: F32) -> Scaling:
+def scaling_for(product: ProductPlan, low: F32, high: F32) -> ProductScaling:
     """Integer factors for one output range (`set_mul_scaling_for_output_range`)."""
     out_scale = F32(F32(255.0) / F32(high - low))
     factor = F32(out_scale * product.unit)
@@ -99,16 +99,16 @@ def scaling_for(product: Product, low: F32, high: F32) -> Scaling:
         raise GraphError(
             f"output range {low}..{high} is finer than the product of the inputs' steps",
             why="the library would shift by a negative amount (op_add_d32.c)",
-            todo="widen the output range",
+            hint="widen the output range",
         )
     unit = power2(shift)
     scale = sat_i16(round_int(F32(F32(factor * unit) * F32(32768.0))))
     offset = ((product.bias * scale + 16384) >> 15) + round_int(F32(F32(-low * out_scale) * unit))
-    return Scaling(low, high, scale, wrap_i16(offset), shift)
+    return ProductScaling(low, high, scale, wrap_i16(offset), shift)
 
 
 @derived
-def first_scaling(operands: Operands) -> Scaling:
+def first_scaling(operands: Operands) -> ProductScaling:
     """For the given range, or an eighth of the largest that the inputs allow."""
     product = product_of(operands)
     if operands.fixed == BOTH_FIXED:
@@ -127,7 +127,7 @@ def first_scaling(operands: Operands) -> Scaling:
     return scaling_for(product, low, high)
 
 
-def rescaled(operands: Operands, guess: Scaling, least: int, most: int) -> Scaling:
+def rescaled(operands: Operands, guess: ProductScaling, least: int, most: int) -> ProductScaling:
     """The scaling after one look at the data (`check_mul_need_rerun`).
 
     `least` and `most` bound product - bias; a product of zero always counts as seen.
@@ -145,13 +145,13 @@ def rescaled(operands: Operands, guess: Scaling, least: int, most: int) -> Scali
         return guess
     actual_low = F32(F32(least + product.bias) * product.unit)
     actual_high = F32(F32(most + product.bias) * product.unit)
-    span = F32(actual_high - actual_low)
-    span = F32(span + max(F32(F32(0.15) * span), F32(1e-4)))
+    value_range = F32(actual_high - actual_low)
+    value_range = F32(value_range + max(F32(F32(0.15) * value_range), F32(1e-4)))
     low, high = guess.low, guess.high
     if below:
-        low = min(ZERO, F32(actual_high - span))
+        low = min(ZERO, F32(actual_high - value_range))
     if above:
-        high = max(ZERO, F32(actual_low + span))
+        high = max(ZERO, F32(actual_low + value_range))
     low = low if operands.low is None else F32(operands.low)
     high = high if operands.high is None else F32(operands.high)
     if low < 0:
@@ -159,7 +159,7 @@ def rescaled(operands: Operands, guess: Scaling, least: int, most: int) -> Scali
     return scaling_for(product, low, high)
 
 
-def biased_product(a: Array, b: Array, product: Product) -> Array:
+def biased_product(a: Array, b: Array, product: ProductPlan) -> Array:
     """(a - zero_a)*(b - zero_b) - bias, int16 (exact modulo 2^16, and it fits)."""
     left = a.astype(np.int16)
     left -= product.zero_a
@@ -173,7 +173,7 @@ def biased_product(a: Array, b: Array, product: Product) -> Array:
 
 
 @kernel("QuantizedMul_8x8to8_d32")
-def mul_d32(call: Call) -> list[Array]:
+def mul_d32(call: KernelCall) -> list[Array]:
     """Product with one operand stretched to the other (`addsub_d32_execute_common`, op_mul).
 
     With 8 inputs (shipped library) the output range is static; with 6 it starts at an eighth of
@@ -198,7 +198,7 @@ def mul_d32(call: Call) -> list[Array]:
     return [scale_down(products, scaling), *as_range(scaling.low, scaling.high)]
 
 
-def scale_down(products: Array, scaling: Scaling) -> Array:
+def scale_down(products: Array, scaling: ProductScaling) -> Array:
     """Biased int16 products to uint8 codes."""
     codes = products.astype(np.int32)
     codes *= scaling.scale
@@ -224,12 +224,12 @@ def mul_single(
 
 
 @kernel("QuantizedMul_8x8to8")
-def mul_flat(call: Call) -> list[Array]:
+def mul_flat(call: KernelCall) -> list[Array]:
     """Product where both operands stretch (`mul_8x8to8_execute`); the range comes from the data."""
     if len(call.inputs) > 6:
         raise GraphError(
             "QuantizedMul_8x8to8 with an output range cannot stretch both operands",
-            todo="tile one operand to the full shape first",
+            hint="tile one operand to the full shape first",
         )
     a, b = call.inputs[:2]
     shape = broadcast_shape(call.op, a, b)
@@ -287,7 +287,7 @@ def mul_flat_single(
 
 
 @kernel("QuantizedMul_8x8to32")
-def mul_to_32(call: Call) -> list[Array]:
+def mul_to_32(call: KernelCall) -> list[Array]:
     """(a - zero_a)*(b - zero_b)*128 as int32 (`mul_832_execute`)."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)

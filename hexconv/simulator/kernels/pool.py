@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     ZERO,
@@ -29,15 +30,22 @@ from hexconv.simulator.numerics.hvx import (
     wrap32,
 )
 from hexconv.simulator.numerics.integral_sums import window_sums
-from hexconv.simulator.numerics.window import Axis, covered, max_over_windows, pad_space, plan, taps
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.numerics.window import (
+    WindowAxis,
+    covered,
+    max_over_windows,
+    pad_space,
+    plan,
+    taps,
+)
+from hexconv.simulator.registry import KernelCall, kernel
 
 # A ninth of 0 .. 9 * 255 by the fraction 3641 / 32768 (avgpool_slice_hvx_3x3_stride1).
 _NINTHS = mul_frac(np.arange(9 * 255 + 1, dtype=np.int64), 3641).astype(np.uint8)
 
 
 @kernel("QuantizedMaxPool_8", "QuantizedMaxPool_8_d32")
-def max_pool(call: Call) -> list[Array]:
+def max_pool(call: KernelCall) -> list[Array]:
     """The largest code of each window; what lies outside counts as code 0."""
     height, width = plan(call)
     padded = pad_space(call.inputs[0], height, width, 0)
@@ -45,7 +53,7 @@ def max_pool(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedAvgPool_8")
-def avg_pool_flat(call: Call) -> list[Array]:
+def avg_pool_flat(call: KernelCall) -> list[Array]:
     """`avgpool_execute_slice_asm`: the sum by a truncated 32768/count, rounded."""
     if call.padding == Padding.NA:
         raise GraphError("the flat AvgPool needs a padding", where=call.op)
@@ -59,7 +67,7 @@ def avg_pool_flat(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedAvgPool_8_d32")
-def avg_pool_d32(call: Call) -> list[Array]:
+def avg_pool_d32(call: KernelCall) -> list[Array]:
     """`avgpool_execute`: the library has a way of its own for 1x1 results, 3x3 and 2x2."""
     height, width = (simplify(axis) for axis in plan(call))
     data = call.inputs[0][:, : height.size, : width.size]
@@ -74,17 +82,17 @@ def avg_pool_d32(call: Call) -> list[Array]:
     return [pooled, call.inputs[1], call.inputs[2]]
 
 
-def simplify(axis: Axis) -> Axis:
+def simplify(axis: WindowAxis) -> WindowAxis:
     """`setup_integral_buffer_plan`: drops unused input, shrinks windows that reach beyond it."""
     size = axis.size
     if axis.after == 0 and axis.stride > 1:
         size = min(size, axis.window + (axis.out - 1) * axis.stride)
     if axis.out == 1:
-        return Axis(size, size, 1, 1, 0, 0)
+        return WindowAxis(size, size, 1, 1, 0, 0)
     shrink = 0
     if axis.window - 1 > size:
         shrink = max(0, axis.window - max(axis.before, axis.after) - size)
-    return Axis(
+    return WindowAxis(
         size,
         axis.window - 2 * shrink,
         axis.stride,
@@ -94,12 +102,12 @@ def simplify(axis: Axis) -> Axis:
     )
 
 
-def _is_three_by_three(height: Axis, width: Axis) -> bool:
+def _is_three_by_three(height: WindowAxis, width: WindowAxis) -> bool:
     windows = (height.window, width.window, height.stride, width.stride)
     return windows == (3, 3, 1, 1) and height.size > 1 and width.size > 1
 
 
-def _avg_three_by_three(data: Array, height: Axis, width: Axis) -> Array:
+def _avg_three_by_three(data: Array, height: WindowAxis, width: WindowAxis) -> Array:
     """`avgpool_process_slice_special`: the border is the mean of the two lines next to it."""
     for dimension, axis in ((1, height), (2, width)):
         data = _extend_by_mean(data, axis, dimension)
@@ -108,7 +116,7 @@ def _avg_three_by_three(data: Array, height: Axis, width: Axis) -> Array:
     return means
 
 
-def _extend_by_mean(data: Array, axis: Axis, dimension: int) -> Array:
+def _extend_by_mean(data: Array, axis: WindowAxis, dimension: int) -> Array:
     lines = np.moveaxis(data, dimension, 0).astype(np.int16)
     parts = [lines]
     if axis.before:
@@ -119,14 +127,14 @@ def _extend_by_mean(data: Array, axis: Axis, dimension: int) -> Array:
     return np.moveaxis(extended, 0, dimension)
 
 
-def _avg_two_by_two(data: Array, height: Axis, width: Axis) -> Array:
+def _avg_two_by_two(data: Array, height: WindowAxis, width: WindowAxis) -> Array:
     """`avgpool_2x2_inner_func`: the border repeats the edge."""
     border = ((0, 0), (height.before, height.after), (width.before, width.after), (0, 0))
     a, b, c, d = taps(np.pad(data, border, mode="edge").astype(np.uint16), height, width)
     return ((a + b + c + d + 2) >> 2).astype(np.uint8)
 
 
-def _avg_integral(data: Array, height: Axis, width: Axis) -> Array:
+def _avg_integral(data: Array, height: WindowAxis, width: WindowAxis) -> Array:
     """`consumer_run_row_hvx`: sums of 256 * code, scaled by 2**k / window size in two steps."""
     count = height.window * width.window
     shift = (count - 1).bit_length() + 1 if count > 1 else 1
@@ -135,7 +143,7 @@ def _avg_integral(data: Array, height: Axis, width: Axis) -> Array:
     return satu8(shift_round(mul_frac(sat16(shift_round(sums, shift)), fraction), 6))
 
 
-def _avg_to_one(call: Call, data: Array) -> list[Array]:
+def _avg_to_one(call: KernelCall, data: Array) -> list[Array]:
     """`avgpool_reduce_to_1x1_*`: one mean a channel, the output range taken from the results."""
     low, high = call.scalar(1), call.scalar(2)
     window_size = F32(data.shape[1] * data.shape[2])
@@ -148,9 +156,9 @@ def _avg_to_one(call: Call, data: Array) -> list[Array]:
         smallest, largest = min(smallest, round_int(zero)), max(largest, round_int(zero))
     out_low = F32(min(F32(0), F32(F32(smallest) - zero)) * unit)
     out_high = max(F32(max(F32(0), F32(F32(largest) - zero)) * unit), F32(out_low + F32(0.001)))
-    span = F32(out_high - out_low)
-    if F32(F32(255.1) * unit) >= span:
-        widen = F32(F32(F32(255.1) * unit) / span)
+    value_range = F32(out_high - out_low)
+    if F32(F32(255.1) * unit) >= value_range:
+        widen = F32(F32(F32(255.1) * unit) / value_range)
         out_low, out_high = F32(out_low * widen), F32(out_high * widen)
     out_low, out_high, _, steps_per_unit = adjust_range(out_low, out_high)
     target = F32(unit * steps_per_unit)
@@ -181,7 +189,7 @@ _SQRT2 = numbers(
 
 
 @kernel("QuantizedL2Pool_8")
-def l2_pool(call: Call) -> list[Array]:
+def l2_pool(call: KernelCall) -> list[Array]:
     """`l2pool_execute_ref`: the root of the mean square of each window, range 0 .. max-min."""
     if call.padding == Padding.NA:
         raise GraphError("L2Pool needs a padding", where=call.op)
@@ -197,7 +205,7 @@ def l2_pool(call: Call) -> list[Array]:
     return [_root(mean & 0xFFFF), *as_range(0, F32(F32(255) * step))]
 
 
-def _l2_axis(axis: Axis, op: str) -> Axis:
+def _l2_axis(axis: WindowAxis, op: str) -> WindowAxis:
     """The pool's own padding: half of what the windows reach beyond, towards zero."""
     beyond = (axis.out - 1) * axis.stride + axis.window - axis.size
     if beyond <= -2:
@@ -205,10 +213,12 @@ def _l2_axis(axis: Axis, op: str) -> Axis:
             f"L2Pool would leave {-beyond} rows or columns of {axis.size} unused",
             where=op,
             why="the library then reads each window in the wrong place (op_l2pool.c)",
-            todo="crop the input so that at most one row and column is left over",
+            hint="crop the input so that at most one row and column is left over",
         )
     before = max(0, beyond) // 2
-    return Axis(axis.size, axis.window, axis.stride, axis.out, before, max(0, beyond) - before)
+    return WindowAxis(
+        axis.size, axis.window, axis.stride, axis.out, before, max(0, beyond) - before
+    )
 
 
 def _root(squares: Int) -> Array:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     ONE,
@@ -28,17 +28,17 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     zero_exact,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
-def refuse_depth(call: Call) -> None:
+def refuse_depth(call: KernelCall) -> None:
     """Stop at slopes that are not one a channel."""
     slopes, depth = call.inputs[3].shape[3], call.inputs[0].shape[3]
     if slopes != depth:
         raise GraphError(
             f"{call.op} with {slopes} slopes for a depth of {depth}",
             why="the library needs one slope a channel",
-            todo="repeat the slope for every channel",
+            hint="repeat the slope for every channel",
         )
 
 
@@ -114,7 +114,7 @@ def prelu_scale(
 
 
 @kernel("QuantizedPRelu_8_d32")
-def prelu(call: Call) -> list[Array]:
+def prelu(call: KernelCall) -> list[Array]:
     """PRelu by float32 slopes; the output range follows from the input's and the slopes."""
     refuse_depth(call)
     if len(call.consts) > 3 and not call.consts[3]:
@@ -182,7 +182,7 @@ def prelu_v2_scale(
 
 
 @kernel("QuantizedPRelu_8_V2_d32")
-def prelu_v2(call: Call) -> list[Array]:
+def prelu_v2(call: KernelCall) -> list[Array]:
     """PRelu by uint8 slopes; inputs 6 and 7 give the output range where they are there."""
     refuse_depth(call)
     in_range, slope_range = (
@@ -194,7 +194,7 @@ def prelu_v2(call: Call) -> list[Array]:
         natural = max(in_range[1], F32(in_range[0] * slope_range[0]))
         out = call.scalar(6), call.scalar(7) if len(call.inputs) > 7 else natural
         if not np.isfinite(out).all():
-            raise GraphError(f"{call.op} into {out[0]}..{out[1]}", todo="give a finite range")
+            raise GraphError(f"{call.op} into {out[0]}..{out[1]}", hint="give a finite range")
     scale = prelu_v2_scale(in_range, slope_range, out)
     steps = call.inputs[0].astype(np.int64)
     steps -= scale.zero

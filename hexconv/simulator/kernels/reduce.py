@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     ZERO,
@@ -24,12 +24,12 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     zero_exact,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _LANES = 32  # int32 values of one vector
 
 
-def axes_of(call: Call, index: int) -> tuple[int, ...]:
+def axes_of(call: KernelCall, index: int) -> tuple[int, ...]:
     """The axes to reduce over, as 0..3 in the node's own order."""
     axes = tuple(int(axis) for axis in call.inputs[index].ravel())
     wrapped = tuple(axis + 4 if axis < 0 else axis for axis in axes)
@@ -38,7 +38,7 @@ def axes_of(call: Call, index: int) -> tuple[int, ...]:
     return wrapped
 
 
-def refuse_torn_rows(call: Call, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+def refuse_torn_rows(call: KernelCall, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
     """Stop where the second pass of the library stores vectors at unaligned places.
 
     `reduce_sum_single_axis_hvx_32` (nn_reduce_utils.h) rounds the address of each later row down.
@@ -50,12 +50,12 @@ def refuse_torn_rows(call: Call, shape: tuple[int, ...], axes: tuple[int, ...]) 
             raise GraphError(
                 f"{call.op} of {shape} over the axes {axes}",
                 why=f"the library mixes up rows of {row} values, not a multiple of 32",
-                todo="reduce one axis at a time, or pad the depth to a multiple of 32",
+                hint="reduce one axis at a time, or pad the depth to a multiple of 32",
             )
         sizes[axis] = 1
 
 
-def summed(call: Call, axes: tuple[int, ...]) -> tuple[Array, int]:
+def summed(call: KernelCall, axes: tuple[int, ...]) -> tuple[Array, int]:
     """Sums of codes, int64, and how many codes make one."""
     x = call.inputs[0]
     count = prod(x.shape[axis] for axis in axes)
@@ -66,7 +66,7 @@ def summed(call: Call, axes: tuple[int, ...]) -> tuple[Array, int]:
 
 
 @kernel("QuantizedSum_8to32")
-def reduce_sum(call: Call) -> list[Array]:
+def reduce_sum(call: KernelCall) -> list[Array]:
     """int32 sums of codes less their zero; the range is that of int32 in steps of the input."""
     low, high = zero_exact(call.scalar(1), call.scalar(2))
     total, count = summed(call, axes_of(call, 3))
@@ -102,7 +102,7 @@ def mean_scale(in_low: F32, in_high: F32, out_low: F32, out_high: F32, count: in
 
 
 @kernel("QuantizedMean_8")
-def reduce_mean(call: Call) -> list[Array]:
+def reduce_mean(call: KernelCall) -> list[Array]:
     """Means rounded twice: once after the multiplication, once after the shift."""
     in_low, in_high = zero_exact(call.scalar(1), call.scalar(2))
     low, high = in_low, in_high
@@ -115,7 +115,7 @@ def reduce_mean(call: Call) -> list[Array]:
         raise GraphError(
             f"QuantizedMean_8 into {low}..{high}, which does not hold zero",
             why="the library computes its codes as if it did",
-            todo="widen the output range to hold zero",
+            hint="widen the output range to hold zero",
         )
     total, count = summed(call, axes_of(call, 3))
     scale = mean_scale(in_low, in_high, low, high, count)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     HALF,
@@ -32,12 +32,12 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     to_int,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _VECTOR = 128  # fewer codes than one vector take another path
 
 
-class Gain(NamedTuple):
+class IntegerGain(NamedTuple):
     """Parameters of int32 to uint8 for one pair of ranges (`nn_requantize_i32_to_qu8_hvx`)."""
 
     low: F32
@@ -48,11 +48,11 @@ class Gain(NamedTuple):
     add: F32  # offset added after it, rounding bias included, for short ones
 
 
-def gain_for(level: F32, low: F32, high: F32) -> Gain:
+def gain_for(level: F32, low: F32, high: F32) -> IntegerGain:
     """Parameters for int32 steps of `level` onto the uint8 range low..high."""
     out_scale = F32(F32(255.0) / F32(high - low))
     gain = F32(level * out_scale)
-    return Gain(
+    return IntegerGain(
         low=low,
         high=high,
         real=gain,
@@ -63,14 +63,14 @@ def gain_for(level: F32, low: F32, high: F32) -> Gain:
 
 
 @derived
-def gain_to_range(in_low: float, in_high: float, low: float, high: float) -> Gain:
+def gain_to_range(in_low: float, in_high: float, low: float, high: float) -> IntegerGain:
     """Parameters for a requested output range (`do_requantize_execute`)."""
     level = F32(F32(F32(in_high) - F32(in_low)) * F32(2.0**-32))
     out_low, out_high, _, _ = adjust_range(F32(low), F32(high))
     return gain_for(level, out_low, out_high)
 
 
-def requantize_32_to_8(x: Array, gain: Gain) -> Array:
+def requantize_32_to_8(x: Array, gain: IntegerGain) -> Array:
     """int32 to uint8 codes.
 
     Short tensors get their offset after the multiplication, long ones before it. Doubles hold
@@ -96,7 +96,7 @@ def requantize_32_to_8(x: Array, gain: Gain) -> Array:
 
 
 @kernel("Requantize_32to8")
-def requantize_32to8(call: Call) -> list[Array]:
+def requantize_32to8(call: KernelCall) -> list[Array]:
     """int32 onto a requested range, widened at one end until zero is exact."""
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
@@ -105,7 +105,7 @@ def requantize_32to8(call: Call) -> list[Array]:
 
 
 @kernel("QuantizeDownAndShrinkRange_32to8")
-def shrink_32to8(call: Call) -> list[Array]:
+def shrink_32to8(call: KernelCall) -> list[Array]:
     """int32 onto the range that the data fills (`do_autorequantize_execute`)."""
     x = call.inputs[0]
     level = F32(F32(call.scalar(2) - call.scalar(1)) * F32(2.0**-32))
@@ -124,7 +124,7 @@ def table_8to8(in_low: float, in_high: float, low: float, high: float) -> Array:
         raise GraphError(
             f"Requantize_8to8 to {low}..{high}, whose zero is not a whole code",
             why="the library refuses the range",
-            todo=f"ask for {adjusted[0]}..{adjusted[1]}",
+            hint=f"ask for {adjusted[0]}..{adjusted[1]}",
         )
     in_span, out_span = F32(F32(in_high) - F32(in_low)), F32(F32(high) - F32(low))
     gain = F32(in_span / out_span)
@@ -144,7 +144,7 @@ def table_8to8(in_low: float, in_high: float, low: float, high: float) -> Array:
 
 
 @kernel("Requantize_8to8", "Requantize_8to8_d32")
-def requantize_8to8(call: Call) -> list[Array]:
+def requantize_8to8(call: KernelCall) -> list[Array]:
     """uint8 codes into another range, whose zero must be exact already."""
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
@@ -176,7 +176,7 @@ def scale_to_16(in_low: float, in_high: float, low: float, high: float) -> Scale
 
 
 @kernel("Requantize_32to16")
-def requantize_32to16(call: Call) -> list[Array]:
+def requantize_32to16(call: KernelCall) -> list[Array]:
     """int32 onto a symmetric int16 range (`scale_32_to_16`)."""
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
@@ -192,10 +192,10 @@ def requantize_32to16(call: Call) -> list[Array]:
 
 
 @kernel("Requantize_32tou16")
-def requantize_32tou16(call: Call) -> list[Array]:
+def requantize_32tou16(call: KernelCall) -> list[Array]:
     """Refused: the library hands on half of the data."""
     raise GraphError(
         "Requantize_32tou16",
         why="the library counts its output in elements, not bytes: readers see the first half only",
-        todo="use Requantize_32to16",
+        hint="use Requantize_32to16",
     )

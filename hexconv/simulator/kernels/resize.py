@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.slice_pad import integers
 from hexconv.simulator.numerics.fixed_point import F32
 from hexconv.simulator.numerics.hvx import Int, mul_frac, satu8
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 
-def _sizes(call: Call) -> tuple[int, int, bool]:
+def _sizes(call: KernelCall) -> tuple[int, int, bool]:
     """New height, new width, align_corners."""
     height, width = integers(call.inputs[1])[:2]
     if height < 1 or width < 1:
@@ -22,7 +22,7 @@ def _sizes(call: Call) -> tuple[int, int, bool]:
 
 
 @kernel("ResizeNearestNeighbor_8")
-def nearest(call: Call) -> list[Array]:
+def nearest(call: KernelCall) -> list[Array]:
     """`resizenear_8_execute`: cut, or with align_corners rounded, float32 positions."""
     height, width, align = _sizes(call)
     data = call.inputs[0]
@@ -45,7 +45,7 @@ def _nearest_positions(size: int, new_size: int, shrink: int, *, align: bool) ->
 
 
 @kernel("QuantizedResizeBilinear_8_d32")
-def bilinear_d32(call: Call) -> list[Array]:
+def bilinear_d32(call: KernelCall) -> list[Array]:
     """`resize_bilinear_d32_execute`: a way of its own for twice the size."""
     height, width, align = _sizes(call)
     data = call.inputs[0]
@@ -109,7 +109,7 @@ def _fixed_point(data: Array, height: int, width: int, *, align: bool) -> Array:
 
 
 @kernel("QuantizedResizeBilinear_8")
-def bilinear_flat(call: Call) -> list[Array]:
+def bilinear_flat(call: KernelCall) -> list[Array]:
     """`resizebilinear_qu8_execute`: twice, four times, the same size, or in float32."""
     height, width, align = _sizes(call)
     data = call.inputs[0]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.numerics.fixed_point import F32, round_int, sat_u8
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _AXES = "BHWD"
 
@@ -21,7 +22,7 @@ def integers(array: Array) -> list[int]:
 
 
 @kernel("QuantizedSlice_8")
-def slice_(call: Call) -> list[Array]:
+def slice_(call: KernelCall) -> list[Array]:
     """`slice_prepare`: begin and size of the last k axes; a size of -1 takes the rest."""
     data = call.inputs[0]
     begins, sizes = integers(call.inputs[1]), integers(call.inputs[2])
@@ -41,7 +42,7 @@ def slice_(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedStridedSlice_8")
-def strided_slice(call: Call) -> list[Array]:
+def strided_slice(call: KernelCall) -> list[Array]:
     """`strided_slice_impl`; bit 0 of a mask is B. A negative end counts from the axis's end."""
     data = call.inputs[0]
     begins, ends, steps = (integers(array) for array in call.inputs[1:4])
@@ -75,7 +76,7 @@ def _positions(begin: int, end: int, step: int, size: int, axis: int, op: str) -
             f"StridedSlice {begin}:{end}:{step} of axis {_AXES[axis]} gives nothing",
             where=op,
             why="a negative end counts from the end of the axis (op_stridedslice.c)",
-            todo="set the axis's bit in the end mask to slice backwards to the start",
+            hint="set the axis's bit in the end mask to slice backwards to the start",
         )
     if min(positions[0], positions[-1]) < 0 or max(positions[0], positions[-1]) >= size:
         raise GraphError(
@@ -86,7 +87,7 @@ def _positions(begin: int, end: int, step: int, size: int, axis: int, op: str) -
 
 
 @kernel("QuantizedPad_8", "QuantizedPad_8_d32")
-def pad(call: Call) -> list[Array]:
+def pad(call: KernelCall) -> list[Array]:
     """`pad_q_execute`: rows of (before, after), n of them for the LAST n axes; a real value."""
     low, high = call.scalar(1), call.scalar(2)
     value = call.scalar(4) if len(call.inputs) > 4 else F32(0)
@@ -106,7 +107,7 @@ def _pad_code(
         raise GraphError(
             f"the pad value {value:g} lies outside the range {low:g}..{high:g}",
             where=op,
-            todo="widen the tensor's range so that it holds the pad value",
+            hint="widen the tensor's range so that it holds the pad value",
         )
     return sat_u8(code)
 
@@ -122,12 +123,12 @@ def _given_rows(array: Array, op: str) -> list[tuple[int, int]]:
         raise GraphError("a pads tensor has rows of two", where=op)
     values = integers(array)
     if min(values, default=0) < 0:
-        raise GraphError("a pad cannot be negative", where=op, todo="use QuantizedSlice_8")
+        raise GraphError("a pad cannot be negative", where=op, hint="use QuantizedSlice_8")
     return list(zip(values[0::2], values[1::2], strict=True))[:4]
 
 
 @kernel("MirrorPad_8", "MirrorPad_8_d32")
-def mirror_pad(call: Call) -> list[Array]:
+def mirror_pad(call: KernelCall) -> list[Array]:
     """`mirrorpad_execute`: four rows of (before, after), each smaller than its axis."""
     rows = _given_rows(call.inputs[1], call.op)
     data = call.inputs[0]
@@ -147,7 +148,7 @@ def mirror_pad(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedTile_8")
-def tile(call: Call) -> list[Array]:
+def tile(call: KernelCall) -> list[Array]:
     """`tile_execute`: multiples of the last n axes."""
     return [np.tile(call.inputs[0], _multiples(integers(call.inputs[1]))), *call.inputs[2:4]]
 

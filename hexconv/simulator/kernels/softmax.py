@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import F32, div255, exponent, power2, round_int, sat_i16
 from hexconv.simulator.numerics.hvx import (
     Int,
@@ -26,7 +26,7 @@ from hexconv.simulator.numerics.hvx import (
     shift_round,
     table,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 # hvx_constants.c, lut_Log2_and_Pow2[3*64:]: 2**-x in 16 segments, orders 0, 1, 2.
 POW2 = (
@@ -56,7 +56,7 @@ class _Exponentials:
 
 
 @kernel("QuantizedSoftmax_8")
-def softmax_flat(call: Call) -> list[Array]:
+def softmax_flat(call: KernelCall) -> list[Array]:
     """`softmax_flat_execute`: depth 1, 2 and at least 1408 go ways of their own."""
     data = call.inputs[0]
     depth = data.shape[3]
@@ -70,31 +70,31 @@ def softmax_flat(call: Call) -> list[Array]:
 
 
 @kernel("QuantizedSoftmax_8_d32")
-def softmax_d32(call: Call) -> list[Array]:
+def softmax_d32(call: KernelCall) -> list[Array]:
     """`softmax_d32_execute`."""
     return [_rows(call, call.inputs[0]), _ZERO, _ONE]
 
 
-def _range_times_beta(call: Call) -> tuple[np.float32, np.float32]:
+def _range_times_beta(call: KernelCall) -> tuple[np.float32, np.float32]:
     beta = call.scalar(3) if len(call.inputs) > 3 else F32(1)
     return F32(call.scalar(2) - call.scalar(1)), beta
 
 
-def _is_v65(call: Call) -> bool:
+def _is_v65(call: KernelCall) -> bool:
     return call.library != "v60"
 
 
-def _scaling(span: np.float32, beta: np.float32, depth: int) -> tuple[int, int, int]:
+def _scaling(value_range: np.float32, beta: np.float32, depth: int) -> tuple[int, int, int]:
     """`set_scaling_parms`: multiplier of the codes, its right shift, bits kept for the sum."""
-    scale = F32(F32(span * beta) * F32(1.0 / (255.0 * 0.69314718055994)))
+    scale = F32(F32(value_range * beta) * F32(1.0 / (255.0 * 0.69314718055994)))
     rsh = min(31, 7 - exponent(scale))
     accumulator_shift = max(2, (depth - 1).bit_length())
     if rsh < 0 or accumulator_shift > 16:
         raise GraphError(
             "Softmax cannot run: its input range times beta is too large, or its depth is",
             where="QuantizedSoftmax_8",
-            why=f"range {span:g}, beta {beta:g}, depth {depth} (op_softmax_d32.c)",
-            todo="narrow the calibrated range of the scores, or lower beta",
+            why=f"range {value_range:g}, beta {beta:g}, depth {depth} (op_softmax_d32.c)",
+            hint="narrow the calibrated range of the scores, or lower beta",
         )
     multiplier = sat_i16(round_int(F32(scale * power2(rsh + 8))))
     return multiplier, rsh, accumulator_shift
@@ -113,11 +113,11 @@ def _pow2_fraction(fraction: Int, *, v65: bool) -> Int:
     return sat16(POW2[0][segment] + mul_frac(slope, x))
 
 
-def _exponentials(call: Call, depth: int) -> _Exponentials:
-    span, beta = _range_times_beta(call)
+def _exponentials(call: KernelCall, depth: int) -> _Exponentials:
+    value_range, beta = _range_times_beta(call)
 
     def make() -> _Exponentials:
-        multiplier, rsh, shift = _scaling(span, beta, depth)
+        multiplier, rsh, shift = _scaling(value_range, beta, depth)
         below = np.arange(256, dtype=np.int64) * 256 * multiplier >> rsh
         whole = np.minimum(below >> 16, 31)
         power = _pow2_fraction(below & 0xFFFF, v65=_is_v65(call))
@@ -125,10 +125,10 @@ def _exponentials(call: Call, depth: int) -> _Exponentials:
         exp16 = sat16(shift_round(exp32, 16 - shift))
         return _Exponentials(exp16.astype(np.int32), exp32.astype(np.int32), shift)
 
-    return call.memo(f"exp {span} {beta} {depth}", make)
+    return call.memo(f"exp {value_range} {beta} {depth}", make)
 
 
-def _rows(call: Call, data: Array) -> Array:
+def _rows(call: KernelCall, data: Array) -> Array:
     """`softmax_operate_hvx_function`: every row along depth."""
     tables = _exponentials(call, data.shape[3])
     below = data.max(axis=3, keepdims=True) - data
@@ -154,19 +154,19 @@ def _exp_approx(x: np.float32) -> np.float32:
     return power
 
 
-def _pairs(call: Call, data: Array) -> Array:
+def _pairs(call: KernelCall, data: Array) -> Array:
     """`softmax_d2_flat_exec`: a table over the difference; equal codes give 128 and 127."""
-    span, beta = _range_times_beta(call)
+    value_range, beta = _range_times_beta(call)
 
     def make() -> Array:
-        k = div255(F32(beta * span))
+        k = div255(F32(beta * value_range))
         values = [128]
         for i in range(1, 256):
             value = F32(F32(255) / F32(F32(1) + _exp_approx(F32(-k * F32(i)))))
             values.append(255 if values[-1] == 255 else round_int(value))
         return np.asarray(values, np.uint8)
 
-    larger = call.memo(f"pairs {span} {beta}", make)
+    larger = call.memo(f"pairs {value_range} {beta}", make)
     difference = data[..., 0].astype(np.int16) - data[..., 1]
     winner = larger[np.abs(difference)]
     first = np.where(difference < 0, 255 - winner, winner)
@@ -191,13 +191,13 @@ def _large_depth_tables(fullscale: np.float32) -> tuple[Int, Int]:
     return table(exp16), table(exp32)
 
 
-def _large_depth(call: Call, data: Array) -> Array:
+def _large_depth(call: KernelCall, data: Array) -> Array:
     """`softmax_larged_batchchunk`: from a histogram of each row."""
     depth = data.shape[3]
     if depth > 65536:
         raise GraphError("Softmax over more than 65536 values is not supported")
-    span, beta = _range_times_beta(call)
-    fullscale = F32(beta * span)
+    value_range, beta = _range_times_beta(call)
+    fullscale = F32(beta * value_range)
     exp16, exp32 = call.memo(f"large {fullscale}", lambda: _large_depth_tables(fullscale))
     below = data.max(axis=3, keepdims=True) - data
     gathered = exp32[255 - below]

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.kernels.conv import full_bias, remembered
 from hexconv.simulator.numerics.fixed_point import F32, zero_exact
 from hexconv.simulator.numerics.gemm import Gemm
-from hexconv.simulator.numerics.output_range import Level, OutputRange, level_and_zero
-from hexconv.simulator.numerics.requantize_gain import Finish, Gain, Int, choose_gain, codes
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.numerics.output_range import OutputRange, QParams, level_and_zero
+from hexconv.simulator.numerics.requantize_gain import Gain, Int, Requantizer, choose_gain, codes
+from hexconv.simulator.registry import KernelCall, kernel
 
 ATTEMPTS = 5
 
 
 @kernel("SuperFC_8x8p32to8")
-def superfc(call: Call) -> list[Array]:
+def superfc(call: KernelCall) -> list[Array]:
     """Rows of uint8 by a const uint8 matrix with int32 bias; the answer is always (1,1,rows,N).
 
     Inputs x, weights (1,1,K,N), x min, x max, w min, w max, bias, b min, b max, out min, out max.
@@ -44,16 +44,16 @@ def superfc(call: Call) -> list[Array]:
 
 
 @dataclass(frozen=True)
-class Layer:
+class SuperFCLayer:
     """What the consts say: step and zero of the weights, K, the product, if a range is given."""
 
-    level: Level
+    level: QParams
     depth: int
     gemm: Gemm
     range_given: bool
 
 
-def _layer(call: Call) -> Layer:
+def _layer(call: KernelCall) -> SuperFCLayer:
     """The weights, after the checks of `superfc_recalculate_strategy`."""
     if call.consts and not call.consts[1]:
         raise GraphError("the weights of SuperFC have to be a const", where=call.op)
@@ -64,33 +64,35 @@ def _layer(call: Call) -> Layer:
             f"SuperFC cannot run with a depth of {depth}",
             where=call.op,
             why="the library wants a multiple of 16 that is at least 32",
-            todo="pad input and weights with zeros",
+            hint="pad input and weights with zeros",
         )
     level = level_and_zero(call.scalar(4), call.scalar(5))
     given = bool(np.isfinite(call.scalar(9)) and np.isfinite(call.scalar(10)))
-    return Layer(level, depth, Gemm(matrix, level.zero), given)
+    return SuperFCLayer(level, depth, Gemm(matrix, level.zero), given)
 
 
-def _source(call: Call) -> Level:
+def _source(call: KernelCall) -> QParams:
     low, high = call.scalar(2), call.scalar(3)
     if low > 0 or high < 0 or not low < high:
         raise GraphError(f"the input range {low} .. {high} does not hold zero", where=call.op)
     return level_and_zero(low, high)
 
 
-def _finish(call: Call, layer: Layer) -> Finish:
+def _finish(call: KernelCall, layer: SuperFCLayer) -> Requantizer:
     source, out = _source(call), _asked(call)
     gain, offsets = _scale(call, source, layer.level, out)
-    return Finish.of(source.zero, gain, offsets, out)
+    return Requantizer.of(source.zero, gain, offsets, out)
 
 
-def _asked(call: Call) -> OutputRange:
+def _asked(call: KernelCall) -> OutputRange:
     out = OutputRange.ask(call.scalar(9), call.scalar(10), (0.0, 0.5))
     out.first_guess = False
     return out
 
 
-def _scale(call: Call, source: Level, weights: Level, out: OutputRange) -> tuple[Gain, Int]:
+def _scale(
+    call: KernelCall, source: QParams, weights: QParams, out: OutputRange
+) -> tuple[Gain, Int]:
     """Gain, and what is added to the sums (`fill_bias_buf` of op_superfc_d32.c)."""
     gain = choose_gain(source, weights.size, out, None, F32(1))
     bias = full_bias(call.inputs[6], call.inputs[1].shape[3])
@@ -100,15 +102,15 @@ def _scale(call: Call, source: Level, weights: Level, out: OutputRange) -> tuple
     return gain, np.rint(wanted).astype(np.int64)
 
 
-def _product(gemm: Gemm, rows: npt.NDArray[np.uint8], finish: Finish) -> npt.NDArray[np.uint8]:
+def _product(gemm: Gemm, rows: npt.NDArray[np.uint8], finish: Requantizer) -> npt.NDArray[np.uint8]:
     if finish.line is None:
         return finish.codes(gemm.accumulate(rows, finish.zero))
     return gemm.requantized(rows, finish.zero, *finish.line)
 
 
 def _find_range(
-    call: Call, layer: Layer, rows: npt.NDArray[np.uint8]
-) -> tuple[Finish, npt.NDArray[np.uint8]]:
+    call: KernelCall, layer: SuperFCLayer, rows: npt.NDArray[np.uint8]
+) -> tuple[Requantizer, npt.NDArray[np.uint8]]:
     """Grow the range until the data fits.
 
     SuperFC puts zero on a whole code only if both ends are its own to choose
@@ -123,5 +125,5 @@ def _find_range(
             break
         if out.fixed == 0:
             out.minimum, out.maximum = zero_exact(out.minimum, out.maximum)
-    finish = Finish.of(source.zero, gain, offsets, out)
+    finish = Requantizer.of(source.zero, gain, offsets, out)
     return finish, finish.codes(sums)

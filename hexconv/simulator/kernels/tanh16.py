@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     as_range,
@@ -15,7 +15,7 @@ from hexconv.simulator.numerics.fixed_point import (
     round_int,
 )
 from hexconv.simulator.numerics.hvx import numbers
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 # tanh over s = (1 - |x|*3/16)^2 in 16 equal segments: coefficients of s^3, s^2, s, 1 with 23, 20,
 # 17 and 15 fractional bits, as the library's hvx_constants.c has them (facts: they decide bits).
@@ -76,7 +76,7 @@ def codes_table(low: F32, sigmoid: bool) -> Array:
 
 
 @kernel("QuantizedTanh_16", "QuantizedSigmoid_16")
-def tanh_sigmoid_16(call: Call) -> list[Array]:
+def tanh_sigmoid_16(call: KernelCall) -> list[Array]:
     """tanh(x), or 1/(1 + exp(-x)); the output range is -1..1 for both."""
     table = codes_table(call.scalar(1), call.op == "QuantizedSigmoid_16")
     codes = np.take(table, call.inputs[0].view(np.uint16))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     ZERO,
@@ -20,19 +20,19 @@ from hexconv.simulator.numerics.fixed_point import (
     refuse_infinite,
     step_and_zero,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 code_of = derived(quantize_code)
 
 
 @kernel("QuantizedRelu_8")
-def relu(call: Call) -> list[Array]:
+def relu(call: KernelCall) -> list[Array]:
     """Codes held above the zero code; the range stays."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     return [np.maximum(x, np.uint8(code_of(ZERO, low, high))), *as_range(low, high)]
 
 
-def clamped(call: Call, least: F32, most: F32) -> list[Array]:
+def clamped(call: KernelCall, least: F32, most: F32) -> list[Array]:
     """Codes held between those of two values; the upper one wins."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     codes = np.maximum(x, np.uint8(code_of(least, low, high)))
@@ -41,19 +41,19 @@ def clamped(call: Call, least: F32, most: F32) -> list[Array]:
 
 
 @kernel("QuantizedReluX_8")
-def relu_x(call: Call) -> list[Array]:
+def relu_x(call: KernelCall) -> list[Array]:
     """Codes held between those of zero and of input 3."""
     return clamped(call, ZERO, call.scalar(3))
 
 
 @kernel("QuantizedClamp_8")
-def clamp(call: Call) -> list[Array]:
+def clamp(call: KernelCall) -> list[Array]:
     """Codes held between those of inputs 3 and 4."""
     return clamped(call, call.scalar(3), call.scalar(4))
 
 
 @kernel("QuantizedNeg_8", "QuantizedNeg_8_d32")
-def negate(call: Call) -> list[Array]:
+def negate(call: KernelCall) -> list[Array]:
     """Ones' complement of the codes, the range mirrored."""
     low, high = call.scalar(1), call.scalar(2)
     return [np.bitwise_not(call.inputs[0]), *as_range(F32(-high), F32(-low))]
@@ -64,14 +64,14 @@ _SQUARE_ROOTS = np.floor(np.sqrt(255.0 * np.arange(256)) + 0.5).astype(np.uint8)
 
 
 @kernel("QuantizedSqrt_8")
-def square_root(call: Call) -> list[Array]:
+def square_root(call: KernelCall) -> list[Array]:
     """Square root through one fixed table, which is right for a range from 0 only."""
     low, high = call.scalar(1), call.scalar(2)
     if low != 0:
         raise GraphError(
             f"QuantizedSqrt_8 of a range that starts at {low}",
             why="the library refuses a negative minimum, and a positive one gives wrong codes",
-            todo="give its producer a range from exactly 0",
+            hint="give its producer a range from exactly 0",
         )
     return [np.take(_SQUARE_ROOTS, call.inputs[0]), *as_range(np.sqrt(low), np.sqrt(high))]
 
@@ -91,7 +91,7 @@ def hard_swish_table(low: F32, high: F32, out_low: F32, out_high: F32) -> Array:
 
 
 @kernel("QuantizedHardSwish_8_d32")
-def hard_swish(call: Call) -> list[Array]:
+def hard_swish(call: KernelCall) -> list[Array]:
     """x * relu6(x + 3) / 6, in the range of inputs 3 and 4, or the one that the input's implies.
 
     Neither range is moved for an exact zero. The least value of the function, -0.375, lies at -1.5.

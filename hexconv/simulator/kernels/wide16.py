@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     HALF,
@@ -28,7 +28,7 @@ from hexconv.simulator.numerics.fixed_point import (
     sat_u16,
     to_int,
 )
-from hexconv.simulator.registry import Call, kernel
+from hexconv.simulator.registry import KernelCall, kernel
 
 _LEVELS = F32(1.0 / 65536.0)
 
@@ -41,16 +41,16 @@ class Ranges(NamedTuple):
     out: tuple[float, float]
 
 
-def ranges_of(call: Call) -> Ranges:
+def ranges_of(call: KernelCall) -> Ranges:
     """The three ranges of a node with 8 inputs."""
     a_low, a_high, b_low, b_high, low, high = (tensor.item() for tensor in call.inputs[2:8])
     refuse_infinite(call.op, low, high)
     return Ranges((a_low, a_high), (b_low, b_high), (low, high))
 
 
-def step_of(span: tuple[float, float]) -> F32:
+def step_of(value_range: tuple[float, float]) -> F32:
     """One of 65536 levels."""
-    step: F32 = F32(F32(span[1]) - F32(span[0])) * _LEVELS
+    step: F32 = F32(F32(value_range[1]) - F32(value_range[0])) * _LEVELS
     return step
 
 
@@ -67,7 +67,7 @@ class SumScale(NamedTuple):
 @derived
 def sum_scale(ranges: Ranges, signed: bool, out_zero: int) -> SumScale:
     """Integer factors of Add and Sub (`set_addsub_scaling`)."""
-    a_step, b_step, step = (step_of(span) for span in ranges)
+    a_step, b_step, step = (step_of(value_range) for value_range in ranges)
     low, high = F32(ranges.out[0]), F32(ranges.out[1])
     narrowest = F32(max(a_step, b_step) * F32(1.0 / 8192.0))
     if step < narrowest:
@@ -82,7 +82,7 @@ def sum_scale(ranges: Ranges, signed: bool, out_zero: int) -> SumScale:
 
 
 @kernel("QuantizedAdd_16", "QuantizedSub_16")
-def add_sub_signed(call: Call) -> list[Array]:
+def add_sub_signed(call: KernelCall) -> list[Array]:
     """Sum or difference of int16 codes, any broadcast."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
@@ -98,13 +98,13 @@ def add_sub_signed(call: Call) -> list[Array]:
     return [clip_to(total, np.int16), *as_range(scale.low, scale.high)]
 
 
-def zero_u16(span: tuple[float, float], step: F32) -> int:
+def zero_u16(value_range: tuple[float, float], step: F32) -> int:
     """The zero code of a uint16 range (`get_qu16_level_size_zero`)."""
-    return sat_u16(round_int(F32(-F32(span[0]) / step)))
+    return sat_u16(round_int(F32(-F32(value_range[0]) / step)))
 
 
 @kernel("QuantizedAdd_u16_d32", "QuantizedSub_u16_d32")
-def add_sub_unsigned(call: Call) -> list[Array]:
+def add_sub_unsigned(call: KernelCall) -> list[Array]:
     """Sum or difference of uint16 codes, one operand stretched to the other.
 
     A subtracted operand enters as its ones' complement.
@@ -112,7 +112,9 @@ def add_sub_unsigned(call: Call) -> list[Array]:
     a, b = call.inputs[:2]
     one_sided_broadcast(call.op, a, b)
     ranges = ranges_of(call)
-    a_zero, b_zero, out_zero = (zero_u16(span, step_of(span)) for span in ranges)
+    a_zero, b_zero, out_zero = (
+        zero_u16(value_range, step_of(value_range)) for value_range in ranges
+    )
     scale = sum_scale(ranges, False, out_zero)
     right = b.astype(np.int64)
     if call.op == "QuantizedSub_u16_d32":
@@ -136,7 +138,7 @@ class ProductScale(NamedTuple):
 @derived
 def product_scale(ranges: Ranges, out_zero: int, extra_bits: int) -> ProductScale:
     """The factor of Mul (`set_mul_scaling`); `extra_bits` are kept below the output step."""
-    a_step, b_step, step = (step_of(span) for span in ranges)
+    a_step, b_step, step = (step_of(value_range) for value_range in ranges)
     low, high = F32(ranges.out[0]), F32(ranges.out[1])
     unit = F32(F32(a_step * b_step) * F32(1 << extra_bits))
     most = F32(4095.0 / 4096.0) if extra_bits else F32(1.0)
@@ -164,7 +166,7 @@ def stretched_inside(a: Array, b: Array) -> int:
 
 
 @kernel("QuantizedMul_16")
-def mul_signed(call: Call) -> list[Array]:
+def mul_signed(call: KernelCall) -> list[Array]:
     """Product of int16 codes, any broadcast."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
@@ -179,22 +181,24 @@ def mul_signed(call: Call) -> list[Array]:
     return [clip_to(codes, np.int16), *as_range(scale.low, scale.high)]
 
 
-def cut_zero_u16(span: tuple[float, float]) -> int:
+def cut_zero_u16(value_range: tuple[float, float]) -> int:
     """The zero code as the flat Mul computes it: a half added, then cut."""
-    return sat_u16(to_int(F32(F32(-F32(span[0]) / step_of(span)) + HALF)))
+    return sat_u16(to_int(F32(F32(-F32(value_range[0]) / step_of(value_range)) + HALF)))
 
 
 @kernel("QuantizedMul_u16", "QuantizedMul_u16_d32")
-def mul_unsigned(call: Call) -> list[Array]:
+def mul_unsigned(call: KernelCall) -> list[Array]:
     """Product of uint16 codes; the flat form takes any broadcast."""
     a, b = call.inputs[:2]
     ranges = ranges_of(call)
     if call.op == "QuantizedMul_u16":
         broadcast_shape(call.op, a, b)
-        a_zero, b_zero, out_zero = (cut_zero_u16(span) for span in ranges)
+        a_zero, b_zero, out_zero = (cut_zero_u16(value_range) for value_range in ranges)
     else:
         one_sided_broadcast(call.op, a, b)
-        a_zero, b_zero, out_zero = (zero_u16(span, step_of(span)) for span in ranges)
+        a_zero, b_zero, out_zero = (
+            zero_u16(value_range, step_of(value_range)) for value_range in ranges
+        )
     scale = product_scale(ranges, out_zero, 3)
     bias = (32768 - a_zero) - (2 * a_zero - 65535) * (b_zero - 32768)
     after = 8 * out_zero - ((bias * scale.factor + (1 << 30)) >> 31)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 from hexconv.simulator.numerics.fixed_point import F32
 
 Float32 = npt.NDArray[np.float32]

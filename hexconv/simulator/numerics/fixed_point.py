@@ -13,8 +13,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array
 from hexconv.nnlib.layout import Shape4
 
 P = ParamSpec("P")
@@ -47,7 +47,7 @@ def refuse_infinite(op: str, low: float | F32, high: float | F32) -> None:
         raise GraphError(
             f"{op} is asked for the output range {low}..{high}",
             why="the library echoes an infinite range and the codes mean nothing",
-            todo="give the node a finite range",
+            hint="give the node a finite range",
         )
 
 
@@ -72,7 +72,7 @@ def one_sided_broadcast(op: str, a: Array, b: Array) -> bool:
         raise GraphError(
             f"{op} cannot combine shapes {a.shape} and {b.shape}",
             why="each operand would have to stretch in another direction",
-            todo="tile one operand to the full shape first",
+            hint="tile one operand to the full shape first",
         )
     return a.shape != shape
 
@@ -188,21 +188,21 @@ def adjust_range(low: F32, high: F32) -> tuple[F32, F32, F32, F32]:
     `quantize_adjust_range`. Returns min, max, step and 1/step.
     """
     low, high = min(ZERO, low), max(ZERO, high)
-    span = max(F32(1e-18), F32(high - low))
-    scale = F32(F32(255.0) / span)
+    value_range = max(F32(1e-18), F32(high - low))
+    scale = F32(F32(255.0) / value_range)
     if low < 0:
         zero = F32(-low * scale)
         whole = np.floor(zero)
         part = F32(zero - whole)
         if _NEAR_CODE < part < _NEAR_NEXT:
             if whole > 0 and (whole > 253 or F32((part - ONE) * low) >= F32(part * high)):
-                span = F32(F32(F32(-255.0) * low) / whole)
-                high = F32(low + span)
+                value_range = F32(F32(F32(-255.0) * low) / whole)
+                high = F32(low + value_range)
             else:
                 low = F32(F32(high * F32(whole + ONE)) / F32(whole - F32(254.0)))
-                span = F32(high - low)
-            scale = F32(F32(255.0) / span)
-    return low, high, div255(span), scale
+                value_range = F32(high - low)
+            scale = F32(F32(255.0) / value_range)
+    return low, high, div255(value_range), scale
 
 
 def zero_exact(low: F32, high: F32) -> tuple[F32, F32]:
@@ -210,10 +210,10 @@ def zero_exact(low: F32, high: F32) -> tuple[F32, F32]:
 
     `adjust_minmax_for_zero`; a range below 1e-6 wide is left as it is.
     """
-    span = F32(high - low)
-    if not span >= F32(1e-6) or low == 0:
+    value_range = F32(high - low)
+    if not value_range >= F32(1e-6) or low == 0:
         return low, high
-    zero = F32(F32(F32(-255.0) * low) / span)
+    zero = F32(F32(F32(-255.0) * low) / value_range)
     whole = np.floor(zero)
     part = F32(zero - whole)
     if part <= _NEAR_CODE or part >= _NEAR_NEXT:
@@ -225,10 +225,10 @@ def zero_exact(low: F32, high: F32) -> tuple[F32, F32]:
 
 def zero_exact_u16(low: F32, high: F32) -> tuple[F32, F32]:
     """`zero_exact` for 65536 levels (`adjust_minmax_for_zero_16b`)."""
-    span = F32(high - low)
-    if not span >= F32(1e-6) or low == 0:
+    value_range = F32(high - low)
+    if not value_range >= F32(1e-6) or low == 0:
         return low, high
-    zero = F32(F32(F32(-65536.0) * low) / span)
+    zero = F32(F32(F32(-65536.0) * low) / value_range)
     whole = np.floor(zero)
     part = F32(zero - whole)
     if (part <= F32(0.015625) or part >= F32(0.984375)) and F32(-0.02) <= zero <= F32(65535.02):
@@ -249,10 +249,10 @@ def zero_exact_fixed(low: F32, high: F32, fixed: int) -> tuple[F32, F32]:
     With both fixed, both ends move by the same amount, or the one next to zero where the range is
     lopsided 3:1 (`adjust_minmax_for_zero_with_constraints`).
     """
-    span = F32(high - low)
-    if not span > 0 or low == 0:
+    value_range = F32(high - low)
+    if not value_range > 0 or low == 0:
         return low, high
-    zero = F32(F32(F32(-255.0) * low) / span)
+    zero = F32(F32(F32(-255.0) * low) / value_range)
     whole = np.floor(zero)
     part = F32(zero - whole)
     if part <= _NEAR_CODE or part >= _NEAR_NEXT:
@@ -270,7 +270,7 @@ def zero_exact_fixed(low: F32, high: F32, fixed: int) -> tuple[F32, F32]:
         target = nearest if move_max else F32(whole + ONE)
     else:
         if F32(63.75) < zero < F32(192.25):
-            shift = F32(F32(F32(zero - nearest) * span) * F32(1.0 / 255.0))
+            shift = F32(F32(F32(zero - nearest) * value_range) * F32(1.0 / 255.0))
             return F32(low + shift), F32(high + shift)
         move_max, target = bool(zero >= F32(192.25)), nearest
     if move_max:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.simulator.numerics.window import Axis
+from hexconv.simulator.numerics.window import WindowAxis
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -21,7 +21,7 @@ class Tile(NamedTuple):
     columns: slice
 
 
-def padded(x: UInt8, rows: Axis, columns: Axis, value: int) -> UInt8:
+def padded(x: UInt8, rows: WindowAxis, columns: WindowAxis, value: int) -> UInt8:
     """`x` (B,H,W,D) with its padding around it; `x` itself where there is none."""
     if not (rows.before or rows.after or columns.before or columns.after):
         return np.ascontiguousarray(x)
@@ -32,7 +32,7 @@ def padded(x: UInt8, rows: Axis, columns: Axis, value: int) -> UInt8:
     return out
 
 
-def patches(x: UInt8, rows: Axis, columns: Axis) -> npt.NDArray[Any]:
+def patches(x: UInt8, rows: WindowAxis, columns: WindowAxis) -> npt.NDArray[Any]:
     """A view (B, Ho, Wo, kh, kw*D) of every window of the padded, contiguous `x`.
 
     The columns of a window lie one after another in memory, so that a copy moves long runs.

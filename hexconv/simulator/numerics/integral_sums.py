@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 from hexconv.simulator.numerics.hvx import Int, mul_frac32, wrap32
-from hexconv.simulator.numerics.window import Axis
+from hexconv.simulator.numerics.window import WindowAxis
 
 
-def window_sums(data: Array, height: Axis, width: Axis) -> Int:
+def window_sums(data: Array, height: WindowAxis, width: WindowAxis) -> Int:
     """256 times the sum of each window, int32; windows at the border count as full.
 
     Args:
@@ -29,7 +29,7 @@ def window_sums(data: Array, height: Axis, width: Axis) -> Int:
     return wrap32(_differences(_differences(image, height, 1), width, 2))
 
 
-def _continue(image: Int, axis: Axis, dimension: int) -> Int:
+def _continue(image: Int, axis: WindowAxis, dimension: int) -> Int:
     """The image with its paddings before and after along one dimension."""
     if not (axis.before or axis.after):
         return image
@@ -49,7 +49,7 @@ def _continue(image: Int, axis: Axis, dimension: int) -> Int:
     return np.moveaxis(np.stack([*before, *lines, *after]), 0, dimension)
 
 
-def _edge_scale(p: int, axis: Axis, beyond_reach: int) -> int:
+def _edge_scale(p: int, axis: WindowAxis, beyond_reach: int) -> int:
     """`integ_buf_find_padding_scales`: -p/(window - p), 15 fraction bits."""
     p = max(p, beyond_reach + 1)
     inside = axis.window - p
@@ -59,11 +59,11 @@ def _edge_scale(p: int, axis: Axis, beyond_reach: int) -> int:
     return -((reciprocal * p + 0x8000) >> 16)
 
 
-def _differences(image: Int, axis: Axis, dimension: int) -> Int:
-    span = (axis.out - 1) * axis.stride + 1
+def _differences(image: Int, axis: WindowAxis, dimension: int) -> Int:
+    value_range = (axis.out - 1) * axis.stride + 1
     index: list[slice] = [slice(None)] * 4
-    index[dimension] = slice(0, span, axis.stride)
+    index[dimension] = slice(0, value_range, axis.stride)
     start = image[tuple(index)]
-    index[dimension] = slice(axis.window, axis.window + span, axis.stride)
+    index[dimension] = slice(axis.window, axis.window + value_range, axis.stride)
     difference: Int = image[tuple(index)] - start
     return difference

@@ -22,14 +22,14 @@ from hexconv.simulator.numerics.fixed_point import (
 )
 
 
-class Level(NamedTuple):
+class QParams(NamedTuple):
     """What one code is worth, and the code that stands for zero."""
 
     size: np.float32
     zero: int
 
 
-def level_and_zero(minimum: np.float32, maximum: np.float32) -> Level:
+def level_and_zero(minimum: np.float32, maximum: np.float32) -> QParams:
     """Step and zero of a uint8 range.
 
     Raises:
@@ -37,7 +37,7 @@ def level_and_zero(minimum: np.float32, maximum: np.float32) -> Level:
     """
     if not maximum > minimum:
         raise GraphError(f"the range {minimum} .. {maximum} of a uint8 tensor is empty")
-    return Level(*step_and_zero(minimum, maximum))
+    return QParams(*step_and_zero(minimum, maximum))
 
 
 def quarter_octave_up(value: np.float32) -> np.float32:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 from hexconv.simulator.numerics.fixed_point import F32
 from hexconv.simulator.numerics.hvx import Int, mul_frac, numbers, wrap16
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.simulator.numerics.fixed_point import F32, as_range, exponent, power2, round_uint
-from hexconv.simulator.numerics.output_range import Level, OutputRange
+from hexconv.simulator.numerics.output_range import OutputRange, QParams
 
 Int = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ class Gain:
 
 
 def choose_gain(
-    source: Level,
+    source: QParams,
     weight_size: np.float32,
     out: OutputRange,
     channel_factor: Float32 | None,
@@ -98,7 +98,7 @@ def affine(offsets: Int, gain: Gain) -> tuple[Float64, Float64] | None:
 
 
 @dataclass(frozen=True)
-class Finish:
+class Requantizer:
     """All that turns the integer products of one node into its outputs.
 
     Args:
@@ -118,7 +118,7 @@ class Finish:
     maximum: Float32
 
     @classmethod
-    def of(cls, zero: int, gain: Gain, offsets: Int, out: OutputRange) -> Finish:
+    def of(cls, zero: int, gain: Gain, offsets: Int, out: OutputRange) -> Requantizer:
         """With the range as it stands now."""
         return cls(zero, offsets, gain, affine(offsets, gain), *as_range(out.minimum, out.maximum))
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hexconv.nnlib.graph import Array
+from hexconv.arrays import Array
 
 
 @lru_cache(maxsize=1024)

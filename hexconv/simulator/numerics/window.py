@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Array, Padding
+from hexconv.nnlib.graph import Padding
 from hexconv.simulator.numerics.hvx import Int
-from hexconv.simulator.registry import Call
+from hexconv.simulator.registry import KernelCall
 
 
 @dataclass(frozen=True)
-class Axis:
+class WindowAxis:
     """One axis of a window op: sizes, and padding before and after."""
 
     size: int
@@ -24,7 +25,7 @@ class Axis:
     after: int
 
 
-def plan_axis(size: int, window: int, stride: int, padding: Padding, op: str) -> Axis:
+def plan_axis(size: int, window: int, stride: int, padding: Padding, op: str) -> WindowAxis:
     """`nn_pad_compute_outsize_padding`; NA pads too, with floor(size / stride) outputs."""
     if padding == Padding.VALID:
         out = (size - window) // stride + 1 if size >= window else 0
@@ -37,10 +38,10 @@ def plan_axis(size: int, window: int, stride: int, padding: Padding, op: str) ->
     if out < 1:
         raise GraphError(f"a window of {window} does not fit into {size}", where=op)
     before = (total + (padding == Padding.SAME_CAFFE)) // 2
-    return Axis(size, window, stride, out, before, total - before)
+    return WindowAxis(size, window, stride, out, before, total - before)
 
 
-def plan(call: Call, window_at: int = 3, stride_at: int = 4) -> tuple[Axis, Axis]:
+def plan(call: KernelCall, window_at: int = 3, stride_at: int = 4) -> tuple[WindowAxis, WindowAxis]:
     """The height and width axes of a pool whose window and stride are shape-only consts."""
     _, height, width, _ = call.inputs[0].shape
     window, stride = call.inputs[window_at].shape, call.inputs[stride_at].shape
@@ -52,13 +53,13 @@ def plan(call: Call, window_at: int = 3, stride_at: int = 4) -> tuple[Axis, Axis
     )
 
 
-def covered(axis: Axis) -> Int:
+def covered(axis: WindowAxis) -> Int:
     """How many samples inside the tensor each window covers."""
     start = np.arange(axis.out, dtype=np.int64) * axis.stride - axis.before
     return np.minimum(start + axis.window, axis.size) - np.maximum(start, 0)
 
 
-def pad_space(data: Array, height: Axis, width: Axis, value: int | float) -> Array:
+def pad_space(data: Array, height: WindowAxis, width: WindowAxis, value: int | float) -> Array:
     """`data` with a border of `value` as wide as the paddings."""
     border = ((0, 0), (height.before, height.after), (width.before, width.after), (0, 0))
     if not any(map(any, border)):
@@ -66,7 +67,7 @@ def pad_space(data: Array, height: Axis, width: Axis, value: int | float) -> Arr
     return np.pad(data, border, constant_values=value)
 
 
-def taps(padded: Array, height: Axis, width: Axis) -> list[Array]:
+def taps(padded: Array, height: WindowAxis, width: WindowAxis) -> list[Array]:
     """One strided view a window position; each is (B, out height, out width, D)."""
     last_row = (height.out - 1) * height.stride + 1
     last_column = (width.out - 1) * width.stride + 1
@@ -77,18 +78,18 @@ def taps(padded: Array, height: Axis, width: Axis) -> list[Array]:
     ]
 
 
-def max_over_windows(padded: Array, height: Axis, width: Axis) -> Array:
+def max_over_windows(padded: Array, height: WindowAxis, width: WindowAxis) -> Array:
     """The largest of each window, rows first and columns then."""
     rows = _max_along(padded, height, 1)
     return _max_along(rows, width, 2)
 
 
-def _max_along(data: Array, axis: Axis, dimension: int) -> Array:
-    span = (axis.out - 1) * axis.stride + 1
+def _max_along(data: Array, axis: WindowAxis, dimension: int) -> Array:
+    value_range = (axis.out - 1) * axis.stride + 1
     result: Array | None = None
     for offset in range(axis.window):
         index: list[slice] = [slice(None)] * 4
-        index[dimension] = slice(offset, offset + span, axis.stride)
+        index[dimension] = slice(offset, offset + value_range, axis.stride)
         view = data[tuple(index)]
         if result is None:
             result = view.copy()
