@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hexconv import calibrate, compare, cost, device, errors, nnlib, op_table, simulator
+    from hexconv.compare import verify
     from hexconv.conversion import convert
+    from hexconv.from_deployment import convert_deployment
     from hexconv.model import Model, load
+    from hexconv.settings import Settings
     from hexconv.simulator import simulate
-    from hexconv.splitting import split
+    from hexconv.splitting import convert_split, split
     from hexconv.support import check
 
 __version__ = "0.1.0"
 __all__ = [
     "Model",
+    "Settings",
     "calibrate",
     "check",
     "compare",
     "convert",
+    "convert_deployment",
+    "convert_split",
     "cost",
     "device",
     "errors",
@@ -29,16 +35,21 @@ __all__ = [
     "simulate",
     "simulator",
     "split",
+    "verify",
 ]
 
 # Imported when first used: a tool that only wants the op table does not wait for ONNX.
 _HOMES = {
     "Model": "hexconv.model",
+    "Settings": "hexconv.settings",
     "check": "hexconv.support",
     "convert": "hexconv.conversion",
+    "convert_deployment": "hexconv.from_deployment",
+    "convert_split": "hexconv.splitting",
     "load": "hexconv.model",
     "simulate": "hexconv.simulator",
     "split": "hexconv.splitting",
+    "verify": "hexconv.compare",
 }
 
 

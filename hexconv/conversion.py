@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hexconv.model import Model
+from hexconv.errors import HexconvWarning
+from hexconv.model import AppliedRewrite, Model
+from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
-from hexconv.pipeline import (
-    Ranges,
-    Samples,
-    Settings,
-    built,
-    observed_ranges,
-    prepared,
-    refuse_early,
-)
+from hexconv.option_names import in_python
+from hexconv.pipeline import Ranges, Samples, built, observed_ranges, prepared, refuse_early
+from hexconv.quantize import Bounds
+from hexconv.settings import Settings, SettingsDict
 
 if TYPE_CHECKING:
     import onnx
+    from typing_extensions import Unpack
 
 
 def convert(
@@ -29,8 +28,7 @@ def convert(
     shapes: Mapping[str, Sequence[int]] | None = None,
     samples: Samples | None = None,
     ranges: Ranges | None = None,
-    optimize: str = "default",
-    **settings: Any,
+    **settings: Unpack[SettingsDict],
 ) -> Model:
     """Convert an ONNX model.
 
@@ -39,8 +37,7 @@ def convert(
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         samples: a path (.npy, .npz, a folder), {input: path}, or {input: array} dicts.
         ranges: a `tensor@@min,max` file, or (min, max) by tensor name.
-        optimize: "none", "default" or "all".
-        **settings: see `Settings`.
+        **settings: `optimize="none"` and the like: see `hexconv.settings.Settings`.
 
     Returns:
         The model, its graph checked against what the library takes.
@@ -48,54 +45,82 @@ def convert(
     Raises:
         HexconvError: the model, samples or ranges cannot be used; `UnsupportedOpErrors` lists
             every node that cannot run on the DSP.
+
+    Warns:
+        HexconvWarning: each of `model.conversion.warnings`.
     """
-    chosen = Settings(optimize=optimize, **settings)
-    kept = _Kept(samples)
-    first = prepared(source, shapes, chosen)
-    if ranges is None:
-        refuse_early(first[0], chosen)
-    observed, warnings = observed_ranges(first[0], kept.source, ranges, chosen)
+    job = _Job(source, shapes, _Kept(samples), ranges, Settings.of(settings))
+    model = job.converted()
+    if job.settings.explain:
+        model = job.explained(model)
+    for text in model.conversion.warnings if model.conversion else ():
+        warnings.warn(in_python(text), HexconvWarning, stacklevel=2)
+    return model
 
-    def build(choice: Choice) -> Model:
-        turned = replace(chosen, without=tuple(choice.without), also=tuple(choice.also))
-        ready = first if choice == start else prepared(source, shapes, turned)
-        return built(source, *ready, dict(observed), turned, warnings)
 
-    def score(model: Model) -> tuple[float, float, float]:
+@dataclass
+class _Job:
+    """One conversion: what is asked for, and what was observed of the model."""
+
+    source: str | Path | onnx.ModelProto
+    shapes: Mapping[str, Sequence[int]] | None
+    samples: _Kept
+    ranges: Ranges | None
+    settings: Settings
+    observed: Mapping[str, Bounds] = field(init=False)
+    warnings: list[str] = field(init=False)
+    _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._first = prepared(self.source, self.shapes, self.settings)
+        graph = self._first[0]
+        if self.ranges is None:
+            refuse_early(graph, self.settings)
+        self.observed, self.warnings = observed_ranges(
+            graph, self.samples.source, self.ranges, self.settings
+        )
+
+    def converted(self) -> Model:
+        """The model, or the cheapest that a search over rewrites finds."""
+        start = Choice(frozenset(self.settings.without), frozenset(self.settings.also))
+        if self.settings.optimize != "all":
+            return self._with(start)
+        return search(self._with, self._score, start, self.settings.progress)
+
+    def _with(self, choice: Choice) -> Model:
+        """The model with a choice of rewrites; what was prepared first serves the first."""
+        turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
+        first, self._first = self._first, None
+        ready = first or prepared(self.source, self.shapes, turned)
+        return built(self.source, *ready, dict(self.observed), turned, self.warnings)
+
+    def _score(self, model: Model) -> tuple[float, float, float]:
+        """Predicted milliseconds and packets, and the SQNR of the worst output in dB."""
         from hexconv.compare.accuracy import accuracy
         from hexconv.cost import predict
 
-        found = accuracy(model, source, kept.again())
+        found = accuracy(model, self.source, self.samples.again())
         cost = predict(model)
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
 
-    start = Choice(frozenset(chosen.without), frozenset(chosen.also))
-    model = (
-        search(build, score, start, chosen.progress) if chosen.optimize == "all" else build(start)
-    )
-    if not chosen.explain:
-        return model
+    def explained(self, model: Model) -> Model:
+        """The model with the packets that each of its rewrites saved, predicted."""
+        from hexconv.cost import predict
 
-    def without(name: str) -> Model:
-        turned = replace(chosen, without=(*chosen.without, name))
-        graph, history = prepared(source, shapes, turned)
-        calibrated = dict(observed)
+        assert model.conversion is not None
+        packets = predict(model).packets
+        names = [name for _, name, _ in model.conversion.rewrites if name in REWRITES]
+        saved = {name: predict(self._without(name)).packets - packets for name in names}
+        return replace(model, conversion=replace(model.conversion, saved=saved))
+
+    def _without(self, name: str) -> Model:
+        """The model without one rewrite; one of the float graph needs a new calibration."""
+        turned = replace(self.settings, without=(*self.settings.without, name))
+        graph, history = prepared(self.source, self.shapes, turned)
+        observed = dict(self.observed)
         if REWRITES[name].stage is Stage.FLOAT:
-            calibrated, _ = observed_ranges(graph, kept.again(), ranges, turned)
-        return built(source, graph, history, calibrated, turned, warnings)
-
-    return _explained(model, without)
-
-
-def _explained(model: Model, without: Callable[[str], Model]) -> Model:
-    """The model with the packets that each of its rewrites saved, as the cost model predicts."""
-    from hexconv.cost import predict
-
-    assert model.conversion is not None
-    packets = predict(model).packets
-    names = [name for _, name, _ in model.conversion.rewrites if name in REWRITES]
-    saved = {name: predict(without(name)).packets - packets for name in names}
-    return replace(model, conversion=replace(model.conversion, saved=saved))
+            observed, _ = observed_ranges(graph, self.samples.again(), self.ranges, turned)
+        return built(self.source, graph, history, observed, turned, self.warnings)
 
 
 class _Kept:

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexconv.option_names import in_python
+
 
 class HexconvError(Exception):
-    """One clear answer to something that cannot be done.
+    """One clear message about something that cannot be done.
+
+    `str(error)` names keyword arguments of Python; `render(cli=True)` names command-line options.
 
     Args:
         what: what went wrong, one sentence.
         where: the file, node, tensor or line it concerns.
         why: the reason, if `what` does not already say it.
-        hint: the nearest thing that the user can do.
+        hint: what the user can do next.
+
+    Attributes:
+        exit_code: of the command line: 1 the model cannot be done, 2 wrong usage or input, 3 a
+            floor that the user set is not reached.
     """
+
+    exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", why: str = "", hint: str = "") -> None:
         self.what, self.where, self.why, self.hint = what, where, why, hint
         super().__init__(self.render())
 
-    def render(self) -> str:
-        """The message as the terminal shows it, one line a part."""
+    def render(self, *, cli: bool = False) -> str:
+        """The message, one line a part."""
         lines = [self.what]
         for label, text in (("where", self.where), ("why", self.why), ("hint", self.hint)):
             if text:
                 lines.append(f"  {label}: {text}")
-        return "\n".join(lines)
+        text = "\n".join(lines)
+        return text if cli else in_python(text)
 
 
 class FileError(HexconvError):
     """A file that is missing, unreadable, unwritable, or not what it should be."""
+
+    exit_code = 2
 
 
 class ModelError(HexconvError):
@@ -46,20 +59,22 @@ class UnsupportedOpError(HexconvError):
 
 
 class UnsupportedOpErrors(ModelError):
-    """Every refusal of one model at once."""
+    """Every unsupported node of one model at once."""
 
     def __init__(self, unsupported: Sequence[UnsupportedOpError]) -> None:
         self.unsupported = tuple(unsupported)
         noun = "node" if len(self.unsupported) == 1 else "nodes"
         super().__init__(f"{len(self.unsupported)} {noun} cannot run on the DSP")
 
-    def render(self) -> str:
-        """All refusals below one headline."""
-        return "\n".join([self.what, *(r.render() for r in self.unsupported)])
+    def render(self, *, cli: bool = False) -> str:
+        """All of them below one headline."""
+        return "\n".join([self.what, *(error.render(cli=cli) for error in self.unsupported)])
 
 
 class RangeError(HexconvError):
     """Samples or ranges that are missing, malformed or not finite."""
+
+    exit_code = 2
 
 
 class GraphError(HexconvError):
@@ -69,9 +84,21 @@ class GraphError(HexconvError):
 class ConfigError(HexconvError):
     """A deployment YAML or a call whose arguments do not fit."""
 
+    exit_code = 2
+
+
+class FloorError(HexconvError):
+    """A floor that the user set (`--fail-below`, `--strict`) is not reached."""
+
+    exit_code = 3
+
 
 class DeviceError(HexconvError):
     """The emulated library could not be built, started, or did not answer."""
+
+
+class HexconvWarning(UserWarning):
+    """What a user must know of a conversion that went through."""
 
 
 class MissingExtra(HexconvError):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hexconv.conversion import convert
 from hexconv.mace.deployment_file import Deployment, read_deployment
 from hexconv.model import Model
 from hexconv.onnx_graph.read import read_model
 from hexconv.pipeline import Ranges, Samples
+from hexconv.settings import SettingsDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 def convert_deployment(
@@ -20,7 +24,7 @@ def convert_deployment(
     samples: Samples | None = None,
     ranges: Ranges | None = None,
     preset: bool = False,
-    **settings: Any,
+    **settings: Unpack[SettingsDict],
 ) -> Model:
     """Convert the model of a deployment YAML; its words go into the YAML that is written.
 
@@ -31,7 +35,7 @@ def convert_deployment(
         ranges: in place of the YAML's `quantize_range_file`.
         preset: the YAML is a preset: its files are looked for in the current folder, and need
             not be there.
-        **settings: see `hexconv.pipeline.Settings`; `shapes` comes from the YAML.
+        **settings: see `hexconv.settings.Settings`; `shapes` comes from the YAML.
 
     Raises:
         ConfigError: mistakes in the YAML, a wrong checksum, or a contradiction to the model.

@@ -7,14 +7,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hexconv.calibrate import format_ranges
 from hexconv.files import write_files
 from hexconv.mace import data_pieces, read_graph, to_proto
 from hexconv.mace.deployment import Source, deployment_yaml
 from hexconv.mace.deployment_file import Deployment
-from hexconv.nnlib.graph import Graph
+from hexconv.names import shortened
+from hexconv.nnlib.graph import Graph, Interface
+from hexconv.notebook import html_table
 
 if TYPE_CHECKING:
     import onnx
@@ -41,6 +43,14 @@ class InFloat:
     unknown: tuple[str, ...] = ()
 
 
+class AppliedRewrite(NamedTuple):
+    """Something recognized, rewritten, decomposed or fused, and how often."""
+
+    kind: str
+    name: str
+    times: int
+
+
 @dataclass(frozen=True)
 class Conversion:
     """What a conversion did.
@@ -61,7 +71,7 @@ class Conversion:
     source: str = ""
     sha256: str = ""
     onnx_ops: Mapping[str, int] = field(default_factory=dict)
-    rewrites: tuple[tuple[str, str, int], ...] = ()
+    rewrites: tuple[AppliedRewrite, ...] = ()
     transposes_wanted: int = 0
     transposes_left: int = 0
     warnings: tuple[str, ...] = ()
@@ -90,7 +100,7 @@ class Parts:
     only_cpu: tuple[str, ...] = ()
 
 
-@dataclass
+@dataclass(repr=False)
 class Model:
     """An nnlib graph ready to be saved, simulated, run and costed.
 
@@ -113,6 +123,26 @@ class Model:
         """The model's name, as MACE's YAML and file names have it."""
         return self.graph.name
 
+    def __repr__(self) -> str:
+        ends = ", ".join(map(_interface_text, self.graph.inputs))
+        made = ", ".join(map(_interface_text, self.graph.outputs))
+        return (
+            f"<hexconv.Model {self.name}: {len(self.graph.nodes)} nodes, "
+            f"{self._weight_bytes() / 1e6:.1f} MB of weights\n"
+            f"  inputs  {shortened(ends)}\n  outputs {shortened(made)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        title = f"{self.name}: {len(self.graph.nodes)} nodes"
+        ends = [("input", item) for item in self.graph.inputs]
+        ends += [("output", item) for item in self.graph.outputs]
+        rows = [
+            (side, item.name, _sizes(item), f"{item.range[0]:.4g} to {item.range[1]:.4g}")
+            for side, item in ends
+        ]
+        ops = html_table("nnlib ops", ("op", "nodes"), self.graph.histogram().items())
+        return html_table(title, ("", "tensor", "shape", "range"), rows) + ops
+
     def report(self) -> dict[str, Any]:
         """Everything about the model as plain data, for JSON."""
         return {
@@ -121,10 +151,13 @@ class Model:
             "outputs": [_interface(item) for item in self.graph.outputs],
             "nnlib_ops": self.graph.histogram(),
             "consts": len(self.graph.consts),
-            "weight_bytes": sum(c.array.nbytes for c in self.graph.consts if not c.shape_only),
+            "weight_bytes": self._weight_bytes(),
             "conversion": asdict(self.conversion) if self.conversion else None,
             "split": self._split(),
         }
+
+    def _weight_bytes(self) -> int:
+        return sum(const.array.nbytes for const in self.graph.consts if not const.shape_only)
 
     def _split(self) -> dict[str, Any] | None:
         """How the model was cut, as plain data."""
@@ -201,6 +234,14 @@ def load(path: str | Path) -> Model:
         GraphError: the files do not fit each other.
     """
     return Model(read_graph(Path(path)))
+
+
+def _sizes(item: Interface) -> str:
+    return "x".join(map(str, item.shape))
+
+
+def _interface_text(item: Interface) -> str:
+    return f"{item.name} {_sizes(item)}"
 
 
 def _interface(item: Any) -> dict[str, Any]:

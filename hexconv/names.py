@@ -37,3 +37,11 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     """'a', 'b' and 3 more."""
     shown = ", ".join(f"'{name}'" for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def shortened(text: str, width: int = 70) -> str:
+    """A text of at most `width` characters: what is too much is left out in the middle."""
+    if len(text) <= width:
+        return text
+    half = (width - 3) // 2
+    return f"{text[: width - 3 - half]}...{text[-half:]}"

@@ -16,6 +16,8 @@ from enum import Enum
 from typing import Any
 
 from hexconv import resources
+from hexconv.names import did_you_mean
+from hexconv.notebook import html_table
 
 LANGUAGES = {"en": "en", "zh": "zh", "zh-CN": "zh"}
 
@@ -148,6 +150,8 @@ class OpTable(Mapping[str, Row]):
         self._rows: dict[str, Row] = {}
 
     def __getitem__(self, op: str) -> Row:
+        if op not in self._entries:
+            raise KeyError(f"{op!r}: {did_you_mean(op, self._entries)}no such ONNX op")
         if op not in self._rows:
             self._rows[op] = _row(op, self._entries.family(op), self._entries[op])
         return self._rows[op]
@@ -160,6 +164,13 @@ class OpTable(Mapping[str, Row]):
 
     def __contains__(self, op: object) -> bool:
         return op in self._entries
+
+    def __repr__(self) -> str:
+        return f"<hexconv.op_table.OpTable: {len(self)} ONNX ops>"
+
+    def _repr_html_(self) -> str:
+        rows = [(op, row.int8, ", ".join(row.nnlib)) for op, row in self.items()]
+        return html_table(repr(self).strip("<>"), ("ONNX op", "int8", "nnlib ops"), rows)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The whole table as JSON has it, by op name."""

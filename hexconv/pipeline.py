@@ -6,8 +6,7 @@ load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +18,14 @@ from hexconv.files import model_name, sha256
 from hexconv.lowering import Lowered, lower
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
-from hexconv.model import Conversion, InFloat, Model
+from hexconv.model import AppliedRewrite, Conversion, InFloat, Model
 from hexconv.names import listed
 from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.quantize import Bounds, cover
+from hexconv.settings import Settings
 
 if TYPE_CHECKING:
     import onnx
@@ -37,38 +37,6 @@ SYNTHETIC_WARNING = (
     "NO SAMPLES: ranges were measured on random data in the declared input range. "
     "The model will run, but its accuracy says nothing. Give --samples or --ranges."
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to convert.
-
-    Attributes:
-        optimize: "none" (as exported), "default", or "all" (searches as well).
-        without: names of rewrites to leave out.
-        observer: "minmax" or "percentile".
-        percentile: for the percentile observer, in %.
-        also: names of alternative rewrites to put in.
-        explain: predict what each rewrite saved: one more conversion for each.
-        input_ranges: declared (min, max) by input, for synthetic data.
-        name: of the model; the file's stem by default.
-        progress: called with (stage, done).
-        float_fallback: compute in float on the DSP what int8 refuses, where the library has a
-            float op.
-        keep_float: names of nodes, or of tensors that they make, to compute in float.
-    """
-
-    optimize: str = "default"
-    without: tuple[str, ...] = ()
-    also: tuple[str, ...] = ()
-    explain: bool = False
-    observer: calibrate.Observer = "minmax"
-    percentile: float = 99.99
-    input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
-    name: str = ""
-    progress: Callable[[str, int], None] | None = None
-    float_fallback: bool = False
-    keep_float: tuple[str, ...] = ()
 
 
 def refuse_early(graph: FloatGraph, settings: Settings) -> None:
@@ -86,7 +54,7 @@ def refuse_early(graph: FloatGraph, settings: Settings) -> None:
 def built(
     source: str | Path | onnx.ModelProto,
     graph: FloatGraph,
-    history: list[tuple[str, str, int]],
+    history: list[AppliedRewrite],
     observed: dict[str, Bounds],
     settings: Settings,
     warnings: Sequence[str],
@@ -127,7 +95,7 @@ def prepared(
     shapes: Mapping[str, Sequence[int]] | None,
     settings: Settings,
     unsupported: list[UnsupportedOpError] | None = None,
-) -> tuple[FloatGraph, list[tuple[str, str, int]]]:
+) -> tuple[FloatGraph, list[AppliedRewrite]]:
     """The float graph that is calibrated and lowered, and what was rewritten.
 
     With `unsupported`, nodes that cannot even be loaded are appended to it and cut out.
@@ -278,5 +246,5 @@ def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapp
     return calibrate.synthetic_samples(graph, bounds)
 
 
-def _named(kind: str, counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
-    return [(kind, name, count) for name, count in counts.items()]
+def _named(kind: str, counts: Mapping[str, int]) -> list[AppliedRewrite]:
+    return [AppliedRewrite(kind, name, times) for name, times in counts.items()]

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hexconv import op_table
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import lower
+from hexconv.names import shortened
+from hexconv.notebook import html_table
 from hexconv.onnx_graph import FloatGraph
-from hexconv.pipeline import Settings, computed_values, prepared
+from hexconv.pipeline import computed_values, prepared
 from hexconv.quantize import Range, cover
+from hexconv.settings import OptimizeLevel, Settings
 
 if TYPE_CHECKING:
     import onnx
@@ -41,12 +44,24 @@ class NodeSupport:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SupportReport:
     """Every node of a model, and the shares that run in int8."""
 
     source: str
     nodes: tuple[NodeSupport, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<hexconv.SupportReport of {shortened(self.source, 40)}: {len(self.nodes)} nodes, "
+            f"{len(self.unsupported)} unsupported>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(n.node, n.op, ", ".join(n.nnlib), n.refused) for n in self.nodes]
+        rows.sort(key=lambda row: not row[3])
+        heads = ("node", "ONNX op", "nnlib ops", "unsupported because")
+        return html_table(repr(self).strip("<>"), heads, rows)
 
     @property
     def ok(self) -> bool:
@@ -84,7 +99,7 @@ class SupportReport:
 def check(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    optimize: str = "default",
+    optimize: OptimizeLevel = "default",
     *,
     float_fallback: bool = False,
 ) -> SupportReport:

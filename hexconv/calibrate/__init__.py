@@ -2,13 +2,12 @@
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.calibrate.masks import bounded_masks
-from hexconv.calibrate.observe import Observer, Ranges, observe
+from hexconv.calibrate.observe import Ranges, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.samples import SampleSource, read_samples
 from hexconv.calibrate.synthetic import synthetic_samples
 
 __all__ = [
-    "Observer",
     "Ranges",
     "SampleSource",
     "bounded_masks",

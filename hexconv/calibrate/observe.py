@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ from hexconv.calibrate.histogram import Histogram
 from hexconv.calibrate.parallel import run_all
 from hexconv.errors import RangeError
 from hexconv.onnx_graph import FloatGraph
+from hexconv.settings import Observer
 
-Observer = Literal["minmax", "percentile"]
 Ranges = dict[str, tuple[float, float]]
 Feeds = Mapping[str, npt.NDArray[Any]]
 Progress = Callable[[int], None]

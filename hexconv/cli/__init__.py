@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 
 import click
 
-from hexconv.errors import HexconvError
+from hexconv.errors import HexconvError, HexconvWarning
 from hexconv.names import did_you_mean
 
 PRIVATE = "_"
@@ -46,18 +47,20 @@ class Verbs(click.Group):
 def group() -> None:
     """ONNX in, a quantized Hexagon DSP model that MACE loads out, proven on the desk.
 
-    Exit codes: 0 done, 1 cannot be done (the model), 2 wrong usage.
+    Exit codes: 0 done, 1 the model cannot be done, 2 wrong usage or input, 3 a floor that you set
+    is not reached.
     """
 
 
 def main() -> None:
     """Run the command line; every error is one clear message, not a traceback."""
+    warnings.simplefilter("ignore", HexconvWarning)  # each verb prints them itself
     try:
         # A command that ends by ctx.exit(code) makes click answer the code.
         sys.exit(group(standalone_mode=False) or 0)
     except HexconvError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        click.echo(f"error: {error.render(cli=True)}", err=True)
+        sys.exit(error.exit_code)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

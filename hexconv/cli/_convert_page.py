@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hexconv import cost
 from hexconv.compare.accuracy import Accuracy, describe
+from hexconv.nnlib.versions import LibraryVersion
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +40,7 @@ def warn(model: Model) -> None:
 
 
 def machine(
-    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: str
+    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: LibraryVersion
 ) -> dict[str, Any]:
     """Everything as plain data."""
     return {
@@ -61,7 +62,9 @@ def predicted(model: Model) -> dict[str, Any]:
     }
 
 
-def page(model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: str) -> None:
+def page(
+    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: LibraryVersion
+) -> None:
     """One screenful."""
     from rich.console import Console
 

@@ -11,6 +11,7 @@ import click
 
 from hexconv.cli._options import shape_option
 from hexconv.op_table import LANGUAGES
+from hexconv.settings import OptimizeLevel
 
 if TYPE_CHECKING:
     from hexconv.support import NodeSupport, SupportReport
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    optimize: str,
+    optimize: OptimizeLevel,
     float_fallback: bool,
     show_all: bool,
     lang: str,

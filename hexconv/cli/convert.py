@@ -11,12 +11,11 @@ import click
 from hexconv.cli._options import conversion_options
 from hexconv.cli._terminal import stages
 from hexconv.errors import ConfigError
+from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
     from hexconv.compare.accuracy import Accuracy
     from hexconv.model import Model
-
-LIBRARIES = ("v60", "v65", "v66")
 
 
 def _names(text: str) -> list[str]:
@@ -91,7 +90,7 @@ def command(
     cuts: tuple[list[str], ...],
     measured: bool,
     accuracy_samples: int,
-    library: str,
+    library: LibraryVersion,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -183,7 +182,9 @@ def _samples(texts: tuple[str, ...]) -> str | list[str] | None:
     return texts[0] if len(texts) == 1 else list(texts)
 
 
-def _accuracy(model: Model, samples: Any, count: int, library: str) -> dict[str, Accuracy]:
+def _accuracy(
+    model: Model, samples: Any, count: int, library: LibraryVersion
+) -> dict[str, Accuracy]:
     from hexconv.compare.accuracy import accuracy
 
     assert model.conversion is not None

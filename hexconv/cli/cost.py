@@ -12,6 +12,7 @@ import click
 
 from hexconv.cli._options import shape_option, table_options
 from hexconv.cli._terminal import table
+from hexconv.settings import OptimizeLevel
 
 if TYPE_CHECKING:
     from hexconv.cost import Cost, NodeCost
@@ -47,7 +48,7 @@ SOCS = ("sd835", "sd845", "sd855")
 def command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
-    optimize: str,
+    optimize: OptimizeLevel,
     soc: str,
     by: str,
     library: str,
@@ -85,7 +86,9 @@ def command(
         click.echo(f"not counted: {node.name or node.id} ({node.op}): {node.basis}", err=True)
 
 
-def _cost(path: Path, shapes: dict[str, tuple[int, ...]], optimize: str, library: str) -> Cost:
+def _cost(
+    path: Path, shapes: dict[str, tuple[int, ...]], optimize: OptimizeLevel, library: str
+) -> Cost:
     """Predict for a file; ranges do not change the cost, so an .onnx model gets synthetic ones."""
     from hexconv.cost import predict
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.nnlib.versions import LibraryVersion
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -51,7 +53,7 @@ def command(
     model: Path | None,
     inputs: tuple[str, ...],
     output: Path | None,
-    library: str,
+    library: LibraryVersion,
     golden: Path | None,
     as_json: bool,
     quiet: bool,
@@ -77,7 +79,7 @@ def _simulate(
     path: Path,
     inputs: tuple[str, ...],
     output: Path | None,
-    library: str,
+    library: LibraryVersion,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -151,7 +153,9 @@ def _npy(array: npt.NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def _show(answers: dict[str, Any], output: Path | None, library: str, as_json: bool) -> None:
+def _show(
+    answers: dict[str, Any], output: Path | None, library: LibraryVersion, as_json: bool
+) -> None:
     rows: dict[str, dict[str, Any]] = {
         name: {
             "shape": list(array.shape),

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from hexconv.cli._options import conversion_options
 from hexconv.cli._terminal import stages
+from hexconv.errors import FloorError
+from hexconv.nnlib.versions import LibraryVersion
 
 if TYPE_CHECKING:
     from hexconv.compare import Report
     from hexconv.compare.device import NodeRow
     from hexconv.device import Library
     from hexconv.model import Model
-    from hexconv.pipeline import Settings
+    from hexconv.settings import Progress, SettingsDict
 
 FLOORS = ("sqnr", "cosine", "close", "top1")
 
@@ -89,7 +91,7 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     multiple=True,
     metavar="FIGURE=LEAST",
     callback=_floors,
-    help="Exit with 1 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95.",
+    help="Exit with 3 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95.",
 )
 @click.option(
     "--rows",
@@ -109,7 +111,7 @@ def command(
     held_out: tuple[str, ...],
     on: str,
     sides: bool,
-    library: str | None,
+    library: LibraryVersion | None,
     library_file: Path | None,
     floors: dict[str, float],
     rows: int,
@@ -140,24 +142,23 @@ def command(
             nodes = _node_rows(model, given if given is not None else held, device)
             _show_nodes(nodes, as_json, as_csv, quiet, rows)
             return
-        from hexconv.compare import compare
+        from hexconv.compare import verify
 
-        report = compare(
+        report = verify(
             model,
             floating,
             given,
             held_out=held,
             library=library or "v66",
             device=device,
-            settings=settings,
-            progress=progress,
+            **settings,
         )
     failures = report.failures(floors)
     _show(report, as_json, as_csv, quiet, rows, failures)
     for failure in failures:
         click.echo(f"failed: {failure}", err=True)
     if failures:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(FloorError.exit_code)
 
 
 def _check_usage(
@@ -169,7 +170,7 @@ def _check_usage(
     both: bool,
     sides: bool,
     on: str,
-    library: str | None,
+    library: LibraryVersion | None,
 ) -> None:
     if source is None and built is None:
         raise click.UsageError("give a MODEL.onnx, or --model MODEL.pb with --float MODEL.onnx")
@@ -202,28 +203,24 @@ def _device(path: Path | None) -> Library:
     return Library(path)
 
 
-def _settings(options: Mapping[str, Any], progress: Callable[[str, int], None]) -> Settings:
-    from hexconv.pipeline import Settings
-
+def _settings(options: Mapping[str, Any], progress: Progress) -> SettingsDict:
     kept = {k: v for k, v in options.items() if k not in ("shapes", "ranges", "input_ranges")}
-    return Settings(input_ranges=dict(options["input_ranges"]), progress=progress, **kept)
+    ranges = dict(options["input_ranges"])
+    return cast("SettingsDict", {"input_ranges": ranges, "progress": progress, **kept})
 
 
 def _converted(
     source: Path,
     samples: Any,
     options: Mapping[str, Any],
-    settings: Settings,
-    progress: Callable[[str, int], None],
+    settings: SettingsDict,
+    progress: Progress,
 ) -> Model:
-    from dataclasses import fields
-
     from hexconv.cli._convert_page import warn
     from hexconv.conversion import convert
 
     progress("converting", 0)
-    chosen = {item.name: getattr(settings, item.name) for item in fields(settings)}
-    model = convert(source, dict(options["shapes"]), samples, options["ranges"], **chosen)
+    model = convert(source, dict(options["shapes"]), samples, options["ranges"], **settings)
     warn(model)
     return model
 
@@ -260,7 +257,7 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
         unseen = len(nodes) - exact - len(differ)
         click.echo(f"{exact} of {len(nodes)} nodes exact, {len(differ)} differ, {unseen} not seen")
     if differ:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(FloorError.exit_code)
 
 
 def _show(

@@ -1,6 +1,6 @@
 """Float model against simulated DSP: metrics, layer by layer, and what to try next.
 
-`compare(model, float_source, samples)` answers a `Report`; `hexconv.compare.accuracy` has the few
+`verify(model, float_source, samples)` answers a `Report`; `hexconv.compare.accuracy` has the few
 figures that `convert` prints; `hexconv.compare.device` compares simulator and emulated library.
 """
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hexconv.compare.metrics import Metrics
     from hexconv.compare.report import LayerRow, OutputRow, Report
-    from hexconv.compare.verify import compare
+    from hexconv.compare.verification import verify
 
-__all__ = ["LayerRow", "Metrics", "OutputRow", "Report", "compare"]
+__all__ = ["LayerRow", "Metrics", "OutputRow", "Report", "verify"]
 
 _HOMES = {
     "LayerRow": "report",
     "Metrics": "metrics",
     "OutputRow": "report",
     "Report": "report",
-    "compare": "verify",
+    "verify": "verification",
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hexconv.calibrate import read_samples, synthetic_samples
 from hexconv.compare.metrics import Totals
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 
@@ -41,7 +42,7 @@ def accuracy(
     samples: SampleSource | None = None,
     *,
     count: int = 4,
-    library: str = "v66",
+    library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> dict[str, Accuracy]:
     """Simulate the model beside its float origin.
 

@@ -10,6 +10,7 @@ import numpy as np
 from hexconv.compare.layers import Figures
 from hexconv.compare.sites import CompareSite
 from hexconv.nnlib.graph import INPUT_OP, Const
+from hexconv.nnlib.versions import LibraryVersion
 
 BAD_OWN = 30.0
 """dB: a uint8 tensor that uses its codes reaches about 40; below this a node's own error shows."""
@@ -54,7 +55,7 @@ class AdviceCase:
     calibration: Figures | None
     held_out: Figures | None
     weights: Const | None
-    library: str
+    library: LibraryVersion
     culprit: tuple[str, float] | None
     coarse: tuple[str, float] | None
     share: float

@@ -12,9 +12,10 @@ from hexconv.device import Library
 from hexconv.errors import HexconvError
 from hexconv.nnlib.graph import OUTPUT_OP, Graph
 from hexconv.nnlib.prepare import prepare
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.executor import Executor
 
-LIBRARY = "v60"
+LIBRARY: LibraryVersion = "v60"
 FLAG = 3
 """Position of the flag among the four tensors that DequantizeOUTPUT_8tof writes for an output."""
 

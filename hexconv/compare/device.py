@@ -13,9 +13,10 @@ from hexconv.arrays import Array
 from hexconv.device import Library
 from hexconv.device.wiring import Feeds
 from hexconv.nnlib.graph import Graph, HasGraph, Node, graph_of
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.run import simulate
 
-LIBRARY = "v60"
+LIBRARY: LibraryVersion = "v60"
 """The only library that can be run, so the only one to compare with."""
 
 

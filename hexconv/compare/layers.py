@@ -20,6 +20,7 @@ from hexconv.compare.metrics import Metrics, Totals
 from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
 from hexconv.errors import ModelError
 from hexconv.nnlib.graph import INPUT_OP, Graph, Node
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
@@ -85,7 +86,7 @@ class Bench:
         self,
         graph: Graph,
         reference: FloatGraph,
-        library: str = "v66",
+        library: LibraryVersion = DEFAULT_LIBRARY,
         device: Library | None = None,
     ) -> None:
         self.graph, self.reference, self.device = graph, reference, device

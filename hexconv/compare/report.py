@@ -13,6 +13,8 @@ from hexconv.compare.layers import Figures, Measured
 from hexconv.compare.metrics import ATOL, EXACT, RTOL, Metrics, below
 from hexconv.compare.sites import Sites
 from hexconv.errors import ConfigError
+from hexconv.nnlib.versions import LibraryVersion
+from hexconv.notebook import html_table
 
 SETS = ("calibration", "held_out")
 
@@ -61,7 +63,7 @@ class LayerRow:
         return worst(self.calibration, self.held_out)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A model against its float origin.
 
@@ -75,11 +77,33 @@ class Report:
     """
 
     model: str
-    library: str
+    library: LibraryVersion
     on: str
     outputs: tuple[OutputRow, ...]
     layers: tuple[LayerRow, ...]
     unmatched: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        worst = min((m.sqnr for row in self.outputs for _, m in row.sets()), default=float("nan"))
+        return (
+            f"<hexconv.compare.Report of {self.model} on {self.library}: {len(self.outputs)} "
+            f"outputs, worst SQNR {worst:.1f} dB, {len(self.layers)} tensors compared>"
+        )
+
+    def _repr_html_(self) -> str:
+        heads = ("output", "samples", "SQNR dB", "max abs error", "peak")
+        rows = [
+            (
+                row.name,
+                name.replace("_", "-"),
+                metrics.sqnr,
+                f"{metrics.max_error:.3g}",
+                f"{metrics.peak:.3g}",
+            )
+            for row in self.outputs
+            for name, metrics in row.sets()
+        ]
+        return html_table(repr(self).strip("<>"), heads, rows)
 
     def failures(self, floors: Mapping[str, float]) -> list[str]:
         """Outputs that fall below what is asked for, in words; on every set of samples.
@@ -161,7 +185,7 @@ def worst(*candidates: Figures | None) -> Figures:
 
 def make_report(
     model: str,
-    library: str,
+    library: LibraryVersion,
     on: str,
     sites: Sites,
     calibration: Measured | None,
@@ -192,7 +216,9 @@ def make_report(
     return Report(model, library, on, answers, rows, sites.unmatched)
 
 
-def _cases(sites: Sites, library: str, sets: Sequence[Measured | None]) -> list[AdviceCase]:
+def _cases(
+    sites: Sites, library: LibraryVersion, sets: Sequence[Measured | None]
+) -> list[AdviceCase]:
     figures = {
         site.tensor: [None if found is None else found.tensors.get(site.tensor) for found in sets]
         for site in sites.all

@@ -11,6 +11,7 @@ from hexconv.cost.table import check_library, law
 from hexconv.nnlib.graph import Graph, HasGraph, Node, Padding, graph_of
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
+from hexconv.notebook import html_table
 
 __all__ = ["Cost", "CostSum", "NodeCost", "node_packets", "predict"]
 
@@ -50,12 +51,22 @@ class CostSum:
     moved: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cost:
     """The executed nodes of a graph in order, and what each costs."""
 
     nodes: tuple[NodeCost, ...]
     library: str
+
+    def __repr__(self) -> str:
+        return (
+            f"<hexconv.cost.Cost on {self.library}: {self.packets / 1e6:.2f} M packets, "
+            f"{len(self.nodes)} executed nodes>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(op, item.count, round(item.packets)) for op, item in self.by_type.items()]
+        return html_table(repr(self).strip("<>"), ("executed op", "nodes", "packets"), rows)
 
     @property
     def packets(self) -> float:

@@ -15,12 +15,13 @@ from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import Limit, OpSpec, spec
 from hexconv.nnlib.shapes import SCALAR, infer
 from hexconv.nnlib.site import NodeSite
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 
 AXES = {"b": 0, "h": 1, "w": 2, "d": 3}
 SHOWN = 20
 
 
-def check(graph: Graph, library: str = "v66") -> None:
+def check(graph: Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
     """Raise one error that lists every problem of a graph.
 
     Args:
@@ -41,7 +42,7 @@ def check(graph: Graph, library: str = "v66") -> None:
     )
 
 
-def problems(graph: Graph, library: str = "v66") -> list[str]:
+def problems(graph: Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> list[str]:
     """Every problem of a graph, one line each; empty for a graph that runs."""
     found = list(_wiring(graph))
     if found:  # shapes and types mean little before every input is there
@@ -116,7 +117,7 @@ def _interface(graph: Graph) -> Iterator[str]:
                 yield f"input '{tensor.name}' is declared {list(declared)}, is {list(tensor.bhwd)}"
 
 
-def _nodes(graph: Graph, library: str) -> Iterator[str]:
+def _nodes(graph: Graph, library: LibraryVersion) -> Iterator[str]:
     """Every node against the catalogue, in order, known ranges carried along."""
     consts = graph.const_by_id()
     shapes: dict[Ref, Shape4] = {}
@@ -155,7 +156,7 @@ def _nodes(graph: Graph, library: str) -> Iterator[str]:
             shapes[ref], dtypes[ref] = output.shape, output.dtype
 
 
-def _node(site: NodeSite, dtypes: Sequence[str], library: str) -> Iterator[str]:
+def _node(site: NodeSite, dtypes: Sequence[str], library: LibraryVersion) -> Iterator[str]:
     """One node: whether it exists, what it takes, what it answers, what it must not meet."""
     node, known = site.node, site.spec
     if known.emit != "yes":

@@ -148,7 +148,7 @@ class Interface:
         return self.layout.shape(self.shape)
 
 
-@dataclass
+@dataclass(repr=False)
 class Graph:
     """Consts, nodes in execution order, and the model's outside interface.
 
@@ -161,6 +161,9 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     inputs: list[Interface] = field(default_factory=list)
     outputs: list[Interface] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name}: {len(self.nodes)} nodes, {len(self.consts)} consts>"
 
     def const_by_id(self) -> dict[int, Const]:
         """Consts by node id."""

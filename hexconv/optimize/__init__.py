@@ -8,7 +8,6 @@ the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from hexconv.errors import ConfigError
 from hexconv.names import did_you_mean
@@ -19,36 +18,15 @@ from hexconv.optimize.legalise import legalise
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.registry import REWRITES, Stage, apply
 from hexconv.quantize import Bounds
-
-LEVELS = ("none", "default", "all")
-
-
-class Settings(Protocol):
-    """What of a conversion's settings concerns rewrites."""
-
-    @property
-    def optimize(self) -> str:
-        """One of LEVELS."""
-
-    @property
-    def without(self) -> tuple[str, ...]:
-        """Names of rewrites to leave out."""
-
-    @property
-    def also(self) -> tuple[str, ...]:
-        """Names of alternatives to put in."""
+from hexconv.settings import Settings
 
 
 def check_settings(settings: Settings) -> None:
-    """Refuse unknown levels and rewrites by name.
+    """Check the names of rewrites.
 
     Raises:
         ConfigError: naming the nearest.
     """
-    if settings.optimize not in LEVELS:
-        raise ConfigError(
-            f"'{settings.optimize}' is no level of optimization", hint=f"use {', '.join(LEVELS)}"
-        )
     for name in (*settings.without, *settings.also):
         if name not in REWRITES:
             raise ConfigError(

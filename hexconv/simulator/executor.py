@@ -13,10 +13,9 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.errors import GraphError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
+from hexconv.nnlib.versions import LibraryVersion, check_library
 from hexconv.simulator import kernels
 from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
-
-LIBRARIES = ("v60", "v65", "v66")
 
 SAME_DATA = frozenset(
     ("Convert_to_d32", "Convert_from_d32", "Convert_to_d32_16b", "Convert_from_d32_16b", "Nop")
@@ -62,7 +61,7 @@ class Executor:
         GraphError: a node has no kernel.
     """
 
-    def __init__(self, graph: Graph, library: str, keep: Iterable[Ref] = ()) -> None:
+    def __init__(self, graph: Graph, library: LibraryVersion, keep: Iterable[Ref] = ()) -> None:
         check_library(library)
         load_kernels()
         self.library = library
@@ -208,12 +207,6 @@ def _need_kernels(nodes: Iterable[Node]) -> None:
             f"the simulator has no kernel for {', '.join(missing)}",
             hint="run the graph on the real library: hexconv device",
         )
-
-
-def check_library(library: str) -> None:
-    """Refuse a library that is not one of the three."""
-    if library not in LIBRARIES:
-        raise GraphError(f"no library '{library}'", hint=f"one of {', '.join(LIBRARIES)}")
 
 
 def scalar(value: float, dtype: str = "float32") -> Array:

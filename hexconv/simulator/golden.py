@@ -19,6 +19,7 @@ from hexconv.arrays import Array
 from hexconv.errors import FileError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.prepare import prepare, trace
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.executor import Executor
 from hexconv.simulator.run_op import run_op, single
 
@@ -36,7 +37,7 @@ class GoldenCase:
 
     name: str
     op: str
-    library: str
+    library: LibraryVersion
     padding: str
     inputs: list[Array]
     outputs: list[Array]
@@ -64,7 +65,7 @@ class Recorded:
     """
 
     name: str
-    library: str
+    library: LibraryVersion
     graph: Graph
     runs: list[tuple[list[Array], list[Array]]]
     taps: list[tuple[int, int, Array]]

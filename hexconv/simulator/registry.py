@@ -10,6 +10,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.nnlib.graph import Output, Padding
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.registry import Registry
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class KernelCall:
     inputs: list[Array]
     padding: Padding = Padding.NA
     outputs: tuple[Output, ...] = ()
-    library: str = "v66"
+    library: LibraryVersion = DEFAULT_LIBRARY
     consts: tuple[bool, ...] = ()
     cache: dict[str, Any] = field(default_factory=dict)
 

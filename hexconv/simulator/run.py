@@ -13,6 +13,7 @@ from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Interface, Ref, graph_of
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import refuse_shifted
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
 
 Feeds = Mapping[str, Any]
@@ -59,7 +60,7 @@ class Simulator:
         GraphError: the library would refuse the graph, or a node has no kernel.
     """
 
-    def __init__(self, model: HasGraph | Graph, library: str = "v66") -> None:
+    def __init__(self, model: HasGraph | Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
         self.graph = graph_of(model)
         self.library = library
         _check_ends(self.graph)
@@ -191,18 +192,27 @@ def checked_feed(interface: Interface, value: Any) -> Array:
 
 @overload
 def simulate(
-    model: HasGraph | Graph, feeds: Feeds, taps: Literal[False] = False, library: str = "v66"
+    model: HasGraph | Graph,
+    feeds: Feeds,
+    taps: Literal[False] = False,
+    library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> dict[str, Array]: ...
 
 
 @overload
 def simulate(
-    model: HasGraph | Graph, feeds: Feeds, taps: Literal[True], library: str = "v66"
+    model: HasGraph | Graph,
+    feeds: Feeds,
+    taps: Literal[True],
+    library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> tuple[dict[str, Array], Taps]: ...
 
 
 def simulate(
-    model: HasGraph | Graph, feeds: Feeds, taps: bool = False, library: str = "v66"
+    model: HasGraph | Graph,
+    feeds: Feeds,
+    taps: bool = False,
+    library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> dict[str, Array] | tuple[dict[str, Array], Taps]:
     """What the DSP will answer, computed on the desk.
 

@@ -11,7 +11,8 @@ from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output,
 from hexconv.nnlib.ops import OpSpec, spec
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.prepare.mutable_graph import shape4
-from hexconv.simulator.executor import Executor, check_library
+from hexconv.nnlib.versions import LibraryVersion, check_library
+from hexconv.simulator.executor import Executor
 
 FEED, THIS, ANSWER, FIRST_CONST = 1, 2, 3, 16
 
@@ -20,7 +21,7 @@ def run_op(
     op: str,
     arrays: Sequence[Array],
     padding: str | Padding = "NN_PAD_NA",
-    library: str = "v60",
+    library: LibraryVersion = "v60",
     outputs: Sequence[Output] | None = None,
     consts: Sequence[bool] | None = None,
 ) -> list[Array]:

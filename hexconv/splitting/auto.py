@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from hexconv.errors import ConfigError, UnsupportedOpError
 from hexconv.onnx_graph.subgraph import Pieces
+from hexconv.settings import Settings
 
 if TYPE_CHECKING:
     import onnx
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 MOST_AXES = 4
 
 
-def refused_nodes(
-    pieces: Pieces, dsp: onnx.ModelProto, settings: Mapping[str, Any]
-) -> set[ir.Node]:
+def refused_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> set[ir.Node]:
     """The nodes of the whole model that the DSP refuses of a part of it.
 
     Args:
@@ -33,19 +32,18 @@ def refused_nodes(
         HexconvError: the model cannot be read.
     """
     from hexconv.lowering import lower
-    from hexconv.pipeline import Settings, computed_values, prepared
+    from hexconv.pipeline import computed_values, prepared
     from hexconv.quantize import cover
 
     if outside := _unfit_outside(pieces, dsp):
         return outside
-    chosen = Settings(**settings)
     unloadable: list[UnsupportedOpError] = []
-    graph, _ = prepared(dsp, None, chosen, unloadable)
+    graph, _ = prepared(dsp, None, settings, unloadable)
     own = {str(node.name): node for node in pieces.graph}
     if unloadable:
         return {_loaded(own, unsupported_op) for unsupported_op in unloadable}
     ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    unsupported = lower(graph, ranges, float_fallback=chosen.float_fallback).unsupported
+    unsupported = lower(graph, ranges, float_fallback=settings.float_fallback).unsupported
     names = {unsupported_op.node for unsupported_op in unsupported}
     found: set[ir.Node] = set()
     for node in graph.nodes:

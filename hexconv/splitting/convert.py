@@ -12,10 +12,12 @@ from hexconv.conversion import convert
 from hexconv.files import model_name
 from hexconv.model import Model, Parts
 from hexconv.pipeline import Ranges, Samples
+from hexconv.settings import SettingsDict
 from hexconv.splitting.parts import AUTO, split
 
 if TYPE_CHECKING:
     import onnx
+    from typing_extensions import Unpack
 
 NOT_CUT = "--split auto: the DSP runs the whole model, nothing was cut off"
 
@@ -26,7 +28,7 @@ def convert_split(
     shapes: Mapping[str, Sequence[int]] | None = None,
     samples: Samples | None = None,
     ranges: Ranges | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsDict],
 ) -> Model:
     """Cut a model and convert the DSP part; the model answered saves the CPU part beside it.
 
@@ -36,7 +38,7 @@ def convert_split(
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         samples: for the whole model's inputs; as for `hexconv.convert`.
         ranges: as for `hexconv.convert`; those of the CPU part's tensors are not needed.
-        **settings: see `hexconv.pipeline.Settings`.
+        **settings: see `hexconv.settings.Settings`.
 
     Raises:
         HexconvError: as `hexconv.split` and `hexconv.convert`.

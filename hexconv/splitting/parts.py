@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -16,10 +16,12 @@ from hexconv.errors import ConfigError, ModelError
 from hexconv.model import Parts
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.subgraph import Pieces, opened, part
+from hexconv.settings import Settings, SettingsDict
 from hexconv.splitting.auto import fits, refused_nodes
 
 if TYPE_CHECKING:
     import onnx
+    from typing_extensions import Unpack
 
 AUTO = "auto"
 
@@ -28,7 +30,7 @@ def split(
     source: str | Path | onnx.ModelProto,
     at: str | Sequence[str] = AUTO,
     shapes: Mapping[str, Sequence[int]] | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsDict],
 ) -> Parts:
     """Cut a model at tensors, or before the first nodes that the DSP cannot run.
 
@@ -38,16 +40,17 @@ def split(
             on the CPU.
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         **settings: for "auto", how the DSP part will be converted: see
-            `hexconv.pipeline.Settings`.
+            `hexconv.settings.Settings`.
 
     Raises:
         ConfigError: an unknown tensor, a cut that leaves one side empty, or cuts that do not
             separate the model.
         HexconvError: the model cannot be read.
     """
+    chosen = Settings.of(settings)
     pieces = opened(source, shapes)
     if at == AUTO:
-        return _automatic(pieces, settings)
+        return _automatic(pieces, chosen)
     names = [at] if isinstance(at, str) else list(dict.fromkeys(at))
     if not names:
         raise ConfigError("no tensor is named to cut at", hint="name one, or use --split auto")
@@ -55,7 +58,7 @@ def split(
     return _parted(pieces, _behind_cuts(pieces, cuts), cuts)
 
 
-def _automatic(pieces: Pieces, settings: Mapping[str, Any]) -> Parts:
+def _automatic(pieces: Pieces, settings: Settings) -> Parts:
     """Cut off what is refused until nothing is any more."""
     parts = Parts(pieces.proto(), None, (), pieces.label)
     cpu: set[ir.Node] = set()
@@ -130,7 +133,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
         raise ConfigError(
             f"the cuts do not separate the model: {listed(names)} goes round them",
             why="the CPU part needs what the DSP part computes, but does not answer",
-            hint=f"cut at --split {','.join(str(value.name) for value in better)}",
+            hint=f"use --split {','.join(str(value.name) for value in better)}",
         )
     return cpu
 

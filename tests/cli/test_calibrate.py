@@ -46,7 +46,7 @@ def test_a_shape_that_is_missing_is_asked_for(tmp_path: Path) -> None:
     path, samples = files(tmp_path)
     error = run(path, "--samples", samples).exception
     assert isinstance(error, ModelError)
-    assert "dimension 0 ('t')" in str(error) and "--shape speech=1,2" in str(error)
+    assert "dimension 0 ('t')" in str(error) and "--shape speech=1,2" in error.hint
 
 
 def test_bad_samples_leave_no_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 import hexconv
-from hexconv.compare import Report, compare
+from hexconv.compare import Report, verify
 from hexconv.models import voice
 
 torch = pytest.importorskip("torch")
@@ -62,7 +62,7 @@ def measured(build: Callable[[], onnx.ModelProto], feeds: Callable[..., list]) -
     model = build()
     samples = feeds(model)
     converted = hexconv.convert(model, samples=samples[:3])
-    return compare(converted, model, samples[:3], held_out=samples[3:])
+    return verify(converted, model, samples[:3], held_out=samples[3:])
 
 
 @pytest.mark.slow

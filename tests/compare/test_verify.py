@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 import hexconv
-from hexconv.compare import Report, compare
+from hexconv.compare import Report, verify
 from hexconv.compare.metrics import EXACT
 from hexconv.errors import ConfigError, HexconvError, ModelError
-from hexconv.pipeline import Settings
 from tests.compare.nets import SHAPE, convolutions, samples, softmax_of_many
 
 
@@ -24,7 +23,7 @@ def model() -> hexconv.Model:
 
 @pytest.fixture(scope="module")
 def report(model: hexconv.Model) -> Report:
-    return compare(model, convolutions(), samples(4), held_out=samples(3, seed=9))
+    return verify(model, convolutions(), samples(4), held_out=samples(3, seed=9))
 
 
 def test_every_tensor_that_both_sides_have_is_compared(report: Report) -> None:
@@ -63,7 +62,7 @@ def test_the_first_tensor_accumulates_its_own_error_alone(report: Report) -> Non
 def test_outputs_are_what_simulate_answers(model: hexconv.Model, report: Report) -> None:
     sample = samples(4)[0]
     answered = hexconv.simulate(model, sample)["scores"]
-    alone = compare(model, convolutions(), [sample])
+    alone = verify(model, convolutions(), [sample])
     assert alone.outputs[0].calibration is not None
     from onnxruntime import InferenceSession
 
@@ -76,7 +75,7 @@ def test_the_node_with_a_clipped_range_is_found_and_those_behind_it_point_at_it(
     good = hexconv.convert(convolutions(), samples=samples(4))
     ranges = {**good.ranges, "second": (-0.3, 0.3)}
     bad = hexconv.convert(convolutions(), ranges=ranges, samples=samples(4))
-    found = compare(bad, convolutions(), samples(4))
+    found = verify(bad, convolutions(), samples(4))
     guilty = found.layers[0]
     assert guilty.tensor == "second"
     assert "outside" in guilty.advice[0]
@@ -93,7 +92,7 @@ def test_outliers_that_stretch_a_range_are_named() -> None:
     stretched = samples(4)
     stretched[0]["x"][0, 0, 0, 0] = 300.0
     model = hexconv.convert(convolutions(), samples=stretched)
-    found = compare(model, convolutions(), samples(4))
+    found = verify(model, convolutions(), samples(4))
     relu = next(row for row in found.layers if row.tensor == "relu")
     assert any("outliers stretch" in text for text in relu.advice)
 
@@ -102,12 +101,12 @@ def test_a_softmax_over_many_classes_is_told_what_it_is() -> None:
     draw = np.random.default_rng(0)
     feeds = [{"x": draw.standard_normal((1, 4, 32)).astype(np.float32)} for _ in range(3)]
     model = hexconv.convert(softmax_of_many(), samples=feeds)
-    (row, *_) = compare(model, softmax_of_many(), feeds).layers
+    (row, *_) = verify(model, softmax_of_many(), feeds).layers
     assert row.tensor == "odds" and "softmax" in row.advice[0]
 
 
 def test_held_out_samples_beyond_the_calibrated_range_show(model: hexconv.Model) -> None:
-    found = compare(model, convolutions(), samples(4), held_out=samples(3, seed=9, scale=3.0))
+    found = verify(model, convolutions(), samples(4), held_out=samples(3, seed=9, scale=3.0))
     (row,) = found.outputs
     assert row.calibration is not None and row.held_out is not None
     assert row.calibration.sqnr > row.held_out.sqnr + 5
@@ -119,9 +118,8 @@ def test_a_saved_model_is_compared_like_the_converted_one(tmp_path: Path, optimi
     built = hexconv.convert(convolutions(), samples=samples(4), optimize=optimize)
     built.save(tmp_path)
     loaded = hexconv.load(tmp_path / f"{built.name}.pb")
-    settings = Settings(optimize=optimize)
-    first = compare(built, convolutions(), samples(2), settings=settings)
-    assert compare(loaded, convolutions(), samples(2), settings=settings) == first
+    first = verify(built, convolutions(), samples(2), optimize=optimize)
+    assert verify(loaded, convolutions(), samples(2), optimize=optimize) == first
 
 
 def test_memory_does_not_grow_with_samples(model: hexconv.Model) -> None:
@@ -133,7 +131,7 @@ def test_memory_does_not_grow_with_samples(model: hexconv.Model) -> None:
     peaks = []
     for count in (3, 3, 30):
         tracemalloc.start()
-        compare(model, convolutions(), (samples(1)[0] for _ in range(count)))
+        verify(model, convolutions(), (samples(1)[0] for _ in range(count)))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] < peaks[1] + 27 * 4_600
@@ -153,19 +151,19 @@ def test_floors_hold_on_every_set_and_name_the_output(report: Report) -> None:
 
 def test_a_stranger_is_refused(model: hexconv.Model) -> None:
     with pytest.raises(HexconvError):
-        compare(model, softmax_of_many(), samples(1))
+        verify(model, softmax_of_many(), samples(1))
 
 
 def test_another_output_is_refused_by_name(model: hexconv.Model) -> None:
     other = convolutions()
     other.graph.output[0].name = other.graph.node[-1].output[0] = "logits"
     with pytest.raises(ModelError, match="no output 'scores'"):
-        compare(model, other, samples(1))
+        verify(model, other, samples(1))
 
 
 def test_no_samples_at_all_are_refused(model: hexconv.Model) -> None:
     with pytest.raises(ConfigError, match="nothing to compare on"):
-        compare(model, convolutions())
+        verify(model, convolutions())
 
 
 def test_top1_without_classes_is_refused() -> None:
@@ -178,7 +176,7 @@ def test_top1_without_classes_is_refused() -> None:
         dims.dim.add().dim_value = size
     model = hexconv.convert(other, samples=samples(2))
     with pytest.raises(ConfigError, match="top1"):
-        compare(model, other, samples(1)).failures({"top1": 0.5})
+        verify(model, other, samples(1)).failures({"top1": 0.5})
 
 
 def test_a_folded_vocoder_is_compared_throughout() -> None:
@@ -189,7 +187,7 @@ def test_a_folded_vocoder_is_compared_throughout() -> None:
     onnx_model = voice.onnx_model(length)
     mel = next(iter(voice.mels().values()))[:, :, :length]
     feeds = [{"inputs": np.ascontiguousarray(mel)}]
-    found = compare(hexconv.convert(onnx_model, samples=feeds), onnx_model, feeds)
+    found = verify(hexconv.convert(onnx_model, samples=feeds), onnx_model, feeds)
     assert found.unmatched == ()
     names = [row.tensor for row in found.layers]
     assert len(names) == len(set(names)) > 40

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import hexconv
 from hexconv.cli import group
-from hexconv.compare import compare
+from hexconv.compare import verify
 from hexconv.device import Library
 from tests.compare.nets import convolutions, samples
 
@@ -30,8 +30,8 @@ pytestmark = [
 
 def test_device_and_simulator_give_the_same_figures() -> None:
     model = hexconv.convert(convolutions(), samples=samples(3))
-    real = compare(model, convolutions(), samples(2), device=Library())
-    ours = compare(model, convolutions(), samples(2), library="v60")
+    real = verify(model, convolutions(), samples(2), device=Library())
+    ours = verify(model, convolutions(), samples(2), library="v60")
     assert (real.on, real.library) == ("device", "v60")
     assert real.outputs == ours.outputs
     found = {row.tensor: row.worst.accumulated for row in real.layers}

@@ -7,7 +7,8 @@ import pytest
 from onnx import helper
 
 from hexconv.onnx_graph.session import FloatSession
-from hexconv.pipeline import Settings, prepared
+from hexconv.pipeline import prepared
+from hexconv.settings import Settings
 from tests.lowering.proof import model, numbers, prove, unsupported_op
 
 SIZES = dict(zip("abchijkqtxy", (2, 3, 4, 2, 3, 4, 5, 3, 6, 2, 3), strict=True))

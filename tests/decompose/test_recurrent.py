@@ -12,7 +12,8 @@ from onnx import helper
 from hexconv.compare.accuracy import accuracy
 from hexconv.decompose.recurrent import MOST_STEPS
 from hexconv.onnx_graph.session import FloatSession
-from hexconv.pipeline import Settings, prepared
+from hexconv.pipeline import prepared
+from hexconv.settings import Settings
 from tests.lowering.proof import float_answers, model, numbers, prove, unsupported_op
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8

@@ -19,7 +19,7 @@ def test_a_missing_dimension_is_asked_for_by_name() -> None:
         add(("batch", "time", 40), (1, 1, 40))
     text = str(error.value)
     assert "input 'a' [batch, time, 40]: dimension 0 ('batch'), dimension 1 ('time')" in text
-    assert "--shape a=1,100,40" in text
+    assert 'shapes={"a": (1, 100, 40)' in text
 
 
 def test_unnamed_dimensions_and_missing_shapes_are_asked_for() -> None:

@@ -7,8 +7,8 @@ from onnx import helper
 
 import hexconv
 from hexconv.errors import ConfigError
-from hexconv.optimize import LEVELS
 from hexconv.optimize.registry import REWRITES, Stage, rewrite
+from hexconv.settings import OPTIMIZE_LEVELS
 from tests.lowering.proof import model, numbers
 from tests.optimize.proof import applied, converted
 
@@ -47,7 +47,7 @@ def test_an_unknown_rewrite_is_refused_with_the_nearest() -> None:
 
 
 def test_an_unknown_level_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=", ".join(LEVELS)):
+    with pytest.raises(ConfigError, match=", ".join(map(repr, OPTIMIZE_LEVELS))):
         hexconv.convert(PROTO, samples=[FEEDS], optimize="fast")
 
 

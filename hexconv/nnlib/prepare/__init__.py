@@ -37,6 +37,7 @@ from hexconv.nnlib.prepare import (
     transpose_conv,
 )
 from hexconv.nnlib.prepare.mutable_graph import Work
+from hexconv.nnlib.versions import LibraryVersion
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Prepared:
         return frozenset(node.id for node in self.graph.nodes)
 
 
-def trace(graph: Graph, library: str = "v60") -> Prepared:
+def trace(graph: Graph, library: LibraryVersion = "v60") -> Prepared:
     """Prepare a graph and tell what became of each of its nodes.
 
     Args:
@@ -115,6 +116,6 @@ def trace(graph: Graph, library: str = "v60") -> Prepared:
     return Prepared(work.graph(graph), work.moved, work.absorbed)
 
 
-def prepare(graph: Graph, library: str = "v60") -> Graph:
+def prepare(graph: Graph, library: LibraryVersion = "v60") -> Graph:
     """The graph that is really executed; see `trace`."""
     return trace(graph, library).graph

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.numerics.fixed_point import F32
 
 Float32 = npt.NDArray[np.float32]
@@ -75,7 +76,7 @@ def pack(
     )
 
 
-def squeezes(shape: tuple[int, ...], library: str) -> bool:
+def squeezes(shape: tuple[int, ...], library: LibraryVersion) -> bool:
     """Whether `library` recodes the weights of a d32 convolution to int8.
 
     v60 never does. The others do unless 32 channels of weights overflow their fast memory

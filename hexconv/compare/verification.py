@@ -10,28 +10,28 @@ from hexconv.calibrate import read_samples
 from hexconv.compare.layers import Bench, Measured
 from hexconv.compare.report import Report, make_report
 from hexconv.errors import ConfigError
-from hexconv.pipeline import Settings, prepared
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
+from hexconv.pipeline import prepared
+from hexconv.settings import Progress, Settings, SettingsDict
 
 if TYPE_CHECKING:
     import onnx
+    from typing_extensions import Unpack
 
     from hexconv.calibrate.samples import SampleSource
     from hexconv.device import Library
     from hexconv.model import Model
 
-Progress = Callable[[str, int], None]
 
-
-def compare(
+def verify(
     model: Model,
     float_source: str | Path | onnx.ModelProto,
     samples: SampleSource | None = None,
     *,
     held_out: SampleSource | None = None,
-    library: str = "v66",
+    library: LibraryVersion = DEFAULT_LIBRARY,
     device: Library | None = None,
-    settings: Settings | None = None,
-    progress: Progress | None = None,
+    **settings: Unpack[SettingsDict],
 ) -> Report:
     """Compare a quantized model with the float model that it comes from, layer by layer.
 
@@ -45,8 +45,8 @@ def compare(
         held_out: samples that calibration has not seen.
         library: which the simulator follows: "v60", "v65" or "v66".
         device: measure the answers of this emulated library; own errors are the simulator's v60.
-        settings: of the conversion, where they are not the default.
-        progress: called with (set of samples, number done).
+        **settings: of the conversion, where they are not the default; `progress` is called with
+            (set of samples, number done).
 
     Returns:
         The report: `outputs`, `layers` (worst own error first), `unmatched`.
@@ -57,8 +57,9 @@ def compare(
     """
     if samples is None and held_out is None:
         raise ConfigError("there is nothing to compare on", hint="give samples, or held-out ones")
+    chosen = Settings.of(settings)
     shapes = {item.name: item.shape for item in model.graph.inputs}
-    reference, _ = prepared(float_source, shapes, settings or Settings())
+    reference, _ = prepared(float_source, shapes, chosen)
     followed = "v60" if device is not None else library
     bench = Bench(model.graph, reference, followed, device)
     found: list[Measured | None] = []
@@ -66,7 +67,7 @@ def compare(
         if source is None:
             found.append(None)
             continue
-        found.append(bench.measure(read_samples(source, reference), _tick(progress, name)))
+        found.append(bench.measure(read_samples(source, reference), _tick(chosen.progress, name)))
     on = "simulate" if device is None else "device"
     return make_report(model.name, followed, on, bench.sites, found[0], found[1])
 

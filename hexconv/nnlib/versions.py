@@ -1,0 +1,29 @@
+"""The three builds of the Hexagon NN library that MACE ships (docs/nnlib/shipped-library.md)."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from hexconv.errors import ConfigError
+from hexconv.names import did_you_mean
+
+LibraryVersion = Literal["v60", "v65", "v66"]
+"""v60: SD820, SD835, SD660; v65: SD845, SD670, SD710; v66: SD855, SD865."""
+
+LIBRARIES: tuple[LibraryVersion, ...] = get_args(LibraryVersion)
+DEFAULT_LIBRARY: LibraryVersion = "v66"
+"""What a conversion, a simulation and a prediction are for unless the user says otherwise."""
+
+
+def check_library(name: str) -> LibraryVersion:
+    """The version of a name.
+
+    Raises:
+        ConfigError: there is no such version.
+    """
+    if name not in LIBRARIES:
+        raise ConfigError(
+            f"there is no library version '{name}'",
+            hint=f"{did_you_mean(name, LIBRARIES)}use {', '.join(LIBRARIES)}",
+        )
+    return name

@@ -1,0 +1,98 @@
+"""How to convert: every setting with its type, its default and its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypedDict, get_args
+
+from hexconv.errors import ConfigError
+from hexconv.names import did_you_mean
+from hexconv.quantize import Bounds
+
+OptimizeLevel = Literal["none", "default", "all"]
+"""none: as exported; default: all rewrites; all: a search over rewrites as well."""
+
+Observer = Literal["minmax", "percentile"]
+"""How calibration turns the values of a tensor into a range."""
+
+OPTIMIZE_LEVELS: tuple[OptimizeLevel, ...] = get_args(OptimizeLevel)
+OBSERVERS: tuple[Observer, ...] = get_args(Observer)
+
+Progress = Callable[[str, int], None]
+"""Called with a stage ("calibrate", "search") and how many steps of it are done."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert.
+
+    Attributes:
+        optimize: "none" (as exported), "default", or "all" (searches as well).
+        without: names of rewrites to leave out.
+        also: names of alternative rewrites to put in.
+        explain: predict what each rewrite saved: one more conversion for each.
+        observer: "minmax" or "percentile".
+        percentile: for the percentile observer, in %.
+        input_ranges: declared (min, max) by input, for synthetic data.
+        name: of the model; the file's stem by default.
+        progress: called with (stage, done).
+        float_fallback: compute in float on the DSP what int8 does not support, where the library
+            has a float op.
+        keep_float: names of nodes, or of tensors that they make, to compute in float.
+    """
+
+    optimize: OptimizeLevel = "default"
+    without: Sequence[str] = ()
+    also: Sequence[str] = ()
+    explain: bool = False
+    observer: Observer = "minmax"
+    percentile: float = 99.99
+    input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    name: str = ""
+    progress: Progress | None = None
+    float_fallback: bool = False
+    keep_float: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Settings:
+        """Settings from keyword arguments.
+
+        Raises:
+            ConfigError: there is no setting of a name, or it does not take the value.
+        """
+        known = [item.name for item in fields(cls)]
+        for name in settings:
+            if name not in known:
+                raise ConfigError(
+                    f"there is no setting '{name}'",
+                    hint=f"{did_you_mean(name, known)}the settings are {', '.join(known)}",
+                )
+        made = cls(**settings)
+        _check_choice("optimize", made.optimize, OPTIMIZE_LEVELS)
+        _check_choice("observer", made.observer, OBSERVERS)
+        return made
+
+
+class SettingsDict(TypedDict, total=False):
+    """The settings as keyword arguments: see `Settings`, which holds the same names."""
+
+    optimize: OptimizeLevel
+    without: Sequence[str]
+    also: Sequence[str]
+    explain: bool
+    observer: Observer
+    percentile: float
+    input_ranges: Mapping[str, Bounds]
+    name: str
+    progress: Progress | None
+    float_fallback: bool
+    keep_float: Sequence[str]
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(
+            f"{name}={value!r} is not a choice",
+            hint=f"{did_you_mean(str(value), choices)}use {', '.join(map(repr, choices))}",
+        )
