@@ -151,12 +151,13 @@ def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
 
 def _dsp_model(vocoder: Vocoder, length: int) -> Any:
     """The quantized model for `length` frames: the .pb given, or converted on the way."""
-    import hexconv
+    from hexconv.conversion import convert
+    from hexconv.model import load
 
     if length in vocoder.converted:
         return vocoder.converted[length]
     if vocoder.dsp is not None:
-        model = hexconv.load(vocoder.dsp)
+        model = load(vocoder.dsp)
         given = model.graph.inputs[0].shape[2]
         if given != length:
             raise ConfigError(
@@ -175,7 +176,7 @@ def _dsp_model(vocoder: Vocoder, length: int) -> Any:
                 if vocoder.ranges
                 else {"samples": _calibration(vocoder, name, length)}
             )
-            model = hexconv.convert(path, shapes={name: shape}, **known)
+            model = convert(path, shapes={name: shape}, **known)
     vocoder.converted[length] = model
     return model
 
@@ -200,10 +201,10 @@ def _calibration(vocoder: Vocoder, name: str, length: int) -> Iterable[dict[str,
 
 
 def _simulate(vocoder: Vocoder, length: int) -> chunks.Synthesis:
-    import hexconv
+    from hexconv.simulator import simulate
 
     model = _dsp_model(vocoder, length)
-    return _of_model(vocoder, model, lambda feeds: hexconv.simulate(model, feeds))
+    return _of_model(vocoder, model, lambda feeds: simulate(model, feeds))
 
 
 def _device(vocoder: Vocoder, length: int) -> chunks.Synthesis:
