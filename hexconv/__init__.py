@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hexconv.splitting import convert_split, split
     from hexconv.support import check
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "Model",
     "Settings",

@@ -13,11 +13,14 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from hexconv import resources
 from hexconv.names import did_you_mean
 from hexconv.notebook import html_table
+
+Int8 = Literal["yes", "partly", "no"]
+"""Whether an ONNX op runs in int8, in all, some or none of its forms."""
 
 LANGUAGES = {"en": "en", "zh": "zh", "zh-CN": "zh"}
 
@@ -91,7 +94,7 @@ class Row:
     since: tuple[int, ...]
     does: Text
     forms: tuple[OpForm, ...]
-    int8: str
+    int8: Int8
     why: Text
     accuracy: Text
     limits: Text

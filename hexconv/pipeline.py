@@ -15,7 +15,7 @@ from hexconv import optimize as passes
 from hexconv.decompose import decompose
 from hexconv.errors import RangeError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.files import model_name, sha256
-from hexconv.lowering import Lowered, lower
+from hexconv.lowering import Lowered, dry_run, lower
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
 from hexconv.model import AppliedRewrite, Conversion, InFloat, Model
@@ -24,7 +24,7 @@ from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.on_nnlib.tidy import tidied
-from hexconv.quantize import Bounds, cover
+from hexconv.quantize import Bounds
 from hexconv.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def refuse_early(graph: FloatGraph, settings: Settings) -> None:
     Raises:
         Refusals: nodes that cannot run on the DSP.
     """
-    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    lowered = lower(graph, ranges, float_fallback=settings.float_fallback)
+    lowered = dry_run(graph, float_fallback=settings.float_fallback)
     if lowered.unsupported:
         raise UnsupportedOpErrors(lowered.unsupported)
 
@@ -129,7 +128,7 @@ def observed_ranges(
     }
     bounds = {**inputs, **settings.input_ranges}
     measured = _observe(graph, _synthetic(graph, bounds), settings)
-    missing = [name for name in computed_values(graph) if name not in graph.ranges]
+    missing = [name for name in graph.computed_values() if name not in graph.ranges]
     if len(inputs) < len(graph.inputs):
         warnings.append(SYNTHETIC_WARNING)
     elif missing:
@@ -158,7 +157,7 @@ def completed(
     for name, (low, high) in given.items():
         if not low <= high:
             raise RangeError(f"the range {low},{high} of '{name}' is not a range")
-    names = computed_values(graph)
+    names = graph.computed_values()
     missing = [name for name in names if name not in given]
     own = [name for name in missing if name in graph.original]
     if own:
@@ -180,13 +179,6 @@ def completed(
         source = calibrate.read_samples(samples, graph)
     measured = _observe(graph, source, settings)
     return {**measured, **given}
-
-
-def computed_values(graph: FloatGraph) -> list[str]:
-    """Names of the float values that inputs and nodes make, in order."""
-    values = [*graph.graph.inputs, *(v for node in graph.graph for v in node.outputs)]
-    floats = (v for v in values if v.dtype is not None and v.dtype.is_floating_point())
-    return [str(value.name) for value in floats if value.name]
 
 
 def lowered_graph(
@@ -239,7 +231,7 @@ def _observe(
     progress = settings.progress
     tick = None if progress is None else (lambda done: progress("calibrate", done))
     found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
-    return {name: found[name] for name in computed_values(graph)}
+    return {name: found[name] for name in graph.computed_values()}
 
 
 def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapping[str, Any]]:

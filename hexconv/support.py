@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hexconv import op_table
 from hexconv.errors import UnsupportedOpError
-from hexconv.lowering import lower
+from hexconv.lowering import dry_run
 from hexconv.names import shortened
 from hexconv.notebook import html_table
-from hexconv.onnx_graph import FloatGraph
-from hexconv.pipeline import computed_values, prepared
-from hexconv.quantize import Range, cover
+from hexconv.pipeline import prepared
 from hexconv.settings import OptimizeLevel, Settings
 
 if TYPE_CHECKING:
@@ -117,14 +115,13 @@ def check(
     unloadable: list[UnsupportedOpError] = []
     graph, _ = prepared(source, shapes, Settings(optimize=optimize), unloadable)
     macs = graph.macs()
-    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    unsupported, made = _lowered(graph, ranges, float_fallback)
-    refused = {unsupported_op.node: unsupported_op for unsupported_op in unsupported}
+    lowered = dry_run(graph, float_fallback=float_fallback)
+    refused = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
     rows = []
     for node in graph.nodes:
         name, op = str(node.name), node.op_type
         unsupported_op = refused.pop(name, None)
-        nnlib = () if unsupported_op else made.get(name, ())
+        nnlib = () if unsupported_op else lowered.made.get(name, ())
         rows.append(_row(name, op, nnlib, macs.get(name, 0), unsupported_op))
     rest = [*unloadable, *refused.values()]
     rows += [
@@ -132,17 +129,6 @@ def check(
         for unsupported_op in rest
     ]
     return SupportReport(graph.source, tuple(rows))
-
-
-def _lowered(
-    graph: FloatGraph, ranges: Mapping[str, Range], float_fallback: bool
-) -> tuple[list[UnsupportedOpError], dict[str, tuple[str, ...]]]:
-    """Every refusal, those of the model's outside included, and what the nodes become."""
-    try:
-        lowered = lower(graph, ranges, float_fallback=float_fallback)
-    except UnsupportedOpError as unsupported_op:
-        return [unsupported_op], {}
-    return lowered.unsupported, lowered.made
 
 
 def _row(

@@ -18,7 +18,8 @@ imports = networkx.DiGraph(
     for module in graph.modules
     for other in graph.find_modules_directly_imported_by(module)
 )
-print([sorted(group) for group in networkx.strongly_connected_components(imports) if len(group) > 1])
+groups = networkx.strongly_connected_components(imports)
+print([sorted(group) for group in groups if len(group) > 1])
 """
 
 

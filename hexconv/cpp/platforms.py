@@ -13,7 +13,6 @@ SOURCE = Path(__file__).parent
 
 PLATFORMS = ("linux", "aarch64", "android")
 LEVELS = ("O0", "O1", "O2", "O3")
-GRAPH_LEVELS = ("disable", "basic", "extended", "all")
 
 NDK = "ANDROID_NDK_HOME"
 ANDROID_FOLDER = "/data/local/tmp/hexconv"

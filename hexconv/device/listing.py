@@ -9,7 +9,6 @@ from hexconv.device.job import NODE_BASE
 from hexconv.nnlib.graph import Graph
 
 _NODE = re.compile(r"^node @ \S+ id=0x([0-9a-f]+) type=0x[0-9a-f]+\((\S+)\)", re.MULTILINE)
-CONVERTS = ("Convert_to_d32", "Convert_from_d32", "Convert_to_aix_d32", "Convert_from_aix")
 
 
 @dataclass(frozen=True)

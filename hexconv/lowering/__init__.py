@@ -17,7 +17,7 @@ from hexconv.lowering import (  # noqa: F401  (importing registers the lowerings
     shape,
     unary,
 )
-from hexconv.lowering.lower import Lowered, lower
+from hexconv.lowering.lower import Lowered, dry_run, lower
 from hexconv.lowering.registry import LOWERINGS, Tie
 
-__all__ = ["LOWERINGS", "Lowered", "Tie", "lower"]
+__all__ = ["LOWERINGS", "Lowered", "Tie", "dry_run", "lower"]

@@ -20,7 +20,7 @@ from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, R
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
 from hexconv.onnx_graph.builder import shape_of
-from hexconv.quantize import Range
+from hexconv.quantize import Range, cover
 
 # Ops that work on images: where one is present, 4-D inputs are taken channels last, as MACE's
 # runtime hands NCHW tensors over (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
@@ -107,6 +107,20 @@ def lower(
         _bind_outputs(graph, ctx)
         result.graph = builder.finish()
     return result
+
+
+def dry_run(graph: FloatGraph, *, float_fallback: bool = False) -> Lowered:
+    """Lower with placeholder ranges: which nodes are unsupported, and what the others become.
+
+    Args:
+        graph: in canonical form, decomposed.
+        float_fallback: as for `lower`.
+    """
+    ranges = dict.fromkeys(graph.computed_values(), cover(-1.0, 1.0))
+    try:
+        return lower(graph, ranges, float_fallback=float_fallback)
+    except UnsupportedOpError as unsupported_op:
+        return Lowered(Graph(), [unsupported_op])
 
 
 class _Consts(Mapping[str, Array]):

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hexconv import resources
 from hexconv.errors import GraphError
@@ -14,7 +14,18 @@ from hexconv.names import nearest
 from hexconv.nnlib.graph import Padding
 
 DTYPES = {"u8": "uint8", "u16": "uint16", "i16": "int16", "i32": "int32", "f32": "float32"}
-LIBRARIES = ("open", "v60", "v65", "v66")
+Build = Literal["open", "v60", "v65", "v66"]
+"""A shipped library, or the open source."""
+BUILDS: tuple[Build, ...] = get_args(Build)
+
+ExecutedForm = Literal["flat", "d32", "either"]
+"""How an op's data is laid out when it is executed; either: prepare chooses."""
+
+Emit = Literal["yes", "prepare", "never"]
+"""Whether a lowering may emit an op, or only prepare makes it, or nothing may."""
+
+Proof = Literal["golden", "run", "source"]
+"""How a row is known: recorded vectors, a run of the library, or the source alone."""
 
 
 class RangeRule(str, Enum):
@@ -128,16 +139,16 @@ class OpSpec:
     range: RangeRule
     range_without: RangeRule | None
     fixed: tuple[float, float] | None
-    form: str
+    form: ExecutedForm
     padding: tuple[Padding, ...]
     counts: tuple[int, ...]
     limits: tuple[Limit, ...]
     notes: tuple[str, ...]
-    libraries: tuple[str, ...]
-    emit: str
+    libraries: tuple[Build, ...]
+    emit: Emit
     why: str
     form_of: str
-    proof: str
+    proof: Proof
     source: str
     interleaved: bool
     _spread: dict[tuple[bool, int], tuple[Operand, ...]] = field(
@@ -236,7 +247,7 @@ class _Catalogue(Mapping[str, OpSpec]):
             counts=tuple(row.get("counts", ())),
             limits=tuple(_limit(item) for item in row.get("limits", ())),
             notes=tuple(row.get("notes", ())),
-            libraries=tuple(row.get("libraries", LIBRARIES)),
+            libraries=tuple(row.get("libraries", BUILDS)),
             emit=row.get("emit", "yes"),
             why=row.get("why", ""),
             form_of=row.get("form_of", ""),

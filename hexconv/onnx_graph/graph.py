@@ -76,6 +76,12 @@ class FloatGraph:
             found.update({str(v.name): v for v in node.outputs if v.name})
         return found
 
+    def computed_values(self) -> list[str]:
+        """Names of the float values that inputs and nodes make, in order."""
+        values = [*self.graph.inputs, *(v for node in self.graph for v in node.outputs)]
+        floats = (v for v in values if v.dtype is not None and v.dtype.is_floating_point())
+        return [str(value.name) for value in floats if value.name]
+
     def const(self, name: str) -> Array | None:
         """The values of an initializer; None if no initializer has that name."""
         value = self.graph.initializers.get(name)

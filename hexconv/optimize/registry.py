@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
 from hexconv.registry import Registry
+
+LOG = logging.getLogger("hexconv.optimize")
 
 F = TypeVar("F", bound=Callable[..., int])
 
@@ -65,9 +68,18 @@ def apply(
         also: alternatives to put in.
         *args: what the rewrites of the stage take.
     """
-    counts = {
-        item.name: item.function(*args)
-        for item in REWRITES.values()
-        if item.stage is stage and (item.name not in without if item.default else item.name in also)
-    }
-    return {name: count for name, count in counts.items() if count}
+    counts: dict[str, int] = {}
+    for item in REWRITES.values():
+        if item.stage is not stage:
+            continue
+        if item.name in without if item.default else item.name not in also:
+            LOG.debug("%s: left out", item.name)
+        elif times := item.function(*args):
+            LOG.debug("%s: applied %d times", item.name, times)
+            counts[item.name] = times
+    return counts
+
+
+def declined(name: str, node: object, reason: str) -> None:
+    """Note why a rewrite does not apply at a node (logger `hexconv.optimize`, level DEBUG)."""
+    LOG.debug("%s: not at %s: %s", name, node, reason)

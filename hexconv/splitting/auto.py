@@ -31,9 +31,8 @@ def refused_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> s
         ConfigError: it cannot be said which node a refusal comes from.
         HexconvError: the model cannot be read.
     """
-    from hexconv.lowering import lower
-    from hexconv.pipeline import computed_values, prepared
-    from hexconv.quantize import cover
+    from hexconv.lowering import dry_run
+    from hexconv.pipeline import prepared
 
     if outside := _unfit_outside(pieces, dsp):
         return outside
@@ -42,8 +41,7 @@ def refused_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> s
     own = {str(node.name): node for node in pieces.graph}
     if unloadable:
         return {_loaded(own, unsupported_op) for unsupported_op in unloadable}
-    ranges = dict.fromkeys(computed_values(graph), cover(-1.0, 1.0))
-    unsupported = lower(graph, ranges, float_fallback=settings.float_fallback).unsupported
+    unsupported = dry_run(graph, float_fallback=settings.float_fallback).unsupported
     names = {unsupported_op.node for unsupported_op in unsupported}
     found: set[ir.Node] = set()
     for node in graph.nodes:

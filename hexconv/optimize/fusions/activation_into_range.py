@@ -10,7 +10,8 @@ import onnx_ir as ir
 from hexconv.lowering.annotations import annotate, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of
-from hexconv.optimize.fusions.edit import read_once, remove
+from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.optimize.fusions.edit import remove
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
 

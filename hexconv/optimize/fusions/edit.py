@@ -12,6 +12,7 @@ import onnx_ir as ir
 from hexconv.lowering.annotations import annotate
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import constant, shape_of
+from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
 DOMAIN = "hexconv"
@@ -132,11 +133,6 @@ class Inserter:
         parts = self.reshape(value, split, like)
         shape = [split[axis] for axis in perm]
         return self.node("Transpose", [parts], shape, like, {"perm": list(perm)})
-
-
-def read_once(value: ir.Value) -> bool:
-    """Whether exactly one input reads the value, and nothing outside does."""
-    return len(value.uses()) == 1 and not value.is_graph_output()
 
 
 def only_reader(value: ir.Value) -> ir.Node | None:

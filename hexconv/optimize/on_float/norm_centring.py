@@ -15,7 +15,7 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
-from hexconv.optimize.fusions.edit import read_once
+from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.registry import Stage, rewrite
 
 SUMS = ("Add", "Sub", "Mul", "Div")

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.fusions.fold_time import plan
 from hexconv.optimize.on_float.same_convolution import (
     Kernel,
@@ -64,11 +65,7 @@ def sums_of_convolutions(graph: FloatGraph) -> int:
 def _inside(node: ir.Node) -> bool:
     """Whether a node is part of a larger sum."""
     value = node.outputs[0]
-    return _read_once(value) and same_shape_sum(next(iter(value.uses())).node)
-
-
-def _read_once(value: ir.Value) -> bool:
-    return len(value.uses()) == 1 and not value.is_graph_output()
+    return read_once(value) and same_shape_sum(next(iter(value.uses())).node)
 
 
 def _terms(node: ir.Node) -> list[ir.Value]:
@@ -77,7 +74,7 @@ def _terms(node: ir.Node) -> list[ir.Value]:
     for value in node.inputs:
         assert value is not None
         producer = value.producer()
-        if producer is not None and same_shape_sum(producer) and _read_once(value):
+        if producer is not None and same_shape_sum(producer) and read_once(value):
             found += _terms(producer)
         else:
             found.append(value)
@@ -175,7 +172,7 @@ class _Sum:
         self.others: list[ir.Value] = []
         for value in _terms(last):
             node = value.producer()
-            kernel = kernel_of(node) if _read_once(value) else None
+            kernel = kernel_of(node) if read_once(value) else None
             if kernel is None or node is None or node.inputs[0] is None:
                 self.others.append(value)
             else:
