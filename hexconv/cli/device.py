@@ -25,10 +25,10 @@ TOP_ROWS = 20
 FILE_WIDTH = 160
 
 library_option = click.option(
-    "--library",
+    "--library-file",
     type=click.Path(path_type=Path),
     envvar="HEXCONV_LIBRARY",
-    help="libhexagon_nn_skel.so for v60 (or set HEXCONV_LIBRARY).",
+    help="libhexagon_nn_skel.so for v60, v65 or v66 (or set HEXCONV_LIBRARY).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
@@ -53,11 +53,11 @@ def run_options(function: AnyCommand) -> AnyCommand:
     return library_option(seconds(memory(function)))
 
 
-def opened(library: Path | None, timeout: float, memory: float) -> Library:
+def opened(library_file: Path | None, timeout: float, memory: float) -> Library:
     """The library with these limits."""
     from hexconv.device import Library, Limits
 
-    return Library(library, Limits(seconds=timeout, memory=int(memory * (1 << 30))))
+    return Library(library_file, Limits(seconds=timeout, memory=int(memory * (1 << 30))))
 
 
 def graph_in(path: Path) -> Graph:
@@ -72,7 +72,8 @@ def graph_in(path: Path) -> Graph:
 def command() -> None:
     """Run models in the real Hexagon NN library, without a phone.
 
-    The library is MACE's third_party/nnlib/v60/libhexagon_nn_skel.so; hexconv ships none.
+    The library is a libhexagon_nn_skel.so of MACE's third_party/nnlib: v60 (SD820, SD835, SD660),
+    v65 (SD845, SD670, SD710) or v66 (SD855, SD865). hexconv ships none.
     """
 
 
@@ -80,12 +81,12 @@ def command() -> None:
 @library_option
 @json_option
 @quiet_option
-def setup(library: Path | None, as_json: bool, quiet: bool) -> None:
+def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
     """Say what is there and what is missing; build the runner; run a self-test."""
-    from hexconv.device.selftest import checks
+    from hexconv.compare.selftest import checks
 
     found = []
-    for check in checks(library):
+    for check in checks(library_file):
         found.append(check)
         if not (as_json or quiet):
             click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
@@ -109,9 +110,11 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
     known = sum(row.catalogue_id is not None for row in report.rows)
     if as_json:
         rows = [asdict(row) for row in report.rows]
-        click.echo(json.dumps({"version": report.version, "ops": rows}, indent=1))
+        head = {"version": report.version, "library": report.library}
+        click.echo(json.dumps({**head, "ops": rows}, indent=1))
     elif not quiet:
-        click.echo(f"library version {report.version}, {len(report.rows)} ops, {known} catalogued")
+        title = f"library {report.version} for {report.library}"
+        click.echo(f"{title}, {len(report.rows)} ops, {known} catalogued")
         for row in report.disagreements:
             click.echo(f"{row.name}: {'; '.join(row.problems)}")
         click.echo(f"{len(report.disagreements)} disagreements")

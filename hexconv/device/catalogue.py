@@ -9,6 +9,7 @@ from hexconv.device.job import NODE_BASE, JobWriter
 from hexconv.device.session import Session
 from hexconv.nnlib.graph import Node, Output, Ref
 from hexconv.nnlib.ops import OpSpec, catalogue
+from hexconv.nnlib.versions import LibraryVersion
 
 MOST_INPUTS = 16
 """Variadic ops take any number of inputs; more than these are not tried."""
@@ -32,9 +33,10 @@ class OpRow:
 
 @dataclass(frozen=True)
 class OpReport:
-    """The library's version, and every op of either side by name."""
+    """The library's release and the DSP that it is for, and every op of either side by name."""
 
     version: str
+    library: LibraryVersion
     rows: tuple[OpRow, ...]
 
     @property
@@ -43,26 +45,26 @@ class OpReport:
         return [row for row in self.rows if row.problems]
 
 
-def compare_ops(session: Session, library: str = "v60") -> OpReport:
-    """Compare the two sides.
+def compare_ops(session: Session) -> OpReport:
+    """Compare the two sides, the catalogue's as it describes the library's version.
 
     Args:
         session: the library to ask.
-        library: which library the catalogue is to speak of.
 
     Raises:
         DeviceError: if the library does not answer.
     """
     answer = session.ask(JobWriter.list_ops).answer
     ids = {name: number for number, name in answer.ops.items()}
-    specs = {name: spec for name, spec in catalogue().items() if library in spec.libraries}
+    version = session.library.version
+    specs = {name: spec for name, spec in catalogue().items() if version in spec.libraries}
     refused = _refused(session, [spec for spec in specs.values() if spec.name in ids])
     rows = []
     for name in sorted({*ids, *specs}):
         known = specs.get(name)
         problems = [] if known is None else _problems(known, ids.get(name), refused.get(name, []))
         rows.append(OpRow(name, ids.get(name), known.id if known else None, tuple(problems)))
-    return OpReport(version_text(answer.version), tuple(rows))
+    return OpReport(version_text(answer.version), version, tuple(rows))
 
 
 def version_text(version: int) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from hexconv.device.rewrite import RewriteError, rewritten
 from hexconv.errors import DeviceError, FileError
+from hexconv.nnlib.versions import LibraryVersion
 
 EM_HEXAGON = 164
 ET_DYN = 3
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ = 4, 5, 6, 10
 SYMBOL_SIZE = 16
-V60 = 0x60
+VERSIONS: Mapping[int, LibraryVersion] = {0x60: "v60", 0x65: "v65", 0x66: "v66"}
+NO_LONGER_NNLIB = 0x68
 MOST_BYTES = 256 << 20
 
 NEEDED = (
@@ -35,7 +40,9 @@ NEEDED = (
 )
 """The functions that csrc/nnlib.c calls."""
 
-WHICH = "give third_party/nnlib/v60/libhexagon_nn_skel.so of a MACE checkout"
+WHICH = (
+    "give third_party/nnlib/v66/libhexagon_nn_skel.so (or v60, v65: the phone's) of a MACE checkout"
+)
 
 
 @dataclass(frozen=True)
@@ -46,12 +53,35 @@ class SharedObject:
     exports: frozenset[str]
 
 
-def read_library(path: Path) -> bytes:
-    """The bytes of a library that can be run.
+@dataclass(frozen=True)
+class LibraryFile:
+    """A Hexagon NN library that can be run.
+
+    Args:
+        version: of the DSP that it is built for.
+        data: the shared object as it was read.
+    """
+
+    version: LibraryVersion
+    data: bytes
+
+    @cached_property
+    def plain(self) -> bytes:
+        """The shared object, rewritten to what the emulator has."""
+        return rewritten(self.data, counting=False)
+
+    @cached_property
+    def counting(self) -> bytes:
+        """The same, with the emulator's counters right in rewritten packets; it runs slower."""
+        return rewritten(self.data, counting=True)
+
+
+def read_library(path: Path) -> LibraryFile:
+    """A library that can be run.
 
     Raises:
         FileError: if the file cannot be read.
-        DeviceError: if it is not a Hexagon NN library for v60.
+        DeviceError: if it is not a Hexagon NN library for v60, v65 or v66.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -61,29 +91,41 @@ def read_library(path: Path) -> bytes:
         raise FileError(
             "the DSP library cannot be read", where=str(path), why=str(error), hint=WHICH
         ) from error
-    check_library(path, data)
-    return data
+    return checked_library(path, data)
 
 
-def check_library(path: Path, data: bytes) -> None:
-    """Refuse, with the reason, what is not a Hexagon NN library for v60.
+def checked_library(path: Path, data: bytes) -> LibraryFile:
+    """The library in a file, if the emulator can run it.
 
     Raises:
-        DeviceError: with that reason.
+        DeviceError: it cannot, with the reason.
     """
     try:
         found = _parse(path, data)
+        version = _version(path, found)
+        missing = [name for name in NEEDED if name not in found.exports]
+        if missing:
+            why = f"it is not a Hexagon NN library: it has no {', '.join(missing[:3])}"
+            raise _refused(path, why)
+        library = LibraryFile(version, data)
+        _ = library.plain
     except (struct.error, IndexError, ValueError) as error:
         raise _refused(path, "the file is cut short or malformed") from error
-    if found.version != V60:
-        raise _refused(
-            path,
-            f"it is built for Hexagon v{found.version:x}: no released qemu runs all instructions"
-            " of v65 and v66, and qemu 7.2 computes some of them wrongly without a word",
-        )
-    missing = [name for name in NEEDED if name not in found.exports]
-    if missing:
-        raise _refused(path, f"it is not a Hexagon NN library: it has no {', '.join(missing[:3])}")
+    except RewriteError as error:
+        why = f"its code at {error.address:#x} cannot run in the emulator: {error.why}"
+        raise _refused(path, why) from error
+    return library
+
+
+def _version(path: Path, found: SharedObject) -> LibraryVersion:
+    """The version of the DSP that a shared object is built for."""
+    known = VERSIONS.get(found.version)
+    if known is None:
+        reason = "MACE's libraries are built for v60, v65 and v66"
+        if found.version >= NO_LONGER_NNLIB:
+            reason += "; DSPs from v68 on do not run Hexagon NN"
+        raise _refused(path, f"it is built for Hexagon v{found.version:x}: {reason}")
+    return known
 
 
 def _refused(path: Path, why: str) -> DeviceError:

@@ -53,10 +53,14 @@ def _four(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class JobWriter:
-    """Writes the records of one job to an open file."""
+    """Writes the records of one job to an open file.
+
+    `counts` tells whether one of the runs written so far counts what it executes.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.counts = False
 
     def _record(self, tag: bytes, *parts: bytes) -> None:
         self._file.write(struct.pack("<4sI", tag, sum(map(len, parts))))
@@ -110,4 +114,5 @@ class JobWriter:
 
     def run(self, counter: Counter = Counter.NONE) -> None:
         """Execute once with the inputs given since the last run."""
+        self.counts |= counter != Counter.NONE
         self._record(b"RUN ", struct.pack("<I", counter))

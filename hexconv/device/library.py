@@ -1,4 +1,4 @@
-"""The Hexagon NN library that phones run, on the desk."""
+"""The Hexagon NN library that phones run, without a phone."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from hexconv.device.wiring import (
 )
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph, HasGraph, graph_of
+from hexconv.nnlib.versions import LibraryVersion
 
 NodeList = list[tuple[str, str]]
 ENVIRONMENT = "HEXCONV_LIBRARY"
@@ -40,7 +41,7 @@ def library_path(path: str | os.PathLike[str] | None = None) -> Path:
         raise ConfigError(
             "no DSP library is given",
             why="hexconv ships no Qualcomm code",
-            hint=f"--library FILE, or {ENVIRONMENT}=FILE: {WHICH}",
+            hint=f"--library-file FILE, or {ENVIRONMENT}=FILE: {WHICH}",
         )
     return Path(chosen)
 
@@ -49,7 +50,7 @@ class Library:
     """`libhexagon_nn_skel.so` under the emulator. Each call starts processes of its own.
 
     Args:
-        path: the v60 library; without it, the one that `HEXCONV_LIBRARY` names.
+        path: the library for v60, v65 or v66; without it, the one that `HEXCONV_LIBRARY` names.
         limits: time and memory for each process.
 
     Raises:
@@ -61,6 +62,25 @@ class Library:
     ) -> None:
         self.path = library_path(path)
         self.session = Session(read_library(self.path), limits or Limits())
+
+    @property
+    def version(self) -> LibraryVersion:
+        """Of the DSP that it is built for: "v60", "v65" or "v66", by the file."""
+        return self.session.library.version
+
+    def expect(self, version: LibraryVersion | None) -> None:
+        """Check that the library is of the version that the user asks for, if any.
+
+        Raises:
+            ConfigError: it is another one.
+        """
+        if version not in (None, self.version):
+            raise ConfigError(
+                f"this library is {self.version}, not {version}",
+                where=str(self.path),
+                why="each version computes in its own way",
+                hint=f"give the file of third_party/nnlib/{version}, or leave --library out",
+            )
 
     @overload
     def run(

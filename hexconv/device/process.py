@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hexconv.device.answer import Answer, Progress, read_answer
 from hexconv.device.build import runner
+from hexconv.device.elf import LibraryFile
 from hexconv.device.job import JobWriter, Slot
 from hexconv.device.toolchain import find_qemu
 from hexconv.errors import DeviceError
@@ -75,7 +76,7 @@ class ProcessOutcome:
 
 
 def run_job(
-    library: bytes,
+    library: LibraryFile,
     write: Callable[[JobWriter], None],
     slots: Sequence[Slot],
     limits: Limits,
@@ -83,7 +84,7 @@ def run_job(
     """Run the library on the job that `write` writes.
 
     Args:
-        library: the shared object's bytes, already checked.
+        library: the checked library; its counting form is loaded if a run of the job counts.
         write: writes the records of the job.
         slots: the outputs of each run.
         limits: what it may use.
@@ -96,11 +97,14 @@ def run_job(
     try:
         with tempfile.TemporaryDirectory(prefix="hexconv-device-") as name:
             directory = Path(name).resolve()
-            (directory / "library.so").write_bytes(library)
             (directory / "progress").write_bytes(bytes(4096))
             shutil.copy(program, directory / "runner")
             with (directory / "job").open("wb") as file:
-                write(JobWriter(file))
+                job = JobWriter(file)
+                write(job)
+            (directory / "library.so").write_bytes(
+                library.counting if job.counts else library.plain
+            )
             return _run_in(directory, qemu, slots, limits)
     except OSError as error:
         raise DeviceError(

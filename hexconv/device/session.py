@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hexconv.arrays import Array
 from hexconv.device.answer import Answer, RunStage
+from hexconv.device.elf import LibraryFile
 from hexconv.device.job import NODE_BASE, Counter, JobWriter, Slot
 from hexconv.device.locate import executing, first_unprepared
 from hexconv.device.logs import failed_node, node_label, readable
@@ -26,9 +27,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Session:
-    """A checked library, and what its processes may use."""
+    """A library that can be run, and what its processes may use."""
 
-    library: bytes
+    library: LibraryFile
     limits: Limits
 
     def execute(

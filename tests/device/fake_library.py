@@ -13,7 +13,7 @@ from hexconv.nnlib.layout import Layout
 
 SOURCES = Path(__file__).with_name("fake")
 COMPILE = (
-    *("-target", "hexagon-freestanding-none", "-mcpu=hexagonv60"),
+    *("-target", "hexagon-freestanding-none", "-mcpu=hexagonv66+hvxv66+hvx_length128b+zreg"),
     *("-fPIC", "-Oz", "-Wall", "-Wextra"),  # z: calls the register-saving helpers
 )
 LINK = ("-shared", "--hash-style=sysv", "-init=fake_init")

@@ -54,7 +54,7 @@ def test_setup_says_what_is_there_and_what_is_not(run, fake_path: Path) -> None:
     ]
     assert lines[5].startswith("MISSING  self-test: the library failed while taking a node")
     assert str(fake_path) in lines[3]
-    assert "version 1.2.3" in lines[3]
+    assert "release 1.2.3" in lines[3]
 
 
 def test_setup_without_a_library_says_where_to_get_one(run, monkeypatch) -> None:
@@ -63,7 +63,7 @@ def test_setup_without_a_library_says_where_to_get_one(run, monkeypatch) -> None
     assert result.exit_code == 1
     last = json.loads(result.output)[-1]
     assert (last["name"], last["ok"]) == ("library", False)
-    assert "third_party/nnlib/v60" in last["hint"]
+    assert "third_party/nnlib/v66" in last["hint"]
 
 
 def test_setup_without_an_emulator_says_how_to_install_it(run, monkeypatch) -> None:
@@ -77,7 +77,7 @@ def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
     """The stand-in numbers its ops in its own way and lacks most of them."""
     result = run("ops", fails=True)
     assert result.exit_code == 1
-    assert "library version 1.2.3, " in result.output
+    assert "library 1.2.3 for v66, " in result.output
     assert f"{NEG}: the catalogue gives it id" in result.output
     assert "QuantizedAdd_8p8to8: the library has no such op" in result.output
     listed = json.loads(run("ops", "--json", fails=True).output)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hexconv.device import Library
-from hexconv.device.elf import NEEDED, check_library
+from hexconv.device.elf import NEEDED, checked_library
 from hexconv.errors import ConfigError, DeviceError, FileError
 
 MACHINE_AT, FLAGS_AT, TYPE_AT = 18, 36, 16
@@ -21,28 +21,31 @@ def patched(data: bytes, at: int, form: str, value: int) -> bytes:
     return bytes(changed)
 
 
-def test_a_v60_library_is_taken(fake_path: Path) -> None:
-    check_library(fake_path, fake_path.read_bytes())
+@pytest.mark.parametrize("version", ["v60", "v65", "v66"])
+def test_the_version_is_that_of_the_files_architecture(fake_path: Path, version: str) -> None:
+    data = patched(fake_path.read_bytes(), FLAGS_AT, "<I", int(version[1:], 16))
+    assert checked_library(fake_path, data).version == version
 
 
-@pytest.mark.parametrize("version", [0x65, 0x66, 0x68, 0x05])
+@pytest.mark.parametrize("version", [0x62, 0x68, 0x73, 0x05])
 def test_other_versions_are_refused_with_the_reason(fake_path: Path, version: int) -> None:
     data = patched(fake_path.read_bytes(), FLAGS_AT, "<I", version)
-    with pytest.raises(DeviceError, match=f"v{version:x}: no released qemu"):
-        check_library(fake_path, data)
+    with pytest.raises(DeviceError, match=f"Hexagon v{version:x}: MACE's libraries") as caught:
+        checked_library(fake_path, data)
+    assert ("from v68 on do not run" in caught.value.why) == (version >= 0x68)
 
 
 def test_the_phones_own_libraries_are_told_apart(fake_path: Path) -> None:
     data = patched(fake_path.read_bytes(), MACHINE_AT, "<H", 183)
     with pytest.raises(DeviceError, match="not for Hexagon"):
-        check_library(fake_path, data)
+        checked_library(fake_path, data)
     with pytest.raises(DeviceError, match="not for Hexagon"):
         Library(Path(sys.executable).resolve())
 
 
 def test_a_program_is_no_shared_object(fake_path: Path) -> None:
     with pytest.raises(DeviceError, match="not a shared object"):
-        check_library(fake_path, patched(fake_path.read_bytes(), TYPE_AT, "<H", 2))
+        checked_library(fake_path, patched(fake_path.read_bytes(), TYPE_AT, "<H", 2))
 
 
 def test_a_hexagon_library_without_the_functions_is_refused(fake_path: Path) -> None:
@@ -50,7 +53,7 @@ def test_a_hexagon_library_without_the_functions_is_refused(fake_path: Path) -> 
     for name in NEEDED[:4]:
         data = data.replace(name.encode() + b"\0", b"x" * len(name) + b"\0")
     with pytest.raises(DeviceError, match=f"not a Hexagon NN library: it has no {NEEDED[0]}"):
-        check_library(fake_path, data)
+        checked_library(fake_path, data)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF", b"\x7fELF" + bytes(60)])
@@ -65,7 +68,7 @@ def test_a_file_cut_short_anywhere_is_refused(fake_path: Path) -> None:
     data = fake_path.read_bytes()
     for length in range(0, len(data) // 2, 97):
         with pytest.raises(DeviceError):
-            check_library(fake_path, data[:length])
+            checked_library(fake_path, data[:length])
 
 
 def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
@@ -78,7 +81,7 @@ def test_without_any_library_the_user_learns_where_to_get_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("HEXCONV_LIBRARY", raising=False)
-    with pytest.raises(ConfigError, match=r"third_party/nnlib/v60/libhexagon_nn_skel\.so"):
+    with pytest.raises(ConfigError, match=r"third_party/nnlib/v66/libhexagon_nn_skel\.so"):
         Library()
 
 

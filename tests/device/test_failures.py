@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from hexconv.device import Library, Limits, build, process
+from hexconv.device.elf import checked_library
 from hexconv.device.job import JobWriter
+from hexconv.device.session import Session
 from hexconv.errors import DeviceError, FileError, MissingExtra
 from tests.device.fake_library import beside, graph_of, values
 
@@ -150,10 +152,9 @@ def test_a_damaged_library_ends_in_an_error_or_works(fake_path: Path) -> None:
         damaged = bytearray(data)
         for at in random.integers(52, 0x1300, 6):
             damaged[at] = random.integers(256)
-        session = Library(fake_path, Limits(seconds=5)).session
-        session = type(session)(bytes(damaged), session.limits)
         try:
-            session.ask(JobWriter.list_ops)
+            library = checked_library(fake_path, bytes(damaged))
+            Session(library, Limits(seconds=5)).ask(JobWriter.list_ops)
         except DeviceError as error:
             assert error.what
 

@@ -19,7 +19,8 @@
 
 #include "imports.h"
 
-enum { PAGE = 0x1000, MAX_IMAGE = 256 << 20, TAGS = 40 };
+/* qemu's page is 64 KiB (4 KiB from qemu 11 on), whatever the file's alignment says */
+enum { PAGE = 0x10000, MAX_IMAGE = 256 << 20, TAGS = 40 };
 
 static uint8_t *image;
 static uint32_t image_size;
@@ -27,6 +28,7 @@ static const Elf32_Sym *symbols;
 static uint32_t symbol_count;
 static const char *names;
 static uint32_t names_size;
+static unsigned architecture;
 
 static void refuse(const char *why)
 {
@@ -82,15 +84,26 @@ static void reserve_image(const Elf32_Phdr *segments, int count)
         refuse("there is no room for its image");
 }
 
-/* Code becomes executable, and read-only, once the relocations are in. */
+/* Whether a segment with these flags touches the page at `page`. */
+static int touched(const Elf32_Phdr *segments, int count, uint32_t page, uint32_t flags)
+{
+    for (int i = 0; i < count; i++)
+        if (segments[i].p_type == PT_LOAD && (segments[i].p_flags & flags)
+            && segments[i].p_vaddr < page + PAGE
+            && segments[i].p_vaddr + segments[i].p_memsz > page)
+            return 1;
+    return 0;
+}
+
+/* Code becomes executable, and read-only, once the relocations are in; in a page that code and
+ * data share, it stays writable. */
 static void protect(const Elf32_Phdr *segments, int count)
 {
-    for (int i = 0; i < count; i++) {
-        if (segments[i].p_type != PT_LOAD || !(segments[i].p_flags & PF_X))
+    for (uint32_t page = 0; page < image_size; page += PAGE) {
+        if (!touched(segments, count, page, PF_X))
             continue;
-        uint32_t first = segments[i].p_vaddr & ~(uint32_t)(PAGE - 1);
-        uint32_t end = segments[i].p_vaddr + segments[i].p_memsz;
-        if (mprotect(image + first, end - first, PROT_READ | PROT_EXEC) != 0)
+        int shared = touched(segments, count, page, PF_W) ? PROT_WRITE : 0;
+        if (mprotect(image + page, PAGE, PROT_READ | PROT_EXEC | shared) != 0)
             refuse("its code cannot be made executable");
     }
 }
@@ -165,6 +178,8 @@ void elf_load(const char *path)
     read_fully(file, &header, sizeof header, 0);
     if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN)
         refuse("it is not a shared object");
+    unsigned version = header.e_flags & 0xff;
+    architecture = (version >= 0x66 ? 0x8400 : 0x4000) | version;
     if (header.e_phnum > 16 || header.e_phentsize != sizeof segments[0])
         refuse("its program headers are malformed");
     read_fully(file, segments, header.e_phnum * sizeof segments[0], header.e_phoff);
@@ -187,6 +202,11 @@ void elf_load(const char *path)
     protect(segments, header.e_phnum);
     if (values[DT_INIT])
         ((void (*)(void))inside(values[DT_INIT], 4))();
+}
+
+unsigned elf_architecture(void)
+{
+    return architecture;
 }
 
 void *elf_symbol(const char *name)

@@ -11,4 +11,7 @@ void *elf_symbol(const char *name);
 /* The exported function that holds `address`, and how far into it; 0 outside the object. */
 const char *elf_function_at(unsigned address, unsigned *offset);
 
+/* The architecture version of the DSP that the library was built for, as QuRT writes it. */
+unsigned elf_architecture(void);
+
 #endif

@@ -1,5 +1,5 @@
-/* HAP, the DSP platform's services: power votes are accepted, memory is plentiful, and no other
- * library can be loaded. */
+/* HAP, the DSP platform's services: power votes are accepted, memory is plentiful, VTCM is plain
+ * memory, and no file can be opened and no other library loaded. */
 #include "shims.h"
 
 enum { FREE_BYTES = 1 << 30 };
@@ -34,6 +34,44 @@ int shim_power_set(void *context, void *request)
     (void)context;
     (void)request;
     return 0;
+}
+
+/* VTCM, the fast memory of DSPs from v65 on: plain memory here, of a phone's size. */
+enum { VTCM_BYTES = 256 << 10 };
+
+int shim_vtcm_size(unsigned *page_size, unsigned *page_count)
+{
+    if (page_size)
+        *page_size = VTCM_BYTES;
+    if (page_count)
+        *page_count = 1;
+    return 0;
+}
+
+void *shim_vtcm_request(unsigned size, unsigned single_page)
+{
+    (void)single_page;
+    if (size > VTCM_BYTES)
+        return NULL;
+    return shim_memalign(VTCM_BYTES, size);
+}
+
+void *shim_vtcm_request_async(unsigned size, unsigned single_page, unsigned timeout)
+{
+    (void)timeout;
+    return shim_vtcm_request(size, single_page);
+}
+
+int shim_vtcm_release(void *block)
+{
+    shim_free(block);
+    return 0;
+}
+
+/* The v66 library can write a trace to a file: no file can be opened. */
+void *shim_no_file(void)
+{
+    return NULL;
 }
 
 int shim_early_signal(uint32_t argument)

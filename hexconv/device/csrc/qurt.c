@@ -1,6 +1,6 @@
 /* QuRT, the DSP's operating system, on Linux: threads are pthreads, futexes are futexes.
  *
- * The rest is what a v60 DSP would answer about itself. Two HVX units are two vector worker
+ * The rest is what the library's DSP says of itself. Two HVX units are two vector worker
  * threads; with one, nodes that wait for a vector worker would wait for ever.
  */
 #define _GNU_SOURCE
@@ -14,13 +14,13 @@
 #include <unistd.h>
 
 #include "counters.h"
+#include "elf_loader.h"
 #include "shims.h"
 
 enum {
     STACK_SIZE = 1 << 20, /* more than the library asks for: formatting runs on Linux's libc */
     MAIN_THREAD_ID = 0xfff,
     MAIN_PRIORITY = 0xc0,
-    ARCH_V60 = 0x4060,
     HVX_UNITS = 2 << 8, /* number of 128-byte units in bits 8..15 */
     HARDWARE_THREADS = 4,
 };
@@ -156,7 +156,7 @@ int shim_hvx_get_units(void)
 
 int shim_arch_version(uint32_t *version)
 {
-    *version = ARCH_V60;
+    *version = elf_architecture();
     return 0;
 }
 

@@ -113,7 +113,7 @@ static int registers_survive(void)
 static int facts_are_right(void)
 {
     uint32_t version = 0;
-    return qurt_sysenv_get_arch_version(&version) == 0 && (version & 0xff) == 0x60
+    return qurt_sysenv_get_arch_version(&version) == 0 && version == 0x8466
            && qurt_hvx_get_units() >> 8 >= 2 && dlopen("x", 0) == 0 && !not_provided_anywhere;
 }
 
