@@ -1,10 +1,10 @@
 """Write docs/agreement.md: simulator against library on every recorded op and graph.
 
-    HEXCONV_LIBRARY=... python -m benchmarks.agreement [-o docs/agreement.md] [--random 40]
+    python -m benchmarks.agreement --library-file V60.so --library-file V65.so ... [--random 40]
 
-Takes the cases of tests/golden (their inputs; what was recorded is not looked at), its whole
-graphs, and random graphs of the ops that converters emit. Exits with 1 if anything differs without
-a known cause.
+Each version of the library is compared with the simulator of that version. Takes the cases of
+tests/golden (their inputs; what was recorded is not looked at), its whole graphs, and random graphs
+of the ops that converters emit. Exits with 1 if anything differs without a known cause.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hexconv.compare.agreement import LIBRARY, Trial, agree, page
+from hexconv.compare.agreement import Trial, agree, page
 from hexconv.device import Library
 from hexconv.device.catalogue import version_text
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Output
@@ -38,8 +38,7 @@ def op_trials() -> Iterator[Trial]:
         with np.load(path.with_suffix(".npz")) as archive:
             arrays = dict(archive.items())
         for case in json.loads(path.read_text("utf-8")):
-            if case["library"] == LIBRARY:
-                yield op_trial(case, arrays)
+            yield op_trial(case, arrays)
 
 
 def op_trial(case: dict, arrays: dict[str, np.ndarray]) -> Trial:
@@ -79,19 +78,24 @@ def main() -> int:
     """Run everything, two processes at a time; write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "agreement.md")
+    parser.add_argument("--library-file", action="append", help="default: HEXCONV_LIBRARY's")
     parser.add_argument("--random", type=int, default=40, help="number of random graphs")
     parser.add_argument("--only", default="", help="ops whose name holds this")
     given = parser.parse_args()
-    library = Library()
+    libraries = [Library(file) for file in given.library_file or [None]]
     trials = [*op_trials(), *graph_trials(), *random_trials(given.random)]
     trials = [trial for trial in trials if given.only in trial.group]
+    found = {}
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(partial(agree, library), trials))
-    given.output.write_text(page(found, version_text(library.ops()[0]), COMMAND), "utf-8")
-    differing = [item for item in found if not item.exact]
+        for library in libraries:
+            found[library.version] = list(pool.map(partial(agree, library), trials))
+    release = version_text(libraries[0].ops()[0])
+    given.output.write_text(page(found, release, COMMAND), "utf-8")
+    everything = [item for items in found.values() for item in items]
+    differing = [item for item in everything if not item.exact]
     unknown = [item for item in differing if not item.cause]
     print(
-        f"{len(found)} trials, {len(differing)} not exact, {len(unknown)} of these without a"
+        f"{len(everything)} trials, {len(differing)} not exact, {len(unknown)} of these without a"
         f" known cause: {given.output}",
         file=sys.stderr,
     )

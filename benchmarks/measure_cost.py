@@ -1,7 +1,7 @@
 """Measure packets of nodes on the emulated library, for benchmarks/fit_cost.py.
 
-    python benchmarks/measure_cost.py OUT.jsonl --library libhexagon_nn_skel.so [--only moves ...]
-        [--model build/encoder.pb ...]
+    python benchmarks/measure_cost.py OUT.jsonl --library-file libhexagon_nn_skel.so
+        [--only moves ...] [--model build/encoder.pb ...]
 
 Runs the graphs of benchmarks/cost_cases.py, many in one, and whole models on random input; appends
 one JSON line a node: [source, op, padding, inputs, outputs, parameters, bytes, packets]. With
@@ -147,7 +147,7 @@ def main() -> None:
     """Measure, or merge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--library", type=Path)
+    parser.add_argument("--library-file", type=Path)
     parser.add_argument("--only", nargs="*", default=FAMILIES, choices=FAMILIES)
     parser.add_argument("--model", type=Path, action="append", default=[])
     parser.add_argument("--pack", action="store_true")
@@ -155,7 +155,7 @@ def main() -> None:
     if arguments.pack:
         pack(arguments.files)
         return
-    library = Library(arguments.library)
+    library = Library(arguments.library_file)
     rng = np.random.default_rng(1)
     with arguments.files[0].open("a", encoding="utf-8") as out:
         for family in arguments.only:

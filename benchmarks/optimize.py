@@ -1,4 +1,4 @@
-"""What optimizing saves: `python -m benchmarks.optimize [--library FILE]`.
+"""What optimizing saves: `python -m benchmarks.optimize [--library-file FILE]`.
 
 Each network as exported (`none`), optimized (`default`), and optimized without one rewrite after
 the other: packets of one steady execution, executed nodes, and SQNR on inputs that calibration did
@@ -27,6 +27,7 @@ from hexconv.compare.accuracy import accuracy
 from hexconv.device import Library
 from hexconv.model import Model
 from hexconv.models.encoder import EncoderConfig, reference_encoder, sample_speech
+from hexconv.nnlib.versions import DEFAULT_LIBRARY
 from hexconv.optimize.registry import REWRITES
 
 Feeds = Mapping[str, np.ndarray]
@@ -170,6 +171,7 @@ class Bench:
 
     def __init__(self, network: Network, library: Library | None) -> None:
         self.library = library
+        self.version = DEFAULT_LIBRARY if library is None else library.version
         self.proto = network.build()
         self.scored = without_softmax(self.proto)
         self.samples = network.inputs(self.proto, CALIBRATION, 1)
@@ -204,7 +206,7 @@ class Bench:
         scored = model
         if self.scored is not self.proto:
             scored = hexconv.convert(self.scored, samples=self.samples, **settings)
-        found = accuracy(scored, self.scored, self.held_out, count=HELD_OUT, library="v60")
+        found = accuracy(scored, self.scored, self.held_out, count=HELD_OUT, library=self.version)
         return min(item.sqnr for item in found.values())
 
 
@@ -256,13 +258,13 @@ def run(name: str, network: Network, library: Library | None, each: bool) -> dic
 def main() -> None:
     """Print the tables, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.optimize")
-    parser.add_argument("--library", default=os.environ.get("HEXCONV_LIBRARY"))
+    parser.add_argument("--library-file", default=os.environ.get("HEXCONV_LIBRARY"))
     parser.add_argument("--network", action="append", choices=NETWORKS, help="all by default")
     parser.add_argument("--each", action="store_true", help="also without each rewrite in turn")
     parser.add_argument("--json", help="file for the figures")
     options = parser.parse_args()
-    library = Library(options.library) if options.library else None
-    print(f"packets {'counted on ' + options.library if library else 'predicted'}")
+    library = Library(options.library_file) if options.library_file else None
+    print(f"packets {'counted on ' + options.library_file if library else 'predicted'}")
     found = {
         name: run(name, NETWORKS[name], library, options.each)
         for name in options.network or NETWORKS

@@ -27,6 +27,8 @@ VALUES = {
     "without": 'without=["{}"]',
     "keep-float": 'keep_float=["{}"]',
     "name": 'name="{}"',
+    "library-file": 'hexconv.device.Library("{}")',
+    "library": 'library="{}"',
 }
 """Options that are named with a value."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.nnlib.versions import LibraryVersion
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--library",
-    type=click.Choice(["v60", "v65", "v66"]),
-    default="v66",
+    type=click.Choice(LIBRARIES),
+    default=DEFAULT_LIBRARY,
     show_default=True,
     help="The library of the phone: v60 SD835, v65 SD845, v66 SD855.",
 )

@@ -13,7 +13,7 @@ import click
 from hexconv.cli._options import conversion_options
 from hexconv.cli._terminal import stages
 from hexconv.errors import FloorError
-from hexconv.nnlib.versions import LibraryVersion
+from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
     from hexconv.compare import Report
@@ -64,7 +64,7 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     type=click.Choice(["simulate", "device"]),
     default="simulate",
     show_default=True,
-    help="Whose answers: the simulator's, or the real v60 library's under an emulator.",
+    help="Whose outputs: the simulator's, or the real library's under an emulator.",
 )
 @click.option(
     "--compare",
@@ -75,9 +75,10 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
 )
 @click.option(
     "--library",
-    type=click.Choice(["v60", "v65", "v66"]),
+    type=click.Choice(LIBRARIES),
     default=None,
-    help="Which library the simulator follows: v60 SD835, v65 SD845, v66 SD855.  [default: v66]",
+    help="Which version the simulator follows: v60 SD835, v65 SD845, v66 SD855.  "
+    "[default: v66, or that of --library-file]",
 )
 @click.option(
     "--library-file",
@@ -126,9 +127,9 @@ def command(
     starts with the tensor whose own node errs most, and says what to try. Close elements are those
     with |x - y| <= 1e-4 + 1e-3 |x|.
     """
-    _check_usage(source, built, origin, samples, held_out, as_json and as_csv, sides, on, library)
+    _check_usage(source, built, origin, samples, held_out, as_json and as_csv)
     given, held = _source(samples), _source(held_out)
-    device = _device(library_file) if on == "device" or sides else None
+    device = _device(library_file, library) if on == "device" or sides else None
     with stages("verifying", shown=not (quiet or as_json or as_csv)) as progress:
         settings = _settings(options, progress)
         if source is not None:
@@ -149,7 +150,7 @@ def command(
             floating,
             given,
             held_out=held,
-            library=library or "v66",
+            library=library,
             device=device,
             **settings,
         )
@@ -168,9 +169,6 @@ def _check_usage(
     samples: tuple[str, ...],
     held_out: tuple[str, ...],
     both: bool,
-    sides: bool,
-    on: str,
-    library: LibraryVersion | None,
 ) -> None:
     if source is None and built is None:
         raise click.UsageError("give a MODEL.onnx, or --model MODEL.pb with --float MODEL.onnx")
@@ -182,8 +180,6 @@ def _check_usage(
         raise click.UsageError("there is nothing to verify on: give --samples, --test, or both")
     if both:
         raise click.UsageError("give either --json or --csv")
-    if (on == "device" or sides) and library not in (None, "v60"):
-        raise click.UsageError("only the v60 library can be emulated: leave --library out")
 
 
 def _source(texts: tuple[str, ...]) -> str | list[str] | None:
@@ -192,15 +188,12 @@ def _source(texts: tuple[str, ...]) -> str | list[str] | None:
     return texts[0] if len(texts) == 1 else list(texts)
 
 
-def _device(path: Path | None) -> Library:
+def _device(path: Path | None, version: LibraryVersion | None) -> Library:
     from hexconv.device import Library
 
-    if path is None:
-        raise click.UsageError(
-            "the device needs --library-file (or HEXCONV_LIBRARY): "
-            "third_party/nnlib/v60/libhexagon_nn_skel.so of a MACE checkout"
-        )
-    return Library(path)
+    device = Library(path)
+    device.expect(version)
+    return device
 
 
 def _settings(options: Mapping[str, Any], progress: Progress) -> SettingsDict:

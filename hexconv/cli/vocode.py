@@ -45,7 +45,11 @@ FIGURES = {
 )
 @click.option("--backend", default="onnx", show_default=True, help="torch,onnx,simulate,device")
 @click.option("--chunk", type=click.IntRange(min=1), help="Mel frames at a time.")
-@click.option("--library", type=click.Path(path_type=Path), help="libhexagon_nn_skel.so (device).")
+@click.option(
+    "--library-file",
+    type=click.Path(path_type=Path),
+    help="libhexagon_nn_skel.so for the device (or set HEXCONV_LIBRARY).",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("vocoded"))
 @click.option("--no-picture", is_flag=True, help="Draw no spectrograms.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -13,11 +13,7 @@ from hexconv.arrays import Array
 from hexconv.device import Library
 from hexconv.device.wiring import Feeds
 from hexconv.nnlib.graph import Graph, HasGraph, Node, graph_of
-from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.run import simulate
-
-LIBRARY: LibraryVersion = "v60"
-"""The only library that can be run, so the only one to compare with."""
 
 
 class NodeVerdict(str, Enum):
@@ -81,7 +77,8 @@ def compare_nodes(
     Args:
         model: a model or its nnlib graph.
         feeds: float32 arrays by input name.
-        library: the v60 library or its path; `HEXCONV_LIBRARY` by default.
+        library: the library or its path; `HEXCONV_LIBRARY` by default. The simulator follows
+            its version.
 
     Returns:
         A row for each node that has outputs, in the order of the graph.
@@ -92,7 +89,7 @@ def compare_nodes(
     graph = graph_of(model)
     opened = library if isinstance(library, Library) else Library(library)
     _, real = opened.run(graph, feeds, taps=True)
-    _, simulated = simulate(graph, feeds, taps=True, library=LIBRARY)
+    _, simulated = simulate(graph, feeds, taps=True, library=opened.version)
     return compare_taps(graph, real, simulated, real.left_out)
 
 

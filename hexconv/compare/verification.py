@@ -29,7 +29,7 @@ def verify(
     samples: SampleSource | None = None,
     *,
     held_out: SampleSource | None = None,
-    library: LibraryVersion = DEFAULT_LIBRARY,
+    library: LibraryVersion | None = None,
     device: Library | None = None,
     **settings: Unpack[SettingsDict],
 ) -> Report:
@@ -43,8 +43,9 @@ def verify(
         float_source: the ONNX model.
         samples: those of calibration: a path or an iterable, as for `convert`.
         held_out: samples that calibration has not seen.
-        library: which the simulator follows: "v60", "v65" or "v66".
-        device: measure the answers of this emulated library; own errors are the simulator's v60.
+        library: which the simulator follows: "v60", "v65" or "v66" (the default); with `device`
+            that library's version.
+        device: measure the outputs of this emulated library; own errors are the simulator's.
         **settings: of the conversion, where they are not the default; `progress` is called with
             (set of samples, number done).
 
@@ -52,7 +53,7 @@ def verify(
         The report: `outputs`, `layers` (worst own error first), `unmatched`.
 
     Raises:
-        ConfigError: there are no samples at all.
+        ConfigError: there are no samples at all, or `library` is not the device's version.
         HexconvError: samples do not fit, a side does not run, or answers NaN.
     """
     if samples is None and held_out is None:
@@ -60,7 +61,7 @@ def verify(
     chosen = Settings.of(settings)
     shapes = {item.name: item.shape for item in model.graph.inputs}
     reference, _ = prepared(float_source, shapes, chosen)
-    followed = "v60" if device is not None else library
+    followed = _followed(library, device)
     bench = Bench(model.graph, reference, followed, device)
     found: list[Measured | None] = []
     for name, source in (("calibration", samples), ("held-out", held_out)):
@@ -70,6 +71,14 @@ def verify(
         found.append(bench.measure(read_samples(source, reference), _tick(chosen.progress, name)))
     on = "simulate" if device is None else "device"
     return make_report(model.name, followed, on, bench.sites, found[0], found[1])
+
+
+def _followed(library: LibraryVersion | None, device: Library | None) -> LibraryVersion:
+    """The version that the simulator follows."""
+    if device is None:
+        return library or DEFAULT_LIBRARY
+    device.expect(library)
+    return device.version
 
 
 def _tick(progress: Progress | None, name: str) -> Callable[[int], None] | None:

@@ -39,7 +39,7 @@ class Vocoder:
         ranges: a range file for that conversion; None calibrates on `samples`.
         samples: mels for calibration; the small voice's held-out ones by default.
         chunk: frames at a time, or None for the whole mel at once.
-        library: the DSP's library for the device backend; None takes HEXCONV_LIBRARY's.
+        library_file: the DSP's library for the device backend; None takes HEXCONV_LIBRARY's.
     """
 
     model: onnx.ModelProto
@@ -49,7 +49,7 @@ class Vocoder:
     ranges: Path | None = None
     samples: tuple[Mel, ...] = ()
     chunk: int | None = None
-    library: Path | None = None
+    library_file: Path | None = None
     converted: dict[int, Any] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -210,7 +210,7 @@ def _simulate(vocoder: Vocoder, length: int) -> chunks.Synthesis:
 def _device(vocoder: Vocoder, length: int) -> chunks.Synthesis:
     from hexconv.device import Library
 
-    library = Library(vocoder.library)
+    library = Library(vocoder.library_file)
     model = _dsp_model(vocoder, length)
     return _of_model(vocoder, model, lambda feeds: library.run(model, feeds))
 

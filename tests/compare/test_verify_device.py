@@ -1,4 +1,4 @@
-"""Verify on the real v60 library: needs HEXCONV_LIBRARY, which CI has not."""
+"""Verify on the real library: needs HEXCONV_LIBRARY, which CI has not."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ import hexconv
 from hexconv.cli import group
 from hexconv.compare import verify
 from hexconv.device import Library
+from hexconv.errors import ConfigError
+from hexconv.nnlib.versions import LibraryVersion
 from tests.compare.nets import convolutions, samples
 
 pytestmark = [
     pytest.mark.device,
     pytest.mark.skipif(
         not os.environ.get("HEXCONV_LIBRARY"),
-        reason="HEXCONV_LIBRARY does not name MACE's v60/libhexagon_nn_skel.so",
+        reason="HEXCONV_LIBRARY does not name a libhexagon_nn_skel.so of MACE's",
     ),
     pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed"),
 ]
@@ -30,15 +32,24 @@ pytestmark = [
 
 def test_device_and_simulator_give_the_same_figures() -> None:
     model = hexconv.convert(convolutions(), samples=samples(3))
-    real = verify(model, convolutions(), samples(2), device=Library())
-    ours = verify(model, convolutions(), samples(2), library="v60")
-    assert (real.on, real.library) == ("device", "v60")
+    library = Library()
+    real = verify(model, convolutions(), samples(2), device=library)
+    ours = verify(model, convolutions(), samples(2), library=library.version)
+    assert (real.on, real.library) == ("device", library.version)
     assert real.outputs == ours.outputs
     found = {row.tensor: row.worst.accumulated for row in real.layers}
     assert found["second"] is not None
     for row in ours.layers:
         if found[row.tensor] is not None:
             assert found[row.tensor] == row.worst.accumulated
+
+
+def test_another_version_than_the_librarys_is_an_error() -> None:
+    library = Library()
+    other: LibraryVersion = "v60" if library.version != "v60" else "v66"
+    model = hexconv.convert(convolutions(), samples=samples(3))
+    with pytest.raises(ConfigError, match=f"this library is {library.version}, not {other}"):
+        verify(model, convolutions(), samples(2), library=other, device=library)
 
 
 def test_sides_are_compared_node_by_node(tmp_path: Path) -> None:

@@ -33,8 +33,9 @@ def test_a_torch_network_answers_near_its_original(name: str) -> None:
     if os.environ.get("HEXCONV_LIBRARY"):
         from hexconv.device import Library
 
-        theirs = Library().run(model, inputs[4])
-        ours = hexconv.simulate(model, inputs[4], library="v60")
+        library = Library()
+        theirs = library.run(model, inputs[4])
+        ours = hexconv.simulate(model, inputs[4], library=library.version)
         assert all((theirs[name] == ours[name]).all() for name in ours)
 
 

@@ -238,6 +238,18 @@ def test_a_mean_whose_range_is_too_fine_is_refused() -> None:
     assert "mean scale" in says(single("QuantizedMean_8", inputs, data(1, 1, 1, 1), ONE, ONE))
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_an_instance_norm_of_few_rows_is_refused(rows: int) -> None:
+    """The library's statistics read rows 2 and 3 whatever the height (run on v60, v65 and v66)."""
+
+    def norm(height: int) -> Graph:
+        x = data(1, height, 16, 32)
+        return single("QuantizedInstanceNorm_8", [x, number(-1), number(1)], x, ONE, ONE)
+
+    assert f"height is {rows}" in says(norm(rows))
+    assert "height" not in says(norm(3))
+
+
 def test_a_range_is_followed_through_the_ops_that_copy_it() -> None:
     """Sqrt needs a range from zero, and sees through Relu, which keeps its input's."""
     graph = chain(1)
