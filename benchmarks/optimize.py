@@ -118,7 +118,8 @@ def hifigan() -> onnx.ModelProto:
     """HiFi-GAN V3, 32 mel frames."""
     from hexconv.models import config, layers, onnx_writer
 
-    return onnx_writer.write(config.V3, layers.seeded(config.V3), onnx_writer.Form(length=32))
+    form = onnx_writer.VocoderForm(length=32)
+    return onnx_writer.write(config.V3, layers.seeded(config.V3), form)
 
 
 def speech(proto: onnx.ModelProto, count: int, seed: int) -> list[Feeds]:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all; names and checksums of model files."""
+"""Files written whole or not at all; names and checksums of model files; where builds are kept."""
 
 from __future__ import annotations
 
@@ -127,6 +127,12 @@ def _stage(path: Path, content: bytes | Chunks) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def cache_directory() -> Path:
+    """Where built programs are kept: `$XDG_CACHE_HOME/hexconv`, or `~/.cache/hexconv`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "hexconv"
 
 
 def read_bytes(path: Path, what: str) -> bytes:

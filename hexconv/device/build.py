@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from functools import cache
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from hexconv.device.toolchain import zig_command
 from hexconv.errors import DeviceError
+from hexconv.files import cache_directory
 
 SOURCES = Path(__file__).with_name("csrc")
 
@@ -22,12 +22,6 @@ BARE_METAL = ("-target", "hexagon-freestanding-none", CPU, "-O2", *WARNINGS)
 LINUX = ("-target", "hexagon-linux-musl", CPU, "-static", "-O2", *WARNINGS)
 BARE_METAL_SOURCES = ("varargs.c",)
 BUILD_SECONDS = 900
-
-
-def cache_directory() -> Path:
-    """Where built runners are kept: `$XDG_CACHE_HOME/hexconv`, or `~/.cache/hexconv`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hexconv"
 
 
 @cache

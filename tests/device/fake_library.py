@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hexconv.device.build import cache_directory, run_zig
+from hexconv.device.build import run_zig
+from hexconv.files import cache_directory
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Node, Output, Ref
 from hexconv.nnlib.layout import Layout
 

@@ -15,6 +15,7 @@ from hexconv.simulator.numerics.fixed_point import (
     sat_u8,
 )
 from hexconv.simulator.numerics.hvx import Int, mul_frac, numbers, sat16, satu8, shift_round, wrap16
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 # tanh_lut and sigmoid_lut of op_tanh_d32.c: tanh over 0 .. 3.2 in 16 segments, orders 2, 1, 0.
@@ -53,9 +54,14 @@ def sigmoid(call: KernelCall) -> list[Array]:
 
 
 def _look_up(call: KernelCall, *, sigmoid: bool, low: float, high: float) -> list[Array]:
-    minimum, maximum = call.scalar(1), call.scalar(2)
-    codes = call.memo(f"{minimum} {maximum}", lambda: tanh_table(minimum, maximum, sigmoid=sigmoid))
-    return [codes[call.inputs[0]], *as_range(low, high)]
+    table, ends = call.settled(
+        1,
+        lambda: (
+            tanh_table(call.scalar(1), call.scalar(2), sigmoid=sigmoid),
+            as_range(low, high),
+        ),
+    )
+    return [look_up(table, call.inputs[0]), *ends]
 
 
 def _gain(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> tuple[int, int, int]:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.simulator.kernels.conv import remembered
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     ZERO,
@@ -68,7 +67,7 @@ def batchnorm(call: KernelCall) -> list[Array]:
     fixed, bounds = _asked(call)
     if fixed == 3:
         asked = bounds
-        line = remembered(call, lambda: _line(_channels(call), asked))
+        line = call.settled(1, lambda: _line(_channels(call), asked))
         return [_apply(x, line), *as_range(bounds[0], bounds[1])]
     channels = _channels(call)
     bounds = zero_exact_fixed(*_first_guess(call, fixed), fixed)

@@ -16,6 +16,7 @@ from hexconv.simulator.numerics.fixed_point import (
     round_int,
     sat_u8,
 )
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 _COMPARE = {
@@ -58,5 +59,5 @@ def compare(call: KernelCall) -> list[Array]:
     if a_range == b_range:
         refuse_single_zero(call.op, a, b)
     else:
-        a, b = np.take(value_table(*a_range), a), np.take(value_table(*b_range), b)
+        a, b = look_up(value_table(*a_range), a), look_up(value_table(*b_range), b)
     return [_COMPARE[call.op](a, b).view(np.uint8)]

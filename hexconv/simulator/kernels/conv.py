@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.numerics.conv_weights import PackedWeights, pack, squeezes
 from hexconv.simulator.numerics.fixed_point import F32, as_range, round_int, sat_u8
-from hexconv.simulator.numerics.gemm import Gemm, Int32, tiles
-from hexconv.simulator.numerics.im2col import Tile, UInt8, blocks, padded, patches
+from hexconv.simulator.numerics.gemm import Gemm, Int32
+from hexconv.simulator.numerics.im2col import Tile, UInt8, blocks, patches
 from hexconv.simulator.numerics.output_range import OutputRange, QParams, level_and_zero
 from hexconv.simulator.numerics.requantize_gain import Gain, Int, Requantizer, choose_gain, codes
-from hexconv.simulator.numerics.window import WindowAxis, plan_axis
+from hexconv.simulator.numerics.window import WindowAxis, pad_space, plan_axis
 from hexconv.simulator.registry import KernelCall, kernel
-
-T = TypeVar("T")
+from hexconv.simulator.threads import each
 
 TILE_VALUES = 48 * 1024
 """Outputs of one tile: its sums in float64 stay in the second-level cache."""
@@ -45,6 +45,14 @@ class WindowPlan(NamedTuple):
             axis.window == axis.stride == 1 and axis.before == axis.after == 0 for axis in self
         )
 
+    @property
+    def windows(self) -> native.Windows:
+        """As the compiled passes take them, on a padded input."""
+        rows, columns = self
+        return native.Windows(
+            rows.out, columns.out, rows.window, columns.window, rows.stride, columns.stride
+        )
+
     def widened(self) -> WindowPlan:
         """With the width rounded up to 4: the input supernode computes, and measures, that."""
         size = -(-self.columns.out // 4) * 4
@@ -67,7 +75,7 @@ def supernode(call: KernelCall) -> list[Array]:
     layer = call.memo("layer", lambda: _layer(call))
     plan = make_plan(call)
     if layer.range_given:
-        finish = remembered(call, lambda: _finish(call, layer))
+        finish = call.settled(2, lambda: _finish(call, layer))
         return [convolve(x, plan, layer.gemm, finish), finish.minimum, finish.maximum]
     source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
     is_input = call.op.startswith("Input")
@@ -75,7 +83,7 @@ def supernode(call: KernelCall) -> list[Array]:
     gain, offsets = find_range(
         measured, out, lambda: scale(call, source, layer.level, layer.packed, out), strict=is_input
     )
-    finish = Requantizer.of(source.zero, gain, offsets, out)
+    finish = Requantizer.of(source.zero, gain, offsets, out, layer.packed.codes.shape[0])
     return [finish.codes(measured[:, :, : plan.columns.out]), finish.minimum, finish.maximum]
 
 
@@ -116,7 +124,7 @@ def _layer(call: KernelCall) -> ConvLayer:
 def _finish(call: KernelCall, layer: ConvLayer) -> Requantizer:
     source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), layer.guess)
     gain, offsets = scale(call, source, layer.level, layer.packed, out)
-    return Requantizer.of(source.zero, gain, offsets, out)
+    return Requantizer.of(source.zero, gain, offsets, out, layer.packed.codes.shape[0])
 
 
 def make_plan(call: KernelCall) -> WindowPlan:
@@ -140,17 +148,6 @@ def input_level(call: KernelCall) -> QParams:
     if not np.isfinite(low) or not np.isfinite(high):
         raise GraphError(f"the input range {low} .. {high} is not finite", where=call.op)
     return level_and_zero(low, max(high, F32(low + F32(1e-18))))
-
-
-def remembered(call: KernelCall, make: Callable[[], T]) -> T:
-    """`make()` while the input range stays what it was (it is a port, but hardly ever moves)."""
-    key = (call.scalar(2), call.scalar(3))
-    last: Any = call.cache.get("scale")
-    if last is None or last[0] != key:
-        last = (key, make())
-        call.cache["scale"] = last
-    value: T = last[1]
-    return value
 
 
 def scale(
@@ -181,20 +178,24 @@ def full_bias(bias: Array, channels: int) -> npt.NDArray[np.int32]:
 
 def convolve(x: Array, plan: WindowPlan, gemm: Gemm, finish: Requantizer) -> npt.NDArray[np.uint8]:
     """(B,Ho,Wo,out) uint8."""
+    passes = native.library()
+    if passes is not None:
+        whole = pad_space(x, plan.rows, plan.columns, finish.zero)
+        codes: npt.NDArray[np.uint8] = gemm.windows(passes, whole, plan.windows, finish)
+        return codes
     shape = (x.shape[0], plan.rows.out, plan.columns.out, finish.offsets.size)
     result = np.empty(shape, dtype=np.uint8)
-
-    def answer(rows: UInt8) -> Array:
-        if finish.line is None:
-            return finish.codes(gemm.accumulate(rows, finish.zero))
-        return gemm.requantized(rows, finish.zero, *finish.line)
-
-    _each_tile(x, finish.zero, plan, result, answer)
+    _each_tile(x, finish.zero, plan, result, lambda rows: gemm.requantized(rows, finish))
     return result
 
 
 def sums(x: Array, zero: int, plan: WindowPlan, gemm: Gemm) -> Int32:
     """(B,Ho,Wo,out) int32: the plain integer convolution."""
+    passes = native.library()
+    if passes is not None:
+        whole = pad_space(x, plan.rows, plan.columns, zero)
+        wide: Int32 = gemm.windows(passes, whole, plan.windows, zero)
+        return wide
     shape = (x.shape[0], plan.rows.out, plan.columns.out, gemm.columns)
     result = np.empty(shape, dtype=np.int32)
     _each_tile(x, zero, plan, result, lambda rows: gemm.accumulate(rows, zero))
@@ -264,7 +265,7 @@ def _each_tile(
     x: Array, zero: int, plan: WindowPlan, result: Array, answer: Callable[[UInt8], Array]
 ) -> None:
     """Fill `result` from the patches of each tile."""
-    whole = padded(x, plan.rows, plan.columns, zero)
+    whole = pad_space(x, plan.rows, plan.columns, zero)
     depth, channels = plan.rows.window * plan.columns.window * x.shape[3], result.shape[3]
     pixels = max(16, min(TILE_VALUES // channels, TILE_BYTES // depth))
     if plan.pointwise and result.size <= pixels * channels:
@@ -279,7 +280,7 @@ def _each_tile(
         target[...] = answer(rows.reshape(-1, depth)).reshape(target.shape)
 
     heavy = result.size * depth >= PARALLEL_PRODUCTS
-    tiles(run, work, parallel=heavy and len(work) > 1)
+    each(run, work, parallel=heavy and len(work) > 1)
 
 
 @kernel("QuantizedPadForConv_8_d32")
@@ -296,5 +297,5 @@ def pad_for_conv(call: KernelCall) -> list[Array]:
         rows=plan_axis(x.shape[1], weights[0], stride[1], call.padding, call.op),
         columns=plan_axis(x.shape[2], weights[1], stride[2], call.padding, call.op),
     )
-    data = padded(x.astype(np.uint8), plan.rows, plan.columns, zero)
+    data = pad_space(x.astype(np.uint8), plan.rows, plan.columns, zero)
     return [data, *as_range(low, high)]

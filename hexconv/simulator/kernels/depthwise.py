@@ -15,25 +15,27 @@ import numpy.typing as npt
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
+from hexconv.simulator import native
 from hexconv.simulator.kernels.conv import (
     WindowPlan,
     channel_scales,
     find_range,
     input_level,
     make_plan,
-    remembered,
     scale,
 )
 from hexconv.simulator.numerics.conv_weights import PackedWeights
 from hexconv.simulator.numerics.fixed_point import F32, ZERO, quantize_code
-from hexconv.simulator.numerics.gemm import tiles
-from hexconv.simulator.numerics.im2col import Tile, blocks, padded
+from hexconv.simulator.numerics.hvx import wrap32
+from hexconv.simulator.numerics.im2col import Tile, blocks
 from hexconv.simulator.numerics.output_range import OutputRange, QParams
 from hexconv.simulator.numerics.requantize_gain import Requantizer
+from hexconv.simulator.numerics.window import pad_space
 from hexconv.simulator.registry import KernelCall, kernel
+from hexconv.simulator.threads import each
 
 Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
+Int32 = npt.NDArray[np.int32]
 
 TILE_VALUES = 64 * 1024
 PARALLEL_PRODUCTS = 1_000_000
@@ -59,12 +61,11 @@ def depthwise(call: KernelCall) -> list[Array]:
         )
     plan = make_plan(call)
     if layer.range_given:
-        finish = remembered(call, lambda: _finish(call, layer))
-        taps = call.memo(f"taps {plan.columns.out}", lambda: _lines(call, layer, plan))
-        return [_convolve(x, plan, taps, finish), finish.minimum, finish.maximum]
+        finish = call.settled(2, lambda: _finish(call, layer))
+        return [_convolve(x, plan, layer, finish), finish.minimum, finish.maximum]
     source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
     left, wide = _measured_columns(call, plan, layer.packed)
-    measured = _sums(x, source.zero, wide, _lines(call, layer, wide))
+    measured = _sums(x, source.zero, wide, layer)
     gain, offsets = find_range(
         measured,
         out,
@@ -72,18 +73,48 @@ def depthwise(call: KernelCall) -> list[Array]:
         attempts=ATTEMPTS,
         strict=True,
     )
-    finish = Requantizer.of(source.zero, gain, offsets, out)
+    finish = Requantizer.of(source.zero, gain, offsets, out, layer.packed.codes.shape[0])
     kept = measured[:, :, left : left + plan.columns.out]
     return [finish.codes(kept), finish.minimum, finish.maximum]
 
 
-@dataclass(frozen=True)
+@dataclass
 class DepthwiseLayer:
-    """What the consts say: step and zero of the weights, the weights, if a range is given."""
+    """What the consts say.
+
+    Args:
+        level: step and zero of the weights.
+        packed: the weights.
+        centred: (kh, kw, D) int16, the weights less their zero.
+        range_given: whether both ends of the output range are.
+    """
 
     level: QParams
     packed: PackedWeights
+    centred: npt.NDArray[np.int16]
     range_given: bool
+    _taps: tuple[int, Float32] = (0, np.empty(0, np.float32))
+    _compiled: tuple[object, native.Convolution, object] | None = None
+
+    def taps(self, columns: int) -> Float32:
+        """(kh, kw, 1, columns*D) float32: each tap along a whole output line."""
+        if self._taps[0] != columns:
+            wide = self.centred.astype(np.float32)[:, :, None]
+            self._taps = columns, np.tile(wide, (1, 1, 1, columns))
+        return self._taps[1]
+
+    def compiled(
+        self, passes: native.Passes, plan: WindowPlan, x: Array, finish: Requantizer
+    ) -> Array:
+        """(B,Ho,Wo,D) uint8 of padded x, in one pass; offsets hold what its zero code adds."""
+        key = x.shape, plan, id(finish)
+        last = self._compiled
+        if last is None or last[0] != key:
+            total = finish.offsets - finish.zero * self.packed.sums
+            how = wrap32(total).astype(np.int32), finish.multipliers, finish.gain.shift
+            made = passes.depthwise(x.shape, plan.windows, self.centred, *how)
+            last = self._compiled = key, made, finish
+        return last[1](x)
 
 
 def _layer(call: KernelCall) -> DepthwiseLayer:
@@ -91,13 +122,15 @@ def _layer(call: KernelCall) -> DepthwiseLayer:
     zero = quantize_code(ZERO, call.scalar(4), call.scalar(5))
     size = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
     given = bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11)))
-    return DepthwiseLayer(QParams(size, zero), _pack(call, zero), given)
+    weights = call.inputs[1]
+    centred = weights.astype(np.int16).reshape(*weights.shape[:2], -1) - np.int16(zero)
+    return DepthwiseLayer(QParams(size, zero), _pack(call, zero), centred, given)
 
 
 def _finish(call: KernelCall, layer: DepthwiseLayer) -> Requantizer:
     source, out = input_level(call), OutputRange.ask(call.scalar(10), call.scalar(11), GUESS)
     gain, offsets = scale(call, source, layer.level, layer.packed, out)
-    return Requantizer.of(source.zero, gain, offsets, out)
+    return Requantizer.of(source.zero, gain, offsets, out, layer.packed.codes.shape[0])
 
 
 def _refuse(call: KernelCall) -> None:
@@ -130,21 +163,19 @@ def _pack(call: KernelCall, zero: int) -> PackedWeights:
     return PackedWeights(flat, zero, sums, scales, inverse, F32(1))
 
 
-def _lines(call: KernelCall, layer: DepthwiseLayer, plan: WindowPlan) -> Float32:
-    """(kh, kw, 1, columns*D) float32: each tap, zero taken off, along a whole output line."""
-    weights = call.inputs[1]
-    centred = weights.astype(np.float32).reshape(*weights.shape[:2], 1, -1)
-    return np.tile(centred - F32(layer.level.zero), (1, 1, 1, plan.columns.out))
-
-
 def _convolve(
-    x: Array, plan: WindowPlan, taps: Float32, finish: Requantizer
+    x: Array, plan: WindowPlan, layer: DepthwiseLayer, finish: Requantizer
 ) -> npt.NDArray[np.uint8]:
     """(B,Ho,Wo,D) uint8."""
+    whole = pad_space(x, plan.rows, plan.columns, finish.zero)
+    passes = native.library()
+    if passes is not None:
+        return layer.compiled(passes, plan, whole, finish)
     result = np.empty((x.shape[0], plan.rows.out, plan.columns.out, x.shape[3]), dtype=np.uint8)
     line = finish.line and [np.tile(part, plan.columns.out) for part in finish.line]
+    taps = layer.taps(plan.columns.out)
 
-    def answer(sums: Float32) -> Array:
+    def codes_of(sums: Float32) -> Array:
         if line is None:
             return finish.codes(sums.reshape(*sums.shape[:2], -1, x.shape[3]).astype(np.int32))
         wide = np.multiply(sums, line[0])
@@ -155,21 +186,24 @@ def _convolve(
     def run(tile: Tile) -> None:
         target = result[tile.images, tile.rows]
         sums = _tile_sums(whole, finish.zero, plan, taps, tile)
-        target[...] = answer(sums).reshape(target.shape)
+        target[...] = codes_of(sums).reshape(target.shape)
 
-    whole = padded(x, plan.rows, plan.columns, finish.zero)
     work = _work(result.shape, plan)
     heavy = result.size * plan.rows.window * plan.columns.window >= PARALLEL_PRODUCTS
-    tiles(run, work, parallel=heavy and len(work) > 1)
+    each(run, work, parallel=heavy and len(work) > 1)
     return result
 
 
-def _sums(x: Array, zero: int, plan: WindowPlan, taps: Float32) -> npt.NDArray[np.int32]:
+def _sums(x: Array, zero: int, plan: WindowPlan, layer: DepthwiseLayer) -> Int32:
     """(B,Ho,Wo,D) int32, without bias."""
-    whole = padded(x, plan.rows, plan.columns, zero)
+    whole = pad_space(x, plan.rows, plan.columns, zero)
+    passes = native.library()
+    if passes is not None:
+        offsets = wrap32(-zero * layer.packed.sums).astype(np.int32)
+        return passes.depthwise(whole.shape, plan.windows, layer.centred, offsets)(whole)
     shape = (x.shape[0], plan.rows.out, plan.columns.out, x.shape[3])
     everything = Tile(slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
-    flat = _tile_sums(whole, zero, plan, taps, everything)
+    flat = _tile_sums(whole, zero, plan, layer.taps(plan.columns.out), everything)
     return flat.reshape(shape).astype(np.int32)
 
 

@@ -15,6 +15,7 @@ from hexconv.simulator.numerics.fixed_point import (
     quantize_codes,
     refuse_infinite,
 )
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 _LARGE = 256  # Recip looks whole tensors up from this many elements on
@@ -73,7 +74,7 @@ def divide(call: KernelCall) -> list[Array]:
     quotients = code_values(*a_range)[None, :] / by[:, None]
     tables = quantize_codes(quotients, low, high)
     if by.size == 1:
-        return [np.take(tables[0], a), *as_range(low, high)]
+        return [look_up(tables[0], a), *as_range(low, high)]
     return [tables[np.arange(by.size), a], *as_range(low, high)]
 
 
@@ -126,4 +127,4 @@ def reciprocal(call: KernelCall) -> list[Array]:
         out_low = ZERO
     out_step = F32(F32(out_high - out_low) / F32(255.0))
     table = np.clip(np.floor((inverse - out_low) / out_step + F32(0.5)), 0, 255).astype(np.uint8)
-    return [np.take(table, codes), *as_range(out_low, out_high)]
+    return [look_up(table, codes), *as_range(out_low, out_high)]

@@ -8,6 +8,7 @@ range, and in how a single value is added where the range is left open.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     MAX_FIXED,
@@ -180,19 +182,24 @@ def combine(a: Array, b: Array, request: Request, search: bool) -> list[Array]:
     """The output triple; `search` lets the range grow to what the data holds."""
     if request.fixed == BOTH_FIXED:
         scaling = fixed_scaling(request)
-        total = weighted_sum(a, b, scaling, scaling.bias)
     else:
         scaling = first_guess(request)
-        total = weighted_sum(a, b, scaling, 0)
         if search:
+            total = weighted_sum(a, b, scaling, 0)
             least, most = int(total.min()), int(total.max())
-            found = rescaled(request, scaling, least >> scaling.first, most >> scaling.first)
-            if found is not scaling:
-                scaling = found
-                total = weighted_sum(a, b, scaling, 0)
-        total += scaling.bias
-    total >>= scaling.first + scaling.last
-    return [to_codes(total), *as_range(scaling.low, scaling.high)]
+            scaling = rescaled(request, scaling, least >> scaling.first, most >> scaling.first)
+    return [added(a, b, scaling), *as_range(scaling.low, scaling.high)]
+
+
+def added(a: Array, b: Array, scaling: SumScaling) -> Array:
+    """The sum as codes."""
+    scales, shift = (scaling.scale_a, scaling.scale_b), scaling.first + scaling.last
+    passes = native.library()
+    if passes is not None:
+        return passes.add(a, b, scales, scaling.bias, shift)
+    total = weighted_sum(a, b, scaling, scaling.bias)
+    total >>= shift
+    return to_codes(total)
 
 
 def wanted(call: KernelCall) -> tuple[float | None, float | None]:
@@ -225,20 +232,50 @@ def add_flat(call: KernelCall) -> list[Array]:
 @kernel("QuantizedAdd_8p8to8_d32", "QuantizedSub_8p8to8_d32")
 def add_sub_d32(call: KernelCall) -> list[Array]:
     """Add or subtract with one operand stretched to the other (`addsub_d32_execute_common`)."""
-    sign = -1 if call.op == "QuantizedSub_8p8to8_d32" else 1
+    plan = call.settled(2, lambda: _plan(call))
     a, b = call.inputs[:2]
+    if plan.swapped:
+        a, b = b, a
+    request = plan.request
+    if request.fixed == BOTH_FIXED:
+        return [added(a, b, plan.scaling), *plan.ends]
+    if request.fixed == 0 and b.size == 1:
+        return add_single(a, int(b.flat[0]), request)
+    return combine(a, b, request, search=True)
+
+
+@dataclass(frozen=True)
+class AddPlan:
+    """What does not depend on the data; `scaling` and `ends` if the range is given."""
+
+    swapped: bool
+    request: Request
+
+    @cached_property
+    def scaling(self) -> SumScaling:
+        """For the given range."""
+        return fixed_scaling(self.request)
+
+    @cached_property
+    def ends(self) -> list[Array]:
+        """The range, zero made exact."""
+        return as_range(self.scaling.low, self.scaling.high)
+
+
+def _plan(call: KernelCall) -> AddPlan:
+    """The operand that stretches is the second."""
+    sign = -1 if call.op == "QuantizedSub_8p8to8_d32" else 1
     a_range, b_range = input_ranges(call)
     signs = (1, sign)
-    if one_sided_broadcast(call.op, a, b):
-        a, b, a_range, b_range, signs = b, a, b_range, a_range, (sign, 1)
+    swapped = one_sided_broadcast(call.op, *call.inputs[:2])
+    if swapped:
+        a_range, b_range, signs = b_range, a_range, (sign, 1)
     low, high = wanted(call)
-    if low is None and high is None and b.size == 1:
-        return add_single(a, int(b.flat[0]), Request(a_range, b_range, signs, None, None))
     low = None if low is None else min(0.0, low)
     high = None if high is None else max(0.0, high)
     if low is not None and high is not None:
         high = max(float(F32(F32(low) + F32(1e-6))), high)
-    return combine(a, b, Request(a_range, b_range, signs, low, high), search=True)
+    return AddPlan(swapped, Request(a_range, b_range, signs, low, high))
 
 
 @derived

@@ -10,6 +10,7 @@ from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels.slice_pad import pad_rows
 from hexconv.simulator.numerics.window import (
+    bordered,
     covered,
     max_over_windows,
     pad_space,
@@ -32,7 +33,7 @@ def concat(call: KernelCall) -> list[Array]:
 @kernel("Pad_f")
 def pad(call: KernelCall) -> list[Array]:
     """Zeros around; n rows of pads are for the last n axes."""
-    return [np.pad(call.inputs[0], pad_rows(call.inputs[1], call.op))]
+    return [bordered(call.inputs[0], pad_rows(call.inputs[1], call.op), 0)]
 
 
 def _needs_padding(call: KernelCall) -> None:

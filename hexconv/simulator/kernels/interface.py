@@ -12,6 +12,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     as_range,
@@ -23,6 +24,7 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     zero_exact,
 )
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 
@@ -64,12 +66,21 @@ def quantize(x: Array, low: F32, high: F32) -> list[Array]:
     The library cuts values to about 20 bits towards zero before it scales them.
     """
     scale = float_scale(low, high)
+    return [_scaled(x, scale), *as_range(scale.low, scale.high)]
+
+
+def _scaled(x: Array, scale: FloatScale) -> Array:
+    """(trunc(x * 2^power) + offset) * factor / 2^24."""
+    power, factor = 2.0**scale.power, scale.factor * 2.0**-24
+    passes = native.library()
+    if passes is not None:
+        return passes.quantize(x, power, scale.offset, factor)
     cut = x.astype(np.float64)
-    cut *= 2.0**scale.power
+    cut *= power
     np.trunc(cut, out=cut)
     cut += scale.offset
-    cut *= scale.factor * 2.0**-24
-    return [to_codes(cut), *as_range(scale.low, scale.high)]
+    cut *= factor
+    return to_codes(cut)
 
 
 def quantize_found(x: Array) -> list[Array]:
@@ -148,8 +159,7 @@ def float_table(low: float, high: float) -> Array:
 
 def dequantize(codes: Array, low: F32, high: F32) -> Array:
     """uint8 codes to float32."""
-    values: Array = np.take(float_table(float(low), float(high)), codes)
-    return values
+    return look_up(float_table(float(low), float(high)), codes)
 
 
 @kernel("Dequantize")

@@ -9,6 +9,7 @@ from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.simulator.kernels.slice_pad import integers
 from hexconv.simulator.numerics.fixed_point import ZERO, quantize_code
+from hexconv.simulator.numerics.window import bordered
 from hexconv.simulator.registry import KernelCall, kernel
 
 
@@ -60,7 +61,7 @@ def space_to_batch(call: KernelCall) -> list[Array]:
     block_h, block_w, (top, bottom, left, right) = _blocks_and_edges(call)
     zero = quantize_code(ZERO, call.scalar(3), call.scalar(4))
     border = ((0, 0), (top, bottom), (left, right), (0, 0))
-    data = np.pad(call.inputs[0], border, constant_values=zero)
+    data = bordered(call.inputs[0], border, zero)
     batches, height, width, depth = data.shape
     if height % block_h or width % block_w:
         raise GraphError(

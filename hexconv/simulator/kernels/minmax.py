@@ -21,6 +21,7 @@ from hexconv.simulator.numerics.fixed_point import (
     step_and_zero,
     zero_exact,
 )
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 _BITS = 12
@@ -53,7 +54,7 @@ def in_output_range(
 ) -> Array:
     """Codes of the output range."""
     table = to_output(in_range, out_range)
-    return codes if table is None else np.take(table, codes)
+    return codes if table is None else look_up(table, codes)
 
 
 @kernel("QuantizedMaximum_8", "QuantizedMinimum_8")
@@ -106,5 +107,5 @@ def select(call: KernelCall) -> list[Array]:
         )
     x_low, x_high, y_low, y_high = (float(call.scalar(i)) for i in (2, 3, 5, 6))
     x_table, y_table, low, high = selection((x_low, x_high), (y_low, y_high))
-    codes = np.where(condition & 1, np.take(x_table, x), np.take(y_table, y))
+    codes = np.where(condition & 1, look_up(x_table, x), look_up(y_table, y))
     return [codes, *as_range(low, high)]

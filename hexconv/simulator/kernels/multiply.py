@@ -7,12 +7,14 @@ operands stretch in different directions) and op_addsubmul_8to32.c.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.kernels.elementwise import BOTH_FIXED, input_ranges, wanted
 from hexconv.simulator.numerics.fixed_point import (
     F32,
@@ -179,32 +181,69 @@ def mul_d32(call: KernelCall) -> list[Array]:
     With 8 inputs (shipped library) the output range is static; with 6 it starts at an eighth of
     the possible range and grows to the data: this is the first execution in a fresh graph.
     """
+    plan = call.settled(2, lambda: _plan(call))
     a, b = call.inputs[:2]
+    if plan.swapped:
+        a, b = b, a
+    operands = plan.operands
+    if operands.fixed == 0 and b.size == 1:
+        return mul_single(a, int(b.flat[0]), operands.a, operands.b)
+    if operands.fixed == BOTH_FIXED:
+        return [multiplied(a, b, plan.product, plan.scaling), *plan.ends]
+    products = biased_product(a, b, plan.product)
+    scaling = rescaled(operands, plan.scaling, int(products.min()), int(products.max()))
+    return [multiplied(a, b, plan.product, scaling), *as_range(scaling.low, scaling.high)]
+
+
+@dataclass(frozen=True)
+class MulPlan:
+    """What does not depend on the data; `ends` is the output range, if that does not either."""
+
+    swapped: bool
+    operands: Operands
+
+    @cached_property
+    def product(self) -> ProductPlan:
+        """Zero codes and the bias."""
+        return product_of(self.operands)
+
+    @cached_property
+    def scaling(self) -> ProductScaling:
+        """For the given range, or the one tried first."""
+        return first_scaling(self.operands)
+
+    @cached_property
+    def ends(self) -> list[Array]:
+        """The range of that scaling."""
+        return as_range(self.scaling.low, self.scaling.high)
+
+
+def _plan(call: KernelCall) -> MulPlan:
+    """The operand that stretches is the second."""
     a_range, b_range = input_ranges(call)
-    if one_sided_broadcast(call.op, a, b):
-        a, b, a_range, b_range = b, a, b_range, a_range
+    swapped = one_sided_broadcast(call.op, *call.inputs[:2])
+    if swapped:
+        a_range, b_range = b_range, a_range
     low, high = wanted(call)
-    if low is None and high is None and b.size == 1:
-        return mul_single(a, int(b.flat[0]), a_range, b_range)
     low = None if low is None else min(0.0, low)
     high = None if high is None else max(0.0, high)
     if low is not None and high is not None:
         high = max(float(F32(F32(low) + F32(1e-6))), high)
-    operands = Operands(a_range, b_range, low, high)
-    scaling = first_scaling(operands)
-    products = biased_product(a, b, product_of(operands))
-    if operands.fixed != BOTH_FIXED:
-        scaling = rescaled(operands, scaling, int(products.min()), int(products.max()))
-    return [scale_down(products, scaling), *as_range(scaling.low, scaling.high)]
+    return MulPlan(swapped, Operands(a_range, b_range, low, high))
 
 
-def scale_down(products: Array, scaling: ProductScaling) -> Array:
-    """Biased int16 products to uint8 codes."""
-    codes = products.astype(np.int32)
+def multiplied(a: Array, b: Array, product: ProductPlan, scaling: ProductScaling) -> Array:
+    """The product as codes."""
+    offset = scaling.offset + ((1 << scaling.shift) >> 1)
+    passes = native.library()
+    if passes is not None:
+        zeros = product.zero_a, product.zero_b
+        return passes.multiply(a, b, zeros, product.bias, scaling.scale, offset, scaling.shift)
+    codes = biased_product(a, b, product).astype(np.int32)
     codes *= scaling.scale
     codes += 1 << 14
     codes >>= 15
-    codes += scaling.offset + ((1 << scaling.shift) >> 1)
+    codes += offset
     codes >>= scaling.shift
     return to_codes(codes)
 

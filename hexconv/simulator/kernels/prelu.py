@@ -13,6 +13,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     ONE,
@@ -119,12 +120,28 @@ def prelu(call: KernelCall) -> list[Array]:
     refuse_depth(call)
     if len(call.consts) > 3 and not call.consts[3]:
         raise GraphError("QuantizedPRelu_8 with computed slopes", why="they are read at prepare")
-    slopes = call.memo("slopes", lambda: slopes_of(call.inputs[3]))
+    scale, gains, ends = call.settled(1, lambda: _gains(call))
+    return [_by_sign(call.inputs[0], scale, gains), *ends]
+
+
+def _gains(call: KernelCall) -> tuple[PReluScale, Array, list[Array]]:
+    """Integer parameters, the gain of each channel below zero, and the output range."""
+    slopes = slopes_of(call.inputs[3])
     scale = prelu_scale(call.scalar(1), call.scalar(2), slopes.low, slopes.high, slopes.shift)
     half = (1 << scale.slope_shift) >> 1
     gains = (slopes.fixed * scale.slope_factor + half) >> scale.slope_shift
     gains = np.clip(gains, -32768, 32767).astype(np.int32)
-    codes = call.inputs[0].astype(np.int32)
+    return scale, gains, as_range(scale.low, scale.high)
+
+
+def _by_sign(x: Array, scale: PReluScale, gains: Array) -> Array:
+    """Codes above zero by one gain, those below by their channel's."""
+    # Both shifts in one: 255*32767*128 and the offset at its largest still fit int32.
+    bias = (1 << 14) + ((scale.offset + ((1 << scale.shift) >> 1)) << 15)
+    passes = native.library()
+    if passes is not None:
+        return passes.prelu(x, scale.zero, scale.gain, gains, bias, 15 + scale.shift)
+    codes = x.astype(np.int32)
     codes -= scale.zero
     below = np.minimum(codes, 0)
     codes -= below
@@ -132,10 +149,9 @@ def prelu(call: KernelCall) -> list[Array]:
     below *= gains
     codes += below
     codes *= 128
-    # Both shifts in one: 255*32767*128 and the offset at its largest still fit int32.
-    codes += (1 << 14) + ((scale.offset + ((1 << scale.shift) >> 1)) << 15)
+    codes += bias
     codes >>= 15 + scale.shift
-    return [to_codes(codes), *as_range(scale.low, scale.high)]
+    return to_codes(codes)
 
 
 class PReluV2Scale(NamedTuple):

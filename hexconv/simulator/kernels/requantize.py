@@ -11,6 +11,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     HALF,
@@ -32,6 +33,7 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     to_int,
 )
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 _VECTOR = 128  # fewer codes than one vector take another path
@@ -81,27 +83,41 @@ def requantize_32_to_8(x: Array, gain: IntegerGain) -> Array:
         scaled *= gain.real
         scaled += gain.add
         return to_codes(scaled)
-    codes = x.astype(np.float64)
+    factor = gain.fixed * 2.0**-31
     if x.size >= _VECTOR and gain.fixed >= 1024:
-        codes -= gain.subtract
-        codes *= gain.fixed * 2.0**-31
-        codes += 0.5
-    else:
-        codes *= gain.fixed * 2.0**-31
-        codes += 0.5
-        np.floor(codes, out=codes)
-        np.clip(codes, -32768, 32767, out=codes)
-        codes += sat_i16(to_int(gain.add))
+        return _scaled_down(x, gain.subtract, factor)
+    codes = x * factor
+    codes += 0.5
+    np.floor(codes, out=codes)
+    np.clip(codes, -32768, 32767, out=codes)
+    codes += sat_i16(to_int(gain.add))
+    return to_codes(codes)
+
+
+def _scaled_down(x: Array, subtract: int, factor: float) -> Array:
+    """(x - subtract) * factor, rounded."""
+    passes = native.library()
+    if passes is not None:
+        return passes.scale_down(x, subtract, factor)
+    codes = x.astype(np.float64)
+    codes -= subtract
+    codes *= factor
+    codes += 0.5
     return to_codes(codes)
 
 
 @kernel("Requantize_32to8")
 def requantize_32to8(call: KernelCall) -> list[Array]:
     """int32 onto a requested range, widened at one end until zero is exact."""
+    gain, ends = call.settled(1, lambda: _requested_gain(call))
+    return [requantize_32_to_8(call.inputs[0], gain), *ends]
+
+
+def _requested_gain(call: KernelCall) -> tuple[IntegerGain, list[Array]]:
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
     gain = gain_to_range(in_low, in_high, low, high)
-    return [requantize_32_to_8(call.inputs[0], gain), *as_range(gain.low, gain.high)]
+    return gain, as_range(gain.low, gain.high)
 
 
 @kernel("QuantizeDownAndShrinkRange_32to8")
@@ -146,10 +162,14 @@ def table_8to8(in_low: float, in_high: float, low: float, high: float) -> Array:
 @kernel("Requantize_8to8", "Requantize_8to8_d32")
 def requantize_8to8(call: KernelCall) -> list[Array]:
     """uint8 codes into another range, whose zero must be exact already."""
+    table, ends = call.settled(1, lambda: _requested_table(call))
+    return [look_up(table, call.inputs[0]), *ends]
+
+
+def _requested_table(call: KernelCall) -> tuple[Array, list[Array]]:
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     refuse_infinite(call.op, low, high)
-    table = table_8to8(in_low, in_high, low, high)
-    return [np.take(table, call.inputs[0]), *as_range(low, high)]
+    return table_8to8(in_low, in_high, low, high), as_range(low, high)
 
 
 class Scale16(NamedTuple):

@@ -11,6 +11,7 @@ from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
 from hexconv.simulator.numerics.fixed_point import F32, round_int, sat_u8
+from hexconv.simulator.numerics.window import bordered
 from hexconv.simulator.registry import KernelCall, kernel
 
 _AXES = "BHWD"
@@ -89,12 +90,15 @@ def _positions(begin: int, end: int, step: int, size: int, axis: int, op: str) -
 @kernel("QuantizedPad_8", "QuantizedPad_8_d32")
 def pad(call: KernelCall) -> list[Array]:
     """`pad_q_execute`: rows of (before, after), n of them for the LAST n axes; a real value."""
+    rows, code = call.settled(1, lambda: (pad_rows(call.inputs[3], call.op), _asked_code(call)))
+    return [bordered(call.inputs[0], rows, code), call.inputs[1], call.inputs[2]]
+
+
+def _asked_code(call: KernelCall) -> int:
     low, high = call.scalar(1), call.scalar(2)
     value = call.scalar(4) if len(call.inputs) > 4 else F32(0)
     strict = len(call.inputs) > 5 and int(call.inputs[5].flat[0]) != 0
-    code = _pad_code(value, low, high, strict=strict, op=call.op)
-    padded = np.pad(call.inputs[0], pad_rows(call.inputs[3], call.op), constant_values=code)
-    return [padded, call.inputs[1], call.inputs[2]]
+    return _pad_code(value, low, high, strict=strict, op=call.op)
 
 
 def _pad_code(

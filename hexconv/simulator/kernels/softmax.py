@@ -7,11 +7,13 @@ each are tabled once; a row then costs two look-ups, a sum and a scaling.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import F32, div255, exponent, power2, round_int, sat_i16
 from hexconv.simulator.numerics.hvx import (
     Int,
@@ -114,9 +116,8 @@ def _pow2_fraction(fraction: Int, *, v65: bool) -> Int:
 
 
 def _exponentials(call: KernelCall, depth: int) -> _Exponentials:
-    value_range, beta = _range_times_beta(call)
-
     def make() -> _Exponentials:
+        value_range, beta = _range_times_beta(call)
         multiplier, rsh, shift = _scaling(value_range, beta, depth)
         below = np.arange(256, dtype=np.int64) * 256 * multiplier >> rsh
         whole = np.minimum(below >> 16, 31)
@@ -125,23 +126,33 @@ def _exponentials(call: KernelCall, depth: int) -> _Exponentials:
         exp16 = sat16(shift_round(exp32, 16 - shift))
         return _Exponentials(exp16.astype(np.int32), exp32.astype(np.int32), shift)
 
-    return call.memo(f"exp {value_range} {beta} {depth}", make)
+    return call.settled(1, make)
 
 
 def _rows(call: KernelCall, data: Array) -> Array:
     """`softmax_operate_hvx_function`: every row along depth."""
-    tables = _exponentials(call, data.shape[3])
+    tables, v65 = _exponentials(call, data.shape[3]), _is_v65(call)
+    passes = native.library()
+    if passes is not None:
+        factors = partial(_row_factors, kept_bits=tables.shift, v65=v65)
+        return passes.softmax(data, tables.exp32, tables.exp16, factors)
     below = data.max(axis=3, keepdims=True) - data
     total = tables.exp32.take(below).sum(axis=3, keepdims=True, dtype=np.int64)
-    normalised = norm_amount32(total)
-    mantissa = mul_frac(recip16((total << normalised) >> 16, v65=_is_v65(call)), 255 << 7)
-    shift = np.maximum(tables.shift + 3 - normalised, 0)
+    mantissa, shift = _row_factors(total, tables.shift, v65=v65)
     # Both factors lie below 2**15: int32 holds the product, and 12 + 6 bits go off it at last.
-    scaled = tables.exp16.take(below) * mantissa.astype(np.int32)
-    scaled >>= shift.astype(np.int32)
+    scaled = tables.exp16.take(below) * mantissa
+    scaled >>= shift
     scaled >>= 12
     np.minimum(scaled, 32767, out=scaled)
     return satu8((scaled + 32) >> 6)
+
+
+def _row_factors(total: Int, kept_bits: int, *, v65: bool) -> tuple[Array, Array]:
+    """What the exponentials of a row are multiplied by and shifted right by, int32."""
+    normalised = norm_amount32(total)
+    mantissa = mul_frac(recip16((total << normalised) >> 16, v65=v65), 255 << 7)
+    shift = np.maximum(kept_bits + 3 - normalised, 0)
+    return mantissa.astype(np.int32), shift.astype(np.int32)
 
 
 def _exp_approx(x: np.float32) -> np.float32:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.simulator.kernels.conv import full_bias, remembered
+from hexconv.simulator.kernels.conv import full_bias
 from hexconv.simulator.numerics.fixed_point import F32, zero_exact
 from hexconv.simulator.numerics.gemm import Gemm
 from hexconv.simulator.numerics.output_range import OutputRange, QParams, level_and_zero
@@ -35,8 +35,8 @@ def superfc(call: KernelCall) -> list[Array]:
         raise GraphError(f"{x.size} values are no rows of {depth}", where=call.op)
     rows = np.ascontiguousarray(x).reshape(-1, depth)
     if layer.range_given:
-        finish = remembered(call, lambda: _finish(call, layer))
-        data = _product(layer.gemm, rows, finish)
+        finish = call.settled(2, lambda: _finish(call, layer))
+        data = layer.gemm.requantized(rows, finish)
     else:
         finish, data = _find_range(call, layer, rows)
     shaped = data.reshape(1, 1, rows.shape[0], layer.gemm.columns)
@@ -81,7 +81,7 @@ def _source(call: KernelCall) -> QParams:
 def _finish(call: KernelCall, layer: SuperFCLayer) -> Requantizer:
     source, out = _source(call), _asked(call)
     gain, offsets = _scale(call, source, layer.level, out)
-    return Requantizer.of(source.zero, gain, offsets, out)
+    return Requantizer.of(source.zero, gain, offsets, out, layer.depth)
 
 
 def _asked(call: KernelCall) -> OutputRange:
@@ -102,12 +102,6 @@ def _scale(
     return gain, np.rint(wanted).astype(np.int64)
 
 
-def _product(gemm: Gemm, rows: npt.NDArray[np.uint8], finish: Requantizer) -> npt.NDArray[np.uint8]:
-    if finish.line is None:
-        return finish.codes(gemm.accumulate(rows, finish.zero))
-    return gemm.requantized(rows, finish.zero, *finish.line)
-
-
 def _find_range(
     call: KernelCall, layer: SuperFCLayer, rows: npt.NDArray[np.uint8]
 ) -> tuple[Requantizer, npt.NDArray[np.uint8]]:
@@ -125,5 +119,5 @@ def _find_range(
             break
         if out.fixed == 0:
             out.minimum, out.maximum = zero_exact(out.minimum, out.maximum)
-    finish = Requantizer.of(source.zero, gain, offsets, out)
+    finish = Requantizer.of(source.zero, gain, offsets, out, layer.depth)
     return finish, finish.codes(sums)

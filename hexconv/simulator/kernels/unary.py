@@ -20,6 +20,7 @@ from hexconv.simulator.numerics.fixed_point import (
     refuse_infinite,
     step_and_zero,
 )
+from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 code_of = derived(quantize_code)
@@ -73,7 +74,7 @@ def square_root(call: KernelCall) -> list[Array]:
             why="the library refuses a negative minimum, and a positive one gives wrong codes",
             hint="give its producer a range from exactly 0",
         )
-    return [np.take(_SQUARE_ROOTS, call.inputs[0]), *as_range(np.sqrt(low), np.sqrt(high))]
+    return [look_up(_SQUARE_ROOTS, call.inputs[0]), *as_range(np.sqrt(low), np.sqrt(high))]
 
 
 def hard_swish_of(x: Array) -> Array:
@@ -104,4 +105,4 @@ def hard_swish(call: KernelCall) -> list[Array]:
         ends = hard_swish_of(np.array([max(low, F32(-1.5)), high], F32))
         out_low, out_high = F32(ends[0]), F32(ends[1])
     table = hard_swish_table(low, high, out_low, out_high)
-    return [np.take(table, call.inputs[0]), *as_range(out_low, out_high)]
+    return [look_up(table, call.inputs[0]), *as_range(out_low, out_high)]

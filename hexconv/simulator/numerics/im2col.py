@@ -21,17 +21,6 @@ class Tile(NamedTuple):
     columns: slice
 
 
-def padded(x: UInt8, rows: WindowAxis, columns: WindowAxis, value: int) -> UInt8:
-    """`x` (B,H,W,D) with its padding around it; `x` itself where there is none."""
-    if not (rows.before or rows.after or columns.before or columns.after):
-        return np.ascontiguousarray(x)
-    b, h, w, d = x.shape
-    height, width = rows.before + h + rows.after, columns.before + w + columns.after
-    out = np.full((b, height, width, d), value, dtype=np.uint8)
-    out[:, rows.before : rows.before + h, columns.before : columns.before + w] = x
-    return out
-
-
 def patches(x: UInt8, rows: WindowAxis, columns: WindowAxis) -> npt.NDArray[Any]:
     """A view (B, Ho, Wo, kh, kw*D) of every window of the padded, contiguous `x`.
 

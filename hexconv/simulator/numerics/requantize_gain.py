@@ -9,6 +9,7 @@ cannot move a result across an integer, except exactly on it; hence the `TIE` ad
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -80,16 +81,20 @@ def codes(accumulators: Int, gain: Gain) -> Int:
     return shifted
 
 
-def affine(offsets: Int, gain: Gain) -> tuple[Float64, Float64] | None:
+def affine(offsets: Int, gain: Gain, terms: int) -> tuple[Float64, Float64] | None:
     """(m, c) with `clip(floor(x * m + c), 0, 255)` the code of accumulator x + offset.
 
-    None where a bias is so far outside the output range that float64 is not exact enough: `codes`
-    has to do it.
+    None where a bias is so far outside the output range that float64 is not exact enough, or where
+    the shifted accumulator can leave 32 bits: `codes` has to do it.
 
     Args:
         offsets: one a channel, added to every accumulator.
         gain: the gain.
+        terms: how many products of two codes an accumulator holds.
     """
+    most = terms * 255 * 255 + int(np.abs(offsets).max(initial=0))
+    if most << gain.shift >= 2**31:
+        return None
     factor = np.broadcast_to(gain.factor, offsets.shape)
     constant = offsets * factor + (0.5 + TIE)
     if np.abs(constant).max(initial=0) >= 2.0**16:
@@ -117,10 +122,16 @@ class Requantizer:
     minimum: Float32
     maximum: Float32
 
+    @cached_property
+    def multipliers(self) -> npt.NDArray[np.int32]:
+        """(out,) the gain's factors, one a channel."""
+        return np.broadcast_to(self.gain.recip, self.offsets.shape).astype(np.int32)
+
     @classmethod
-    def of(cls, zero: int, gain: Gain, offsets: Int, out: OutputRange) -> Requantizer:
-        """With the range as it stands now."""
-        return cls(zero, offsets, gain, affine(offsets, gain), *as_range(out.minimum, out.maximum))
+    def of(cls, zero: int, gain: Gain, offsets: Int, out: OutputRange, terms: int) -> Requantizer:
+        """With the range as it stands now; `terms` as for `affine`."""
+        line = affine(offsets, gain, terms)
+        return cls(zero, offsets, gain, line, *as_range(out.minimum, out.maximum))
 
     def codes(self, sums: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """The output of plain sums whose last axis is the channels."""

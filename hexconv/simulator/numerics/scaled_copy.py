@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.simulator.numerics.tables import look_up
 
 
 @lru_cache(maxsize=1024)
@@ -27,5 +28,4 @@ def scaled_table(scale: int, offset: int) -> Array:
 
 def scaled_copy(codes: Array, scale: int, offset: int) -> Array:
     """Every uint8 code mapped through `scaled_table`."""
-    moved: Array = np.take(scaled_table(scale, offset), codes)
-    return moved
+    return look_up(scaled_table(scale, offset), codes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +60,23 @@ def covered(axis: WindowAxis) -> Int:
     return np.minimum(start + axis.window, axis.size) - np.maximum(start, 0)
 
 
+def bordered(data: Array, rows: Sequence[tuple[int, int]], value: int | float) -> Array:
+    """`data` with (before, after) of each axis around it, filled with `value`; always C order.
+
+    As np.pad, which takes ten times as long for small tensors.
+    """
+    if not any(map(any, rows)):
+        return np.ascontiguousarray(data)
+    sizes = [before + size + after for size, (before, after) in zip(data.shape, rows, strict=True)]
+    result = np.full(sizes, value, data.dtype)
+    result[tuple(slice(r[0], r[0] + size) for size, r in zip(data.shape, rows, strict=True))] = data
+    return result
+
+
 def pad_space(data: Array, height: WindowAxis, width: WindowAxis, value: int | float) -> Array:
     """`data` with a border of `value` as wide as the paddings."""
     border = ((0, 0), (height.before, height.after), (width.before, width.after), (0, 0))
-    if not any(map(any, border)):
-        return data
-    return np.pad(data, border, constant_values=value)
+    return bordered(data, border, value)
 
 
 def taps(padded: Array, height: WindowAxis, width: WindowAxis) -> list[Array]:

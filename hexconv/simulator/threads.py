@@ -1,0 +1,71 @@
+"""Work shared over the cores: one pool for the whole process.
+
+Work that runs in the pool does not share itself again: samples that run side by side have their
+nodes run on one thread each.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_this_thread = threading.local()
+
+
+@cache
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), "hexconv", lambda: setattr(_this_thread, "pooled", True))
+
+
+def _alone() -> bool:
+    """Whether this thread has to do its work by itself."""
+    return getattr(_this_thread, "pooled", False) or cores() == 1
+
+
+def each(run: Callable[[T], None], work: Iterable[T], *, parallel: bool) -> None:
+    """`run` each piece of work, on all cores if `parallel`; they must not touch each other's data.
+
+    Raises:
+        Whatever `run` raises.
+    """
+    if not parallel or _alone():
+        for piece in work:
+            run(piece)
+        return
+    for done in [_pool().submit(run, piece) for piece in work]:
+        done.result()
+
+
+def share(run: Callable[[int, int], None], count: int, *, parallel: bool) -> None:
+    """`run(first, last)` for parts of 0 .. count, one a core if `parallel`.
+
+    The calling thread does the first part itself.
+
+    Raises:
+        Whatever `run` raises.
+    """
+    parts = min(cores(), count)
+    if not parallel or parts < 2 or _alone():
+        run(0, count)
+        return
+    edges = [count * part // parts for part in range(parts + 1)]
+    others = [_pool().submit(run, edges[i], edges[i + 1]) for i in range(1, parts)]
+    try:
+        run(edges[0], edges[1])
+    finally:
+        for other in others:
+            other.result()
