@@ -98,7 +98,19 @@ void prelu(const struct slopes *given, int64_t first, int64_t last)
 
 void look_up(codes_in table, codes_in in, codes_out out, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++)
+    int64_t i = 0;
+#if defined(__AVX512VBMI__) && defined(__AVX512BW__)
+    __m512i low = _mm512_loadu_si512(table), middle = _mm512_loadu_si512(table + 64);
+    __m512i high = _mm512_loadu_si512(table + 128), top = _mm512_loadu_si512(table + 192);
+    for (; i + 64 <= count; i += 64) {
+        __m512i codes = _mm512_loadu_si512(in + i);
+        __m512i below = _mm512_permutex2var_epi8(low, codes, middle);
+        __m512i above = _mm512_permutex2var_epi8(high, codes, top);
+        __m512i found = _mm512_mask_blend_epi8(_mm512_movepi8_mask(codes), below, above);
+        _mm512_storeu_si512(out + i, found);
+    }
+#endif
+    for (; i < count; i++)
         out[i] = table[in[i]];
 }
 

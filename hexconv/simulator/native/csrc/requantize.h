@@ -14,7 +14,6 @@ INLINE uint8_t requantized(uint32_t sum, int32_t multiplier, int32_t shift)
 
 /* A run of `count` channels: sums[i] + offsets[i] become out[i]. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-#include <immintrin.h>
 INLINE void requantize_run(const int32_t *sums, const int32_t *offsets, const int32_t *multipliers,
                            int32_t shift, uint8_t *out, int32_t count)
 {

@@ -9,13 +9,15 @@
 
 #include <stdint.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
 #if defined(PLAIN_C)
 #define GENERIC
 #elif defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-#include <immintrin.h>
 #define ISA "avx512-vnni"
 #define LANES 16
 #define GROUP 4
@@ -38,7 +40,6 @@ INLINE vec dot(vec sums, vec data, vec weights)
 INLINE void store(int32_t *p, vec sums) { _mm512_storeu_si512(p, sums); }
 
 #elif defined(__AVXVNNI__)
-#include <immintrin.h>
 #define ISA "avx-vnni"
 #define LANES 8
 #define GROUP 4
@@ -61,7 +62,6 @@ INLINE vec dot(vec sums, vec data, vec weights)
 INLINE void store(int32_t *p, vec sums) { _mm256_storeu_si256((__m256i *)p, sums); }
 
 #elif defined(__AVX2__)
-#include <immintrin.h>
 #define ISA "avx2"
 #define LANES 8
 #define GROUP 2
@@ -79,7 +79,6 @@ INLINE vec dot(vec sums, vec data, vec weights)
 INLINE void store(int32_t *p, vec sums) { _mm256_storeu_si256((__m256i *)p, sums); }
 
 #elif defined(__SSE2__)
-#include <immintrin.h>
 #define ISA "sse2"
 #define LANES 4
 #define GROUP 2
