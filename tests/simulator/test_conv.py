@@ -142,7 +142,7 @@ def test_the_float64_gain_equals_the_fixed_point_one(seed: int, channels: int) -
     reach = np.minimum(300 / chosen.factor, 2**27).astype(np.int64)
     sums = rng.integers(-reach - 1, reach + 1, (500, channels))
     offsets = rng.integers(-reach - 1, reach + 1)
-    line = requantize_gain.affine(offsets, chosen)
+    line = requantize_gain.affine(offsets, chosen, terms=2**27 // 255**2 + 1)
     assert line is not None
     fast = np.clip(sums * line[0] + line[1], 0, 255).astype(np.uint8)
     exact = np.clip(requantize_gain.codes(sums + offsets, chosen), 0, 255)
@@ -152,10 +152,16 @@ def test_the_float64_gain_equals_the_fixed_point_one(seed: int, channels: int) -
 def test_halves_round_upward_in_float64_as_in_fixed_point() -> None:
     chosen = requantize_gain.Gain(np.float32(1), np.array([2**30]), 0)
     sums = np.arange(-3, 509).reshape(-1, 1)
-    line = requantize_gain.affine(np.zeros(1, np.int64), chosen)
+    line = requantize_gain.affine(np.zeros(1, np.int64), chosen, terms=1)
     assert line is not None
     fast = np.clip(sums * line[0] + line[1], 0, 255).astype(np.uint8)
     np.testing.assert_array_equal(fast, np.clip((sums + 1) >> 1, 0, 255))
+
+
+def test_sums_that_leave_32_bits_before_they_are_scaled_are_left_to_the_integers() -> None:
+    chosen = requantize_gain.Gain(np.float32(1), np.array([2**30]), 12)
+    assert requantize_gain.affine(np.zeros(1, np.int64), chosen, terms=8) is not None
+    assert requantize_gain.affine(np.zeros(1, np.int64), chosen, terms=9) is None
 
 
 def test_a_bias_far_outside_the_range_still_gives_exact_codes() -> None:
