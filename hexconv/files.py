@@ -1,10 +1,9 @@
-"""Files written whole or not at all; names and checksums of model files; where builds are kept."""
+"""Files written whole or not at all; checksums of model files; where builds are kept."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import signal
 import tempfile
 import threading
@@ -164,13 +163,6 @@ def sha256_of(path: Path) -> str:
         why = getattr(error, "strerror", None) or str(error)
         raise FileError("the model file cannot be read", where=str(path), why=why) from error
     return digest.hexdigest()
-
-
-def model_name(source: str | Path | onnx.ModelProto) -> str:
-    """A name that MACE takes (`[A-Za-z_]\\w*`), from the file's."""
-    stem = Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
-    name = re.sub(r"\W", "_", stem, flags=re.ASCII)
-    return name if re.match(r"[A-Za-z_]", name) else f"model_{name}".rstrip("_")
 
 
 def sha256(source: str | Path | onnx.ModelProto) -> str:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import onnx_ir as ir
+
 from hexconv.conversion import convert
 from hexconv.mace.deployment_file import Deployment, read_deployment
 from hexconv.model import Model
@@ -43,7 +45,7 @@ def convert_deployment(
     """
     asked = read_deployment(Path(config), None if source is None else Path(source), not preset)
     asked.check_file()
-    check_interface(asked)
+    asked = check_interface(asked)
     warnings = list(asked.warnings)
     samples = samples if samples is not None else (asked.samples or None)
     if ranges is None and asked.range_file is not None:
@@ -54,6 +56,7 @@ def convert_deployment(
         elif not preset:
             asked.check_ranges()
     settings["name"] = settings.get("name") or asked.name
+    settings["data_formats"] = {**asked.data_formats, **settings.get("data_formats", {})}
     settings["input_ranges"] = {**asked.input_ranges, **settings.get("input_ranges", {})}
     model = convert(
         asked.model_file, shapes=asked.shapes, samples=samples, ranges=ranges, **settings
@@ -64,19 +67,28 @@ def convert_deployment(
     return replace(model, deployment=asked, conversion=replace(model.conversion, warnings=told))
 
 
-def check_interface(asked: Deployment) -> None:
+def check_interface(asked: Deployment) -> Deployment:
     """Hold the YAML's tensors to the model's, before anything is converted.
+
+    Returns:
+        The deployment, its inputs' shapes with as many axes as the model's.
 
     Raises:
         ConfigError: unknown names, or shapes that contradict, with their lines.
         HexconvError: the model cannot be read.
     """
     graph = read_model(asked.model_file)[0].graph
+    named = {item.name for item in asked.inputs}
     inputs = {
         str(value.name): tuple(size if isinstance(size, int) else 0 for size in value.shape)
         if value.shape is not None
         else next((item.shape for item in asked.inputs if item.name == value.name), ())
         for value in graph.inputs
-        if value.name not in graph.initializers
+        if value.name not in graph.initializers and (value.name in named or _is_read(value))
     }
     asked.check_model(inputs, [str(value.name) for value in graph.outputs])
+    return asked.of_model({name: len(shape) for name, shape in inputs.items()})
+
+
+def _is_read(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()

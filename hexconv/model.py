@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hexconv.arrays import FloatArray
 from hexconv.calibrate import format_ranges
+from hexconv.errors import HexconvError, HexconvWarning
 from hexconv.files import write_files
 from hexconv.mace import data_pieces, read_graph, to_proto
-from hexconv.mace.deployment import Source, deployment_yaml
+from hexconv.mace.deployment import Place, deployment_yaml
 from hexconv.mace.deployment_file import Deployment
 from hexconv.names import shortened
 from hexconv.nnlib.graph import Graph, Interface
 from hexconv.notebook import html_table
+from hexconv.raw_tensors import file_name, to_raw
 
 if TYPE_CHECKING:
     import onnx
@@ -110,6 +114,8 @@ class Model:
         conversion: what the conversion did; None for a loaded model.
         deployment: the user's YAML that asked for it, if one did.
         parts: both halves of the ONNX model that it is the DSP part of, if that was cut.
+        float_model: the ONNX file or proto that it was converted from; None for a loaded model.
+        idle_inputs: inputs of the ONNX model that nothing reads and the DSP does not have.
     """
 
     graph: Graph
@@ -117,6 +123,8 @@ class Model:
     conversion: Conversion | None = None
     deployment: Deployment | None = None
     parts: Parts | None = None
+    float_model: str | Path | onnx.ModelProto | None = None
+    idle_inputs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -171,59 +179,111 @@ class Model:
             "cpu_outputs": [item.name for item in self.parts.cpu.graph.output],
         }
 
-    def save(self, folder: str | Path) -> list[Path]:
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        mace_layout: bool = False,
+        inputs: Mapping[str, FloatArray] | None = None,
+    ) -> list[Path]:
         """Write `NAME.pb`, `.data`, `.yml`, `.ranges` and `.report.json`, all or none.
 
-        Of a model that was cut also `NAME.dsp.onnx`, which the YAML names, and `NAME.cpu.onnx`.
+        Of a model that MACE's tools cannot feed as it is also `NAME.reference.onnx`, which the
+        YAML names. Of a model that was cut also `NAME.dsp.onnx` and `NAME.cpu.onnx`.
+
+        Args:
+            folder: made as needed.
+            mace_layout: write into `folder/NAME/model`, where MACE's tools look, and name files
+                in the YAML by absolute paths.
+            inputs: one sample, to be written as the raw files that MACE's tools read.
 
         Returns:
             The files written.
 
         Raises:
             FileError: the folder cannot be written.
+
+        Warns:
+            HexconvWarning: the reference model cannot be made.
         """
-        place = Path(folder)
+        place = Path(folder) / self.name / "model" if mace_layout else Path(folder)
         stem = place / self.name
-        net = to_proto(self.graph).SerializeToString(deterministic=True)
-        halves = self._halves(stem)
+        onnx_files = self._onnx_files(stem)
+        raw = self._raw_inputs(place, inputs or {})
+        source, sha256 = self._named_source(onnx_files)
+        deployed = Place(
+            folder=place,
+            model=source,
+            sha256=sha256,
+            ranges=bool(self.ranges),
+            inputs={name: path for name, (path, _) in raw.items()},
+            absolute=mace_layout,
+        )
+        report = json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         files: dict[Path, Any] = {
-            stem.with_suffix(".pb"): net,
+            stem.with_suffix(".pb"): to_proto(self.graph).SerializeToString(deterministic=True),
             stem.with_suffix(".data"): data_pieces(self.graph),
             stem.with_suffix(".yml"): deployment_yaml(
-                self.graph,
-                source=self._source(halves),
-                ranges=bool(self.ranges),
-                given=self.deployment,
-                folder=place,
+                self.graph, deployed, self.deployment
             ).encode(),
-            stem.with_suffix(".report.json"): (
-                json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-            ).encode(),
+            stem.with_suffix(".report.json"): report.encode(),
         }
         if self.ranges:
             files[stem.with_suffix(".ranges")] = format_ranges(self.ranges).encode()
-        files.update(halves)
+        files.update({**onnx_files, **dict(raw.values())})
         write_files(files)
         return list(files)
 
-    def _halves(self, stem: Path) -> dict[Path, bytes]:
-        """Both parts of the ONNX model by path, the DSP's first; nothing if it was not cut."""
-        if self.parts is None or self.parts.cpu is None:
-            return {}
-        protos = {".dsp.onnx": self.parts.dsp, ".cpu.onnx": self.parts.cpu}
+    def _onnx_files(self, stem: Path) -> dict[Path, bytes]:
+        """The ONNX files to write; the one that the YAML names is the first."""
+        cut = self.parts is not None and self.parts.cpu is not None
+        named = {
+            ".reference.onnx": self._reference(),
+            ".dsp.onnx": self.parts.dsp if self.parts is not None and cut else None,
+            ".cpu.onnx": self.parts.cpu if self.parts is not None and cut else None,
+        }
         return {
             stem.with_name(stem.name + suffix): proto.SerializeToString(deterministic=True)
-            for suffix, proto in protos.items()
+            for suffix, proto in named.items()
+            if proto is not None
         }
 
-    def _source(self, halves: Mapping[Path, bytes]) -> Source:
-        """What the YAML names as the model: the DSP part's file, if the model was cut."""
-        if halves:
-            path, content = next(iter(halves.items()))
-            return Source(str(path), hashlib.sha256(content).hexdigest())
+    def _reference(self) -> onnx.ModelProto | None:
+        """The ONNX model as MACE's tools can feed it; None where the user's own will do."""
+        fed = {item.name: item.shape for item in self.graph.inputs}
+        idle = self.idle_inputs or any(len(shape) < 4 for shape in fed.values())
+        if self.float_model is None or self.conversion is None or not idle:
+            return None
+        from hexconv.onnx_graph.reference import reference_of
+
+        try:
+            return reference_of(self.float_model, self.conversion.sha256, fed)
+        except HexconvError as error:
+            told = f"there is no {self.name}.reference.onnx for MACE's tools: {error.what}"
+            warnings.warn(told, HexconvWarning, stacklevel=3)
+            return None
+
+    def _raw_inputs(
+        self, folder: Path, inputs: Mapping[str, FloatArray]
+    ) -> dict[str, tuple[Path, bytes]]:
+        """The raw file of each input, by input."""
+        return {
+            item.name: (
+                folder / file_name(self.name, item.name),
+                to_raw(inputs[item.name], item.data_format),
+            )
+            for item in self.graph.inputs
+            if item.name in inputs
+        }
+
+    def _named_source(self, onnx_files: Mapping[Path, bytes]) -> tuple[str, str]:
+        """The ONNX file that the YAML names, and its checksum."""
+        if onnx_files:
+            path, content = next(iter(onnx_files.items()))
+            return str(path), hashlib.sha256(content).hexdigest()
         if self.conversion is None:
-            return Source()
-        return Source(self.conversion.source, self.conversion.sha256)
+            return "", ""
+        return self.conversion.source, self.conversion.sha256
 
 
 def load(path: str | Path) -> Model:

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 from hexconv import calibrate
 from hexconv import optimize as passes
 from hexconv.decompose import decompose
-from hexconv.errors import RangeError, UnsupportedOpError, UnsupportedOpErrors
-from hexconv.files import model_name, sha256
+from hexconv.errors import ConfigError, RangeError, UnsupportedOpError, UnsupportedOpErrors
+from hexconv.files import sha256
 from hexconv.lowering import Lowered, dry_run, lower
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
 from hexconv.model import AppliedRewrite, Conversion, InFloat, Model
-from hexconv.names import listed
+from hexconv.model_names import model_name
+from hexconv.names import did_you_mean, listed
 from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.quantize import Bounds
+from hexconv.raw_tensors import NOT_NCHW, DataFormat
 from hexconv.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,9 +66,7 @@ def built(
     observed = calibrate.bounded_masks(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
-    lowered = lowered_graph(
-        graph, observed, settings.name or model_name(source), float_fallback=settings.float_fallback
-    )
+    lowered = lowered_graph(graph, observed, settings.name or model_name(source), settings)
     if lowered.floats:
         lowered.graph = tidied(lowered.graph)
     final, counts = passes.nnlib(lowered.graph, settings)
@@ -86,6 +86,8 @@ def built(
             made=lowered.made,
             floats=in_float(final, lowered.floats),
         ),
+        float_model=source,
+        idle_inputs=graph.dropped_inputs,
     )
 
 
@@ -101,12 +103,34 @@ def prepared(
     """
     passes.check_settings(settings)
     graph = load(source, shapes, recognize=settings.optimize != "none", unsupported=unsupported)
+    check_formats(graph, settings.data_formats)
     floats = annotate_float(graph, settings.keep_float)
     history = _named("recognised", graph.recognized)
     history += _named("rewritten", passes.float_graph(graph, settings))
     history += _named("decomposed", decompose(graph, floats))
     check_present(graph, floats)
     return graph, history
+
+
+def check_formats(graph: FloatGraph, formats: Mapping[str, DataFormat]) -> None:
+    """Hold data formats to the model's inputs and outputs.
+
+    Raises:
+        ConfigError: there is no such tensor, or the format gives it other data than it should.
+    """
+    ranks = {info.name: len(info.shape) for info in (*graph.inputs, *graph.outputs)}
+    inputs = {info.name for info in graph.inputs}
+    for name, form in formats.items():
+        if name not in ranks and name not in graph.dropped_inputs:
+            raise ConfigError(
+                f"the model has no input or output '{name}'",
+                where="data_formats",
+                hint=f"{did_you_mean(name, ranks)}there are {listed(list(ranks))}",
+            )
+        if form == "NCHW" and name in inputs and ranks[name] < 4:
+            raise ConfigError(
+                f"'{name}' cannot be NCHW: it has {ranks[name]} axes", why=NOT_NCHW, hint="use NONE"
+            )
 
 
 def observed_ranges(
@@ -121,7 +145,9 @@ def observed_ranges(
         given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
         return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
     if samples is not None:
-        measured = _observe(graph, calibrate.read_samples(samples, graph), settings)
+        measured = _observe(
+            graph, calibrate.read_samples(samples, graph, settings.data_formats), settings
+        )
         return {**measured, **graph.ranges}, warnings
     inputs = {
         info.name: graph.ranges[info.name] for info in graph.inputs if info.name in graph.ranges
@@ -176,21 +202,27 @@ def completed(
         spread = {name: b if b[0] < b[1] else (b[0], b[0] + 1.0) for name, b in inputs.items()}
         source: Iterable[Mapping[str, Any]] = _synthetic(graph, spread)
     else:
-        source = calibrate.read_samples(samples, graph)
+        source = calibrate.read_samples(samples, graph, settings.data_formats)
     measured = _observe(graph, source, settings)
     return {**measured, **given}
 
 
 def lowered_graph(
-    graph: FloatGraph, observed: Mapping[str, Bounds], name: str, *, float_fallback: bool = False
+    graph: FloatGraph, observed: Mapping[str, Bounds], name: str, settings: Settings
 ) -> Lowered:
-    """The nnlib graph of a float graph.
+    """The nnlib graph of a float graph, under a name.
 
     Raises:
         Refusals: nodes that cannot run on the DSP.
     """
     ranges = solve([NodeView(node) for node in graph.nodes], observed)
-    lowered = lower(graph, ranges, name, float_fallback=float_fallback)
+    lowered = lower(
+        graph,
+        ranges,
+        name,
+        float_fallback=settings.float_fallback,
+        data_formats=settings.data_formats,
+    )
     if lowered.unsupported:
         raise UnsupportedOpErrors(lowered.unsupported)
     return lowered

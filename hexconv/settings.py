@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict, get_args
 
 from hexconv.errors import ConfigError
+from hexconv.model_names import check_model_name
 from hexconv.names import did_you_mean
 from hexconv.quantize import Bounds
+from hexconv.raw_tensors import DATA_FORMATS, DataFormat
 
 OptimizeLevel = Literal["none", "default", "all"]
 """none: as exported; default: all rewrites; all: a search over rewrites as well."""
@@ -40,6 +42,9 @@ class Settings:
         float_fallback: compute in float on the DSP what int8 does not support, where the library
             has a float op.
         keep_float: names of nodes, or of tensors that they make, to compute in float.
+        data_formats: how MACE's application hands 4-D inputs and outputs over, by name: "NCHW" or
+            "NHWC" (the DSP gets channels last), "NONE" (it gets the bytes of the ONNX order).
+            Where nothing is said, NCHW for images and NONE for the rest.
     """
 
     optimize: OptimizeLevel = "default"
@@ -53,6 +58,7 @@ class Settings:
     progress: Progress | None = None
     float_fallback: bool = False
     keep_float: Sequence[str] = ()
+    data_formats: Mapping[str, DataFormat] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -69,8 +75,12 @@ class Settings:
                     hint=f"{did_you_mean(name, known)}the settings are {', '.join(known)}",
                 )
         made = cls(**settings)
+        if made.name:
+            check_model_name(made.name)
         _check_choice("optimize", made.optimize, OPTIMIZE_LEVELS)
         _check_choice("observer", made.observer, OBSERVERS)
+        for form in made.data_formats.values():
+            _check_choice("data_formats", form, DATA_FORMATS)
         return made
 
 
@@ -88,6 +98,7 @@ class SettingsDict(TypedDict, total=False):
     progress: Progress | None
     float_fallback: bool
     keep_float: Sequence[str]
+    data_formats: Mapping[str, DataFormat]
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

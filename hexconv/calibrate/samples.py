@@ -1,13 +1,15 @@
 """Sample inputs: read lazily from files or taken from the caller, each checked before it is used.
 
 What a file holds is told by its shape: an array of an input's own shape is one sample; with one
-more axis in front, or N where the input has a leading 1, it is N samples.
+more axis in front, or N where the input has a leading 1, it is N samples. A raw file (`.bin`, as
+MACE's tools read it) holds as many samples as its size says.
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,12 +19,16 @@ import numpy.typing as npt
 from hexconv.arrays import FloatArray as Array
 from hexconv.errors import FileError, RangeError
 from hexconv.names import did_you_mean
+from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
+from hexconv.raw_tensors import DataFormat, read_raw
 
 Sample = dict[str, Array]
 SampleSource = (
     str | Path | Mapping[str, str | Path] | Sequence[str] | Iterable[Mapping[str, npt.ArrayLike]]
 )
-SUFFIXES = (".npy", ".npz")
+NUMPY_SUFFIXES = (".npy", ".npz")
+SUFFIXES = (*NUMPY_SUFFIXES, ".bin")
+"""Of the files of a folder of samples."""
 
 
 class Named(Protocol):
@@ -49,14 +55,27 @@ class SampledModel(Protocol):
         """Inputs that samples may hold and that nothing reads."""
 
 
-def read_samples(source: SampleSource, graph: SampledModel) -> Iterator[Sample]:
+@dataclass(frozen=True)
+class _Input:
+    """One input of a model, and how raw files hold it."""
+
+    name: str
+    shape: tuple[int, ...]
+    form: DataFormat
+
+
+def read_samples(
+    source: SampleSource, graph: SampledModel, formats: Mapping[str, DataFormat] | None = None
+) -> Iterator[Sample]:
     """Samples for a graph's inputs, one at a time, float32 in the inputs' own shapes.
 
     Args:
-        source: a .npy or .npz file; a folder of such files (each one or more samples), or of
-            one file or folder an input, named after it; {input: path} or ["input=path", ...];
-            or an iterable of {input: array}.
+        source: a .npy, .npz or raw .bin file; a folder of such files (each one or more samples),
+            or of one file or folder an input, named after it; {input: path} or
+            ["input=path", ...]; or an iterable of {input: array}.
         graph: whose inputs the samples are for.
+        formats: of the inputs in raw files, by name: "NHWC" images have their channels last;
+            all others are in the ONNX order of axes.
 
     Yields:
         {input name: array}, for every input of the graph.
@@ -66,7 +85,11 @@ def read_samples(source: SampleSource, graph: SampledModel) -> Iterator[Sample]:
         RangeError: a sample lacks an input, or has an unknown one, a wrong shape or type, or
             values that are not finite; or there are no samples.
     """
-    inputs = {info.name: info for info in graph.inputs}
+    forms = formats or {}
+    inputs = {
+        info.name: _Input(info.name, info.shape, forms.get(info.name, "NONE"))
+        for info in graph.inputs
+    }
     ignored = set(graph.dropped_inputs)
     count = 0
     for label, sample in _raw(source, inputs):
@@ -77,7 +100,7 @@ def read_samples(source: SampleSource, graph: SampledModel) -> Iterator[Sample]:
 
 
 def _raw(
-    source: SampleSource, inputs: Mapping[str, Named]
+    source: SampleSource, inputs: Mapping[str, _Input]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(source, (str, Path)):
         if isinstance(source, str) and "=" in source and not Path(source).exists():
@@ -106,7 +129,7 @@ def _raw(
 
 
 def _listed(
-    texts: list[str], inputs: Mapping[str, Named]
+    texts: list[str], inputs: Mapping[str, _Input]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Several paths, or `input=path` for each input."""
     if all("=" in text and not Path(text).exists() for text in texts):
@@ -120,7 +143,7 @@ def _pairs(texts: Sequence[str]) -> dict[str, Path]:
     return {name: Path(path) for name, path in (text.split("=", 1) for text in texts)}
 
 
-def _per_input(folder: Path, inputs: Mapping[str, Named]) -> dict[str, Path] | None:
+def _per_input(folder: Path, inputs: Mapping[str, _Input]) -> dict[str, Path] | None:
     """The entries of a folder that are named after the inputs, if every input has one."""
     found: dict[str, Path] = {}
     for name in inputs:
@@ -140,7 +163,7 @@ def _usable(path: Path) -> bool:
 
 
 def _zipped(
-    paths: Mapping[str, Path], inputs: Mapping[str, Named]
+    paths: Mapping[str, Path], inputs: Mapping[str, _Input]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """One stream an input, side by side; they must hold equally many samples."""
     for name in paths:
@@ -163,18 +186,18 @@ def _zipped(
         number += 1
 
 
-def _from_path(path: Path, inputs: Mapping[str, Named]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not files:
-            raise RangeError("the folder holds no .npy or .npz file", where=str(path))
+            raise RangeError("the folder holds no .npy, .npz or .bin file", where=str(path))
         for file in files:
             yield from _from_file(file, inputs)
     else:
         yield from _from_file(path, inputs)
 
 
-def _from_file(path: Path, inputs: Mapping[str, Named]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _from_file(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     arrays = _arrays(path, inputs)
     counts = {name: _count(array, inputs.get(name)) for name, array in arrays.items()}
     several = {name: count for name, count in counts.items() if count is not None}
@@ -192,10 +215,13 @@ def _from_file(path: Path, inputs: Mapping[str, Named]) -> Iterator[tuple[str, M
         yield f"{path}, sample {number}", sample
 
 
-def _arrays(path: Path, inputs: Mapping[str, Named]) -> dict[str, npt.NDArray[Any]]:
+def _arrays(path: Path, inputs: Mapping[str, _Input]) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a file by input name; a .npy is mapped, not read."""
-    if path.suffix not in SUFFIXES and path.exists():
-        raise RangeError("samples are .npy or .npz files", where=str(path))
+    if path.suffix in RAW_SUFFIXES and path.exists():
+        only = inputs[_only(inputs, path)]
+        return {only.name: read_raw(path, only.shape, only.form)}
+    if path.suffix not in NUMPY_SUFFIXES and path.exists():
+        raise RangeError("samples are .npy, .npz or raw .bin files", where=str(path))
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
@@ -218,7 +244,7 @@ def _arrays(path: Path, inputs: Mapping[str, Named]) -> dict[str, npt.NDArray[An
     return arrays
 
 
-def _only(inputs: Mapping[str, Named], path: Path) -> str:
+def _only(inputs: Mapping[str, _Input], path: Path) -> str:
     if len(inputs) == 1:
         return next(iter(inputs))
     raise RangeError(
@@ -229,7 +255,7 @@ def _only(inputs: Mapping[str, Named], path: Path) -> str:
     )
 
 
-def _count(array: npt.NDArray[Any], info: Named | None) -> int | None:
+def _count(array: npt.NDArray[Any], info: _Input | None) -> int | None:
     """How many samples an array stacks; None for a single one (or a wrong shape)."""
     if info is None or array.shape == info.shape:
         return None
@@ -239,7 +265,7 @@ def _count(array: npt.NDArray[Any], info: Named | None) -> int | None:
 
 
 def _checked(
-    sample: Mapping[str, Any], inputs: Mapping[str, Named], ignored: set[str], label: str
+    sample: Mapping[str, Any], inputs: Mapping[str, _Input], ignored: set[str], label: str
 ) -> Sample:
     for name in sample:
         if name not in inputs and name not in ignored:
@@ -270,7 +296,7 @@ def _checked(
     return result
 
 
-def _unknown(name: str, inputs: Mapping[str, Named], label: str) -> RangeError:
+def _unknown(name: str, inputs: Mapping[str, _Input], label: str) -> RangeError:
     return RangeError(
         f"the model has no input '{name}'",
         where=label,

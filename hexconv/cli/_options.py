@@ -53,7 +53,7 @@ def conversion_options(function: F) -> F:
         click.option(
             "--samples",
             multiple=True,
-            help="Sample inputs: .npy, .npz, a folder of them, or NAME=PATH for each input.",
+            help="Sample inputs: .npy, .npz, raw .bin, a folder of them, or NAME=PATH an input.",
         ),
         click.option(
             "--ranges",

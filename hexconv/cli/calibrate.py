@@ -18,7 +18,7 @@ from hexconv.cli._options import shape_option
     "--samples",
     multiple=True,
     required=True,
-    help="Sample inputs: .npy, .npz, a folder of them, or NAME=PATH for each input.",
+    help="Sample inputs: .npy, .npz, raw .bin, a folder of them, or NAME=PATH for each input.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Range file; default MODEL.ranges."

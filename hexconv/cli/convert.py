@@ -10,10 +10,10 @@ import click
 
 from hexconv.cli._options import conversion_options
 from hexconv.cli._terminal import stages
-from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
+    from hexconv.arrays import FloatArray
     from hexconv.compare.accuracy import Accuracy
     from hexconv.model import Model
 
@@ -75,6 +75,16 @@ def _names(text: str) -> list[str]:
     show_default=True,
     help="The library that accuracy is simulated for: v60 SD835, v65 SD845, v66 SD855.",
 )
+@click.option(
+    "--mace-layout",
+    is_flag=True,
+    help="Write into OUTPUT/NAME/model with absolute paths in the YAML, as MACE's tools look.",
+)
+@click.option(
+    "--save-inputs",
+    is_flag=True,
+    help="Write the first sample as the raw float32 files that MACE's tools read.",
+)
 @click.option("--explain", is_flag=True, help="Say what each rewrite saved (converts again).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
@@ -91,6 +101,8 @@ def command(
     measured: bool,
     accuracy_samples: int,
     library: LibraryVersion,
+    mace_layout: bool,
+    save_inputs: bool,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -110,6 +122,8 @@ def command(
         raise click.UsageError("shapes come from the YAML: change input_shapes there")
     if cuts and (config is not None or preset is not None):
         raise click.UsageError("--split cuts a MODEL.onnx: give its shapes with --shape")
+    if save_inputs and config is None and not samples:
+        raise click.UsageError("--save-inputs writes a sample: give --samples")
     at = [name for names in cuts for name in names]
     check_folder(output)
     given = _samples(samples)
@@ -122,9 +136,10 @@ def command(
             dict(shapes),
             given,
             ranges,
-            {"input_ranges": dict(input_ranges), "progress": progress, **_checked(settings)},
+            {"input_ranges": dict(input_ranges), "progress": progress, **settings},
         )
-        files = model.save(output)
+        first = _first_sample(model, given) if save_inputs else None
+        files = model.save(output, mace_layout=mace_layout, inputs=first)
         warn(model)
         progress("accuracy", 0)
         found = _accuracy(model, given, accuracy_samples, library) if measured else {}
@@ -162,20 +177,6 @@ def _convert(
     )
 
 
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-    """The name that files and MACE's C++ can have."""
-    from hexconv.mace.deployment_rules import CPP_WORDS, NAME
-
-    name = settings["name"]
-    if name and (not NAME.fullmatch(name) or name in CPP_WORDS):
-        raise ConfigError(
-            f"'{name}' cannot name a model",
-            why="MACE makes a C++ name of it",
-            hint="use letters, digits and _, not a digit first",
-        )
-    return settings
-
-
 def _samples(texts: tuple[str, ...]) -> str | list[str] | None:
     if not texts:
         return None
@@ -188,11 +189,27 @@ def _accuracy(
     from hexconv.compare.accuracy import accuracy
 
     assert model.conversion is not None
+    source: Any = model.conversion.source if model.parts is None else model.parts.dsp
+    return accuracy(model, source, _samples_of(model, samples), count=count, library=library)
+
+
+def _samples_of(model: Model, samples: Any) -> Any:
+    """What the user gave, or the YAML names; of a model that was cut, what its DSP part reads."""
     if samples is None and model.deployment is not None:
         samples = model.deployment.samples or None
-    source: Any = model.conversion.source
-    if model.parts is not None:
-        from hexconv.splitting.convert import samples_of
+    if model.parts is None:
+        return samples
+    from hexconv.splitting.convert import samples_of
 
-        source, samples = model.parts.dsp, samples_of(model.parts, samples)
-    return accuracy(model, source, samples, count=count, library=library)
+    return samples_of(model.parts, samples, model.graph.data_formats)
+
+
+def _first_sample(model: Model, samples: Any) -> dict[str, FloatArray]:
+    from hexconv.calibrate import read_samples
+    from hexconv.cli.simulate import ModelFeeds
+
+    source = _samples_of(model, samples)
+    if source is None:
+        raise click.UsageError("--save-inputs writes a sample: give --samples")
+    feeds = ModelFeeds(model.graph.inputs, model.idle_inputs)
+    return next(read_samples(source, feeds, model.graph.data_formats))

@@ -33,7 +33,11 @@ library_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 input_option = click.option(
-    "--input", "inputs", multiple=True, metavar="[NAME=]FILE.npy", help="Data for an input."
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="Data for an input: .npy or raw .bin.",
 )
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 

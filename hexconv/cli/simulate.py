@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--input",
     "inputs",
     multiple=True,
-    help="NAME=FILE.npy for each input, or a .npz or a folder: one sample or many.",
+    help="NAME=FILE for each input (.npy or raw .bin), or a .npz or a folder: one sample or many.",
 )
 @click.option(
     "-o",
@@ -104,7 +104,7 @@ def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
     from hexconv.calibrate.samples import read_samples
 
     source = inputs[0] if len(inputs) == 1 else list(inputs)
-    yield from read_samples(source, ModelFeeds(graph.inputs))
+    yield from read_samples(source, ModelFeeds(graph.inputs), graph.data_formats)
 
 
 @dataclass(frozen=True)

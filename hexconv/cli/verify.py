@@ -230,7 +230,7 @@ def _node_rows(model: Model, samples: Any, device: Library) -> list[NodeRow]:
     from hexconv.cli.simulate import ModelFeeds
     from hexconv.compare.device import compare_nodes
 
-    first = next(read_samples(samples, ModelFeeds(model.graph.inputs)))
+    first = next(read_samples(samples, ModelFeeds(model.graph.inputs), model.graph.data_formats))
     return compare_nodes(model, first, device)
 
 

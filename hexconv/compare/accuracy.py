@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexconv.arrays import FloatArray
 from hexconv.calibrate import read_samples, synthetic_samples
 from hexconv.compare.metrics import Totals
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
@@ -63,7 +64,11 @@ def accuracy(
 
     graph = load(source, {item.name: item.shape for item in model.graph.inputs}, recognize=False)
     spans = {item.name: item.range for item in model.graph.inputs if item.range[0] < item.range[1]}
-    feeds = read_samples(samples, graph) if samples is not None else synthetic_samples(graph, spans)
+    feeds: Iterable[Mapping[str, FloatArray]] = (
+        read_samples(samples, graph, model.graph.data_formats)
+        if samples is not None
+        else synthetic_samples(graph, spans)
+    )
     session, simulator = FloatSession(graph), Simulator(model, library)
     totals = {item.name: Totals(item.name) for item in model.graph.outputs}
     for sample in islice(feeds, count):

@@ -63,12 +63,15 @@ def verify(
     reference, _ = prepared(float_source, shapes, chosen)
     followed = _followed(library, device)
     bench = Bench(model.graph, reference, followed, device)
+    formats = model.graph.data_formats
     found: list[Measured | None] = []
     for name, source in (("calibration", samples), ("held-out", held_out)):
         if source is None:
             found.append(None)
             continue
-        found.append(bench.measure(read_samples(source, reference), _tick(chosen.progress, name)))
+        found.append(
+            bench.measure(read_samples(source, reference, formats), _tick(chosen.progress, name))
+        )
     on = "simulate" if device is None else "device"
     return make_report(model.name, followed, on, bench.sites, found[0], found[1])
 

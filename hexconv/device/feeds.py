@@ -9,23 +9,26 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError, FileError
-from hexconv.nnlib.graph import Graph
+from hexconv.nnlib.graph import Graph, Interface
+from hexconv.raw_tensors import SUFFIX, read_raw
 
 
 def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
-    """Feeds from `NAME=FILE.npy`, or `FILE.npy` alone for a model of one input.
+    """Feeds from `NAME=FILE`, or `FILE` alone for a model of one input: .npy, or raw .bin.
 
     Raises:
         ConfigError: if a file cannot be assigned to an input, or an input has none.
         FileError: if a file is no array.
+        RangeError: if a raw file has another size than the input.
     """
-    names = [interface.name for interface in graph.inputs]
+    items = {interface.name: interface for interface in graph.inputs}
+    names = list(items)
     feeds: dict[str, Array] = {}
     for text in given:
         name, file = _split(text, names)
         if name in feeds:
             raise ConfigError(f"input '{name}' is given twice")
-        feeds[name] = _load(Path(file))
+        feeds[name] = _load(Path(file), items[name])
     missing = [name for name in names if name not in feeds]
     if missing:
         raise ConfigError(
@@ -46,7 +49,9 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def _load(path: Path) -> Array:
+def _load(path: Path, item: Interface) -> Array:
+    if path.suffix == SUFFIX and path.exists():
+        return read_raw(path, item.shape, item.data_format)
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -21,6 +21,7 @@ from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Range, cover
+from hexconv.raw_tensors import DataFormat
 
 # Ops that work on images: where one is present, 4-D inputs are taken channels last, as MACE's
 # runtime hands NCHW tensors over (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
@@ -64,6 +65,7 @@ def lower(
     name: str = "model",
     *,
     float_fallback: bool = False,
+    data_formats: Mapping[str, DataFormat] | None = None,
 ) -> Lowered:
     """Lower every node of a float graph.
 
@@ -72,6 +74,7 @@ def lower(
         ranges: static ranges of all computed values.
         name: of the nnlib graph.
         float_fallback: compute in float what int8 refuses and the library has a float op for.
+        data_formats: how 4-D inputs and outputs are handed over: `hexconv.Settings`.
 
     Raises:
         RangeError: a value has no range.
@@ -83,7 +86,8 @@ def lower(
     masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
     ctx = Context(builder, shapes, _Consts(graph), {**ranges, **dict.fromkeys(masks, MASK)})
     result = Lowered(builder.graph, transposes=ctx.transposes)
-    result.unsupported += _bind_inputs(graph, nodes, ctx)
+    formats = data_formats or {}
+    result.unsupported += _bind_inputs(graph, nodes, ctx, formats)
     for node in nodes:
         builder.onnx_node = node.name
         if node.op in IMAGE_OPS:
@@ -104,7 +108,7 @@ def lower(
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
     if not result.unsupported:
-        _bind_outputs(graph, ctx)
+        _bind_outputs(graph, ctx, formats)
         result.graph = builder.finish()
     return result
 
@@ -221,14 +225,14 @@ def _stand_in(name: str, ctx: Context) -> None:
 
 
 def _bind_inputs(
-    graph: FloatGraph, nodes: list[NodeView], ctx: Context
+    graph: FloatGraph, nodes: list[NodeView], ctx: Context, formats: Mapping[str, DataFormat]
 ) -> list[UnsupportedOpError]:
     """The one input node; answers the inputs that cannot be."""
-    images = any(node.op in IMAGE_OPS for node in nodes)
+    usual: DataFormat = "NCHW" if any(node.op in IMAGE_OPS for node in nodes) else "NONE"
     interfaces, unsupported = [], []
     for info in graph.inputs:
         try:
-            interfaces.append(_interface(info, images, ctx))
+            interfaces.append(_interface(info, formats.get(info.name, usual), ctx))
         except UnsupportedOpError as unsupported_op:
             unsupported.append(unsupported_op)
             _stand_in(info.name, ctx)
@@ -242,7 +246,7 @@ def _bind_inputs(
     return unsupported
 
 
-def _interface(info: TensorInfo, images: bool, ctx: Context) -> Interface:
+def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
     if info.dtype != "float32":
         raise UnsupportedOpError(
             f"the input '{info.name}' is of type {info.dtype}",
@@ -260,33 +264,45 @@ def _interface(info: TensorInfo, images: bool, ctx: Context) -> Interface:
             why="the library knows 4 axes",
             hint="reshape it outside the model",
         )
-    layout = Layout.channels_last(4) if rank == 4 and images else Layout.plain(rank)
-    value_range = ctx.range(info.name)
-    return Interface(info.name, info.shape, layout, (value_range.min, value_range.max))
+    return _in_format(info, form, ctx.range(info.name))
 
 
-def _bind_outputs(graph: FloatGraph, ctx: Context) -> None:
+def _in_format(info: TensorInfo, form: DataFormat, value_range: Range) -> Interface:
+    """An input or output as MACE's application hands it over: at rank 4 the format counts."""
+    bounds = value_range.min, value_range.max
+    nhwc = form == "NHWC" and len(info.shape) == 4
+    return Interface(info.name, info.shape, _layout(info.shape, form), bounds, nhwc)
+
+
+def _layout(shape: Sequence[int], form: DataFormat) -> Layout:
+    if len(shape) == 4 and form != "NONE":
+        return Layout.channels_last(4)
+    return Layout.plain(len(shape))
+
+
+def _bind_outputs(graph: FloatGraph, ctx: Context, formats: Mapping[str, DataFormat]) -> None:
     refs: list[Ref] = []
     for info in graph.outputs:
-        layout = _output_layout(info.name, ctx)
-        tensor = ctx.take(info.name, layout)
-        value_range = tensor.range
-        interface = Interface(info.name, info.shape, layout, (value_range.min, value_range.max))
-        ctx.builder.graph.outputs.append(interface)
+        _check_rank(info.name, ctx)
+        form = formats.get(info.name) or _output_format(info.name, ctx)
+        tensor = ctx.take(info.name, _layout(info.shape, form))
+        ctx.builder.graph.outputs.append(_in_format(info, form, tensor.range))
         refs += tensor.data_min_max
     ctx.builder.node(OUTPUT_OP, refs, [], name="dequantize_output")
 
 
-def _output_layout(name: str, ctx: Context) -> Layout:
-    """4-D: channels last if it lies so (MACE hands it out as NCHW); else ONNX order."""
+def _output_format(name: str, ctx: Context) -> DataFormat:
+    """4-D: NCHW if channels lie last (MACE turns it); else the ONNX order of axes."""
     shape = ctx.shape(name)
-    if len(shape) > 4:
+    if len(shape) != 4 or ctx.const(name) is not None:
+        return "NONE"
+    lies = [a for a in ctx.form(name).layout.order if shape[a] != 1]
+    last = [a for a in Layout.channels_last(4).order if shape[a] != 1]
+    return "NCHW" if lies == last else "NONE"
+
+
+def _check_rank(name: str, ctx: Context) -> None:
+    if len(ctx.shape(name)) > 4:
         raise UnsupportedOpError(
-            f"the output '{name}' has rank {len(shape)}", why="the library knows 4 axes"
+            f"the output '{name}' has rank {len(ctx.shape(name))}", why="the library knows 4 axes"
         )
-    if len(shape) == 4 and ctx.const(name) is None:
-        channels_last = Layout.channels_last(4)
-        lies = [a for a in ctx.form(name).layout.order if shape[a] != 1]
-        if lies == [a for a in channels_last.order if shape[a] != 1]:
-            return channels_last
-    return Layout.plain(len(shape))

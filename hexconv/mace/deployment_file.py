@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,20 @@ from hexconv import resources
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import sha256_of
 from hexconv.mace.deployment_rules import Mistake, as_list, mistakes, refuse
+from hexconv.mace.interface_rules import (
+    DeclaredTensor,
+    format_mistakes,
+    input_mistakes,
+    name_mistakes,
+    output_mistakes,
+)
+from hexconv.mace.unsupported_keys import idle_keys, unsupported
 from hexconv.mace.yaml_lines import Lines, Place, read_yaml
-from hexconv.names import did_you_mean, listed
+from hexconv.names import did_you_mean
+from hexconv.raw_tensors import SUFFIXES, DataFormat
 
 WHAT = "deployment file"
-
-
-@dataclass(frozen=True)
-class DeclaredTensor:
-    """One input or output as the YAML has it.
-
-    `shape` is the ONNX model's: a 4-D shape in NHWC is turned to NCHW. `format` is MACE's word
-    ("NHWC" where the file is silent); `range` is None where the file is silent.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    format: str = "NHWC"
-    range: tuple[float, float] | None = None
+SAMPLE_SUFFIXES = (*SUFFIXES, ".npy", ".npz")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,9 @@ class Deployment:
         sha256: what the file's checksum must be.
         range_file: `tensor@@min,max`, if the YAML names one.
         samples: `validation_inputs_data` by input, local files only.
+        remote_samples: `validation_inputs_data` that MACE's tools would download.
         warnings: keys that do not concern the DSP.
+        home: the folder in which files are looked for first.
     """
 
     path: Path
@@ -56,13 +54,24 @@ class Deployment:
     sha256: str
     range_file: Path | None = None
     samples: Mapping[str, Path] = field(default_factory=dict)
+    remote_samples: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     lines: Lines = field(default_factory=Lines, repr=False)
+    home: Path = Path()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Sizes of the inputs by name."""
         return {item.name: item.shape for item in self.inputs}
+
+    @property
+    def data_formats(self) -> dict[str, DataFormat]:
+        """How MACE's application hands 4-D tensors over, by name."""
+        return {
+            item.name: item.format
+            for item in (*self.inputs, *self.outputs)
+            if len(item.written) == 4 and item.rank in (None, 4)
+        }
 
     @property
     def input_ranges(self) -> dict[str, tuple[float, float]]:
@@ -108,7 +117,7 @@ class Deployment:
             )
 
     def check_model(self, inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> None:
-        """Hold tensor names and shapes to those of the ONNX model.
+        """Hold tensor names, shapes and formats to those of the ONNX model.
 
         Args:
             inputs: declared sizes of the model's inputs; a size that is not fixed is below 1.
@@ -117,31 +126,42 @@ class Deployment:
         Raises:
             ConfigError: naming each mistake with its line.
         """
-        found = _names(self.inputs, list(inputs), "input")
-        found += _names(self.outputs, outputs, "output")
-        for index, item in enumerate(self.inputs):
-            declared = inputs.get(item.name)
-            if declared is not None:
-                found += _shape(item, declared, index)
-        base = self.place()
-        refuse(self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found))
+        found = name_mistakes(self.inputs, list(inputs), "input")
+        found += name_mistakes(self.outputs, outputs, "output")
+        fitted = [item.with_rank(len(inputs.get(item.name, item.shape))) for item in self.inputs]
+        for index, item in enumerate(fitted):
+            if item.name in inputs:
+                found += input_mistakes(item, inputs[item.name], index)
+        found += format_mistakes(fitted, "input")
+        self._refuse(found)
 
     def check_outputs(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Hold the output shapes to those that the conversion found.
+        """Hold the output shapes and formats to those that the conversion found.
 
         Raises:
-            ConfigError: a shape contradicts.
+            ConfigError: a shape or a format contradicts.
         """
-        found = []
-        for index, item in enumerate(self.outputs):
-            real = shapes.get(item.name, item.shape)
-            if real != item.shape:
-                place = (*self.place(), "output_shapes", index)
-                text = commas(in_format(real, item.format))
-                found.append(
-                    Mistake(place, f"the output '{item.name}' has another shape", f"write {text}")
-                )
-        refuse(self.path, self.lines, found)
+        real = [shapes.get(item.name, item.shape) for item in self.outputs]
+        fitted = [item.with_rank(len(r)) for item, r in zip(self.outputs, real, strict=True)]
+        found = [
+            m
+            for index, pair in enumerate(zip(fitted, real, strict=True))
+            for m in output_mistakes(*pair, index)
+        ]
+        self._refuse([*found, *format_mistakes(fitted, "output")])
+
+    def of_model(self, inputs: Mapping[str, int]) -> Deployment:
+        """The same, its inputs read with the ranks that the model gives them."""
+        fitted = tuple(item.with_rank(inputs.get(item.name)) for item in self.inputs)
+        return replace(self, inputs=fitted)
+
+    def find(self, name: str) -> Path:
+        """A file that the YAML names: in the YAML's folder, else in the current one."""
+        return _find(self.home, name)
+
+    def _refuse(self, found: Sequence[Mistake]) -> None:
+        base = self.place()
+        refuse(self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found))
 
     def place(self) -> Place:
         """Where the one subgraph stands."""
@@ -157,7 +177,9 @@ class Deployment:
         return f"{self.path}, line {self.lines.of(('models', self.name, key))}"
 
 
-def read_deployment(path: Path, model: Path | None = None, beside: bool = True) -> Deployment:
+def read_deployment(
+    path: Path, model: Path | None = None, beside: bool = True, name: str = ""
+) -> Deployment:
     """Read and check a deployment YAML.
 
     Args:
@@ -165,6 +187,7 @@ def read_deployment(path: Path, model: Path | None = None, beside: bool = True) 
         model: an ONNX file to take instead of the one that the YAML names; its checksum then
             replaces the YAML's.
         beside: look for files in the YAML's folder first; a preset's are in the current one.
+        name: of the model to take, of a YAML that holds several.
 
     Raises:
         FileError: the YAML cannot be read.
@@ -172,7 +195,9 @@ def read_deployment(path: Path, model: Path | None = None, beside: bool = True) 
     """
     lines = read_yaml(path, WHAT)
     refuse(path, lines, mistakes(lines))
-    refuse(path, lines, _unsupported(lines.data))
+    if name in lines.data["models"]:
+        lines.data["models"] = {name: lines.data["models"][name]}
+    refuse(path, lines, unsupported(lines.data))
     ((name, entry),) = lines.data["models"].items()
     graphs = entry["subgraphs"]
     graph = graphs[0] if isinstance(graphs, list) else next(iter(graphs.values()))
@@ -193,9 +218,22 @@ def read_deployment(path: Path, model: Path | None = None, beside: bool = True) 
         sha256=sha256_of(file) if model is not None else sum_,
         range_file=_find(home, ranges) if ranges else None,
         samples=samples,
-        warnings=(*warnings, *_idle(merged)),
+        remote_samples=tuple(_remote(merged)),
+        warnings=(*warnings, *idle_keys({**lines.data, **merged})),
         lines=lines,
+        home=home,
     )
+
+
+def model_names(path: Path) -> list[str]:
+    """The models of a deployment YAML.
+
+    Raises:
+        FileError, ConfigError: as `read_deployment`.
+    """
+    lines = read_yaml(path, WHAT)
+    refuse(path, lines, mistakes(lines))
+    return list(lines.data["models"])
 
 
 def preset(name: str) -> Path:
@@ -212,80 +250,6 @@ def preset(name: str) -> Path:
     raise ConfigError(f"there is no preset '{name}'", hint=f"{hint}there are {', '.join(presets)}")
 
 
-def commas(values: Sequence[float]) -> str:
-    """`1,144,40`: a YAML list of numbers crashes MACE."""
-    return ",".join(str(value) for value in values)
-
-
-def in_format(shape: tuple[int, ...], form: str) -> tuple[int, ...]:
-    """A shape of the ONNX model as the YAML has it: 4-D NHWC is turned around."""
-    if form == "NHWC" and len(shape) == 4:
-        return (shape[0], shape[2], shape[3], shape[1])
-    return shape
-
-
-def _unsupported(data: Mapping[str, Any]) -> list[Mistake]:
-    """What is right for MACE, and what hexconv does not do."""
-    models = data["models"]
-    if len(models) > 1:
-        return [
-            Mistake(
-                ("models",),
-                f"the file holds {len(models)} models: {', '.join(models)}",
-                "hexconv converts one at a time: split the file",
-            )
-        ]
-    ((name, entry),) = models.items()
-    above: Place = ("models", name)
-    graphs = entry["subgraphs"]
-    if len(graphs) > 1:
-        return [
-            Mistake(
-                (*above, "subgraphs"),
-                f"there are {len(graphs)} subgraphs",
-                "hexconv converts models that run on the DSP whole: keep one",
-            )
-        ]
-    key = 0 if isinstance(graphs, list) else next(iter(graphs))
-    found = []
-    merged = {**entry, **graphs[key]}
-    for word, wanted, hint in _WANTED:
-        value = merged.get(word, wanted)
-        if value != wanted:
-            place = (*above, "subgraphs", key, word) if word in graphs[key] else (*above, word)
-            found.append(Mistake(place, f"hexconv does not do {word}: {value}", hint))
-    for side in ("input", "output"):
-        inner = (*above, "subgraphs", key)
-        types = as_list(merged.get(f"{side}_data_types"))
-        if any(kind != "float32" for kind in types):
-            found.append(
-                Mistake(
-                    (*inner, f"{side}_data_types"),
-                    "MACE's DSP runtime takes and gives float32",
-                    "write float32, or leave it out",
-                )
-            )
-        aliases = as_list(merged.get(f"{side}_aliases"))
-        if aliases and aliases != as_list(merged[f"{side}_tensors"]):
-            found.append(
-                Mistake(
-                    (*inner, f"{side}_aliases"),
-                    "hexconv does not rename tensors",
-                    "leave the aliases out",
-                )
-            )
-    return found
-
-
-_WANTED = (
-    ("platform", "onnx", "hexconv reads ONNX: export the model, and write platform: onnx"),
-    ("runtime", "dsp", "hexconv makes models for the DSP: write runtime: dsp"),
-    ("obfuscate", 0, "names are kept, for comparisons layer by layer: write obfuscate: 0"),
-    ("quantize_large_weights", 0, "all weights are quantized: write 0"),
-    ("quantize_stat", 0, "use hexconv calibrate instead"),
-)
-
-
 def _tensors(merged: Mapping[str, Any], side: str) -> tuple[DeclaredTensor, ...]:
     names = as_list(merged[f"{side}_tensors"])
     formats = _spread(merged.get(f"{side}_data_formats"), names, "NHWC")
@@ -295,8 +259,6 @@ def _tensors(merged: Mapping[str, Any], side: str) -> tuple[DeclaredTensor, ...]
         names, as_list(merged[f"{side}_shapes"]), formats, ranges, strict=True
     ):
         shape = tuple(int(size) for size in text.split(","))
-        if form == "NHWC" and len(shape) == 4:
-            shape = (shape[0], shape[3], shape[1], shape[2])
         low_high = tuple(float(bound) for bound in value_range.split(",")) if value_range else None
         bounds = (low_high[0], low_high[1]) if low_high else None
         found.append(DeclaredTensor(str(name), shape, form, bounds))
@@ -317,6 +279,13 @@ def _find(home: Path, name: str) -> Path:
         raise ConfigError(f"'{name}' is no path", where=str(home), why=str(error)) from None
 
 
+def _remote(merged: Mapping[str, Any]) -> list[str]:
+    """`validation_inputs_data`, if all of it is on the net."""
+    files = as_list(merged.get("validation_inputs_data"))
+    remote = [file for file in files if file.startswith(("http://", "https://"))]
+    return remote if len(remote) == len(files) else []
+
+
 def _samples(
     home: Path, merged: Mapping[str, Any], inputs: Sequence[DeclaredTensor]
 ) -> tuple[dict[str, Path], list[str]]:
@@ -324,7 +293,7 @@ def _samples(
     files = as_list(merged.get("validation_inputs_data"))
     if not files:
         return {}, []
-    remote = [file for file in files if file.startswith(("http://", "https://"))]
+    remote = _remote(merged)
     found = (
         {}
         if remote
@@ -333,58 +302,12 @@ def _samples(
     missing = remote or [str(file) for file in found.values() if not file.is_file()]
     if missing:
         return {}, [f"validation_inputs_data {missing[0]} is not a local file: not used"]
-    return found, []
-
-
-def _idle(merged: Mapping[str, Any]) -> list[str]:
-    """Keys with a wish that means nothing on the DSP."""
-    return [
-        f"{key}: {merged[key]} means nothing on the DSP"
-        for key in (
-            "winograd",
-            "weight_file_path",
-            "limit_opencl_kernel_time",
-            "opencl_queue_window_size",
-        )
-        if merged.get(key)
+    odd = [file for file in found.values() if file.suffix not in SAMPLE_SUFFIXES]
+    if odd:
+        return {}, [f"validation_inputs_data {odd[0]} is not used: name raw float32 files .bin"]
+    return found, [
+        f"validation_inputs_data {file} is a NumPy file: MACE's tools would read its header as "
+        "data. convert --save-inputs writes raw files"
+        for file in found.values()
+        if file.suffix in (".npy", ".npz")
     ]
-
-
-def _names(tensors: Sequence[DeclaredTensor], known: Sequence[str], side: str) -> list[Mistake]:
-    found = []
-    for index, item in enumerate(tensors):
-        if item.name in known:
-            continue
-        hint = f"{did_you_mean(item.name, known)}its {side}s are {listed(known)}"
-        found.append(
-            Mistake((f"{side}_tensors", index), f"the model has no {side} '{item.name}'", hint)
-        )
-    have = {item.name for item in tensors}
-    left = [name for name in known if name not in have]
-    if left and not found:
-        hint = (
-            "name all of them" if side == "input" else "name all of them, or cut the model before"
-        )
-        found.append(
-            Mistake((f"{side}_tensors",), f"the model's {side} '{left[0]}' is not named", hint)
-        )
-    return found
-
-
-def _shape(item: DeclaredTensor, declared: Sequence[int], index: int) -> list[Mistake]:
-    """The shape asked for against the model's own."""
-    fits = len(declared) == len(item.shape) and all(
-        size < 1 or size == wanted for size, wanted in zip(declared, item.shape, strict=True)
-    )
-    if fits:
-        return []
-    own = commas(tuple(size if size > 0 else "?" for size in declared))  # type: ignore[misc]
-    raw = in_format(item.shape, item.format)
-    hint = f"the model declares {own}"
-    if raw != item.shape and len(declared) == 4:
-        if all(size < 1 or size == wanted for size, wanted in zip(declared, raw, strict=True)):
-            hint = "this is the model's NCHW shape: write input_data_formats: NCHW"
-        else:
-            hint += " (NCHW; the file's shape is NHWC, for input_data_formats says so)"
-    place = ("input_shapes", index)
-    return [Mistake(place, f"the shape {commas(raw)} of '{item.name}' contradicts the model", hint)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,85 +16,9 @@ from typing import Any
 from hexconv import resources
 from hexconv.errors import ConfigError
 from hexconv.mace.yaml_lines import Lines, Place
+from hexconv.model_names import fault
 from hexconv.names import did_you_mean, nearest
 
-NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-# Words that no model may be named after: MACE makes C++ identifiers of names.
-CPP_WORDS = frozenset(
-    (
-        "alignas",
-        "alignof",
-        "and",
-        "asm",
-        "auto",
-        "bitand",
-        "bitor",
-        "bool",
-        "break",
-        "case",
-        "catch",
-        "char",
-        "class",
-        "compl",
-        "const",
-        "constexpr",
-        "continue",
-        "decltype",
-        "default",
-        "delete",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "explicit",
-        "export",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "friend",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "mutable",
-        "namespace",
-        "new",
-        "noexcept",
-        "not",
-        "nullptr",
-        "operator",
-        "or",
-        "private",
-        "protected",
-        "public",
-        "register",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "struct",
-        "switch",
-        "template",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "typedef",
-        "typeid",
-        "typename",
-        "union",
-        "unsigned",
-        "using",
-        "virtual",
-        "void",
-        "volatile",
-        "while",
-        "xor",
-    )
-)
 SHAPE_KEYS = {
     "input_shapes": "1,144,40",
     "output_shapes": "1,144,287",
@@ -313,12 +236,9 @@ def _combinations(data: dict[str, Any]) -> Iterator[Mistake]:
         )
     for name, model in data["models"].items():
         place = ("models", name)
-        if not NAME.fullmatch(name) or name in CPP_WORDS:
-            yield Mistake(
-                place,
-                f"'{name}' cannot name a model: MACE makes a C++ name of it",
-                "use letters, digits and _, not a digit first",
-            )
+        hint = fault(name)
+        if hint is not None:
+            yield Mistake(place, f"'{name}' cannot name a model: MACE makes a C++ name of it", hint)
         if bool(model.get("weight_file_path")) != bool(model.get("weight_sha256_checksum")):
             yield Mistake(place, "weight_file_path and weight_sha256_checksum belong together")
         subgraphs = model["subgraphs"]

@@ -149,6 +149,7 @@ def _interface(item: Any) -> Interface:
         tuple(int(size) for size in item["shape"]),
         _layout(item["layout"]),
         (float(low), float(high)),
+        nhwc=item.get("nhwc") is True,
     )
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from hexconv.arrays import contiguous
 from hexconv.mace import proto
 from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin
-from hexconv.nnlib.layout import Layout
 from hexconv.nnlib.ops import spec
 
 DATA_TYPE = {
@@ -143,12 +142,13 @@ def _origin(origin: Origin) -> dict[str, object]:
 
 
 def _interface(item: Interface) -> dict[str, object]:
-    return {
+    told: dict[str, object] = {
         "name": item.name,
         "shape": item.shape,
         "layout": item.layout.axes,
         "range": item.range,
     }
+    return {**told, "nhwc": True} if item.nhwc else told
 
 
 def _info(message: Any, item: Interface, node_id: int) -> None:
@@ -157,13 +157,8 @@ def _info(message: Any, item: Interface, node_id: int) -> None:
     message.dims.extend(item.bhwd)
     message.max_byte_size = 4 * int(np.prod(item.bhwd))
     message.data_type = DATA_TYPE["float32"]
-    message.data_format = data_format(item)
+    message.data_format = FORMAT_NONE if item.data_format == "NONE" else FORMAT_NHWC
     low, high = item.range
     if high > low:
         message.scale = (high - low) / 255.0
         message.zero_point = round(-low / message.scale)
-
-
-def data_format(item: Interface) -> int:
-    """NHWC where MACE must turn the user's NCHW tensor around, NONE where bytes are the same."""
-    return FORMAT_NHWC if item.layout == Layout.channels_last(4) else FORMAT_NONE

@@ -15,6 +15,7 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.raw_tensors import DataFormat
 
 INPUT_OP = "QuantizeINPUT_f_to_8"
 OUTPUT_OP = "DequantizeOUTPUT_8tof"
@@ -134,18 +135,31 @@ class Interface:
     """One input or output of the model as its user sees it.
 
     `shape` and the axes of `layout` are the ONNX model's; the library sees
-    `layout.shape(shape)`. `range` is the calibrated (min, max), float32.
+    `layout.shape(shape)`. `range` is the calibrated (min, max), float32. `nhwc`: MACE's
+    application hands the image over channels last, and not as the ONNX model has it.
     """
 
     name: str
     shape: tuple[int, ...]
     layout: Layout
     range: tuple[float, float] = (0.0, 0.0)
+    nhwc: bool = False
 
     @property
     def bhwd(self) -> Shape4:
         """The 4-D sizes that the library sees."""
         return self.layout.shape(self.shape)
+
+    @property
+    def data_format(self) -> DataFormat:
+        """What MACE's application has to say of the tensor for the right bytes to arrive.
+
+        MACE turns NCHW to the NHWC that a graph with channels last reads; it hands NHWC and NONE
+        over as they are.
+        """
+        if self.nhwc:
+            return "NHWC"
+        return "NCHW" if self.layout == Layout.channels_last(4) else "NONE"
 
 
 @dataclass(repr=False)
@@ -180,6 +194,11 @@ class Graph:
             for position, ref in enumerate(node.inputs):
                 readers.setdefault(ref, []).append((node, position))
         return readers
+
+    @property
+    def data_formats(self) -> dict[str, DataFormat]:
+        """What MACE's application says of each input and output, by name."""
+        return {item.name: item.data_format for item in (*self.inputs, *self.outputs)}
 
     def histogram(self) -> dict[str, int]:
         """How many nodes there are of each op, by name."""

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from hexconv.errors import FileError, ModelError
+from hexconv.onnx_graph.reference import as_exported
 
 OLDEST_OPSET = 7
 ONNX_DOMAINS = ("", "ai.onnx")
@@ -31,7 +32,7 @@ MALFORMED = (
 
 
 def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
-    """Read a model with its weights as NumPy views.
+    """Read a model with its weights as NumPy views; a reference model as what it was made of.
 
     Returns:
         The model as it was written, and a label for messages (the path).
@@ -45,6 +46,7 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
     else:
         path = Path(source)
         proto, label, base = _parse(path), str(path), path.parent
+    proto = as_exported(proto, label)
     _check_header(proto, label)
     _check_text(proto, label)
     try:

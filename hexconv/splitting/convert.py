@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import read_samples
 from hexconv.conversion import convert
-from hexconv.files import model_name
 from hexconv.model import Model, Parts
+from hexconv.model_names import model_name
 from hexconv.pipeline import Ranges, Samples
+from hexconv.raw_tensors import DataFormat
 from hexconv.settings import SettingsDict
 from hexconv.splitting.parts import AUTO, split
 
@@ -50,7 +51,8 @@ def convert_split(
         warnings = (*model.conversion.warnings, NOT_CUT)
         return replace(model, conversion=replace(model.conversion, warnings=warnings))
     settings["name"] = settings.get("name") or model_name(source)
-    model = convert(parts.dsp, None, samples_of(parts, samples), ranges, **settings)
+    fed = samples_of(parts, samples, settings.get("data_formats"))
+    model = convert(parts.dsp, None, fed, ranges, **settings)
     assert model.conversion is not None
     told = replace(model.conversion, source=parts.source)
     return replace(model, conversion=told, parts=parts)
@@ -68,16 +70,20 @@ class _Fed:
     dropped_inputs: tuple[str, ...]
 
 
-def samples_of(parts: Parts, samples: Samples | None) -> Samples | None:
-    """Samples for the whole model as those of its DSP part."""
+def samples_of(
+    parts: Parts, samples: Samples | None, formats: Mapping[str, DataFormat] | None = None
+) -> Samples | None:
+    """Samples for the whole model as those of its DSP part; `formats` as for `read_samples`."""
     if samples is None or not parts.only_cpu:
         return samples
-    return _without_others(parts, samples)
+    return _without_others(parts, samples, formats)
 
 
-def _without_others(parts: Parts, samples: Samples) -> Iterator[Mapping[str, Any]]:
+def _without_others(
+    parts: Parts, samples: Samples, formats: Mapping[str, DataFormat] | None
+) -> Iterator[Mapping[str, Any]]:
     inputs = tuple(
         _Input(item.name, tuple(dim.dim_value for dim in item.type.tensor_type.shape.dim))
         for item in parts.dsp.graph.input
     )
-    yield from read_samples(samples, _Fed(inputs, parts.only_cpu))
+    yield from read_samples(samples, _Fed(inputs, parts.only_cpu), formats)

@@ -11,7 +11,8 @@ import yaml
 
 from hexconv import resources
 from hexconv.errors import ConfigError, FileError, HexconvError
-from hexconv.mace.deployment_file import preset, read_deployment
+from hexconv.mace.deployment_file import model_names, preset, read_deployment
+from hexconv.model_names import check_model_name, model_name
 
 GOOD = """\
 library_name: demo
@@ -118,7 +119,7 @@ def test_the_conformer_preset_has_the_keys_that_engineers_know() -> None:
     assert set(graph) == FIELD_SUBGRAPH
     assert (graph["input_tensors"], graph["input_shapes"]) == (["speech"], ["1,144,40"])
     assert (graph["output_tensors"], graph["output_shapes"]) == (["fa_out"], ["1,144,287"])
-    assert (graph["input_data_formats"], graph["output_data_formats"]) == (["NONE"], ["NCHW"])
+    assert (graph["input_data_formats"], graph["output_data_formats"]) == (["NONE"], ["NONE"])
 
 
 def test_the_schema_is_a_schema() -> None:
@@ -162,6 +163,19 @@ MISTAKES = [
     ("platform: onnx", "platform: caffe", "does not do platform: caffe", "reads ONNX"),
     ("runtime: dsp", "runtime: gpu", "does not do runtime: gpu", "runtime: dsp"),
     ("obfuscate: 0", "obfuscate: 1", "does not do obfuscate", "obfuscate: 0"),
+    ("graph_format: file", "graph_format: code", "not do model_graph_format: code", "mace exec"),
+    ("[arm64-v8a]", "[arm64-v8a, host]", "no Hexagon runtime for host", "keep arm64-v8a"),
+    ("[arm64-v8a]", "[armhf]", "no Hexagon runtime for armhf", "armeabi-v7a"),
+    ("  conformer:", "  error:", "cannot name a model", "no word of C++: model_error"),
+    ("  conformer:", "  line:", "cannot name a model", "model_line"),
+    ("  conformer:", "  module:", "cannot name a model", "model_module"),
+    ("quantize: 1", "quantize: 1\n    data_type: fp32_fp32", "data_type is uint8", "leave it out"),
+    ("quantize: 1", "quantize: 1\n    quantize_schema: int8", "quantize_schema", "leave it out"),
+    ("quantize: 1", "quantize: 1\n    quantize_stat: 1", "quantize_stat", "hexconv calibrate"),
+    ("quantize: 1", "quantize: 1\n    order: 1", "not do order: 1", "order: 0"),
+    ("quantize: 1", "quantize: 1\n    accelerator_api: qnn", "accelerator_api", "leave it out"),
+    ("quantize: 1", "quantize: 1\n    graph_optimize_options: a", "optimize_options", "without"),
+    ("backend: pytorch", "check_tensors: h", "not do check_tensors: h", "leave it out"),
     ("- speech", "- speech\n          - mel", "1 input_shapes for 2 input_tensors", "one for each"),
     ("backend: pytorch", "input_data_types: int32", "float32", "leave it out"),
     ("backend: pytorch", "input_aliases: x", "does not rename", "leave"),
@@ -309,3 +323,80 @@ def test_a_bomb_of_anchors_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, place: str) -> None:
     with pytest.raises(HexconvError, match="cannot be read"):
         read_deployment(tmp_path / place)
+
+
+IDLE = {
+    "winograd": 2,
+    "cl_mem_type": "image",
+    "nnlib_graph_mode": 1,
+    "limit_opencl_kernel_time": 1,
+    "opencl_queue_window_size": 8,
+}
+
+
+@pytest.mark.parametrize("key", sorted(IDLE))
+def test_a_key_without_meaning_on_the_dsp_is_told(tmp_path: Path, key: str) -> None:
+    document = yaml.safe_load(GOOD.replace("{sum}", SUM))
+    document["models"]["conformer"][key] = IDLE[key]
+    asked = read_deployment(write(tmp_path, yaml.safe_dump(document)))
+    assert any(f"{key}: {IDLE[key]} means nothing" in text for text in asked.warnings)
+
+
+WORDS = ["error", "line", "module", "import", "co_await", "wchar_t", "and_eq", "final", "include"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_file_named_by_a_word_of_cpp_gives_a_name_that_mace_takes(word: str) -> None:
+    assert model_name(f"models/{word}.onnx") == f"model_{word}"
+    with pytest.raises(ConfigError, match="cannot name a model"):
+        check_model_name(word)
+
+
+@pytest.mark.parametrize(
+    "file, said",
+    [
+        ("x.npy", "is a NumPy file"),
+        ("x.dat", "name raw float32 files .bin"),
+        ("nowhere.bin", "is not a local file"),
+        ("https://host/x", "is not a local file"),
+    ],
+)
+def test_validation_data_that_mace_or_hexconv_cannot_read_is_told(
+    tmp_path: Path, file: str, said: str
+) -> None:
+    for name in ("x.npy", "x.dat"):
+        (tmp_path / name).write_bytes(b"\0" * 4)
+    path = changed(tmp_path, "backend: pytorch", f"validation_inputs_data: {file}")
+    assert any(said in text for text in read_deployment(path).warnings)
+
+
+def test_validation_data_without_a_suffix_is_raw_as_mace_writes_it(tmp_path: Path) -> None:
+    (tmp_path / "in_speech").write_bytes(b"\0" * 4 * 144 * 40)
+    path = changed(tmp_path, "backend: pytorch", "validation_inputs_data: in_speech")
+    asked = read_deployment(path)
+    assert asked.samples == {"speech": tmp_path / "in_speech"} and not asked.warnings
+
+
+def test_of_several_models_one_is_taken_by_its_name(tmp_path: Path) -> None:
+    whole = yaml.safe_load(GOOD.replace("{sum}", SUM))
+    whole["models"]["other"] = whole["models"]["conformer"]
+    path = write(tmp_path, yaml.safe_dump(whole))
+    assert model_names(path) == ["conformer", "other"]
+    assert read_deployment(path, name="other").name == "other"
+
+
+@pytest.mark.parametrize("declared", [(1, 144, 40), (144, 40), (40,)])
+def test_the_four_sizes_of_maces_runtime_fit_lower_ranks(
+    tmp_path: Path, declared: tuple[int, ...]
+) -> None:
+    four = ",".join(map(str, (1,) * (4 - len(declared)) + declared))
+    asked = read_deployment(changed(tmp_path, "1,144,40", four))
+    asked.check_model({"speech": declared}, ["fa_out"])
+    assert asked.of_model({"speech": len(declared)}).shapes == {"speech": declared}
+
+
+@pytest.mark.parametrize("shape", ["2,1,144,40", "1,2,144,40", "1,1,144,41"])
+def test_other_sizes_in_front_contradict_a_lower_rank(tmp_path: Path, shape: str) -> None:
+    asked = read_deployment(changed(tmp_path, "1,144,40", shape))
+    with pytest.raises(ConfigError, match="contradicts the model"):
+        asked.check_model({"speech": (1, 144, 40)}, ["fa_out"])

@@ -1,0 +1,232 @@
+"""The reference model: what MACE's tools compare a phone's outputs with.
+
+MACE's DSP runtime reads four sizes of every input, whatever its rank, so applications pass 4-D
+tensors with leading ones. MACE's tools feed ONNX Runtime what they feed the phone: the reference
+model takes the same 4-D inputs, and a Reshape in front of the model gives it what it is used to.
+Inputs that nothing reads are left out, for MACE has none of them. Names stay as they are.
+
+What was changed is noted in the model's metadata: hexconv reads a reference model as the model
+that it was made of.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx.external_data_helper import load_external_data_for_model
+
+from hexconv.errors import FileError, ModelError
+from hexconv.files import read_bytes
+from hexconv.names import unique_name
+
+KEY = "hexconv_reference"
+LARGEST = (1 << 31) - 1
+"""Bytes of the largest protobuf message."""
+
+OLDEST_IR = 4
+"""IR version from which initializers need not be inputs: MACE's script fails on older ones."""
+
+Shape = tuple[int, ...]
+
+
+def four_axes(shape: Shape) -> Shape:
+    """A shape with leading ones, as MACE's application passes it."""
+    return (1,) * (4 - len(shape)) + shape
+
+
+def reference_of(
+    source: str | Path | onnx.ModelProto, sha256: str, fed: Mapping[str, Shape]
+) -> onnx.ModelProto:
+    """The reference model of what was converted.
+
+    Args:
+        source: an .onnx file or proto.
+        sha256: what the file's checksum was when it was converted.
+        fed: the ONNX shape of each input that MACE has.
+
+    Raises:
+        FileError: the file is gone, or another one.
+        ModelError: the model is too large for one file.
+    """
+    model = source if isinstance(source, onnx.ModelProto) else _read(Path(source), sha256)
+    made = reference_model(as_exported(model), fed)
+    if made.ByteSize() > LARGEST:
+        raise ModelError(
+            "the reference model is not written", why="it is larger than one ONNX file can be"
+        )
+    return made
+
+
+def _read(path: Path, sha256: str) -> onnx.ModelProto:
+    content = read_bytes(path, "ONNX file, of which a reference model is made,")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise FileError("the ONNX file was changed after it was converted", where=str(path))
+    model = onnx.ModelProto.FromString(content)
+    try:
+        load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise FileError(
+            "the ONNX file's external data cannot be read", where=str(path), why=str(error)
+        ) from error
+    return model
+
+
+def reference_model(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> onnx.ModelProto:
+    """The reference model of an ONNX model, which is left as it is.
+
+    Args:
+        model: its external data loaded.
+        fed: the ONNX shape of each input that MACE has.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph = made.graph
+    before = {"ir_version": model.ir_version, **_ends(graph)}
+    taken = set(_names(graph))
+    inner = {
+        value.name: unique_name(f"{value.name}/as_exported", taken)
+        for value in _inputs(graph)
+        if value.name in fed and len(fed[value.name]) < 4
+    }
+    _rename(graph, inner)
+    reshapes = [node for name in inner for node in _reshape(name, inner[name], fed[name], taken)]
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*reshapes, *nodes])
+    idle = _idle(graph, fed)
+    kept = [value for value in graph.input if value.name not in idle]
+    del graph.input[:]
+    graph.input.extend(kept)
+    for value in (*graph.input, *graph.output):
+        if value.name in inner:
+            _set_sizes(value, four_axes(fed[value.name]))
+    made.ir_version = max(made.ir_version, OLDEST_IR)
+    note = {**before, "inner": inner, "reshapes": len(reshapes)}
+    made.metadata_props.add(key=KEY, value=json.dumps(note, sort_keys=True))
+    return made
+
+
+def as_exported(model: onnx.ModelProto, where: str = "") -> onnx.ModelProto:
+    """The model that a reference model was made of; any other model is returned as it is.
+
+    Raises:
+        ModelError: somebody changed the note that hexconv left in the reference model.
+    """
+    noted = [entry for entry in model.metadata_props if entry.key == KEY]
+    if not noted:
+        return model
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    try:
+        note = json.loads(noted[0].value)
+        _undo(made, note)
+    except (ValueError, KeyError, TypeError, DecodeError) as error:
+        raise ModelError(
+            "the reference model is damaged",
+            where=where,
+            why=f"its metadata '{KEY}': {error}",
+            hint="convert the original model again",
+        ) from error
+    return made
+
+
+def _undo(made: onnx.ModelProto, note: Mapping[str, Any]) -> None:
+    graph = made.graph
+    del graph.node[: int(note["reshapes"])]
+    _rename(graph, {inner: name for name, inner in dict(note["inner"]).items()})
+    for ends, key in ((graph.input, "inputs"), (graph.output, "outputs")):
+        del ends[:]
+        for text in note[key]:
+            ends.add().ParseFromString(base64.b64decode(text))
+    made.ir_version = int(note["ir_version"])
+    kept = [entry for entry in made.metadata_props if entry.key != KEY]
+    del made.metadata_props[:]
+    made.metadata_props.extend(kept)
+
+
+def _ends(graph: onnx.GraphProto) -> dict[str, list[str]]:
+    """Inputs and outputs as they are declared, as text."""
+    return {
+        "inputs": [_packed(value) for value in graph.input],
+        "outputs": [_packed(value) for value in graph.output],
+    }
+
+
+def _packed(value: onnx.ValueInfoProto) -> str:
+    return base64.b64encode(value.SerializeToString(deterministic=True)).decode()
+
+
+def _inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that are fed: initializers of old models are listed as inputs too."""
+    held = {tensor.name for tensor in graph.initializer}
+    held |= {tensor.values.name for tensor in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in held]
+
+
+def _idle(graph: onnx.GraphProto, fed: Mapping[str, Shape]) -> set[str]:
+    """The inputs that MACE does not have and that nothing reads."""
+    read = set(_names_read(graph)) | {value.name for value in graph.output}
+    return {value.name for value in _inputs(graph)} - set(fed) - read
+
+
+def _names_read(graph: onnx.GraphProto) -> Iterator[str]:
+    """The name of every value that a node reads, those of inner graphs too."""
+    for node in graph.node:
+        yield from node.input
+        for inner in _graphs(node):
+            yield from _names_read(inner)
+            yield from (value.name for value in inner.output)
+
+
+def _reshape(name: str, inner: str, shape: Shape, taken: set[str]) -> list[onnx.NodeProto]:
+    """`inner` is the input `name` in the shape that the model knows."""
+    sizes = unique_name(f"{name}/shape", taken)
+    tensor = onnx.helper.make_tensor(sizes, onnx.TensorProto.INT64, [len(shape)], shape)
+    return [
+        onnx.helper.make_node("Constant", [], [sizes], name=sizes, value=tensor),
+        onnx.helper.make_node("Reshape", [name, sizes], [inner], name=inner),
+    ]
+
+
+def _set_sizes(value: onnx.ValueInfoProto, shape: Shape) -> None:
+    dims = value.type.tensor_type.shape.dim
+    del dims[:]
+    for size in shape:
+        dims.add(dim_value=size)
+
+
+def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
+    """Read other names in all nodes, those of inner graphs too."""
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = names.get(name, name)
+        for inner in _graphs(node):
+            _rename(inner, names)
+            for value in inner.output:
+                value.name = names.get(value.name, value.name)
+    for annotation in graph.quantization_annotation:
+        annotation.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)
+
+
+def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    """Every name of a value or node, those of inner graphs too."""
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.name, *node.input, *node.output)
+        for inner in _graphs(node):
+            yield from _names(inner)
