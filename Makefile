@@ -19,19 +19,19 @@ help:
 	@echo "make docs         the generated pages"
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "hexconv needs Python 3.10 or newer; give one: make PYTHON=python3.11 ..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "hexconv needs Python 3.11 or newer; give one: make PYTHON=python3.11 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 	  { echo "no virtual environment could be made; on Debian: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.core: $(BIN)/python pyproject.toml setup.py
+$(VENV)/.core: $(BIN)/python pyproject.toml
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e '.[test,export,report,audio,device]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@
 
 # The emulated Hexagon needs qemu-hexagon: installed where that is allowed, named where it is not.

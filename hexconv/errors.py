@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexconv.distribution import pip_install
 from hexconv.option_names import in_python
 
 
@@ -112,5 +113,5 @@ class MissingExtra(HexconvError):
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
             f"this needs the package '{package}', which is not installed",
-            hint=f"pip install 'hexconv[{extra}]'",
+            hint=pip_install(extra),
         )

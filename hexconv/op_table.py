@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Literal
 
 from hexconv import resources
@@ -25,7 +25,7 @@ Int8 = Literal["yes", "partly", "no"]
 LANGUAGES = {"en": "en", "zh": "zh", "zh-CN": "zh"}
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """How a form of an ONNX op runs."""
 
     DIRECT = "direct"  # one nnlib op (and the Requantize that an int32 answer needs)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from hexconv.distribution import REINSTALL, foreign, pip_install
 from hexconv.errors import FileError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -30,10 +31,24 @@ def folder(name: str) -> Path:
     for candidate in (package / name, package.parent / name):
         if candidate.is_dir():
             return candidate
-    raise FileError(
+    raise _missing(name, package)
+
+
+def _missing(name: str, package: Path) -> FileError:
+    archive = next((parent for parent in package.parents if parent.is_file()), None)
+    if archive is not None:
+        return FileError(
+            "hexconv cannot run from inside an archive",
+            where=str(archive),
+            why="its data, and the C sources that it compiles, must be files of their own",
+            hint=pip_install(),
+        )
+    other = foreign()
+    return FileError(
         f"hexconv's data folder '{name}' is missing",
         where=str(package),
-        hint="install hexconv again: pip install --force-reinstall hexconv",
+        why=f"'{other}', another package, is installed into the same folder" if other else "",
+        hint=f"install hexconv again: {REINSTALL}",
     )
 
 

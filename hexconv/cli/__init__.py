@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from importlib import import_module
@@ -9,10 +10,21 @@ from pathlib import Path
 
 import click
 
-from hexconv.errors import HexconvError, HexconvWarning
+from hexconv import __version__
+from hexconv.distribution import NAME, REINSTALL, foreign
+from hexconv.errors import ConfigError, HexconvError, HexconvWarning
 from hexconv.names import did_you_mean
 
 PRIVATE = "_"
+FOLDER = Path(__file__).parent
+
+
+def summary(verb: str) -> str:
+    """What a verb does, from the first line of its file: "`hexconv VERB`: what it does."."""
+    with (FOLDER / f"{verb}.py").open(encoding="utf-8") as file:
+        line = file.readline()
+    text = line.partition(": ")[2].rstrip().removesuffix('"""')
+    return text[:1].upper() + text[1:].removesuffix(".")
 
 
 class Verbs(click.Group):
@@ -20,7 +32,7 @@ class Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every verb, by name."""
-        files = Path(__file__).parent.glob("*.py")
+        files = FOLDER.glob("*.py")
         return sorted(file.stem for file in files if not file.stem.startswith(PRIVATE))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -30,6 +42,11 @@ class Verbs(click.Group):
         command = import_module(f"hexconv.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Every verb with its one line, none of them imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, summary(verb)) for verb in self.list_commands(ctx)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -43,7 +60,7 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="hexconv")
+@click.version_option(__version__, prog_name="hexconv")
 def group() -> None:
     """ONNX in, a quantized Hexagon DSP model that MACE loads out, proven on the desk.
 
@@ -52,10 +69,30 @@ def group() -> None:
     """
 
 
+def _write_utf8() -> None:
+    """Output is UTF-8 wherever it goes: a console or pipe of another code page has no Chinese."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
+
+
+def _check_installation() -> None:
+    other = foreign()
+    if other is not None:
+        raise ConfigError(
+            f"another package, '{other}', is installed into the folder of {NAME}",
+            where=str(FOLDER.parent),
+            why="each overwrites files of the other, and either breaks when one is removed",
+            hint=REINSTALL,
+        )
+
+
 def main() -> None:
     """Run the command line; every error is one clear message, not a traceback."""
     warnings.simplefilter("ignore", HexconvWarning)  # each verb prints them itself
+    _write_utf8()
     try:
+        _check_installation()
         # A command that ends by ctx.exit(code) makes click answer the code.
         sys.exit(group(standalone_mode=False) or 0)
     except HexconvError as error:

@@ -10,6 +10,7 @@ import click
 
 from hexconv.cli._options import conversion_options
 from hexconv.cli._terminal import stages
+from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def command(
         files = model.save(output, mace_layout=mace_layout, inputs=first)
         warn(model)
         progress("accuracy", 0)
-        found = _accuracy(model, given, accuracy_samples, library) if measured else {}
+        found = _measured(model, given, accuracy_samples, library) if measured else {}
     if as_json:
         click.echo(json.dumps(machine(model, files, found, library), ensure_ascii=False, indent=1))
     elif not quiet:
@@ -181,6 +182,17 @@ def _samples(texts: tuple[str, ...]) -> str | list[str] | None:
     if not texts:
         return None
     return texts[0] if len(texts) == 1 else list(texts)
+
+
+def _measured(
+    model: Model, samples: Any, count: int, library: LibraryVersion
+) -> dict[str, Accuracy]:
+    """The accuracy; a warning where it cannot be had, for the files are written by then."""
+    try:
+        return _accuracy(model, samples, count, library)
+    except HexconvError as error:
+        click.echo(f"warning: the result was not compared: {error.render(cli=True)}", err=True)
+        return {}
 
 
 def _accuracy(

@@ -1,4 +1,4 @@
-"""`hexconv demo`: the built-in acoustic model, converted and checked, with nothing else at hand."""
+"""`hexconv demo`: convert the built-in acoustic model and show the result."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from hexconv.nnlib.graph import Graph, HasGraph, Node, graph_of
 from hexconv.simulator.run import simulate
 
 
-class NodeVerdict(str, Enum):
+class NodeVerdict(StrEnum):
     """What the comparison of one node says."""
 
     EXACT = "exact"

@@ -16,6 +16,7 @@ from hexconv.device.catalogue import version_text
 from hexconv.device.job import JobWriter
 from hexconv.device.library import Library
 from hexconv.device.toolchain import find_qemu
+from hexconv.distribution import pip_install
 from hexconv.errors import DeviceError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Interface, Node, Output, Ref
 from hexconv.nnlib.layout import Layout
@@ -82,7 +83,7 @@ def _compiler() -> Check:
         return Check("compiler", True, "zig")
     if runner_path().is_file():
         return Check("compiler", True, "not installed, and not needed: the runner is built")
-    return Check("compiler", False, "zig is not installed", "pip install 'hexconv[device]'")
+    return Check("compiler", False, "zig is not installed", pip_install("device"))
 
 
 def _library(path: str | os.PathLike[str] | None) -> str:

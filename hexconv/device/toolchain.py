@@ -23,7 +23,7 @@ def require_linux() -> None:
     if platform.system() != "Linux":
         raise DeviceError(
             f"the emulated library runs on Linux, not on {platform.system()}",
-            hint="use a Linux machine, a container or WSL",
+            hint="use Linux: a machine, WSL, or the container image",
         )
 
 

@@ -7,7 +7,7 @@ emulated library, the cost model, the reports.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ INPUT_OP = "QuantizeINPUT_f_to_8"
 OUTPUT_OP = "DequantizeOUTPUT_8tof"
 
 
-class Padding(str, Enum):
+class Padding(StrEnum):
     """`hexagon_nn_padding_type`; the codes are those of nn_graph_types.h."""
 
     NA = "NN_PAD_NA"

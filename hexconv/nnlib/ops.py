@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, Literal, get_args
 
 from hexconv import resources
@@ -28,7 +28,7 @@ Proof = Literal["golden", "run", "source"]
 """How a row is known: recorded vectors, a run of the library, or the source alone."""
 
 
-class RangeRule(str, Enum):
+class RangeRule(StrEnum):
     """How an op's output range comes about (facts/nnlib-quirks 2)."""
 
     REQUESTED_NUDGED = "requested_nudged"  # as requested; both ends shift until zero is exact

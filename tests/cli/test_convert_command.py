@@ -130,6 +130,19 @@ def test_quiet_prints_nothing(home: Path) -> None:
     assert (result.exit_code, result.output) == (0, "")
 
 
+def test_files_that_are_written_count_though_the_comparison_fails(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any, **settings: Any) -> None:
+        raise HexconvError("the float model does not run", hint="change it")
+
+    monkeypatch.setattr("hexconv.cli.convert._accuracy", fails)
+    result = run("tiny.onnx", "--samples", "speech.npy")
+    assert result.exit_code == 0
+    assert "warning: the result was not compared: the float model does not run" in result.stderr
+    assert all((home / "build" / f"tiny{suffix}").exists() for suffix in SUFFIXES)
+
+
 def test_json_is_for_machines(home: Path) -> None:
     told = json.loads(run("tiny.onnx", "--samples", "speech.npy", "--json").stdout)
     assert told["name"] == "tiny" and told["files"]

@@ -172,7 +172,7 @@ def test_without_zig_the_user_learns_what_to_install(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match=r"hexconv\[device\]"):
+    with pytest.raises(MissingExtra, match=r"hexconv-mace\[device\]"):
         fake.ops()
     assert list((tmp_path / "cache" / "hexconv").iterdir()) == []
 

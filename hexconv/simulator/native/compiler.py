@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from hexconv.distribution import pip_install
 from hexconv.files import cache_directory
 
 SOURCES = Path(__file__).with_name("csrc")
@@ -65,7 +66,7 @@ def compile_to(target: Path) -> str:
     Returns:
         Why it could not be built; nothing if it was.
     """
-    reason = "no C compiler: install one, or the extra 'fast'"
+    reason = f"no C compiler: install one, or zig: {pip_install('fast')}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="build-", dir=target.parent) as directory:

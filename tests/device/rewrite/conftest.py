@@ -11,4 +11,4 @@ import pytest
 def needs_zig() -> None:
     """Words are compared with the assembler's."""
     if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("ziglang is not installed (pip install 'hexconv[device]')")
+        pytest.skip("ziglang is not installed (pip install 'hexconv-mace[device]')")
