@@ -46,15 +46,15 @@ def op_trial(case: dict, arrays: dict[str, np.ndarray]) -> Trial:
     inputs = [arrays[part["key"]].reshape(part["shape"]) for part in case["inputs"]]
     consts = [part["const"] for part in case["inputs"]]
     outputs = [
-        Output(tuple(given["shape"]), answer["dtype"])
-        for given, answer in zip(case["out_defs"], case["outputs"], strict=True)
+        Output(tuple(given["shape"]), result["dtype"])
+        for given, result in zip(case["out_defs"], case["outputs"], strict=True)
         if case["op"] != OUTPUT_OP
     ]
     graph = single(case["op"], inputs, case["padding"], outputs, consts)
     fed = [array for array, const in zip(inputs, consts, strict=True) if not const]
-    answers = [arrays[part["key"]].reshape(part["shape"]) for part in case["outputs"]]
+    results = [arrays[part["key"]].reshape(part["shape"]) for part in case["outputs"]]
     sources = inputs if case["op"] == INPUT_OP else fed
-    return Trial(case["case"], case["op"], graph, sources, answers)
+    return Trial(case["case"], case["op"], graph, sources, results)
 
 
 def graph_trials() -> Iterator[Trial]:

@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from hexconv.calibrate import observe, synthetic_samples
 from hexconv.onnx_graph import load
-graph = load(sys.argv[1], recognise=False)
+graph = load(sys.argv[1], recognize=False)
 observe(graph, synthetic_samples(graph, count=int(sys.argv[2])), sys.argv[3])
 status = Path("/proc/self/status").read_text()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))

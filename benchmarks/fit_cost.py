@@ -6,7 +6,7 @@ Reads benchmarks/data/cost_nodes.csv (one row a distinct node) and cost_graphs.c
 A third of the nodes, and of the graphs with all their nodes, is held out by a hash. For each
 variant of each op the quantities that its packets depend on are chosen one by one from those of
 hexconv.cost.features, the same for both libraries, as long as each makes the mean relative error
-clearly smaller; coefficients are not negative and minimise the relative error, robustly.
+clearly smaller; coefficients are not negative and minimize the relative error, robustly.
 `--check` only reports. Writes op_tables/cost/packets.yml, and
 what was held out to tests/golden/cost.
 """

@@ -3,7 +3,7 @@
     python benchmarks/fit_time.py
 
 benchmarks/data/published_profile.csv: the profile of an encoder, summed by executed op (nodes,
-milliseconds), beside bytes and packets a node of the same network as hexconv emits it unoptimised,
+milliseconds), beside bytes and packets a node of the same network as hexconv emits it unoptimized,
 whose node counts are the same almost one to one. Sizes of the published network are not known.
 """
 

@@ -60,12 +60,12 @@ REPEATS = 3
 def measure(library: Library, graph: Graph, feeds: Sequence[Array], tag: str, out: TextIO) -> None:
     """Count a graph's nodes and append their lines; says where prepare is predicted wrongly."""
     runs = [Run(feeds, Counter.PACKETS)] * (WARM_UP + REPEATS)
-    answer = library.session.execute(graph, runs, output_slots(graph), list_nodes=True)
+    output = library.session.execute(graph, runs, output_slots(graph), list_nodes=True)
     least: dict[int, int] = {}
-    for report in answer.counts[WARM_UP:]:
+    for report in output.counts[WARM_UP:]:
         for row in report:
             least[row.node] = min(row.count, least.get(row.node, row.count))
-    listed, prepared = parse_listing(answer.after), prepare(graph)
+    listed, prepared = parse_listing(output.after), prepare(graph)
     if [node.op for node in listed] != [node.op for node in prepared.nodes]:
         print(f"{tag}: the library prepares other nodes than hexconv predicts", file=sys.stderr)
         return

@@ -64,7 +64,7 @@ class Case:
     name: str
     model: onnx.ModelProto
     feeds: Feeds
-    answers: tuple[Any, ...]
+    results: tuple[Any, ...]
 
     @property
     def op(self) -> str:
@@ -150,7 +150,7 @@ def _bound(case: Case, live: Iterable[str]) -> onnx.ModelProto:
     return model
 
 
-def _excess(case: Case, live: tuple[str, ...], answers: Mapping[str, Any]) -> float:
+def _excess(case: Case, live: tuple[str, ...], results: Mapping[str, Any]) -> float:
     """The largest error beyond what a code more or less in the inputs explains, in output codes."""
     run = _float_runner(case.model)
     floats = [name for name in case.feeds if name in live or _is_data(case.feeds[name])]
@@ -164,10 +164,10 @@ def _excess(case: Case, live: tuple[str, ...], answers: Mapping[str, Any]) -> fl
         moved = [run(None, feeds) for feeds in drawn]
     worst = 0.0
     for index, value in enumerate(case.model.graph.output):
-        if value.name not in answers:
+        if value.name not in results:
             continue
-        exact = np.asarray(case.answers[index], np.float64)
-        got = np.asarray(answers[value.name], np.float64)
+        exact = np.asarray(case.results[index], np.float64)
+        got = np.asarray(results[value.name], np.float64)
         if got.shape != exact.shape:
             return np.inf
         reach = np.max([np.abs(np.asarray(m[index], np.float64) - exact) for m in moved], axis=0)

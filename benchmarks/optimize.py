@@ -246,8 +246,8 @@ def run(name: str, network: Network, library: Library | None, each: bool) -> dic
             f"  {rewrite:22}{(figure.packets - best.packets) / 1e3:+10.0f} k"
             f"{figure.nodes - best.nodes:+7d}{best.sqnr - figure.sqnr:+6.1f} dB  {count} x"
         )
-    dearest = sorted(best.by_op.items(), key=lambda item: -item[1])[:6]
-    print("  rest: " + ", ".join(f"{op} {packets / 1e3:.0f} k" for op, packets in dearest))
+    most_expensive = sorted(best.by_op.items(), key=lambda item: -item[1])[:6]
+    print("  rest: " + ", ".join(f"{op} {packets / 1e3:.0f} k" for op, packets in most_expensive))
     return {
         "none": asdict(plain),
         "default": asdict(best),

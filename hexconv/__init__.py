@@ -1,4 +1,4 @@
-"""hexconv: ONNX models to quantized Hexagon DSP models for MACE, proven on the desk."""
+"""hexconv: ONNX models to quantized Hexagon DSP models for MACE, verified without a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job: an ONNX model becomes an nnlib graph with static ranges."""
+"""Conversion: from an ONNX model to an nnlib graph with static ranges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
-from hexconv.pipeline import Ranges, Samples, built, observed_ranges, prepared, refuse_early
+from hexconv.pipeline import Ranges, Samples, built, check_supported, observed_ranges, prepared
 from hexconv.quantize import Bounds
 from hexconv.settings import Settings, SettingsDict
 
@@ -40,7 +40,7 @@ def convert(
         **settings: `optimize="none"` and the like: see `hexconv.settings.Settings`.
 
     Returns:
-        The model, its graph checked against what the library takes.
+        The model, its graph checked against what the library accepts.
 
     Raises:
         HexconvError: the model, samples or ranges cannot be used; `UnsupportedOpErrors` lists
@@ -60,7 +60,7 @@ def convert(
 
 @dataclass
 class _Job:
-    """One conversion: what is asked for, and what was observed of the model."""
+    """One conversion: what is requested, and what was observed of the model."""
 
     source: str | Path | onnx.ModelProto
     shapes: Mapping[str, Sequence[int]] | None
@@ -75,7 +75,7 @@ class _Job:
         self._first = prepared(self.source, self.shapes, self.settings)
         graph = self._first[0]
         if self.ranges is None:
-            refuse_early(graph, self.settings)
+            check_supported(graph, self.settings)
         self.observed, self.warnings = observed_ranges(
             graph, self.samples.source, self.ranges, self.settings
         )
@@ -88,7 +88,7 @@ class _Job:
         return search(self._with, self._score, start, self.settings.progress)
 
     def _with(self, choice: Choice) -> Model:
-        """The model with a choice of rewrites; what was prepared first serves the first."""
+        """The model with a choice of rewrites; the first choice reuses what was prepared first."""
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         first, self._first = self._first, None
         ready = first or prepared(self.source, self.shapes, turned)
@@ -124,7 +124,7 @@ class _Job:
 
 
 class _Kept:
-    """Samples that can be asked for again: a path is read again, of others the first few stay."""
+    """Samples that can be iterated again: a path is read again, of others a few are kept."""
 
     def __init__(self, samples: Samples | None, count: int = 4) -> None:
         self._first: list[Mapping[str, Any]] = []
@@ -140,5 +140,5 @@ class _Kept:
             yield sample
 
     def again(self) -> Samples | None:
-        """What the accuracy of a candidate is measured on."""
+        """The samples and settings for measuring a candidate's accuracy."""
         return self._again if self._again is not None or not self._first else self._first

@@ -63,7 +63,7 @@ class Conversion:
         source: the ONNX file.
         sha256: of it.
         onnx_ops: nodes of the float graph that was lowered, by op.
-        rewrites: (kind, name, times) of everything recognised, rewritten, decomposed or fused.
+        rewrites: (kind, name, times) of everything recognized, rewritten, decomposed or fused.
         transposes_wanted: transposes in the float graph.
         transposes_left: Transpose_8 nodes emitted.
         warnings: what the user must know.

@@ -20,7 +20,7 @@ def unique_name(wanted: str, taken: set[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 1) -> list[str]:
-    """The known names closest to a misspelt one, best first, case ignored; may be empty."""
+    """The known names closest to a misspelled one, best first, case ignored; may be empty."""
     by_lower: dict[str, str] = {}
     for item in known:
         by_lower.setdefault(item.lower(), item)

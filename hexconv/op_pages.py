@@ -43,7 +43,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "limits": ("limits", "限制"),
     "hint": ("what to do", "怎么办"),
     "source": ("source", "出处"),
-    "refused": ("Refused, and what to do", "不支持的算子及对策"),
+    "unsupported": ("Unsupported, and what to do instead", "不支持的算子及对策"),
     "catalogue": ("The catalogue", "nnlib 算子目录"),
     "reading": (
         "Every op of the Hexagon library that hexconv knows. Inputs in the library's own order: "
@@ -74,7 +74,7 @@ WORDS: dict[str, tuple[str, str]] = {
     Kind.FOLDED.value: ("folded", "折叠"),
     Kind.RELABEL.value: ("no node", "无节点"),
     Kind.FLOAT.value: ("float", "浮点"),
-    Kind.REFUSED.value: ("refused", "拒绝"),
+    Kind.UNSUPPORTED.value: ("unsupported", "不支持"),
 }
 RANGES: dict[RangeRule, tuple[str, str]] = {
     RangeRule.REQUESTED_NUDGED: (
@@ -114,7 +114,7 @@ def page(table: OpTable, catalogue: Mapping[str, OpSpec], lang: str) -> str:
     parts = [f"# {word('title', lang)}", word("generated", lang), word("step", lang)]
     parts.append(word("sources", lang))
     parts += [f"## {word('glance', lang)}", glance(rows, lang)]
-    parts += [f"## {word('refused', lang)}", _refused(rows, lang)]
+    parts += [f"## {word('unsupported', lang)}", _unsupported(rows, lang)]
     parts.append(f"## {word('full', lang)}")
     for family in families:
         parts += [row_page(row, lang) for row in rows if row.family == family]
@@ -198,10 +198,10 @@ def as_csv(rows: Iterable[Row], lang: str) -> str:
     return out.getvalue()
 
 
-def _refused(rows: Iterable[Row], lang: str) -> str:
+def _unsupported(rows: Iterable[Row], lang: str) -> str:
     heads = [word(key, lang) for key in ("op", "why", "hint")]
-    refused = (row for row in rows if row.glance is Kind.REFUSED)
-    return _table(heads, ([row.op, row.why.to(lang), row.hint.to(lang)] for row in refused))
+    unsupported = (row for row in rows if row.glance is Kind.UNSUPPORTED)
+    return _table(heads, ([row.op, row.why.to(lang), row.hint.to(lang)] for row in unsupported))
 
 
 def _table(heads: list[str], lines: Iterable[list[str]]) -> str:

@@ -31,15 +31,15 @@ class Kind(StrEnum):
     DIRECT = "direct"  # one nnlib op (and the Requantize that an int32 answer needs)
     DECOMPOSITION = "decomposition"  # several nnlib ops, in uint8
     TABLE = "table"  # a lookup table of 256 codes
-    FOLDED = "folded"  # computed before conversion, or absorbed by a neighbour: no node
+    FOLDED = "folded"  # computed before conversion, or absorbed by a neighbor: no node
     RELABEL = "relabel"  # a change of layout or name alone: no node
     FLOAT = "float"  # float ops on the DSP, with --float-fallback
-    REFUSED = "refused"  # not on the DSP
+    UNSUPPORTED = "unsupported"  # not on the DSP
 
     @property
     def int8(self) -> bool:
         """Whether the form stays in uint8."""
-        return self not in (Kind.FLOAT, Kind.REFUSED)
+        return self not in (Kind.FLOAT, Kind.UNSUPPORTED)
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Row:
         for kinds in ((Kind.DIRECT, Kind.TABLE, Kind.DECOMPOSITION), (Kind.RELABEL, Kind.FOLDED)):
             for form in self.forms:
                 if form.kind in kinds:
-                    refused_on_data = Kind.REFUSED in self.kinds and self.int8 == "no"
-                    return Kind.REFUSED if refused_on_data else form.kind
+                    unsupported_on_data = Kind.UNSUPPORTED in self.kinds and self.int8 == "no"
+                    return Kind.UNSUPPORTED if unsupported_on_data else form.kind
         return self.forms[0].kind
 
     def since_opset(self, opset: int) -> int | None:

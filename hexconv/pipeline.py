@@ -41,7 +41,7 @@ SYNTHETIC_WARNING = (
 )
 
 
-def refuse_early(graph: FloatGraph, settings: Settings) -> None:
+def check_supported(graph: FloatGraph, settings: Settings) -> None:
     """Lower with ranges of no meaning, so that a node that cannot run is named before calibration.
 
     Raises:
@@ -105,7 +105,7 @@ def prepared(
     graph = load(source, shapes, recognize=settings.optimize != "none", unsupported=unsupported)
     check_formats(graph, settings.data_formats)
     floats = annotate_float(graph, settings.keep_float)
-    history = _named("recognised", graph.recognized)
+    history = _named("recognized", graph.recognized)
     history += _named("rewritten", passes.float_graph(graph, settings))
     history += _named("decomposed", decompose(graph, floats))
     check_present(graph, floats)

@@ -37,7 +37,7 @@ class NodeSupport:
     op: str
     nnlib: tuple[str, ...]
     macs: int
-    refused: str = ""
+    reason: str = ""
     hint: str = ""
     note: str = ""
 
@@ -56,7 +56,7 @@ class SupportReport:
         )
 
     def _repr_html_(self) -> str:
-        rows = [(n.node, n.op, ", ".join(n.nnlib), n.refused) for n in self.nodes]
+        rows = [(n.node, n.op, ", ".join(n.nnlib), n.reason) for n in self.nodes]
         rows.sort(key=lambda row: not row[3])
         heads = ("node", "ONNX op", "nnlib ops", "unsupported because")
         return html_table(repr(self).strip("<>"), heads, rows)
@@ -69,7 +69,7 @@ class SupportReport:
     @property
     def unsupported(self) -> tuple[NodeSupport, ...]:
         """The nodes that do not."""
-        return tuple(node for node in self.nodes if node.refused)
+        return tuple(node for node in self.nodes if node.reason)
 
     @property
     def node_share(self) -> float:
@@ -116,14 +116,14 @@ def check(
     graph, _ = prepared(source, shapes, Settings(optimize=optimize), unloadable)
     macs = graph.macs()
     lowered = dry_run(graph, float_fallback=float_fallback)
-    refused = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
+    reason = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
     rows = []
     for node in graph.nodes:
         name, op = str(node.name), node.op_type
-        unsupported_op = refused.pop(name, None)
+        unsupported_op = reason.pop(name, None)
         nnlib = () if unsupported_op else lowered.made.get(name, ())
         rows.append(_row(name, op, nnlib, macs.get(name, 0), unsupported_op))
-    rest = [*unloadable, *refused.values()]
+    rest = [*unloadable, *reason.values()]
     rows += [
         _row(unsupported_op.node, unsupported_op.op, (), 0, unsupported_op)
         for unsupported_op in rest
@@ -140,7 +140,7 @@ def _row(
         op=op,
         nnlib=nnlib,
         macs=macs,
-        refused=_reason(unsupported_op),
+        reason=_reason(unsupported_op),
         hint=unsupported_op.hint if unsupported_op else "",
         note=str(table[op].why) if op in table else "",
     )

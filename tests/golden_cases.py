@@ -56,8 +56,8 @@ def all_cases(ops: Iterable[str] = RECORDED) -> list[Case]:
 
 def _case(row: dict[str, Any], data: Any) -> Case:
     declared = [
-        Output(tuple(given["shape"]), answer["dtype"])
-        for given, answer in zip(row["out_defs"], row["outputs"], strict=True)
+        Output(tuple(given["shape"]), output["dtype"])
+        for given, output in zip(row["out_defs"], row["outputs"], strict=True)
         if row["op"] != OUTPUT_OP  # that one writes the graph's outputs
     ]
     return Case(

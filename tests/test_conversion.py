@@ -146,8 +146,8 @@ def test_names_of_every_exporter_survive(tmp_path: Path, name: str) -> None:
     made.save(tmp_path)
     loaded = hexconv.load(tmp_path / "names.pb")
     assert [item.name for item in loaded.graph.inputs] == [name]
-    answer = hexconv.simulate(loaded, feeds)[f"{name}->out"]
-    assert np.abs(answer - np.maximum(feeds[name], 0)).max() < 0.02  # two steps of 2/255
+    output = hexconv.simulate(loaded, feeds)[f"{name}->out"]
+    assert np.abs(output - np.maximum(feeds[name], 0)).max() < 0.02  # two steps of 2/255
     again = convert_deployment(tmp_path / "names.yml")
     assert [item.name for item in again.graph.outputs] == [f"{name}->out"]
     assert again.graph.nodes == made.graph.nodes

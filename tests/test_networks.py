@@ -70,7 +70,7 @@ def converts(
 ) -> None:
     """check says yes, it converts, and the simulated answer (of `scored`) is near the float one."""
     report = hexconv.check(proto)
-    assert report.ok, [(row.node, row.refused) for row in report.unsupported]
+    assert report.ok, [(row.node, row.rejected) for row in report.unsupported]
     assert report.mac_share == 1.0
     samples = inputs(proto, shape)
     model = hexconv.convert(proto, samples=samples)

@@ -46,7 +46,7 @@ def test_rows_give_the_opsets_at_which_onnx_defined_the_op() -> None:
 @pytest.mark.parametrize("op", ASKED_FOR)
 def test_the_rows_that_engineers_work_from_run_in_int8(op: str) -> None:
     assert TABLE[op].int8 in ("yes", "partly")
-    assert TABLE[op].glance is not Kind.REFUSED
+    assert TABLE[op].glance is not Kind.UNSUPPORTED
 
 
 @pytest.mark.parametrize("op", sorted(TABLE))
@@ -60,11 +60,11 @@ def test_a_row_is_whole(op: str) -> None:
         assert bool(text.en) == bool(text.zh)
         assert not HAN.search(text.en)
     for form in row.forms:
-        nodeless = form.kind in (Kind.FOLDED, Kind.RELABEL, Kind.REFUSED)
+        nodeless = form.kind in (Kind.FOLDED, Kind.RELABEL, Kind.UNSUPPORTED)
         assert bool(form.nnlib) != nodeless
         assert bool(form.when.en) == bool(form.when.zh)
     assert len(row.forms) == 1 or sum(not form.when for form in row.forms) <= 1
-    if row.glance is Kind.REFUSED:
+    if row.glance is Kind.UNSUPPORTED:
         assert row.hint, "a refusal says what to do"
 
 
@@ -76,7 +76,7 @@ def test_every_nnlib_op_named_is_one_that_may_be_emitted(op: str) -> None:
 
 def test_refused_ops_are_named_not_missing() -> None:
     for op in ("If", "Loop", "Scan", "StringConcat", "SequenceAt", "NonZero", "NonMaxSuppression"):
-        assert TABLE[op].glance is Kind.REFUSED and TABLE[op].int8 == "no"
+        assert TABLE[op].glance is Kind.UNSUPPORTED and TABLE[op].int8 == "no"
     assert "Loop" in TABLE and "Frobnicate" not in TABLE
     with pytest.raises(KeyError):
         TABLE["Frobnicate"]
@@ -97,4 +97,4 @@ def test_a_lowering_has_a_row_that_is_not_a_refusal() -> None:
     assert len(own) < 10  # what fusions make, in hexconv's own domain
     for op in set(registry.LOWERINGS) - own:
         assert op in TABLE, f"{op} is lowered but has no row"
-        assert TABLE[op].glance is not Kind.REFUSED, f"{op} is lowered but its row refuses it"
+        assert TABLE[op].glance is not Kind.UNSUPPORTED, f"{op} is lowered but its row refuses it"

@@ -51,7 +51,7 @@ def test_settings_and_their_keywords_have_the_same_names() -> None:
         lambda **s: hexconv.verify(hexconv.convert(PROTO, samples=[FEEDS]), PROTO, [FEEDS], **s),
     ],
 )
-def test_a_misspelt_setting_raises_one_error_with_the_nearest_name(call: Any) -> None:
+def test_a_misspelled_setting_raises_one_error_with_the_nearest_name(call: Any) -> None:
     with pytest.raises(errors.ConfigError, match="did you mean 'optimize'"):
         call(optimise="none")
 

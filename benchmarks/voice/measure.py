@@ -25,7 +25,7 @@ DSP_FIGURES = ("snr", *FIGURES)
 CHUNK = 64
 
 
-def peak_normalised(path: Path) -> np.ndarray:
+def peak_normalized(path: Path) -> np.ndarray:
     """A wav (T,) float32 with its peak at 0.95, as the voice was trained."""
     wave = soundfile.read(path, dtype="float32")[0]
     return (wave / np.abs(wave).max() * PEAK).astype(np.float32)
@@ -51,7 +51,7 @@ def main() -> None:
     names = (*FIGURES, *(f"8b {name}" for name in DSP_FIGURES if options.dsp))
     print("take   ", *(f"{name:>9}" for name in names))
     for path in sorted((options.corpus / "held").glob("*.wav")):
-        true = peak_normalised(path)
+        true = peak_normalized(path)
         spectrum = mel.log_mel(true, voice.CONFIG)
         made = speak("onnx", vocoder, spectrum).wave
         figures = row(true, made, FIGURES)

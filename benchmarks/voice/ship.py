@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from measure import peak_normalised
+from measure import peak_normalized
 
 from hexconv.models import voice
 from hexconv.models.mel import log_mel
@@ -28,7 +28,7 @@ def main(corpus: Path, run: Path) -> None:
     """Copies the float16 weights and cuts the mels anew."""
     shutil.copyfile(run / "voice8.npz", DATA / "voice.npz")
     mels = {
-        name: log_mel(peak_normalised(corpus / "held" / f"{take}.wav"), voice.CONFIG)
+        name: log_mel(peak_normalized(corpus / "held" / f"{take}.wav"), voice.CONFIG)
         for name, take in HELD.items()
     }
     np.savez_compressed(

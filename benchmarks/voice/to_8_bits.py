@@ -36,7 +36,7 @@ Corpus = list[tuple[np.ndarray, np.ndarray]]
 
 
 class Training:
-    """A voice, its running mean, its 8 bits, and the optimiser."""
+    """A voice, its running mean, its 8 bits, and the optimizer."""
 
     def __init__(self, weights: Path, sameness: float) -> None:
         torch.manual_seed(0)
@@ -84,13 +84,13 @@ class Training:
             rounded.eval()
             for spectrum, (wave, _) in zip(mels, corpus, strict=True):
                 made, heard = self.mean(spectrum)[0, 0].numpy(), rounded(spectrum)[0, 0].numpy()
-                spoken, true, answered = (mel.log_mel(x, CONFIG) for x in (made, wave, heard))
+                spoken, true, returned = (mel.log_mel(x, CONFIG) for x in (made, wave, heard))
                 noise = np.square(heard - made).sum() / np.square(made).sum()
                 rows.append(
                     (
                         np.abs(spoken - true).mean(),
-                        np.abs(answered - true).mean(),
-                        np.abs(answered - spoken).mean(),
+                        np.abs(returned - true).mean(),
+                        np.abs(returned - spoken).mean(),
                         -10 * np.log10(noise),
                     )
                 )

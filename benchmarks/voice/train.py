@@ -67,7 +67,7 @@ def rate(step: int, first: int, last: int, peak: float) -> float:
 
 
 class Training:
-    """Generator, its running mean, discriminators, and both optimisers."""
+    """Generator, its running mean, discriminators, and both optimizers."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -88,8 +88,8 @@ class Training:
 
     def step(self, mels: Any, waves: Any, learning_rate: float, judged: bool) -> dict[str, float]:
         """One step; the losses by name."""
-        for optimiser in (self.steps, self.judge_steps):
-            for group in optimiser.param_groups:
+        for optimizer in (self.steps, self.judge_steps):
+            for group in optimizer.param_groups:
                 group["lr"] = learning_rate
         made = self.generator(mels).squeeze(1)
         losses = {}

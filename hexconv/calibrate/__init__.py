@@ -1,4 +1,4 @@
-"""Calibration: which range every tensor of a float graph has over sample inputs."""
+"""Calibration: the range of every tensor of a float graph over sample inputs."""
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.calibrate.masks import bounded_masks

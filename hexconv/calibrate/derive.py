@@ -1,4 +1,4 @@
-"""Ranges that follow exactly from another tensor's, so that the tensor need not be watched.
+"""Ranges that follow exactly from another tensor's range, so the tensor need not be observed.
 
 A tensor that holds the same values in another shape or order has the same range; a monotonic
 function of one tensor maps its minimum and maximum, and its percentiles, onto the result's.
@@ -46,7 +46,7 @@ class Derived:
 
 
 def derivations(nodes: Iterable[ir.Node]) -> dict[str, Derived]:
-    """What can be derived of the nodes' outputs, by value name."""
+    """What can be derived about the nodes' outputs, by value name."""
     found: dict[str, Derived] = {}
     for node in nodes:
         derived = _derive(node)
@@ -99,7 +99,7 @@ def _with_constant(node: ir.Node) -> Derived | None:
 def _bound(
     function: Callable[[np.float32, np.float32], np.float32], number: np.float32, flipped: bool
 ) -> Map:
-    """The function of one number that a constant operand leaves."""
+    """The function of one number that remains when the other operand is constant."""
     if flipped:
         return lambda x: np.float32(function(number, x))
     return lambda x: np.float32(function(x, number))

@@ -1,4 +1,4 @@
-"""A histogram that widens as values come, in constant memory."""
+"""A histogram that widens as values arrive, in constant memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ HALF = 2048
 
 
 class Histogram:
-    """Counts over `2 * HALF` equal bins that straddle zero; bins double when a value lies outside.
+    """Counts over `2 * HALF` equal bins around zero; bins double in width for a value outside.
 
-    A bin edge lies on zero, and doubling merges pairs of bins, so no count is ever split: the
-    order in which values come does not matter. The exact minimum and maximum are kept beside.
+    Zero is always a bin edge, and doubling merges pairs of bins, so no count is ever split: the
+    result does not depend on the order of values. The exact minimum and maximum are stored as well.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Histogram:
             self.width *= 2
 
     def bounds(self, percentile: float) -> tuple[float, float]:
-        """The range that leaves out (100 - percentile) % of the values at either end.
+        """The range without (100 - percentile) % of the values at either end.
 
         Linear within a bin, and never outside what was seen.
         """
@@ -67,7 +67,7 @@ class Histogram:
         return (max(min(low, self.high), self.low), min(max(high, self.low), self.high))
 
     def _quantile(self, cumulative: npt.NDArray[np.int64], rank: float) -> float:
-        """The value below which `rank` values lie."""
+        """The value below which `rank` values are."""
         bin_ = min(int(np.searchsorted(cumulative, rank, side="left")), 2 * HALF - 1)
         before = int(cumulative[bin_ - 1]) if bin_ else 0
         inside = max(int(self.counts[bin_]), 1)

@@ -1,8 +1,8 @@
-"""Attention masks: what lies far below every score needs no codes.
+"""Attention masks: values far below every score need no quantization levels of their own.
 
-A mask adds -10000 (or -1e9, or -inf) to what softmax shall ignore, or puts that in its place. With
-255 codes for that distance nothing is left for the scores; a few units below the smallest score
-are as good.
+A mask adds -10000 (or -1e9, or -inf) to the scores that softmax must ignore, or replaces them with
+it. When 255 levels cover that distance, no resolution is left for the scores; a mask a few units
+below the smallest score has the same effect.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from hexconv.quantize import Bounds
 
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
 JOINS = {"Add": (0, 1), "Where": (1, 2)}
-# exp(-12) of 512 masked places adds 0.3 % to a softmax's sum; one code of its answer is 0.4 %.
+# exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
 MARGIN = 12.0
 # A branch is a mask where it reaches this far below all scores.
 FAR = 100.0
 
 
 def bounded_masks(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Bounds]:
-    """The ranges, those of masked scores in front of a softmax cut off below the scores.
+    """The ranges, with those of masked scores in front of a softmax clipped below the scores.
 
-    Constants that are added are cut off as well, so that their codes tell 0 from masked.
+    Added constants are clipped as well, so that their quantized values separate 0 from masked.
     """
     ranges = dict(observed)
     for node in graph.nodes:
@@ -58,7 +58,7 @@ def _bounds(value: ir.Value | None, ranges: Mapping[str, Bounds]) -> Bounds | No
 
 
 def _only_for_softmax(value: ir.Value) -> list[str] | None:
-    """The value and what only moves it, if nothing but softmax reads them."""
+    """The value and the nodes that only move it, if nothing but softmax reads them."""
     names, pending = [], [value]
     while pending:
         current = pending.pop()

@@ -1,4 +1,4 @@
-"""Watch every float value of a graph while samples run through it in ONNX Runtime."""
+"""Observe every float value of a graph while samples run through it in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ def observe(
 ) -> Ranges:
     """The range of every float value of a graph over the samples, by name.
 
-    Each sample's tensors are looked at where ONNX Runtime left them and are gone with the next
+    Each sample's tensors are reduced in ONNX Runtime's own buffers and released with the
     sample: memory holds the activations of the samples in flight, whatever their number. Values
-    whose range follows from another's (`derive`) are not watched; initializers have the range of
+    whose range follows from another's (`derive`) are not observed; initializers have the range of
     their values.
 
     Args:
         graph: what to run.
         samples: {input: float32 array} each, checked (`read_samples`); drawn one by one.
         observer: "minmax", or "percentile".
-        percentile: how much of the values lies under the maximum (and above the minimum), in %.
+        percentile: share of the values below the maximum (and above the minimum), in %.
         progress: called with the number of samples done, after each.
 
     Raises:
         RangeError: there are no samples, or a value becomes NaN or infinite.
-        ModelError: ONNX Runtime does not run the graph.
+        ModelError: ONNX Runtime cannot run the graph.
     """
     if observer == "percentile" and not 50.0 < percentile <= 100.0:
-        raise RangeError(f"percentile {percentile} is not over 50 and up to 100")
+        raise RangeError(f"percentile {percentile} is not above 50 and at most 100")
     known = _given(graph)
     derived = derivations(graph.nodes)
     values = [name for name in _floats(graph) if name not in known]

@@ -1,8 +1,8 @@
 """Run samples through a graph side by side, one thread an inference.
 
 Many small ops on many threads mostly wait for each other: the 144-frame reference encoder takes
-1.7 times the CPU time on ONNX Runtime's own two threads that it takes on one. Samples do not
-depend on each other, so they run in parallel instead of the ops.
+1.7 times the CPU time on ONNX Runtime's own two threads that it takes on one. Samples are
+independent of each other, so they run in parallel instead of the ops.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def run_all(
 ) -> Iterator[T]:
     """`work` for each sample, in the order of the samples.
 
-    It gets the watched values, and their minima and maxima, float32 (2, values). No more samples
-    are drawn ahead than there are workers.
+    `work` receives the observed values and their minima and maxima, float32 (2, values). No more
+    samples are read ahead than there are workers.
 
     Raises:
-        RangeError: there are no samples, or a watched value is not finite.
-        ModelError: ONNX Runtime does not run the graph.
+        RangeError: there are no samples, or an observed value is not finite.
+        ModelError: ONNX Runtime cannot run the graph.
     """
     stream = iter(samples)
     workers = min(MOST_WORKERS, os.cpu_count() or 1)
@@ -53,7 +53,7 @@ def run_all(
     def job(feeds: Feeds, number: int) -> T:
         arrays = list(session.run(feeds).values())
         ends = _ends(arrays)
-        _refuse_infinite(watched, ends, number)
+        _require_finite(watched, ends, number)
         return work(arrays, ends)
 
     with ThreadPoolExecutor(len(first)) as pool:
@@ -80,8 +80,8 @@ def _ends(arrays: list[Array]) -> Array:
     )
 
 
-def _refuse_infinite(names: list[str], ends: Array, number: int) -> None:
-    """NaN and infinity show in the minimum or the maximum."""
+def _require_finite(names: list[str], ends: Array, number: int) -> None:
+    """Raise on NaN and infinity, which show in the minimum or the maximum."""
     finite = np.isfinite(ends).all(axis=0)
     if not finite.all():
         raise RangeError(

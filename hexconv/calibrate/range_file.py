@@ -1,4 +1,4 @@
-"""MACE's range file: one line `tensor@@min,max` a tensor."""
+"""MACE's range file: one line `tensor@@min,max` for each tensor."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def _parse(line: str, where: str) -> tuple[str, tuple[float, float]]:
 
 
 def format_ranges(ranges: Mapping[str, tuple[float, float]]) -> str:
-    """The text of a range file; floats in the fewest digits that give them back exactly.
+    """The text of a range file; floats in the shortest form that reads back exactly.
 
     Raises:
-        RangeError: a tensor name holds a line break, which the format cannot say.
+        RangeError: a tensor name contains a line break, which the format cannot express.
     """
     for name in ranges:
         if "\n" in name or "\r" in name:
-            raise RangeError(f"tensor name {name!r} holds a line break")
+            raise RangeError(f"tensor name {name!r} contains a line break")
     return "".join(
         f"{name}{SEPARATOR}{float(low)!r},{float(high)!r}\n" for name, (low, high) in ranges.items()
     )
@@ -78,6 +78,6 @@ def write_ranges(path: str | Path, ranges: Mapping[str, tuple[float, float]]) ->
     """Write a range file, whole or not at all.
 
     Raises:
-        FileError: the place cannot be written.
+        FileError: the file cannot be written.
     """
     write_files({Path(path): format_ranges(ranges).encode()})

@@ -1,4 +1,4 @@
-"""Sample inputs: read lazily from files or taken from the caller, each checked before it is used.
+"""Sample inputs: read lazily from files or taken from the caller, each checked before use.
 
 What a file holds is told by its shape: an array of an input's own shape is one sample; with one
 more axis in front, or N where the input has a leading 1, it is N samples. A raw file (`.bin`, as
@@ -36,7 +36,7 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """As the model calls it."""
+        """Its name in the model."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -44,15 +44,15 @@ class Named(Protocol):
 
 
 class SampledModel(Protocol):
-    """What samples are for: a float graph, or the interface of an nnlib graph."""
+    """The consumer of the samples: a float graph, or the interface of an nnlib graph."""
 
     @property
     def inputs(self) -> Sequence[Named]:
-        """What it is fed, in order."""
+        """Its inputs, in order."""
 
     @property
     def dropped_inputs(self) -> Sequence[str]:
-        """Inputs that samples may hold and that nothing reads."""
+        """Inputs that samples may contain and that nothing reads."""
 
 
 @dataclass(frozen=True)
@@ -158,14 +158,14 @@ def _per_input(folder: Path, inputs: Mapping[str, _Input]) -> dict[str, Path] | 
 def _usable(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # input names may hold what no file name can
+    except (OSError, ValueError):  # input names may contain characters that file names cannot
         return False
 
 
 def _zipped(
     paths: Mapping[str, Path], inputs: Mapping[str, _Input]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """One stream an input, side by side; they must hold equally many samples."""
+    """One stream per input, read in parallel; all must have the same number of samples."""
     for name in paths:
         if name not in inputs:
             raise _unknown(name, inputs, str(paths[name]))
@@ -248,7 +248,7 @@ def _only(inputs: Mapping[str, _Input], path: Path) -> str:
     if len(inputs) == 1:
         return next(iter(inputs))
     raise RangeError(
-        "the file does not say which input it is for",
+        "the file does not name the input that it is for",
         where=str(path),
         why=f"the model has {len(inputs)} inputs: {', '.join(inputs)}",
         hint="give a .npz with one array an input, or input=path for each",
@@ -283,7 +283,7 @@ def _checked(
             )
         if array.shape != info.shape:
             raise RangeError(
-                f"input '{name}' has shape {list(array.shape)}, the model wants {list(info.shape)}",
+                f"input '{name}' has shape {list(array.shape)}, expected {list(info.shape)}",
                 where=label,
             )
         with np.errstate(over="ignore"):
@@ -291,7 +291,7 @@ def _checked(
         if not np.isfinite(result[name]).all():
             bad = int((~np.isfinite(result[name])).sum())
             raise RangeError(
-                f"input '{name}' holds {bad} values that are NaN or infinite", where=label
+                f"input '{name}' contains {bad} values that are NaN or infinite", where=label
             )
     return result
 

@@ -1,4 +1,4 @@
-"""Seeded random inputs, for a model that comes without samples."""
+"""Seeded random inputs, for a model without samples."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def synthetic_samples(
     count: int = 8,
     seed: int = 0,
 ) -> Iterator[dict[str, npt.NDArray[np.float32]]]:
-    """Random samples that fill each input's range, the same ones for the same seed.
+    """Random samples that fill each input's range; the same seed gives the same samples.
 
-    Half are uniform over the range; the others are slow along the last-but-one axis (time), as
+    Half are uniform over the range; the others vary slowly along the last-but-one axis (time), as
     features of speech are, and reach both ends of the range.
 
     Args:
-        graph: whose inputs to feed.
-        ranges: (min, max) by input; `DEFAULT_RANGE` for one that is not named.
+        graph: the graph whose inputs to generate.
+        ranges: (min, max) by input; `DEFAULT_RANGE` for an input that is not named.
         count: how many samples.
         seed: of the random numbers.
 

@@ -1,4 +1,4 @@
-"""The command line: one file a verb, found by its name and imported when it is called."""
+"""The command line: one file per verb, found by its name and imported when it is called."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest verb where there is none of that name."""
+        """As click does, with the nearest verb suggested for an unknown name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -62,10 +62,10 @@ class Verbs(click.Group):
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hexconv")
 def group() -> None:
-    """ONNX in, a quantized Hexagon DSP model that MACE loads out, proven on the desk.
+    """ONNX in, a quantized Hexagon DSP model that MACE loads out, verified without a phone.
 
-    Exit codes: 0 done, 1 the model cannot be done, 2 wrong usage or input, 3 a floor that you set
-    is not reached.
+    Exit codes: 0 success, 1 the model is unsupported or the work failed, 2 wrong usage or input,
+    3 a threshold that you set is not reached.
     """
 
 
@@ -104,7 +104,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: nothing was written half-way", err=True)
+        click.echo("interrupted: no partial file was written", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

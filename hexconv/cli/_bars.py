@@ -13,16 +13,16 @@ MOST = 20
 
 
 def bars(path: Path, sums: Sequence[tuple[str, float]], unit: str, title: str) -> None:
-    """Draw the dearest types, the rest as one bar.
+    """Draw the most expensive types, the rest as one bar.
 
     Args:
-        path: where to, ending in .svg or .png.
-        sums: (node type, cost), the dearest first.
+        path: output file, ending in .svg or .png.
+        sums: (node type, cost), most expensive first.
         unit: of the costs.
         title: above the chart.
 
     Raises:
-        ConfigError: the file's ending is neither.
+        ConfigError: the file's extension is neither.
         MissingExtra: matplotlib is not installed.
         FileError: the file cannot be written.
     """

@@ -1,4 +1,4 @@
-"""What `hexconv convert` prints: a screenful for people, JSON for machines."""
+"""The output of `hexconv convert`: a one-screen summary for people, JSON for machines."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 16
 SOC = "sd855"
-KINDS = ("recognised", "rewritten", "decomposed", "fused", "nnlib")
+KINDS = ("recognized", "rewritten", "decomposed", "fused", "nnlib")
 
 
 def warn(model: Model) -> None:
-    """Warnings on stderr, quiet or not; that ranges mean nothing, in a box that nobody misses."""
+    """Print warnings on stderr, even with --quiet; the one about random ranges in a box."""
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
@@ -101,7 +101,7 @@ def page(
 
 
 def size(count: int) -> str:
-    """Bytes for people."""
+    """Bytes in readable units."""
     for unit, scale in (("MB", 1e6), ("kB", 1e3)):
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
@@ -133,7 +133,7 @@ def _split(parts: Parts) -> str:
 def _in_float(row: InFloat) -> str:
     price = f"{row.packets / 1e6:.3f} M packets, {row.milliseconds:.3f} ms on {SOC.upper()}"
     if row.unknown:
-        price += f", and {', '.join(row.unknown)} of unknown price"
+        price += f", and {', '.join(row.unknown)} of unknown cost"
     return f"{row.node}: {' + '.join(row.nnlib)}, {price} ({row.why})"
 
 

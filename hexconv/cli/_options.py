@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options shared by several verbs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def named_range(text: str) -> tuple[str, tuple[float, float]]:
 
 
 def shape_option(function: F) -> F:
-    """--shape, as often as there are inputs with dynamic dimensions."""
+    """--shape, once for each input with dynamic dimensions."""
     return click.option(
         "--shape",
         "shapes",
@@ -47,7 +47,7 @@ def shape_option(function: F) -> F:
 
 
 def conversion_options(function: F) -> F:
-    """What `convert` and every verb that converts first take."""
+    """The options of `convert` and of every verb that converts first."""
     options = [
         shape_option,
         click.option(
@@ -58,7 +58,7 @@ def conversion_options(function: F) -> F:
         click.option(
             "--ranges",
             type=click.Path(path_type=Path),
-            help="A range file, `tensor@@min,max` a line, instead of samples.",
+            help="A range file, one `tensor@@min,max` per line, instead of samples.",
         ),
         click.option(
             "--input-range",
@@ -75,11 +75,11 @@ def conversion_options(function: F) -> F:
             show_default=True,
             help="none: as exported; all: search for the cheapest form.",
         ),
-        click.option("--without", multiple=True, help="Leave a rewrite out, by its name."),
+        click.option("--without", multiple=True, help="Disable a rewrite, by its name."),
         click.option(
             "--float-fallback",
             is_flag=True,
-            help="Compute in float on the DSP what int8 refuses, where the library has a float op.",
+            help="Use the library's float ops for what int8 does not support.",
         ),
         click.option(
             "--keep-float",
@@ -101,7 +101,7 @@ def conversion_options(function: F) -> F:
 
 
 def table_options(function: F) -> F:
-    """What every verb that prints a table of nodes takes: --by and --top."""
+    """--by and --top, for every verb that prints a table of nodes."""
     function = click.option(
         "--top",
         type=click.IntRange(1),

@@ -1,4 +1,4 @@
-"""What several verbs show in a terminal: tables, and what is being done."""
+"""Terminal output shared by several verbs: tables, and progress."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]], width: int = 200) -> None:
-    """Print a table; numbers to the right; `width` columns where it goes into a file or pipe."""
+    """Print a table; numbers right-aligned; `width` columns wide in a file or pipe."""
     from rich.console import Console
     from rich.table import Table
 
@@ -25,7 +25,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], width: int = 2
 
 @contextmanager
 def stages(doing: str, *, shown: bool) -> Iterator[Callable[[str, int], None]]:
-    """What is being done, on stderr where somebody looks at it: call with (stage, samples done)."""
+    """Show progress on stderr if it is a terminal: call with (stage, samples done)."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""What `hexconv verify` prints for people, and the rows of a comparison with the library."""
+"""The text output of `hexconv verify`, and the rows of a comparison with the library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SET_NAMES = {"calibration": "calibration", "held_out": "held-out"}
 
 
 def page(report: Report, most: int) -> None:
-    """Outputs, then the tensors whose own node errs most, then what to try."""
+    """Outputs, then tensors by their node's own error (worst first), then advice."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -71,14 +71,14 @@ def _cells(metrics: Metrics) -> list[str]:
 
 
 def decibels(value: float) -> str:
-    """A figure in dB; the ends of the scale in words."""
+    """A figure in dB; words at the ends of the scale."""
     if value >= EXACT:
         return "exact"
     return "no signal" if value <= -EXACT else f"{value:.1f}"
 
 
 def _layers(console: Console, report: Report, most: int) -> None:
-    """One line a tensor: own and accumulated SQNR on either set."""
+    """One row per tensor: own and accumulated SQNR on either set."""
     from rich.table import Table
 
     shown = report.layers[:most]
@@ -91,7 +91,7 @@ def _layers(console: Console, report: Report, most: int) -> None:
         title = SET_NAMES[name] if len(both) > 1 else ""
         table.add_column(f"own dB\n{title}", justify="right")
         table.add_column(f"accum. dB\n{title}", justify="right")
-    for head in ("best dB\nin range", "clipped", "codes\nused"):
+    for head in ("best dB\nin range", "clipped", "levels\nused"):
         table.add_column(head, justify="right")
     for number, row in enumerate(shown, 1):
         cells = [cell for name in both for cell in _pair(getattr(row, name))]
@@ -125,7 +125,7 @@ def _fit(row: LayerRow) -> list[str]:
 
 
 def _advice(console: Console, rows: Sequence[LayerRow]) -> None:
-    """What to try, a line a cause."""
+    """Advice, one line per cause."""
     if not any(row.advice for row in rows):
         return
     console.print("\nWhat to try:")
@@ -140,7 +140,7 @@ def node_dicts(rows: Sequence[NodeRow]) -> list[dict[str, Any]]:
 
 
 def node_csv(rows: Sequence[NodeRow]) -> str:
-    """A line a node."""
+    """One row per node."""
     text = io.StringIO()
     heads = ("name", "op", "verdict", "port", "different", "elements", "largest", "starts_here")
     writer = csv.DictWriter(text, (*heads, "note"), extrasaction="ignore", lineterminator="\n")

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from hexconv.cpp.bench import BenchOutcome, Feed
 
 DEFAULT_FRAMES = 100
-"""Of the held-out mel: 1.2 seconds, so that an emulated machine answers within a minute too."""
+"""Of the held-out mel: 1.2 seconds, so that an emulated machine finishes within a minute too."""
 
 PLATFORMS = ("linux", "aarch64", "android")
 
 
 @click.command()
-@click.option("--model", type=click.Path(path_type=Path), help="ONNX; else the small voice.")
-@click.option("--input", "feed", type=click.Path(path_type=Path), help=".npy; else a held-out mel.")
+@click.option("--model", type=click.Path(path_type=Path), help="ONNX; default: the sample voice.")
+@click.option("--input", "feed", type=click.Path(path_type=Path), help="Default: a held-out mel.")
 @click.option("--cpp", is_flag=True, help="Build and run the C++ runner as well.")
 @click.option(
     "-l", "--level", type=click.Choice(["O0", "O1", "O2", "O3"]), default="O2", show_default=True
@@ -35,7 +35,7 @@ PLATFORMS = ("linux", "aarch64", "android")
     type=click.Choice(["disable", "basic", "extended", "all"]),
     default="all",
     show_default=True,
-    help="ONNX Runtime's graph optimisation.",
+    help="ONNX Runtime's graph optimization.",
 )
 @click.option("-n", "--runs", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--warmup", type=click.IntRange(min=0), default=1, show_default=True)
@@ -55,10 +55,10 @@ def command(
 ) -> None:
     """Time a model in ONNX Runtime: in Python and, with --cpp, in C++ on three platforms.
 
-    With --cpp both answers are compared.
+    With --cpp both outputs are compared.
     """
     if dry_run and not cpp:
-        raise click.UsageError("--dry-run goes with --cpp")
+        raise click.UsageError("--dry-run needs --cpp")
     silent = quiet or as_json
     if not silent:
         _parameters(model, feed, cpp, settings)
@@ -78,7 +78,7 @@ def command(
 
 
 def _given(model: Path | None, feed: Path | None, folder: Path) -> tuple[Path, Path]:
-    """The model and the input, or the small voice and a held-out mel, as files."""
+    """The model and the input, or the sample voice and a held-out mel, as files."""
     import numpy as np
     import onnx
 
@@ -104,7 +104,7 @@ def _job(model: Path, feed: Path, scratch: Path, settings: dict[str, Any], *, dr
     job = Job(
         model=str(model),
         feed=str(feed),
-        answer=str(scratch / "answer.npy"),
+        output=str(scratch / "answer.npy"),
         folder=str(build),
         **choices,
         **found,
@@ -144,12 +144,12 @@ def _run(
 
 
 def _parameters(model: Path | None, feed: Path | None, cpp: bool, settings: dict[str, Any]) -> None:
-    click.echo(f"model: {model or 'the small voice of hexconv'}")
+    click.echo(f"model: {model or 'the sample voice of hexconv'}")
     click.echo(f"input: {feed or 'a held-out mel'}")
     if cpp:
         click.echo(f"platform: {settings['platform']}")
-        click.echo(f"compiler optimisation: -{settings['level']}")
-    click.echo(f"graph optimisation: {settings['graph']}")
+        click.echo(f"compiler optimization: -{settings['level']}")
+    click.echo(f"graph optimization: {settings['graph']}")
     click.echo(f"runs: {settings['runs']} after {settings['warmup']} to warm up")
 
 
@@ -159,6 +159,6 @@ def _print(outcome: BenchOutcome) -> None:
     python, cpp = outcome.python.milliseconds, outcome.cpp.milliseconds
     click.echo(f"python {python:.3f} ms, c++ {cpp:.3f} ms: c++ / python = {cpp / python:.2f}")
     click.echo(
-        f"largest difference: {outcome.largest_difference:.2e}, "
+        f"max abs difference: {outcome.largest_difference:.2e}, "
         f"close (rtol 1e-3, atol 1e-4): {outcome.close:.2%}"
     )

@@ -28,14 +28,14 @@ from hexconv.cli._options import shape_option
     type=click.Choice(["minmax", "percentile"]),
     default="minmax",
     show_default=True,
-    help="minmax: everything seen; percentile: without the outermost values.",
+    help="minmax: the full range seen; percentile: without the outermost values.",
 )
 @click.option(
     "--percentile",
     type=click.FloatRange(50, 100, min_open=True),
     default=99.99,
     show_default=True,
-    help="How much of a tensor's values lies below its maximum, in %.",
+    help="Share of a tensor's values below its maximum, in %.",
 )
 @shape_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ranges as JSON.")
@@ -53,7 +53,7 @@ def command(
     """Run samples through the float MODEL and write the range of every tensor.
 
     The file has a line `tensor@@min,max` for each tensor of the model as it was exported, so it
-    serves conversions with and without optimizations.
+    can be used for conversions with and without optimizations.
     """
     from hexconv.calibrate import observe, read_samples, write_ranges
     from hexconv.onnx_graph import load
@@ -85,7 +85,7 @@ def command(
 
 @contextmanager
 def _progress(*, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A counter on stderr; there is no total, for samples are streamed."""
+    """A counter on stderr, without a total because samples are streamed."""
     from rich.console import Console
 
     console = Console(stderr=True)

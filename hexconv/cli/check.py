@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @shape_option
 @click.option("--optimize", type=click.Choice(["none", "default", "all"]), default="default")
-@click.option("--float-fallback", is_flag=True, help="Let float ops take what int8 refuses.")
-@click.option("--all", "show_all", is_flag=True, help="Show every node, not only refused ones.")
+@click.option("--float-fallback", is_flag=True, help="Let float ops compute what int8 cannot.")
+@click.option("--all", "show_all", is_flag=True, help="Show every node, not only unsupported ones.")
 @click.option("--lang", type=click.Choice(sorted(LANGUAGES)), default="en", help="Language.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
 def command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
@@ -36,9 +36,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say of every node of MODEL what it becomes on the DSP, or why it cannot run.
+    """Show what each node of MODEL maps to on the DSP, or why it is unsupported.
 
-    Exit code 0 if the whole model runs, 1 if a node is refused.
+    Exit code 0 if the whole model runs, 1 if a node is unsupported.
     """
     from hexconv.support import check
 
@@ -68,7 +68,7 @@ def _show(report: SupportReport, show_all: bool, lang: str) -> None:
     shares = f"{report.node_share:.1%}", f"{report.mac_share:.1%}"
     line = say["sum"].format(len(report.nodes), *shares)
     if report.unsupported:
-        line += say["refusals"].format(len(report.unsupported))
+        line += say["unsupported_count"].format(len(report.unsupported))
     console.print(line, soft_wrap=True)
 
 
@@ -76,17 +76,17 @@ def _fate(row: NodeSupport, lang: str) -> str:
     from rich.markup import escape
 
     say = WORDS[lang]
-    if not row.refused:
+    if not row.reason:
         return escape(" + ".join(row.nnlib)) if row.nnlib else say["nothing"]
     note = _note(row.op, lang) if lang != "en" else ""
-    lines = [f"[red]{say['refused']}[/]: {escape(row.refused)}"]
+    lines = [f"[red]{say['unsupported']}[/]: {escape(row.reason)}"]
     lines += [f"  {escape(note)}"] if note else []
     lines += [f"  {say['do']}: {escape(row.hint)}"] if row.hint else []
     return "\n".join(lines)
 
 
 def _note(op: str, lang: str) -> str:
-    """What the op table says of an op: the one text that exists in every language."""
+    """The op table's note about an op, which exists in every language."""
     from hexconv import op_table
 
     table = op_table.load()
@@ -98,22 +98,22 @@ WORDS = {
         "node": "node",
         "op": "op",
         "dsp": "on the DSP",
-        "refused": "refused",
+        "unsupported": "unsupported",
         "do": "do",
         "nothing": "no node (layout only)",
-        "outside": "(the model's outside)",
+        "outside": "(the model's interface)",
         "sum": "{} nodes: {} of them and {} of the multiply-accumulates run in int8",
-        "refusals": "; {} refused",
+        "unsupported_count": "; {} unsupported",
     },
     "zh": {
         "node": "节点",
         "op": "算子",
         "dsp": "在 DSP 上",
-        "refused": "拒绝",
+        "unsupported": "不支持",
         "do": "建议",
         "nothing": "无节点（仅布局）",
         "outside": "（模型接口）",
         "sum": "{} 个节点：其中 {} 的节点、{} 的乘加以 int8 运行",
-        "refusals": "；{} 个被拒绝",
+        "unsupported_count": "；{} 个不支持",
     },
 }

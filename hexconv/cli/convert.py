@@ -1,4 +1,4 @@
-"""`hexconv convert`: an ONNX model becomes a Hexagon model that MACE loads."""
+"""`hexconv convert`: convert an ONNX model to a Hexagon model that MACE loads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _names(text: str) -> list[str]:
-    """The names of a comma list."""
+    """The names of a comma-separated list."""
     names = [name.strip() for name in text.split(",")]
     if not all(names):
         raise click.BadParameter(f"'{text}' is not of the form tensor,tensor")
@@ -45,7 +45,7 @@ def _names(text: str) -> list[str]:
     multiple=True,
     type=_names,
     metavar="TENSOR,...",
-    help="Cut the model at these tensors: what is behind them becomes NAME.cpu.onnx. "
+    help="Cut the model at these tensors: the part after them becomes NAME.cpu.onnx. "
     "auto: before the first nodes that the DSP cannot run.",
 )
 @click.option(
@@ -60,14 +60,14 @@ def _names(text: str) -> list[str]:
     "measured",
     default=True,
     show_default=True,
-    help="Simulate the result beside the float model.",
+    help="Simulate the result and compare it with the float model.",
 )
 @click.option(
     "--accuracy-samples",
     type=click.IntRange(min=1),
     default=4,
     show_default=True,
-    help="On how many samples.",
+    help="Number of samples.",
 )
 @click.option(
     "--library",
@@ -108,7 +108,7 @@ def command(
     quiet: bool,
     **settings: Any,
 ) -> None:
-    """Convert MODEL.onnx, or what a MACE deployment YAML asks for.
+    """Convert MODEL.onnx, or the model that a MACE deployment YAML describes.
 
     Ranges come from --samples, from a --ranges file, or, with a warning, from random data.
     """

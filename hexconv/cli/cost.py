@@ -1,4 +1,4 @@
-"""`hexconv cost`: what a model will cost on the DSP, before it runs there."""
+"""`hexconv cost`: predict what a model costs on the DSP."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ SOCS = ("sd835", "sd845", "sd855")
     type=click.Choice(LIBRARIES),
     default="v60",
     show_default=True,
-    help="v60: what MACE ships; open: nnlib's source with one thread.",
+    help="v60: as shipped with MACE; open: nnlib's source with one thread.",
 )
 @click.option("--mace-tables", is_flag=True, help="Print MACE's own two tables.")
-@click.option("--compare", type=click.Path(path_type=Path), help="Another model to lay beside it.")
+@click.option("--compare", type=click.Path(path_type=Path), help="Another model to compare with.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print every row as CSV.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the packets alone.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the packets.")
 def command(
     model: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
@@ -59,11 +59,11 @@ def command(
     as_csv: bool,
     quiet: bool,
 ) -> None:
-    """Predict what MODEL (.pb or .onnx) costs: the nodes that prepare makes of it, and packets,
+    """Predict what MODEL (.pb or .onnx) costs: the nodes after prepare, and the packets,
     bytes and time of each.
 
     Packets are those that the emulated library retires (`hexconv device profile`); milliseconds
-    come from one published profile and are rough. A node whose cost cannot be told is named.
+    are estimated from one published profile. A node of unknown cost is listed.
     """
     cost = _cost(model, dict(shapes), optimize, library)
     other = _cost(compare, dict(shapes), optimize, library) if compare else None
@@ -102,7 +102,7 @@ def _cost(
 
 
 def _rows(cost: Cost, by: str, soc: str) -> tuple[list[str], list[list[Any]]]:
-    """Heads and rows of the table asked for, all of them."""
+    """Heads and all rows of the requested table."""
     whole = cost.packets or 1.0
     if by == "node":
         heads = ["node", "op", "layer", "packets", "low", "high", "share %", "bytes", "ms", "basis"]
@@ -152,12 +152,12 @@ def _page(cost: Cost, soc: str, by: str, top: int) -> None:
         heads = heads[:4] + heads[6:9]
     table(heads, rows[:top])
     if len(rows) > top:
-        click.echo(f"... and {len(rows) - top} rows more (--top)")
+        click.echo(f"... and {len(rows) - top} more rows (--top)")
     low, high = cost.range
     time, phone = cost.time(soc), soc_of(soc)
     click.echo(
         f"{len(cost.nodes)} nodes after prepare, {cost.packets:,.0f} packets "
-        f"(every node at its low {low:,.0f}, at its high {high:,.0f}), {cost.moved:,} bytes moved"
+        f"(low estimate {low:,.0f}, high {high:,.0f}), {cost.moved:,} bytes moved"
     )
     click.echo(
         f"{phone.name} ({phone.dsp}, {phone.clock_mhz} MHz, {phone.hvx_contexts} vector units): "
@@ -166,9 +166,9 @@ def _page(cost: Cost, soc: str, by: str, top: int) -> None:
 
 
 def _beside(cost: Cost, other: Cost, by: str, top: int, one: str, two: str) -> None:
-    """Two models' sums in one table, the largest differences first."""
+    """Two models' sums in one table, largest differences first."""
     if by == "node":
-        raise click.UsageError("--compare goes with --by type or --by layer")
+        raise click.UsageError("--compare needs --by type or --by layer")
     mine, theirs = (c.by_type if by == "type" else c.by_layer for c in (cost, other))
     names = [*mine, *(name for name in theirs if name not in mine)]
     rows: list[tuple[str, int, int, int, int, int]] = []
@@ -176,11 +176,11 @@ def _beside(cost: Cost, other: Cost, by: str, top: int, one: str, two: str) -> N
         (count, packets), (there, packets_there) = _sum(mine.get(name)), _sum(theirs.get(name))
         rows.append((name, count, packets, there, packets_there, packets_there - packets))
     rows.sort(key=lambda row: -abs(row[-1]))
-    table([by, "nodes", "packets", "nodes there", "packets there", "difference"], rows[:top])
+    table([by, "nodes", "packets", "other nodes", "other packets", "difference"], rows[:top])
     ratio = other.packets / cost.packets if cost.packets else float("nan")
     click.echo(
         f"{one}: {len(cost.nodes)} nodes, {cost.packets:,.0f} packets; {two}: {len(other.nodes)} "
-        f"nodes, {other.packets:,.0f} packets ({ratio:.3f} of it)"
+        f"nodes, {other.packets:,.0f} packets (ratio {ratio:.3f})"
     )
 
 

@@ -43,7 +43,7 @@ model_argument = click.argument("model", type=click.Path(path_type=Path))
 
 
 def run_options(function: AnyCommand) -> AnyCommand:
-    """Which library, how long, how much."""
+    """The library and its limits."""
     seconds = click.option(
         "--timeout", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="s"
     )
@@ -151,27 +151,27 @@ def run(
     if nodes:
         said["before"], said["after"] = library.nodes(graph)
     if inputs or not nodes:
-        answers = library.run(graph, read_feeds(graph, inputs))
-        said["outputs"] = _written(answers, output or Path())
+        outputs = library.run(graph, read_feeds(graph, inputs))
+        said["outputs"] = _written(outputs, output or Path())
     if as_json:
         click.echo(json.dumps(said, indent=1))
     elif not quiet:
         _show_run(said)
 
 
-def _written(answers: Mapping[str, Array], folder: Path) -> list[dict[str, Any]]:
-    """Write the outputs; what was written, for the screen."""
+def _written(outputs: Mapping[str, Array], folder: Path) -> list[dict[str, Any]]:
+    """Write the outputs; return a description of them to print."""
     from hexconv.device.output import write_outputs
 
     return [
         {
             "name": name,
-            "shape": list(answers[name].shape),
-            "min": float(answers[name].min()),
-            "max": float(answers[name].max()),
+            "shape": list(outputs[name].shape),
+            "min": float(outputs[name].min()),
+            "max": float(outputs[name].max()),
             "file": str(file),
         }
-        for name, file in write_outputs(answers, folder).items()
+        for name, file in write_outputs(outputs, folder).items()
     ]
 
 
@@ -187,10 +187,10 @@ def _show_run(said: Mapping[str, Any]) -> None:
 
 @command.command()
 @model_argument
-@click.option("--compare", type=click.Path(path_type=Path), help="Another .pb to set beside it.")
+@click.option("--compare", type=click.Path(path_type=Path), help="Another .pb to compare with.")
 @input_option
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write one row a node.")
-@click.option("--all", "all_rows", is_flag=True, help="Every node, in the order of execution.")
+@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write one row per node.")
+@click.option("--all", "all_rows", is_flag=True, help="All nodes, in the order of execution.")
 @run_options
 @json_option
 @quiet_option
@@ -264,7 +264,7 @@ def _show_comparison(one: Profile, other: Profile) -> None:
     rows.sort(key=lambda row: -abs(row[5]))
     table(("executed as", "nodes", "packets", "nodes'", "packets'", "difference"), rows, FILE_WIDTH)
     ratio = other.packets / one.packets if one.packets else float("nan")
-    click.echo(f"{one.packets:,} against {other.packets:,} packets: {ratio:.3f} of the first")
+    click.echo(f"{one.packets:,} against {other.packets:,} packets: ratio {ratio:.3f}")
 
 
 @command.command()
@@ -280,7 +280,7 @@ def compare(
     quiet: bool,
     **limits: Any,
 ) -> None:
-    """Set the simulator against the library, node by node; 1 if any node differs."""
+    """Compare the simulator with the library node by node; exit code 1 if any node differs."""
     from hexconv.compare.device import NodeVerdict, compare_nodes
     from hexconv.device.feeds import read_feeds, synthetic_feeds
 

@@ -1,4 +1,4 @@
-"""`hexconv export`: models of hexconv's own as ONNX files."""
+"""`hexconv export`: write hexconv's own models as ONNX files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Write a model as ONNX, and prove that the file computes the same."""
+    """Write a model as ONNX, and verify that the file computes the same."""
 
 
 @command.command()
@@ -49,7 +49,7 @@ def hifigan(
 ) -> None:
     """Write a HiFi-GAN generator as ONNX and compare the file with torch.
 
-    --variant voice writes the small trained voice that ships with hexconv.
+    --variant voice writes the small trained sample voice that ships with hexconv.
     """
     from hexconv.models import config as configs
     from hexconv.models import exporting, layers, voice
@@ -59,7 +59,7 @@ def hifigan(
     if (config is None) == (variant is None):
         raise click.UsageError("give either --config or --variant")
     if variant == "voice" and checkpoint:
-        raise click.UsageError("--variant voice brings its own weights")
+        raise click.UsageError("--variant voice has its own weights")
     form = VocoderForm(length, conv2d, opset, input_name, output_name)
     if config:
         known = configs.read(config)
@@ -75,7 +75,7 @@ def hifigan(
         if not quiet:
             click.secho(
                 f"WARNING: no checkpoint given. The weights are RANDOM (seed {seed}): the file "
-                "makes noise, not speech, and says nothing about quality.",
+                "makes noise, not speech, and is meaningless as a measure of quality.",
                 fg="yellow",
                 bold=True,
                 err=True,

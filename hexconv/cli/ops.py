@@ -1,4 +1,4 @@
-"""`hexconv ops`: what each ONNX op becomes, and what each op of the library takes."""
+"""`hexconv ops`: what each ONNX op maps to, and the operands of each library op."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMATS = ("table", "md", "json", "csv")
 @click.command()
 @click.argument("name", required=False)
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="table", help="How to print it."
+    "--format", "form", type=click.Choice(FORMATS), default="table", help="Output format."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -77,7 +77,7 @@ _WHOLE: dict[str, Callable[[str], None]] = {
 
 
 def _one(name: str, form: str, lang: str) -> None:
-    """An ONNX op, else an op of the library, in full; a name may be of both."""
+    """An ONNX op or an op of the library in full; a name may be both."""
     table, catalogue = op_table.load(), nnlib.catalogue()
     known = {op.lower(): op for op in (*catalogue, *table)}
     op = name if name in table or name in catalogue else known.get(name.lower())
@@ -90,7 +90,7 @@ def _one(name: str, form: str, lang: str) -> None:
         click.echo(_dump(row))
     elif form == "csv":
         if op not in table:
-            raise click.BadParameter(f"'{op}' is an op of the library: --format json has it")
+            raise click.BadParameter(f"'{op}' is an op of the library: use --format json")
         click.echo(op_pages.as_csv([table[op]], lang), nl=False)
     else:
         _show(op, form, lang)

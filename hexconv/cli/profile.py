@@ -1,4 +1,4 @@
-"""`hexconv profile`: read a phone's profile log, compare it, and say what to do about it."""
+"""`hexconv profile`: read a phone's profile log, compare it, and give advice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--against",
     type=click.Path(path_type=Path),
     metavar="MODEL.pb",
-    help="Lay the prediction for this model beside the log.",
+    help="Compare the log with the prediction for this model.",
 )
 @click.option(
     "--compare",
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Of the advice.")
 @click.option("--chart", type=click.Path(path_type=Path), help="Write a bar chart: .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print every row as CSV.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the sum alone.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the sum.")
 def command(
     log: Path,
     against: Path | None,
@@ -61,11 +61,11 @@ def command(
     as_csv: bool,
     quiet: bool,
 ) -> None:
-    """Read a profile LOG: MACE's benchmark output amid any other lines, or nnlib's counters as CSV
+    """Read a profile LOG: MACE's benchmark output among any other lines, or nnlib's counters as CSV
     (node,id,name,op,executions,cycles).
 
-    Sums by node type, by ONNX layer (with --against, or where the log has names) or by node, and
-    what to do about the dearest types.
+    Prints sums by node type, by ONNX layer (with --against, or where the log has names) or by node,
+    and advice for the most expensive types.
     """
     from hexconv.cost.advice import advise
     from hexconv.cost.logs import read_log
@@ -111,11 +111,11 @@ def _predicted(path: Path) -> Cost:
 def _rows(
     log: Log, before: Log | None, cost: Cost | None, soc: str, by: str
 ) -> tuple[list[str], list[list[Any]]]:
-    """Heads and rows of what was asked for."""
+    """Heads and rows of the requested table."""
     from hexconv.cost.align import pair_logs, pair_prediction
 
     if by != "type" and not (log.nodes and (before is None or before.nodes)):
-        raise click.UsageError(f"--by {by} needs rows for each node; there are only sums by type")
+        raise click.UsageError(f"--by {by} needs one row per node; the log has only sums by type")
     if by == "type":
         return _type_rows(log, before, cost, soc)
     pairs = (
@@ -127,14 +127,14 @@ def _rows(
     )
     named = any(pair.name for pair in pairs)
     if by == "layer" and not named:
-        raise click.UsageError("the log names no layers: give the model with --against MODEL.pb")
+        raise click.UsageError("the log has no layer names: give the model with --against MODEL.pb")
     if by == "layer":
         return _layer_rows(pairs, log.unit, _first(before, cost))
     return _node_rows(pairs, log.unit, _first(before, cost))
 
 
 def _first(before: Log | None, cost: Cost | None) -> str:
-    """What the left-hand column holds, if there is one."""
+    """The heading of the left-hand column, if there is one."""
     return "before" if before else "predicted" if cost else ""
 
 
@@ -214,11 +214,11 @@ def _page(
 ) -> None:
     table(heads, rows[:top])
     if len(rows) > top:
-        click.echo(f"... and {len(rows) - top} rows more (--top)")
+        click.echo(f"... and {len(rows) - top} more rows (--top)")
     count = sum(row.count for row in log.by_type.values())
     line = f"{count} nodes, {log.total:,.3f} {log.unit} each run"
     if before is not None and before.total:
-        line += f"; before {before.total:,.3f} ({log.total / before.total:.3f} of it)"
+        line += f"; before {before.total:,.3f} (ratio {log.total / before.total:.3f})"
     click.echo(line)
     for item in advice:
         click.echo(f"{item.op} is {item.share:.0%}: {item.text(lang)}")

@@ -1,4 +1,4 @@
-"""`hexconv simulate`: what the DSP will answer, without a DSP."""
+"""`hexconv simulate`: compute the DSP's outputs without a DSP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="Folder for the answers: NAME.npy each, samples along the first axis.",
+    help="Folder for the outputs: NAME.npy each, samples along the first axis.",
 )
 @click.option(
     "--library",
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 @click.option(
     "--golden",
     type=click.Path(path_type=Path),
-    help="Check the simulator on recorded answers of the real library instead.",
+    help="Check the simulator on recorded outputs of the real library instead.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
 def command(
     model: Path | None,
     inputs: tuple[str, ...],
@@ -58,10 +58,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run MODEL.pb bit by bit as the DSP would, on every sample given.
+    """Run MODEL.pb bit-exactly as the DSP does, on every sample given.
 
-    A sample's shape is the model's; one more axis in front, or N in the place of a leading 1,
-    makes N samples. With --golden the exit code is 1 if an answer differs.
+    A sample has the model's shape; with one more axis in front, or N instead of a leading 1,
+    it is N samples. With --golden the exit code is 1 if an output differs.
     """
     if golden is not None:
         if model is not None or inputs:
@@ -89,11 +89,11 @@ def _simulate(
 
     model = load(path)
     simulator = Simulator(model, library)
-    answers: dict[str, list[Any]] = {item.name: [] for item in model.graph.outputs}
+    results: dict[str, list[Any]] = {item.name: [] for item in model.graph.outputs}
     for sample in _progress(_samples(inputs, model.graph), "simulating", quiet or as_json):
         for name, array in simulator.run(sample).items():
-            answers[name].append(array)
-    stacked = {name: _stack(arrays) for name, arrays in answers.items()}
+            results[name].append(array)
+    stacked = {name: _stack(arrays) for name, arrays in results.items()}
     if output is not None:
         write_files({output / f"{file_name(name)}.npy": _npy(a) for name, a in stacked.items()})
     if not quiet:
@@ -109,14 +109,14 @@ def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class ModelFeeds:
-    """What `read_samples` needs of a graph: its inputs."""
+    """The interface that `read_samples` needs: the graph's inputs."""
 
     inputs: Any
     dropped_inputs: tuple[str, ...] = ()
 
 
 def _progress(items: Iterator[Any], what: str, silent: bool) -> Iterator[Any]:
-    """Count items on stderr, where somebody looks at it."""
+    """Count items on stderr if it is a terminal."""
     import sys
 
     if silent or not sys.stderr.isatty():
@@ -131,7 +131,7 @@ def _progress(items: Iterator[Any], what: str, silent: bool) -> Iterator[Any]:
 
 
 def _stack(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-    """One sample as it is; several along the first axis, in the place of a leading 1."""
+    """One sample as it is; several along the first axis, in place of a leading 1."""
     import numpy as np
 
     if len(arrays) == 1:
@@ -154,7 +154,7 @@ def _npy(array: npt.NDArray[np.float32]) -> bytes:
 
 
 def _show(
-    answers: dict[str, Any], output: Path | None, library: LibraryVersion, as_json: bool
+    results: dict[str, Any], output: Path | None, library: LibraryVersion, as_json: bool
 ) -> None:
     rows: dict[str, dict[str, Any]] = {
         name: {
@@ -164,7 +164,7 @@ def _show(
             "mean": float(array.mean()),
             "file": str(output / f"{file_name(name)}.npy") if output is not None else None,
         }
-        for name, array in answers.items()
+        for name, array in results.items()
     }
     if as_json:
         click.echo(json.dumps({"library": library, "outputs": rows}, indent=1))

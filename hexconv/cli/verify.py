@@ -1,4 +1,4 @@
-"""`hexconv verify`: how far the DSP's answers are from the float model's, and which layer errs."""
+"""`hexconv verify`: compare the DSP's outputs with the float model's, layer by layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOORS = ("sqnr", "cosine", "close", "top1")
 
 
 def _floors(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
-    """`sqnr=25`, between commas or as often as it is given: least values by figure."""
+    """`sqnr=25`, comma-separated or repeated: minimum values by figure."""
     found: dict[str, float] = {}
     for text in [part for given in texts for part in given.split(",")]:
         figure, separator, least = text.partition("=")
@@ -42,7 +42,7 @@ def _floors(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
 
 
 def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool:
-    """`simulate,device`, the only two that there are."""
+    """`simulate,device`, the only two backends."""
     if text is not None and sorted(text.split(",")) != ["device", "simulate"]:
         raise click.BadParameter(f"'{text}': only simulate,device can be compared")
     return text is not None
@@ -71,7 +71,7 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     "sides",
     metavar="simulate,device",
     callback=_sides,
-    help="Simulator and library node by node, on the first sample.",
+    help="Compare simulator and library node by node, on the first sample.",
 )
 @click.option(
     "--library",
@@ -99,7 +99,7 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="How many tensors the table shows.",
+    help="Number of tensors in the table.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, of every tensor.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, of every tensor.")
@@ -121,11 +121,11 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compare MODEL.onnx with what the DSP will answer, over all samples, layer by layer.
+    """Compare MODEL.onnx with what the DSP returns, over all samples, layer by layer.
 
     The model is converted first, with --samples (or --ranges), unless --model gives it. The table
-    starts with the tensor whose own node errs most, and says what to try. Close elements are those
-    with |x - y| <= 1e-4 + 1e-3 |x|.
+    starts with the tensor whose own node has the largest error, and ends with advice. Close
+    elements are those with |x - y| <= 1e-4 + 1e-3 |x|.
     """
     _check_usage(source, built, origin, samples, held_out, as_json and as_csv)
     given, held = _source(samples), _source(held_out)

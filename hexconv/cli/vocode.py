@@ -1,4 +1,4 @@
-"""`hexconv vocode`: a recording or a mel through one generator, on several backends."""
+"""`hexconv vocode`: run a recording or a mel through one generator, on several backends."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FIGURES = {
 
 
 @click.command()
-@click.option("--wav", type=click.Path(path_type=Path), help="A recording, of any rate.")
+@click.option("--wav", type=click.Path(path_type=Path), help="A recording, of any sample rate.")
 @click.option("--mel", type=click.Path(path_type=Path), help="A log-mel .npy, (1,80,frames).")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="The generator as ONNX; without it, the small voice that ships with hexconv.",
+    help="The generator as ONNX; default: the sample voice that ships with hexconv.",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="HiFi-GAN JSON of a foreign ONNX.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights for torch.")
@@ -64,9 +64,9 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Speak a recording (--wav) or a mel (--mel) with a HiFi-GAN generator.
+    """Synthesize a recording (--wav) or a mel (--mel) with a HiFi-GAN generator.
 
-    Writes one wav a backend, times each, and compares each with the float output.
+    Writes one wav per backend, times each, and compares each with the float output.
     """
     from hexconv.models import vocode
 

@@ -1,6 +1,6 @@
-"""Float model against simulated DSP: metrics, layer by layer, and what to try next.
+"""Float model against simulated DSP: metrics, layer-by-layer errors, and advice.
 
-`verify(model, float_source, samples)` answers a `Report`; `hexconv.compare.accuracy` has the few
+`verify(model, float_source, samples)` returns a `Report`; `hexconv.compare.accuracy` has the few
 figures that `convert` prints; `hexconv.compare.device` compares simulator and emulated library.
 """
 

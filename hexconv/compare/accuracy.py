@@ -1,4 +1,4 @@
-"""How far the quantized model's answers are from the float model's, on a few samples."""
+"""How far the quantized model's outputs are from the float model's, on a few samples."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Accuracy:
     Attributes:
         sqnr: signal to quantization noise, dB (`metrics.Metrics`).
         largest: largest absolute difference.
-        peak: largest absolute value of the float model's answer, the measure for `largest`.
+        peak: largest absolute value of the float model's output, the reference for `largest`.
     """
 
     sqnr: float
@@ -45,20 +45,20 @@ def accuracy(
     count: int = 4,
     library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> dict[str, Accuracy]:
-    """Simulate the model beside its float origin.
+    """Simulate the model and compare it with its float source.
 
     Args:
         model: as converted from `source`.
         source: the ONNX model.
         samples: as for `convert`; random inputs in the model's input ranges without them.
-        count: how many samples to take, from the first.
+        count: number of samples to take, from the first.
         library: of the phone: "v60", "v65" or "v66".
 
     Returns:
         Accuracy by output name.
 
     Raises:
-        HexconvError: the samples do not fit, or either side does not run.
+        HexconvError: the samples do not fit, or either side cannot run.
     """
     from hexconv.simulator import Simulator
 
@@ -72,9 +72,9 @@ def accuracy(
     session, simulator = FloatSession(graph), Simulator(model, library)
     totals = {item.name: Totals(item.name) for item in model.graph.outputs}
     for sample in islice(feeds, count):
-        expected, answered = session.run(sample), simulator.run(sample)
+        expected, returned = session.run(sample), simulator.run(sample)
         for name, total in totals.items():
-            total.add(expected[name], answered[name])
+            total.add(expected[name], returned[name])
     found = {name: total.result() for name, total in totals.items()}
     return {
         name: Accuracy(item.sqnr, item.max_error, item.peak)
@@ -84,9 +84,9 @@ def accuracy(
 
 
 def describe(found: Mapping[str, Accuracy]) -> Iterable[str]:
-    """A line an output."""
+    """One line per output."""
     for name, item in found.items():
         yield (
-            f"{name}: {item.sqnr:.1f} dB SQNR, off by {item.largest:.3g} at most "
-            f"(values up to {item.peak:.3g})"
+            f"{name}: {item.sqnr:.1f} dB SQNR, max abs error {item.largest:.3g} "
+            f"(peak {item.peak:.3g})"
         )

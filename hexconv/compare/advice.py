@@ -1,4 +1,4 @@
-"""What to try next, by cause: small rules, each with its threshold stated."""
+"""Advice by cause: small rules, each with its threshold."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from hexconv.nnlib.graph import INPUT_OP, Const
 from hexconv.nnlib.versions import LibraryVersion
 
 BAD_OWN = 30.0
-"""dB: a uint8 tensor that uses its codes reaches about 40; below this a node's own error shows."""
+"""dB: a uint8 tensor that uses its whole range reaches about 40; below this a node's own error
+matters."""
 BAD_ACCUMULATED = 20.0
-"""dB: a tenth of the amplitude is noise; classifiers and vocoders suffer audibly, visibly."""
+"""dB: a tenth of the amplitude is noise; classifiers and vocoders degrade audibly, visibly."""
 CLIP_NOISE = 0.5
-"""Share of the rounding noise that is clipped elements', from which clipping is the cause."""
+"""Share of the rounding noise due to clipped elements, from which clipping is the cause."""
 NEAR_BEST = 6.0
-"""dB: an error within this of the nearest codes' is that of the range, not of the arithmetic."""
+"""dB: an error this close to the best quantization's comes from the range, not the arithmetic."""
 FEW_CODES = 32
-"""Codes that hold 99 % of the elements: with fewer, outliers stretch the range."""
+"""Levels that cover 99 % of the elements: with fewer, outliers stretch the range."""
 CHANNEL_RATIO = 8.0
-"""Largest weight over the median channel's largest: 3 of 8 bits lost in most channels."""
+"""Largest weight over the median channel's largest: 3 of 8 bits are lost in most channels."""
 OVERFIT = 3.0
-"""dB that held-out samples are worse than those of calibration."""
+"""dB by which held-out samples are worse than those of calibration."""
 
 NEGLIGIBLE = 1e-5
-"""Peak of a tensor beside those that it is computed from: float32 rounds at about 1e-7 of them."""
+"""Peak of a tensor relative to its operands': float32 rounds at about 1e-7 of them."""
 
 SMALL = 0.1
-"""Peak beside those, from which on the inputs' own steps are what is seen."""
+"""Relative peak below which the inputs' own quantization scales dominate."""
 
 
 @dataclass(frozen=True)
 class AdviceCase:
-    """One tensor and all that rules may look at.
+    """One tensor and everything that the rules may use.
 
     Attributes:
-        site: where it is.
-        figures: the worst set of samples' figures.
+        site: its position in the graph.
+        figures: the figures of the worse set of samples.
         calibration, held_out: of either set, where there is one.
         weights: of its node.
         library: that was simulated.
-        culprit: the tensor before it with the worst own error, and that error in dB.
-        coarse: of the tensors that it reads the one that 8 bits hold worst, and the SQNR of its
-            nearest codes in dB.
-        share: its peak beside the largest peak of what it reads.
+        culprit: the tensor before it with the largest own error, and that error in dB.
+        coarse: of the tensors that it reads, the one that 8 bits represent worst, and the SQNR of
+            its best quantization in dB.
+        share: its peak relative to the largest peak of what it reads.
     """
 
     site: CompareSite
@@ -62,12 +63,12 @@ class AdviceCase:
 
     @property
     def negligible(self) -> bool:
-        """Whether it holds next to nothing beside what it is computed from."""
+        """Whether its values are negligible relative to what it is computed from."""
         return self.share <= NEGLIGIBLE
 
 
 def bad(figures: Figures) -> bool:
-    """Whether a row deserves advice."""
+    """Whether a row needs advice."""
     accumulated = figures.accumulated
     return figures.own.sqnr < BAD_OWN or (
         accumulated is not None and accumulated.sqnr < BAD_ACCUMULATED
@@ -75,7 +76,7 @@ def bad(figures: Figures) -> bool:
 
 
 def advise(case: AdviceCase) -> tuple[str, ...]:
-    """What to try next, the likeliest cause first; nothing for a row that is not bad."""
+    """Advice, the likeliest cause first; empty for a row that is not bad."""
     if case.negligible:
         return (NOTHING,)
     if not bad(case.figures):
@@ -85,8 +86,8 @@ def advise(case: AdviceCase) -> tuple[str, ...]:
 
 
 NOTHING = (
-    "holds nothing but the float model's rounding, beside what it is computed from: its figures "
-    "mean nothing"
+    "contains only the float model's rounding, relative to what it is computed from: its figures "
+    "are meaningless"
 )
 FALLBACK = (
     "the error comes from the 8-bit inputs of this node: narrow their ranges (--observer "
@@ -101,7 +102,7 @@ def _clipped(case: AdviceCase) -> str | None:
     if case.site.op == INPUT_OP or _fixed(case):
         return None
     return (
-        f"{fit.clipped:.2%} of the elements lie outside {fit.low:.4g}..{fit.high:.4g}: calibrate "
+        f"{fit.clipped:.2%} of the elements are outside {fit.low:.4g}..{fit.high:.4g}: calibrate "
         "on samples that reach further, or with a larger --percentile"
     )
 
@@ -111,13 +112,13 @@ def _stretched(case: AdviceCase) -> str | None:
     if fit is None or fit.used >= FEW_CODES or not _limited_by_range(case) or _fixed(case):
         return None
     return (
-        f"99 % of the elements share {fit.used} of the 256 codes of {fit.low:.4g}.."
+        f"99 % of the elements use {fit.used} of the 256 levels of {fit.low:.4g}.."
         f"{fit.high:.4g}: outliers stretch the range; try --observer percentile"
     )
 
 
 def _flat(case: AdviceCase) -> str | None:
-    """The range fits and is the limit all the same: small values beside large ones."""
+    """The range fits and is still the limit: small values among large ones."""
     fit = case.figures.fit
     if fit is None or fit.used < FEW_CODES or fit.clip_noise >= CLIP_NOISE:
         return None
@@ -125,7 +126,7 @@ def _flat(case: AdviceCase) -> str | None:
         return None
     return (
         f"8 bits of {fit.low:.4g}..{fit.high:.4g} give {fit.best:.0f} dB at best: most values are "
-        "small beside the range; --observer percentile narrows it, and clips the largest"
+        "small relative to the range; --observer percentile narrows it, and clips the largest"
     )
 
 
@@ -137,12 +138,12 @@ def _weights(case: AdviceCase) -> str | None:
         return None
     return (
         f"one output channel's weights are {ratio:.0f} times those of the median channel, which "
-        "keeps few codes: equalise channels before the export, or fine-tune with weight decay"
+        "uses few levels: equalize channels before the export, or fine-tune with weight decay"
     )
 
 
 def _squeezed(case: AdviceCase) -> str | None:
-    """facts/shipped-library.md: v65 and v66 keep int8 weights exact at zero codes 127..129 only."""
+    """Only zero points 127..129 are lossless on v65 and v66 (facts/shipped-library.md)."""
     const = case.weights
     if const is None or const.range is None or case.library == "v60":
         return None
@@ -153,8 +154,8 @@ def _squeezed(case: AdviceCase) -> str | None:
     if 127 <= zero <= 129:
         return None
     return (
-        f"{case.library} squeezes these weights (zero code {zero}) to int8: a symmetric weight "
-        "range loses nothing; convert again with hexconv"
+        f"{case.library} squeezes these weights (zero point {zero}) to int8: a symmetric weight "
+        "range is lossless; convert again with hexconv"
     )
 
 
@@ -164,15 +165,15 @@ def _coarse(case: AdviceCase) -> str | None:
     name, best = case.coarse
     if best >= case.figures.own.sqnr + NEAR_BEST or best >= BAD_OWN:
         return None
-    return f"its input '{name}' is no better than {best:.0f} dB in 8 bits: see to that one"
+    return f"its input '{name}' is no better than {best:.0f} dB in 8 bits: check that one first"
 
 
 def _small(case: AdviceCase) -> str | None:
     if case.figures.own.sqnr >= BAD_OWN or case.share > SMALL or _limited_by_range(case):
         return None
     return (
-        f"it is small beside what it is computed from (1/{1 / case.share:.0f} of it): 8-bit inputs "
-        "carry no more; harmless where it is added to, or subtracted from, something large"
+        f"it is small relative to what it is computed from (1/{1 / case.share:.0f} of it): 8-bit "
+        "inputs carry no more; harmless where it is added to, or subtracted from, something large"
     )
 
 
@@ -187,7 +188,7 @@ def _table(case: AdviceCase) -> str | None:
 
 
 FIXED_RANGE = ("Softmax", "Sigmoid", "Tanh", "L2Normalize")
-"""Ops whose output range nobody chooses."""
+"""Ops whose output range is fixed by the library."""
 
 
 def _fixed(case: AdviceCase) -> bool:
@@ -197,7 +198,7 @@ def _fixed(case: AdviceCase) -> bool:
 TABLES: Sequence[tuple[tuple[str, ...], str]] = (
     (
         ("Softmax",),
-        "the library's softmax answers steps of 1/255: rows of many small probabilities lose "
+        "the library's softmax returns multiples of 1/255: rows of many small probabilities lose "
         "them; compare top1, or leave the softmax to the CPU",
     ),
     (
@@ -207,17 +208,17 @@ TABLES: Sequence[tuple[tuple[str, ...], str]] = (
     ),
     (
         ("Tanh", "Sigmoid"),
-        "an input range much wider than -8..8 leaves few codes where the curve bends: narrow it",
+        "an input range much wider than -8..8 leaves few levels where the curve bends: narrow it",
     ),
     (
         ("Greater", "Less", "Equal"),
-        "values within a step of each other compare either way: narrow the ranges of what is "
+        "values within one LSB of each other may compare either way: narrow the ranges of what is "
         "compared",
     ),
     (
         ("Sub", "Add"),
-        "a difference of two large tensors is small beside their steps: both operands' ranges "
-        "decide; centre them, or fold the operation into a convolution",
+        "a difference of two large tensors is small relative to their scales: both operands' "
+        "ranges decide; center them, or fold the operation into a convolution",
     ),
     (
         ("Mul",),
@@ -225,7 +226,7 @@ TABLES: Sequence[tuple[tuple[str, ...], str]] = (
         "percentile)",
     ),
 )
-"""Ops by a part of their name, and what makes them inexact."""
+"""Ops by a part of their name, and why they are inexact."""
 
 
 def _overfit(case: AdviceCase) -> str | None:
@@ -242,7 +243,7 @@ def _input(case: AdviceCase) -> str | None:
     if case.site.op != INPUT_OP:
         return None
     return (
-        "the runtime quantizes the input over all that it holds: clip or normalise outliers "
+        "the runtime quantizes the input over all that it holds: clip or normalize outliers "
         "before the model"
     )
 

@@ -25,11 +25,11 @@ class Trial:
     """One graph and its raw inputs.
 
     Args:
-        name: what the page calls it.
+        name: its name on the page.
         group: the row of the page that it counts in.
-        graph: what both sides run.
+        graph: the graph that both sides run.
         sources: the raw inputs.
-        recorded: what nnlib built from its open source answered, where that is known.
+        recorded: the outputs of nnlib built from its open source, where they are known.
         cause: why the two sides are known to differ.
     """
 
@@ -43,10 +43,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One trial: how many elements differ and by how much (codes, or the value of floats).
+    """One trial: how many elements differ and by how much (LSB, or the value of floats).
 
-    `note` tells if a side failed; refused by both is agreement. `cause` is why they differ, where
-    that is known.
+    `note` says whether a side failed; an error on both sides is agreement. `cause` is why they
+    differ, where that is known.
     """
 
     trial: str
@@ -80,10 +80,10 @@ def agree(library: Library, trial: Trial) -> Agreement:
 
 
 def _open_source(trial: Trial, ours: Sequence[Array]) -> str:
-    """The cause, if the simulator answers what the open source was recorded to answer."""
+    """The cause, if the simulator returns what the open source was recorded to return."""
     pairs = zip(trial.recorded, ours, strict=False)
     if trial.recorded and all(old.tobytes() == mine.tobytes() for old, mine in pairs):
-        return "the open source answers as the simulator does; the shipped library does not"
+        return "the open source returns what the simulator does; the shipped library does not"
     return ""
 
 
@@ -182,6 +182,6 @@ def _rows(found: Mapping[LibraryVersion, Iterable[Agreement]]) -> list[str]:
 
 
 def _sentence(item: Agreement) -> str:
-    counts = f"{item.different} of {item.elements} differ, by {item.largest:g} at most"
+    counts = f"{item.different} of {item.elements} differ, max difference {item.largest:g}"
     cause = f" ({item.cause})" if item.cause else " (cause not known)"
     return f"{item.trial}: {' '.join(item.note.split()) or counts}{cause}"

@@ -36,10 +36,10 @@ class NodeRow:
         first: where on that port the first difference is, (B,H,W,D).
         different: how many elements of that port differ.
         elements: how many it has.
-        largest: the largest difference there: codes for integers, else the value.
+        largest: the largest difference there: LSB for integers, else the value.
         starts_here: whether everything that the node reads is exact, so that the difference
             comes from this node itself.
-        note: why a node was not seen.
+        note: why a node was not compared.
     """
 
     name: str
@@ -54,7 +54,7 @@ class NodeRow:
     note: str = ""
 
     def sentence(self) -> str:
-        """The row in words."""
+        """The row as text."""
         label = f"{self.name} ({self.op})"
         if self.verdict != NodeVerdict.DIFFERS:
             return f"{label}: {self.verdict.value}{f': {self.note}' if self.note else ''}"
@@ -63,7 +63,7 @@ class NodeRow:
             return f"{label}: {self.note}; {cause}"
         return (
             f"{label}: {self.different} of {self.elements} differ on port {self.port}, first at"
-            f" {list(self.first)}, by {self.largest:g} at most; {cause}"
+            f" {list(self.first)}, max difference {self.largest:g}; {cause}"
         )
 
 
@@ -81,7 +81,7 @@ def compare_nodes(
             its version.
 
     Returns:
-        A row for each node that has outputs, in the order of the graph.
+        One row for each node that has outputs, in the order of the graph.
 
     Raises:
         HexconvError: if either side cannot run the model.
@@ -102,10 +102,10 @@ def compare_taps(
     """The rows for given outputs of both sides.
 
     Args:
-        graph: whose nodes they are.
+        graph: the graph of the nodes.
         real: the library's outputs by node name.
         simulated: the simulator's.
-        left_out: nodes that the library could not show, and why.
+        left_out: nodes that the library could not return, and why.
     """
     differing: set[int] = set()
     rows: list[NodeRow] = []
@@ -145,7 +145,7 @@ def _row(
 
 
 def _same_type(theirs: Array, ours: Array) -> Array:
-    """The library knows only how wide an element is: int32 may be declared as float32."""
+    """The library reports only how wide an element is: int32 may be declared as float32."""
     if theirs.dtype.itemsize != ours.dtype.itemsize:
         return theirs
     return theirs.view(ours.dtype)

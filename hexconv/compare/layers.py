@@ -1,9 +1,9 @@
-"""Both sides on the same samples: every output, and every tensor that both of them have.
+"""Run both sides on the same samples and compare every output and every shared tensor.
 
-Each sample is run twice in the simulator. The first run is what the DSP does: its tensors carry
-the error of everything before them. In the second each shared tensor, once it is compared, is
-replaced by the float model's, quantized into the range that it has in the graph: what is measured
-there is the error of one node alone (and of nodes between it and the shared tensors before it).
+Each sample runs twice in the simulator. The first run is what the DSP does: its tensors carry
+the error of everything before them. In the second, each shared tensor is compared and then
+replaced by the float model's, quantized into the range that it has in the graph: the error
+measured there is that of one node alone (and of nodes between it and the shared tensors before).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.compare.codes import RangeFit, RangeTotals, Scale, values_of
 from hexconv.compare.metrics import Metrics, Totals
+from hexconv.compare.quantized import RangeFit, RangeTotals, Scale, values_of
 from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
 from hexconv.errors import ModelError
 from hexconv.nnlib.graph import INPUT_OP, Graph, Node
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Sample = Mapping[str, Array]
 
 CLASSIFIERS = frozenset(("Softmax", "LogSoftmax", "Gemm", "MatMul"))
-"""Ops whose answer's last axis is taken for class scores, if that is the model's answer."""
+"""Ops whose last output axis is assumed to be class scores, if it is the model's output."""
 PASSING = frozenset(("Identity", "Squeeze", "Unsqueeze", "Flatten"))
 """Ops that such scores pass through unchanged."""
 
@@ -43,7 +43,7 @@ class Figures:
 
     Attributes:
         own: error of its node fed with the float model's inputs.
-        accumulated: error in the running model; None where the device cannot show the tensor.
+        accumulated: error in the running model; None where the device cannot return the tensor.
         fit: how well its range fits; None for tensors that are not uint8.
     """
 
@@ -54,7 +54,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a set of samples gave: by output, and by shared tensor."""
+    """The results of a set of samples: by output, and by shared tensor."""
 
     outputs: Mapping[str, Metrics]
     tensors: Mapping[str, Figures]
@@ -74,12 +74,12 @@ class Bench:
         graph: the quantized side.
         reference: the float side, as it was lowered.
         library: "v60", "v65" or "v66".
-        device: the emulated library, if its answers are to be measured and not the simulator's;
-            own errors come from the simulator all the same.
+        device: the emulated library, if its outputs are measured instead of the simulator's;
+            own errors come from the simulator in either case.
 
     Raises:
-        ModelError: the float model lacks an output, or is of other shapes.
-        GraphError: the library would refuse the graph.
+        ModelError: the float model lacks an output, or has other shapes.
+        GraphError: the library would not accept the graph.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Bench:
             progress: called with the number of samples done.
 
         Raises:
-            HexconvError: a sample does not fit, or a side does not run or answers NaN.
+            HexconvError: a sample does not fit, or a side cannot run or returns NaN.
         """
         outputs = {
             item.name: Totals(item.name, classes=item.name in self._classes)
@@ -149,15 +149,15 @@ class Bench:
     ) -> None:
         values = {**sample, **self._session.run(sample)}
         if self.device is None:
-            answers = self._running.run_watched(sample, self._comparing(values, sums))
+            returned = self._running.run_watched(sample, self._comparing(values, sums))
         else:
-            answers, taps = self.device.run(self.graph, sample, taps=True)
+            returned, taps = self.device.run(self.graph, sample, taps=True)
             for site in self.sites.all:
                 if site.name in taps and site.op != INPUT_OP:
                     found = values_of(taps[site.name])
                     sums[site.tensor].accumulated.add(site.pack(values), found)
         for name, total in outputs.items():
-            total.add(values[name], answers[name])
+            total.add(values[name], returned[name])
         self._fed.run_watched(sample, self._feeding(values, sums))
 
     def _comparing(

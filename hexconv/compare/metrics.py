@@ -1,4 +1,4 @@
-"""How far answers are from a reference: figures that add up over any number of samples."""
+"""How far outputs are from a reference: figures that accumulate over any number of samples."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy.typing as npt
 from hexconv.errors import ModelError
 
 EXACT = 200.0
-"""SQNR in dB that stands for no difference at all, and with a minus for noise without any signal:
-JSON knows no infinity."""
+"""SQNR in dB that stands for no difference at all, and negated for noise without any signal:
+JSON has no infinity."""
 RTOL, ATOL = 1e-3, 1e-4
-"""Close means |x - y| <= ATOL + RTOL * |x|: the field's own figure."""
+"""Close means |x - y| <= ATOL + RTOL * |x|: a common criterion in the field."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Reference x against answer y, over all elements of all samples.
+    """Reference x against output y, over all elements of all samples.
 
     Attributes:
         sqnr: signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), dB, within +-200.
@@ -29,9 +29,9 @@ class Metrics:
         max_error: largest |x - y|.
         mean_error: mean of |x - y|.
         close: share of elements with |x - y| <= 1e-4 + 1e-3 |x|.
-        top1: share of rows along the last axis whose largest element is at the same place; None
+        top1: share of rows along the last axis whose largest element is at the same index; None
             where elements are no class scores.
-        peak: largest |x|, the measure for the errors.
+        peak: largest |x|, the reference for the errors.
         samples: how many were compared.
     """
 
@@ -50,43 +50,43 @@ class Metrics:
 
 
 FLOORS = ("sqnr", "cosine", "close", "top1")
-"""Figures of which more is better: those that can be asked for at least."""
+"""Figures where more is better: those that can have a minimum."""
 
 
 class Totals:
-    """Adds samples up; its size does not depend on their number.
+    """Accumulates samples; its size does not depend on their number.
 
     Args:
-        what: the tensor, as errors name it.
+        what: the tensor, as named in errors.
         classes: whether the last axis holds class scores.
     """
 
     def __init__(self, what: str, *, classes: bool = False) -> None:
         self._what, self._classes = what, classes
-        self._signal = self._noise = self._answer = self._product = self._absolute = 0.0
+        self._signal = self._noise = self._output = self._product = self._absolute = 0.0
         self._largest = self._peak = 0.0
         self._elements = self._close = self._rows = self._agree = self._samples = 0
 
-    def add(self, expected: npt.ArrayLike, answered: npt.ArrayLike) -> None:
+    def add(self, expected: npt.ArrayLike, returned: npt.ArrayLike) -> None:
         """One sample.
 
         Raises:
-            ModelError: the reference, or the answer, holds NaN or infinity.
+            ModelError: the reference, or the output, contains NaN or infinity.
         """
-        x, y = np.asarray(expected, np.float64), np.asarray(answered, np.float64)
+        x, y = np.asarray(expected, np.float64), np.asarray(returned, np.float64)
         if x.shape != y.shape:
             raise ModelError(
                 f"'{self._what}' has shape {list(x.shape)} in the float model and "
                 f"{list(y.shape)} in the other",
                 hint="give the ONNX file that this model was converted from",
             )
-        for side, array in (("the float model answers", x), ("the quantized model answers", y)):
+        for side, array in (("the float model returns", x), ("the quantized model returns", y)):
             if not np.isfinite(array).all():
                 bad = "NaN" if np.isnan(array).any() else "infinity"
                 raise ModelError(
                     f"{side} {bad} in '{self._what}'",
                     where=f"sample {self._samples}",
-                    hint="leave this sample out, or see why the model overflows on it",
+                    hint="leave this sample out, or find out why the model overflows on it",
                 )
         self._samples += 1
         if not x.size:
@@ -94,7 +94,7 @@ class Totals:
         apart = np.abs(x - y)
         magnitude = np.abs(x)
         self._signal += inner(x, x)
-        self._answer += inner(y, y)
+        self._output += inner(y, y)
         self._product += inner(x, y)
         self._noise += inner(apart, apart)
         self._absolute += float(apart.sum())
@@ -124,9 +124,9 @@ class Totals:
         )
 
     def _cosine(self) -> float:
-        if self._signal == 0.0 or self._answer == 0.0:
-            return 1.0 if self._signal == self._answer else 0.0
-        lengths = math.sqrt(self._signal) * math.sqrt(self._answer)
+        if self._signal == 0.0 or self._output == 0.0:
+            return 1.0 if self._signal == self._output else 0.0
+        lengths = math.sqrt(self._signal) * math.sqrt(self._output)
         return max(-1.0, min(1.0, self._product / lengths))
 
 
@@ -145,7 +145,7 @@ def decibels(signal: float, noise: float) -> float:
 
 
 def below(metrics: Metrics, floors: Mapping[str, float]) -> list[str]:
-    """The figures that are less than asked for, in words."""
+    """The figures below their minimum, as text."""
     found = ((name, getattr(metrics, name), floor) for name, floor in floors.items())
     return [
         f"{name} {value:.4g} is below {floor:g}"

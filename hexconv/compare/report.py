@@ -1,4 +1,4 @@
-"""What `verify` found: rows for outputs and tensors, worst first, as text or plain data."""
+"""The result of `verify`: rows for outputs and tensors, worst first, as text or plain data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OutputRow:
     held_out: Metrics | None
 
     def sets(self) -> Iterator[tuple[str, Metrics]]:
-        """The sets that there are."""
+        """The sets that are present."""
         for name in SETS:
             metrics = getattr(self, name)
             if metrics is not None:
@@ -42,7 +42,7 @@ class LayerRow:
     Attributes:
         tensor: its ONNX name.
         node, op: of the nnlib graph.
-        runs_as: the op that is executed in its place.
+        runs_as: the op that is executed instead.
         onnx_node: what it was lowered from.
         calibration, held_out: its figures on either set of samples.
         advice: what to try next, where the row is bad.
@@ -65,12 +65,12 @@ class LayerRow:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """A model against its float origin.
+    """A model against its float source.
 
     Attributes:
         model: its name.
         library: what was simulated: "v60", "v65" or "v66".
-        on: whose answers were measured: "simulate" or "device".
+        on: which outputs were measured: "simulate" or "device".
         outputs: in the model's order.
         layers: tensors that both sides have, worst own error first.
         unmatched: tensors of the graph that the float model does not have under their name.
@@ -106,20 +106,20 @@ class Report:
         return html_table(repr(self).strip("<>"), heads, rows)
 
     def failures(self, floors: Mapping[str, float]) -> list[str]:
-        """Outputs that fall below what is asked for, in words; on every set of samples.
+        """Outputs below a threshold, as text; on every set of samples.
 
         Args:
-            floors: least values of "sqnr" (dB), "cosine", "close" or "top1".
+            floors: minimum values of "sqnr" (dB), "cosine", "close" or "top1".
 
         Raises:
-            ConfigError: top1 is asked for and no output holds class scores.
+            ConfigError: a minimum for top1 is given and no output contains class scores.
         """
         tops = [metrics.top1 for row in self.outputs for _, metrics in row.sets()]
         if "top1" in floors and all(top is None for top in tops):
             raise ConfigError(
-                "top1 is asked for, but no output holds class scores",
-                why="that is an output made by Softmax, LogSoftmax, Gemm or MatMul",
-                hint="ask for sqnr, cosine or close",
+                "a minimum for top1 is given, but no output contains class scores",
+                why="only outputs of Softmax, LogSoftmax, Gemm or MatMul count as class scores",
+                hint="use sqnr, cosine or close",
             )
         return [
             f"output '{row.name}' on {name.replace('_', '-')} samples: {text}"
@@ -142,7 +142,7 @@ class Report:
         }
 
     def csv(self) -> str:
-        """A line a tensor and set of samples; outputs first, without own figures."""
+        """One row per tensor and set of samples; outputs first, without own figures."""
         names = list(Metrics.__dataclass_fields__)
         heads = ["kind", "tensor", "op", "samples_of"]
         heads += [f"accumulated_{n}" for n in names] + [f"own_{n}" for n in names]
@@ -191,7 +191,7 @@ def make_report(
     calibration: Measured | None,
     held_out: Measured | None,
 ) -> Report:
-    """Rows from what was measured, sorted, with advice."""
+    """Rows from the measurements, sorted, with advice."""
     sets = [calibration, held_out]
     outputs = {name: None for found in sets if found is not None for name in found.outputs}
     cases = _cases(sites, library, sets)
@@ -209,11 +209,11 @@ def make_report(
         )
         for case in cases
     )
-    answers = tuple(
+    results = tuple(
         OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
         for name in outputs
     )
-    return Report(model, library, on, answers, rows, sites.unmatched)
+    return Report(model, library, on, results, rows, sites.unmatched)
 
 
 def _cases(
@@ -245,7 +245,7 @@ def _cases(
 
 
 def _share(name: str, sites: Sites, measured: Mapping[str, Figures]) -> float:
-    """Peak beside the largest peak of what a tensor is computed from; 1 where nothing is known."""
+    """Peak relative to the largest peak of a tensor's operands; 1 where nothing is known."""
     peaks = [measured[n].own.peak for n in sites.before.get(name, ()) if n in measured]
     largest = max(peaks, default=0.0)
     return measured[name].own.peak / largest if largest > 0 else 1.0
@@ -258,7 +258,7 @@ def _coarsest(names: Sequence[str], measured: Mapping[str, Figures]) -> tuple[st
 
 
 def _culprits(sites: Sites, measured: Mapping[str, Figures]) -> dict[str, tuple[str, float]]:
-    """For each tensor the one of all before it, through any number, with the worst own error."""
+    """For each tensor, the one with the largest own error among all before it, at any distance."""
     found: dict[str, tuple[str, float]] = {}
     for site in sites.all:
         candidates: list[tuple[str, float]] = []

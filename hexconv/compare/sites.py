@@ -1,4 +1,4 @@
-"""Where the tensors are that a float model and the executed nnlib graph both have."""
+"""Which tensors a float model and the executed nnlib graph have in common, and where."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class CompareSite:
     Attributes:
         tensor: its ONNX name.
         shape: its ONNX shape.
-        layout: how it lies.
+        layout: its layout in the library.
         name, op: of the node as appended.
-        runs_as: the op that is executed in its place.
+        runs_as: the op that is executed instead.
         onnx_node: what it was lowered from.
         ref: the executed graph's tensor.
         bhwd: its declared sizes; the layout's in another grouping of the same bytes.
@@ -45,7 +45,7 @@ class CompareSite:
     bhwd: Shape4
 
     def pack(self, values: Mapping[str, Array]) -> npt.NDArray[np.float32]:
-        """The float model's tensor as it lies in the library."""
+        """The float model's tensor in the library's layout."""
         packed = self.layout.pack(values[self.tensor].astype(np.float32, copy=False))
         return packed.reshape(self.bhwd)
 
@@ -58,7 +58,7 @@ class Sites:
         by_node: by executed node, in the order of execution.
         unmatched: tensors of the graph that the float model does not have.
         before: for each tensor, the shared tensors that it is computed from, through any number of
-            nodes that hold none.
+            nodes without one.
         weights: const weights and their range by tensor, where its node has them.
     """
 
@@ -90,7 +90,7 @@ def find_sites(graph: Graph, prepared: Prepared, names: Mapping[str, tuple[int, 
             unmatched.append(site.tensor)
         elif site.ref.node in executed and site.tensor not in seen:
             seen.add(site.tensor)
-            # Of several that share a tensor the last is what it holds: the library may have moved
+            # Of several that share a tensor the last one counts: the library may have moved
             # a Relu into the convolution before it.
             held[site.ref] = site
     by_node: dict[int, tuple[CompareSite, ...]] = {}
@@ -147,7 +147,7 @@ def _marked(graph: Graph, prepared: Prepared) -> list[CompareSite]:
 
 
 def _source(ref: Ref, executed: Mapping[int, Node]) -> Ref:
-    """Behind nodes that only change how data lies in memory."""
+    """Skip nodes that only change how data is laid out in memory."""
     while ref.node in executed and executed[ref.node].op in SAME_DATA:
         ref = executed[ref.node].inputs[0]
     return ref

@@ -1,4 +1,4 @@
-"""The question every user asks: how far is the DSP's answer, and which layer is to blame."""
+"""How far the DSP's output is from the float model's, and which layer causes it."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def verify(
 ) -> Report:
     """Compare a quantized model with the float model that it comes from, layer by layer.
 
-    The float side is the normal form that was lowered, run in ONNX Runtime; tensors are matched
+    The float side is the canonical form that was lowered, run in ONNX Runtime; tensors are matched
     by their ONNX names. Samples are streamed: memory does not grow with their number.
 
     Args:
         model: converted, or loaded from MACE's files.
         float_source: the ONNX model.
-        samples: those of calibration: a path or an iterable, as for `convert`.
+        samples: the calibration samples: a path or an iterable, as for `convert`.
         held_out: samples that calibration has not seen.
         library: which the simulator follows: "v60", "v65" or "v66" (the default); with `device`
             that library's version.

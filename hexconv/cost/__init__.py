@@ -1,4 +1,4 @@
-"""What a graph costs on the DSP before it runs there, and what a phone's log says it cost."""
+"""The predicted cost of a graph on the DSP, and the measured cost in a phone's log."""
 
 from hexconv.cost.prediction import Cost, CostSum, NodeCost, node_packets, predict
 

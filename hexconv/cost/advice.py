@@ -1,4 +1,4 @@
-"""What to do about the dearest rows of a profile (op_tables/advice)."""
+"""Advice for the most expensive rows of a profile (op_tables/advice)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from hexconv import resources
 
 WORTH = 0.02
-"""A share of the whole below which a row is not worth a word."""
+"""A share of the whole below which a row gets no advice."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Advice:
 
 
 def advise(shares: Iterable[tuple[str, float]], most: int = 5) -> list[Advice]:
-    """Advice for the dearest types.
+    """Advice for the most expensive types.
 
     Args:
         shares: (executed op, cost), in any unit.

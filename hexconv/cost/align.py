@@ -1,4 +1,4 @@
-"""Two runs row by row: which node of one is which of the other."""
+"""Two runs row by row: which node of one corresponds to which of the other."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Pair:
 
     @property
     def change(self) -> float:
-        """What it costs more than before."""
+        """How much more it costs than before."""
         return (self.after or 0.0) - (self.before or 0.0)
 
 
 def pair_logs(before: Log, after: Log) -> list[Pair]:
-    """Lay the rows of two logs beside each other in the order of execution."""
+    """Align the rows of two logs in the order of execution."""
     return _pair(
         [(node.op, node.name, node.value) for node in before.nodes],
         [(node.op, node.name, node.value) for node in after.nodes],
@@ -34,7 +34,7 @@ def pair_logs(before: Log, after: Log) -> list[Pair]:
 
 
 def pair_prediction(cost: Cost, soc: str, log: Log) -> list[Pair]:
-    """Lay a prediction in milliseconds beside a log; `before` is the prediction."""
+    """Align a prediction in milliseconds with a log; `before` is the prediction."""
     said = [
         (node.op, node.onnx_node or node.name, cost.node_time(node, soc).milliseconds)
         for node in cost.nodes
@@ -46,7 +46,7 @@ Row = tuple[str, str, float]
 
 
 def _pair(before: Sequence[Row], after: Sequence[Row]) -> list[Pair]:
-    """Match the longest equal stretches of ops; what stands between has no counterpart."""
+    """Match the longest equal sequences of ops; rows between them have no counterpart."""
     matcher = SequenceMatcher(a=[r[0] for r in before], b=[r[0] for r in after], autojunk=False)
     pairs = []
     for tag, a0, a1, b0, b1 in matcher.get_opcodes():

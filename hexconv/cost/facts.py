@@ -1,4 +1,4 @@
-"""What of an executed node its cost depends on: sizes, and the small integers that steer it."""
+"""The properties of an executed node that determine its cost: sizes and small integer consts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexconv.nnlib.ops import catalogue
 from hexconv.nnlib.shapes import window
 
 _FLOAT = 5
-"""Bytes an element at the model's edge: one uint8, and the float beside it."""
+"""Bytes per element at the model's interface: one uint8, and the float beside it."""
 
 FEW = 8
 """Integer consts up to this many values are parameters (axes, permutations, pads), not data."""
@@ -45,7 +45,7 @@ class Facts:
 
     @property
     def out(self) -> Shape4:
-        """Sizes of the first output, or of the first input where the node answers nothing."""
+        """Sizes of the first output, or of the first input where the node has no output."""
         return self.outputs[0] if self.outputs else self.inputs[0]
 
 
@@ -126,7 +126,7 @@ def _roles(op: str, count: int) -> Sequence[str]:
 
 
 def _is_parameter(const: Const, role: str) -> bool:
-    """Whether a const steers the node rather than being worked on."""
+    """Whether a const is a parameter of the node rather than data."""
     few = const.array.dtype.kind == "i" and const.array.size <= FEW
     return const.shape_only or role in SHAPE_ROLES or (few and role not in DATA_ROLES)
 

@@ -1,7 +1,7 @@
-"""What the kernels' loops run over: the quantities that packets are linear in.
+"""The quantities that the kernels' loops iterate over: packets are linear in them.
 
-A quantity is a function of a node's facts; the coefficients stand in op_tables/cost. Here are those
-of any tensor; kernel_features.py has those of convolutions, products and transpositions.
+A quantity is a function of a node's facts; the coefficients are in op_tables/cost. This file has
+those of any tensor; kernel_features.py has those of convolutions, products and transpositions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def feature(function: Feature) -> Feature:
 
 
 def up(number: int, unit: int) -> int:
-    """How many units hold a number."""
+    """The number of units that cover a size."""
     return -(-number // unit)
 
 
@@ -64,7 +64,7 @@ def elements_all(facts: Facts) -> float:
 
 @feature
 def second_thread(facts: Facts) -> float:
-    """Whether there is a second row of width, which another thread takes."""
+    """Whether there is a second row of width, which another thread computes."""
     return facts.out[0] * facts.out[1] > 1
 
 
@@ -82,7 +82,7 @@ def block_threads(facts: Facts) -> float:
 
 @feature
 def table_entries(facts: Facts) -> float:
-    """Entries of a table over codes that is made anew: at most 256, or one an element."""
+    """Entries of a lookup table that is rebuilt: at most 256, or one per element."""
     return min(prod(facts.out), 256)
 
 
@@ -231,19 +231,19 @@ def slices_in(facts: Facts) -> float:
 
 @feature
 def inputs(facts: Facts) -> float:
-    """How many tensors go in."""
+    """The number of input tensors."""
     return len(facts.inputs)
 
 
 @feature
 def outputs(facts: Facts) -> float:
-    """How many tensors come out."""
+    """The number of output tensors."""
     return len(facts.outputs)
 
 
 @feature
 def window(facts: Facts) -> float:
-    """Vectors of the output times places of the window."""
+    """Vectors of the output times positions of the window."""
     places = facts.ints.get("window", (1, 1, 1, 1))
     return d32_vectors(facts.out) * prod(places)
 

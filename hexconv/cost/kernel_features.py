@@ -1,4 +1,4 @@
-"""Quantities of single families: convolutions, products, transpositions."""
+"""Quantities of specific op families: convolutions, products, transpositions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shallow_macs(facts: Facts) -> float:
 
 @feature
 def shallow_windows(facts: Facts) -> float:
-    """Places that the input supernode gathers windows for: columns by 4, rows of the kernel."""
+    """Positions that the input supernode gathers windows for: columns by 4, rows of the kernel."""
     kh, _, _, _ = facts.inputs[1]
     b, h, w, _ = facts.out
     return b * h * up(w, 4) * kh
@@ -76,7 +76,7 @@ def copied_in(facts: Facts) -> float:
 
 @feature
 def activation_sums(facts: Facts) -> float:
-    """d32 vectors of the input times the kernel's places: the sums that zero points need."""
+    """d32 vectors of the input times kernel positions: the sums that zero points need."""
     kh, kw, _, _ = facts.inputs[1]
     return d32_vectors(facts.first) * kh * kw
 
@@ -139,7 +139,7 @@ def matrix_a_padded(facts: Facts) -> float:
 
 @feature
 def ragged_columns(facts: Facts) -> float:
-    """Elements of the output that are not in a whole vector of 32 columns."""
+    """Elements of the output that are not in a full vector of 32 columns."""
     return prod(facts.out[:3]) * (facts.out[3] % D32)
 
 
@@ -160,7 +160,7 @@ def turn_calls(facts: Facts) -> float:
 
 @feature
 def turn_runs(facts: Facts) -> float:
-    """Contiguous pieces that a transposition moves."""
+    """Contiguous runs that a transposition moves."""
     return transposition(facts).runs
 
 
@@ -184,6 +184,6 @@ def turn_ragged(facts: Facts) -> float:
 
 @feature
 def turn_unaligned(facts: Facts) -> float:
-    """Contiguous pieces whose length is no multiple of 16 bytes."""
+    """Contiguous runs whose length is no multiple of 16 bytes."""
     found = transposition(facts)
     return found.runs if found.run % 16 else 0

@@ -1,4 +1,4 @@
-"""Profile logs: MACE's benchmark tables amid any log, and nnlib's per-node counters as CSV."""
+"""Profile logs: MACE's benchmark tables within any log, and nnlib's per-node counters as CSV."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOW = (
 
 @dataclass(frozen=True)
 class LogNode:
-    """One row: `value` is what one execution cost, in the log's unit."""
+    """One row: `value` is the cost of one execution, in the log's unit."""
 
     id: int | None
     name: str
@@ -41,7 +41,7 @@ class LogNode:
 
 @dataclass(frozen=True)
 class TypeSum:
-    """Nodes of one type: how many, and what one execution of all of them cost."""
+    """Nodes of one type: their number, and the cost of one execution of all of them."""
 
     count: int
     value: float
@@ -56,7 +56,7 @@ class Log:
         unit: "ms" or "cycles".
         nodes: in the order of execution; empty where the log has only sums.
         stated: sums by type as the log has them; empty where it has only rows.
-        notes: what is wrong with the log, and what was done about it.
+        notes: defects of the log, and how they were handled.
     """
 
     source: str
@@ -67,7 +67,7 @@ class Log:
 
     @property
     def by_type(self) -> Mapping[str, TypeSum]:
-        """Sums by type, the dearest first; from the rows, or from the log's own sums if longer."""
+        """Sums by type, most expensive first; from the rows, or the log's own sums if longer."""
         own = _sums((node.op, node.value) for node in self.nodes)
         count = sum(row.count for row in own.values())
         use = self.stated if sum(row.count for row in self.stated.values()) > count else own
@@ -75,7 +75,7 @@ class Log:
 
     @property
     def total(self) -> float:
-        """What one execution cost."""
+        """The cost of one execution."""
         return sum(row.value for row in self.by_type.values())
 
 
@@ -83,7 +83,7 @@ def read_log(path: Path) -> Log:
     """Read a profile log.
 
     Raises:
-        FileError: it is missing, empty, or holds no profile; it says what it looks like instead.
+        FileError: it is missing, empty, or contains no profile; the error says what it is.
     """
     data = read_bytes(path, "profile log")
     where = str(path)
@@ -177,7 +177,7 @@ COLUMNS = {
 
 
 def _tables(text: str) -> list[_Table]:
-    """Every table whose header is known; lines of others that stand in between are passed over."""
+    """Every table whose header is known; unrelated lines in between are skipped."""
     found: list[_Table] = []
     title = ""
     current: _Table | None = None
@@ -201,7 +201,7 @@ def _tables(text: str) -> list[_Table]:
 
 
 def _cells(line: str) -> list[str] | None:
-    """The cells of a line with bars, whatever stands in front of the first bar."""
+    """The cells of a line with bars, whatever precedes the first bar."""
     if "|" not in line and "｜" not in line:
         return None
     flat = unicodedata.normalize("NFKC", line)
@@ -210,7 +210,7 @@ def _cells(line: str) -> list[str] | None:
 
 
 def _take(table: _Table, cells: list[str]) -> None:
-    """A row, if it is whole."""
+    """A row, if it is complete."""
     if len(cells) == len(table.heads) and _number(table.cell(cells, "ms")) is not None:
         table.rows.append(cells)
     else:
@@ -220,7 +220,7 @@ def _take(table: _Table, cells: list[str]) -> None:
 def _number(text: str) -> float | None:
     """A number as any locale prints it: 1234.5, 1,234.5, 1234,5.
 
-    A single comma without a point is the point: MACE always prints three decimals.
+    A single comma without a point is the decimal point: MACE always prints three decimals.
     """
     plain = text.replace(" ", "").replace("\u00a0", "")
     if "," in plain:
@@ -240,7 +240,7 @@ def _log(source: str, runs: list[_Table], sums: list[_Table]) -> Log:
     if len(whole) > 1:
         closed = [table for table in whole if table.closed and not table.broken]
         chosen = closed[-1] if closed else chosen
-        notes.append(f"the log has {len(whole)} runs: the last whole one is read")
+        notes.append(f"the log has {len(whole)} runs: the last complete one is read")
     last = [table for table in sums if table.rows]
     stated = _stated(last[-1]) if last else {}
     nodes = _nodes(chosen) if chosen else ()
@@ -248,11 +248,11 @@ def _log(source: str, runs: list[_Table], sums: list[_Table]) -> Log:
         notes.append(f"'{RUN_ORDER}' is missing: there are sums by type only")
     elif not chosen.closed or chosen.broken:
         notes.append(
-            f"'{RUN_ORDER}' is cut or mixed with other lines: {len(chosen.rows)} whole rows read, "
-            f"{chosen.broken} broken"
+            f"'{RUN_ORDER}' is cut or mixed with other lines: {len(chosen.rows)} complete rows "
+            f"read, {chosen.broken} broken"
         )
     if not last:
-        notes.append(f"'{DURATION}' is missing: sums are made from the rows")
+        notes.append(f"'{DURATION}' is missing: sums are computed from the rows")
     notes += _disagreements(nodes, stated)
     return Log(source, "ms", nodes, stated, tuple(notes))
 
@@ -287,7 +287,7 @@ def _stated(table: _Table) -> dict[str, TypeSum]:
 
 
 def _disagreements(nodes: Sequence[LogNode], stated: Mapping[str, TypeSum]) -> Iterator[str]:
-    """Where the rows and the sums of one log do not fit."""
+    """Inconsistencies between the rows and the sums of one log."""
     if not nodes or not stated:
         return
     rows, sums = len(nodes), sum(row.count for row in stated.values())
@@ -308,12 +308,12 @@ def _sums(items: Iterator[tuple[str, float]]) -> dict[str, TypeSum]:
 
 def _looks_like(text: str, found: Sequence[_Table]) -> str:
     if found:
-        return "its tables have headers but no whole row: the log was cut behind them"
+        return "its tables have headers but no complete row: the log was cut after them"
     if TITLE.search(text):
-        return "a title is there, its table is not: the log was cut behind it"
+        return "a title is there, its table is not: the log was cut after it"
     if "hexagon" in text.lower() or "mace" in text.lower():
         return "it is a log of MACE or of the DSP, but profiling was not on"
-    return "it holds neither MACE's tables nor nnlib's counters (node,id,name,op,executions,cycles)"
+    return "it has neither MACE's tables nor nnlib's counters (node,id,name,op,executions,cycles)"
 
 
 # ---- nnlib's counters
@@ -335,11 +335,11 @@ def _counters(text: str, source: str) -> Log | None:
             broken += 1
     if not nodes:
         raise FileError(
-            "the counters have a header but no whole row",
+            "the counters have a header but no complete row",
             where=source,
             hint="run the model before its counters are read",
         )
-    notes = (f"{broken} lines are no whole rows and were passed over",) if broken else ()
+    notes = (f"{broken} incomplete lines were skipped",) if broken else ()
     return Log(source, "cycles", tuple(nodes), {}, notes)
 
 

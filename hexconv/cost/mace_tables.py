@@ -1,4 +1,4 @@
-"""MACE's own two tables, so that a prediction and a phone's log can be laid side by side."""
+"""MACE's own two tables, so that a prediction and a phone's log can be compared."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> st
         padded = [f" {cell:>{width}} |" for cell, width in zip(cells, widths, strict=True)]
         return "|" + "".join(padded)
 
-    centred = title.rjust(length // 2 + len(title) // 2)
-    return "\n".join([dashes, centred, dashes, line(heads), dashes, *map(line, rows), dashes])
+    centered = title.rjust(length // 2 + len(title) // 2)
+    return "\n".join([dashes, centered, dashes, line(heads), dashes, *map(line, rows), dashes])
 
 
 def tables(nodes: Sequence[tuple[int, str, int, float]]) -> str:

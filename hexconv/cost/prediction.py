@@ -134,7 +134,7 @@ def predict(model: Graph | HasGraph, library: str = "v60") -> Cost:
 
     Raises:
         ConfigError: packets of the library are not known.
-        GraphError: the library would refuse the graph.
+        GraphError: the library would not accept the graph.
     """
     check_library(library)
     graph = prepare(graph_of(model))

@@ -1,8 +1,8 @@
-"""Time on a phone: a term for each node, each byte moved and each packet (op_tables/cost/soc.yml).
+"""Time on a phone: a term per node, byte moved and packet (op_tables/cost/soc.yml).
 
 Packets understate data movement 10 to 100 times: a node that only reorders data waits for memory.
-The terms were fitted to one published profile, by node type; phones differ, and so do the sizes
-of that network, which are not known. Take the range seriously.
+The terms were fitted to one published profile, by node type; phones differ, and the sizes of that
+network are unknown. The error range is therefore wide.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DEFAULT = "sd855"
 
 @dataclass(frozen=True)
 class Time:
-    """Milliseconds: the best guess, and between what it should lie."""
+    """Milliseconds: the best estimate, and its bounds."""
 
     milliseconds: float
     low: float
@@ -35,7 +35,7 @@ class Soc:
         key: as --soc takes it.
         hvx_contexts: 128-byte vector units.
         clock_mhz: of the DSP.
-        source: where the figures come from, and how sure they are.
+        source: the origin of the figures, and how reliable they are.
     """
 
     key: str
@@ -56,7 +56,7 @@ def soc(key: str) -> Soc:
     """A SoC by its key.
 
     Raises:
-        ConfigError: naming those that are known.
+        ConfigError: the key is unknown; the error lists the known ones.
     """
     if key not in names():
         raise ConfigError(f"the SoC '{key}' is not known", hint=f"use {', '.join(names())}")
@@ -64,7 +64,7 @@ def soc(key: str) -> Soc:
 
 
 def reorders(op: str) -> bool:
-    """Whether an op scatters what it reads; memory serves that worse than a stream."""
+    """Whether an op reads in scattered order, which is slower than streaming."""
     return op in _model()["reorders"]
 
 
@@ -90,7 +90,7 @@ def node_time(op: str, packets: float, moved: int, key: str = DEFAULT) -> Time:
 
 
 def node_in_packets(key: str = DEFAULT) -> float:
-    """How many packets take as long as what an average node costs beyond its own packets.
+    """The packets that take as long as an average node's overhead beyond its own packets.
 
     Args:
         key: of the SoC.
@@ -104,16 +104,16 @@ def node_in_packets(key: str = DEFAULT) -> float:
 
 
 def total(times: Sequence[Time]) -> Time:
-    """Time of nodes one after another; their errors even out in part."""
+    """Time of nodes in sequence; their errors cancel in part."""
     best = sum(time.milliseconds for time in times)
     factor = _model()["graph_factor"]
     return Time(best, best / factor, best * factor)
 
 
 def _faster(key: str) -> tuple[float, float]:
-    """How much faster than the profiled phone the clock is; how much the vector units add.
+    """Clock speed relative to the profiled phone, and the gain from the vector units.
 
-    A second pair of units helps only where there are threads to use it: its square root.
+    A second pair of units helps only with enough threads to use it: its square root.
     """
     this, like = soc(key), soc(_model()["like"])
     return this.clock_mhz / like.clock_mhz, (this.hvx_contexts / like.hvx_contexts) ** 0.5

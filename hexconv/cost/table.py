@@ -18,20 +18,20 @@ LIBRARIES = ("v60", "open")
 profile` counts); or nnlib built from its open source, on one vector thread (../shared/cost)."""
 
 ANY = "any"
-"""The variant that stands for those that were not measured."""
+"""The variant that represents those that were not measured."""
 
 
 @dataclass(frozen=True)
 class Law:
-    """What one kernel costs.
+    """The cost of one kernel.
 
     Args:
         terms: packets for each unit of a feature.
         error: median relative error on nodes held out from fitting (on all where none were).
         worst: nine of ten are within this relative error.
         nodes: distinct nodes measured.
-        library: whose measurements they are.
-        exact: False where another variant's or library's measurements stand in.
+        library: the library that was measured.
+        exact: False where another variant's or library's measurements are used.
     """
 
     terms: tuple[tuple[str, float], ...]
@@ -47,7 +47,7 @@ class Law:
 
 
 def law(facts: Facts, library: str) -> Law | None:
-    """The law for a node, or None if nothing like it was measured."""
+    """The law for a node, or None if no similar node was measured."""
     return _law(kernel(facts.op), variant(facts), library)
 
 
@@ -75,10 +75,10 @@ def _entries() -> Mapping[str, Any]:
 
 
 def check_library(library: str) -> None:
-    """Refuse a library that was not measured.
+    """Check that a library was measured.
 
     Raises:
-        ConfigError: naming those that were.
+        ConfigError: it was not; the error lists those that were.
     """
     if library not in LIBRARIES:
         raise ConfigError(

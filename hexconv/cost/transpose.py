@@ -1,7 +1,7 @@
-"""Which of its strategies the library transposes with (nnlib src/gentranspose.c, analyze).
+"""Which of its strategies the library uses for a Transpose (nnlib src/gentranspose.c, analyze).
 
-Axes that stay together are merged into rows of (count, step in the output, step in the input),
-innermost first; the first rows decide the strategy, and the strategy the cost.
+Axes that stay together are merged into rows of (count, stride in the output, stride in the
+input), innermost first; the first rows decide the strategy, and the strategy the cost.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from math import prod
 
 VECTOR = 128
 SCALARS = (1, 2, 4, 8)
-BULK_BYTES = 48  # the least width and height that bulk transpose takes
+BULK_BYTES = 48  # the minimum width and height for a bulk transpose
 BULK_TOTAL = 2048
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a transposition runs.
+    """How a transposition is executed.
 
     Args:
         kind: copy, rows (2-D copies of long runs), scalar (element by element), bulk (in blocks
             of vectors), tiles (other vector code).
-        calls: how often its inner routine is called.
-        runs: contiguous pieces that it moves.
+        calls: number of calls of its inner routine.
+        runs: contiguous runs that it moves.
         run: bytes of one.
         blocks: bulk only: blocks of a work area of 128 x 128 bytes.
         vectors: vectors of 128 bytes that the runs touch (rows), or that whole rows have (bulk).

@@ -1,4 +1,4 @@
-"""Which kernel of its op a node runs: by axes, by broadcast, by strategy."""
+"""Which kernel of its op a node uses: by axes, by broadcast, by strategy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Variant = Callable[[Facts], str]
 
 
 def _broadcast(facts: Facts) -> str:
-    """How the smaller operand is spread."""
+    """How the smaller operand is broadcast."""
     if len(facts.inputs) < 2 or (facts.inputs[0] == facts.inputs[1] and prod(facts.out) > 1):
         return "same"
     small = min(facts.inputs[:2], key=prod)
@@ -52,7 +52,7 @@ def _product(facts: Facts) -> str:
 
 
 def _stride(facts: Facts) -> str:
-    """The step over W of a window, and for depthwise its width."""
+    """The stride over W of a window, and for depthwise its width."""
     _, kw, _, _ = facts.inputs[1] if len(facts.inputs) > 1 else (1, 1, 1, 1)
     return f"{kw}s{facts.ints.get('stride', (1, 1, 1, 1))[2]}"
 
@@ -68,7 +68,7 @@ def _flat_depth(facts: Facts) -> str:
 
 
 def _blocks(facts: Facts) -> str:
-    """Whether space and batch fit, so that it is a transposition; else how wide its rows are."""
+    """Whether space and batch divide evenly, so that it is a transposition; else its row width."""
     if not any(facts.ints.get("pads", ())) and not any(facts.ints.get("crops", ())):
         return transposition(facts).kind
     return "padded" if facts.out[3] > D32 else "padded narrow"
@@ -144,15 +144,15 @@ SAME_KERNEL = {
     "QuantizedSub_16": "QuantizedAdd_16",
     "QuantizedSub_u16": "QuantizedAdd_u16",
 }
-"""Ops that run the code of another."""
+"""Ops that use the kernel of another op."""
 
 
 def kernel(op: str) -> str:
-    """The op under whose name an op's packets stand."""
+    """The op under whose name an op's packets are listed."""
     return SAME_KERNEL.get(op, op)
 
 
 def variant(facts: Facts) -> str:
-    """Which kernel of its op a node runs; "" where there is one."""
+    """Which kernel of its op a node uses; "" where there is only one."""
     known = VARIANTS.get(facts.op)
     return known(facts) if known else ""

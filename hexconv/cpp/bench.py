@@ -102,13 +102,13 @@ def run_python(
             session.run(None, feeds)
         began = perf_counter()
         for _ in range(runs):
-            answer = session.run(None, feeds)[0]
+            output = session.run(None, feeds)[0]
         spent = perf_counter() - began
     except runtime_errors() as error:
         raise FileError(
             "ONNX Runtime does not run this", where=str(model), why=str(error).splitlines()[0]
         ) from error
-    made = np.asarray(answer, np.float32)
+    made = np.asarray(output, np.float32)
     return Timing(1000 * spent / runs, made.shape), made
 
 
@@ -172,7 +172,7 @@ def run_cpp(job: Job, say: Callable[[str], None]) -> tuple[Timing, Feed]:
     time = re.search(r"^c\+\+ cost time: ([0-9.]+) ms", printed, re.MULTILINE)
     if time is None:
         raise HexconvError("the C++ runner printed no time", why=printed[-500:])
-    made = read_feed(Path(job.answer))
+    made = read_feed(Path(job.output))
     return Timing(float(time[1]), made.shape), made
 
 

@@ -42,7 +42,7 @@ class Job:
     Attributes:
         platform: linux, aarch64 or android.
         level: of the compiler, O0 to O3.
-        graph: of ONNX Runtime's graph optimisation.
+        graph: of ONNX Runtime's graph optimization.
         model, feed, answer: the .onnx, and .npy in and out, on this machine.
         folder: of the build.
         library: libonnxruntime.so of the platform.
@@ -56,7 +56,7 @@ class Job:
     graph: str
     model: str
     feed: str
-    answer: str
+    output: str
     folder: str
     library: str
     headers: str | None
@@ -95,10 +95,10 @@ def build_commands(job: Job) -> list[Command]:
     return [tuple(configure), ("cmake", "--build", job.folder)]
 
 
-def _arguments(job: Job, model: str, feed: str, answer: str, library: str) -> Command:
+def _arguments(job: Job, model: str, feed: str, output: str, library: str) -> Command:
     linked = () if job.headers else ("--library", library)
     return (
-        *("--model", model, "--input", feed, "--output", answer, "--graph", job.graph),
+        *("--model", model, "--input", feed, "--output", output, "--graph", job.graph),
         *("--warmup", str(job.warmup), "--runs", str(job.runs), "--threads", str(job.threads)),
         *linked,
     )
@@ -111,7 +111,7 @@ def run_commands(job: Job) -> list[Command]:
     emulator: Command = ()
     if emulated(job):
         emulator = ("qemu-aarch64", "-L", f"{job.folder}/{EMULATED_ROOT}")
-    return [(*emulator, job.runner, *_arguments(job, job.model, job.feed, job.answer, job.library))]
+    return [(*emulator, job.runner, *_arguments(job, job.model, job.feed, job.output, job.library))]
 
 
 def prepare_emulation(job: Job, cores: int) -> None:
@@ -139,13 +139,13 @@ def _phone_commands(job: Job) -> list[Command]:
         path: f"{ANDROID_FOLDER}/{Path(path).name}"
         for path in (job.runner, job.library, job.model, job.feed)
     }
-    answer = f"{ANDROID_FOLDER}/{Path(job.answer).name}"
-    call = _arguments(job, there[job.model], there[job.feed], answer, there[job.library])
+    output = f"{ANDROID_FOLDER}/{Path(job.output).name}"
+    call = _arguments(job, there[job.model], there[job.feed], output, there[job.library])
     shell = " ".join((f"LD_LIBRARY_PATH={ANDROID_FOLDER}", there[job.runner], *call))
     return [
         ("adb", "shell", "mkdir", "-p", ANDROID_FOLDER),
         *(("adb", "push", here, place) for here, place in there.items()),
         ("adb", "shell", "chmod", "755", there[job.runner]),
         ("adb", "shell", shell),
-        ("adb", "pull", answer, job.answer),
+        ("adb", "pull", output, job.output),
     ]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.standardise import centred, standardised
+from hexconv.decompose.standardize import centered, standardized
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
@@ -26,7 +26,7 @@ def instance_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     source = node.inputs[0]
     assert source is not None
     axes = np.arange(2, len(shape_of(source)), dtype=np.int64)
-    result = standardised(builder, centred(builder, source, axes), axes, _epsilon(node))
+    result = standardized(builder, centered(builder, source, axes), axes, _epsilon(node))
     return [_affine(builder, node, result)]
 
 
@@ -42,7 +42,7 @@ def group_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | Non
     apart = np.array([shape[0], groups, shape[1] // groups, *shape[2:]], np.int64)
     axes = np.arange(2, len(shape) + 1, dtype=np.int64)
     grouped = builder.op("Reshape", [source, apart])
-    result = standardised(builder, centred(builder, grouped, axes), axes, _epsilon(node))
+    result = standardized(builder, centered(builder, grouped, axes), axes, _epsilon(node))
     joined = builder.op("Reshape", [result, np.array(shape, np.int64)])
     return [_affine(builder, node, joined)]
 
@@ -54,8 +54,8 @@ def mean_variance(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     assert source is not None
     attr = node.attributes.get("axes")
     axes = np.array([0, 2, 3] if attr is None else attr.as_ints(), np.int64)
-    middle = centred(builder, source, axes)
-    return [standardised(builder, middle, axes, MVN_EPSILON, str(node.name))]
+    middle = centered(builder, source, axes)
+    return [standardized(builder, middle, axes, MVN_EPSILON, str(node.name))]
 
 
 def _epsilon(node: ir.Node) -> float:

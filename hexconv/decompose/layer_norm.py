@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.decompose.standardise import inverse_deviation, standardised
+from hexconv.decompose.standardize import inverse_deviation, standardized
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
@@ -35,7 +35,7 @@ def rms_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x * Reciprocal(Sqrt(mean of squares + epsilon)) * gamma."""
     source = node.inputs[0]
     assert source is not None
-    scaled = standardised(builder, source, _axes(node), _epsilon(node))
+    scaled = standardized(builder, source, _axes(node), _epsilon(node))
     return [_with_gamma(node, scaled, builder)]
 
 

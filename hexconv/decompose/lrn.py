@@ -14,7 +14,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 @DECOMPOSITIONS.rule("LRN")
 def banded_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """x * (bias + alpha / size * sum of squares of neighbours) ^ -beta.
+    """x * (bias + alpha / size * sum of squares of neighbors) ^ -beta.
 
     The sum is a product with a banded matrix over the channels, a 1x1 convolution on images.
     QuantizedLRN_8's output range follows the data (facts/nnlib-quirks.md 2).

@@ -53,7 +53,7 @@ REASONS = {
 
 
 @lowers(*REASONS, integers=True)
-def refuse(node: NodeView, ctx: Context) -> None:
+def raise_unsupported(node: NodeView, ctx: Context) -> None:
     """What the decomposition declined."""
     what, why, hint = REASONS[node.op]
     raise UnsupportedOpError(f"{node.op} with {what}", why=why, hint=hint)

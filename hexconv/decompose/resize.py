@@ -153,8 +153,8 @@ def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matri
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    answer: Matrix = session.run(None, {"x": image})[0]
-    return answer
+    output: Matrix = session.run(None, {"x": image})[0]
+    return output
 
 
 def _canonical(

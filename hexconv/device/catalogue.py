@@ -54,17 +54,17 @@ def compare_ops(session: Session) -> OpReport:
     Raises:
         DeviceError: if the library does not answer.
     """
-    answer = session.ask(JobWriter.list_ops).answer
-    ids = {name: number for number, name in answer.ops.items()}
+    records = session.ask(JobWriter.list_ops).records
+    ids = {name: number for number, name in records.ops.items()}
     version = session.library.version
     specs = {name: spec for name, spec in catalogue().items() if version in spec.libraries}
-    refused = _refused(session, [spec for spec in specs.values() if spec.name in ids])
+    rejected = _rejected(session, [spec for spec in specs.values() if spec.name in ids])
     rows = []
     for name in sorted({*ids, *specs}):
         known = specs.get(name)
-        problems = [] if known is None else _problems(known, ids.get(name), refused.get(name, []))
+        problems = [] if known is None else _problems(known, ids.get(name), rejected.get(name, []))
         rows.append(OpRow(name, ids.get(name), known.id if known else None, tuple(problems)))
-    return OpReport(version_text(answer.version), version, tuple(rows))
+    return OpReport(version_text(records.version), version, tuple(rows))
 
 
 def version_text(version: int) -> str:
@@ -72,12 +72,12 @@ def version_text(version: int) -> str:
     return f"{version // 10000}.{version // 100 % 100}.{version % 100}"
 
 
-def _problems(known: OpSpec, library_id: int | None, refused: list[Node]) -> Iterator[str]:
+def _problems(known: OpSpec, library_id: int | None, rejected: list[Node]) -> Iterator[str]:
     if library_id is None:
         yield "the library has no such op"
     elif library_id != known.id:
         yield f"the catalogue gives it id {known.id}, the library {library_id}"
-    for node in refused:
+    for node in rejected:
         counts = f"{len(node.inputs)} inputs and {len(node.outputs)} outputs"
         yield f"the catalogue allows {counts}, the library does not"
 
@@ -99,7 +99,7 @@ def _attempt(known: OpSpec, number: int, count: int) -> Node:
     return Node(number, known.name, known.name, (Ref(0),) * count, tuple(outputs))
 
 
-def _refused(session: Session, specs: list[OpSpec]) -> dict[str, list[Node]]:
+def _rejected(session: Session, specs: list[OpSpec]) -> dict[str, list[Node]]:
     """The attempts that the library refuses when the node is appended, by op."""
     attempts = list(_attempts(specs))
 
@@ -108,9 +108,9 @@ def _refused(session: Session, specs: list[OpSpec]) -> dict[str, list[Node]]:
             job.try_node(node)
 
     outcome = session.ask(write)
-    taken = outcome.answer.taken
-    refused: dict[str, list[Node]] = {}
+    taken = outcome.records.taken
+    rejected: dict[str, list[Node]] = {}
     for node in attempts:
         if not taken[node.id + NODE_BASE]:
-            refused.setdefault(node.op, []).append(node)
-    return refused
+            rejected.setdefault(node.op, []).append(node)
+    return rejected

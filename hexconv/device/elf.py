@@ -85,7 +85,7 @@ def read_library(path: Path) -> LibraryFile:
     """
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise _refused(path, "the file is larger than any such library")
+            raise _unusable(path, "the file is larger than any such library")
         data = path.read_bytes()
     except OSError as error:
         raise FileError(
@@ -106,14 +106,14 @@ def checked_library(path: Path, data: bytes) -> LibraryFile:
         missing = [name for name in NEEDED if name not in found.exports]
         if missing:
             why = f"it is not a Hexagon NN library: it has no {', '.join(missing[:3])}"
-            raise _refused(path, why)
+            raise _unusable(path, why)
         library = LibraryFile(version, data)
         _ = library.plain
     except (struct.error, IndexError, ValueError) as error:
-        raise _refused(path, "the file is cut short or malformed") from error
+        raise _unusable(path, "the file is cut short or malformed") from error
     except RewriteError as error:
         why = f"its code at {error.address:#x} cannot run in the emulator: {error.why}"
-        raise _refused(path, why) from error
+        raise _unusable(path, why) from error
     return library
 
 
@@ -124,26 +124,26 @@ def _version(path: Path, found: SharedObject) -> LibraryVersion:
         reason = "MACE's libraries are built for v60, v65 and v66"
         if found.version >= NO_LONGER_NNLIB:
             reason += "; DSPs from v68 on do not run Hexagon NN"
-        raise _refused(path, f"it is built for Hexagon v{found.version:x}: {reason}")
+        raise _unusable(path, f"it is built for Hexagon v{found.version:x}: {reason}")
     return known
 
 
-def _refused(path: Path, why: str) -> DeviceError:
+def _unusable(path: Path, why: str) -> DeviceError:
     return DeviceError("this library cannot be run", where=str(path), why=why, hint=WHICH)
 
 
 def _parse(path: Path, data: bytes) -> SharedObject:
     if data[:4] != b"\x7fELF":
-        raise _refused(path, "it is not an ELF file")
+        raise _unusable(path, "it is not an ELF file")
     kind, machine = struct.unpack_from("<HH", data, 16)
     if data[4:6] != b"\x01\x01" or machine != EM_HEXAGON:
-        raise _refused(
+        raise _unusable(
             path,
             f"it is not for Hexagon (ELF machine {machine}, not {EM_HEXAGON}): the library that"
             " runs on the DSP is meant, not the one for the phone's CPU",
         )
     if kind != ET_DYN:
-        raise _refused(path, "it is not a shared object")
+        raise _unusable(path, "it is not a shared object")
     (flags,) = struct.unpack_from("<I", data, 36)
     return SharedObject(flags & 0xFF, _exports(data))
 

@@ -125,8 +125,8 @@ class Library:
         graph = graph_of(model)
         check_outside(graph)
         runs = (Run(input_tensors(graph, feeds)) for feeds in batch)
-        answer = self.session.execute(graph, runs, output_slots(graph))
-        return [named_outputs(graph, tensors) for tensors in answer.outputs]
+        records = self.session.execute(graph, runs, output_slots(graph))
+        return [named_outputs(graph, tensors) for tensors in records.outputs]
 
     def run_raw(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         """Execute a graph with INPUT and OUTPUT nodes on raw tensors.
@@ -151,9 +151,9 @@ class Library:
             DeviceError: if the library does not prepare the model.
         """
         graph = graph_of(model)
-        answer = self.session.execute(graph, (), (), list_nodes=True)
+        records = self.session.execute(graph, (), (), list_nodes=True)
         before, after = (
-            show_listing(graph, parse_listing(text)) for text in (answer.before, answer.after)
+            show_listing(graph, parse_listing(text)) for text in (records.before, records.after)
         )
         return before, after
 
@@ -174,8 +174,8 @@ class Library:
         Raises:
             DeviceError: if it does not answer.
         """
-        answer = self.session.ask(JobWriter.list_ops).answer
-        return answer.version, answer.ops
+        records = self.session.ask(JobWriter.list_ops).records
+        return records.version, records.ops
 
     def prepare(self, model: Graph | HasGraph) -> None:
         """See whether the library takes and prepares the model; execute nothing.

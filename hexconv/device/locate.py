@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from hexconv.device.answer import Progress, RunStage
 from hexconv.device.listing import parse_listing
 from hexconv.device.logs import node_label
+from hexconv.device.records import Progress, RunStage
 from hexconv.nnlib.graph import Graph, Node, Ref
 
 Prepares = Callable[[Graph], bool]

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hexconv.device.answer import Answer, Progress, read_answer
 from hexconv.device.build import runner
 from hexconv.device.elf import LibraryFile
 from hexconv.device.job import JobWriter, Slot
+from hexconv.device.records import Progress, RunRecords, read_records
 from hexconv.device.toolchain import find_qemu
 from hexconv.errors import DeviceError
 
@@ -68,7 +68,7 @@ class ProcessOutcome:
     `contained` tells what could be taken away from it on this machine.
     """
 
-    answer: Answer
+    records: RunRecords
     code: int | None
     progress: Progress
     stderr: str
@@ -117,7 +117,7 @@ def run_job(
 
 def _spec(directory: Path, qemu: Path, limits: Limits) -> str:
     command = [str(qemu), "-R", hex(min(limits.memory, MOST_MEMORY)), "./runner"]
-    files = ["./library.so", "./job", "./answer", "./progress"]
+    files = ["./library.so", "./job", "./records", "./progress"]
     spec = {
         "command": command + files,
         "directory": str(directory),
@@ -140,7 +140,7 @@ def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) 
         )
         code = _wait(process, limits.seconds)
     return ProcessOutcome(
-        answer=read_answer(_read(directory / "answer"), slots),
+        records=read_records(_read(directory / "records"), slots),
         code=code,
         progress=Progress.read(_read(directory / "progress")),
         stderr=_read(directory / "stderr", STDERR_BYTES).decode(errors="replace"),

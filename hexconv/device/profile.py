@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hexconv.arrays import Array
-from hexconv.device.answer import Count
 from hexconv.device.job import NODE_BASE, Counter, Slot
 from hexconv.device.listing import Listed, listing_name, parse_listing
+from hexconv.device.records import Count
 from hexconv.device.session import Run, Session
 from hexconv.nnlib.graph import Graph
 
@@ -93,10 +93,10 @@ def profile(
     """
     counted = [counter for counter in COUNTERS for _ in range(repeats)]
     runs = [Run(inputs, counter) for counter in [*[Counter.PACKETS] * WARM_UP, *counted]]
-    answer = session.execute(graph, runs, slots, list_nodes=True)
-    reports = answer.counts[WARM_UP:]
+    records = session.execute(graph, runs, slots, list_nodes=True)
+    reports = records.counts[WARM_UP:]
     least = [_least(reports[i * repeats : (i + 1) * repeats]) for i in range(len(COUNTERS))]
-    nodes = parse_listing(answer.after)
+    nodes = parse_listing(records.after)
     return Profile(tuple(_cost(graph, node, least) for node in nodes))
 
 

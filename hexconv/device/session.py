@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hexconv.arrays import Array
-from hexconv.device.answer import Answer, RunStage
 from hexconv.device.elf import LibraryFile
 from hexconv.device.job import NODE_BASE, Counter, JobWriter, Slot
 from hexconv.device.locate import executing, first_unprepared
 from hexconv.device.logs import failed_node, node_label, readable
 from hexconv.device.process import Limits, ProcessOutcome, run_job
+from hexconv.device.records import RunRecords, RunStage
 from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import Graph
 
@@ -39,7 +39,7 @@ class Session:
         slots: Sequence[Slot],
         *,
         list_nodes: bool = False,
-    ) -> Answer:
+    ) -> RunRecords:
         """Prepare `graph` and execute `runs` one after another, in one process.
 
         Args:
@@ -67,26 +67,26 @@ class Session:
                 asked += 1
 
         outcome = run_job(self.library, write, slots, self.limits)
-        if not outcome.answer.done:
+        if not outcome.records.done:
             raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
-        if len(outcome.answer.outputs) != asked:
-            raise DeviceError(f"{len(outcome.answer.outputs)} of {asked} runs were answered")
-        return outcome.answer
+        if len(outcome.records.outputs) != asked:
+            raise DeviceError(f"{len(outcome.records.outputs)} of {asked} runs were answered")
+        return outcome.records
 
     def _culprit(self, graph: Graph, outcome: ProcessOutcome) -> str:
         """The node at which it went wrong, found by preparing once or a few times more."""
-        refused, stage = outcome.answer.failure, outcome.progress.stage
-        if refused and refused.node:
-            return node_label(graph, refused.node - NODE_BASE)
-        named = failed_node(refused.log) if refused else None
+        failed, stage = outcome.records.failure, outcome.progress.stage
+        if failed and failed.node:
+            return node_label(graph, failed.node - NODE_BASE)
+        named = failed_node(failed.log) if failed else None
         if named is not None:
             return node_label(graph, named)
         if stage in (RunStage.CONST, RunStage.NODE):
             return node_label(graph, outcome.progress.node - NODE_BASE)
         if stage == RunStage.EXECUTE:
-            return executing(graph, outcome.progress, self._try(graph).answer.after)
+            return executing(graph, outcome.progress, self._try(graph).records.after)
         if stage == RunStage.PREPARE and outcome.code is not None:
-            return first_unprepared(graph, lambda part: self._try(part).answer.done)
+            return first_unprepared(graph, lambda part: self._try(part).records.done)
         return ""
 
     def _try(self, graph: Graph) -> ProcessOutcome:
@@ -105,19 +105,19 @@ class Session:
             DeviceError: if the library cannot be loaded or does not answer.
         """
         outcome = run_job(self.library, write, (), self.limits)
-        if not outcome.answer.done:
+        if not outcome.records.done:
             raise failure(Graph(), outcome, self.limits, "")
         return outcome
 
 
 def failure(graph: Graph, outcome: ProcessOutcome, limits: Limits, where: str) -> DeviceError:
     """The error that says what went wrong, where, and in the library's own words why."""
-    refused, stage = outcome.answer.failure, outcome.progress.stage
-    if refused:
+    failed, stage = outcome.records.failure, outcome.progress.stage
+    if failed:
         return DeviceError(
-            f"the library failed while {refused.stage.doing}",
+            f"the library failed while {failed.stage.doing}",
             where=where,
-            why=readable(graph, refused.log) or f"it answered {refused.code} and logged nothing",
+            why=readable(graph, failed.log) or f"it answered {failed.code} and logged nothing",
         )
     if outcome.code is None:
         return DeviceError(

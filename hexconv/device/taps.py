@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.device.answer import Answer
 from hexconv.device.listing import Listed, parse_listing, show_listing
+from hexconv.device.records import RunRecords
 from hexconv.device.session import Run, Session
 from hexconv.device.wiring import single, tensor_slots
 from hexconv.errors import DeviceError, GraphError
@@ -104,7 +104,7 @@ def _tap_group(
     session: Session,
     graph: Graph,
     run: Run,
-    plain: Answer,
+    plain: RunRecords,
     group: Sequence[Node],
     arrays: dict[str, list[Array]],
     left_out: dict[str, str],
@@ -115,12 +115,12 @@ def _tap_group(
     give: smaller ones tell.
     """
     try:
-        answer = _execute(session, graph, run, group)
-        why = "" if _undisturbed(plain, answer) else DISTURBS
+        records = _execute(session, graph, run, group)
+        why = "" if _undisturbed(plain, records) else DISTURBS
     except DeviceError as error:
         why = error.why or error.what
     if not why:
-        tensors = iter(answer.outputs[0][len(plain.outputs[0]) :])
+        tensors = iter(records.outputs[0][len(plain.outputs[0]) :])
         for node in group:
             arrays[node.name] = [next(tensors) for _ in node.outputs]
     elif len(group) == 1:
@@ -131,7 +131,7 @@ def _tap_group(
             _tap_group(session, graph, run, plain, part, arrays, left_out)
 
 
-def _undisturbed(plain: Answer, tapped: Answer) -> bool:
+def _undisturbed(plain: RunRecords, tapped: RunRecords) -> bool:
     own = plain.outputs[0]
     same_nodes = _own_nodes(plain.after) == _own_nodes(tapped.after)
     return same_nodes and all(
@@ -145,7 +145,7 @@ def _own_nodes(listing: str) -> set[Listed]:
     return {node for node in parse_listing(listing) if not node.made_by_prepare}
 
 
-def _execute(session: Session, graph: Graph, run: Run, tapped: Sequence[Node]) -> Answer:
+def _execute(session: Session, graph: Graph, run: Run, tapped: Sequence[Node]) -> RunRecords:
     """Execute with a raw OUTPUT: the model's outputs, then those of the tapped nodes."""
     end = single(graph, OUTPUT_OP, "OUTPUT")
     refs = [*end.inputs, *(Ref(n.id, port) for n in tapped for port in range(len(n.outputs)))]

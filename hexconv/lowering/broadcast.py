@@ -41,7 +41,7 @@ def common_layout(ctx: Context, inputs: Sequence[str], output: str) -> Layout:
 def _grouped(
     ctx: Context, inputs: Sequence[str], shape: tuple[int, ...], order: list[int]
 ) -> Layout:
-    """Neighbouring axes that broadcast alike share a place; the rest get one each."""
+    """Neighboring axes that broadcast alike share a place; the rest get one each."""
     order = [*(a for a in range(len(shape)) if a not in order), *order]
     order = [axis for axis in order if shape[axis] != 1]
     if len(order) <= 4:

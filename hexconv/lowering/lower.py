@@ -198,7 +198,7 @@ def _check_read(node: NodeView) -> None:
     if unread:
         raise UnsupportedOpError(
             f"{', '.join(unread)} would be dropped",
-            why="the lowering does not honour it",
+            why="the lowering does not honor it",
             hint="export the model without it",
         )
 
@@ -296,9 +296,9 @@ def _output_format(name: str, ctx: Context) -> DataFormat:
     shape = ctx.shape(name)
     if len(shape) != 4 or ctx.const(name) is not None:
         return "NONE"
-    lies = [a for a in ctx.form(name).layout.order if shape[a] != 1]
+    kept_axes = [a for a in ctx.form(name).layout.order if shape[a] != 1]
     last = [a for a in Layout.channels_last(4).order if shape[a] != 1]
-    return "NCHW" if lies == last else "NONE"
+    return "NCHW" if kept_axes == last else "NONE"
 
 
 def _check_rank(name: str, ctx: Context) -> None:

@@ -1,7 +1,7 @@
 """How a tensor gets from one layout to another: the fewest Reshape and Transpose nodes.
 
 Axes of size 1 have no place in memory, so only the order of the others counts. Axes that stay
-neighbours move as one block; up to four blocks move in a single Transpose_8.
+neighbors move as one block; up to four blocks move in a single Transpose_8.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _through_blocks(
 
 
 def _blocks(have: list[int], want: list[int]) -> list[list[int]]:
-    """Runs of axes that are neighbours in both orders."""
+    """Runs of axes that are neighbors in both orders."""
     follower = dict(pairwise(want))
     blocks: list[list[int]] = []
     for axis in have:
@@ -148,7 +148,7 @@ def split_reshape(
     """The order in memory of an ONNX Reshape's result if no data moves; None if it must move.
 
     Each run of axes of `before` whose sizes multiply to a run of `after` is one factor of the
-    reshape. No data moves if the axes of every factor are neighbours, in order, in memory.
+    reshape. No data moves if the axes of every factor are neighbors, in order, in memory.
 
     Args:
         before: the ONNX shape reshaped from.

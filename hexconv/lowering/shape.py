@@ -20,7 +20,7 @@ from hexconv.lowering.slice_concat import (
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
-# They multiply or normalise along the last axis.
+# They multiply or normalize along the last axis.
 ROW_READERS = {"LayerNormalization", "Linear", "MatMul", "RMSNormalization"}
 
 
@@ -35,7 +35,7 @@ def reshape(node: NodeView, ctx: Context) -> None:
 def reshaped(ctx: Context, source: str, output: str, *, rows: bool = False) -> None:
     """Bind `output` to the elements of `source` in another ONNX shape.
 
-    No data moves where the layout allows it; else the axes that are joined are made neighbours.
+    No data moves where the layout allows it; else the axes that are joined are made neighbors.
 
     Args:
         ctx: the conversion.
@@ -53,7 +53,7 @@ def reshaped(ctx: Context, source: str, output: str, *, rows: bool = False) -> N
             wanted = [axis for axis in range(len(before)) if before[axis] != 1]
         order = split_reshape(before, after, wanted)
         tensor = ctx.take(source, gather_axes(before, wanted))
-    assert order is not None  # each factor's axes are neighbours now
+    assert order is not None  # each factor's axes are neighbors now
     ctx.bind_order(output, order, tensor)
 
 

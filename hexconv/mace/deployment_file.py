@@ -10,7 +10,7 @@ from typing import Any
 from hexconv import resources
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import sha256_of
-from hexconv.mace.deployment_rules import Mistake, as_list, mistakes, refuse
+from hexconv.mace.deployment_rules import Mistake, as_list, mistakes, raise_mistakes
 from hexconv.mace.interface_rules import (
     DeclaredTensor,
     format_mistakes,
@@ -161,7 +161,9 @@ class Deployment:
 
     def _refuse(self, found: Sequence[Mistake]) -> None:
         base = self.place()
-        refuse(self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found))
+        raise_mistakes(
+            self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found)
+        )
 
     def place(self) -> Place:
         """Where the one subgraph stands."""
@@ -194,10 +196,10 @@ def read_deployment(
         ConfigError: every mistake in it with its line, or what hexconv does not do.
     """
     lines = read_yaml(path, WHAT)
-    refuse(path, lines, mistakes(lines))
+    raise_mistakes(path, lines, mistakes(lines))
     if name in lines.data["models"]:
         lines.data["models"] = {name: lines.data["models"][name]}
-    refuse(path, lines, unsupported(lines.data))
+    raise_mistakes(path, lines, unsupported(lines.data))
     ((name, entry),) = lines.data["models"].items()
     graphs = entry["subgraphs"]
     graph = graphs[0] if isinstance(graphs, list) else next(iter(graphs.values()))
@@ -232,7 +234,7 @@ def model_names(path: Path) -> list[str]:
         FileError, ConfigError: as `read_deployment`.
     """
     lines = read_yaml(path, WHAT)
-    refuse(path, lines, mistakes(lines))
+    raise_mistakes(path, lines, mistakes(lines))
     return list(lines.data["models"])
 
 

@@ -40,7 +40,7 @@ class Mistake:
     line: int = 0
 
 
-def refuse(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> None:
+def raise_mistakes(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> None:
     """Raise if there are mistakes, all in one error.
 
     Raises:

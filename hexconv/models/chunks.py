@@ -49,7 +49,7 @@ def plan(frames: int, chunk: int, overlap: int) -> Iterator[Chunk]:
         done = end
 
 
-def synthesise(
+def synthesize(
     run: Synthesis, spectrum: NDArray[np.float32], chunk: int, config: GeneratorConfig
 ) -> NDArray[np.float32]:
     """A mel (1, num_mels, T) of any length through `run`, always `chunk` frames at a time.
@@ -63,7 +63,7 @@ def synthesise(
     if chunk <= 2 * overlap:
         raise ConfigError(
             f"a chunk of {chunk} frames leaves nothing to keep",
-            why=f"{overlap} frames on each side depend on the neighbours",
+            why=f"{overlap} frames on each side depend on the neighbors",
             hint=f"ask for more than {2 * overlap} frames",
         )
     if frames < chunk:

@@ -3,7 +3,7 @@
 `speech` 1x144x40 to `fa_out` 1x144x287: two 3x3 convolutions with stride 2 over frequency only, a
 Linear, pre-norm blocks of attention and feed-forward, a last layer norm, a Linear, a softmax. Made
 of ONNX nodes, decomposed as exporters do, without torch. Seeded weights of a trained network's
-spread: it computes something, but recognises nothing.
+spread: it computes something, but recognizes nothing.
 """
 
 from __future__ import annotations
@@ -133,15 +133,15 @@ class _EncoderWriter:
         width = self.config.width
         gamma = np.asarray(1.0 + self.random((width,), 0.1), np.float32)
         mean = self.op("ReduceMean", [x], f"{name}/mean", axes=[-1])
-        centred = self.op("Sub", [x, mean], f"{name}/centred")
+        centered = self.op("Sub", [x, mean], f"{name}/centered")
         two = self.tensor(f"{name}/two", np.asarray(2.0, np.float32))
-        square = self.op("Pow", [centred, two], f"{name}/square")
+        square = self.op("Pow", [centered, two], f"{name}/square")
         variance = self.op("ReduceMean", [square], f"{name}/variance", axes=[-1])
         epsilon = self.tensor(f"{name}/epsilon", np.asarray(1e-5, np.float32))
         deviation = self.op(
             "Sqrt", [self.op("Add", [variance, epsilon], f"{name}/eps")], f"{name}/deviation"
         )
-        scaled = self.op("Div", [centred, deviation], f"{name}/normal")
+        scaled = self.op("Div", [centered, deviation], f"{name}/normal")
         scaled = self.op("Mul", [scaled, self.tensor(f"{name}.gamma", gamma)], f"{name}/scaled")
         beta = self.tensor(f"{name}.beta", self.random((width,), 0.1))
         return self.op("Add", [scaled, beta], f"{name}/out")

@@ -205,7 +205,7 @@ def fold_weight_norm(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_weight_norm(generator: Generator) -> Generator:
-    """The same generator, each conv reparametrised for training, in place."""
+    """The same generator, each conv reparametrized for training, in place."""
     convs = (nn.Conv1d, nn.ConvTranspose1d)
     for module in [m for m in generator.modules() if isinstance(m, convs)]:
         nn.utils.parametrizations.weight_norm(module)

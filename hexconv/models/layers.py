@@ -107,7 +107,7 @@ def seeded(config: GeneratorConfig, seed: int = 0) -> dict[str, NDArray[np.float
     """Fresh weights that depend on `config` and `seed` alone.
 
     Variances keep the signal alive through the net, unlike the 0.01 of the official
-    initialisation, with which an untrained net answers next to nothing and a comparison would
+    initialization, with which an untrained net answers next to nothing and a comparison would
     compare noise. Such weights make sound, never speech.
     """
     draw = np.random.default_rng(seed)

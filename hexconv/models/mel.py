@@ -2,7 +2,7 @@
 
 The steps are those of the official meldataset.mel_spectrogram: reflect padding of
 (n_fft - hop_size)/2 on both sides, a periodic Hann window, |STFT| with 1e-9 under the root, the
-Slaney mel filter bank with area normalisation (librosa's default), and the natural logarithm of at
+Slaney mel filter bank with area normalization (librosa's default), and the natural logarithm of at
 least 1e-5. Sums run in float64; the result is float32.
 """
 

@@ -60,12 +60,12 @@ def _panel(
     values: NDArray[np.float32],
     title: str,
     extent: tuple[float, ...],
-    colours: str,
+    colors: str,
     low: float,
     high: float,
 ) -> None:
     image = axis.imshow(
-        values, origin="lower", aspect="auto", extent=extent, cmap=colours, vmin=low, vmax=high
+        values, origin="lower", aspect="auto", extent=extent, cmap=colors, vmin=low, vmax=high
     )
     axis.set_title(title, fontsize=9)
     figure.colorbar(image, ax=axis, pad=0.01)

@@ -115,7 +115,7 @@ def vocode(
             file = folder / f"{utterance.name}.{name}.wav"
             wav.write(file, spoken[name].wave, vocoder.config.sampling_rate)
     if draw:
-        waves = {name: answer.wave for name, answer in spoken.items()}
+        waves = {name: output.wave for name, output in spoken.items()}
         if utterance.recording is not None:
             waves[RECORDING] = utterance.recording
         picture.spectrograms(folder / f"{utterance.name}.png", waves, reference, vocoder.config)

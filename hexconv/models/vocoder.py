@@ -100,7 +100,7 @@ def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
         run(np.full((1, vocoder.config.num_mels, length), chunks.SILENCE, np.float32))
     began = perf_counter()
     if vocoder.chunk:
-        wave = chunks.synthesise(run, spectrum, vocoder.chunk, vocoder.config)
+        wave = chunks.synthesize(run, spectrum, vocoder.chunk, vocoder.config)
     else:
         wave = run(spectrum)
     seconds = perf_counter() - began
@@ -137,14 +137,14 @@ def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
 
     def synthesis(spectrum: Mel) -> Wave:
         try:
-            answer = session.run(None, {name: vocoder.feed(spectrum)})[0]
+            result = session.run(None, {name: vocoder.feed(spectrum)})[0]
         except runtime_errors() as error:
             raise ModelError(
                 f"the model does not run on {spectrum.shape[2]} frames",
                 why=str(error),
                 hint="a model of fixed length needs --chunk with that length",
             ) from error
-        return np.asarray(answer).ravel()
+        return np.asarray(result).ravel()
 
     return synthesis
 

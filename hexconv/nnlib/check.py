@@ -150,7 +150,7 @@ def _nodes(graph: Graph, library: LibraryVersion) -> Iterator[str]:
             for problem in _node(site, types, library):
                 yield f"{_named(node)}: {problem}"
             if known.accepts(len(node.inputs)):  # otherwise roles have no positions
-                scalars.update(site.answers())
+                scalars.update(site.output_scalars())
         for port, output in enumerate(node.outputs):
             ref = Ref(node.id, port)
             shapes[ref], dtypes[ref] = output.shape, output.dtype
@@ -165,8 +165,8 @@ def _node(site: NodeSite, dtypes: Sequence[str], library: LibraryVersion) -> Ite
     if library not in known.libraries:
         yield f"the {library} library does not have this op"
     if node.padding not in known.padding:
-        honoured = ", ".join(padding.name for padding in known.padding)
-        yield f"padding {node.padding.name} is not honoured, only {honoured}"
+        supported = ", ".join(padding.name for padding in known.padding)
+        yield f"padding {node.padding.name} is not honored, only {supported}"
     if not known.accepts(len(node.inputs)):
         yield f"{len(node.inputs)} inputs; {_expected(known)}"
         return

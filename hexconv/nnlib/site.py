@@ -50,7 +50,7 @@ class NodeSite:
         low, high = self.scalar(f"{prefix}min"), self.scalar(f"{prefix}max")
         return None if low is None or high is None else (low, high)
 
-    def answers(self) -> dict[Ref, float]:
+    def output_scalars(self) -> dict[Ref, float]:
         """The scalars that this node answers with, as far as they are known without running it."""
         known = self._output_range()
         if known is None:

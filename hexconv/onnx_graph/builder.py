@@ -151,7 +151,7 @@ class FloatBuilder:
                 inputs.append(value.const_value.numpy())
         if not inputs and node.op_type != "Constant":
             return None
-        self._refuse_giant(node)
+        self._check_size(node)
         try:
             return [_plain(array) for array in evaluate(node, inputs)]
         except HexconvError:
@@ -311,7 +311,7 @@ class FloatBuilder:
                 op=node.op_type,
             )
 
-    def _refuse_giant(self, node: ir.Node) -> None:
+    def _check_size(self, node: ir.Node) -> None:
         if node.op_type not in (
             "Expand",
             "Tile",

@@ -24,7 +24,7 @@ def expand(node: ir.Node, builder: FloatBuilder) -> list[ir.Node] | None:
     """Replace a node of EXPANDED by the nodes of its function body.
 
     Returns:
-        The new nodes, yet to be normalised; None for a node that stays.
+        The new nodes, yet to be normalized; None for a node that stays.
     """
     if node.op_type not in EXPANDED or node.domain:
         return None

@@ -36,7 +36,7 @@ class FloatGraph:
         model: the onnx-ir model; rewrites that come later may change it in place.
         source: the file it came from, for messages.
         dropped_inputs: inputs of the file that nothing reads and the DSP could not take.
-        recognised: how often each recognition or simplification was applied, by its name.
+        recognized: how often each recognition or simplification was applied, by its name.
         original: names of the values that inputs and nodes of the file make.
         ranges: (min, max) that a quantized model states, by value name.
     """

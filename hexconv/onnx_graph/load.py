@@ -41,7 +41,7 @@ def load(
     Args:
         source: path of an .onnx file (external data beside it), or a proto.
         shapes: sizes of inputs by name; needed for those with dynamic dimensions.
-        recognise: put ops where exporters decompose them (layer norm, GELU, SiLU...); False
+        recognize: put ops where exporters decompose them (layer norm, GELU, SiLU...); False
             leaves such compositions as exported. Simplifications that change no value that
             the DSP would compute (folding, merging) are made either way.
         refusals: if given, what would be raised as a refusal is appended, and the graph that is
@@ -86,12 +86,12 @@ def _finished(
     dropped: tuple[str, ...],
     counts: dict[str, int],
     original: frozenset[str],
-    refused: bool,
+    has_unsupported: bool,
 ) -> FloatGraph:
     remove_dead(model.graph)
     share_initializers(model.graph)
     name_nodes(model.graph)
-    if not model.graph.inputs and not refused:
+    if not model.graph.inputs and not has_unsupported:
         raise ModelError(
             "the model has no input", where=label, why="nothing it computes depends on one"
         )

@@ -86,7 +86,7 @@ def _per_channel(node: ir.Node, shapes: list[Shape | None]) -> str:
 def _over_space(node: ir.Node, shapes: list[Shape | None]) -> str:
     x = shapes[0]
     if x is not None and len(x) < 3:
-        return f"the input has shape {x}, which has no space to normalise over"
+        return f"the input has shape {x}, which has no space to normalize over"
     return _per_channel(node, shapes)
 
 

@@ -114,18 +114,18 @@ def _check_text(proto: onnx.ModelProto, label: str) -> None:
         while graphs:
             graph = graphs.pop()
             values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
-            _refuse_bytes([value.name for value in values], label)
+            _require_text([value.name for value in values], label)
             nodes.extend(graph.node)
         while nodes:
             node = nodes.pop()
             names = [attribute.name for attribute in node.attribute]
             texts = (node.name, node.op_type, node.domain, *node.input, *node.output, *names)
-            _refuse_bytes(texts, label)
+            _require_text(texts, label)
             graphs.extend(a.g for a in node.attribute if a.HasField("g"))
             graphs.extend(graph for a in node.attribute for graph in a.graphs)
 
 
-def _refuse_bytes(texts: Iterable[object], label: str) -> None:
+def _require_text(texts: Iterable[object], label: str) -> None:
     for text in texts:
         if isinstance(text, bytes):
             raise ModelError(

@@ -18,7 +18,7 @@ SMALL = 1024
 class FloatSession:
     """A float graph in ONNX Runtime.
 
-    Weights go there as memory (`add_external_initializers`), not through a serialised proto: a
+    Weights go there as memory (`add_external_initializers`), not through a serialized proto: a
     144 M-weight model opens in 1.5 s instead of 9, in 0.5 GB less, and 2 GB are no limit.
 
     Args:

@@ -14,7 +14,7 @@ from hexconv.names import did_you_mean
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
-from hexconv.optimize.legalise import legalise
+from hexconv.optimize.legalize import legalize
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.registry import REWRITES, Stage, apply
 from hexconv.quantize import Bounds
@@ -53,8 +53,8 @@ def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
     Whatever the level, what the library would compute wrongly is put right.
     """
     counts = dict(_stage(Stage.NNLIB, settings, graph))
-    if parted := legalise(graph):
-        counts["legalise"] = parted
+    if parted := legalize(graph):
+        counts["legalize"] = parted
     return (tidied(graph) if counts else graph), counts
 
 

@@ -154,7 +154,7 @@ class Executor:
         for slot, array in zip(self._sources, entering, strict=True):
             values[slot] = array
         for step in self.steps:
-            results = _answer(step, [values[slot] for slot in step.reads])
+            results = _run_step(step, [values[slot] for slot in step.reads])
             if watch is not None:
                 results = watch(step.node, results)
             assert len(results) == len(step.writes), step.node.op
@@ -164,17 +164,17 @@ class Executor:
                 values[slot] = None
         if not self._dequantizers:
             return [_present(values[slot]) for slot in self._sinks]
-        answers: list[Array] = []
+        returned: list[Array] = []
         for step in self._dequantizers:
-            answers += _answer(step, [values[slot] for slot in step.reads])
-        return answers
+            returned += _run_step(step, [values[slot] for slot in step.reads])
+        return returned
 
     def _quantized(self, sources: Sequence[Array]) -> Sequence[Array]:
         if self._quantizer is None:
             return sources
         codes: list[Array] = []
         for first in range(0, len(sources), PER_INPUT):
-            codes += _answer(self._quantizer, list(sources[first : first + PER_INPUT]))
+            codes += _run_step(self._quantizer, list(sources[first : first + PER_INPUT]))
         return codes
 
     def value(self, ref: Ref) -> Array | None:
@@ -183,7 +183,7 @@ class Executor:
         return None if slot is None else self._values[slot]
 
 
-def _answer(step: Step, inputs: Sequence[Array | None]) -> list[Array]:
+def _run_step(step: Step, inputs: Sequence[Array | None]) -> list[Array]:
     call = step.call
     call.inputs = inputs  # type: ignore[assignment]  # every input was written by an earlier step
     try:

@@ -44,7 +44,7 @@ class GoldenCase:
     declared: list[Output]
     executed: list[str]
 
-    def answer(self) -> list[Array]:
+    def simulated(self) -> list[Array]:
         """What the simulator answers; the declared outputs count for Split alone."""
         outputs = self.declared if self.op == "QuantizedSplit_8" else None
         return run_op(self.op, self.inputs, self.padding, self.library, outputs)
@@ -182,8 +182,8 @@ def _with_ends(row: Mapping[str, Any], nodes: list[Node]) -> list[Node]:
         for b, h, w, d in [item["shape"]]
     )
     source = Node(row["inputs"][0]["ref"][0], "input", "INPUT", (), fed)
-    answers = tuple(Ref(*item["ref"]) for item in row["outputs"])
-    sink = Node(max(node.id for node in nodes) + 1, "output", "OUTPUT", answers, ())
+    results = tuple(Ref(*item["ref"]) for item in row["outputs"])
+    sink = Node(max(node.id for node in nodes) + 1, "output", "OUTPUT", results, ())
     return [source, *nodes, sink]
 
 
@@ -219,7 +219,7 @@ def furthest(got: list[Array], wanted: list[Array]) -> float:
 def check_case(case: GoldenCase) -> GoldenVerdict:
     """One case; an error counts as infinitely far, and is the note."""
     try:
-        return GoldenVerdict(case.name, case.op, furthest(case.answer(), case.outputs))
+        return GoldenVerdict(case.name, case.op, furthest(case.simulated(), case.outputs))
     except HexconvError as error:
         return GoldenVerdict(case.name, case.op, WORST, error.what)
 

@@ -12,7 +12,7 @@ from hexconv.arrays import Array
 from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Interface, Ref, graph_of
 from hexconv.nnlib.prepare import Prepared, trace
-from hexconv.nnlib.prepare.left_padding import refuse_shifted
+from hexconv.nnlib.prepare.left_padding import require_unshifted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
 
@@ -65,7 +65,7 @@ class Simulator:
         self.library = library
         _check_ends(self.graph)
         self.prepared: Prepared = trace(self.graph, library)
-        refuse_shifted(self.prepared.graph)
+        require_unshifted(self.prepared.graph)
         self._plain = Executor(self.prepared.graph, library)
         self._tapped: Executor | None = None
 
@@ -132,9 +132,9 @@ class Simulator:
             sources += [interface.layout.pack(data), scalar(0), scalar(0), scalar(1, "int32")]
         return sources
 
-    def _outputs(self, answers: Sequence[Array]) -> dict[str, Array]:
+    def _outputs(self, results: Sequence[Array]) -> dict[str, Array]:
         return {
-            interface.name: interface.layout.unpack(answers[PER_OUTPUT * i], interface.shape)
+            interface.name: interface.layout.unpack(results[PER_OUTPUT * i], interface.shape)
             for i, interface in enumerate(self.graph.outputs)
         }
 

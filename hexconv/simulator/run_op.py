@@ -14,7 +14,7 @@ from hexconv.nnlib.prepare.mutable_graph import shape4
 from hexconv.nnlib.versions import LibraryVersion, check_library
 from hexconv.simulator.executor import Executor
 
-FEED, THIS, ANSWER, FIRST_CONST = 1, 2, 3, 16
+FEED, THIS, SINK, FIRST_CONST = 1, 2, 3, 16
 
 
 def run_op(
@@ -89,8 +89,8 @@ def single(
     nodes = [Node(FEED, "input", "INPUT", (), tuple(fed))]
     nodes.append(Node(THIS, op, op, tuple(refs), tuple(outputs), padding))
     if op != OUTPUT_OP:
-        answers = tuple(Ref(THIS, port) for port in range(len(outputs)))
-        nodes.append(Node(ANSWER, "output", "OUTPUT", answers, ()))
+        ends = tuple(Ref(THIS, port) for port in range(len(outputs)))
+        nodes.append(Node(SINK, "output", "OUTPUT", ends, ()))
     return Graph(op, held, nodes)
 
 
@@ -105,10 +105,10 @@ def _padding(name: str | Padding) -> Padding:
 def _quantizing(data: Array) -> Graph:
     scalar = Output((1, 1, 1, 1), "float32")
     quantized = (Output(shape4(data), "uint8"), scalar, scalar)
-    answers = tuple(Ref(THIS, port) for port in range(3))
+    ends = tuple(Ref(THIS, port) for port in range(3))
     nodes = [
         Node(THIS, INPUT_OP, INPUT_OP, (), quantized),
-        Node(ANSWER, "output", "OUTPUT", answers, ()),
+        Node(SINK, "output", "OUTPUT", ends, ()),
     ]
     return Graph(INPUT_OP, [], nodes)
 

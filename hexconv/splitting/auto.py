@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MOST_AXES = 4
 
 
-def refused_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> set[ir.Node]:
+def unsupported_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> set[ir.Node]:
     """The nodes of the whole model that the DSP refuses of a part of it.
 
     Args:
@@ -53,7 +53,7 @@ def refused_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> s
 def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
     """What reads inputs that the DSP cannot be fed, and makes outputs that it cannot answer."""
     there = {node.name for node in dsp.graph.node}
-    answers = {item.name for item in dsp.graph.output}
+    made = {item.name for item in dsp.graph.output}
     readers = {
         node
         for value in pieces.graph.inputs
@@ -64,7 +64,7 @@ def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
     makers = {
         node
         for value in pieces.graph.outputs
-        if value.name in answers and not fits(value) and (node := value.producer()) is not None
+        if value.name in made and not fits(value) and (node := value.producer()) is not None
     }
     return readers | makers
 

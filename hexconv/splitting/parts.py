@@ -17,7 +17,7 @@ from hexconv.model import Parts
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.subgraph import Pieces, opened, part
 from hexconv.settings import Settings, SettingsDict
-from hexconv.splitting.auto import fits, refused_nodes
+from hexconv.splitting.auto import fits, unsupported_nodes
 
 if TYPE_CHECKING:
     import onnx
@@ -62,7 +62,7 @@ def _automatic(pieces: Pieces, settings: Settings) -> Parts:
     """Cut off what is refused until nothing is any more."""
     parts = Parts(pieces.proto(), None, (), pieces.label)
     cpu: set[ir.Node] = set()
-    while more := refused_nodes(pieces, parts.dsp, settings) - cpu:
+    while more := unsupported_nodes(pieces, parts.dsp, settings) - cpu:
         while more:
             cpu = pieces.behind(cpu | more)
             unfit = [value for value in pieces.handed_over(cpu) if not fits(value)]
@@ -79,14 +79,14 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
     """
     names = tuple(str(value.name) for value in cuts)
     own = [value for value in pieces.graph.outputs if value.producer() not in cpu]
-    answers = list(dict.fromkeys([*cuts, *own]))
+    results = list(dict.fromkeys([*cuts, *own]))
     if not cpu:
         raise ConfigError(
             f"the cut at {listed(names)} leaves nothing for the CPU",
             why="no node reads it",
             hint="cut further up, or convert without --split",
         )
-    dsp = pieces.before(answers)
+    dsp = pieces.before(results)
     if not any(node in pieces.varying for node in dsp):
         raise ConfigError(
             f"the cut at {listed(names)} leaves nothing for the DSP"
@@ -100,7 +100,7 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
     for value in cuts:
         _check_handed_over(value)
     rest = [value for value in pieces.graph.outputs if value.producer() in cpu]
-    first = part(pieces, dsp, answers, ())
+    first = part(pieces, dsp, results, ())
     fed = {item.name for item in first.graph.input}
     return Parts(
         dsp=first,

@@ -54,8 +54,8 @@ def test_the_script_runs_python_and_cpp_and_compares(mel, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     for line in (
-        "compiler optimisation: -O1",
-        "graph optimisation: basic",
+        "compiler optimization: -O1",
+        "graph optimization: basic",
         "python cost time:",
         "c++ cost time:",
         "output tensor shape: 1x1x4096",

@@ -37,8 +37,8 @@ def test_a_range_file_beside_the_model(tmp_path: Path) -> None:
 def test_json_and_quiet(tmp_path: Path) -> None:
     path, samples = files(tmp_path)
     common = (path, "--samples", samples, "--shape", "speech=2,2", "-o", str(tmp_path / "r"))
-    answer = json.loads(run(*common, "--json").output)
-    assert answer["samples"] == 2 and answer["ranges"]["m"] == [-6, 10]
+    returned = json.loads(run(*common, "--json").output)
+    assert returned["samples"] == 2 and returned["ranges"]["m"] == [-6, 10]
     assert run(*common, "-q").output == ""
 
 

@@ -49,14 +49,14 @@ def run(*args: str) -> Result:
 def test_a_model_that_runs_has_exit_code_0(models: Path) -> None:
     result = run(str(models / "good.onnx"))
     assert result.exit_code == 0
-    assert "100.0%" in result.output and "refused" not in result.output
+    assert "100.0%" in result.output and "unsupported" not in result.output
     assert "QuantizedRelu_8" in run(str(models / "good.onnx"), "--all").output
 
 
 def test_every_refusal_is_listed_at_once(models: Path) -> None:
     result = run(str(models / "bad.onnx"))
     assert result.exit_code == 1
-    for text in ("Det", "my::Foo", "NonZero", "'places'", "4 refused", "20.0%"):
+    for text in ("Det", "my::Foo", "NonZero", "'places'", "4 unsupported", "20.0%"):
         assert text in result.output
     assert "QuantizedRelu_8" not in result.output
 
@@ -65,14 +65,14 @@ def test_json_has_every_node(models: Path) -> None:
     result = run(str(models / "bad.onnx"), "--json")
     report = json.loads(result.output)
     assert result.exit_code == 1 and not report["ok"]
-    fates = {row["node"]: bool(row["refused"]) for row in report["nodes"]}
+    fates = {row["node"]: bool(row["reason"]) for row in report["nodes"]}
     assert fates == {"relu": False, "det": True, "foo": True, "places": True, "behind": True}
     assert report["node_share"] == pytest.approx(0.2)
 
 
 def test_it_speaks_chinese(models: Path) -> None:
     result = run(str(models / "bad.onnx"), "--lang", "zh")
-    assert "节点" in result.output and "拒绝" in result.output
+    assert "节点" in result.output and "不支持" in result.output
 
 
 def test_quiet_leaves_the_exit_code(models: Path) -> None:

@@ -67,7 +67,7 @@ def run(*args: str) -> Result:
     return CliRunner().invoke(group, ["convert", *args], env={"COLUMNS": "120"})
 
 
-def refused(*args: str, said: str = "") -> str:
+def rejected(*args: str, said: str = "") -> str:
     """The text of the one clear error that a command ends in."""
     result = run(*args)
     assert isinstance(result.exception, HexconvError), result.exception
@@ -162,8 +162,8 @@ def test_a_range_file_serves_instead_of_samples(home: Path) -> None:
 def test_the_name_names_the_files(home: Path) -> None:
     assert run("tiny.onnx", "--samples", "speech.npy", "--name", "my_asr").exit_code == 0
     assert {path.name for path in (home / "build").iterdir()} == {f"my_asr{s}" for s in SUFFIXES}
-    refused("tiny.onnx", "--name", "9x", said="cannot name a model")
-    refused("tiny.onnx", "--name", "../x", said="cannot name a model")
+    rejected("tiny.onnx", "--name", "9x", said="cannot name a model")
+    rejected("tiny.onnx", "--name", "../x", said="cannot name a model")
 
 
 def test_a_yaml_alone_is_enough(home: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_commented_yaml_is_not_overwritten_by_another(home: Path) -> None:
     path = Path("one/tiny.yml")
     text = "# mine\n" + path.read_text().replace("- 1,1,8,16", "- 1,1, 8,16")
     path.write_text(text)
-    refused("--config", "one/tiny.yml", "-o", "one", said="overwrite the deployment file")
+    rejected("--config", "one/tiny.yml", "-o", "one", said="overwrite the deployment file")
     assert path.read_text() == text
 
 
@@ -254,7 +254,7 @@ def test_a_preset_takes_the_model_given(home: Path) -> None:
     onnx.save(
         tiny(shape=[1, 144, 40], weight=np.ones((40, 8), np.float32), out=[1, 144, 8]), "mine.onnx"
     )
-    text = refused("mine.onnx", "--preset", "conformer_dsp", said="another shape")
+    text = rejected("mine.onnx", "--preset", "conformer_dsp", said="another shape")
     assert "write 1,144,8" in text
     weight = np.eye(40, 287, dtype=np.float32)
     model = tiny(shape=[1, 144, 40], weight=weight, out=[1, 144, 287])
@@ -355,13 +355,13 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
 def test_a_bad_model_is_one_clear_error(home: Path, name: str) -> None:
     make, said = BAD_MODELS[name]
     make(home)
-    refused("tiny.onnx", said=said)
+    rejected("tiny.onnx", said=said)
     assert not (home / "build").exists()
 
 
 def test_a_directory_is_no_model(home: Path) -> None:
     (home / "folder").mkdir()
-    refused("folder", said="directory")
+    rejected("folder", said="directory")
 
 
 def test_control_flow_and_other_refusals_come_together(home: Path) -> None:
@@ -381,14 +381,14 @@ def test_control_flow_and_other_refusals_come_together(home: Path) -> None:
     model = tiny(nodes=nodes)
     model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 8, 16]))
     onnx.save(model, "tiny.onnx")
-    text = refused("tiny.onnx", said="2 nodes cannot run")
+    text = rejected("tiny.onnx", said="2 nodes cannot run")
     assert "'branch' (If)" in text and "'where' (NonZero)" in text
     report = hexconv.check("tiny.onnx")
     assert {row.node for row in report.unsupported} >= {"branch", "where", "cast2"}
 
 
 BAD_SAMPLES = {
-    "shape": (np.zeros((3, 8, 17), np.float32), "wants [1, 8, 16]"),
+    "shape": (np.zeros((3, 8, 17), np.float32), "expected [1, 8, 16]"),
     "type": (np.zeros((1, 8, 16), np.int32), "not float"),
     "nan": (np.full((1, 8, 16), np.nan, np.float32), "NaN"),
     "inf": (np.full((1, 8, 16), np.inf, np.float32), "NaN or infinite"),
@@ -400,14 +400,14 @@ BAD_SAMPLES = {
 def test_bad_samples_are_one_clear_error(home: Path, name: str) -> None:
     array, said = BAD_SAMPLES[name]
     np.save("bad.npy", array)
-    refused("tiny.onnx", "--samples", "bad.npy", said=said)
+    rejected("tiny.onnx", "--samples", "bad.npy", said=said)
     assert not (home / "build").exists()
 
 
 def test_samples_of_another_name_or_nowhere(home: Path) -> None:
     np.savez("bad.npz", speach=np.zeros((1, 8, 16), np.float32), b=np.zeros(1, np.float32))
-    refused("tiny.onnx", "--samples", "bad.npz", said="did you mean 'speech'")
-    refused("tiny.onnx", "--samples", "gone.npy", said="no such sample file")
+    rejected("tiny.onnx", "--samples", "bad.npz", said="did you mean 'speech'")
+    rejected("tiny.onnx", "--samples", "gone.npy", said="no such sample file")
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_samples_of_another_name_or_nowhere(home: Path) -> None:
 )
 def test_bad_range_files_are_one_clear_error(home: Path, text: str, said: str) -> None:
     Path("bad.ranges").write_text(text)
-    refused("tiny.onnx", "--ranges", "bad.ranges", said=said)
+    rejected("tiny.onnx", "--ranges", "bad.ranges", said=said)
     assert not (home / "build").exists()
 
 
@@ -436,15 +436,15 @@ def test_the_real_command_has_no_traceback(home: Path) -> None:
 
 def test_an_output_folder_that_cannot_be(home: Path) -> None:
     (home / "file").write_text("x")
-    refused("tiny.onnx", "-o", "file", said="it is a file")
-    refused("tiny.onnx", "-o", "file/below", said="is a file")
+    rejected("tiny.onnx", "-o", "file", said="it is a file")
+    rejected("tiny.onnx", "-o", "file/below", said="is a file")
     assert (home / "file").read_text() == "x"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission(home: Path) -> None:
     (home / "locked").mkdir(mode=0o500)
-    refused("tiny.onnx", "-o", "locked", said="no permission")
+    rejected("tiny.onnx", "-o", "locked", said="no permission")
 
 
 @pytest.mark.parametrize("suffix", [".pb", ".yml"])
@@ -463,7 +463,7 @@ def test_a_full_disk_leaves_what_was_there(
         return real(path, content)
 
     monkeypatch.setattr(files, "_stage", full)
-    refused("tiny.onnx", "--optimize", "none", said="No space left")
+    rejected("tiny.onnx", "--optimize", "none", said="No space left")
     assert contents(home / "build") == before
 
 
@@ -478,7 +478,7 @@ def test_a_failing_rename_puts_everything_back(home: Path, monkeypatch: pytest.M
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", fail)
-    refused("tiny.onnx", "--optimize", "none", said="cannot be written")
+    rejected("tiny.onnx", "--optimize", "none", said="cannot be written")
     assert contents(home / "build") == before
 
 

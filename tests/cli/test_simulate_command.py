@@ -61,9 +61,9 @@ def test_a_batch_answers_as_its_samples_one_by_one(model: Path, mels: Path, tmp_
 
 
 def test_json_tells_shape_and_range_of_every_output(model: Path, mels: Path) -> None:
-    answer = json.loads(run(model, "--input", mels, "--json", "--library", "v60").output)
-    assert answer["library"] == "v60"
-    wave = answer["outputs"]["wave"]
+    returned = json.loads(run(model, "--input", mels, "--json", "--library", "v60").output)
+    assert returned["library"] == "v60"
+    wave = returned["outputs"]["wave"]
     assert wave["shape"][0] == 3
     assert wave["min"] <= wave["mean"] <= wave["max"]
 
@@ -96,5 +96,5 @@ def test_the_golden_check_counts_and_its_exit_code_tells(tmp_path: Path) -> None
     (tmp_path / "manifest.json").write_text('{"cases": []}')
     result = CliRunner().invoke(group, ["simulate", "--golden", str(tmp_path), "--json"])
     assert result.exit_code == 0
-    answers = json.loads(result.output)["graphs: answers"]
-    assert answers == {"cases": 1, "exact": 1, "largest_difference": 0.0}
+    results = json.loads(result.output)["graphs: answers"]
+    assert results == {"cases": 1, "exact": 1, "largest_difference": 0.0}

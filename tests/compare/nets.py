@@ -50,13 +50,13 @@ def _model(
     weights: dict[str, np.ndarray],
     shape: tuple[int, ...],
     output: str,
-    answer: tuple[int, ...],
+    result: tuple[int, ...],
 ) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "net",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, answer)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, result)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

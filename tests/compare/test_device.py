@@ -17,23 +17,23 @@ def chain() -> Graph:
     return Graph(nodes=[Node(i, n, f"Op_{n}", reads[n], PORTS) for i, n in enumerate(NAMES)])
 
 
-def answers() -> dict[str, list[np.ndarray]]:
+def outputs() -> dict[str, list[np.ndarray]]:
     codes = np.arange(4, dtype=np.uint8).reshape(1, 1, 1, 4)
     low, high = (np.full((1, 1, 1, 1), value, np.float32) for value in (-1, 1))
     return {name: [codes.copy(), low, high] for name in NAMES}
 
 
 def test_equal_answers_are_exact() -> None:
-    rows = compare_taps(chain(), answers(), answers(), {})
+    rows = compare_taps(chain(), outputs(), outputs(), {})
     assert [row.verdict for row in rows] == [NodeVerdict.EXACT] * 4
     assert first_difference(rows) is None
 
 
 def test_a_difference_is_counted_and_traced_to_where_it_starts() -> None:
-    ours = answers()
+    ours = outputs()
     ours["b"][0][0, 0, 0, 2:] = (7, 0)
     ours["c"][0][0, 0, 0, 0] = 1
-    rows = {row.name: row for row in compare_taps(chain(), answers(), ours, {})}
+    rows = {row.name: row for row in compare_taps(chain(), outputs(), ours, {})}
     assert (rows["b"].different, rows["b"].elements, rows["b"].largest) == (2, 4, 5.0)
     assert rows["b"].first == (0, 0, 0, 2)
     assert rows["b"].starts_here
@@ -44,14 +44,14 @@ def test_a_difference_is_counted_and_traced_to_where_it_starts() -> None:
 
 
 def test_ranges_count_as_much_as_codes() -> None:
-    ours = answers()
+    ours = outputs()
     ours["d"][2] = ours["d"][2] + np.float32(1e-6)
-    (row,) = [r for r in compare_taps(chain(), answers(), ours, {}) if r.name == "d"]
+    (row,) = [r for r in compare_taps(chain(), outputs(), ours, {}) if r.name == "d"]
     assert (row.verdict, row.port, row.different) == (NodeVerdict.DIFFERS, 2, 1)
 
 
 def test_a_difference_is_seen_through_a_node_that_cannot_be_tapped() -> None:
-    ours, theirs = answers(), answers()
+    ours, theirs = outputs(), outputs()
     ours["a"][0][...] = 9
     ours["c"][0][...] = 9
     del theirs["b"]
@@ -62,15 +62,15 @@ def test_a_difference_is_seen_through_a_node_that_cannot_be_tapped() -> None:
 
 
 def test_other_sizes_are_a_difference() -> None:
-    ours = answers()
+    ours = outputs()
     ours["a"][0] = ours["a"][0].reshape(1, 1, 4, 1)
-    row = compare_taps(chain(), answers(), ours, {})[0]
+    row = compare_taps(chain(), outputs(), ours, {})[0]
     assert row.verdict == NodeVerdict.DIFFERS
     assert "(1, 1, 1, 4) in the library" in row.sentence()
 
 
 def test_the_same_value_in_other_bits_is_seen() -> None:
-    ours, theirs = answers(), answers()
+    ours, theirs = outputs(), outputs()
     theirs["a"][1] = np.zeros((1, 1, 1, 1), np.float32)
     ours["a"][1] = -theirs["a"][1]
     assert compare_taps(chain(), theirs, ours, {})[0].verdict == NodeVerdict.DIFFERS

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hexconv.compare.codes import RangeTotals, Scale, values_of
 from hexconv.compare.metrics import EXACT, Metrics, Totals, below
+from hexconv.compare.quantized import RangeTotals, Scale, values_of
 from hexconv.errors import ModelError
 
 
 def figures(*pairs: tuple[object, object], classes: bool = False) -> Metrics:
     totals = Totals("y", classes=classes)
-    for expected, answered in pairs:
-        totals.add(expected, answered)  # type: ignore[arg-type]
+    for expected, returned in pairs:
+        totals.add(expected, returned)  # type: ignore[arg-type]
     found = totals.result()
     assert found is not None
     return found

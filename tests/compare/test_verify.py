@@ -61,13 +61,13 @@ def test_the_first_tensor_accumulates_its_own_error_alone(report: Report) -> Non
 
 def test_outputs_are_what_simulate_answers(model: hexconv.Model, report: Report) -> None:
     sample = samples(4)[0]
-    answered = hexconv.simulate(model, sample)["scores"]
+    returned = hexconv.simulate(model, sample)["scores"]
     alone = verify(model, convolutions(), [sample])
     assert alone.outputs[0].calibration is not None
     from onnxruntime import InferenceSession
 
     expected = InferenceSession(convolutions().SerializeToString()).run(None, sample)[0]
-    apart = float(np.abs(expected - answered).max())
+    apart = float(np.abs(expected - returned).max())
     assert alone.outputs[0].calibration.max_error == pytest.approx(apart, rel=1e-4)
 
 

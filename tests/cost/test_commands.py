@@ -63,7 +63,7 @@ def test_mace_tables_can_be_read_back_and_compared(saved: Path, tmp_path: Path) 
 
 
 def test_comparing_two_models_names_both(saved: Path) -> None:
-    assert "(1.000 of it)" in run("cost", saved, "--compare", saved).output
+    assert "(ratio 1.000)" in run("cost", saved, "--compare", saved).output
 
 
 def test_a_profile_prints_sums_and_advice() -> None:

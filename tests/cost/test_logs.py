@@ -117,7 +117,7 @@ def test_counters_are_read_with_names_and_per_execution() -> None:
     assert [node.value for node in log.nodes] == [500, 45000, 500]
     assert log.nodes[1].name == "conv1, out"
     assert log.nodes[0].id == 16
-    assert any("1 lines" in note for note in log.notes)
+    assert any("1 incomplete lines" in note for note in log.notes)
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_counters_are_read_with_names_and_per_execution() -> None:
         (b"\n \r\n", "empty"),
         (b"hello\nworld\n", "not a profile"),
         (b"I MACE: Run model\nhexagon started\n", "profiling was not on"),
-        (b"     Sort by Run Order\n------\n", "cut behind it"),
-        (log_text().split("\n|     501")[0].encode(), "cut behind them"),
-        (b"node,id,name,op,executions,cycles\n", "no whole row"),
+        (b"     Sort by Run Order\n------\n", "cut after it"),
+        (log_text().split("\n|     501")[0].encode(), "cut after them"),
+        (b"node,id,name,op,executions,cycles\n", "no complete row"),
         (b"\x7fELF" + b"\0" * 100, "binary"),
         (bytes(range(256)) * 9, "not a profile"),
         ("| 节点 | 类型 | 耗时 |\n| 1 | 2 | 3 |\n".encode("gbk"), "not a profile"),

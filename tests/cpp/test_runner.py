@@ -29,7 +29,7 @@ def place(tmp_path_factory):
         graph="all",
         model=str(folder / "voice.onnx"),
         feed=str(folder / "mel.npy"),
-        answer=str(folder / "answer.npy"),
+        output=str(folder / "answer.npy"),
         folder=str(folder),
         library=str(found.library),
         headers=str(found.headers) if found.headers else None,
@@ -59,7 +59,7 @@ def test_its_answer_is_pythons(place):
     folder, job = place
     feed = bench.read_feed(folder / "mel.npy")
     _, expected = bench.run_python(folder / "voice.onnx", feed, "all", 1, 0, 1)
-    assert np.allclose(np.load(job.answer), expected, rtol=1e-3, atol=1e-4)
+    assert np.allclose(np.load(job.output), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (1, 80, 0), (80,), (1, 7, 3), (2, 80, 4)])

@@ -13,7 +13,7 @@ from hexconv.decompose import decompose
 from hexconv.lowering import LOWERINGS
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
-from tests.lowering.proof import Array, float_answers, ints, model, numbers, one
+from tests.lowering.proof import Array, float_outputs, ints, model, numbers, one
 
 VECTOR, IMAGE = (3, 16), (1, 4, 9, 10)
 W = 0.3 * numbers((16, 8), 2)
@@ -71,7 +71,7 @@ def test_the_answer_stays_the_same(op: str) -> None:
     feeds = {"x": numbers([dim.dim_value for dim in value], 7)}
     graph, counts = decomposed(proto)
     assert counts.get(op), "the rule applied"
-    before, after = float_answers(proto, feeds), float_answers(graph.to_proto(), feeds)
+    before, after = float_outputs(proto, feeds), float_outputs(graph.to_proto(), feeds)
     for old, new in zip(before, after, strict=True):
         assert old.shape == new.shape
         # float32 sums in another order.

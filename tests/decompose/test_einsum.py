@@ -48,8 +48,8 @@ def test_an_equation_holds_in_float_and_on_the_dsp(equation: str) -> None:
     proto = model(nodes, {name: array.shape for name, array in feeds.items()}, ["y"])
     expected = np.asarray(np.einsum(equation, *feeds.values()), np.float32)
     graph, _ = prepared(proto, None, Settings())
-    answer = FloatSession(graph).run(feeds)["y"]
-    np.testing.assert_allclose(answer, expected, atol=1e-5)
+    output = FloatSession(graph).run(feeds)["y"]
+    np.testing.assert_allclose(output, expected, atol=1e-5)
     prove(proto, 8.0, feeds, [expected])  # inputs are not on whole codes here
 
 

@@ -14,7 +14,7 @@ from hexconv.decompose.recurrent import MOST_STEPS
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import prepared
 from hexconv.settings import Settings
-from tests.lowering.proof import float_answers, model, numbers, prove, unsupported_op
+from tests.lowering.proof import float_outputs, model, numbers, prove, unsupported_op
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -71,9 +71,9 @@ def test_unrolling_is_exact_in_float(op: str, settings: dict[str, Any]) -> None:
     x = numbers((TIME, BATCH, INPUT))
     graph, _ = prepared(proto, None, Settings())
     assert not any(node.op_type == op for node in graph.nodes)
-    answers = FloatSession(graph).run({"x": x})
-    for info, expected in zip(graph.outputs, float_answers(proto, {"x": x}), strict=True):
-        np.testing.assert_allclose(answers[info.name], expected, atol=2e-6)
+    results = FloatSession(graph).run({"x": x})
+    for info, expected in zip(graph.outputs, float_outputs(proto, {"x": x}), strict=True):
+        np.testing.assert_allclose(results[info.name], expected, atol=2e-6)
 
 
 @pytest.mark.parametrize(

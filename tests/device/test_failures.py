@@ -56,7 +56,7 @@ def brief(fake_path: Path) -> Library:
 @pytest.mark.parametrize(
     ("op", "doing", "why"),
     [
-        ("Refuse", "preparing the graph", "only supported on Sundays"),
+        ("Reject", "preparing the graph", "only supported on Sundays"),
         ("Fail", "executing the graph", r"failed on node id='/layer3/Fail' \(Fail\) err=-1"),
         ("Crash", "SIGSEGV.*executing the graph", "called from hexagon_nn_execute_new"),
         ("CrashInPrepare", "SIGSEGV.*preparing the graph", "called from hexagon_nn_prepare"),

@@ -25,10 +25,10 @@ def test_every_import_keeps_its_promise(fake: Library) -> None:
 
 def test_outputs_have_the_models_names_shapes_and_layout(fake: Library) -> None:
     x = values()
-    answers = fake.run(graph_of(NEG), {"x": x})
-    assert list(answers) == ["y"]
-    assert answers["y"].dtype == np.float32
-    np.testing.assert_allclose(answers["y"], -x, atol=1e-6)
+    results = fake.run(graph_of(NEG), {"x": x})
+    assert list(results) == ["y"]
+    assert results["y"].dtype == np.float32
+    np.testing.assert_allclose(results["y"], -x, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 4), (1, 3, 7), (2, 3, 4, 5)])
@@ -46,10 +46,10 @@ def test_a_batch_runs_in_one_process(fake: Library, monkeypatch: pytest.MonkeyPa
     run_job = session.run_job
     monkeypatch.setattr(session, "run_job", lambda *args: (jobs.append(1), run_job(*args))[1])
     batch = [{"x": values(seed=seed)} for seed in range(20)]
-    answers = fake.run_batch(graph_of(NEG), batch)
+    results = fake.run_batch(graph_of(NEG), batch)
     assert len(jobs) == 1
-    for feeds, answer in zip(batch, answers, strict=True):
-        np.testing.assert_allclose(answer["y"], -feeds["x"], atol=1e-6)
+    for feeds, output in zip(batch, results, strict=True):
+        np.testing.assert_allclose(output["y"], -feeds["x"], atol=1e-6)
 
 
 def test_an_empty_batch_has_no_answers(fake: Library) -> None:
@@ -104,9 +104,9 @@ def test_constants_and_raw_tensors_reach_the_library(fake: Library) -> None:
             Node(4, "output", "OUTPUT", (Ref(3, 0), Ref(3, 1)), ()),
         ],
     )
-    codes, answered_low = fake.run_raw(graph, [tensor])
+    codes, low = fake.run_raw(graph, [tensor])
     np.testing.assert_array_equal(codes, 200 - tensor)
-    np.testing.assert_array_equal(answered_low, low)
+    np.testing.assert_array_equal(low, low)
 
 
 def test_the_profile_has_every_executed_node_and_counts_its_workers(fake: Library) -> None:

@@ -39,10 +39,10 @@ def library() -> Library:
 def with_interface(item: Recorded) -> tuple[Graph, dict[str, np.ndarray]]:
     """A recorded graph in MACE's wiring as a model, and the feeds of its first run."""
     layout = Layout(((0,), (1,), (2,), (3,)))
-    sources, answers = item.runs[0]
+    sources, results = item.runs[0]
     graph = item.graph
     graph.inputs = [Interface(f"x{i}", a.shape, layout) for i, a in enumerate(sources[::4])]
-    graph.outputs = [Interface(f"y{i}", a.shape, layout) for i, a in enumerate(answers[::4])]
+    graph.outputs = [Interface(f"y{i}", a.shape, layout) for i, a in enumerate(results[::4])]
     return graph, {f"x{i}": a for i, a in enumerate(sources[::4])}
 
 
@@ -67,9 +67,9 @@ def test_recorded_graphs_answer_what_was_recorded(library: Library, path: Path) 
     if item.library != library.version:
         pytest.skip(f"recorded on {item.library}")
     graph, feeds = with_interface(item)
-    answers = library.run(graph, feeds)
-    for ours, recorded_answer in zip(answers.values(), item.runs[0][1][::4], strict=True):
-        np.testing.assert_array_equal(ours, recorded_answer)
+    results = library.run(graph, feeds)
+    for ours, recorded_output in zip(results.values(), item.runs[0][1][::4], strict=True):
+        np.testing.assert_array_equal(ours, recorded_output)
 
 
 @pytest.mark.parametrize("path", mace_graphs(), ids=lambda path: path.stem)

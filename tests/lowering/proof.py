@@ -94,7 +94,7 @@ def of_two(op: str, left: Sequence[int], right: Sequence[int], **attrs: Any) -> 
     return model(nodes, {"a": (prod(left),), "b": (prod(right),)}, ["y"], shapes)
 
 
-def float_answers(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+def float_outputs(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
     """What ONNX Runtime answers."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -123,14 +123,14 @@ def prove(
             value.name: on_codes([d.dim_value for d in value.type.tensor_type.shape.dim], seed)
             for seed, value in enumerate(proto.graph.input)
         }
-    wanted = float_answers(proto, feeds) if expected is None else expected
+    wanted = float_outputs(proto, feeds) if expected is None else expected
     converted = hexconv.convert(proto, samples=[feeds], optimize="none")
-    answers = hexconv.simulate(converted, feeds, library="v60")
+    results = hexconv.simulate(converted, feeds, library="v60")
     for output, reference in zip(converted.graph.outputs, wanted, strict=True):
-        answer = answers[output.name]
-        assert answer.shape == reference.shape
+        result = results[output.name]
+        assert result.shape == reference.shape
         step = (output.range[1] - output.range[0]) / 255
-        worst = float(np.abs(answer - reference).max()) / step
+        worst = float(np.abs(result - reference).max()) / step
         assert worst <= steps, f"{output.name} is {worst:.2f} steps off"
     if os.environ.get("HEXCONV_LIBRARY"):
         library = Library()

@@ -44,7 +44,7 @@ def test_a_newer_function_is_a_table_or_the_librarys_own(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["Elu", "Selu", "Celu", "HardSigmoid", "ThresholdedRelu", "Shrink"])
-def test_attributes_are_honoured(op: str) -> None:
+def test_attributes_are_honored(op: str) -> None:
     attrs = {
         "Shrink": {"lambd": 0.7, "bias": 0.2},
         "HardSigmoid": {"alpha": 0.4, "beta": 0.3},

@@ -16,7 +16,7 @@ import hexconv
 from hexconv.device import Library
 from hexconv.errors import ConfigError, UnsupportedOpErrors
 from hexconv.model import Model
-from tests.lowering.proof import float_answers, model, numbers, of_two, on_codes, one
+from tests.lowering.proof import float_outputs, model, numbers, of_two, on_codes, one
 
 # Half a step is the rounding of Quantize; it cuts values to about 20 bits before it scales them.
 ROUNDED = 0.55
@@ -30,10 +30,10 @@ def proved(proto: onnx.ModelProto, keep: Sequence[str] = ("node",), **settings: 
         for seed, value in enumerate(proto.graph.input)
     }
     converted = hexconv.convert(proto, samples=[feeds], keep_float=tuple(keep), **settings)
-    answers = hexconv.simulate(converted, feeds, library="v60")
-    for output, wanted in zip(converted.graph.outputs, float_answers(proto, feeds), strict=True):
+    results = hexconv.simulate(converted, feeds, library="v60")
+    for output, wanted in zip(converted.graph.outputs, float_outputs(proto, feeds), strict=True):
         step = (output.range[1] - output.range[0]) / 255
-        assert float(np.abs(answers[output.name] - wanted).max()) <= ROUNDED * step
+        assert float(np.abs(results[output.name] - wanted).max()) <= ROUNDED * step
     if os.environ.get("HEXCONV_LIBRARY"):
         library = Library()
         simulated = hexconv.simulate(converted, feeds, library=library.version)
@@ -121,7 +121,7 @@ def chain() -> onnx.ModelProto:
     return model(nodes, {"x": (1, 5, 7)}, ["y"], {"two": np.float32(2.0)})
 
 
-def test_neighbours_in_float_hand_floats_over() -> None:
+def test_neighbors_in_float_hand_floats_over() -> None:
     converted = proved(chain(), ("tanh", "mul", "add", "sig"))
     counts = histogram(converted)
     assert (counts["Dequantize"], counts["Quantize"]) == (1, 1)
@@ -131,9 +131,9 @@ def test_codes_that_stand_for_other_values_are_not_taken_for_the_same_floats() -
     """The Mul by 2 in int8 only gives the codes of tanh another range."""
     feeds = {"x": on_codes((1, 5, 7))}
     converted = hexconv.convert(chain(), samples=[feeds], keep_float=("tanh", "add"))
-    answer = hexconv.simulate(converted, feeds)["y"]
+    result = hexconv.simulate(converted, feeds)["y"]
     assert histogram(converted)["Dequantize"] == 2
-    assert float(np.abs(answer - float_answers(chain(), feeds)[0]).max()) < 1.0 / 255
+    assert float(np.abs(result - float_outputs(chain(), feeds)[0]).max()) < 1.0 / 255
 
 
 def test_a_node_is_found_by_its_tensor_too() -> None:

@@ -30,8 +30,8 @@ def test_each_code_answers_its_own_value(low: float, high: float) -> None:
     source, target = cover(low, high), cover(-1.0, 1.0)
     codes = table(np.sin, source, target)
     values = (np.arange(256) - source.zero) * source.step
-    answers = (codes.astype(np.float64) - target.zero) * target.step
-    assert np.abs(answers - np.clip(np.sin(values), target.min, target.max)).max() <= (
+    outputs = (codes.astype(np.float64) - target.zero) * target.step
+    assert np.abs(outputs - np.clip(np.sin(values), target.min, target.max)).max() <= (
         target.step * HALF
     )
 
@@ -101,7 +101,7 @@ def test_gelu_in_both_forms(attrs: dict[str, str]) -> None:
         ("Shrink", {"lambd": 1.0, "bias": 0.5}),
     ],
 )
-def test_attributes_are_honoured(op: str, attrs: dict[str, float]) -> None:
+def test_attributes_are_honored(op: str, attrs: dict[str, float]) -> None:
     prove(one(op, (64,), opset=22, **attrs), HALF)
 
 

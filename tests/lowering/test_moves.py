@@ -104,7 +104,7 @@ def test_heads_move_in_one_transpose() -> None:
 
 
 def test_up_to_four_blocks_move_in_one_transpose() -> None:
-    """Six axes of which neighbours stay neighbours are three blocks."""
+    """Six axes of which neighbors stay neighbors are three blocks."""
     source = Layout(((0, 1), (2, 3), (4,), (5,)))
     target = Layout(((), (4, 5), (0, 1), (2, 3)))
     assert sum(step.perm is not None for step in moves([2, 3, 2, 3, 2, 3], source, target)) == 1

@@ -98,7 +98,7 @@ def test_old_upsample() -> None:
     prove(proto)
 
 
-def test_what_is_not_honoured_is_refused() -> None:
+def test_what_is_not_honored_is_refused() -> None:
     policy = {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}
     text = unsupported_op(
         one("Resize", (1, 3, 6, 8), None, None, ints(9, 20), mode="nearest", **policy)

@@ -140,7 +140,7 @@ MISTAKES = [
     ("quantize_range_file", "quantise_range_file", "unknown key", "'quantize_range_file'"),
     ("library_name", "libary_name", "unknown key 'libary_name'", "'library_name'"),
     ("backend: pytorch", "target_abis: [host]", "unknown key", "belongs at the top of the file"),
-    ("backend: pytorch", "colour: red", "unknown key 'colour'", "remove it"),
+    ("backend: pytorch", "color: red", "unknown key 'color'", "remove it"),
     ("- 1,144,40", "- [1, 144, 40]", "MACE crashes on it", "write a string of commas"),
     ("- 1,144,287", "- 1,,287", "does not fit 'output_shapes'", "1,144,287"),
     ("- 1,144,287", "- 1,0,287", "does not fit 'output_shapes'", "1,144,287"),

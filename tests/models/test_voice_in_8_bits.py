@@ -35,8 +35,8 @@ def test_training_rounds_as_the_dsp_does(vocoder):
     with torch.no_grad():
         for other in voice.mels().values():  # what the simulated voice is calibrated on
             rounded(torch.from_numpy(other))
-        answered = rounded.eval()(torch.from_numpy(spectrum))[0, 0].numpy()
+        returned = rounded.eval()(torch.from_numpy(spectrum))[0, 0].numpy()
     plain = hifigan.run(generator, np.ascontiguousarray(spectrum)).ravel()
     simulated = speak("simulate", vocoder, spectrum).wave
-    noise = fidelity.snr(plain, answered), fidelity.snr(plain, simulated)
+    noise = fidelity.snr(plain, returned), fidelity.snr(plain, simulated)
     assert abs(noise[0] - noise[1]) < 1.5

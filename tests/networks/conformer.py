@@ -16,9 +16,9 @@ class DecomposedNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         mean = x.mean(-1, keepdim=True)
-        centred = x - mean
-        variance = (centred**2).mean(-1, keepdim=True)
-        return centred / torch.sqrt(variance + 1e-5) * self.weight + self.bias
+        centered = x - mean
+        variance = (centered**2).mean(-1, keepdim=True)
+        return centered / torch.sqrt(variance + 1e-5) * self.weight + self.bias
 
 
 class FeedForward(nn.Module):

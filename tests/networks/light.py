@@ -85,8 +85,8 @@ def _settle(model: onnx.ModelProto) -> None:
         wanted += [f"{mean}:found", f"{variance}:found"]
         for op, inputs, output in (
             ("ReduceMean", [x], f"{mean}:4d"),
-            ("Sub", [x, f"{mean}:4d"], f"{x}:centred"),
-            ("Mul", [f"{x}:centred"] * 2, f"{x}:squared"),
+            ("Sub", [x, f"{mean}:4d"], f"{x}:centered"),
+            ("Mul", [f"{x}:centered"] * 2, f"{x}:squared"),
             ("ReduceMean", [f"{x}:squared"], f"{variance}:4d"),
         ):
             axes = {"axes": [0, 2, 3]} if op == "ReduceMean" else {}

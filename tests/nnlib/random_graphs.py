@@ -112,10 +112,10 @@ class Generator:
         weights = [5, 5, 3, 1, 2, 1, 3, 2, 1]
         for _ in range(self.dice.randint(3, 14)):
             self.dice.choices(steps, weights)[0]()
-        answers = [self.made.tensors[-1][0]]
+        results = [self.made.tensors[-1][0]]
         if self.dice.random() < 0.3:
-            answers.append(self.dice.choice(self.made.tensors)[0])
-        self.made.append("OUTPUT", [ref for data_min_max in answers for ref in data_min_max], [])
+            results.append(self.dice.choice(self.made.tensors)[0])
+        self.made.append("OUTPUT", [ref for data_min_max in results for ref in data_min_max], [])
         codes = self.numbers.randint(0, 256, shape).astype(np.uint8)
         feeds = [codes, np.full((1, 1, 1, 1), -1, np.float32), np.full((1, 1, 1, 1), 1, np.float32)]
         return self.made.graph(), feeds

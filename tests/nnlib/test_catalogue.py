@@ -87,7 +87,7 @@ def test_variadic_operands_by_position() -> None:
     assert roles == ["data", "min", "max", "data", "min", "max"]
 
 
-def test_an_unknown_op_is_answered_with_its_neighbours() -> None:
+def test_an_unknown_op_is_answered_with_its_neighbors() -> None:
     with pytest.raises(GraphError, match="Supernode_8x8p32to8"):
         spec("Supernode_8x8p32to")
 

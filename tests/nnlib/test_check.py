@@ -94,7 +94,7 @@ def test_every_problem_is_listed_at_once_with_its_node() -> None:
     message = str(error.value)
     assert "2 problems" in message
     assert "'n1' (QuantizedAdd_8p8to8" in message and "7 inputs; it takes 6 or 8" in message
-    assert "'n2' (Supernode_8x8p32to8" in message and "padding NA is not honoured" in message
+    assert "'n2' (Supernode_8x8p32to8" in message and "padding NA is not honored" in message
 
 
 def test_a_node_that_is_not_there_is_named() -> None:
@@ -153,7 +153,7 @@ def test_a_const_of_rank_3_is_refused() -> None:
     assert any("not four sizes" in line for line in problems(graph))
 
 
-def test_an_unknown_op_is_named_with_its_neighbours() -> None:
+def test_an_unknown_op_is_named_with_its_neighbors() -> None:
     assert any(
         "no op 'Supernode_8x8p32to9'" in line
         for line in problems(changed(chain(1), 1, op="Supernode_8x8p32to9"))

@@ -15,7 +15,7 @@ import pytest
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.prepare import prepare
-from hexconv.nnlib.prepare.left_padding import refuse_shifted, shifted
+from hexconv.nnlib.prepare.left_padding import require_unshifted, shifted
 from tests.nnlib.random_graphs import Builder, Generator
 
 SHAPE = (1, 8, 8, 32)
@@ -118,7 +118,7 @@ def test_the_refusal_names_the_node_and_what_to_do() -> None:
     x = follow(made, x, "MaxPool 2 2")
     made.append("OUTPUT", x, [])
     with pytest.raises(GraphError, match="QuantizedMaxPool_8 behind a depthwise") as caught:
-        refuse_shifted(prepare(made.graph()))
+        require_unshifted(prepare(made.graph()))
     assert str(x[0].node) in caught.value.where
     assert "flat" in caught.value.hint
 

@@ -57,7 +57,7 @@ def feeds_of(graph: FloatGraph, seed: int = 0) -> dict[str, Array]:
     return {i.name: generator.standard_normal(i.shape).astype(np.float32) for i in graph.inputs}
 
 
-def original_answers(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
+def original_outputs(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
     """What ONNX Runtime answers for the model as it was given."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -72,7 +72,7 @@ def _numpy(name: str) -> str:
     return {"tensor(float)": "f4", "tensor(float16)": "f2", "tensor(double)": "f8"}[name]
 
 
-def same_answers(
+def same_outputs(
     proto: onnx.ModelProto, *, recognize: bool = True, tolerance: float = 1e-5, **shapes: Any
 ) -> FloatGraph:
     """Load a model and check that the normal form answers what the model does."""
@@ -80,7 +80,7 @@ def same_answers(
     feeds = feeds_of(graph)
     ours = FloatSession(graph).run(feeds)
     assert list(ours) == [value.name for value in proto.graph.output]
-    for mine, theirs in zip(ours.values(), original_answers(proto, feeds), strict=True):
+    for mine, theirs in zip(ours.values(), original_outputs(proto, feeds), strict=True):
         assert mine.shape == theirs.shape
         np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance)
     return graph

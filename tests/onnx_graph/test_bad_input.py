@@ -284,7 +284,7 @@ def small_models() -> list[bytes]:
     ]
 
 
-def loads_or_is_refused(path: Path, content: bytes) -> None:
+def loads_or_raises(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     try:
         graph = load(path)
@@ -310,7 +310,7 @@ def test_flipped_bytes_never_give_anything_but_an_error_or_a_graph(
     content = bytearray(data.draw(st.sampled_from(small_models())))
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    loads_or_is_refused(tmp_path / "m.onnx", bytes(content))
+    loads_or_raises(tmp_path / "m.onnx", bytes(content))
 
 
 @FUZZ
@@ -321,4 +321,4 @@ def test_cut_files_never_give_anything_but_an_error_or_a_graph(
     content = data.draw(st.sampled_from(small_models()))
     start = data.draw(st.integers(0, len(content)))
     stop = data.draw(st.integers(start, len(content)))
-    loads_or_is_refused(tmp_path / "m.onnx", content[:start] + content[stop:])
+    loads_or_raises(tmp_path / "m.onnx", content[:start] + content[stop:])

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.onnx_graph.models import ops, same_answers
+from tests.onnx_graph.models import ops, same_outputs
 
 torch = pytest.importorskip("torch")
 
@@ -22,7 +22,7 @@ EXPORTERS = [(11, False), (13, False), (17, False), (18, True)]
 @pytest.mark.parametrize(("opset", "dynamo"), EXPORTERS)
 def test_a_conformer(opset: int, dynamo: bool) -> None:
     proto = export(conformer(), torch.zeros(1, 144, 40), opset, dynamo=dynamo)
-    counts = Counter(ops(same_answers(proto, tolerance=1e-4)))
+    counts = Counter(ops(same_outputs(proto, tolerance=1e-4)))
     assert counts["LayerNormalization"] and counts["Swish"]
     assert not counts["ReduceMean"] and not counts["Sqrt"] and not counts["Erf"]
     assert not counts["BatchNormalization"] and not counts["Shape"] and not counts["Cast"]
@@ -32,5 +32,5 @@ def test_a_conformer(opset: int, dynamo: bool) -> None:
 @pytest.mark.parametrize("network", [mobilenet, resnet])
 def test_a_cnn(network: object, opset: int, dynamo: bool) -> None:
     proto = export(network(), torch.zeros(1, 3, 64, 64), opset, dynamo=dynamo)  # type: ignore[operator]
-    counts = Counter(ops(same_answers(proto, tolerance=1e-3)))
+    counts = Counter(ops(same_outputs(proto, tolerance=1e-3)))
     assert not counts["BatchNormalization"] and counts["Conv"]

@@ -38,5 +38,5 @@ def test_attributes_not_given_have_their_defaults() -> None:
     x = numbers((2, 3, 4, 4))
     graph = load(model(nodes, {"x": x.shape}, ["y"], opset=13))
     mean, variance = x.mean((0, 2, 3), keepdims=True), x.var((0, 2, 3), keepdims=True)
-    answer = FloatSession(graph).run({"x": x})["y"]
-    np.testing.assert_allclose(answer, (x - mean) / np.sqrt(variance), rtol=1e-4, atol=1e-4)
+    output = FloatSession(graph).run({"x": x})["y"]
+    np.testing.assert_allclose(output, (x - mean) / np.sqrt(variance), rtol=1e-4, atol=1e-4)

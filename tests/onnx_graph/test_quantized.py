@@ -11,7 +11,7 @@ from onnx import helper
 
 import hexconv
 from hexconv.onnx_graph import load
-from tests.lowering.proof import float_answers, model, numbers, unsupported_op
+from tests.lowering.proof import float_outputs, model, numbers, unsupported_op
 
 SHAPE = (1, 4, 6, 6)
 ZERO = np.uint8(100)
@@ -63,10 +63,10 @@ def test_a_qdq_model_needs_no_samples_and_answers_as_it_states(per_channel: bool
     x = INSIDE
     converted = hexconv.convert(proto)
     assert not any("NO SAMPLES" in warning for warning in converted.conversion.warnings)
-    (expected,) = float_answers(proto, {"x": x})
-    answer = hexconv.simulate(converted, {"x": x}, library="v60")["y"]
+    (expected,) = float_outputs(proto, {"x": x})
+    output = hexconv.simulate(converted, {"x": x}, library="v60")["y"]
     # Weights by channel are one range on the DSP: up to three times as coarse for some.
-    assert np.abs(answer - expected).max() <= 0.25 * (3 if per_channel else 2)
+    assert np.abs(output - expected).max() <= 0.25 * (3 if per_channel else 2)
 
 
 def test_the_ranges_are_those_of_scale_and_zero_point() -> None:
@@ -131,9 +131,9 @@ def test_integer_convolutions_and_products_become_float_ones() -> None:
     ]
     proto = model(nodes, {"x": SHAPE}, ["y"], consts)
     x = INSIDE
-    (expected,) = float_answers(proto, {"x": x})
-    answer = hexconv.simulate(hexconv.convert(proto), {"x": x}, library="v60")["y"]
-    assert np.abs(answer - expected).max() <= 2 * 0.05
+    (expected,) = float_outputs(proto, {"x": x})
+    output = hexconv.simulate(hexconv.convert(proto), {"x": x}, library="v60")["y"]
+    assert np.abs(output - expected).max() <= 2 * 0.05
 
 
 @pytest.mark.parametrize("per_column", [False, True])
@@ -156,10 +156,10 @@ def test_dynamic_quantization_becomes_static(per_column: bool) -> None:
     graph = load(proto)
     assert [node.op_type for node in graph.nodes] == ["MatMul"]
     x = numbers((3, 8))
-    (expected,) = float_answers(proto, {"x": x})
+    (expected,) = float_outputs(proto, {"x": x})
     converted = hexconv.convert(proto, samples=[{"x": x}])
-    answer = hexconv.simulate(converted, {"x": x}, library="v60")["y"]
-    assert np.abs(answer - expected).max() <= np.ptp(expected) / 60
+    output = hexconv.simulate(converted, {"x": x}, library="v60")["y"]
+    assert np.abs(output - expected).max() <= np.ptp(expected) / 60
 
 
 @pytest.mark.parametrize("last", ["QuantizeLinear", "DynamicQuantizeLinear"])

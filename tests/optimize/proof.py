@@ -13,7 +13,7 @@ import hexconv
 from hexconv.model import Model
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.optimize.registry import REWRITES
-from tests.lowering.proof import float_answers
+from tests.lowering.proof import float_outputs
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -26,9 +26,9 @@ def rewritten(proto: onnx.ModelProto, name: str, feeds: Feeds) -> tuple[FloatGra
     step.
     """
     graph = load(proto)
-    before = float_answers(graph.to_proto(), feeds)
+    before = float_outputs(graph.to_proto(), feeds)
     count = REWRITES[name].function(graph)
-    after = float_answers(graph.to_proto(), feeds)
+    after = float_outputs(graph.to_proto(), feeds)
     for old, new in zip(before, after, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-4 * float(np.abs(old).max()))
     return graph, count
@@ -47,10 +47,10 @@ def applied(model: Model) -> dict[str, int]:
 
 def errors(model: Model, proto: onnx.ModelProto, feeds: Feeds) -> list[float]:
     """The largest error of each output against ONNX Runtime, in steps of its range."""
-    answers = hexconv.simulate(model, feeds, library="v60")
-    wanted = float_answers(proto, feeds)
+    results = hexconv.simulate(model, feeds, library="v60")
+    wanted = float_outputs(proto, feeds)
     return [
-        float(np.abs(answers[output.name] - want).max() * 255 / (output.range[1] - output.range[0]))
+        float(np.abs(results[output.name] - want).max() * 255 / (output.range[1] - output.range[0]))
         for output, want in zip(model.graph.outputs, wanted, strict=True)
     ]
 

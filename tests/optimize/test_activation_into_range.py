@@ -114,7 +114,7 @@ def test_a_given_range_does_not_undo_it() -> None:
     assert float(hexconv.simulate(on, FEEDS)["y"].min()) == 0.0
 
 
-def test_two_activations_are_both_honoured() -> None:
+def test_two_activations_are_both_honored() -> None:
     proto = net("Conv", RELU, helper.make_node("Clip", ["r", "lo", "hi"], ["y"]))
     on = converted(proto, FEEDS)
     assert applied(on)[NAME] == 2 and max(errors(on, proto, FEEDS)) <= STEPS

@@ -90,8 +90,8 @@ def test_rows_and_columns_may_be_dilated() -> None:
     )
     on, off = converted(proto, feeds), converted(proto, feeds, without=(NAME,))
     assert applied(on)[NAME] == 1 and "SpaceToBatchND_8" in ops(on)
-    answers = [hexconv.simulate(m, feeds, library="v60")["y"] for m in (on, off)]
-    np.testing.assert_array_equal(*answers)
+    results = [hexconv.simulate(m, feeds, library="v60")["y"] for m in (on, off)]
+    np.testing.assert_array_equal(*results)
 
 
 def test_a_small_dilation_becomes_zeros_between_the_taps() -> None:

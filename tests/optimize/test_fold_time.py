@@ -48,8 +48,8 @@ def test_the_folded_kernel_is_the_same_product(
     folded = x.reshape(inputs, 4, factor).transpose(2, 0, 1).reshape(factor * inputs, 4)
     wide = Signal(signal.folded(factor), -first, 1, 4)
     assert wide.weights.shape[2] == last - first + 1
-    answer = plain(wide, folded).reshape(factor, outputs, 4).transpose(1, 2, 0)
-    np.testing.assert_allclose(answer.reshape(outputs, -1), plain(signal, x), atol=1e-5)
+    output = plain(wide, folded).reshape(factor, outputs, 4).transpose(1, 2, 0)
+    np.testing.assert_allclose(output.reshape(outputs, -1), plain(signal, x), atol=1e-5)
 
 
 def net(inputs: int, outputs: int, length: int) -> ModelProto:

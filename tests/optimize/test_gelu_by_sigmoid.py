@@ -9,7 +9,7 @@ from onnx import ModelProto, helper
 import hexconv
 from hexconv.onnx_graph import load
 from hexconv.optimize.on_float.gelu_by_sigmoid import gelu_by_sigmoid
-from tests.lowering.proof import float_answers, model, numbers
+from tests.lowering.proof import float_outputs, model, numbers
 from tests.optimize.proof import converted, ops
 
 NAME = "gelu_by_sigmoid"
@@ -27,9 +27,9 @@ def net(approximate: str) -> ModelProto:
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_it_is_gelu_to_half_a_thousandth(approximate: str) -> None:
     graph, feeds = load(net(approximate)), {"x": numbers((1, 32, 64))}
-    before = float_answers(graph.to_proto(), feeds)[0]
+    before = float_outputs(graph.to_proto(), feeds)[0]
     assert gelu_by_sigmoid(graph) == 1
-    after = float_answers(graph.to_proto(), feeds)[0]
+    after = float_outputs(graph.to_proto(), feeds)[0]
     # 4 (1 - sigmoid(8)) = 0.0013 where the argument is clipped
     assert np.abs(after - before).max() < 0.0015
 
@@ -39,6 +39,6 @@ def test_no_table_is_left_and_the_noise_hardly_grows() -> None:
     proto, feeds = net("none"), {"x": numbers((1, 32, 64))}
     on, off = converted(proto, feeds), converted(proto, feeds, without=(NAME,))
     assert "Table_8" in ops(off) and "Table_8" not in ops(on)
-    wanted = float_answers(proto, feeds)[0]
+    wanted = float_outputs(proto, feeds)[0]
     noise = [np.std(hexconv.simulate(m, feeds, library="v60")["y"] - wanted) for m in (on, off)]
     assert noise[0] < noise[1] * 2**0.5

@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto, NodeProto, helper
 
 import hexconv
-from tests.lowering.proof import float_answers, ints, model, numbers
+from tests.lowering.proof import float_outputs, ints, model, numbers
 from tests.optimize.proof import applied, better, converted, errors, ops
 
 NAME = "one_projection"
@@ -119,7 +119,7 @@ def test_ranges_of_any_sizes_keep_their_bits(scales: tuple[float, float, float])
     proto = attention(scales=scales)
     on, off = converted(proto, FEEDS), converted(proto, FEEDS, without=(NAME,))
     assert NAME in applied(on)
-    wanted = float_answers(proto, FEEDS)[0]
+    wanted = float_outputs(proto, FEEDS)[0]
     noise = [np.std(hexconv.simulate(m, FEEDS, library="v60")["y"] - wanted) for m in (on, off)]
     assert noise[0] <= 1.25 * noise[1]
 

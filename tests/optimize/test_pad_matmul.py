@@ -36,8 +36,8 @@ def test_answers_stay_the_same_bits(heads: int, rows: int, depth: int, columns: 
     proto, given_feeds = net(*sizes), feeds(*sizes)
     on, off = (converted(proto, given_feeds, without=names) for names in ((), (NAME,)))
     assert NAME not in applied(off) and (NAME in applied(on) or depth % 16 == 0)
-    answers = [hexconv.simulate(m, given_feeds, library="v60")["y"] for m in (on, off)]
-    np.testing.assert_array_equal(*answers)
+    results = [hexconv.simulate(m, given_feeds, library="v60")["y"] for m in (on, off)]
+    np.testing.assert_array_equal(*results)
 
 
 def test_a_depth_of_36_is_padded_to_48() -> None:

@@ -68,7 +68,7 @@ def test_what_needs_more_room_to_the_left_keeps_the_dense_form() -> None:
     """A convolution of width 7 pads by 3 columns; behind the depthwise one there is room for 1."""
     proto = net(4, diagonal(4, (1.0,)), last="Conv")
     on = converted(proto, FEEDS, without=STACKS)
-    assert NAME not in applied(on) and "legalise" not in applied(on)
+    assert NAME not in applied(on) and "legalize" not in applied(on)
 
 
 def test_the_sum_of_a_stage_is_one() -> None:

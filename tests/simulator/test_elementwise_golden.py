@@ -40,12 +40,12 @@ def test_codes_and_ranges_equal_the_librarys(case: dict[str, Any]) -> None:
         inputs = [data[part["key"]] for part in case["inputs"]]
         expected = [data[part["key"]] for part in case["outputs"]]
     declared = [
-        Output(tuple(given["shape"]), answer["dtype"])
-        for given, answer in zip(case["out_defs"], case["outputs"], strict=True)
+        Output(tuple(given["shape"]), output["dtype"])
+        for given, output in zip(case["out_defs"], case["outputs"], strict=True)
         if case["op"] != "DequantizeOUTPUT_8tof"  # that one writes the graph's outputs
     ]
     consts = [part["const"] for part in case["inputs"]]
-    answers = run_op(case["op"], inputs, case["padding"], case["library"], declared, consts)
-    for answer, right in zip(answers, expected, strict=True):
-        assert answer.dtype == right.dtype
-        np.testing.assert_array_equal(answer, right)
+    outputs = run_op(case["op"], inputs, case["padding"], case["library"], declared, consts)
+    for output, right in zip(outputs, expected, strict=True):
+        assert output.dtype == right.dtype
+        np.testing.assert_array_equal(output, right)

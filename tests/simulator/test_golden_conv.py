@@ -37,11 +37,11 @@ def test_the_simulator_answers_what_the_library_answered(case: dict[str, Any]) -
         inputs = [data[part["key"]] for part in case["inputs"]]
         expected = [data[part["key"]] for part in case["outputs"]]
     declared = [
-        Output(tuple(given["shape"]), answer["dtype"])
-        for given, answer in zip(case["out_defs"], case["outputs"], strict=True)
+        Output(tuple(given["shape"]), output["dtype"])
+        for given, output in zip(case["out_defs"], case["outputs"], strict=True)
     ]
     consts = [part["const"] for part in case["inputs"]]
-    answers = run_op(case["op"], inputs, case["padding"], case["library"], declared, consts)
-    for answer, right in zip(answers, expected, strict=True):
-        assert answer.dtype == right.dtype
-        np.testing.assert_array_equal(answer, right)
+    outputs = run_op(case["op"], inputs, case["padding"], case["library"], declared, consts)
+    for output, right in zip(outputs, expected, strict=True):
+        assert output.dtype == right.dtype
+        np.testing.assert_array_equal(output, right)

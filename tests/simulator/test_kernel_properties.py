@@ -322,15 +322,15 @@ def test_an_argmax_that_would_hang_the_dsp_is_refused():
 @FEW
 @given(codes(4, 20), st.integers(1, 3))
 def test_l2_normalize_is_near_its_definition_and_refuses_zeros(data, axis):
-    centred = data.astype(float) - 100
-    norm = np.sqrt((centred**2).sum(axis=axis, keepdims=True))
+    centered = data.astype(float) - 100
+    norm = np.sqrt((centered**2).sum(axis=axis, keepdims=True))
     inputs = (data, scalar(-100), scalar(155), ints(axis))
     if not norm.all():
         with pytest.raises(GraphError, match="zeros"):
             run("L2Normalize_8", *inputs)
         return
     got = run("L2Normalize_8", *inputs)[0].astype(float) - 128
-    exact = centred / norm * 128
+    exact = centered / norm * 128
     # A norm in [2**k, 2**k + 1) has a fraction that overflows along depth; its sign turns.
     whole = np.floor(norm)
     fits = (axis != 3) | (np.log2(whole) % 1 != 0)

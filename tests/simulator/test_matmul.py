@@ -167,7 +167,7 @@ def test_a_bias_is_added_in_the_steps_of_the_sum() -> None:
     edge = 2.0**31
     ends = [scalar(-edge), scalar(edge), scalar(-edge * 2.5), scalar(edge * 2.5)]
     data, low, high = matmul.bias_add(KernelCall("QuantizedBiasAdd_32p32to32", [x, bias, *ends]))
-    # 2.5 * 3 lies halfway: to the even neighbour
+    # 2.5 * 3 lies halfway: to the even neighbor
     assert data.flatten().tolist() == [1025, -992]
     assert (low.flat[0], high.flat[0]) == (-edge, edge)
 

@@ -23,20 +23,20 @@ from tests.nnlib.random_graphs import SCALAR, Builder, Generator
 GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDED = sorted((GOLDEN / "graphs").glob("*.json"))
 RANDOM = json.loads((GOLDEN / "random_graphs.json").read_text())
-ANSWERED = [seed for seed, row in RANDOM.items() if "answers" in row]
+RETURNED = [seed for seed, row in RANDOM.items() if "answers" in row]
 
 
 def vocoder() -> tuple[Graph, Array, Array]:
     """A recorded model with its interface in channels-first order, an input and the answer."""
     item = recorded(GOLDEN / "graphs" / "vocoder_s2b.json")
-    sources, answers = item.runs[0]
+    sources, returned = item.runs[0]
     layout = Layout.channels_last(3)
 
     def outside(array: Array) -> Array:
         _, _, length, channels = array.shape
         return layout.unpack(array, (1, channels, length))
 
-    mel, wave = outside(sources[0]), outside(answers[0])
+    mel, wave = outside(sources[0]), outside(returned[0])
     graph = item.graph
     graph.inputs = [Interface("mel", mel.shape, layout)]
     graph.outputs = [Interface("wave", wave.shape, layout)]
@@ -69,28 +69,28 @@ def test_recorded_graphs_are_exact_in_every_tensor(path: Path) -> None:
     assert [verdict for verdict in verdicts if not verdict.exact] == []
 
 
-@pytest.mark.parametrize("seed", ANSWERED)
+@pytest.mark.parametrize("seed", RETURNED)
 def test_random_graphs_answer_as_the_library_did(seed: str) -> None:
     graph, feeds = Generator(int(seed)).graph()
-    answers = Executor(prepare(graph), "v60").run(feeds)
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in answers))
+    returned = Executor(prepare(graph), "v60").run(feeds)
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in returned))
     assert digest.hexdigest()[:16] == RANDOM[seed]["answers"]
 
 
 def test_feeds_and_answers_have_the_models_own_names_layout_and_rank() -> None:
     graph, mel, wave = vocoder()
-    answers = simulate(graph, {"mel": mel}, library="v60")
-    assert list(answers) == ["wave"]
-    assert answers["wave"].dtype == np.float32
-    np.testing.assert_array_equal(answers["wave"], wave)
+    returned = simulate(graph, {"mel": mel}, library="v60")
+    assert list(returned) == ["wave"]
+    assert returned["wave"].dtype == np.float32
+    np.testing.assert_array_equal(returned["wave"], wave)
 
 
 def test_a_model_is_taken_as_well_as_its_graph() -> None:
     class Model:
         graph, mel, wave = vocoder()
 
-    answers = simulate(Model(), {"mel": Model.mel}, library="v60")
-    np.testing.assert_array_equal(answers["wave"], Model.wave)
+    returned = simulate(Model(), {"mel": Model.mel}, library="v60")
+    np.testing.assert_array_equal(returned["wave"], Model.wave)
 
 
 def test_one_simulator_runs_many_feeds_each_as_if_alone() -> None:
@@ -105,16 +105,16 @@ def test_one_simulator_runs_many_feeds_each_as_if_alone() -> None:
 def test_several_inputs_and_outputs_go_by_name_in_any_order() -> None:
     first = np.array([[-1, 0, 2], [1, -2, 0.5]], np.float32)
     second = np.array([[1, 1, 1], [-1, -1, 0]], np.float32)
-    answers = simulate(two_inputs(), {"second": second, "first": first})
+    returned = simulate(two_inputs(), {"second": second, "first": first})
     step = 8 / 255
-    np.testing.assert_allclose(answers["less"], first - second, atol=1.1 * step)
-    np.testing.assert_allclose(answers["relu"], np.maximum(first, 0), atol=step)
+    np.testing.assert_allclose(returned["less"], first - second, atol=1.1 * step)
+    np.testing.assert_allclose(returned["relu"], np.maximum(first, 0), atol=step)
 
 
 def test_taps_hold_every_node_and_say_where_fused_ones_went() -> None:
     graph, mel, wave = vocoder()
-    answers, taps = simulate(graph, {"mel": mel}, taps=True, library="v60")
-    np.testing.assert_array_equal(answers["wave"], wave)
+    returned, taps = simulate(graph, {"mel": mel}, taps=True, library="v60")
+    np.testing.assert_array_equal(returned["wave"], wave)
     for node in graph.nodes:
         if node.outputs:
             assert (node.name in taps) or (node.name in taps.held_by)

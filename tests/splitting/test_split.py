@@ -123,8 +123,8 @@ def test_the_simulated_dsp_part_and_the_cpu_part_reproduce_the_model() -> None:
     assert model.parts.cpu is not None
     for x in samples[:4]:
         wanted = run(proto, {"x": x})
-        answer = run(model.parts.cpu, hexconv.simulate(model, {"x": x}))
-        np.testing.assert_allclose(answer["p"], wanted["p"], atol=0.02)
+        result = run(model.parts.cpu, hexconv.simulate(model, {"x": x}))
+        np.testing.assert_allclose(result["p"], wanted["p"], atol=0.02)
 
 
 def test_a_model_that_runs_whole_is_not_cut() -> None:

@@ -14,30 +14,30 @@ constexpr char kMagic[] = "\x93NUMPY";
 constexpr std::size_t kMagicSize = 6;
 constexpr std::size_t kAlignment = 64;
 
-[[noreturn]] void refuse(const std::string &path, const std::string &why) {
+[[noreturn]] void fail(const std::string &path, const std::string &why) {
   throw std::runtime_error(path + ": " + why);
 }
 
 std::size_t header_size(std::ifstream &file, const std::string &path) {
   char start[kMagicSize + 2];
   if (!file.read(start, sizeof start) || std::memcmp(start, kMagic, kMagicSize) != 0) {
-    refuse(path, "this is not a .npy file");
+    fail(path, "this is not a .npy file");
   }
   const std::size_t width = start[kMagicSize] == 1 ? 2 : 4;
   unsigned char bytes[4] = {};
   if (!file.read(reinterpret_cast<char *>(bytes), static_cast<std::streamsize>(width))) {
-    refuse(path, "the .npy header is cut short");
+    fail(path, "the .npy header is cut short");
   }
   std::size_t size = 0;
   for (std::size_t i = 0; i < width; ++i) size |= std::size_t{bytes[i]} << (8 * i);
-  if (size > 65536) refuse(path, "the .npy header is too long to be true");
+  if (size > 65536) fail(path, "the .npy header is longer than 65536 bytes");
   return size;
 }
 
 std::vector<int64_t> parse_shape(const std::string &header, const std::string &path) {
   std::smatch found;
   if (!std::regex_search(header, found, std::regex(R"('shape':\s*\(([0-9, ]*)\))"))) {
-    refuse(path, "the .npy header has no shape");
+    fail(path, "the .npy header has no shape");
   }
   std::vector<int64_t> shape;
   std::stringstream list(found[1].str());
@@ -46,7 +46,7 @@ std::vector<int64_t> parse_shape(const std::string &header, const std::string &p
     try {
       shape.push_back(std::stoll(part));
     } catch (const std::out_of_range &) {
-      refuse(path, "a size in the .npy header is too large");
+      fail(path, "a size in the .npy header is too large");
     }
   }
   return shape;
@@ -75,14 +75,14 @@ std::string shape_text(const std::vector<int64_t> &shape) {
 
 Tensor read_npy(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) refuse(path, "the file cannot be opened");
+  if (!file) fail(path, "the file cannot be opened");
   std::string header(header_size(file, path), '\0');
   if (!file.read(header.data(), static_cast<std::streamsize>(header.size()))) {
-    refuse(path, "the .npy header is cut short");
+    fail(path, "the .npy header is cut short");
   }
-  if (header.find("'<f4'") == std::string::npos) refuse(path, "the values are not float32");
+  if (header.find("'<f4'") == std::string::npos) fail(path, "the values are not float32");
   if (header.find("'fortran_order': False") == std::string::npos) {
-    refuse(path, "the values are in Fortran order");
+    fail(path, "the values are in Fortran order");
   }
   Tensor tensor{parse_shape(header, path), {}};
   const std::size_t count = value_count(tensor.shape);
@@ -90,7 +90,7 @@ Tensor read_npy(const std::string &path) {
   file.seekg(0, std::ios::end);
   const auto bytes = static_cast<std::size_t>(file.tellg() - first);
   if (bytes != count * sizeof(float)) {
-    refuse(path, std::to_string(bytes) + " bytes of values do not make " +
+    fail(path, std::to_string(bytes) + " bytes of values do not make " +
                      shape_text(tensor.shape) + " of float32");
   }
   file.seekg(first);
@@ -115,7 +115,7 @@ void write_npy(const std::string &path, const Tensor &tensor) {
   file << header;
   file.write(reinterpret_cast<const char *>(tensor.values.data()),
              static_cast<std::streamsize>(tensor.values.size() * sizeof(float)));
-  if (!file.flush()) refuse(path, "the file cannot be written");
+  if (!file.flush()) fail(path, "the file cannot be written");
 }
 
 }  // namespace hexconv

@@ -17,7 +17,7 @@ int number(const std::string &name, const std::string &text, int least) {
     const int value = std::stoi(text, &used);
     if (used == text.size() && value >= least) return value;
   } catch (const std::logic_error &) {
-    // Not a number at all: the answer below says so.
+    // Not a number at all: the error below says so.
   }
   throw UsageError(name + " needs a number of at least " + std::to_string(least) + ", not '" +
                    text + "'");

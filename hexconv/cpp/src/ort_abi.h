@@ -2,7 +2,7 @@
 // missing: PyPI's wheel brings the library alone.
 //
 // OrtApi is a table of functions whose order never changes; newer versions only append. Everything
-// named here lies within version 1 (slots 0 to 101), so any ONNX Runtime since 1.0 answers to it.
+// named here is within version 1 (slots 0 to 101), so any ONNX Runtime since 1.0 provides it.
 // Slots that are not called are plain pointers that keep the others in their places; the
 // static_asserts below pin those places.
 #pragma once

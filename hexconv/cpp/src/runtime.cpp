@@ -106,10 +106,10 @@ Tensor Runtime::run(Tensor &input) const {
   const OrtValue *const feeds[] = {fed.get()};
   raw = nullptr;
   check(api_->Run(session_, nullptr, inputs, feeds, 1, outputs, 1, &raw));
-  const Value answer(raw, api_->ReleaseValue);
+  const Value owned(raw, api_->ReleaseValue);
 
   OrtTensorTypeAndShapeInfo *described = nullptr;
-  check(api_->GetTensorTypeAndShape(answer.get(), &described));
+  check(api_->GetTensorTypeAndShape(owned.get(), &described));
   const std::unique_ptr<OrtTensorTypeAndShapeInfo, void (*)(OrtTensorTypeAndShapeInfo *)> info(
       described, api_->ReleaseTensorTypeAndShapeInfo);
   ONNXTensorElementDataType type{};
@@ -123,7 +123,7 @@ Tensor Runtime::run(Tensor &input) const {
   output.shape.resize(rank);
   check(api_->GetDimensions(info.get(), output.shape.data(), rank));
   void *data = nullptr;
-  check(api_->GetTensorMutableData(answer.get(), &data));
+  check(api_->GetTensorMutableData(owned.get(), &data));
   const auto *values = static_cast<const float *>(data);
   output.values.assign(values, values + value_count(output.shape));
   return output;

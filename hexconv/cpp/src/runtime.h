@@ -13,7 +13,7 @@
 
 namespace hexconv {
 
-// Every member throws std::runtime_error with ONNX Runtime's own words when it refuses.
+// Every member throws std::runtime_error with ONNX Runtime's message when a call fails.
 class Runtime {
  public:
   // `library` is loaded unless one was linked at build time.

@@ -2,7 +2,7 @@
  *
  * qemu's user mode counts, for each virtual CPU (here: thread), packets, instructions and HVX
  * packets, and shows them in control registers c20, c21 and c22. The library asks
- * qurt_get_core_pcycles before and after each node that it executes: the answer is the sum over
+ * qurt_get_core_pcycles before and after each node that it executes: the result is the sum over
  * all threads, taken when the workers have nothing left to do, so that the difference is what
  * that node cost.
  */

@@ -9,7 +9,7 @@ enum { COUNTER_NONE = 0, COUNTER_PACKETS, COUNTER_INSTRUCTIONS, COUNTER_HVX_INST
 
 enum { MAX_THREADS = 256 };
 
-/* Which number `counters_total` answers with from now on. */
+/* Which number `counters_total` returns from now on. */
 void counters_select(int kind);
 
 /* A thread is about to be created (called by its creator), and has ended (called by itself). */

@@ -1,7 +1,7 @@
 /* Loading a Hexagon shared object into this Linux process.
  *
  * What the DSP's own loader would do: map the segments, apply the four kinds of relocation that
- * such libraries hold, bind the imports to imports.c, and run the initialiser. Every offset that
+ * such libraries hold, bind the imports to imports.c, and run the initializer. Every offset that
  * the file gives is checked against the image before it is used, so that a broken file is named
  * and not followed.
  */
@@ -30,7 +30,7 @@ static const char *names;
 static uint32_t names_size;
 static unsigned architecture;
 
-static void refuse(const char *why)
+static void reject(const char *why)
 {
     fprintf(stderr, "cannot load the library: %s\n", why);
     exit(EXIT_FAILURE);
@@ -40,14 +40,14 @@ static void refuse(const char *why)
 static void *inside(uint32_t offset, uint32_t size)
 {
     if (offset > image_size || size > image_size - offset)
-        refuse("an address in the file lies outside its segments");
+        reject("an address in the file is outside its segments");
     return image + offset;
 }
 
 static const char *symbol_name(const Elf32_Sym *symbol)
 {
     if (symbol->st_name >= names_size)
-        refuse("a symbol's name lies outside the string table");
+        reject("a symbol's name is outside the string table");
     return names + symbol->st_name;
 }
 
@@ -57,7 +57,7 @@ static void read_fully(int file, void *to, uint32_t size, uint32_t offset)
     while (size > 0) {
         ssize_t got = pread(file, next, size, offset);
         if (got <= 0)
-            refuse("the file is cut short");
+            reject("the file is cut short");
         next += got;
         offset += got;
         size -= got;
@@ -72,16 +72,16 @@ static void reserve_image(const Elf32_Phdr *segments, int count)
             continue;
         uint64_t end = (uint64_t)segments[i].p_vaddr + segments[i].p_memsz;
         if (end > MAX_IMAGE || segments[i].p_filesz > segments[i].p_memsz)
-            refuse("a segment has an impossible size");
+            reject("a segment has an impossible size");
         if (end > top)
             top = end;
     }
     image_size = (top + PAGE - 1) & ~(uint32_t)(PAGE - 1);
     if (image_size == 0)
-        refuse("it has no loadable segment");
+        reject("it has no loadable segment");
     image = mmap(NULL, image_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (image == MAP_FAILED)
-        refuse("there is no room for its image");
+        reject("there is no room for its image");
 }
 
 /* Whether a segment with these flags touches the page at `page`. */
@@ -104,14 +104,14 @@ static void protect(const Elf32_Phdr *segments, int count)
             continue;
         int shared = touched(segments, count, page, PF_W) ? PROT_WRITE : 0;
         if (mprotect(image + page, PAGE, PROT_READ | PROT_EXEC | shared) != 0)
-            refuse("its code cannot be made executable");
+            reject("its code cannot be made executable");
     }
 }
 
 static uint32_t address_of(uint32_t index)
 {
     if (index >= symbol_count)
-        refuse("a relocation names a symbol that does not exist");
+        reject("a relocation names a symbol that does not exist");
     const Elf32_Sym *symbol = &symbols[index];
     if (symbol->st_shndx != SHN_UNDEF)
         return (uint32_t)image + symbol->st_value;
@@ -156,16 +156,16 @@ static void read_dynamic(uint32_t at, uint32_t size, uint32_t values[TAGS])
         if (entries[i].d_tag > 0 && entries[i].d_tag < TAGS)
             values[entries[i].d_tag] = entries[i].d_un.d_val;
     if (!values[DT_SYMTAB] || !values[DT_STRTAB] || !values[DT_HASH])
-        refuse("it has no dynamic symbol table");
+        reject("it has no dynamic symbol table");
     const uint32_t *hash = inside(values[DT_HASH], 2 * sizeof *hash);
     symbol_count = hash[1];
     if (symbol_count > image_size / sizeof *symbols)
-        refuse("its symbol table has an impossible size");
+        reject("its symbol table has an impossible size");
     symbols = inside(values[DT_SYMTAB], symbol_count * sizeof *symbols);
     names_size = values[DT_STRSZ];
     names = inside(values[DT_STRTAB], names_size);
     if (names_size == 0 || names[names_size - 1] != 0)
-        refuse("its string table has no end");
+        reject("its string table has no end");
 }
 
 void elf_load(const char *path)
@@ -174,14 +174,14 @@ void elf_load(const char *path)
     Elf32_Ehdr header;
     Elf32_Phdr segments[16];
     if (file < 0)
-        refuse("the file cannot be opened");
+        reject("the file cannot be opened");
     read_fully(file, &header, sizeof header, 0);
     if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_type != ET_DYN)
-        refuse("it is not a shared object");
+        reject("it is not a shared object");
     unsigned version = header.e_flags & 0xff;
     architecture = (version >= 0x66 ? 0x8400 : 0x4000) | version;
     if (header.e_phnum > 16 || header.e_phentsize != sizeof segments[0])
-        refuse("its program headers are malformed");
+        reject("its program headers are malformed");
     read_fully(file, segments, header.e_phnum * sizeof segments[0], header.e_phoff);
     reserve_image(segments, header.e_phnum);
     const Elf32_Phdr *dynamic = NULL;
@@ -194,7 +194,7 @@ void elf_load(const char *path)
     }
     close(file);
     if (!dynamic)
-        refuse("it has no dynamic section");
+        reject("it has no dynamic section");
     uint32_t values[TAGS];
     read_dynamic(dynamic->p_vaddr, dynamic->p_memsz, values);
     relocate(values[DT_RELA], values[DT_RELASZ]);

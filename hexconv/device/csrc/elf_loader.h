@@ -2,7 +2,7 @@
 #ifndef HEXCONV_ELF_LOADER_H
 #define HEXCONV_ELF_LOADER_H
 
-/* Map, relocate and initialise the shared object; end the process with a message if it can't be. */
+/* Map, relocate and initialize the shared object; end the process with a message if it can't be. */
 void elf_load(const char *path);
 
 /* The address of a function that the object exports, or 0. */

@@ -1,7 +1,7 @@
-/* Runs the Hexagon NN library under qemu-hexagon: runner LIBRARY JOB ANSWER PROGRESS.
+/* Runs the Hexagon NN library under qemu-hexagon: runner LIBRARY JOB RECORDS PROGRESS.
  *
  * Exit codes: 0 done; 1 it could not be done, with the reason on stderr or, when it was the
- * library that refused, in the answer; 128 + n crashed with signal n.
+ * library that failed, in the record file; 128 + n crashed with signal n.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -16,13 +16,13 @@
 int main(int argc, char **argv)
 {
     if (argc != 5) {
-        fprintf(stderr, "usage: runner LIBRARY JOB ANSWER PROGRESS\n");
+        fprintf(stderr, "usage: runner LIBRARY JOB RECORDS PROGRESS\n");
         return 1;
     }
     report_crashes();
     counters_thread_started(0);
     progress_open(argv[4]);
-    answer_open(argv[3]);
+    record_open(argv[3]);
     job_open(argv[2]);
     nn_load(argv[1]);
     int code = run_job();

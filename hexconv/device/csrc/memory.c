@@ -7,7 +7,7 @@
 #include "shims.h"
 
 /* The library reads whole vectors, up to one beyond what it asked for: the DSP's heap has
-   neighbours there, a block of whole pages has none. */
+   neighbors there, a block of whole pages has none. */
 enum { VECTOR = 128, SLACK = 256 };
 
 void *shim_memalign(size_t alignment, size_t size)

@@ -26,7 +26,7 @@ struct nn_perf {
     uint32_t node, executions, low, high;
 };
 
-/* Every function answers 0 when it has done its work. */
+/* Every function returns 0 when it has done its work. */
 struct nn_library {
     int (*config)(void);
     int (*version)(int *version);

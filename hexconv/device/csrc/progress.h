@@ -2,7 +2,7 @@
 #ifndef HEXCONV_PROGRESS_H
 #define HEXCONV_PROGRESS_H
 
-/* The stages, as hexconv/device/answer.py names them. */
+/* The stages, as hexconv/device/records.py names them. */
 enum { STAGE_START = 0, STAGE_CONFIG, STAGE_INIT, STAGE_OPTION, STAGE_CONST, STAGE_NODE,
        STAGE_PREPARE, STAGE_EXECUTE, STAGE_DONE };
 

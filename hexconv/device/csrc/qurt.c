@@ -119,9 +119,9 @@ int shim_thread_set_priority(unsigned id, unsigned short priority)
 int shim_futex_wait(void *word, int value)
 {
     counters_pause();
-    int answer = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    int result = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
     counters_resume();
-    return answer;
+    return result;
 }
 
 int shim_futex_wake(void *word, int count)

@@ -1,4 +1,4 @@
-/* Reading the job and writing the answer. */
+/* Reading the job and writing the records. */
 #include "records.h"
 
 #include <malloc.h>
@@ -8,7 +8,7 @@
 
 enum { VECTOR = 128, SLACK = 256 };
 
-static FILE *job, *answer;
+static FILE *job, *records;
 static uint64_t job_left;
 
 static void fail(const char *why)
@@ -87,43 +87,43 @@ const char *take_string(struct record *record)
     return at;
 }
 
-void answer_open(const char *path)
+void record_open(const char *path)
 {
-    answer = fopen(path, "wb");
-    if (!answer)
-        fail("the answer file cannot be opened");
+    records = fopen(path, "wb");
+    if (!records)
+        fail("the record file cannot be opened");
 }
 
-void answer_bytes(const void *from, uint32_t size)
+void record_bytes(const void *from, uint32_t size)
 {
     static const char zeros[4];
-    fwrite(from, 1, size, answer);
-    fwrite(zeros, 1, padded(size) - size, answer);
+    fwrite(from, 1, size, records);
+    fwrite(zeros, 1, padded(size) - size, records);
 }
 
-void answer_u32(uint32_t value)
+void record_u32(uint32_t value)
 {
-    fwrite(&value, sizeof value, 1, answer);
+    fwrite(&value, sizeof value, 1, records);
 }
 
-void answer_begin(uint32_t tag, uint32_t size)
+void record_begin(uint32_t tag, uint32_t size)
 {
-    answer_u32(tag);
-    answer_u32(size);
+    record_u32(tag);
+    record_u32(size);
 }
 
 /* After each record the file is whole, so that a crash later leaves what was known. */
-void answer_end(void)
+void record_end(void)
 {
-    if (fflush(answer) != 0 || ferror(answer))
-        fail("the answer file cannot be written: is the disk full?");
+    if (fflush(records) != 0 || ferror(records))
+        fail("the record file cannot be written: is the disk full?");
 }
 
-void answer_text(uint32_t tag, const uint32_t *numbers, uint32_t count, const char *text)
+void record_text(uint32_t tag, const uint32_t *numbers, uint32_t count, const char *text)
 {
-    answer_begin(tag, count * sizeof *numbers + strlen(text));
+    record_begin(tag, count * sizeof *numbers + strlen(text));
     for (uint32_t i = 0; i < count; i++)
-        answer_u32(numbers[i]);
-    answer_bytes(text, strlen(text));
-    answer_end();
+        record_u32(numbers[i]);
+    record_bytes(text, strlen(text));
+    record_end();
 }

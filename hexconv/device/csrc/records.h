@@ -1,7 +1,7 @@
-/* Reading the job and writing the answer: files of records, each a tag, a length, a payload.
+/* Reading the job and writing the records: files of records, each a tag, a length, a payload.
  *
  * All numbers are u32, little-endian; a payload is padded with zeros to a multiple of 4. The same
- * format is written by hexconv/device/job.py and read by hexconv/device/answer.py. */
+ * format is written by hexconv/device/job.py and read by hexconv/device/records.py. */
 #ifndef HEXCONV_RECORDS_H
 #define HEXCONV_RECORDS_H
 
@@ -29,13 +29,13 @@ const char *take_string(struct record *record);
 /* An aligned block that the library may read whole vectors from and write them to. */
 void *new_block(uint32_t size);
 
-void answer_open(const char *path);
-void answer_begin(uint32_t tag, uint32_t size);
-void answer_u32(uint32_t value);
-void answer_bytes(const void *from, uint32_t size);
-void answer_end(void);
+void record_open(const char *path);
+void record_begin(uint32_t tag, uint32_t size);
+void record_u32(uint32_t value);
+void record_bytes(const void *from, uint32_t size);
+void record_end(void);
 
 /* A record that holds numbers and then a text. */
-void answer_text(uint32_t tag, const uint32_t *numbers, uint32_t count, const char *text);
+void record_text(uint32_t tag, const uint32_t *numbers, uint32_t count, const char *text);
 
 #endif

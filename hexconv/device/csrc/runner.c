@@ -1,6 +1,6 @@
 /* Doing a job: build a graph in the library, prepare it, execute it.
  *
- * One function a kind of record. What the library answers goes into the answer file; the first
+ * One function a kind of record. What the library returns goes into the record file; the first
  * call that fails ends the job, with the library's own log as the reason.
  */
 #include "runner.h"
@@ -46,7 +46,7 @@ static int failed(unsigned stage, unsigned node, int code)
     if (nn.getlog(graph, log, FIRST_TEXT) != 0)
         log[0] = 0;
     log[FIRST_TEXT - 1] = 0;
-    answer_text(TAG('F', 'A', 'I', 'L'), (uint32_t[]){stage, node, code, runs}, 4, log);
+    record_text(TAG('F', 'A', 'I', 'L'), (uint32_t[]){stage, node, code, runs}, 4, log);
     free(log);
     return 1;
 }
@@ -60,7 +60,7 @@ static int list_ops(void)
         if (nn.op_id_to_name(op, name, sizeof name) != 0)
             break;
         name[NAME_SIZE - 1] = 0;
-        answer_text(TAG('O', 'P', ' ', ' '), (uint32_t[]){version, op}, 2, name);
+        record_text(TAG('O', 'P', ' ', ' '), (uint32_t[]){version, op}, 2, name);
     }
     return 0;
 }
@@ -95,7 +95,7 @@ static int append(struct record *record, uint32_t *node)
     uint32_t padding = take_u32(record),
              input_count = take_u32(record), output_count = take_u32(record), op;
     if (input_count > record->size || output_count > record->size)
-        input_count = record->size; /* refused by take_bytes */
+        input_count = record->size; /* rejected by take_bytes */
     const struct nn_input *ins = take_bytes(record, input_count * sizeof *ins);
     const struct nn_output *outs = take_bytes(record, output_count * sizeof *outs);
     const char *name = take_string(record);
@@ -118,7 +118,7 @@ static int try_node(struct record *record)
 {
     uint32_t node;
     int code = append(record, &node);
-    answer_text(TAG('T', 'R', 'Y', ' '), (uint32_t[]){node, code}, 2, "");
+    record_text(TAG('T', 'R', 'Y', ' '), (uint32_t[]){node, code}, 2, "");
     return 0;
 }
 
@@ -131,7 +131,7 @@ static void list_nodes(uint32_t when)
         text[size - 1] = 0;
         int whole = strlen(text) + NAME_SIZE < size || size == LAST_TEXT;
         if (whole)
-            answer_text(TAG('L', 'I', 'S', 'T'), &when, 1, text);
+            record_text(TAG('L', 'I', 'S', 'T'), &when, 1, text);
         free(text);
         if (whole)
             return;
@@ -200,7 +200,7 @@ static void reset_outputs(void)
     }
 }
 
-static void answer_outputs(void)
+static void record_outputs(void)
 {
     uint32_t size = 0;
     for (uint32_t i = 0; i < outputs.count; i++) {
@@ -209,21 +209,21 @@ static void answer_outputs(void)
             tensor->size = tensor->capacity;
         size += 5 * sizeof size + ((tensor->size + 3) & ~3u);
     }
-    answer_begin(TAG('R', 'U', 'N', ' '), size);
+    record_begin(TAG('R', 'U', 'N', ' '), size);
     for (uint32_t i = 0; i < outputs.count; i++) {
         const struct nn_tensor *tensor = &outputs.items[i];
-        answer_u32(tensor->batches);
-        answer_u32(tensor->height);
-        answer_u32(tensor->width);
-        answer_u32(tensor->depth);
-        answer_u32(tensor->size);
-        answer_bytes(tensor->data, tensor->size);
+        record_u32(tensor->batches);
+        record_u32(tensor->height);
+        record_u32(tensor->width);
+        record_u32(tensor->depth);
+        record_u32(tensor->size);
+        record_bytes(tensor->data, tensor->size);
     }
-    answer_end();
+    record_end();
 }
 
 /* Per node: id, op id, executions, and the 64-bit count in two halves. */
-static void answer_counts(void)
+static void record_counts(void)
 {
     struct nn_perf *rows = NULL;
     uint32_t count = 0;
@@ -235,17 +235,17 @@ static void answer_counts(void)
     }
     if (code != 0)
         count = 0;
-    answer_begin(TAG('P', 'E', 'R', 'F'), count * 5 * sizeof count);
+    record_begin(TAG('P', 'E', 'R', 'F'), count * 5 * sizeof count);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t op = 0;
         nn.get_nodetype(graph, rows[i].node, &op);
-        answer_u32(rows[i].node);
-        answer_u32(op);
-        answer_u32(rows[i].executions);
-        answer_u32(rows[i].low);
-        answer_u32(rows[i].high);
+        record_u32(rows[i].node);
+        record_u32(op);
+        record_u32(rows[i].executions);
+        record_u32(rows[i].low);
+        record_u32(rows[i].high);
     }
-    answer_end();
+    record_end();
     free(rows);
 }
 
@@ -260,9 +260,9 @@ static int run(struct record *record)
     counters_select(COUNTER_NONE);
     if (code)
         return failed(STAGE_EXECUTE, 0, code);
-    answer_outputs();
+    record_outputs();
     if (counter != COUNTER_NONE)
-        answer_counts();
+        record_counts();
     for (uint32_t i = 0; i < inputs.count; i++)
         free(inputs.items[i].data);
     inputs.count = 0;
@@ -311,6 +311,6 @@ int run_job(void)
         if (do_record(&record) != 0)
             return 1;
     progress_stage(STAGE_DONE, 0);
-    answer_text(TAG('D', 'O', 'N', 'E'), NULL, 0, "");
+    record_text(TAG('D', 'O', 'N', 'E'), NULL, 0, "");
     return 0;
 }

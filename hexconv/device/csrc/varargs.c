@@ -48,7 +48,7 @@ static int is_flag(char c)
     return c == '-' || c == '+' || c == ' ' || c == '#' || c == '.' || (c >= '0' && c <= '9');
 }
 
-/* Read a conversion at `format` (after the %), and answer where it ends. */
+/* Read a conversion at `format` (after the %), and return where it ends. */
 static const char *read_conversion(const char *format, struct conversion *result, va_list *args)
 {
     int used = 0;

@@ -6,7 +6,7 @@ package does the same, one rewrite a module, in the order of nnlib's prepare.c o
 the simulator runs and the cost model prices what the library really executes.
 
 Left out, because no graph of hexconv's has them: user-defined ops, OemNode, ImageTransform,
-combining ChannelShuffle with its neighbours, and DepthwiseConv2d_f.
+combining ChannelShuffle with its neighbors, and DepthwiseConv2d_f.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ FAST_POOLS = (((2, 2), (2, 2)), ((3, 3), (1, 1)), ((3, 3), (2, 2)))
 TODO = "put a node that runs flat (Clamp or ReluX) between them, or use VALID padding and stride 1"
 
 
-def refuse_shifted(graph: Graph) -> None:
+def require_unshifted(graph: Graph) -> None:
     """Stop at the first node of an executed graph that would read shifted data wrongly.
 
     Raises:

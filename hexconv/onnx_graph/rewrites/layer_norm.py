@@ -12,7 +12,7 @@ from hexconv.onnx_graph.rewrites.moments import (
     Mean,
     inverse_root_of,
     mean_of,
-    normalised,
+    normalized,
     square_of,
     with_epsilon,
 )
@@ -26,14 +26,14 @@ def layer_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     The square may be a product or a power, the root a power, the division a product with a
     reciprocal, and x - mean may be computed twice. `norm_affine` takes in scale and bias.
     """
-    parts = normalised(node)
+    parts = normalized(node)
     if parts is None:
         return False
-    centred = _centred(parts[0])
+    centered = _centered(parts[0])
     spread = _variance(parts[1])
-    if centred is None or spread is None or spread[0] != centred:
+    if centered is None or spread is None or spread[0] != centered:
         return False
-    value, axis = centred.value, centred.axis
+    value, axis = centered.value, centered.axis
     if not inner(node, [value]):
         return False
     _put(node, builder, value, axis, spread[1], np.ones(shape_of(value)[axis:], np.float32))
@@ -87,7 +87,7 @@ def _tensorflow(
 
 
 def fitted(array: Array, wanted: tuple[int, ...]) -> Array | None:
-    """A factor that varies only over the normalised axes, in their shape; else None."""
+    """A factor that varies only over the normalized axes, in their shape; else None."""
     while array.ndim > len(wanted) and array.shape[0] == 1:
         array = array[0]
     if array.ndim > len(wanted):
@@ -111,7 +111,7 @@ def _put(
     builder.replace(node, [norm])
 
 
-def _centred(value: ir.Value | None) -> Mean | None:
+def _centered(value: ir.Value | None) -> Mean | None:
     """x of x - mean(x)."""
     minus = made_by(value, "Sub")
     mean = mean_of(minus.inputs[1]) if minus is not None else None
@@ -122,7 +122,7 @@ def _variance(value: ir.Value) -> tuple[Mean, float] | None:
     """What mean((x - mean)^2) + epsilon is the variance of, and epsilon."""
     parts = with_epsilon(value)
     squares = mean_of(parts[0]) if parts is not None else None
-    centred = _centred(square_of(squares.value)) if squares is not None else None
-    if parts is None or squares is None or centred is None or centred.axis != squares.axis:
+    centered = _centered(square_of(squares.value)) if squares is not None else None
+    if parts is None or squares is None or centered is None or centered.axis != squares.axis:
         return None
-    return centred, parts[1]
+    return centered, parts[1]

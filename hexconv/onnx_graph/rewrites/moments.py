@@ -70,7 +70,7 @@ def inverse_root_of(value: ir.Value | None) -> ir.Value | None:
     return None
 
 
-def normalised(node: ir.Node) -> tuple[ir.Value, ir.Value] | None:
+def normalized(node: ir.Node) -> tuple[ir.Value, ir.Value] | None:
     """x and v of x / sqrt(v), where `node` is the last of the nodes that compute it."""
     left, right = node.inputs
     if node.op_type == "Div":

@@ -14,7 +14,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 def norm_takes_in_affine(node: ir.Node, builder: FloatBuilder) -> bool:
     """norm(x) * gamma and norm(x) + beta become inputs of the norm, where it has ones or none.
 
-    Only constants that vary over the normalised axes alone; RMSNormalization takes no bias.
+    Only constants that vary over the normalized axes alone; RMSNormalization takes no bias.
     """
     for position in (0, 1):
         norm = made_by(node.inputs[position], "LayerNormalization", "RMSNormalization")

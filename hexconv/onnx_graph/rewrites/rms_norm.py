@@ -7,14 +7,14 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rewrites.match import inner
-from hexconv.onnx_graph.rewrites.moments import mean_of, normalised, square_of, with_epsilon
+from hexconv.onnx_graph.rewrites.moments import mean_of, normalized, square_of, with_epsilon
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
 @SIMPLIFICATIONS.rule("Div", "Mul", recognition=True)
 def rms_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     """x / sqrt(mean(x^2) + epsilon) over the last axes; `norm_affine` takes in the scale."""
-    parts = normalised(node)
+    parts = normalized(node)
     inside = with_epsilon(parts[1]) if parts is not None else None
     squares = mean_of(inside[0]) if inside is not None else None
     if parts is None or inside is None or squares is None:

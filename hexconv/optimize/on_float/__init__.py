@@ -8,7 +8,7 @@ from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the
     pointwise_as_product,
     gelu_by_sigmoid,
     norm_affine_into_linear,
-    norm_centring,
+    norm_centering,
     sums_of_convolutions,
     convolutions_of_one_input,
 )

@@ -2,7 +2,7 @@
 
 Exporters write the Linears of a convolution module as Conv on [N,C,T] with a transpose on either
 side. On the DSP the two are the same node; as MatMul the rewrites for Linears see it: gamma and
-beta of a norm in front of it, the centring of a residual stream behind it.
+beta of a norm in front of it, the centering of a residual stream behind it.
 """
 
 from __future__ import annotations

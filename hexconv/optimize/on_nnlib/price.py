@@ -19,7 +19,7 @@ from hexconv.nnlib.layout import Shape4
 
 Emit = Callable[[Builder, Node], Sequence[Node]]
 BESIDE = "beside"
-"""What the names of a form's neighbours begin with, and of the conversions that they need."""
+"""What the names of a form's neighbors begin with, and of the conversions that they need."""
 
 
 def of_nodes(packets: float, nodes: int) -> float:
@@ -78,14 +78,14 @@ def between(
 
 
 class _Scene:
-    """A graph of nothing but a form and its neighbours."""
+    """A graph of nothing but a form and its neighbors."""
 
     def __init__(self, consts: Iterable[Const]) -> None:
         self.graph = Graph("form", list(consts))
         self.builder = Builder.on(self.graph)
 
     def put(self, op: str, inputs: Sequence[Ref], shape: Shape4) -> Node:
-        """One more neighbour."""
+        """One more neighbor."""
         outputs = () if op == OUTPUT_OP else (Output(shape, "uint8"), *RANGE_OUTPUTS)
         node = self.builder.new_node(op, inputs, outputs, name=BESIDE)
         self.graph.nodes.append(node)

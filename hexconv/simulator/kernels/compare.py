@@ -36,7 +36,7 @@ def value_table(low: float, high: float) -> Array:
     return exact_steps(sat_u8(round_int(F32(-F32(low) / step))), step)
 
 
-def refuse_single_zero(op: str, a: Array, b: Array) -> None:
+def forbid_single_zero(op: str, a: Array, b: Array) -> None:
     """Stop at a single value of code 0: the library takes 0 for "not a single value".
 
     It then compares with what an earlier node left in its scratch memory (`compare_hvx_template`).
@@ -57,7 +57,7 @@ def compare(call: KernelCall) -> list[Array]:
     broadcast_shape(call.op, a, b)
     a_range, b_range = input_ranges(call)
     if a_range == b_range:
-        refuse_single_zero(call.op, a, b)
+        forbid_single_zero(call.op, a, b)
     else:
         a, b = look_up(value_table(*a_range), a), look_up(value_table(*b_range), b)
     return [_COMPARE[call.op](a, b).view(np.uint8)]

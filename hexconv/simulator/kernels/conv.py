@@ -262,14 +262,14 @@ def channel_scales(call: KernelCall, channels: int) -> npt.NDArray[np.float32] |
 
 
 def _each_tile(
-    x: Array, zero: int, plan: WindowPlan, result: Array, answer: Callable[[UInt8], Array]
+    x: Array, zero: int, plan: WindowPlan, result: Array, output: Callable[[UInt8], Array]
 ) -> None:
     """Fill `result` from the patches of each tile."""
     whole = pad_space(x, plan.rows, plan.columns, zero)
     depth, channels = plan.rows.window * plan.columns.window * x.shape[3], result.shape[3]
     pixels = max(16, min(TILE_VALUES // channels, TILE_BYTES // depth))
     if plan.pointwise and result.size <= pixels * channels:
-        result[...] = answer(whole.reshape(-1, depth)).reshape(result.shape)
+        result[...] = output(whole.reshape(-1, depth)).reshape(result.shape)
         return
     view = patches(whole, plan.rows, plan.columns)
     work = blocks(result.shape[0], plan.rows.out, plan.columns.out, pixels)
@@ -277,7 +277,7 @@ def _each_tile(
     def run(tile: Tile) -> None:
         rows = np.ascontiguousarray(view[tile.images, tile.rows, tile.columns])
         target = result[tile.images, tile.rows, tile.columns]
-        target[...] = answer(rows.reshape(-1, depth)).reshape(target.shape)
+        target[...] = output(rows.reshape(-1, depth)).reshape(target.shape)
 
     heavy = result.size * depth >= PARALLEL_PRODUCTS
     each(run, work, parallel=heavy and len(work) > 1)

@@ -20,7 +20,7 @@ from hexconv.simulator.numerics.fixed_point import (
     derived,
     exponent,
     ldexp,
-    refuse_infinite,
+    require_finite,
     round_int,
     sat_i16,
     sat_u8,
@@ -70,7 +70,7 @@ def asymmetric(low: F32, high: F32) -> tuple[F32, F32, int]:
 def quantize_16(call: KernelCall) -> list[Array]:
     """float32 to 16-bit codes (`quant_x16_execute`)."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     signed = call.op == "Quantize_16"
     low, high, zero = symmetric(low, high) if signed else asymmetric(low, high)
     scaled = F32(F32(65536.0) / F32(high - low)) * x
@@ -152,7 +152,7 @@ def convert_16_8(call: KernelCall) -> list[Array]:
     low, high = in_low, in_high
     if len(call.inputs) > 3:
         low, high = call.scalar(3), call.scalar(4)
-        refuse_infinite(call.op, low, high)
+        require_finite(call.op, low, high)
     signed = call.op == "Convert_16_8"
     scale = narrowing(in_low, in_high, low, high, signed)
     codes = call.inputs[0].astype(np.int32)

@@ -85,13 +85,13 @@ class DepthwiseLayer:
     Args:
         level: step and zero of the weights.
         packed: the weights.
-        centred: (kh, kw, D) int16, the weights less their zero.
+        centered: (kh, kw, D) int16, the weights less their zero.
         range_given: whether both ends of the output range are.
     """
 
     level: QParams
     packed: PackedWeights
-    centred: npt.NDArray[np.int16]
+    centered: npt.NDArray[np.int16]
     range_given: bool
     _taps: tuple[int, Float32] = (0, np.empty(0, np.float32))
     _compiled: tuple[object, native.Convolution, object] | None = None
@@ -99,7 +99,7 @@ class DepthwiseLayer:
     def taps(self, columns: int) -> Float32:
         """(kh, kw, 1, columns*D) float32: each tap along a whole output line."""
         if self._taps[0] != columns:
-            wide = self.centred.astype(np.float32)[:, :, None]
+            wide = self.centered.astype(np.float32)[:, :, None]
             self._taps = columns, np.tile(wide, (1, 1, 1, columns))
         return self._taps[1]
 
@@ -112,19 +112,19 @@ class DepthwiseLayer:
         if last is None or last[0] != key:
             total = finish.offsets - finish.zero * self.packed.sums
             how = wrap32(total).astype(np.int32), finish.multipliers, finish.gain.shift
-            made = passes.depthwise(x.shape, plan.windows, self.centred, *how)
+            made = passes.depthwise(x.shape, plan.windows, self.centered, *how)
             last = self._compiled = key, made, finish
         return last[1](x)
 
 
 def _layer(call: KernelCall) -> DepthwiseLayer:
-    _refuse(call)
+    _check_supported(call)
     zero = quantize_code(ZERO, call.scalar(4), call.scalar(5))
     size = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
     given = bool(np.isfinite(call.scalar(10)) and np.isfinite(call.scalar(11)))
     weights = call.inputs[1]
-    centred = weights.astype(np.int16).reshape(*weights.shape[:2], -1) - np.int16(zero)
-    return DepthwiseLayer(QParams(size, zero), _pack(call, zero), centred, given)
+    centered = weights.astype(np.int16).reshape(*weights.shape[:2], -1) - np.int16(zero)
+    return DepthwiseLayer(QParams(size, zero), _pack(call, zero), centered, given)
 
 
 def _finish(call: KernelCall, layer: DepthwiseLayer) -> Requantizer:
@@ -133,7 +133,7 @@ def _finish(call: KernelCall, layer: DepthwiseLayer) -> Requantizer:
     return Requantizer.of(source.zero, gain, offsets, out, layer.packed.codes.shape[0])
 
 
-def _refuse(call: KernelCall) -> None:
+def _check_supported(call: KernelCall) -> None:
     """What the library answers with an error, a crash, or garbage (facts/nnlib-quirks.md)."""
     kh, kw, _, multiplier = call.inputs[1].shape
     across = call.inputs[6].shape[2]
@@ -200,7 +200,7 @@ def _sums(x: Array, zero: int, plan: WindowPlan, layer: DepthwiseLayer) -> Int32
     passes = native.library()
     if passes is not None:
         offsets = wrap32(-zero * layer.packed.sums).astype(np.int32)
-        return passes.depthwise(whole.shape, plan.windows, layer.centred, offsets)(whole)
+        return passes.depthwise(whole.shape, plan.windows, layer.centered, offsets)(whole)
     shape = (x.shape[0], plan.rows.out, plan.columns.out, x.shape[3])
     everything = Tile(slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
     flat = _tile_sums(whole, zero, plan, layer.taps(plan.columns.out), everything)

@@ -13,7 +13,7 @@ from hexconv.simulator.numerics.fixed_point import (
     as_range,
     derived,
     quantize_codes,
-    refuse_infinite,
+    require_finite,
 )
 from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
@@ -65,7 +65,7 @@ def divide(call: KernelCall) -> list[Array]:
     a_low, a_high = F32(a_range[0]), F32(a_range[1])
     if len(call.inputs) > 6:
         low, high = call.scalar(6), call.scalar(7)
-        refuse_infinite(call.op, low, high)
+        require_finite(call.op, low, high)
     elif by.size == 1:
         ends = F32(a_low / by[0]), F32(a_high / by[0])
         return [a.copy(), *as_range(*ends)] if by[0] > 0 else [255 - a, *as_range(*ends[::-1])]

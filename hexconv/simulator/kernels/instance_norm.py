@@ -43,7 +43,7 @@ def instance_norm(call: KernelCall) -> list[Array]:
     """(x - mean) / deviation of each batch and channel; epsilon is 1e-5 whatever is asked."""
     data = call.inputs[0]
     stats = _stats(data)
-    affine = _normaliser(data, stats, F32(1e-5))
+    affine = _normalizer(data, stats, F32(1e-5))
     affine = _Affine(affine.gain, qfloat.multiply(affine.offset, affine.gain))
     low, high = _extremes(affine, stats)
     return _requantize(data, affine, qfloat.smallest(low), qfloat.largest(high))
@@ -57,7 +57,7 @@ def instance_norm_bg(call: KernelCall) -> list[Array]:
     if gamma.m.shape[-1] != beta.m.shape[-1]:
         raise GraphError("gamma and beta differ in depth", where=call.op)
     stats = _stats(data)
-    affine = _normaliser(data, stats, call.scalar(3))
+    affine = _normalizer(data, stats, call.scalar(3))
     gain = qfloat.multiply(gamma, affine.gain)
     offset = qfloat.subtract(qfloat.multiply(affine.offset, gain), beta)
     affine = _Affine(gain, offset)
@@ -109,7 +109,7 @@ def _stats(data: Array) -> _Stats:
     )
 
 
-def _normaliser(data: Array, stats: _Stats, epsilon: np.float32) -> _Affine:
+def _normalizer(data: Array, stats: _Stats, epsilon: np.float32) -> _Affine:
     """1/deviation as the gain and the mean as the offset; flat and unused channels get 0."""
     area = data.shape[1] * data.shape[2]
     depth = data.shape[3]
@@ -146,7 +146,7 @@ def _requantize(data: Array, affine: _Affine, low: QFloat, high: QFloat) -> list
     offset = qfloat.add(
         qfloat.multiply(affine.offset, resize), qfloat.scalar(F32(out_low * per_unit))
     )
-    codes = _renormalise(_broadcast(data, gain), _broadcast(data, offset))
+    codes = _renormalize(_broadcast(data, gain), _broadcast(data, offset))
     batches, depth = data.shape[0], data.shape[3]
     start = np.arange(batches * depth, dtype=np.int32).reshape(batches, 1, 1, depth) * 256
     return [codes.take(start + data), *as_range(out_low, out_high)]
@@ -160,7 +160,7 @@ def _broadcast(data: Array, value: QFloat) -> QFloat:
     return QFloat(m, e)
 
 
-def _renormalise(gain: QFloat, offset: QFloat) -> Array:
+def _renormalize(gain: QFloat, offset: QFloat) -> Array:
     """What each of the 256 codes becomes, (batch, channel, code): one fraction bit, rounded."""
     shift = offset.e + 14
     negated = np.where(shift > 15, 0, -_shift16(offset.m, shift))[..., None]

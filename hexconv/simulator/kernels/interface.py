@@ -18,7 +18,7 @@ from hexconv.simulator.numerics.fixed_point import (
     as_range,
     derived,
     div255,
-    refuse_infinite,
+    require_finite,
     round_int,
     sat_u8,
     to_codes,
@@ -96,7 +96,7 @@ def quantize_found(x: Array) -> list[Array]:
 def quantize_to_range(call: KernelCall) -> list[Array]:
     """float32 to uint8 in a requested range (`quantize_execute_opt`)."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     if low > 0:
         raise GraphError(
             f"Quantize to {low}..{high}, which starts above zero",

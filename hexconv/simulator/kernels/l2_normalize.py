@@ -19,8 +19,8 @@ def l2_normalize(call: KernelCall) -> list[Array]:
     if not -4 <= axis <= 3:
         raise GraphError(f"L2Normalize along axis {axis}; it must be -4..3", where=call.op)
     axis %= 4
-    centred = data.astype(np.int64) - quantize_code(ZERO, call.scalar(1), call.scalar(2))
-    squares = sat32((centred * centred).sum(axis=axis, keepdims=True))
+    centered = data.astype(np.int64) - quantize_code(ZERO, call.scalar(1), call.scalar(2))
+    squares = sat32((centered * centered).sum(axis=axis, keepdims=True))
     if not squares.all():
         raise GraphError(
             "L2Normalize of a slice of zeros",
@@ -28,11 +28,11 @@ def l2_normalize(call: KernelCall) -> list[Array]:
             why="the library divides by nothing and gives garbage (op_l2normalize_8.c)",
             hint="add a small constant before it",
         )
-    codes = _along_depth(centred, squares) if axis == 3 else _along_other(centred, squares)
+    codes = _along_depth(centered, squares) if axis == 3 else _along_other(centered, squares)
     return [(codes + 128).astype(np.uint8), *as_range(-1, 1)]
 
 
-def _along_depth(centred: Int, squares: Int) -> Int:
+def _along_depth(centered: Int, squares: Int) -> Int:
     """`hvx_l2norm_in_rows`: by a truncated 32768 / norm.
 
     The fraction of a norm that is a power of two does not fit in 16 bits and turns negative.
@@ -40,18 +40,18 @@ def _along_depth(centred: Int, squares: Int) -> Int:
     norm = np.sqrt(squares.astype(np.float32)).astype(np.int64)
     shift = np.frexp(norm.astype(np.float64))[1].astype(np.int64) - 1
     fraction = wrap16((32768 // norm) << shift)
-    codes: Int = np.clip(centred * fraction >> (shift + 8), -128, 127)
+    codes: Int = np.clip(centered * fraction >> (shift + 8), -128, 127)
     return codes
 
 
-def _along_other(centred: Int, squares: Int) -> Int:
+def _along_other(centered: Int, squares: Int) -> Int:
     """`hvx_l2norm_in_cols`."""
     shift = count_leading_zeros32(squares) - 1
     normal = squares << shift
     shift = shift - 15
     root = sat16(_reciprocal_root(normal, (shift & 1) == 1) >> 16)
     down = 8 - ((shift + 1) >> 1)
-    product = centred * root
+    product = centered * root
     moved = np.where(down >= 0, product >> np.maximum(down, 0), product << np.maximum(-down, 0))
     return np.clip(sat16(moved), -128, 127)
 

@@ -1,4 +1,4 @@
-"""QuantizedLayerNorm_i16: layer normalisation of int16 rows.
+"""QuantizedLayerNorm_i16: layer normalization of int16 rows.
 
 The op is in the shipped library only; its source is not public. The arithmetic here is that of its
 two paths, which agree where both are right: integer sums, variance and scale in float32, and one
@@ -19,7 +19,7 @@ from hexconv.simulator.numerics.fixed_point import (
     ONE,
     as_range,
     clip_to,
-    refuse_infinite,
+    require_finite,
 )
 from hexconv.simulator.registry import KernelCall, kernel
 
@@ -47,7 +47,7 @@ def steps_of(call: KernelCall) -> Steps:
     return Steps(step(1, _LEVELS), step(4, _LEVELS), step(7, F32(2.0**-32)), step(9, _LEVELS))
 
 
-def refuse_beyond(call: KernelCall, sums: Array) -> None:
+def require_row_sums(call: KernelCall, sums: Array) -> None:
     """Stop outside of what the library computes rightly."""
     depth = call.inputs[0].shape[3]
     if int(call.inputs[11].flat[0]) != 2:
@@ -82,11 +82,11 @@ def layer_norm(call: KernelCall) -> list[Array]:
     """(x - mean)/std * gamma + beta over the depth; a row of equal codes gives beta."""
     x = call.inputs[0]
     low, high = call.scalar(9), call.scalar(10)
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     depth = x.shape[3]
     rows = x.reshape(-1, depth).astype(np.int64)
     sums = rows.sum(axis=1)
-    refuse_beyond(call, sums)
+    require_row_sums(call, sums)
     steps = steps_of(call)
     mean = sums.astype(F32) / F32(depth)
     mean = np.trunc(mean + np.copysign(HALF, mean)).astype(np.int64)

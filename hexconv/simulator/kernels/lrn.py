@@ -1,4 +1,4 @@
-"""QuantizedLRN_8_d32: local response normalisation along depth (op_lrn_d32.c, lrn_d32_hvx.S).
+"""QuantizedLRN_8_d32: local response normalization along depth (op_lrn_d32.c, lrn_d32_hvx.S).
 
 x * 2**-(beta * log2(kappa + sum of squares) + sigma), log2 and 2**-x by 16 segments each.
 """
@@ -76,10 +76,10 @@ def lrn(call: KernelCall) -> list[Array]:
         scale = _power(call.scalar(4), F32(-call.scalar(6)))
         low, high = F32(call.scalar(1) * scale), F32(call.scalar(2) * scale)
         return [data, *as_range(low, high)]
-    centred = data.astype(np.int64) - plan.in_zero
-    total = _window_sums(centred * centred, radius) + plan.kappa
+    centered = data.astype(np.int64) - plan.in_zero
+    total = _window_sums(centered * centered, radius) + plan.kappa
     exponent = wrap32(plan.sigma - mul_frac32(_log2(total), plan.beta >> 16))
-    product = _shift_right(_pow2(exponent) * centred, (exponent >> 15) + 12)
+    product = _shift_right(_pow2(exponent) * centered, (exponent >> 15) + 12)
     codes = satu8(wrap16(mul_frac(wrap16(product), _RECIPROCAL) + plan.out_zero))
     return [codes, *as_range(plan.low, plan.high)]
 
@@ -176,11 +176,11 @@ def _output_range(
         if F32(F32(limit * limit) * slope) > bias:
             peak = np.sqrt(F32(bias / slope))
 
-    def answer(x: np.float32) -> np.float32:
+    def output(x: np.float32) -> np.float32:
         result: F32 = F32(x * _power(F32(bias + F32(F32(alpha * x) * x)), F32(-beta)))
         return result
 
-    out_high = answer(min(high, peak))
+    out_high = output(min(high, peak))
     if low >= 0:
         return F32(0), out_high
-    return zero_exact(answer(max(low, F32(-peak))), out_high)
+    return zero_exact(output(max(low, F32(-peak))), out_high)

@@ -17,7 +17,7 @@ from hexconv.simulator.numerics.fixed_point import (
     broadcast_shape,
     derived,
     quantize_code,
-    refuse_infinite,
+    require_finite,
     step_and_zero,
     zero_exact,
 )
@@ -69,7 +69,7 @@ def larger_or_smaller(call: KernelCall) -> list[Array]:
         low = float(call.scalar(6))
     if len(call.inputs) > 7:
         high = float(call.scalar(7))
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     if low >= high:
         raise GraphError(f"{call.op} into the empty range {low}..{high}")
     pick = np.maximum if call.op == "QuantizedMaximum_8" else np.minimum

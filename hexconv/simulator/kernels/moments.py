@@ -34,10 +34,10 @@ def sums_of_squares(rows: Array, bits: int) -> Array:
     return total
 
 
-def centred_squares(rows: Array, bits: int) -> Array:
+def centered_squares(rows: Array, bits: int) -> Array:
     """Sums of (code - 128)^2 over the last two axes, as `reduction1_hvx` gathers them.
 
-    32 lanes of 4 neighbours each keep a sum of their own; the dropped bits are those of the lanes.
+    32 lanes of 4 neighbors each keep a sum of their own; the dropped bits are those of the lanes.
     """
     outputs, outer, inner = rows.shape
     squares = np.square(rows.astype(np.int64) - 128)
@@ -90,7 +90,7 @@ def mean_and_variance(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     mean = frac_mul(total, share)
     twice = (2 * total - count * mean) >> bits
     if prod(x.shape[last + 1 :]) == 1:
-        squares = centred_squares(rows, bits) - twice * mean
+        squares = centered_squares(rows, bits) - twice * mean
         squares += ((total - 64 * count) << 8) >> bits
     else:
         squares = sums_of_squares(rows, bits) - twice * mean

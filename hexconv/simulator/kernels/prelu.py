@@ -32,7 +32,7 @@ from hexconv.simulator.numerics.fixed_point import (
 from hexconv.simulator.registry import KernelCall, kernel
 
 
-def refuse_depth(call: KernelCall) -> None:
+def require_depth(call: KernelCall) -> None:
     """Stop at slopes that are not one a channel."""
     slopes, depth = call.inputs[3].shape[3], call.inputs[0].shape[3]
     if slopes != depth:
@@ -117,7 +117,7 @@ def prelu_scale(
 @kernel("QuantizedPRelu_8_d32")
 def prelu(call: KernelCall) -> list[Array]:
     """PRelu by float32 slopes; the output range follows from the input's and the slopes."""
-    refuse_depth(call)
+    require_depth(call)
     if len(call.consts) > 3 and not call.consts[3]:
         raise GraphError("QuantizedPRelu_8 with computed slopes", why="they are read at prepare")
     scale, gains, ends = call.settled(1, lambda: _gains(call))
@@ -200,7 +200,7 @@ def prelu_v2_scale(
 @kernel("QuantizedPRelu_8_V2_d32")
 def prelu_v2(call: KernelCall) -> list[Array]:
     """PRelu by uint8 slopes; inputs 6 and 7 give the output range where they are there."""
-    refuse_depth(call)
+    require_depth(call)
     in_range, slope_range = (
         (call.scalar(1), call.scalar(2)),
         (call.scalar(4), call.scalar(5)),

@@ -18,7 +18,7 @@ from hexconv.simulator.numerics.fixed_point import (
     frac_mul,
     fraction,
     quantize_code,
-    refuse_infinite,
+    require_finite,
     round_shift,
     step_and_zero,
     to_codes,
@@ -38,7 +38,7 @@ def axes_of(call: KernelCall, index: int) -> tuple[int, ...]:
     return wrapped
 
 
-def refuse_torn_rows(call: KernelCall, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+def require_whole_rows(call: KernelCall, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
     """Stop where the second pass of the library stores vectors at unaligned places.
 
     `reduce_sum_single_axis_hvx_32` (nn_reduce_utils.h) rounds the address of each later row down.
@@ -60,7 +60,7 @@ def summed(call: KernelCall, axes: tuple[int, ...]) -> tuple[Array, int]:
     x = call.inputs[0]
     count = prod(x.shape[axis] for axis in axes)
     if count < x.size:
-        refuse_torn_rows(call, x.shape, axes)
+        require_whole_rows(call, x.shape, axes)
     # A product with ones is how NumPy adds up short integers fastest; 2^53 is out of reach.
     return x.sum(axis=axes, keepdims=True, dtype=np.int64), count
 
@@ -110,7 +110,7 @@ def reduce_mean(call: KernelCall) -> list[Array]:
         low = call.scalar(4)
     if len(call.inputs) > 5:
         high = call.scalar(5)
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     if not low <= 0 <= high:
         raise GraphError(
             f"QuantizedMean_8 into {low}..{high}, which does not hold zero",

@@ -25,7 +25,7 @@ from hexconv.simulator.numerics.fixed_point import (
     frac_mul,
     fraction,
     ldexp,
-    refuse_infinite,
+    require_finite,
     round_int,
     round_shift,
     sat_i16,
@@ -115,7 +115,7 @@ def requantize_32to8(call: KernelCall) -> list[Array]:
 
 def _requested_gain(call: KernelCall) -> tuple[IntegerGain, list[Array]]:
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     gain = gain_to_range(in_low, in_high, low, high)
     return gain, as_range(gain.low, gain.high)
 
@@ -168,7 +168,7 @@ def requantize_8to8(call: KernelCall) -> list[Array]:
 
 def _requested_table(call: KernelCall) -> tuple[Array, list[Array]]:
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     return table_8to8(in_low, in_high, low, high), as_range(low, high)
 
 
@@ -199,7 +199,7 @@ def scale_to_16(in_low: float, in_high: float, low: float, high: float) -> Scale
 def requantize_32to16(call: KernelCall) -> list[Array]:
     """int32 onto a symmetric int16 range (`scale_32_to_16`)."""
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     scale = scale_to_16(in_low, in_high, low, high)
     x = call.inputs[0]
     if scale.shift >= 0:

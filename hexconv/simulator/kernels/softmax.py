@@ -149,9 +149,9 @@ def _rows(call: KernelCall, data: Array) -> Array:
 
 def _row_factors(total: Int, kept_bits: int, *, v65: bool) -> tuple[Array, Array]:
     """What the exponentials of a row are multiplied by and shifted right by, int32."""
-    normalised = norm_amount32(total)
-    mantissa = mul_frac(recip16((total << normalised) >> 16, v65=v65), 255 << 7)
-    shift = np.maximum(kept_bits + 3 - normalised, 0)
+    normalized = norm_amount32(total)
+    mantissa = mul_frac(recip16((total << normalized) >> 16, v65=v65), 255 << 7)
+    shift = np.maximum(kept_bits + 3 - normalized, 0)
     return mantissa.astype(np.int32), shift.astype(np.int32)
 
 

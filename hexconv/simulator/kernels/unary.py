@@ -17,7 +17,7 @@ from hexconv.simulator.numerics.fixed_point import (
     derived,
     quantize_code,
     quantize_codes,
-    refuse_infinite,
+    require_finite,
     step_and_zero,
 )
 from hexconv.simulator.numerics.tables import look_up
@@ -100,7 +100,7 @@ def hard_swish(call: KernelCall) -> list[Array]:
     low, high = call.scalar(1), call.scalar(2)
     if len(call.inputs) > 3:
         out_low, out_high = call.scalar(3), call.scalar(4)
-        refuse_infinite(call.op, out_low, out_high)
+        require_finite(call.op, out_low, out_high)
     else:
         ends = hard_swish_of(np.array([max(low, F32(-1.5)), high], F32))
         out_low, out_high = F32(ends[0]), F32(ends[1])

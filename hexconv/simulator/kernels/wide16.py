@@ -22,7 +22,7 @@ from hexconv.simulator.numerics.fixed_point import (
     frac_mul,
     ldexp,
     one_sided_broadcast,
-    refuse_infinite,
+    require_finite,
     round_int,
     round_uint,
     sat_u16,
@@ -44,7 +44,7 @@ class Ranges(NamedTuple):
 def ranges_of(call: KernelCall) -> Ranges:
     """The three ranges of a node with 8 inputs."""
     a_low, a_high, b_low, b_high, low, high = (tensor.item() for tensor in call.inputs[2:8])
-    refuse_infinite(call.op, low, high)
+    require_finite(call.op, low, high)
     return Ranges((a_low, a_high), (b_low, b_high), (low, high))
 
 

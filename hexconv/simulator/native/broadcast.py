@@ -33,7 +33,7 @@ def runs(pair: Pair) -> int:
 def _plan(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, ...], Four, Four, Four]:
     """The broadcast shape, and sizes and strides of at most four runs that it comes to.
 
-    Neighbouring axes along which each operand either runs on or stands still are one.
+    Neighboring axes along which each operand either runs on or stands still are one.
     """
     shape = np.broadcast_shapes(a, b)
     axes: list[tuple[int, bool, bool]] = []

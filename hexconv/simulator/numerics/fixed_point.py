@@ -41,7 +41,7 @@ def as_range(low: float | F32, high: float | F32) -> list[Array]:
     return [np.array(low, F32, ndmin=4), np.array(high, F32, ndmin=4)]
 
 
-def refuse_infinite(op: str, low: float | F32, high: float | F32) -> None:
+def require_finite(op: str, low: float | F32, high: float | F32) -> None:
     """Stop at a requested range of -inf..inf that the library would echo back as it is."""
     if not (np.isfinite(low) and np.isfinite(high)):
         raise GraphError(

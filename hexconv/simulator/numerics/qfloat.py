@@ -25,7 +25,7 @@ def norm_amount16(x: Int) -> Int:
     return amount
 
 
-def _normalised(m: Int, e: Int) -> QFloat:
+def _normalized(m: Int, e: Int) -> QFloat:
     amount = norm_amount16(m)
     return QFloat(wrap16(m << amount), e + amount)
 
@@ -69,20 +69,20 @@ def _aligned(a: QFloat, b: QFloat) -> tuple[Int, Int]:
 
 
 def add(a: QFloat, b: QFloat) -> QFloat:
-    """`vaddqf`: half the sum, rounded, normalised."""
+    """`vaddqf`: half the sum, rounded, normalized."""
     x, y = _aligned(a, b)
-    return _normalised((x + y + 1) >> 1, np.minimum(a.e, b.e) - 1)
+    return _normalized((x + y + 1) >> 1, np.minimum(a.e, b.e) - 1)
 
 
 def subtract(a: QFloat, b: QFloat) -> QFloat:
-    """`vsubqf`: half the difference, cut, normalised."""
+    """`vsubqf`: half the difference, cut, normalized."""
     x, y = _aligned(a, b)
-    return _normalised((x - y) >> 1, np.minimum(a.e, b.e) - 1)
+    return _normalized((x - y) >> 1, np.minimum(a.e, b.e) - 1)
 
 
 def multiply(a: QFloat, b: QFloat) -> QFloat:
     """`vmpyqf`."""
-    return _normalised(mul_frac(a.m, b.m), a.e + b.e)
+    return _normalized(mul_frac(a.m, b.m), a.e + b.e)
 
 
 def _zero_flushed(a: QFloat) -> QFloat:

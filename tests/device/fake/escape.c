@@ -7,7 +7,7 @@ enum { AT_FDCWD = -100, O_WRONLY_CREAT = 01 | 0100, AF_INET = 2, SOCK_STREAM = 1
 
 long system_call(long number, long a, long b, long c, long d, long e);
 
-/* Each bit of the answer is something that should not have worked. */
+/* Each bit of the result is something that should not have worked. */
 int escape(void)
 {
     static const char secret[] = "/etc/passwd", outside[] = "/tmp/hexconv-escaped";

@@ -22,7 +22,7 @@ struct node {
     uint64_t cost;
 };
 
-/* An op: its name, and what its nodes do; both functions answer 0 if all is well. */
+/* An op: its name, and what its nodes do; both functions return 0 if all is well. */
 struct op {
     const char *name;
     uint32_t inputs;

@@ -131,10 +131,10 @@ static int negate(struct node *node)
            || give(node, 2, &scalar, input_of(node, 2)->data, 4);
 }
 
-static int refuse(struct node *node)
+static int reject(struct node *node)
 {
     (void)node;
-    log_line("fake/op_refuse.c:%d:op only supported on %s", 12, "Sundays");
+    log_line("fake/op_reject.c:%d:op only supported on %s", 12, "Sundays");
     return -1;
 }
 
@@ -226,7 +226,7 @@ const struct op ops[] = {
     {"QuantizeINPUT_f_to_8", 0, fine, quantize_input},
     {"DequantizeOUTPUT_8tof", ~0u, fine, dequantize_output},
     {"QuantizedNeg_8", 3, fine, negate},
-    {"Refuse", ~0u, refuse, fine},
+    {"Reject", ~0u, reject, fine},
     {"Fail", ~0u, fine, fail},
     {"Crash", ~0u, fine, crash},
     {"CrashInPrepare", ~0u, crash, fine},

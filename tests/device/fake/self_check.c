@@ -1,12 +1,12 @@
 /* Calls what the runner provides, in the library's own ABI, and looks at what comes back. */
 #include "fake.h"
 
-static int initialised;
+static int initialized;
 
-/* The linker is told that this is the initialiser (DT_INIT), as the real library has one. */
+/* The linker is told that this is the initializer (DT_INIT), as the real library has one. */
 void fake_init(void)
 {
-    initialised = 1;
+    initialized = 1;
 }
 
 static int same(const char *text, const char *expected)
@@ -126,7 +126,7 @@ size_t (*import_in_data)(const char *) = strlen;
 
 int self_check(void)
 {
-    if (!initialised)
+    if (!initialized)
         return 100;
     if (import_in_data("four") != 4)
         return 101;

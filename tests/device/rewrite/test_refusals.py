@@ -17,7 +17,7 @@ from tests.device.rewrite.zig import object_file
 
 PRODUCT = "v1:0.w += vrmpy(v2.b,r5:4.ub)"
 
-REFUSED = {
+UNSUPPORTED = {
     "v1:0.w = vrmpy(v2.b,r5:4.ub)": "does not accumulate",
     "v3:0.w += vrmpyz(v4.b,r3.b)": "in another form",
     "z = vmem(r1++#1)": r"z = vmem\(Rx\+\+#s3\)",
@@ -32,10 +32,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("packet", REFUSED)
+@pytest.mark.parametrize("packet", UNSUPPORTED)
 def test_what_is_not_replaced_is_an_error_with_its_address(tmp_path: Path, packet: str) -> None:
     data = object_file(["nop", "r1 = r2", packet], tmp_path)
-    with pytest.raises(RewriteError, match=REFUSED[packet]) as caught:
+    with pytest.raises(RewriteError, match=UNSUPPORTED[packet]) as caught:
         rewritten(data, counting=False)
     assert caught.value.address == 8
 

@@ -96,7 +96,7 @@ NOT_TAKEN_FOR_THEM = [
     "r1 = memw(r2+#4)",
 ]
 
-REFUSED = [
+UNSUPPORTED = [
     "v1:0.w = vrmpy(v2.b,r5:4.ub)",
     "v1:0.uw = vrmpy(v2.ub,r5:4.ub)",
     "v3:0.w = vrmpyz(v4.b,r3.ub)",
@@ -168,7 +168,7 @@ def test_missing_instructions_are_recognized(tmp_path: Path) -> None:
 
 
 def test_their_other_forms_are_known_and_not_replaced(tmp_path: Path) -> None:
-    for text, words in zip(REFUSED, assembled(REFUSED, tmp_path), strict=True):
+    for text, words in zip(UNSUPPORTED, assembled(UNSUPPORTED, tmp_path), strict=True):
         assert any(form.matches(words[0]) for form in NOT_REPLACED), text
         assert not any(form.matches(words[0]) for form in (*MISSING, *LOADS_IF)), text
 

@@ -10,7 +10,7 @@ from hexconv.onnx_graph import FloatGraph
 from tests.lowering.proof import model, numbers
 from tests.optimize.proof import better, ops, rewritten
 
-NAME = "norm_centring"
+NAME = "norm_centering"
 WIDTH = 16
 FEEDS = {"x": numbers((1, 10, 8))}
 CONSTS = {
@@ -119,7 +119,7 @@ def blocks() -> ModelProto:
     return model([start, *block("s", 0), *block("y0", 1)], {"x": (1, 10, 8)}, ["y1"], CONSTS)
 
 
-def test_what_joins_a_stream_from_outside_is_centred_once() -> None:
+def test_what_joins_a_stream_from_outside_is_centered_once() -> None:
     graph, count = rewritten(blocks(), NAME, FEEDS)
     ops_ = [node.op_type for node in graph.nodes]
     assert count == 2 and "LayerNormalization" not in ops_
@@ -140,7 +140,7 @@ def test_others_read_the_joining_value_with_its_mean() -> None:
 
 
 @pytest.mark.parametrize("value", ["s1", "h1", "a1"])
-def test_what_others_read_too_is_centred_for_the_stream_alone(value: str) -> None:
+def test_what_others_read_too_is_centered_for_the_stream_alone(value: str) -> None:
     graph, count = rewritten(net(("Relu", [value], ["r"]), outputs=("y", "r")), NAME, FEEDS)
     kinds_ = [node.op_type for node in graph.nodes]
     assert count == 1 and kinds_.count("Sub") == kinds_.count("ReduceMean") == 1

@@ -1,4 +1,4 @@
-"""Raw tensors of the library to floats, floats to codes, and how well a range fits its data."""
+"""Raw tensors of the library to floats and back, and how well a range fits its data."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hexconv.compare.metrics import EXACT, decibels, inner
 
 CODES = 256
 STEPS = {"uint8": 255.0, "int16": 65536.0, "uint16": 65536.0, "int32": 2.0**32}
-"""Steps between min and max by type of code (facts/nnlib-quirks.md, conventions)."""
+"""Levels between min and max by integer type (facts/nnlib-quirks.md, conventions)."""
 MOST = 0.99
-"""The share of elements that `RangeFit.used` has to hold."""
+"""The share of elements that `RangeFit.used` has to cover."""
 SLACK = 0.5
-"""Steps beyond the range from which on an element counts as clipped: rounding is no clipping."""
+"""LSB beyond the range from which on an element counts as clipped: rounding is not clipping."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What codes mean: value = (code - zero) * step, for codes of type `dtype`."""
+    """Quantization parameters: value = (code - zero) * step, for integers of type `dtype`."""
 
     step: float
     zero: float
@@ -32,7 +32,7 @@ class Scale:
     def of(cls, outputs: Sequence[Array]) -> Scale | None:
         """The scale of a node's raw outputs (data, min, max); None for floats.
 
-        A node that answers data alone (the comparisons) answers 0 and 1.
+        A node that returns only data (the comparisons) returns 0 and 1.
         """
         dtype = outputs[0].dtype.name
         if dtype not in STEPS:
@@ -46,11 +46,11 @@ class Scale:
         return cls(step, float(np.rint(-low / step)), dtype)
 
     def values(self, codes: Array) -> npt.NDArray[np.float32]:
-        """Codes to float32."""
+        """Quantized values to float32."""
         return ((codes.astype(np.float64) - self.zero) * self.step).astype(np.float32)
 
     def codes(self, values: npt.ArrayLike) -> Array:
-        """The nearest codes."""
+        """Floats to the nearest quantized values."""
         info = np.iinfo(self.dtype)
         scaled = np.rint(np.asarray(values, np.float64) / self.step + self.zero)
         return np.clip(scaled, info.min, info.max).astype(self.dtype)
@@ -64,14 +64,14 @@ def values_of(outputs: Sequence[Array]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class RangeFit:
-    """How well a uint8 range fits the float values that it has to hold.
+    """How well a uint8 range fits the float values that it has to represent.
 
     Attributes:
-        low, high: the range (of the last sample, where each run finds its own).
-        best: SQNR of the nearest codes in this range, dB: no kernel can do better.
+        low, high: the range (that of the last sample, where each run computes its own).
+        best: SQNR of the nearest quantized values in this range, dB: an upper bound for any kernel.
         clipped: share of elements outside the range.
-        clip_noise: their share of the noise of the nearest codes.
-        used: codes that hold 99 % of the elements, of 256.
+        clip_noise: their share of that quantization's noise.
+        used: levels that cover 99 % of the elements, of 256.
     """
 
     low: float
@@ -83,7 +83,7 @@ class RangeFit:
 
 
 class RangeTotals:
-    """Adds up `RangeFit` over samples."""
+    """Accumulates `RangeFit` over samples."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(CODES, np.int64)
@@ -92,7 +92,7 @@ class RangeTotals:
         self._bounds = (0.0, 0.0)
 
     def add(self, expected: npt.ArrayLike, codes: Array, scale: Scale) -> None:
-        """One sample: floats, and their nearest uint8 codes."""
+        """Add one sample: floats, and their nearest uint8 values."""
         x = np.asarray(expected, np.float64)
         apart = x - (codes.astype(np.float64) - scale.zero) * scale.step
         beyond = np.abs(apart) > (0.5 + SLACK) * scale.step

@@ -8,7 +8,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from hexconv.onnx_graph import load
-from tests.onnx_graph.models import model, node, ops, same_answers
+from tests.onnx_graph.models import model, node, ops, same_outputs
 
 I64 = np.int64
 
@@ -33,7 +33,7 @@ def test_shape_arithmetic_folds_away() -> None:
         "axis": np.array([0], I64),
         "minus": np.array([-1], I64),
     }
-    graph = same_answers(model(nodes, {"x": ("b", "c", 3, "w")}, consts=consts), x=(2, 4, 3, 5))
+    graph = same_outputs(model(nodes, {"x": ("b", "c", 3, "w")}, consts=consts), x=(2, 4, 3, 5))
     assert ops(graph) == ["Reshape"]
     assert graph.outputs[0].shape == (2, 12, 5)
 
@@ -58,7 +58,7 @@ def test_masks_made_of_range_expand_and_where_fold_away() -> None:
         "yes": 0.0,
         "no": -1e4,
     }
-    graph = same_answers(model(nodes, {"x": ("t", "u")}, consts=consts), x=(4, 5))
+    graph = same_outputs(model(nodes, {"x": ("t", "u")}, consts=consts), x=(4, 5))
     assert ops(graph) == ["Add"]
     mask = graph.const("mask")
     assert mask is not None and mask.shape == (4, 5) and mask[0].tolist() == [0, 0, 0, -1e4, -1e4]
@@ -69,7 +69,7 @@ def test_constant_nodes_become_initializers(form: str) -> None:
     value = numpy_helper.from_array(np.array([2.5], np.float32))
     attrs = {"value": value, "value_float": 2.5, "value_floats": [2.5]}
     constant = helper.make_node("Constant", [], ["c"], **{form: attrs[form]})
-    graph = same_answers(model([constant, node("Mul", "x c", "y")], {"x": (2, 3)}))
+    graph = same_outputs(model([constant, node("Mul", "x c", "y")], {"x": (2, 3)}))
     assert ops(graph) == ["Mul"] and graph.const("c") is not None
 
 
@@ -80,7 +80,7 @@ def test_half_precision_becomes_float32_and_its_casts_vanish() -> None:
         node("MatMul", "h w", "m"),
         node("Cast", "m", "y", to=onnx.TensorProto.FLOAT),
     ]
-    graph = same_answers(model(nodes, {"x": (3, 2)}, consts={"w": half}), tolerance=5e-3)
+    graph = same_outputs(model(nodes, {"x": (3, 2)}, consts={"w": half}), tolerance=5e-3)
     assert ops(graph) == ["MatMul"]
     weights = graph.const("w")
     assert weights is not None and weights.dtype == np.float32
@@ -90,14 +90,14 @@ def test_half_precision_becomes_float32_and_its_casts_vanish() -> None:
 def test_inputs_of_other_floats_become_float32(dtype: str) -> None:
     nodes = [node("Relu", "x", "y")]
     code = getattr(onnx.TensorProto, dtype)
-    graph = same_answers(model(nodes, {"x": (3, 2)}, dtype=code), tolerance=5e-3)
+    graph = same_outputs(model(nodes, {"x": (3, 2)}, dtype=code), tolerance=5e-3)
     assert graph.inputs[0].dtype == graph.outputs[0].dtype == "float32"
 
 
 def test_local_functions_are_inlined_also_when_they_use_another_opset() -> None:
     body = helper.make_function(
         "local",
-        "Centre",
+        "Center",
         ["a"],
         ["b"],
         [
@@ -107,8 +107,8 @@ def test_local_functions_are_inlined_also_when_they_use_another_opset() -> None:
         [helper.make_opsetid("", 13)],
     )
     calls = [
-        helper.make_node("Centre", ["x"], ["c"], domain="local"),
-        helper.make_node("Centre", ["c"], ["y"], domain="local"),
+        helper.make_node("Center", ["x"], ["c"], domain="local"),
+        helper.make_node("Center", ["c"], ["y"], domain="local"),
     ]
     proto = model(calls, {"x": (2, 5)}, opset=18)
     proto.functions.append(body)
@@ -127,7 +127,7 @@ def test_an_if_whose_condition_is_constant_is_decided() -> None:
     nodes = [choice, node("Abs", "i", "y")]
     for condition, wanted in ((True, "Relu"), (False, "Neg")):
         proto = model(nodes, {"x": (2, 3)}, consts={"c": np.array(condition)})
-        assert ops(same_answers(proto)) == [wanted, "Abs"]
+        assert ops(same_outputs(proto)) == [wanted, "Abs"]
 
 
 NAMES = ["aten::add/out", "/layer.0/attn/MatMul:0", "tensor with spaces", "张量", "x.1", "a\tb"]
@@ -168,7 +168,7 @@ def test_dead_nodes_and_weights_go_and_equal_weights_are_shared() -> None:
         node("MatMul", "x w3", "dead"),
     ]
     consts = {"w1": weights, "w2": weights.copy(), "w3": weights + 1}
-    graph = same_answers(model(nodes, {"x": (4, 2)}, consts=consts))
+    graph = same_outputs(model(nodes, {"x": (4, 2)}, consts=consts))
     assert sorted(graph.graph.initializers) == ["w1"] and len(graph.nodes) == 3
 
 
@@ -212,12 +212,12 @@ def test_what_moves_or_changes_nothing_is_gone(nodes: list[onnx.NodeProto], left
         "shape": np.array([2, 1, 3, 4], I64),
     }
     proto = model(nodes, {"x": (2, 1, 3, 4)}, consts=consts)
-    assert len(same_answers(proto).nodes) == left
+    assert len(same_outputs(proto).nodes) == left
 
 
 def test_a_neutral_constant_that_broadcasts_stays() -> None:
     proto = model([node("Add", "x z", "y")], {"x": (3,)}, consts={"z": np.zeros((2, 3))})
-    assert ops(same_answers(proto)) == ["Add"]
+    assert ops(same_outputs(proto)) == ["Add"]
 
 
 @pytest.mark.parametrize("op_type", ["Conv", "ConvTranspose"])
@@ -237,7 +237,7 @@ def test_batch_norm_is_folded_into_convolutions(op_type: str, biased: bool, grou
         "m": generator.standard_normal(channels),
         "v": generator.random(channels) + 0.5,
     }
-    graph = same_answers(model(nodes, {"x": (1, 4, 9)}, consts=consts), tolerance=1e-4)
+    graph = same_outputs(model(nodes, {"x": (1, 4, 9)}, consts=consts), tolerance=1e-4)
     assert ops(graph) == [op_type]
 
 
@@ -251,13 +251,13 @@ def test_batch_norm_is_folded_into_gemm(transposed: int) -> None:
     ]
     consts = {name: generator.random(5) + 0.5 for name in "bsomv"}
     consts["w"] = generator.standard_normal(shape)
-    assert ops(same_answers(model(nodes, {"x": (2, 3)}, consts=consts))) == ["Gemm"]
+    assert ops(same_outputs(model(nodes, {"x": (2, 3)}, consts=consts))) == ["Gemm"]
 
 
 def test_a_standalone_batch_norm_stays() -> None:
     consts = {name: np.ones(3) for name in "somv"}
     nodes = [node("Relu", "x", "r"), node("BatchNormalization", "r s o m v", "y")]
-    assert ops(same_answers(model(nodes, {"x": (1, 3, 4)}, consts=consts)))[-1] == nodes[1].op_type
+    assert ops(same_outputs(model(nodes, {"x": (1, 3, 4)}, consts=consts)))[-1] == nodes[1].op_type
 
 
 @pytest.mark.parametrize(("value", "merged"), [(0.0, True), (1.0, False)])
@@ -268,13 +268,13 @@ def test_zeros_padded_before_a_convolution_become_its_own(value: float, merged: 
         "v": value,
         "w": np.random.default_rng(0).standard_normal((2, 3, 3, 3)),
     }
-    graph = same_answers(model(nodes, {"x": (1, 3, 5, 6)}, consts=consts))
+    graph = same_outputs(model(nodes, {"x": (1, 3, 5, 6)}, consts=consts))
     assert ops(graph) == (["Conv"] if merged else ["Pad", "Conv"])
 
 
 def test_an_output_that_is_a_constant_or_an_input_keeps_its_name() -> None:
     nodes = [node("Shape", "x", "s"), node("Identity", "x", "same"), node("Relu", "x", "y")]
-    graph = same_answers(model(nodes, {"x": (2, 3)}, ["s", "same", "y"]))
+    graph = same_outputs(model(nodes, {"x": (2, 3)}, ["s", "same", "y"]))
     assert [value.name for value in graph.outputs] == ["s", "same", "y"]
 
 

@@ -80,7 +80,7 @@ class Progress:
 
 
 @dataclass
-class Answer:
+class RunRecords:
     """Everything that one process answered.
 
     `taken` tells of each node that was tried (by its id in the library) whether it was taken;
@@ -139,45 +139,45 @@ def _counts(payload: memoryview) -> list[Count]:
     return [Count(node, op, runs, low | high << 32) for node, op, runs, low, high in rows]
 
 
-def read_answer(data: bytes, slots: Sequence[Slot]) -> Answer:
+def read_records(data: bytes, slots: Sequence[Slot]) -> RunRecords:
     """Read an answer file, whose runs have one output for each of `slots`.
 
     Raises:
         DeviceError: if it is not what the runner writes.
     """
-    answer = Answer()
+    records = RunRecords()
     for tag, payload in _records(data):
         try:
-            _take(answer, tag, payload, slots)
+            _take(records, tag, payload, slots)
         except (struct.error, ValueError) as error:
             raise _malformed(f"record {tag!r}: {error}") from error
-    return answer
+    return records
 
 
-def _take(answer: Answer, tag: bytes, payload: memoryview, slots: Sequence[Slot]) -> None:
+def _take(records: RunRecords, tag: bytes, payload: memoryview, slots: Sequence[Slot]) -> None:
     """Put one record into `answer`."""
     match tag:
         case b"OP  ":
-            answer.version, op = struct.unpack_from("<iI", payload)
-            answer.ops[op] = _text(payload[8:])
+            records.version, op = struct.unpack_from("<iI", payload)
+            records.ops[op] = _text(payload[8:])
         case b"TRY ":
             node, code = struct.unpack_from("<Ii", payload)
-            answer.taken[node] = code == 0
+            records.taken[node] = code == 0
         case b"LIST":
             (when,) = struct.unpack_from("<I", payload)
             if when == 1:
-                answer.before = _text(payload[4:])
+                records.before = _text(payload[4:])
             else:
-                answer.after = _text(payload[4:])
+                records.after = _text(payload[4:])
         case b"FAIL":
             stage, node, code, run = struct.unpack_from("<IIiI", payload)
             log = _text(payload[16:])
-            answer.failure = Failure(RunStage(stage), node, code, run, log)
+            records.failure = Failure(RunStage(stage), node, code, run, log)
         case b"RUN ":
-            answer.outputs.append(_tensors(payload, slots))
+            records.outputs.append(_tensors(payload, slots))
         case b"PERF":
-            answer.counts.append(_counts(payload))
+            records.counts.append(_counts(payload))
         case b"DONE":
-            answer.done = True
+            records.done = True
         case _:
             raise _malformed(f"unknown record {tag!r}")

@@ -1,4 +1,4 @@
-"""x / sqrt(variance): what every normalisation ends in."""
+"""x / sqrt(variance): what every normalization ends in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hexconv.onnx_graph.builder import FloatBuilder
 Axes = npt.NDArray[Any]
 
 
-def centred(builder: FloatBuilder, value: ir.Value, axes: Axes) -> ir.Value:
+def centered(builder: FloatBuilder, value: ir.Value, axes: Axes) -> ir.Value:
     """x - mean."""
     mean = builder.op("ReduceMean", [value, axes], {"keepdims": 1})
     return builder.op("Sub", [value, mean])
@@ -29,7 +29,7 @@ def inverse_deviation(
     return builder.op("Reciprocal", [deviation])
 
 
-def standardised(
+def standardized(
     builder: FloatBuilder, value: ir.Value, axes: Axes, epsilon: float, name: str = ""
 ) -> ir.Value:
     """x * Reciprocal(Sqrt(mean of squares + epsilon))."""

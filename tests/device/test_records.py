@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hexconv.device.answer import Progress, RunStage, read_answer
 from hexconv.device.job import NODE_BASE, Slot
 from hexconv.device.listing import Listed, parse_listing
 from hexconv.device.locate import executing
 from hexconv.device.logs import failed_node, readable, with_names
+from hexconv.device.records import Progress, RunStage, read_records
 from hexconv.errors import DeviceError
 from tests.device.fake_library import graph_of
 
@@ -32,7 +32,7 @@ def record(tag: bytes, payload: bytes) -> bytes:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:
-        read_answer(data, [Slot(4, "float32")])
+        read_records(data, [Slot(4, "float32")])
     except DeviceError as error:
         assert "malformed" in str(error)
 
@@ -40,7 +40,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 @given(st.sampled_from([b"OP  ", b"TRY ", b"LIST", b"FAIL", b"RUN ", b"PERF"]), st.binary())
 def test_any_record_is_read_or_refused(tag: bytes, payload: bytes) -> None:
     try:
-        read_answer(record(tag, payload), [Slot(4, "float32"), Slot(8, "uint8")])
+        read_records(record(tag, payload), [Slot(4, "float32"), Slot(8, "uint8")])
     except DeviceError as error:
         assert "malformed" in str(error)
 
@@ -48,14 +48,14 @@ def test_any_record_is_read_or_refused(tag: bytes, payload: bytes) -> None:
 def test_a_record_cut_off_by_a_crash_is_left_out() -> None:
     whole = record(b"TRY ", struct.pack("<Ii", 1, 0)) + record(b"DONE", b"")
     for cut in range(len(whole)):
-        assert not read_answer(whole[:cut], ()).done
-    assert read_answer(whole, ()).done
+        assert not read_records(whole[:cut], ()).done
+    assert read_records(whole, ()).done
 
 
 def test_an_output_larger_than_its_room_is_refused() -> None:
     tensor = struct.pack("<5I", 1, 1, 1, 8, 8) + bytes(8)
     with pytest.raises(DeviceError, match="malformed"):
-        read_answer(record(b"RUN ", tensor), [Slot(4, "uint8")])
+        read_records(record(b"RUN ", tensor), [Slot(4, "uint8")])
 
 
 def test_a_listing_gives_op_nodes_in_order() -> None:

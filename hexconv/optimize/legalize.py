@@ -12,7 +12,7 @@ from hexconv.nnlib.prepare.left_padding import DEPTHWISE, shifted
 ROUNDS = 8
 
 
-def legalise(graph: Graph) -> int:
+def legalize(graph: Graph) -> int:
     """Part depthwise convolutions from the nodes that would misread their d32 rows.
 
     A reshape to the same shape runs flat, so the library unpacks the rows and packs them anew,

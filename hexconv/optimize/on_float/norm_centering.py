@@ -1,8 +1,8 @@
-"""Layer norm's centring belongs into what makes its input (cost/encoder.md).
+"""Layer norm's centering belongs into what makes its input (cost/encoder.md).
 
 In a pre-norm network the residual stream is read by layer norms and by nothing else, so its mean
 over channels may as well be zero: then layer norm is RMS norm. What joins the stream from outside
-(a Conformer block's last norm) is centred once, instead of in each norm that reads it.
+(a Conformer block's last norm) is centered once, instead of in each norm that reads it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.registry import Stage, rewrite
 
 SUMS = ("Add", "Sub", "Mul", "Div")
-"""Ops that pass the centring of an operand on; a factor or divisor is one constant."""
+"""Ops that pass the centering of an operand on; a factor or divisor is one constant."""
 
 
 @rewrite(Stage.FLOAT)
-def norm_centring(graph: FloatGraph) -> int:
+def norm_centering(graph: FloatGraph) -> int:
     """The mean is taken out of the weights and biases that feed layer norms: x - mean(x) is x."""
     builder = FloatBuilder(graph.graph)
     count = 0
@@ -31,7 +31,7 @@ def norm_centring(graph: FloatGraph) -> int:
         if node.graph and node.op_type == "LayerNormalization" and _last_axis(node):
             stream = _stream(node)
             if stream is not None and stream.worth_it:
-                _centre(stream, graph, builder)
+                _center(stream, graph, builder)
                 count += 1
     if count:
         remove_dead(graph.graph)
@@ -42,7 +42,7 @@ def norm_centring(graph: FloatGraph) -> int:
 class Stream:
     """Values that are added to each other, what makes them, and the norms that read them.
 
-    `foreign` ones keep their mean, for others to read; what joins the stream is centred first.
+    `foreign` ones keep their mean, for others to read; what joins the stream is centered first.
     """
 
     values: dict[ir.Value, None] = field(default_factory=dict)
@@ -115,7 +115,7 @@ class LinearParts:
 
 
 def _sources(value: ir.Value) -> LinearParts | None:
-    """None for what is no sum or multiple, nor a product whose weights could be centred."""
+    """None for what is no sum or multiple, nor a product whose weights could be centered."""
     node = value.producer()
     if node is None or _ends_norm(node):
         return None
@@ -135,7 +135,7 @@ def _sources(value: ir.Value) -> LinearParts | None:
 
 
 def _ends_norm(node: ir.Node) -> bool:
-    """Whether a node adds beta: centred behind it, gamma and beta stay one node (`affine`)."""
+    """Whether a node adds beta: centered behind it, gamma and beta stay one node (`affine`)."""
     if node.op_type != "Add" or all(array_of(value) is None for value in node.inputs):
         return False
     makers = [value.producer() for value in node.inputs if value is not None]
@@ -158,7 +158,7 @@ def _terms(node: ir.Node, width: int) -> LinearParts | None:
 
 
 def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
-    """Values that inherit the centring; None if a reader needs the mean."""
+    """Values that inherit the centering; None if a reader needs the mean."""
     heirs: list[ir.Value] = []
     for use in value.uses():
         node = use.node
@@ -176,32 +176,32 @@ def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
     return heirs
 
 
-def _centre(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
-    _centre_foreign(stream, graph, builder)
+def _center(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
+    _center_foreign(stream, graph, builder)
     for node, position in stream.constants:
         value = node.inputs[position]
         array = array_of(value)
         assert array is not None and value is not None
         exact = array.astype(np.float64)
-        centred = np.asarray(exact - exact.mean(axis=-1, keepdims=True), np.float32)
-        node.replace_input_with(position, builder.const(centred, f"{value.name}/centred"))
+        centered = np.asarray(exact - exact.mean(axis=-1, keepdims=True), np.float32)
+        node.replace_input_with(position, builder.const(centered, f"{value.name}/centered"))
     for value in stream.values:
         # Another content under the old name would compare, and calibrate, wrongly.
-        value.name = builder.fresh(f"{value.name}/centred")
+        value.name = builder.fresh(f"{value.name}/centered")
     for norm in stream.norms:
         _as_rms_norm(norm, builder)
 
 
-def _centre_foreign(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
+def _center_foreign(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
     """Subtract the mean of what joins the stream, in front of the first that reads it there."""
     pending = {value: stream.joined(value) for value in stream.foreign}
     for node in graph.nodes if pending else ():
         for value in [v for v, uses in pending.items() if node in {n for n, _ in uses}]:
             axis = np.array([-1], np.int64)
             mean = builder.at(node).op("ReduceMean", [value, axis], {"keepdims": 1})
-            centred = builder.op("Sub", [value, mean], name=f"{value.name}/centred")
+            centered = builder.op("Sub", [value, mean], name=f"{value.name}/centered")
             for reader, position in pending.pop(value):
-                reader.replace_input_with(position, centred)
+                reader.replace_input_with(position, centered)
 
 
 def _as_rms_norm(norm: ir.Node, builder: FloatBuilder) -> None:
