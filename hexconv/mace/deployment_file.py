@@ -133,7 +133,7 @@ class Deployment:
             if item.name in inputs:
                 found += input_mistakes(item, inputs[item.name], index)
         found += format_mistakes(fitted, "input")
-        self._refuse(found)
+        self._raise_mistakes(found)
 
     def check_outputs(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Hold the output shapes and formats to those that the conversion found.
@@ -148,7 +148,7 @@ class Deployment:
             for index, pair in enumerate(zip(fitted, real, strict=True))
             for m in output_mistakes(*pair, index)
         ]
-        self._refuse([*found, *format_mistakes(fitted, "output")])
+        self._raise_mistakes([*found, *format_mistakes(fitted, "output")])
 
     def of_model(self, inputs: Mapping[str, int]) -> Deployment:
         """The same, its inputs read with the ranks that the model gives them."""
@@ -159,7 +159,7 @@ class Deployment:
         """A file that the YAML names: in the YAML's folder, else in the current one."""
         return _find(self.home, name)
 
-    def _refuse(self, found: Sequence[Mistake]) -> None:
+    def _raise_mistakes(self, found: Sequence[Mistake]) -> None:
         base = self.place()
         raise_mistakes(
             self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found)

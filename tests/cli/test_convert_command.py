@@ -269,7 +269,7 @@ def test_a_preset_takes_the_model_given(home: Path) -> None:
     assert entry["subgraphs"][0]["input_shapes"] == ["1,1,144,40"]
     assert entry["subgraphs"][0]["output_data_formats"] == ["NONE"]
     assert "validation_inputs_data" not in entry["subgraphs"][0]  # the preset's file is not there
-    refused("mine.onnx", "--preset", "conformr", said="did you mean 'conformer_dsp'")
+    rejected("mine.onnx", "--preset", "conformr", said="did you mean 'conformer_dsp'")
 
 
 @pytest.mark.parametrize(
