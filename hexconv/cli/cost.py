@@ -189,14 +189,14 @@ def _sum(row: Any) -> tuple[int, int]:
 
 
 def _mace(cost: Cost, soc: str) -> str:
-    from hexconv.cost.mace_tables import tables
+    from hexconv.cost.mace_tables import mace_id, tables
     from hexconv.nnlib.ops import catalogue
 
     known = catalogue()
     return tables(
         [
             (
-                node.id,
+                mace_id(node.id),
                 node.op,
                 known[node.op].id if node.op in known else -1,
                 cost.node_time(node, soc).milliseconds,

@@ -83,6 +83,8 @@ def command(
         click.echo(f"note: {log}: {note}", err=True)
     for note in before.notes if before else ():
         click.echo(f"note: {compare}: {note}", err=True)
+    if cost is not None and read.nodes:
+        _warn_if_unlike(cost, soc, read, log)
     heads, rows = _rows(read, before, cost, soc, by)
     advice = advise((op, row.value) for op, row in read.by_type.items())
     if chart is not None:
@@ -106,6 +108,13 @@ def _predicted(path: Path) -> Cost:
     from hexconv.model import load
 
     return predict(load(path))
+
+
+def _warn_if_unlike(cost: Cost, soc: str, read: Log, log: Path) -> None:
+    from hexconv.cost.align import pair_prediction, unlike
+
+    if told := unlike(pair_prediction(cost, soc, read)):
+        click.echo(f"note: {log}: {told}", err=True)
 
 
 def _rows(

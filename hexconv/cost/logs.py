@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-from hexconv.cost.mace_tables import DURATION, RUN_ORDER
+from hexconv.cost.mace_tables import DURATION, MOST_ROWS, RUN_ORDER
 from hexconv.errors import FileError
 from hexconv.files import read_bytes
 
@@ -23,9 +23,11 @@ DASHES = re.compile(r"-{20,}\s*$")
 COUNTER_HEADS = ("node", "id", "name", "op", "executions", "cycles")
 
 HOW = (
-    "run MACE's benchmark on the DSP (`python tools/converter.py run --benchmark`, or "
-    "MACE_CPP_MIN_VLOG_LEVEL) and keep its log as text"
+    "run mace_run on the phone with MACE_CPP_MIN_VLOG_LEVEL=1 in its environment (--benchmark "
+    "alone prints no table of the DSP) and keep its log as text; `hexconv phone profile` does that"
 )
+TOO_MANY = "get perf info error"
+"""What MACE's runtime says when a graph has more nodes than it asks the library for."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def parse_log(text: str, source: str = "") -> Log:
     runs = [table for table in found if table.has("id") and table.has("op")]
     sums = [table for table in found if not table.has("id") and table.has("op")]
     if not any(table.rows for table in [*runs, *sums]):
+        _refuse_large(text, source)
         raise FileError(
             "this is not a profile: there is no table of nodes in it",
             where=source,
@@ -118,6 +121,18 @@ def parse_log(text: str, source: str = "") -> Log:
             hint=HOW,
         )
     return _log(source, runs, sums)
+
+
+def _refuse_large(text: str, where: str) -> None:
+    """Raise if MACE gave up for there are too many nodes."""
+    if TOO_MANY in text:
+        raise FileError(
+            f"MACE prints no profile of a graph of more than {MOST_ROWS:,} nodes",
+            where=where,
+            why=f"its runtime says '{TOO_MANY}' and ends",
+            hint="cut the model (--split) and profile its parts, or count packets with "
+            "`hexconv device profile`",
+        )
 
 
 def _text(data: bytes, where: str) -> str:

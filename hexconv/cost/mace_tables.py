@@ -8,6 +8,19 @@ RUN_ORDER = "Sort by Run Order"
 DURATION = "Sort by Duration"
 RUN_HEADS = ("Node Id", "Node Type", "Node Type Id", "Executions", "Duration(ms)")
 TYPE_HEADS = ("Node Type", "Times", "Duration(ms)")
+MOST_ROWS = 2048
+"""Nodes that MACE asks the library for; of a graph with more it gets none and aborts."""
+
+FIRST_ID = 10_000
+"""What MACE's runtime adds to the ids of a NetDef when it appends the nodes."""
+
+
+def mace_id(node: int) -> int:
+    """The Node Id of MACE's table for a node of an executed graph.
+
+    Nodes that the library's prepare makes count down from 2^32 - 1; MACE prints them as negative.
+    """
+    return node - (1 << 32) if node >> 31 else node + FIRST_ID
 
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -28,10 +41,10 @@ def tables(nodes: Sequence[tuple[int, str, int, float]]) -> str:
     """Both tables.
 
     Args:
-        nodes: (id, op, op id, milliseconds) in the order of execution.
+        nodes: (MACE's node id, op, op id, milliseconds) in the order of execution.
     """
     run = [
-        (str(node - (1 << 32) if node >> 31 else node), op, str(number), "1", f"{time:.3f}")
+        (str(node - (1 << 32) if node >> 31 == 1 else node), op, str(number), "1", f"{time:.3f}")
         for node, op, number, time in nodes
     ]
     sums: dict[str, tuple[int, float]] = {}

@@ -79,13 +79,9 @@ def _graph(net: Any, data: memoryview, name: str) -> Graph:
     consts = [_const(tensor, data) for tensor in net.tensors]
     nodes = [_node(op) for op in net.op]
     _check_inputs(consts, nodes)
-    if INTERFACE_ARG in args:
-        interface = json.loads(args[INTERFACE_ARG].s)
-        inputs = [_interface(item) for item in interface["inputs"]]
-        outputs = [_interface(item) for item in interface["outputs"]]
-    else:
-        inputs = [_plain_interface(info) for info in net.input_info]
-        outputs = [_plain_interface(info) for info in net.output_info]
+    told = json.loads(args[INTERFACE_ARG].s) if INTERFACE_ARG in args else {}
+    inputs = [_interface(info, told.get("inputs", ())) for info in net.input_info]
+    outputs = [_interface(info, told.get("outputs", ())) for info in net.output_info]
     return Graph(name, consts, nodes, inputs, outputs)
 
 
@@ -142,7 +138,20 @@ def _layout(axes: Any) -> Layout:
     return Layout((b, h, w, d))
 
 
-def _interface(item: Any) -> Interface:
+def _interface(info: Any, told: Any) -> Interface:
+    """An input or output; the library's shape is all that is known where hexconv noted nothing.
+
+    So it is in nets of MACE's own converter, and in those that its layer tool cuts.
+    """
+    plain = Interface(info.name, _four(info.dims), Layout.plain(4))
+    for item in told:
+        if item["name"] == info.name:
+            noted = _noted(item)
+            return noted if noted.bhwd == plain.bhwd else plain
+    return plain
+
+
+def _noted(item: Any) -> Interface:
     low, high = item["range"]
     return Interface(
         str(item["name"]),
@@ -151,11 +160,6 @@ def _interface(item: Any) -> Interface:
         (float(low), float(high)),
         nhwc=item.get("nhwc") is True,
     )
-
-
-def _plain_interface(info: Any) -> Interface:
-    """Of a net that MACE's own converter wrote: the library's shape is all that is known."""
-    return Interface(info.name, _four(info.dims), Layout.plain(4))
 
 
 def _check_inputs(consts: list[Const], nodes: list[Node]) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from hexconv.arrays import contiguous
 from hexconv.mace import proto
-from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin
+from hexconv.mace.layer_tool import (
+    DATA_FORMAT_ARG,
+    DATA_TYPE_ARG,
+    LayerInfo,
+    layers,
+    tensor_names,
+)
+from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin, Ref
 from hexconv.nnlib.ops import spec
 
 DATA_TYPE = {
@@ -46,9 +53,12 @@ def to_proto(graph: Graph) -> Any:
         _const(net.tensors.add(), const, offset)
         offset += _nbytes(const)
     net.data_size = offset
-    names = _tensor_names(graph)
+    named = layers(graph)
+    names = tensor_names(graph, named)
     for node in graph.nodes:
-        _op(net.op.add(), node, names)
+        message = net.op.add()
+        _op(message, node, names)
+        _name_outputs(message, node, names, named.get(node.id))
     for name, value in NET_ARGS.items():
         net.arg.add(name=name, i=value)
     interface = {
@@ -104,30 +114,21 @@ def _const(message: Any, const: Const, offset: int) -> None:
 def _scale(message: Any, dtype: str, low: float, high: float) -> None:
     if dtype == "uint8":
         message.scale = (high - low) / 255.0
-        message.zero_point = round(-low / message.scale) if high > low else 0
+        zero = round(-low / message.scale) if message.scale > 0 else 0
+        message.zero_point = max(0, min(255, zero))
     else:
         message.scale = (high - low) / (2.0**32 - 1.0)
         message.zero_point = 0
 
 
-def _tensor_names(graph: Graph) -> dict[tuple[int, int], str]:
-    """MACE's name of each tensor: `node` for its first output, `node:port` for the others."""
-    names = {(const.id, 0): const.name for const in graph.consts}
-    for node in graph.nodes:
-        for port in range(len(node.outputs)):
-            names[node.id, port] = node.name if port == 0 else f"{node.name}:{port}"
-    return names
-
-
-def _op(message: Any, node: Node, names: dict[tuple[int, int], str]) -> None:
+def _op(message: Any, node: Node, names: Mapping[Ref, str]) -> None:
     message.name, message.type, message.node_id = node.name, node.op, node.id
     message.op_id = spec(node.op).id or 0
     message.padding = node.padding.code
     message.input.extend(names[ref] for ref in node.inputs)
     for ref in node.inputs:
         message.node_input.add(node_id=ref.node, output_port=ref.port)
-    for port, output in enumerate(node.outputs):
-        message.output.append(names[node.id, port])
+    for output in node.outputs:
         message.output_shape.add(dims=output.shape)
         message.output_type.append(DATA_TYPE[output.dtype])
         message.out_max_byte_size.append(output.nbytes)
@@ -135,6 +136,22 @@ def _op(message: Any, node: Node, names: dict[tuple[int, int], str]) -> None:
         message.arg.add(name=NODE_ARG, s=node.onnx_node.encode())
     if node.origin is not None:
         message.arg.add(name=ORIGIN_ARG, s=json.dumps(_origin(node.origin)).encode())
+
+
+def _name_outputs(
+    message: Any, node: Node, names: Mapping[Ref, str], layer: LayerInfo | None
+) -> None:
+    """One name and what MACE's layer tool asks for, or such names that it passes the node over."""
+    if layer is None:
+        if len(node.outputs) > 1:
+            message.output.extend(names[Ref(node.id, port)] for port in range(len(node.outputs)))
+        return
+    message.output.append(layer.tensor)
+    low, high = layer.range
+    info = message.quantize_info.add(minval=low, maxval=high)
+    _scale(info, "uint8", low, high)
+    message.arg.add(name=DATA_FORMAT_ARG, i=layer.data_format)
+    message.arg.add(name=DATA_TYPE_ARG, i=DATA_TYPE["uint8"])
 
 
 def _origin(origin: Origin) -> dict[str, object]:
