@@ -32,7 +32,7 @@ def known_ranges(graph: Graph) -> dict[int, tuple[float, float]]:
                 consts=tuple(consts.get(ref.node) for ref in node.inputs),
                 scalars=scalars,
             )
-            scalars.update(site.answers())
+            scalars.update(site.output_scalars())
         for port, output in enumerate(node.outputs):
             shapes[Ref(node.id, port)] = output.shape
         low, high = scalars.get(Ref(node.id, 1)), scalars.get(Ref(node.id, 2))
