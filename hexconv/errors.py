@@ -20,8 +20,8 @@ class HexconvError(Exception):
         hint: what the user can do next.
 
     Attributes:
-        exit_code: of the command line: 1 the model cannot be done, 2 wrong usage or input, 3 a
-            floor that the user set is not reached.
+        exit_code: of the command line: 1 the model is unsupported or the work failed, 2 wrong usage
+            or input, 3 a threshold that the user set is not reached.
     """
 
     exit_code = 1
@@ -31,7 +31,7 @@ class HexconvError(Exception):
         super().__init__(self.render())
 
     def render(self, *, cli: bool = False) -> str:
-        """The message, one line a part."""
+        """The message, one part per line."""
         lines = [self.what]
         for label, text in (("where", self.where), ("why", self.why), ("hint", self.hint)):
             if text:
@@ -47,11 +47,11 @@ class FileError(HexconvError):
 
 
 class ModelError(HexconvError):
-    """An ONNX model that is invalid, or that hexconv cannot take in."""
+    """An ONNX model that is invalid, or that hexconv cannot read."""
 
 
 class UnsupportedOpError(HexconvError):
-    """One node (or tensor) that cannot be put on the DSP exactly, with the reason."""
+    """One node (or tensor) that cannot be mapped exactly to the DSP, with the reason."""
 
     def __init__(self, what: str, *, node: str = "", op: str = "", why: str = "", hint: str = ""):
         self.node, self.op = node, op
@@ -68,7 +68,7 @@ class UnsupportedOpErrors(ModelError):
         super().__init__(f"{len(self.unsupported)} {noun} cannot run on the DSP")
 
     def render(self, *, cli: bool = False) -> str:
-        """All of them below one headline."""
+        """All of them under one headline."""
         return "\n".join([self.what, *(error.render(cli=cli) for error in self.unsupported)])
 
 
@@ -79,7 +79,7 @@ class RangeError(HexconvError):
 
 
 class GraphError(HexconvError):
-    """An nnlib graph that the library would refuse, crash on, or answer wrongly."""
+    """An nnlib graph that the library would reject, crash on, or compute incorrectly."""
 
 
 class ConfigError(HexconvError):
@@ -89,17 +89,17 @@ class ConfigError(HexconvError):
 
 
 class FloorError(HexconvError):
-    """A floor that the user set (`--fail-below`, `--strict`) is not reached."""
+    """A threshold that the user set (`--fail-below`, `--strict`) is not reached."""
 
     exit_code = 3
 
 
 class DeviceError(HexconvError):
-    """The emulated library could not be built, started, or did not answer."""
+    """The emulated library could not be built or started, or did not respond."""
 
 
 class HexconvWarning(UserWarning):
-    """What a user must know of a conversion that went through."""
+    """What a user must know about a conversion that succeeded."""
 
 
 class MissingExtra(HexconvError):

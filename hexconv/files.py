@@ -1,4 +1,4 @@
-"""Files written whole or not at all; checksums of model files; where builds are kept."""
+"""Atomic writes of one or several files; checksums of model files; the folder of builds."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Chunks = Iterable[bytes | memoryview]
 
 
 def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
-    """Write several files as one: each beside its place first, then all renamed into it.
+    """Write several files atomically: each under a temporary name first, then all are renamed.
 
     Args:
-        files: content (bytes, or an iterable of pieces) by path; folders are made as needed.
+        files: content (bytes, or an iterable of chunks) by path; folders are created as needed.
 
     Raises:
         FileError: a folder or file cannot be written; what was there before is untouched.
@@ -41,7 +41,7 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
             "the output cannot be written",
             where=str(culprit),
             why=error.strerror or str(error),
-            hint="choose another folder, or make room",
+            hint="choose another folder, or free some space",
         ) from error
     finally:
         for temporary, _ in staged:
@@ -50,7 +50,7 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written, before the work and not after it.
+    """Raise for a folder that cannot be written, before the work and not after it.
 
     Raises:
         FileError: it is a file, or may not be written.
@@ -71,7 +71,7 @@ def check_folder(folder: Path) -> None:
 
 
 def _rename(staged: Sequence[tuple[Path, Path]]) -> None:
-    """Put all in place; if one cannot be, put back what was there."""
+    """Rename all files; if one fails, restore the previous ones."""
     done: list[tuple[Path, Path | None]] = []
     try:
         for temporary, path in staged:
@@ -93,7 +93,7 @@ def _rename(staged: Sequence[tuple[Path, Path]]) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment: half of the new files beside half of the old is a loss."""
+    """Defer Ctrl-C for a moment: half of the new beside half of the old files is a loss."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -166,7 +166,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256(source: str | Path | onnx.ModelProto) -> str:
-    """Of the model file, in hexadecimal; of the serialized proto otherwise."""
+    """SHA-256 of the model file, in hexadecimal; of the serialized proto otherwise."""
     if isinstance(source, (str, Path)):
         return sha256_of(Path(source))
     return hashlib.sha256(source.SerializeToString(deterministic=True)).hexdigest()

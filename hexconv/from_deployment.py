@@ -1,4 +1,4 @@
-"""Convert what a MACE deployment YAML asks for: `hexconv convert --config my_dsp.yml`."""
+"""Convert the model of a MACE deployment YAML: `hexconv convert --config my_dsp.yml`."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def convert_deployment(
     preset: bool = False,
     **settings: Unpack[SettingsDict],
 ) -> Model:
-    """Convert the model of a deployment YAML; its words go into the YAML that is written.
+    """Convert the model of a deployment YAML; its settings are carried over to the new YAML.
 
     Args:
         config: the YAML.
-        source: an ONNX file to take in place of the one that the YAML names.
-        samples: in place of the YAML's `validation_inputs_data`.
-        ranges: in place of the YAML's `quantize_range_file`.
-        preset: the YAML is a preset: its files are looked for in the current folder, and need
-            not be there.
+        source: an ONNX file to use instead of the one that the YAML names.
+        samples: instead of the YAML's `validation_inputs_data`.
+        ranges: instead of the YAML's `quantize_range_file`.
+        preset: the YAML is a preset: its files are looked up in the current folder, and may be
+            missing.
         **settings: see `hexconv.settings.Settings`; `shapes` comes from the YAML.
 
     Raises:
@@ -68,7 +68,7 @@ def convert_deployment(
 
 
 def check_interface(asked: Deployment) -> Deployment:
-    """Hold the YAML's tensors to the model's, before anything is converted.
+    """Check the YAML's tensors against the model's, before anything is converted.
 
     Returns:
         The deployment, its inputs' shapes with as many axes as the model's.

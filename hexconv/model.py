@@ -1,4 +1,4 @@
-"""A converted or loaded model: the nnlib graph, and what is known of how it came about."""
+"""A converted or loaded model: the nnlib graph, and how it was converted."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InFloat:
-    """An ONNX node that is computed in float on the DSP, and its price.
+    """An ONNX node that is computed in float on the DSP, and its cost.
 
     Attributes:
         node: its name.
-        why: what int8 refuses, or that it was asked for.
-        nnlib: what it became.
+        why: why int8 does not support it, or that the user requested it.
+        nnlib: the nnlib ops that it became.
         packets: predicted for one execution, those of `unknown` ops left out.
         milliseconds: predicted on the default SoC.
-        unknown: executed ops of which nothing like it was measured.
+        unknown: executed ops of unknown cost.
     """
 
     node: str
@@ -57,7 +57,7 @@ class AppliedRewrite(NamedTuple):
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion did.
+    """The record of a conversion.
 
     Attributes:
         source: the ONNX file.
@@ -67,7 +67,7 @@ class Conversion:
         transposes_wanted: transposes in the float graph.
         transposes_left: Transpose_8 nodes emitted.
         warnings: what the user must know.
-        saved: predicted packets that each rewrite saved, where that was asked for.
+        saved: predicted packets that each rewrite saved, where requested.
         made: nnlib ops by the ONNX node that they come from.
         floats: nodes that are computed in float.
     """
@@ -89,11 +89,11 @@ class Parts:
     """A model cut in two.
 
     Attributes:
-        dsp: what is converted; its outputs are the cuts, and those outputs of the model that it
+        dsp: the part to convert; its outputs are the cuts, and those outputs of the model that it
             computes itself.
         cpu: the rest; None where nothing had to be cut off.
-        cuts: the tensors handed over.
-        source: the file that was cut, or what stands for it in messages.
+        cuts: the tensors passed from the DSP to the CPU.
+        source: the file that was cut, or its name in messages.
         only_cpu: inputs of the model that the DSP part does not read.
     """
 
@@ -111,8 +111,8 @@ class Model:
     Attributes:
         graph: consts, nodes, interface.
         ranges: calibrated (min, max) by tensor name; empty for a loaded model.
-        conversion: what the conversion did; None for a loaded model.
-        deployment: the user's YAML that asked for it, if one did.
+        conversion: the record of the conversion; None for a loaded model.
+        deployment: the user's YAML for the conversion, if there is one.
         parts: both halves of the ONNX model that it is the DSP part of, if that was cut.
         float_model: the ONNX file or proto that it was converted from; None for a loaded model.
         idle_inputs: inputs of the ONNX model that nothing reads and the DSP does not have.
@@ -128,7 +128,7 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The model's name, as MACE's YAML and file names have it."""
+        """The model's name in MACE's YAML and file names."""
         return self.graph.name
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
-# Keywords of C++ and words of its preprocessor: MACE's converter refuses a model of such a name
+# Keywords of C++ and words of its preprocessor: MACE's converter rejects a model of such a name
 # (CPP_KEYWORDS in its tools/python/utils/config_parser.py).
 _WORDS = """
 alignas alignof and and_eq asm atomic_cancel atomic_commit atomic_noexcept auto bitand bitor

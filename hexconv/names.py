@@ -1,4 +1,4 @@
-"""Names: unique ones, and the nearest known one for "did you mean"."""
+"""Unique names, and the closest known name for "did you mean"."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 CLOSE = 0.5
-"""Similarity from which a name is offered (difflib's ratio)."""
+"""Minimum similarity for a suggestion (difflib's ratio)."""
 
 
 def unique_name(wanted: str, taken: set[str]) -> str:
@@ -40,7 +40,7 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def shortened(text: str, width: int = 70) -> str:
-    """A text of at most `width` characters: what is too much is left out in the middle."""
+    """A text of at most `width` characters, shortened in the middle."""
     if len(text) <= width:
         return text
     half = (width - 3) // 2

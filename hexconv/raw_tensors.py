@@ -20,7 +20,7 @@ DataFormat = Literal["NONE", "NHWC", "NCHW"]
 
 DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 NOT_NCHW = (
-    "MACE takes it as a 4-D tensor with leading ones: it hands the first run's bytes over as they "
+    "MACE reads it as a 4-D tensor with leading ones: it passes the first run's bytes as they "
     "are, and transposes those of every later run"
 )
 """Why an input of fewer than 4 axes must not be declared NCHW (GetInputTransposeDims)."""
@@ -43,7 +43,7 @@ def file_name(prefix: str, tensor: str) -> str:
 
 
 def plain_name(tensor: str) -> str:
-    """A tensor's name as MACE's C++ puts it into a file name: bytes that are no letters are `_`."""
+    """A tensor's name as MACE's C++ writes it in a file name: bytes that are no letters are `_`."""
     return "".join(
         chr(byte) if chr(byte).isalnum() and byte < 128 else "_" for byte in tensor.encode()
     )
@@ -68,7 +68,7 @@ def to_raw(array: FloatArray, form: DataFormat = "NONE") -> bytes:
 
     Args:
         array: in the ONNX order of axes.
-        form: in which the application hands it over.
+        form: in which the application passes it.
     """
     if form == "NHWC" and array.ndim == 4:
         array = array.transpose(0, 2, 3, 1)
@@ -81,7 +81,7 @@ def from_raw(content: bytes, shape: Sequence[int], form: DataFormat = "NONE") ->
     Args:
         content: of one tensor, or of several one after another.
         shape: of one, as the ONNX model has it.
-        form: in which the application hands it over.
+        form: in which the application passes it.
 
     Returns:
         float32 of `shape`; of (count, *shape) where there are several.
@@ -91,7 +91,7 @@ def from_raw(content: bytes, shape: Sequence[int], form: DataFormat = "NONE") ->
     """
     size = 4 * prod(shape)
     if not content or len(content) % size:
-        raise ValueError(f"{len(content)} bytes; one tensor of {_sizes(shape)} takes {size}")
+        raise ValueError(f"{len(content)} bytes; one tensor of {_sizes(shape)} needs {size}")
     arrays = np.frombuffer(content, LITTLE).reshape(-1, *in_format(shape, form))
     if form == "NHWC" and len(shape) == 4:
         arrays = arrays.transpose(0, 1, 4, 2, 3)
@@ -124,7 +124,7 @@ def read_raw(path: Path, shape: Sequence[int], form: DataFormat = "NONE") -> Flo
             "the raw tensor has another size than the input",
             where=str(path),
             why=str(error),
-            hint="raw files hold little-endian float32 of the input's shape, nothing else",
+            hint="raw files contain little-endian float32 of the input's shape, nothing else",
         ) from None
 
 

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NodeSupport:
-    """What becomes of one node.
+    """What one node maps to.
 
     Attributes:
         node: its name.
         op: its ONNX op.
-        nnlib: the nnlib ops that it becomes; empty for one that costs no node.
+        nnlib: its nnlib ops; empty for one that costs no node.
         macs: its multiply-accumulates.
-        refused: why it cannot run, empty if it can.
-        hint: the nearest thing to do.
+        reason: why it cannot run, empty if it can.
+        hint: the closest workaround.
         note: what the op table says of the op.
     """
 
@@ -101,13 +101,13 @@ def check(
     *,
     float_fallback: bool = False,
 ) -> SupportReport:
-    """Say of every node what it becomes, or why it cannot run; nothing is calibrated.
+    """Show what each node maps to, or why it is unsupported; nothing is calibrated.
 
     Args:
         source: an .onnx file or proto.
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         optimize: the level that the conversion would use.
-        float_fallback: whether float ops may take what int8 refuses.
+        float_fallback: whether float ops may compute what int8 does not support.
 
     Raises:
         HexconvError: the model itself cannot be read.

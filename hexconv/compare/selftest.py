@@ -1,4 +1,4 @@
-"""What the emulated library needs, what of it is missing, and whether it works."""
+"""Check what the emulated library needs, what is missing, and whether it works."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONTAINED = {
 
 @dataclass(frozen=True)
 class Check:
-    """One line of `device setup`: what was looked for, what was found, what to do about it."""
+    """One line of `device setup`: what was checked, what was found, what to do about it."""
 
     name: str
     ok: bool
@@ -44,7 +44,7 @@ class Check:
 
 
 def checks(library: str | os.PathLike[str] | None) -> Iterator[Check]:
-    """Look for everything, build the runner, run a graph; each as soon as it is known."""
+    """Check everything, build the runner, run a graph; each result as soon as it is known."""
     qemu = _check("emulator", _qemu)
     yield qemu
     yield _compiler()
@@ -78,7 +78,7 @@ def _qemu() -> str:
 
 
 def _compiler() -> Check:
-    """zig is needed only as long as the runner is not built."""
+    """zig is needed only until the runner is built."""
     if importlib.util.find_spec("ziglang"):
         return Check("compiler", True, "zig")
     if runner_path().is_file():
@@ -127,7 +127,7 @@ def convolution() -> list[Array]:
     """The inputs of a convolution 1x50, depth 64, kernel 1x7, whose right edge qemu 7.2 gets wrong.
 
     v65 fills the padding there by conditional loads, which hexconv rewrites; an emulator that
-    computes those or others wrongly shows it here.
+    computes those or others incorrectly is detected here.
     """
     random = np.random.default_rng(0)
 
@@ -148,7 +148,7 @@ def _self_test(library: Library) -> str:
 
 
 def _convolution(library: Library) -> str:
-    """A convolution as the simulator computes it, to the bit."""
+    """A convolution compared with the simulator, bit by bit."""
     arrays = convolution()
     wanted = run_op(CONVOLUTION, arrays, "NN_PAD_SAME", library.version)[0]
     found = library.run_raw(single(CONVOLUTION, arrays, "NN_PAD_SAME"), arrays[:1])[0]
@@ -157,13 +157,13 @@ def _convolution(library: Library) -> str:
         raise DeviceError(
             f"a convolution is wrong in {columns.size} of {X[2]} columns, first in {columns[0]}",
             why="the emulator does not compute what the DSP does",
-            hint="use another version of qemu-user (7.2, 10.0 and 11.1 are right)",
+            hint="use another version of qemu-user (7.2, 10.0 and 11.1 are correct)",
         )
-    return "a convolution is right to the bit"
+    return "a convolution is bit-exact"
 
 
 def _addition(library: Library) -> str:
-    """y = x + b, to one step of y."""
+    """y = x + b, within 1 LSB of y."""
     graph = self_test_graph()
     x = np.random.default_rng(0).uniform(-2, 2, SHAPE).astype(np.float32)
     b = graph.consts[0].array / 255 * 2 - 1
@@ -171,7 +171,7 @@ def _addition(library: Library) -> str:
     step = 2 * LIMIT / 255
     if off > 1.5 * step:
         raise DeviceError(
-            f"an addition is off by {off / step:.1f} steps",
+            f"an addition has an error of {off / step:.1f} LSB",
             why="the emulator does not compute what the DSP does",
         )
-    return f"an addition is right to {off / step:.2f} steps"
+    return f"an addition is correct to {off / step:.2f} LSB"

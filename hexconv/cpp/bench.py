@@ -39,7 +39,7 @@ BUILD_SECONDS, RUN_SECONDS = 600, 1800
 
 @dataclass(frozen=True)
 class Timing:
-    """Python or C++ over one input: milliseconds of one run (mean), and the answer's shape."""
+    """Python or C++ over one input: milliseconds of one run (mean), and the output's shape."""
 
     milliseconds: float
     shape: tuple[int, ...]
@@ -47,7 +47,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class BenchOutcome:
-    """Both, and what they differ in (None without C++)."""
+    """Both timings, and their differences (None without C++)."""
 
     python: Timing
     cpp: Timing | None = None
@@ -80,10 +80,10 @@ def read_feed(path: Path) -> Feed:
 def run_python(
     model: Path, feed: Feed, graph: str, runs: int, warmup: int, threads: int
 ) -> tuple[Timing, Feed]:
-    """Times ONNX Runtime in Python, as the C++ runner does.
+    """Time ONNX Runtime in Python, as the C++ runner does.
 
     Raises:
-        FileError: ONNX Runtime does not take the model or the input.
+        FileError: ONNX Runtime cannot run the model or read the input.
     """
     import onnxruntime
 
@@ -106,7 +106,7 @@ def run_python(
         spent = perf_counter() - began
     except runtime_errors() as error:
         raise FileError(
-            "ONNX Runtime does not run this", where=str(model), why=str(error).splitlines()[0]
+            "ONNX Runtime cannot run this", where=str(model), why=str(error).splitlines()[0]
         ) from error
     made = np.asarray(output, np.float32)
     return Timing(1000 * spent / runs, made.shape), made
@@ -117,9 +117,9 @@ def _level(graph: str) -> str:
 
 
 def prepare(platform: str, folder: Path, *, dry: bool) -> dict[str, Any]:
-    """What a job of `platform` needs of this machine: library, headers, NDK.
+    """What a job of `platform` needs on this machine: library, headers, NDK.
 
-    With `dry`, what is missing is named by the variable that would bring it.
+    With `dry`, missing paths are replaced by the environment variables that set them.
 
     Raises:
         ConfigError: no ONNX Runtime or no NDK.
@@ -153,11 +153,11 @@ def prepare(platform: str, folder: Path, *, dry: bool) -> dict[str, Any]:
 
 
 def run_cpp(job: Job, say: Callable[[str], None]) -> tuple[Timing, Feed]:
-    """Builds and runs the C++ runner.
+    """Build and run the C++ runner.
 
     Raises:
         ConfigError: a tool is missing.
-        HexconvError: a command failed; shows its own words.
+        HexconvError: a command failed; shows the command's own output.
     """
     _require(job)
     for command in build_commands(job):
@@ -181,7 +181,7 @@ TOOLS = {
     "aarch64": {"cmake": "cmake", "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu"},
     "android": {"cmake": "cmake", "adb": "adb"},
 }
-"""What each platform's commands need, and the Debian package that brings it."""
+"""What each platform's commands need, and the Debian packages that contain it."""
 
 
 def _require(job: Job) -> None:
@@ -213,14 +213,14 @@ def _call(command: Command, seconds: int) -> str:
 
 
 def compare(python: tuple[Timing, Feed], cpp: tuple[Timing, Feed]) -> BenchOutcome:
-    """Times, shapes and differences of both answers.
+    """Times, shapes and differences of both outputs.
 
     Raises:
         HexconvError: the shapes differ.
     """
     (python_time, true), (cpp_time, made) = python, cpp
     if true.shape != made.shape:
-        raise HexconvError(f"Python answered {true.shape}, C++ {made.shape}")
+        raise HexconvError(f"Python returned {true.shape}, C++ {made.shape}")
     return BenchOutcome(
         python_time,
         cpp_time,

@@ -1,4 +1,4 @@
-"""Where ONNX Runtime for C++ comes from: a release archive, Debian, or PyPI's wheel."""
+"""Find ONNX Runtime for C++: a release archive, Debian's package, or PyPI's wheel."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ANDROID_PLACES = ("jni/arm64-v8a/libonnxruntime.so", "lib/libonnxruntime.so")
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    """One ONNX Runtime to build against.
+    """One ONNX Runtime to build with.
 
     Attributes:
         library: libonnxruntime.so of the target platform.
         headers: folder of onnxruntime_c_api.h; None makes the runner use its own declarations and
             load the library at run time.
-        origin: where it was found, for people.
+        origin: where it was found, as text.
     """
 
     library: Path
@@ -41,10 +41,10 @@ def find(platform: str, folder: Path) -> OnnxRuntime:
 
     Args:
         platform: the target.
-        folder: where a library is unpacked to when it comes out of a wheel.
+        folder: where a library from a wheel is unpacked to.
 
     Raises:
-        ConfigError: there is none; says what to set.
+        ConfigError: there is none; the error says what to set.
         FileError: the one that the environment names is not ONNX Runtime for the platform.
     """
     root, wheel = os.environ.get(ROOT), os.environ.get(WHEEL)

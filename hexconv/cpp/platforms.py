@@ -1,6 +1,6 @@
 """Every command that builds the C++ runner and runs it, for linux, aarch64 and android.
 
-A plan is data: `--dry-run` prints it, hexconv.cpp.bench runs it.
+A plan is data: `--dry-run` prints it, hexconv.cpp.bench executes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ANDROID_FOLDER = "/data/local/tmp/hexconv"
 ANDROID_API = 24
 AARCH64_LIBRARIES = Path("/usr/aarch64-linux-gnu/lib")
 EMULATED_ROOT = "emulated"
-"""Folder, within the build's, that qemu-aarch64 takes for the root of the emulated machine."""
+"""Folder, within the build folder, that qemu-aarch64 uses as the emulated machine's root."""
 
 _EMULATED_CORE = """processor\t: {number}
 BogoMIPS\t: 50.00
@@ -43,7 +43,7 @@ class Job:
         platform: linux, aarch64 or android.
         level: of the compiler, O0 to O3.
         graph: of ONNX Runtime's graph optimization.
-        model, feed, answer: the .onnx, and .npy in and out, on this machine.
+        model, feed, output: the .onnx, and the .npy files in and out, on this machine.
         folder: of the build.
         library: libonnxruntime.so of the platform.
         headers: of onnxruntime_c_api.h, or None to use the runner's own declarations.
@@ -67,12 +67,12 @@ class Job:
 
     @property
     def runner(self) -> str:
-        """The program that the build makes."""
+        """The program that the build produces."""
         return f"{self.folder}/hexconv_run"
 
 
 def build_commands(job: Job) -> list[Command]:
-    """CMake's two calls."""
+    """The two CMake calls."""
     configure = ["cmake", "-S", str(SOURCE), "-B", job.folder, f"-DHEXCONV_LEVEL={job.level}"]
     if job.headers:
         configure += [
@@ -105,7 +105,7 @@ def _arguments(job: Job, model: str, feed: str, output: str, library: str) -> Co
 
 
 def run_commands(job: Job) -> list[Command]:
-    """What runs the runner: directly, under qemu, or on a phone through adb."""
+    """How the runner is started: directly, under qemu, or on a phone through adb."""
     if job.platform == "android":
         return _phone_commands(job)
     emulator: Command = ()
@@ -115,10 +115,10 @@ def run_commands(job: Job) -> list[Command]:
 
 
 def prepare_emulation(job: Job, cores: int) -> None:
-    """Lays out the root that qemu-aarch64 shows to the runner.
+    """Create the root that qemu-aarch64 shows to the runner.
 
-    The libraries of the cross compiler, and a /proc/cpuinfo of an Arm machine: ONNX Runtime reads
-    it as it is loaded, and crashes over an x86 machine's (qemu 7.2 does not translate it).
+    It has the libraries of the cross compiler, and a /proc/cpuinfo of an Arm machine: ONNX Runtime
+    reads it when loaded, and crashes on an x86 machine's (qemu 7.2 does not translate it).
     """
     root = Path(job.folder) / EMULATED_ROOT
     (root / "proc").mkdir(parents=True, exist_ok=True)

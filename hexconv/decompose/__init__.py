@@ -1,7 +1,7 @@
-"""ONNX ops that the library has in no form, written out in those it has, on the float graph.
+"""ONNX ops without an equivalent in the library, decomposed into ops that it has (float graph).
 
-Before calibration: every tensor that comes into being is observed like any other. Each rule is
-exact in real numbers. One file a rule; a rule answers what replaces the node's outputs.
+This runs before calibration: every new tensor is observed like any other. Each rule is exact in
+real numbers. One file per rule; a rule returns the replacements of the node's outputs.
 """
 
 from __future__ import annotations

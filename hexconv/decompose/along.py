@@ -13,7 +13,7 @@ from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 def product_along(
     builder: FloatBuilder, value: ir.Value, matrix: npt.NDArray[Any], axis: int, name: str
 ) -> ir.Value:
-    """sum over i of value[.., i, ..] * matrix[i, j] at j: `axis` is laid last for a MatMul."""
+    """sum over i of value[.., i, ..] * matrix[i, j] at j: `axis` is moved last for a MatMul."""
     rank = len(shape_of(value))
     if axis == rank - 1:
         return builder.op("MatMul", [value, matrix], name=name)

@@ -1,4 +1,4 @@
-"""Average and Lp pools that the library's own do not compute."""
+"""Average and Lp pools that the library's own pools do not cover."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 def average_pool(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A depthwise convolution with equal weights, then a factor where divisors differ.
 
-    Windows that lie inside the input stay a pool; a single one is a ReduceMean.
+    Windows inside the input stay a pool; a single one is a ReduceMean.
     """
     source = node.inputs[0]
     axes, counts = pool_windows(node)
@@ -43,7 +43,7 @@ def average_pool(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | N
 
 
 def pool_windows(node: ir.Node) -> tuple[list[Window], list[int]]:
-    """The windows of a pool, one a spatial axis, and how many there are."""
+    """The windows of a pool, one per spatial axis, and how many there are."""
     kernel = [int(size) for size in node.attributes["kernel_shape"].as_ints()]
     axes = windows(NodeView(node), shape_of(node.inputs[0])[2:], kernel)
     return axes, list(shape_of(node.outputs[0])[2:])

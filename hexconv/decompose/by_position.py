@@ -14,14 +14,14 @@ from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 
 Positions = npt.NDArray[Any]
 
-# A row gathered costs the library some scalar instructions and 4 bytes of index.
+# Gathering a row costs the library some scalar instructions and 4 bytes of index.
 LARGEST = 1 << 20
 
 
 def taken(
     builder: FloatBuilder, sources: Sequence[ir.Value], positions: Positions, name: str
 ) -> ir.Value | None:
-    """The elements at `positions` of the sources laid end to end.
+    """The elements at `positions` of the concatenated sources.
 
     Args:
         builder: makes the nodes.
@@ -30,7 +30,7 @@ def taken(
         name: of the last node.
 
     Returns:
-        The result; None where more rows than is reasonable would have to be gathered.
+        The result; None where too many rows would have to be gathered.
     """
     sizes = [prod(shape_of(value)) for value in sources]
     length = row_length(positions, sizes)
@@ -49,7 +49,7 @@ def taken(
 
 
 def row_length(positions: Positions, sizes: Sequence[int]) -> int:
-    """The longest rows, all of one length, that move as a whole."""
+    """The longest rows, all of one length, that can be moved as a whole."""
     flat = positions.reshape(-1)
     breaks = np.flatnonzero(np.diff(flat) != 1) + 1
     starts = flat[np.concatenate(([0], breaks))]

@@ -13,7 +13,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 @DECOMPOSITIONS.rule("CenterCropPad")
 def center_crop_pad(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """Half of what is missing, or too much, before (rounded down), the rest after."""
+    """Half of the difference before (rounded down), the rest after."""
     before, after = [], []
     pairs = zip(shape_of(node.inputs[0]), shape_of(node.outputs[0]), strict=True)
     for size, wanted in pairs:

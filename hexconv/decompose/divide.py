@@ -14,8 +14,8 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 def reciprocal_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """x / y is x * Reciprocal(y) where y is computed.
 
-    QuantizedDiv_8 refuses any divisor but a scalar or one per channel (facts/shipped-library.md
-    b); the reciprocal is a lookup table on y, which is mostly the small operand.
+    QuantizedDiv_8 accepts only a scalar divisor or one per channel
+    (facts/shipped-library.md b); the reciprocal is a lookup table on y, usually the smaller one.
     """
     numerator, divisor = node.inputs
     if array_of(divisor) is not None:

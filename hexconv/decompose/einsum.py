@@ -29,7 +29,7 @@ class Term:
 
 @DECOMPOSITIONS.rule("Einsum")
 def products_and_sums(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """Operands are multiplied from left to right; a letter goes as soon as nothing needs it."""
+    """Multiply operands from left to right; a letter is summed once nothing else needs it."""
     parsed = _parsed(node)
     if parsed is None:
         return None
@@ -76,7 +76,7 @@ def _parsed(node: ir.Node) -> tuple[list[Term], str] | None:
 
 
 def _product(left: Term, right: Term, later: set[str], builder: FloatBuilder) -> Term:
-    """Letters that both have and that are needed later are batches; that are not, are summed."""
+    """Shared letters that are needed later are batch axes; the other shared ones are summed."""
     left = _summed(left, later | set(right.labels), builder)
     right = _summed(right, later | set(left.labels), builder)
     shared = [label for label in left.labels if label in right.labels]
@@ -97,7 +97,7 @@ def _product(left: Term, right: Term, later: set[str], builder: FloatBuilder) ->
 
 
 def _matrix(term: Term, groups: tuple[str, str, str], builder: FloatBuilder) -> ir.Value:
-    """The value as [batch..., rows, columns], each of the two last the product of its letters."""
+    """The value as [batch..., rows, columns]; the last two are the products of their letters."""
     value = _arranged(term, "".join(groups), builder).value
     sizes = term.sizes
     batch = [sizes[label] for label in groups[0]]

@@ -1,4 +1,4 @@
-"""Element-wise ops that are others put together."""
+"""Element-wise ops that are compositions of others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 @DECOMPOSITIONS.rule("Mean")
 def mean_of_many(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """A sum, divided by how many there are."""
+    """A sum, divided by the number of operands."""
     count = len(node.inputs)
     if count == 1:
         return [builder.op("Identity", [node.inputs[0]], name=str(node.name))]
@@ -23,7 +23,7 @@ def mean_of_many(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 
 @DECOMPOSITIONS.rule("Clip")
 def computed_bounds(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """A bound that is computed: the larger, then the smaller."""
+    """Computed bounds: a Max, then a Min."""
     bounds = [*node.inputs[1:], None, None][:2]
     if all(bound is None or array_of(bound) is not None for bound in bounds):
         return None
@@ -39,7 +39,7 @@ def computed_bounds(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] 
 def slopes_by_element(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """max(x, 0) - slope * max(-x, 0), where slopes are not constants by channel.
 
-    The library takes one slope a channel (op_prelu_d32.c).
+    The library takes one slope per channel (op_prelu_d32.c).
     """
     source, slope = node.inputs
     if array_of(slope) is not None and sum(size != 1 for size in shape_of(slope)) <= 1:

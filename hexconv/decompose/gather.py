@@ -15,7 +15,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 @DECOMPOSITIONS.rule("GatherElements", "GatherND", "ReverseSequence")
 def by_constant_index(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """Where each element comes from is known: rows are gathered."""
+    """Every source position is constant: gather rows."""
     data, index = node.inputs[0], array_of(node.inputs[1])
     if data is None or index is None or array_of(data) is not None:
         return None
@@ -30,7 +30,7 @@ def by_constant_index(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value
 
 @DECOMPOSITIONS.rule("Gather")
 def within(node: ir.Node, builder: FloatBuilder) -> None:
-    """Constant indices must lie in the axis: ONNX Runtime would only say so when it runs."""
+    """Constant indices must be within the axis: ONNX Runtime would only report it at run time."""
     index, shape = array_of(node.inputs[1]), shape_of(node.inputs[0])
     size = shape[node.attributes["axis"].as_int() if "axis" in node.attributes else 0]
     if index is not None and bool(((index < -size) | (index >= size)).any()):
@@ -38,9 +38,9 @@ def within(node: ir.Node, builder: FloatBuilder) -> None:
 
 
 def outside(node: ir.Node, index: Positions) -> UnsupportedOpError:
-    """An index that the data does not have."""
+    """An index outside of the data."""
     return UnsupportedOpError(
-        f"an index from {index.min()} to {index.max()} lies outside of a tensor of shape "
+        f"an index from {index.min()} to {index.max()} is outside of a tensor of shape "
         f"{list(shape_of(node.inputs[0]))}",
         node=str(node.name),
         op=node.op_type,

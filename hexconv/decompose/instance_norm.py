@@ -1,7 +1,7 @@
 """Instance and group normalization, and MeanVarianceNormalization.
 
-Ulyanov et al. 2016; Wu and He 2018, eq. 1 to 7. In the library's one op for it,
-QuantizedInstanceNormBG_8, the output range follows the data (facts/nnlib-quirks.md 2, 4).
+Ulyanov et al. 2016; Wu and He 2018, eq. 1 to 7. The library's one op for it,
+QuantizedInstanceNormBG_8, has a data-dependent output range (facts/nnlib-quirks.md 2, 4).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # Added to the standard deviation in ONNX's definition of MeanVarianceNormalization; added to the
-# variance it changes nothing that 8 bits can hold.
+# variance it changes nothing at 8 bits of precision.
 MVN_EPSILON = 1e-9
 
 
 @DECOMPOSITIONS.rule("InstanceNormalization")
 def instance_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """Over space, for each channel of each batch."""
+    """Normalize over space, for each channel of each batch."""
     source = node.inputs[0]
     assert source is not None
     axes = np.arange(2, len(shape_of(source)), dtype=np.int64)
@@ -32,7 +32,7 @@ def instance_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 
 @DECOMPOSITIONS.rule("GroupNormalization")
 def group_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """Over space and the channels of a group."""
+    """Normalize over space and the channels of a group."""
     source = node.inputs[0]
     assert source is not None
     shape = shape_of(source)
@@ -49,7 +49,7 @@ def group_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | Non
 
 @DECOMPOSITIONS.rule("MeanVarianceNormalization")
 def mean_variance(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """Over the axes given; those of an image without its channels by default."""
+    """Normalize over the given axes; by default over those of an image except its channels."""
     source = node.inputs[0]
     assert source is not None
     attr = node.attributes.get("axes")
@@ -64,7 +64,7 @@ def _epsilon(node: ir.Node) -> float:
 
 
 def _affine(builder: FloatBuilder, node: ir.Node, value: ir.Value) -> ir.Value:
-    """value * scale + bias for each channel; ones and zeros cost nothing."""
+    """value * scale + bias for each channel; constants of one and zero add no node."""
     rank = len(shape_of(value))
     for op, operand, neutral in (("Mul", node.inputs[1], 1.0), ("Add", node.inputs[2], 0.0)):
         array = array_of(operand)

@@ -1,4 +1,4 @@
-"""Layer and RMS normalization in the ops that run right.
+"""Layer and RMS normalization in ops that the library computes correctly.
 
 Ba, Kiros and Hinton 2016, eq. 4; Zhang and Sennrich 2019, eq. 4.
 """
@@ -17,7 +17,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 @DECOMPOSITIONS.rule("LayerNormalization")
 def layer_norm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """x - mean, then as RMS norm, then beta; the mean and 1/std where they are asked for."""
+    """x - mean, then as RMS norm, then beta; also the mean and 1/std where they are used."""
     source = node.inputs[0]
     assert source is not None
     axes = _axes(node)

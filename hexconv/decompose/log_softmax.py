@@ -1,4 +1,4 @@
-"""Log of softmax without the small probabilities that 8 bits cannot hold."""
+"""Log of softmax, without the small probabilities that 8 bits cannot represent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def shifted_log_sum(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """(x - max) - log(sum(exp(x - max))).
 
     The sum is at least 1, so its logarithm is fine-grained; the logarithm of a softmax in uint8
-    would know nothing below log(1/255).
+    is -inf below log(1/255).
     """
     attr = node.attributes.get("axis")
     axes = np.array([-1 if attr is None else attr.as_int()], np.int64)

@@ -1,7 +1,7 @@
 """Lp pools as sums of magnitudes, and over all of space as reductions.
 
-Only p = 1 and p = 2: in 8 bits a third power is zero for a sixth of its range, and its root would
-bring that error back in full.
+Only p = 1 and p = 2: in 8 bits a third power is zero for a sixth of its range, and its root
+magnifies that error back to full size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def sum_of_magnitudes(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value
 
 @DECOMPOSITIONS.rule("GlobalLpPool")
 def norm_over_space(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """ReduceL1 or ReduceL2. ONNX Runtime itself has no GlobalLpPool of today's opset."""
+    """ReduceL1 or ReduceL2. ONNX Runtime has no GlobalLpPool of the current opset."""
     source, order = node.inputs[0], _order(node)
     assert source is not None
     if order not in (1, 2):
@@ -38,7 +38,7 @@ def norm_over_space(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
             f"a norm of order {order}",
             node=str(node.name),
             op=node.op_type,
-            why="powers of 8 bits vanish near zero",
+            why="powers of 8-bit values vanish near zero",
             hint="use p = 1 or p = 2",
         )
     spatial = np.arange(2, len(shape_of(source)), dtype=np.int64)

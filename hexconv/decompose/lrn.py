@@ -17,7 +17,7 @@ def banded_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x * (bias + alpha / size * sum of squares of neighbors) ^ -beta.
 
     The sum is a product with a banded matrix over the channels, a 1x1 convolution on images.
-    QuantizedLRN_8's output range follows the data (facts/nnlib-quirks.md 2).
+    QuantizedLRN_8's output range depends on the data (facts/nnlib-quirks.md 2).
     """
     source = node.inputs[0]
     assert source is not None
@@ -30,7 +30,7 @@ def banded_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     weights = np.where(band, np.float32(alpha / size), np.float32(0.0))
     squares = builder.op("Mul", [source, source])
     if len(shape) > 2:
-        # Row j of the kernel reads the channels that count for channel j.
+        # Row j of the kernel reads the channels in the window of channel j.
         kernel = weights.T.reshape(*weights.shape, *([1] * (len(shape) - 2)))
         offset = np.full(shape[1], bias, np.float32)
         sums = builder.op("Conv", [squares, np.ascontiguousarray(kernel), offset])

@@ -1,4 +1,4 @@
-"""Ops that have a decomposition in most forms, and the reason where it does not apply."""
+"""Ops that are decomposed in most forms, and the reason where they are not."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ REASONS = {
     "ScatterElements": (
         "indices that are computed or repeated",
         MOVES,
-        "make the indices constants, each place once",
+        "make the indices constants, each position once",
     ),
     "ScatterND": (
         "indices that are computed or repeated",
         MOVES,
-        "make the indices constants, each place once",
+        "make the indices constants, each position once",
     ),
     "Trilu": ("a diagonal that is computed", MOVES, "make k a constant"),
     "CumSum": (
@@ -45,23 +45,23 @@ REASONS = {
         "change num_groups",
     ),
     "TopK": (
-        "more than the one largest, or the smallest",
-        "the library sorts nothing",
-        "let the model answer the values, and sort on the CPU",
+        "more than the single largest or smallest element",
+        "the library cannot sort",
+        "output the values, and sort on the CPU",
     ),
 }
 
 
 @lowers(*REASONS, integers=True)
 def raise_unsupported(node: NodeView, ctx: Context) -> None:
-    """What the decomposition declined."""
+    """A form without a decomposition."""
     what, why, hint = REASONS[node.op]
     raise UnsupportedOpError(f"{node.op} with {what}", why=why, hint=hint)
 
 
 @lowers("LSTM", "GRU", "RNN")
 def recurrent(node: NodeView, ctx: Context) -> None:
-    """What was not unrolled."""
+    """A recurrent node that was not unrolled."""
     raise UnsupportedOpError(
         f"a {node.op} with {unsupported_op(node.node)}",
         why="the library has no loops: each step becomes nodes of its own",
@@ -71,29 +71,29 @@ def recurrent(node: NodeView, ctx: Context) -> None:
 
 @lowers("Einsum")
 def einsum(node: NodeView, ctx: Context) -> None:
-    """A diagonal, or axes that broadcast."""
+    """An equation with a diagonal, or with axes that broadcast."""
     raise UnsupportedOpError(
         f"the equation {node.attr('equation')}",
-        why="a letter that an operand has twice is a diagonal, which the library cannot take",
+        why="a letter twice in one operand is a diagonal, which the library does not support",
         hint="write it as MatMul, Transpose and ReduceSum",
     )
 
 
 @lowers("QuantizeLinear", "DequantizeLinear")
 def quantization(node: NodeView, ctx: Context) -> None:
-    """What did not become a range."""
+    """A quantization node that does not define a tensor's range."""
     raise UnsupportedOpError(
-        f"a {node.op} that says no range of a whole tensor between two float ops",
-        why="its scale differs by axis or block or is computed, or the model's answer is integers",
-        hint="export with one constant scale a tensor, and with float inputs and outputs",
+        f"a {node.op} that does not define the range of a whole tensor between two float ops",
+        why="its scale differs by axis or block or is computed, or the model's output is integer",
+        hint="export with one constant scale per tensor, and with float inputs and outputs",
     )
 
 
 @lowers("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
 def dynamic_quantization(node: NodeView, ctx: Context) -> None:
-    """What is not the usual chain of dynamic quantization."""
+    """A node outside the usual pattern of dynamic quantization."""
     raise UnsupportedOpError(
         f"a {node.op} outside of a dynamically quantized product",
-        why="integers and scales that are found at run time have no quantized form",
+        why="integers and scales computed at run time have no quantized form",
         hint="export the float model, or one with static QuantizeLinear and DequantizeLinear",
     )

@@ -1,4 +1,4 @@
-"""Pad in the modes that the library has not, and negative pads."""
+"""Pad in the modes that the library does not have, and negative pads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sides = list[tuple[int, int]]
 
 @DECOMPOSITIONS.rule("Pad")
 def pad_by_gather(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """Negative pads are a Slice; edge, wrap, and reflections beyond the tensor a Gather an axis."""
+    """Negative pads are a Slice; edge, wrap and long reflections a Gather per axis."""
     value = node.inputs[0]
     sides = _sides(node)
     if value is None or sides is None:

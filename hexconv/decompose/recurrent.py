@@ -1,7 +1,7 @@
-"""LSTM, GRU and RNN of fixed length, step by step.
+"""LSTM, GRU and RNN of fixed length, unrolled.
 
 Hochreiter and Schmidhuber 1997; Cho et al. 2014; the equations are those of ONNX's operator pages.
-The products of the inputs are made for all steps at once; each step adds that of its state.
+The products of the inputs are computed for all steps at once; each step adds that of its state.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def unsupported_op(node: ir.Node) -> str:
     if time * directions > MOST_STEPS:
         return f"{time * directions} steps; up to {MOST_STEPS} are unrolled"
     if "activation_alpha" in attrs or "activation_beta" in attrs:
-        return "activations with parameters of their own"
+        return "activations with their own parameters"
     unknown = set(attrs.get("activations", ())) - ACTIVATIONS
     if unknown:
         return f"the activation {sorted(unknown)[0]}"
@@ -66,7 +66,7 @@ def unsupported_op(node: ir.Node) -> str:
 
 @DECOMPOSITIONS.rule("LSTM", "GRU", "RNN")
 def unrolled(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None] | None:
-    """Step after step; Y, the last state and, of an LSTM, the last cell."""
+    """Unroll the steps; Y, the last state and, for an LSTM, the last cell."""
     if unsupported_op(node):
         return None
     attrs = {name: attr.value for name, attr in node.attributes.items()}
@@ -171,7 +171,7 @@ def _rnn(cell: Cell, now: ir.Value, state: ir.Value | None, memory: ir.Value | N
 
 
 def _lstm(cell: Cell, now: ir.Value, state: ir.Value | None, memory: ir.Value | None) -> Step:
-    """Gates i, o, f and the candidate c lie behind each other."""
+    """Gates i, o, f and the candidate c are concatenated in this order."""
     op, size = cell.builder.op, cell.hidden
     sums = _plus(cell, now, _recurrent(cell, state))
     f, g, h = cell.activations
@@ -191,7 +191,7 @@ def _lstm(cell: Cell, now: ir.Value, state: ir.Value | None, memory: ir.Value | 
 
 
 def _peep(cell: Cell, sums: ir.Value, gate: int, memory: ir.Value | None) -> ir.Value:
-    """A gate that looks at the cell; peepholes are in the order i, o, f as the gates."""
+    """A gate with a peephole to the cell; peepholes are in the order i, o, f as the gates."""
     part = _cut(sums, 1, gate * cell.hidden, cell.hidden, cell.builder)
     if memory is None:
         return part

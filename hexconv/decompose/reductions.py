@@ -1,4 +1,4 @@
-"""Reductions that are others of a function: norms, logarithms, products of few."""
+"""Reductions that are compositions: norms, logarithms, products of few elements."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import onnx_ir as ir
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
-# Every factor of a product adds its own rounding: more than this say nothing in 8 bits.
+# Every factor of a product adds its own rounding: more than this are meaningless in 8 bits.
 MOST_FACTORS = 16
-# A square of 8 bits loses what lies below a sixteenth of its range; the root of the mean of few
-# squares shows that, the norm of many is never so small.
+# A square in 8 bits loses values below a sixteenth of its range; the root of the mean of few
+# squares shows that error, the norm of many is never so small.
 FEW_SQUARES = 16
 
 
@@ -69,7 +69,7 @@ def product_of_few(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] |
 
 
 def _pooled(source: ir.Value, axes: Sequence[int]) -> bool:
-    """Whether a norm is of so few elements that the library's pool has it."""
+    """Whether a norm is over so few elements that the library's pool computes it."""
     return prod(shape_of(source)[axis] for axis in axes) <= FEW_SQUARES
 
 

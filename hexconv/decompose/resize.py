@@ -1,7 +1,7 @@
-"""Resize: which source elements each position reads is constant, so most of it is bookkeeping.
+"""Resize: the source elements of each position are constant, so they are computed here.
 
-ONNX Runtime itself says what an axis becomes (a Resize of the unit matrix), whatever the
-coordinate mode, rounding or kernel: the float model is run by it as well.
+ONNX Runtime itself computes the weights of an axis (a Resize of the unit matrix), whatever the
+coordinate mode, rounding or kernel: the float model runs in it as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Matrix = npt.NDArray[np.float32]
 
 # A product with the interpolation matrix costs a multiply-accumulate for each of its entries.
 LARGEST = 1 << 18
-# Interpolation by a whole factor has factor^2 phases, each a depthwise convolution.
+# Interpolation by an integer factor has factor^2 phases, each a depthwise convolution.
 MOST_PHASES = 16
 TAPS = (3, 5)
 
@@ -36,7 +36,7 @@ class ResizeAxis:
 
     @property
     def factor(self) -> int:
-        """The whole factor by which the axis grows; 0 if it is none."""
+        """The integer factor by which the axis grows; 0 if it is none."""
         size, grown = self.matrix.shape
         return grown // size if grown % size == 0 else 0
 
@@ -45,9 +45,9 @@ class ResizeAxis:
 def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """What the library's own two resizes compute stays a Resize, in one of two canonical forms.
 
-    Other nearest ones are a Gather an axis. Other linear and cubic ones by a whole factor over
-    both H and W are a depthwise convolution a phase and DepthToSpace; else a product with the
-    interpolation matrix, an axis at a time.
+    Other nearest ones are a Gather per axis. Other linear and cubic ones by an integer factor over
+    both H and W are a depthwise convolution per phase and DepthToSpace; else a product with the
+    interpolation matrix, one axis at a time.
     """
     value = node.inputs[0]
     mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "nearest"
@@ -100,7 +100,7 @@ def _axes(node: ir.Node) -> list[ResizeAxis] | None:
             target = ("scales", float(scales[position]))
             grown = before[axis] * target[1]
             if transform == "align_corners" and abs(grown - round(grown)) > 1e-4:
-                return None  # ONNX takes the fraction into the ratio, ONNX Runtime does not
+                return None  # ONNX adds the fraction to the ratio, ONNX Runtime does not
         matrix = interpolation(before[axis], target, attrs)
         if matrix.shape[1] != after[axis]:
             return None
@@ -110,7 +110,7 @@ def _axes(node: ir.Node) -> list[ResizeAxis] | None:
 
 
 def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:
-    """(size, new size): column j says how position j is made of the source's elements.
+    """(size, new size): column j has the weights of the source's elements in position j.
 
     Args:
         size: of the source.
@@ -160,9 +160,9 @@ def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matri
 def _canonical(
     axes: Sequence[ResizeAxis], mode: str, shape: Sequence[int]
 ) -> dict[str, Any] | None:
-    """Attributes under which ONNX has what the library computes, if it computes this.
+    """The attributes of an equivalent library resize, if there is one.
 
-    It starts at the first element and goes on by size / new size (asymmetric, floor), or by
+    The library starts at the first element and steps by size / new size (asymmetric, floor), or by
     (size - 1) / (new size - 1) (align_corners), in op_resizenear.c and op_resizebilinear_d32.c.
     """
     if len(shape) != 4 or mode == "cubic" or any(item.axis < 2 for item in axes):
@@ -235,7 +235,7 @@ def _taps(matrix: Matrix, factor: int, taps: int) -> Matrix | None:
 def _by_phases(
     builder: FloatBuilder, value: ir.Value, factor: int, phases: list[Matrix], name: str
 ) -> ir.Value:
-    """A depthwise convolution for each place in the block, on the tensor with edges repeated."""
+    """A depthwise convolution for each position in the block, on the tensor with edges repeated."""
     channels, reach = shape_of(value)[1], phases[0].shape[1] // 2
     amounts = np.array([0, 0, reach, reach, 0, 0, reach, reach], np.int64)
     wide = builder.op("Pad", [value, amounts], {"mode": "edge"})

@@ -1,4 +1,4 @@
-"""ScatterElements and ScatterND at constant places."""
+"""ScatterElements and ScatterND at constant positions."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ REDUCTIONS = {"add": "Add", "mul": "Mul", "max": "Max", "min": "Min"}
 
 @DECOMPOSITIONS.rule("ScatterElements", "ScatterND")
 def to_constant_index(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """Each element comes from the data or from the updates: rows of both are gathered.
+    """Each element comes from the data or from the updates: gather rows of both.
 
-    A reduction combines the updates with what is there first. Not where an element is written
-    twice (ONNX leaves open which update wins).
+    A reduction combines the updates with the data's elements first. Unsupported where an element is
+    written twice (ONNX does not define which update wins).
     """
     data, updates, index = node.inputs[0], node.inputs[2], array_of(node.inputs[1])
     if data is None or updates is None or index is None:

@@ -1,4 +1,4 @@
-"""x / sqrt(variance): what every normalization ends in."""
+"""x / sqrt(variance): the last step of every normalization."""
 
 from __future__ import annotations
 

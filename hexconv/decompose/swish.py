@@ -1,4 +1,4 @@
-"""Swish (SiLU) by the sigmoid that the library has."""
+"""Swish (SiLU) by the library's sigmoid."""
 
 from __future__ import annotations
 

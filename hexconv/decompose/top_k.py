@@ -1,4 +1,4 @@
-"""The one largest or smallest element."""
+"""TopK of one element."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ BUILD_SECONDS = 900
 
 @cache
 def source_key() -> str:
-    """A hash of the sources and of how they are compiled: a change of either builds anew."""
+    """A hash of the sources and of how they are compiled: a change of either triggers a build."""
     digest = hashlib.sha256(repr((BARE_METAL, LINUX)).encode())
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -34,16 +34,16 @@ def source_key() -> str:
 
 
 def runner_path() -> Path:
-    """Where the runner of these sources is, or will be."""
+    """Where the runner built from these sources is, or will be."""
     return cache_directory() / f"runner-{source_key()}"
 
 
 def runner() -> Path:
-    """The runner's program file, built if it is not there yet (about a minute the first time).
+    """The runner's program file, built if it does not exist yet (about a minute the first time).
 
     Raises:
         MissingExtra: if it has to be built and zig is not installed.
-        DeviceError: if it cannot be built or kept.
+        DeviceError: if it cannot be built or stored.
     """
     path = runner_path()
     if not path.is_file():
@@ -52,7 +52,7 @@ def runner() -> Path:
 
 
 def _build(path: Path) -> None:
-    """Compile into a directory of its own, then move the whole file into its place."""
+    """Compile in a separate directory, then move the complete file to its place."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as directory:
@@ -86,7 +86,7 @@ def compile_runner(target: Path, work: Path) -> None:
 
 
 def run_zig(tool: str, arguments: list[str], work: Path) -> None:
-    """Run a tool of zig's in `work`.
+    """Run one of zig's tools in `work`.
 
     Raises:
         MissingExtra: if zig is not installed.

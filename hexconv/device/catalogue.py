@@ -12,14 +12,14 @@ from hexconv.nnlib.ops import OpSpec, catalogue
 from hexconv.nnlib.versions import LibraryVersion
 
 MOST_INPUTS = 16
-"""Variadic ops take any number of inputs; more than these are not tried."""
+"""Variadic ops take any number of inputs; no more than these are tried."""
 
 ANY_DTYPE = "uint8"
 
 
 @dataclass(frozen=True)
 class OpRow:
-    """One op of the catalogue or the library, and where the two do not agree.
+    """One op of the catalogue or the library, and where the two disagree.
 
     `library_id` is None if the library has no op of this name, `catalogue_id` if the catalogue
     does not list it. `problems` are sentences.
@@ -52,7 +52,7 @@ def compare_ops(session: Session) -> OpReport:
         session: the library to ask.
 
     Raises:
-        DeviceError: if the library does not answer.
+        DeviceError: if the library does not respond.
     """
     records = session.ask(JobWriter.list_ops).records
     ids = {name: number for number, name in records.ops.items()}
@@ -68,7 +68,7 @@ def compare_ops(session: Session) -> OpReport:
 
 
 def version_text(version: int) -> str:
-    """`hexagon_nn_version`'s number as it is usually written."""
+    """`hexagon_nn_version`'s number in its usual notation."""
     return f"{version // 10000}.{version // 100 % 100}.{version % 100}"
 
 
@@ -100,7 +100,7 @@ def _attempt(known: OpSpec, number: int, count: int) -> Node:
 
 
 def _rejected(session: Session, specs: list[OpSpec]) -> dict[str, list[Node]]:
-    """The attempts that the library refuses when the node is appended, by op."""
+    """The attempts that the library rejects when the node is appended, by op."""
     attempts = list(_attempts(specs))
 
     def write(job: JobWriter) -> None:

@@ -1,4 +1,4 @@
-"""Is this file a library that can be run? Told by its ELF header and symbols, before loading."""
+"""Whether a file is a library that can be run, by its ELF header and symbols, before loading."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WHICH = (
 
 @dataclass(frozen=True)
 class SharedObject:
-    """What the header and the symbol table say: architecture version, exports."""
+    """From the header and the symbol table: architecture version, exports."""
 
     version: int
     exports: frozenset[str]
@@ -67,7 +67,7 @@ class LibraryFile:
 
     @cached_property
     def plain(self) -> bytes:
-        """The shared object, rewritten to what the emulator has."""
+        """The shared object, rewritten to instructions that the emulator has."""
         return rewritten(self.data, counting=False)
 
     @cached_property
@@ -140,7 +140,7 @@ def _parse(path: Path, data: bytes) -> SharedObject:
         raise _unusable(
             path,
             f"it is not for Hexagon (ELF machine {machine}, not {EM_HEXAGON}): the library that"
-            " runs on the DSP is meant, not the one for the phone's CPU",
+            " runs on the DSP is needed, not the one for the phone's CPU",
         )
     if kind != ET_DYN:
         raise _unusable(path, "it is not a shared object")

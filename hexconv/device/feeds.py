@@ -62,7 +62,7 @@ def _load(path: Path, item: Interface) -> Array:
 
 
 def synthetic_feeds(graph: Graph) -> dict[str, Array]:
-    """Repeatable data for counting: what a node costs hardly depends on the values.
+    """Reproducible data for counting: a node's cost hardly depends on the values.
 
     Each input is uniform over its calibrated range, or over -1 to 1 if it has none.
     """

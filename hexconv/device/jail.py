@@ -1,11 +1,11 @@
-"""Starts the emulator with as little as it needs. Run as a script of its own, never imported.
+"""Starts the emulator with minimal privileges. Run as a script of its own, never imported.
 
 `python -I -S jail.py SPEC` with SPEC a JSON object: `command` (list), `directory` (the only place
 it may write to), `read` (files and directories it may read), `limits` (rlimit name to value),
-`report` (where to write, as JSON, what could be taken away on this machine).
+`report` (where to write, as JSON, which privileges could be dropped on this machine).
 
-What it does, each as far as the kernel allows it: no network, no view of other processes (and
-none of its own left behind: when the first process of a PID namespace ends, the kernel kills the
+It isolates, as far as the kernel allows: no network, no view of other processes (and none of its
+own left behind: when the first process of a PID namespace ends, the kernel kills the
 rest), no file outside the lists (Landlock), limits on time, memory, file sizes. It uses the
 standard library only, so that starting it costs 20 ms.
 """
@@ -99,9 +99,9 @@ def pass_on(pid: int) -> None:
 
 
 def start(spec: dict[str, Any], taken_away: dict[str, bool]) -> None:
-    """In the last process: give up everything else, then become the emulator."""
+    """In the last process: drop everything else, then become the emulator."""
     die_with_parent()
-    for ignored in (signal.SIGXFSZ, signal.SIGPIPE):  # by Python, and exec would hand that on
+    for ignored in (signal.SIGXFSZ, signal.SIGPIPE):  # by Python, and exec would inherit that
         signal.signal(ignored, signal.SIG_DFL)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(spec["directory"])

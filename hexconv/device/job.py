@@ -1,7 +1,7 @@
-"""The job file: what the runner is to build, prepare and execute.
+"""The job file: the graph that the runner is to build, prepare and execute.
 
 Records of a tag, a length and a payload, as csrc/records.h describes them. They are written as
-they come, so a large graph is never held twice.
+written as they arrive, so a large graph is never held twice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Counter(IntEnum):
 
 @dataclass(frozen=True)
 class Slot:
-    """Room for one output tensor of a run: its bytes, element type, and first content."""
+    """Space for one output tensor of a run: its bytes, element type, and initial content."""
 
     nbytes: int
     dtype: str
@@ -67,7 +67,7 @@ class JobWriter:
         self._file.write(_padded(b"".join(parts)))
 
     def list_ops(self) -> None:
-        """Ask for the library's version and ops."""
+        """Request the library's version and ops."""
         self._record(b"OPS ")
 
     def option(self, name: str, value: int) -> None:
@@ -82,7 +82,7 @@ class JobWriter:
             self._node(b"NODE", node)
 
     def try_node(self, node: Node) -> None:
-        """Ask whether the library takes a node; the answer goes by the node's id."""
+        """Ask whether the library accepts a node; the result is stored by the node's id."""
         self._node(b"TRY ", node)
 
     def _const(self, const: Const) -> None:
@@ -100,7 +100,7 @@ class JobWriter:
         self._record(tag, struct.pack("<4I", *head), *inputs, *outputs, _string(node.op))
 
     def prepare(self, *, list_before: bool = False, list_after: bool = False) -> None:
-        """Prepare the graph; ask for its nodes before and after."""
+        """Prepare the graph; request its nodes before and after."""
         self._record(b"PREP", struct.pack("<I", list_before + 2 * list_after))
 
     def output(self, slot: Slot) -> None:

@@ -31,7 +31,7 @@ ENVIRONMENT = "HEXCONV_LIBRARY"
 
 
 def library_path(path: str | os.PathLike[str] | None = None) -> Path:
-    """The library's file: `path`, or what `HEXCONV_LIBRARY` says.
+    """The library's file: `path`, or the value of `HEXCONV_LIBRARY`.
 
     Raises:
         ConfigError: if neither is given.
@@ -100,7 +100,7 @@ class Library:
         Args:
             model: a converted or loaded model, or its nnlib graph.
             feeds: data for each input by name, in the model's own shape.
-            taps: answer every node's raw outputs as well.
+            taps: return every node's raw outputs as well.
 
         Returns:
             Each output by name, float32, in the model's own shape; with `taps` a pair of them
@@ -108,7 +108,7 @@ class Library:
 
         Raises:
             ConfigError: if the feeds do not fit the model.
-            DeviceError: if the library refuses the graph, crashes or does not end.
+            DeviceError: if the library rejects the graph, crashes or does not end.
         """
         outputs = self.run_batch(model, [feeds])[0]
         if not taps:
@@ -148,7 +148,7 @@ class Library:
         """(name, op) of each node before prepare, and after it in the order of execution.
 
         Raises:
-            DeviceError: if the library does not prepare the model.
+            DeviceError: if the library cannot prepare the model.
         """
         graph = graph_of(model)
         records = self.session.execute(graph, (), (), list_nodes=True)
@@ -158,7 +158,7 @@ class Library:
         return before, after
 
     def profile(self, model: Graph | HasGraph, feeds: Feeds, repeats: int = REPEATS) -> Profile:
-        """Count the packets of each node, the least of `repeats` executions.
+        """Count the packets of each node, the minimum of `repeats` executions.
 
         Raises:
             ConfigError, DeviceError: as `run`.
@@ -169,16 +169,16 @@ class Library:
         return profile(self.session, graph, inputs, slots, repeats)
 
     def ops(self) -> tuple[int, dict[int, str]]:
-        """The library's version (as `hexagon_nn_version` has it) and its ops by id.
+        """The library's version (as `hexagon_nn_version` returns it) and its ops by id.
 
         Raises:
-            DeviceError: if it does not answer.
+            DeviceError: if it does not respond.
         """
         records = self.session.ask(JobWriter.list_ops).records
         return records.version, records.ops
 
     def prepare(self, model: Graph | HasGraph) -> None:
-        """See whether the library takes and prepares the model; execute nothing.
+        """Check that the library accepts and prepares the model; execute nothing.
 
         Raises:
             DeviceError: if it does not, with the library's reason.

@@ -13,21 +13,21 @@ _NODE = re.compile(r"^node @ \S+ id=0x([0-9a-f]+) type=0x[0-9a-f]+\((\S+)\)", re
 
 @dataclass(frozen=True)
 class Listed:
-    """One node as the library holds it; `id` is the graph's, negative for one made by prepare."""
+    """One node in the library's graph; `id` is the graph's, negative for one of prepare's."""
 
     id: int
     op: str
 
     @property
     def made_by_prepare(self) -> bool:
-        """Whether the node is not one that was appended."""
+        """Whether prepare inserted the node."""
         return self.id < 0
 
 
 def parse_listing(text: str) -> list[Listed]:
     """The op nodes of a listing, in order (after prepare: the order of execution).
 
-    Ids of nodes that prepare made, which count down from 2^32 - 1, become -1, -2, ...
+    Ids of nodes that prepare inserted, which count down from 2^32 - 1, become -1, -2, ...
     """
     nodes = []
     for match in _NODE.finditer(text):
@@ -39,7 +39,7 @@ def parse_listing(text: str) -> list[Listed]:
 
 
 def listing_name(graph: Graph, node: Listed) -> str:
-    """The name of a listed node: its own, or its op if prepare made it."""
+    """The name of a listed node: its own, or its op if prepare inserted it."""
     own = graph.node_by_id().get(node.id)
     return own.name if own else node.op
 

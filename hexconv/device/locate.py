@@ -1,4 +1,4 @@
-"""Which node is to blame, when the library does not say so itself."""
+"""Find the node that failed, when the library does not report it itself."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def executing(graph: Graph, progress: Progress, listing: str) -> str:
     label = node_label(graph, own.id) if own else "the end"
     if own is nodes[index]:
         return label
-    return f"{nodes[index].op}, which prepare put before {label}"
+    return f"{nodes[index].op}, which prepare inserted before {label}"
 
 
 def first_unprepared(graph: Graph, prepares: Prepares) -> str:
-    """The first node with which the graph no longer prepares, or "" if it is none alone.
+    """The first node with which the graph no longer prepares, or "" if no single node causes it.
 
     Args:
-        graph: a graph that the library does not prepare.
+        graph: a graph that the library cannot prepare.
         prepares: tries one graph.
     """
     nodes = [node for node in graph.nodes if node.op not in SINK_OPS]

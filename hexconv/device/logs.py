@@ -1,4 +1,4 @@
-"""The library's log with the names of nodes in place of their numbers."""
+"""The library's log with node names instead of node numbers."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def with_names(graph: Graph, text: str) -> str:
 
 
 def readable(graph: Graph, log: str) -> str:
-    """The library's log, named, without blank lines and without what it says of every v60 run."""
+    """The library's log with names, without blank lines and messages common to every v60 run."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     kept = [line for line in lines if not any(noise in line for noise in _NOISE)]
     return with_names(graph, "\n".join(kept))
 
 
 def failed_node(log: str) -> int | None:
-    """The id (in the graph) of the node whose execution the log says failed."""
+    """The id (in the graph) of the node whose execution failed according to the log."""
     match = _FAILED_NODE.search(log)
     return int(match.group(1), 16) - NODE_BASE if match else None

@@ -1,4 +1,4 @@
-"""What runs answer, as files."""
+"""Outputs of runs, as files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hexconv.files import write_files
 
 
 def write_outputs(outputs: Mapping[str, Array], folder: Path) -> dict[str, Path]:
-    """Write each output as `folder/NAME.npy`; characters that no file name has become `_`.
+    """Write each output as `folder/NAME.npy`; characters invalid in file names become `_`.
 
     Returns:
         The file of each output.

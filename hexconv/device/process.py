@@ -1,4 +1,4 @@
-"""Running one job in the emulator: a temporary directory, limits, a timeout, nothing left over."""
+"""Run one job in the emulator: a temporary directory, limits, a timeout, full cleanup."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EMULATOR_BYTES = 3 * GIB
 """Address space of the emulator itself, its code cache and thread stacks, beside the guest's."""
 
 MOST_MEMORY = 0xFFFF0000
-"""The largest guest address space that qemu's `-R` takes for a 32-bit CPU."""
+"""The largest guest address space that qemu's `-R` accepts for a 32-bit CPU."""
 
 LOADER_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 PROC_PATHS = ("/proc/self", "/proc/sys/vm/mmap_min_addr", "/dev/null", "/dev/urandom")
@@ -37,7 +37,7 @@ STDERR_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may use.
+    """The resource limits of a job.
 
     Args:
         seconds: wall clock; four times as much processor time, over all threads.
@@ -50,7 +50,7 @@ class Limits:
     file_bytes: int = 8 * GIB
 
     def rlimits(self) -> dict[str, int]:
-        """The limits as the kernel takes them."""
+        """The limits in the form that the kernel takes."""
         return {
             "RLIMIT_AS": self.memory + EMULATOR_BYTES,
             "RLIMIT_CPU": int(self.seconds * 4) + 10,
@@ -65,7 +65,7 @@ class ProcessOutcome:
     """How a job ended.
 
     `code` is the process's exit code (128 + n for signal n), None when it ran out of time;
-    `contained` tells what could be taken away from it on this machine.
+    `contained` lists the isolation that was possible on this machine.
     """
 
     records: RunRecords
@@ -87,10 +87,10 @@ def run_job(
         library: the checked library; its counting form is loaded if a run of the job counts.
         write: writes the records of the job.
         slots: the outputs of each run.
-        limits: what it may use.
+        limits: its resource limits.
 
     Raises:
-        DeviceError: if the emulator cannot be started, or there is no room for its files.
+        DeviceError: if the emulator cannot be started, or there is no space for its files.
         MissingExtra: if the runner has to be built first and zig is missing.
     """
     qemu, program = find_qemu(), runner()
@@ -111,7 +111,7 @@ def run_job(
             "the job's files cannot be written",
             where=tempfile.gettempdir(),
             why=str(error),
-            hint="free some space, or set TMPDIR to a directory that has room",
+            hint="free some space, or set TMPDIR to a directory that has space",
         ) from error
 
 
@@ -149,7 +149,7 @@ def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) 
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
-    """The exit code, or None after `seconds`; in any case, even Ctrl-C, nothing goes on running.
+    """The exit code, or None after `seconds`; in any case, even Ctrl-C, no process is left.
 
     The process is not reaped before its group is killed, so the group's number is still its own.
     """
@@ -166,9 +166,9 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 
 def _read(path: Path, most: int = -1) -> bytes:
-    """The end of a file that the emulated process may have had its hands on.
+    """The end of a file that the emulated process may have modified.
 
-    What it left there instead of a plain file (a link, a pipe) counts as nothing.
+    Anything else that it left there (a link, a pipe) is treated as empty.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -183,7 +183,7 @@ def _read(path: Path, most: int = -1) -> bytes:
 
 
 def _contained(report: bytes) -> dict[str, bool]:
-    """What the jail wrote about itself, before the library ran."""
+    """The jail's report about itself, written before the library ran."""
     try:
         told = json.loads(report)
     except ValueError:

@@ -1,8 +1,8 @@
-"""What each node costs: packets that the emulator counts, in the steady state.
+"""The cost of each node: packets that the emulator counts, in the steady state.
 
 The library's own per-node report gives what its clock counted between the start and the end of a
 node; here the clock counts packets (csrc/counters.c), summed over the main thread and the vector
-workers, without what they spend waiting. These are packets, not cycles: no stalls, no cache
+workers, without the packets spent waiting. These are packets, not cycles: no stalls, no cache
 misses, no overlap of threads.
 """
 
@@ -25,18 +25,18 @@ COUNTERS = (
     Counter.MAIN_PACKETS,
 )
 WARM_UP = 2
-"""Runs before counting: the first packs weights, finds strategies and ranges."""
+"""Runs before counting: the first packs weights and selects strategies and ranges."""
 
 REPEATS = 4
-"""Runs per counter; the least is taken, as a run can only count too much (a worker's wake-up)."""
+"""Runs per counter; the minimum is used: noise (a worker's wake-up) can only add packets."""
 
 
 @dataclass(frozen=True)
 class MeasuredNode:
-    """What one executed node cost in one run.
+    """The cost of one executed node in one run.
 
     Args:
-        name: the node's name; for a node that prepare made, its op.
+        name: the node's name; for a node that prepare inserted, its op.
         op: as it was executed.
         packets: of all threads.
         instructions: in those packets.
@@ -54,7 +54,7 @@ class MeasuredNode:
 
 @dataclass(frozen=True)
 class Profile:
-    """The executed nodes of a graph in order, and what each cost."""
+    """The executed nodes of a graph in order, and the cost of each."""
 
     nodes: tuple[MeasuredNode, ...]
 
@@ -64,7 +64,7 @@ class Profile:
         return sum(node.packets for node in self.nodes)
 
     def by_op(self) -> dict[str, tuple[int, int]]:
-        """(number of nodes, packets) for each executed op, the dearest first."""
+        """(number of nodes, packets) for each executed op, most expensive first."""
         sums: dict[str, tuple[int, int]] = {}
         for node in self.nodes:
             count, packets = sums.get(node.op, (0, 0))
@@ -86,10 +86,10 @@ def profile(
         graph: what to run.
         inputs: the input tensors, in the library's order.
         slots: the outputs.
-        repeats: executions for each counter, of which the least is taken.
+        repeats: executions for each counter, of which the minimum is used.
 
     Raises:
-        DeviceError: if the library does not run the graph.
+        DeviceError: if the library cannot run the graph.
     """
     counted = [counter for counter in COUNTERS for _ in range(repeats)]
     runs = [Run(inputs, counter) for counter in [*[Counter.PACKETS] * WARM_UP, *counted]]
@@ -101,7 +101,7 @@ def profile(
 
 
 def _least(reports: Sequence[Sequence[Count]]) -> dict[int, int]:
-    """Node id as the library has it, to the least count."""
+    """From each node id in the library to its minimum count."""
     counts: dict[int, int] = {}
     for report in reports:
         for row in report:

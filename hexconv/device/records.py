@@ -1,4 +1,4 @@
-"""The answer file: what the runner found out, record by record (csrc/records.h)."""
+"""The record file: the runner's results, record by record (csrc/records.h)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class RunStage(IntEnum):
 
     @property
     def doing(self) -> str:
-        """The stage in the middle of a sentence."""
+        """The stage as a phrase inside a sentence."""
         return {
             RunStage.START: "loading the library",
             RunStage.CONFIG: "configuring the library",
             RunStage.INIT: "creating a graph",
             RunStage.OPTION: "setting an option",
-            RunStage.CONST: "taking a constant",
-            RunStage.NODE: "taking a node",
+            RunStage.CONST: "appending a constant",
+            RunStage.NODE: "appending a node",
             RunStage.PREPARE: "preparing the graph",
             RunStage.EXECUTE: "executing the graph",
             RunStage.DONE: "ending",
@@ -45,7 +45,7 @@ class RunStage(IntEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """A call of the library that failed: at which stage and node, its code and log."""
+    """A library call that failed: its stage and node, return code and log."""
 
     stage: RunStage
     node: int
@@ -81,11 +81,11 @@ class Progress:
 
 @dataclass
 class RunRecords:
-    """Everything that one process answered.
+    """Everything that one process returned.
 
-    `taken` tells of each node that was tried (by its id in the library) whether it was taken;
+    `taken` says for each node that was tried (by its id in the library) whether it was accepted;
     `outputs` has, for each run, the raw output tensors as (B,H,W,D) arrays; `counts` the
-    per-node reports, for each run that asked for one.
+    per-node reports, for each run that requested one.
     """
 
     done: bool = False
@@ -100,7 +100,7 @@ class RunRecords:
 
 
 def _malformed(why: str) -> DeviceError:
-    return DeviceError("the emulated library's answer is malformed", why=why)
+    return DeviceError("the emulated library's record file is malformed", why=why)
 
 
 def _records(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -140,7 +140,7 @@ def _counts(payload: memoryview) -> list[Count]:
 
 
 def read_records(data: bytes, slots: Sequence[Slot]) -> RunRecords:
-    """Read an answer file, whose runs have one output for each of `slots`.
+    """Read a record file, whose runs have one output for each of `slots`.
 
     Raises:
         DeviceError: if it is not what the runner writes.
@@ -155,7 +155,7 @@ def read_records(data: bytes, slots: Sequence[Slot]) -> RunRecords:
 
 
 def _take(records: RunRecords, tag: bytes, payload: memoryview, slots: Sequence[Slot]) -> None:
-    """Put one record into `answer`."""
+    """Add one record to `records`."""
     match tag:
         case b"OP  ":
             records.version, op = struct.unpack_from("<iI", payload)

@@ -27,7 +27,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Session:
-    """A library that can be run, and what its processes may use."""
+    """A library that can be run, and the limits of its processes."""
 
     library: LibraryFile
     limits: Limits
@@ -44,12 +44,12 @@ class Session:
 
         Args:
             graph: what to append, as it is.
-            runs: the executions; may be empty, to see whether the library prepares the graph.
+            runs: the executions; may be empty, to test whether the library prepares the graph.
             slots: the outputs of each run.
-            list_nodes: also ask for the nodes before and after prepare.
+            list_nodes: also return the nodes before and after prepare.
 
         Raises:
-            DeviceError: if the library refuses the graph, crashes, or does not end in time.
+            DeviceError: if the library rejects the graph, crashes, or does not end in time.
         """
 
         asked = 0
@@ -70,11 +70,11 @@ class Session:
         if not outcome.records.done:
             raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
         if len(outcome.records.outputs) != asked:
-            raise DeviceError(f"{len(outcome.records.outputs)} of {asked} runs were answered")
+            raise DeviceError(f"{len(outcome.records.outputs)} of {asked} runs returned")
         return outcome.records
 
     def _culprit(self, graph: Graph, outcome: ProcessOutcome) -> str:
-        """The node at which it went wrong, found by preparing once or a few times more."""
+        """The node that failed, found by preparing once or a few times more."""
         failed, stage = outcome.records.failure, outcome.progress.stage
         if failed and failed.node:
             return node_label(graph, failed.node - NODE_BASE)
@@ -90,7 +90,7 @@ class Session:
         return ""
 
     def _try(self, graph: Graph) -> ProcessOutcome:
-        """Prepare a graph, whatever comes of it."""
+        """Prepare a graph, whether or not that succeeds."""
 
         def write(job: JobWriter) -> None:
             job.graph(graph)
@@ -102,7 +102,7 @@ class Session:
         """Run a job that has no graph.
 
         Raises:
-            DeviceError: if the library cannot be loaded or does not answer.
+            DeviceError: if the library cannot be loaded or does not respond.
         """
         outcome = run_job(self.library, write, (), self.limits)
         if not outcome.records.done:
@@ -111,13 +111,13 @@ class Session:
 
 
 def failure(graph: Graph, outcome: ProcessOutcome, limits: Limits, where: str) -> DeviceError:
-    """The error that says what went wrong, where, and in the library's own words why."""
+    """The error: what went wrong, where, and the library's own message."""
     failed, stage = outcome.records.failure, outcome.progress.stage
     if failed:
         return DeviceError(
             f"the library failed while {failed.stage.doing}",
             where=where,
-            why=readable(graph, failed.log) or f"it answered {failed.code} and logged nothing",
+            why=readable(graph, failed.log) or f"it returned {failed.code} and logged nothing",
         )
     if outcome.code is None:
         return DeviceError(

@@ -1,9 +1,9 @@
-"""Every node's outputs, by wiring them to the graph's OUTPUT beside the model's own.
+"""Every node's outputs, by connecting them to the graph's OUTPUT beside the model's own.
 
-A tap is one more reader of a tensor, and that can change what prepare does: a fusion that needs a
-single reader does not happen. So each tapped graph must be prepared like the untapped one (same
-nodes, in the same forms) and answer the same model outputs; taps that disturb are found by
-halving, left out and named. The same halving keeps within what the library takes.
+A tap is an additional reader of a tensor, and can change what prepare does: a fusion that needs a
+single reader is not applied. So each tapped graph must be prepared like the untapped one (same
+nodes, in the same forms) and return the same model outputs; taps that disturb are found by
+bisection, left out and listed. Bisection also keeps within the library's limits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hexconv.nnlib.graph import OUTPUT_OP, Graph, Node, Ref
 GROUP_BYTES = 256 << 20
 """Tapped tensors of one process; the emulated address space holds them beside the graph."""
 
-DISTURBS = "one more reader of it would change what prepare makes of the graph"
+DISTURBS = "an additional reader would change what prepare does to the graph"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class LibraryTaps(Mapping[str, list[Array]]):
 
 
 def tap(session: Session, graph: Graph, run: Run) -> LibraryTaps:
-    """Execute `graph` on one input as often as needed to see the outputs of all of its nodes.
+    """Execute `graph` on one input as often as needed to return the outputs of all of its nodes.
 
     Args:
         session: the library.
@@ -60,7 +60,7 @@ def tap(session: Session, graph: Graph, run: Run) -> LibraryTaps:
         run: the input tensors.
 
     Raises:
-        DeviceError: if the library does not run the graph.
+        DeviceError: if the library cannot run the graph.
     """
     _unique_names(graph)
     plain = _execute(session, graph, run, ())
@@ -81,7 +81,7 @@ def _unique_names(graph: Graph) -> None:
     names: set[str] = set()
     for node in graph.nodes:
         if node.name in names:
-            raise GraphError(f"two nodes have the name '{node.name}', so taps cannot go by name")
+            raise GraphError(f"two nodes have the name '{node.name}', so taps cannot be named")
         names.add(node.name)
 
 
@@ -111,8 +111,8 @@ def _tap_group(
 ) -> None:
     """Add the outputs of `group` to `arrays`; nodes that cannot be tapped, to `left_out`.
 
-    A group that the library refuses may have more outputs than it takes, or one that it cannot
-    give: smaller ones tell.
+    A group that the library rejects may have more outputs than it supports, or one that it cannot
+    return: smaller groups are tried.
     """
     try:
         records = _execute(session, graph, run, group)

@@ -42,7 +42,7 @@ def find_qemu() -> Path:
 
 
 def zig_command(tool: str) -> list[str]:
-    """The command that starts a tool of zig's: `cc` or `ld.lld`.
+    """The command for one of zig's tools: `cc` or `ld.lld`.
 
     Raises:
         MissingExtra: if the package ziglang is not installed.

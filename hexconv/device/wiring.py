@@ -1,4 +1,4 @@
-"""Between the model's outside and the library's tensors: what each run takes and gives."""
+"""Convert between the model's interface and the library's tensors for each run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def single(graph: Graph, *ops: str) -> Node:
 
 
 def check_outside(graph: Graph) -> None:
-    """The model's inputs and outputs and the nodes that carry them must match.
+    """Check that the model's inputs and outputs match the nodes that carry them.
 
     Raises:
         GraphError: if they do not.
@@ -72,11 +72,11 @@ def _packed(interface: Interface, feeds: Feeds) -> Array:
     if array.shape != tuple(interface.shape):
         raise ConfigError(
             f"the data for '{interface.name}' has the shape {array.shape}",
-            why=f"the model takes {tuple(interface.shape)}",
+            why=f"the model expects {tuple(interface.shape)}",
         )
     values = array.astype(np.float32)
     if not np.isfinite(values).all():
-        raise ConfigError(f"the data for '{interface.name}' holds values that are not finite")
+        raise ConfigError(f"the data for '{interface.name}' contains values that are not finite")
     return interface.layout.pack(values)
 
 
@@ -87,21 +87,21 @@ def named_outputs(graph: Graph, tensors: Sequence[Array]) -> dict[str, Array]:
     """The outputs of one run by the model's own names, in its own shapes, float32.
 
     Raises:
-        GraphError: if the library answered with another number of elements.
+        GraphError: if the library returned another number of elements.
     """
     outputs: dict[str, Array] = {}
     for interface, data in zip(graph.outputs, tensors[::4], strict=True):
         if data.shape != interface.bhwd:
             raise GraphError(
-                f"the library gives output '{interface.name}' the sizes {data.shape}",
-                why=f"the model says {interface.bhwd}",
+                f"the library returns output '{interface.name}' with sizes {data.shape}",
+                why=f"the model declares {interface.bhwd}",
             )
         outputs[interface.name] = interface.layout.unpack(data, interface.shape)
     return outputs
 
 
 def tensor_slots(graph: Graph, refs: Sequence[Ref]) -> list[Slot]:
-    """Room for raw tensors, each as large as its node declares it."""
+    """Space for raw tensors, each as large as its node declares."""
     nodes, consts = graph.node_by_id(), graph.const_by_id()
     slots = []
     for ref in refs:
@@ -115,10 +115,10 @@ def tensor_slots(graph: Graph, refs: Sequence[Ref]) -> list[Slot]:
 
 
 def output_slots(graph: Graph) -> list[Slot]:
-    """Room for what a run answers.
+    """Space for the outputs of a run.
 
     The raw tensors that OUTPUT reads; or, for each output of DequantizeOUTPUT_8tof, float data,
-    min, max, and a flag that is 1 at first.
+    min, max, and a flag that is initially 1.
     """
     end = single(graph, OUTPUT_OP, "OUTPUT")
     slots = tensor_slots(graph, end.inputs)

@@ -23,15 +23,15 @@ from hexconv.quantize import Range, cover, quantize_const
 Values = npt.NDArray[np.float64]
 
 UNIT = Range(1.0 / 255.0, 0)
-"""What Sigmoid_8 and Softmax_8 always answer: 0..1."""
+"""The fixed output range of Sigmoid_8 and Softmax_8: 0..1."""
 TANH = Range(1.0 / 127.0, 127)
-"""What Tanh_8 always answers: -1..128/127 (op_tanh_d32.c)."""
+"""The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
 
 
 def same_place(
     node: NodeView, ctx: Context, op: str, extra: list[float], value_range: Range | None
 ) -> None:
-    """A unary op in the layout that its input has; a range of None is copied from it."""
+    """A unary op in its input's layout; a range of None is copied from it."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     scalars = [ctx.builder.scalar(f"{output}/limit{i}", v) for i, v in enumerate(extra)]
@@ -55,7 +55,7 @@ def relu(node: NodeView, ctx: Context) -> None:
 
 @lowers("Clip", tie=Tie.COPY)
 def clip(node: NodeView, ctx: Context) -> None:
-    """QuantizedReluX_8 from zero up, QuantizedClamp_8 otherwise, QuantizedRelu_8 without a top."""
+    """QuantizedRelu_8, QuantizedReluX_8 or QuantizedClamp_8, depending on the bounds."""
     low, high = bounds(node, ctx)
     if low == 0.0 and high == math.inf:
         same_place(node, ctx, "QuantizedRelu_8", [], None)
@@ -106,7 +106,7 @@ def hard_swish(node: NodeView, ctx: Context) -> None:
 
 @lowers("Softmax")
 def softmax(node: NodeView, ctx: Context) -> None:
-    """QuantizedSoftmax_8 works along D: the axis is laid there."""
+    """QuantizedSoftmax_8 works along D: the axis is laid out along D."""
     source, output = node.input(0), node.outputs[0]
     layout = along_depth(ctx, source, int(node.attr("axis", -1)))
     tensor = ctx.take(source, layout)
@@ -117,7 +117,7 @@ def softmax(node: NodeView, ctx: Context) -> None:
 
 
 def along_depth(ctx: Context, name: str, axis: int) -> Layout:
-    """A layout with one axis on D, the others in the order in which they lie."""
+    """A layout with one axis on D, the others in their present order."""
     shape = ctx.shape(name)
     axis %= len(shape)
     order = [a for a in ctx.form(name).layout.order if shape[a] != 1 and a != axis]
@@ -193,8 +193,8 @@ def _prelu_own_range(
 ) -> Tensor:
     """QuantizedPRelu_8: float slopes; the library scales the range's negative end itself.
 
-    What comes out is fixed by the input's range, but known here only to a step: not `static`, so
-    that a table behind it pins it first.
+    The output range is fixed by the input's, but known here only to 1 LSB: not `static`, so a
+    table behind it sets the range first.
     """
     alpha = np.asarray(slopes, np.float32).reshape(1, 1, 1, -1)
     inputs = [*tensor.data_min_max, ctx.builder.const(f"{output}/slope", alpha)]
@@ -206,7 +206,7 @@ def _prelu_own_range(
 
 @lowers("Sqrt")
 def sqrt(node: NodeView, ctx: Context) -> None:
-    """QuantizedSqrt_8 is right only from zero up (facts/shipped-library.md d); else a table."""
+    """QuantizedSqrt_8 if the range starts at 0 (facts/shipped-library.md d); else a table."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
@@ -246,7 +246,7 @@ def remainder(node: NodeView, ctx: Context) -> None:
     divisor, output = _number(ctx, node.input(1)), node.outputs[0]
     if not divisor or ctx.shape(node.input(0)) != ctx.shape(output):
         raise UnsupportedOpError(
-            "a remainder by what is not one constant", hint="use a scalar constant divisor"
+            "a remainder by something other than one constant", hint="use a scalar constant divisor"
         )
     function = np.fmod if int(node.attr("fmod", 0)) else np.mod
     lookup.apply(ctx, node.input(0), lambda x: function(x, divisor), output)

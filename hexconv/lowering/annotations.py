@@ -1,4 +1,4 @@
-"""What rewrites note on a node of the float graph, and lowerings read."""
+"""What rewrites record about a node of the float graph, and lowerings read."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import onnx_ir as ir
 from hexconv.quantize import Bounds
 
 KEY = "hexconv"
-"""Of a node's meta."""
+"""Key in a node's meta."""
 
 
 @dataclass(frozen=True)
 class Annotations:
-    """Notes on one node.
+    """Annotations of one node.
 
     Attributes:
-        saturates: (low, high) of a Relu or Clip that the end of the node's range stands for: the
-            range of its result may hold nothing outside of them, whatever it is tied to.
+        saturates: (low, high) of a Relu or Clip that the end of the node's range replaces: the
+            range of its result must not extend beyond them, whatever it is tied to.
         time_on_w: the second last axis is laid out along W, the last along H.
-        in_order: of a Split: the axes are brought into ONNX order first. Parts that are cut in
-            another layout would each be moved on their own.
-        own_range: a PReLU may take its output range from its input's.
+        in_order: of a Split: the axes are brought into ONNX order first. Otherwise parts split in
+            another layout would each be transposed separately.
+        own_range: a PReLU may derive its output range from its input's.
         float_reason: why the node is computed in float; empty where it is not.
-        onnx_op: the ONNX op of a node that has got an op of hexconv's own.
+        onnx_op: the ONNX op of a node that was given one of hexconv's own ops.
         functions: of a Lookup: the functions that it applies one after the other.
     """
 
@@ -42,17 +42,17 @@ NO_NOTES = Annotations()
 
 
 def notes_of(node: ir.Node) -> Annotations:
-    """The notes on a node."""
+    """The annotations of a node."""
     found: Annotations = node.meta.get(KEY, NO_NOTES)
     return found
 
 
 def annotate(node: ir.Node, **notes: Any) -> None:
-    """Change notes on a node, by the names of `Annotations`."""
+    """Change annotations of a node, by the names of `Annotations`."""
     node.meta[KEY] = replace(notes_of(node), **notes)
 
 
 def transfer_notes(node: ir.Node, target: ir.Node) -> None:
-    """Give the notes on a node to the one that takes its place."""
+    """Copy the annotations of a node to its replacement."""
     if KEY in node.meta:
         target.meta[KEY] = node.meta[KEY]

@@ -1,4 +1,4 @@
-"""ArgMax, ArgMin and Hardmax: positions as codes."""
+"""ArgMax, ArgMin and Hardmax: positions as integers of 8 bits."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range
 
 POSITIONS = Range(1.0, 0)
-"""What ArgMax_8 always answers: 0..255."""
+"""The fixed output range of ArgMax_8: 0..255."""
 # Its counter has 8 bits: 256 values hang the DSP (op_argmax.c).
 LONGEST = 255
 
 
 @lowers("ArgMax", "ArgMin", integers=True)
 def position(node: NodeView, ctx: Context) -> None:
-    """ArgMax_8: the first of equals; the last from behind. ArgMin is that of the negative.
+    """ArgMax_8: the first maximum; for the last one, reversed. ArgMin is that of the negative.
 
-    The answer is int64 in ONNX and float here, with the same whole numbers.
+    The output is int64 in ONNX and float here, with the same integer values.
     """
     source, output = node.input(0), node.outputs[0]
     shape = ctx.shape(source)
@@ -46,7 +46,7 @@ def position(node: NodeView, ctx: Context) -> None:
         place = next(iter(places))
         if not last:
             return argmax(ctx, tensor, place, output)
-        # The last of equals is the first from behind.
+        # The last of equal values is the first in reverse order.
         turned = cut(ctx, tensor, {place: (length - 1, -1, -1)}, f"{output}/turned")
         found = argmax(ctx, turned, place, f"{output}/behind")
         codes = np.clip(length - 1 - lookup.CODES, 0, 255).astype(np.uint8)
@@ -61,8 +61,8 @@ def _check_length(length: int) -> None:
     if length > LONGEST:
         raise UnsupportedOpError(
             f"the position of a maximum among {length}",
-            why=f"positions are codes of 8 bits: at most {LONGEST} values",
-            hint="let the model answer the values, and find the maximum on the CPU",
+            why=f"positions are integers of 8 bits: at most {LONGEST} values",
+            hint="output the values, and find the maximum on the CPU",
         )
 
 
@@ -75,7 +75,7 @@ def argmax(ctx: Context, tensor: Tensor, place: int, name: str) -> Tensor:
 
 @lowers("Hardmax")
 def hardmax(node: NodeView, ctx: Context) -> None:
-    """1 where the position is that of the first maximum: the position against 0, 1, 2..."""
+    """1 at the position of the first maximum: compare the position with 0, 1, 2..."""
     source, output = node.input(0), node.outputs[0]
     shape = ctx.shape(source)
     axis = int(node.attr("axis", -1)) % len(shape)

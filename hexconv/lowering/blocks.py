@@ -14,7 +14,7 @@ IMAGE = Layout.channels_last(4)
 
 @lowers("DepthToSpace", tie=Tie.COPY)
 def depth_to_space(node: NodeView, ctx: Context) -> None:
-    """DepthToSpace_8 has the block outermost in the depth (DCR); CRD is first transposed to it."""
+    """DepthToSpace_8 has the block outermost in the depth (DCR); CRD is transposed to it first."""
     source, output = node.input(0), node.outputs[0]
     size = _block(node)
     tensor = ctx.take(source, IMAGE)

@@ -1,4 +1,4 @@
-"""ONNX broadcasting on an op whose operands lie in B, H, W, D."""
+"""ONNX broadcasting on an op whose operands are laid out in B, H, W, D."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexconv.nnlib.layout import Layout, Shape4
 
 
 def common_layout(ctx: Context, inputs: Sequence[str], output: str) -> Layout:
-    """How the result of an element-wise op shall lie, so that the largest operand need not move.
+    """The layout for the result of an element-wise op that avoids moving the largest operand.
 
     Args:
         ctx: the conversion.
@@ -41,7 +41,7 @@ def common_layout(ctx: Context, inputs: Sequence[str], output: str) -> Layout:
 def _grouped(
     ctx: Context, inputs: Sequence[str], shape: tuple[int, ...], order: list[int]
 ) -> Layout:
-    """Neighboring axes that broadcast alike share a place; the rest get one each."""
+    """Adjacent axes that broadcast alike share a BHWD axis; the others get one each."""
     order = [*(a for a in range(len(shape)) if a not in order), *order]
     order = [axis for axis in order if shape[axis] != 1]
     if len(order) <= 4:
@@ -58,7 +58,7 @@ def _grouped(
     while len(groups) < 4:
         groups.insert(0, [])
     if len(groups) > 4:
-        # Nothing that mixes broadcast and full axes is exact: let the caller tile.
+        # No grouping of broadcast with full axes is exact: the caller tiles.
         return gather_axes(shape, order)
     ones = [axis for axis in range(len(shape)) if shape[axis] == 1]
     groups[0] = ones + groups[0]
@@ -87,7 +87,7 @@ def tile(
     shape: tuple[int, ...],
     name: str,
 ) -> Tensor:
-    """Repeat axes inside a place one by one: [outer, 1, inner] becomes [outer, n, inner]."""
+    """Repeat axes inside a BHWD axis one by one: [outer, 1, inner] becomes [outer, n, inner]."""
     order = [axis for axis in layout.order if shape[axis] != 1]
     sizes = [own[axis] for axis in order]
     for position, axis in enumerate(order):

@@ -1,8 +1,8 @@
-"""What a lowering works with: where each ONNX tensor lies, its range, and the graph being built.
+"""The state of a lowering: each ONNX tensor's layouts and range, and the graph being built.
 
-Layout is a property of a tensor: a value has one or more forms (a layout and the node that holds
-it). A lowering asks for the layout it needs; only then does a Reshape or Transpose come into
-being, and the new form is kept for the next one that asks.
+Layout is a property of a tensor: a value has one or more forms (a layout and the node that
+computes it). A lowering requests the layout it needs; only then is a Reshape or Transpose
+inserted, and the new form is cached for later requests.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from hexconv.nnlib.graph import Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range, quantize_const
 
-# Requantize_8to8 keeps its factor in 16 bits (op_requantize.c): a larger one takes two.
+# Requantize_8to8 keeps its factor in 16 bits (op_requantize.c): a larger one takes two nodes.
 LARGEST_GAIN = 2.0**14
 
 
 @dataclass(frozen=True)
 class LayoutForm:
-    """One way in which a value exists: `tensor.shape` may still lack a reshape to `layout`."""
+    """One form of a value: `tensor.shape` may still lack a reshape to `layout`."""
 
     layout: Layout
     tensor: Tensor
@@ -57,7 +57,7 @@ class Context:
         self.ranges = ranges
         self.transposes = TransposeCount()
         self.floats: dict[tuple[Ref, Ref, Ref], Ref] = {}
-        """The float32 tensor that data, min and max were made from or have been turned into."""
+        """The float32 tensor that data, min and max were quantized from or dequantized to."""
         self._forms: dict[str, list[LayoutForm]] = {}
         self._sources: dict[str, str] = {}
 
@@ -86,18 +86,18 @@ class Context:
             ) from None
 
     def forms(self, name: str) -> Sequence[LayoutForm]:
-        """Where a computed value lies so far, the first made first."""
+        """The forms of a computed value so far, the oldest first."""
         return self._forms.get(name, ())
 
     def forget(self, name: str) -> None:
-        """Take back what a lowering bound before it refused."""
+        """Remove what a lowering bound before it failed."""
         self._forms.pop(name, None)
 
     def form(self, name: str) -> LayoutForm:
-        """The form in which a value was made, in whatever 4-D shape fills the vectors best.
+        """The form in which a value was computed, in whatever 4-D shape fills the vectors best.
 
-        Reshapes keep the order in memory, so all forms of that order are as good for an op that
-        works value by value.
+        Reshapes keep the order in memory, so all forms of that order are equally good for an
+        element-wise op.
         """
         forms = self._forms[name]
         shape, first = self.shapes[name], forms[0]
@@ -106,7 +106,7 @@ class Context:
         return min(alike, key=lambda form: lanes(form.tensor.shape))
 
     def in_shape(self, name: str, sizes: Shape4) -> Tensor:
-        """A computed value under other 4-D sizes, its order in memory that of `form`."""
+        """A computed value under other 4-D sizes, in the same memory order as `form`."""
         form = self.form(name)
         order = memory_order(form.layout, self.shapes[name])
         for other in self._forms[name]:
@@ -118,26 +118,26 @@ class Context:
         self.bind_order(name, form.layout.order, tensor)
         return tensor
 
-    # -- giving and taking ------------------------------------------------------------------
+    # -- binding and reading ----------------------------------------------------------------
 
     def bind(self, name: str, layout: Layout, tensor: Tensor) -> None:
-        """Say that the ONNX value `name` is `tensor`, lying as `layout`."""
+        """Bind the ONNX value `name` to `tensor`, laid out as `layout`."""
         shape = self.shapes[name]
         if name not in self._sources:
             self.builder.mark_origin(tensor, Origin(name, shape, layout))
         self._forms.setdefault(name, []).append(LayoutForm(layout, tensor))
 
     def bind_order(self, name: str, order: Sequence[int], tensor: Tensor) -> None:
-        """As `bind`, knowing only in which order the axes lie in memory."""
+        """As `bind`, given only the order of the axes in memory."""
         shape = self.shapes[name]
         self.bind(name, fit(shape, order, tensor.shape) or gather_axes(shape, order), tensor)
 
     def relabel(self, source: str, name: str, order: Sequence[int]) -> None:
-        """`name` is the same data as `source`, its axes lying in `order`: no node."""
+        """`name` is the same data as `source`, its axes in `order`: no node."""
         self.bind_order(name, order, self.form(source).tensor)
 
     def view(self, name: str, shape: tuple[int, ...]) -> str:
-        """The name under which a computed value has another shape, axes of size 1 apart."""
+        """The name under which a computed value has another shape, up to axes of size 1."""
         if shape == self.shapes[name]:
             return name
         alias = f"{name}:{'x'.join(map(str, shape))}"
@@ -185,7 +185,7 @@ class Context:
         return Tensor(data, low, high, shape, quantized.range)
 
     def pinned(self, name: str, tensor: Tensor) -> Tensor:
-        """A tensor whose range the run decides, requantized to the calibrated one."""
+        """A tensor whose range depends on the run, requantized to the calibrated one."""
         return self.requantize8(tensor, self.range(self._sources.get(name, name)), f"{name}/pinned")
 
     def requantize8(self, tensor: Tensor, value_range: Range, name: str) -> Tensor:
@@ -246,13 +246,13 @@ class Context:
     def copied(
         self, op: str, inputs: Sequence[Ref], tensor: Tensor, shape: Shape4, name: str
     ) -> Tensor:
-        """A node whose output keeps its input's range."""
+        """A node whose output has its input's range."""
         return self.builder.quantized(
             op, inputs, shape, tensor.range, name=name, static=tensor.static
         )
 
     def rescaled(self, tensor: Tensor, factor: float, name: str) -> Tensor:
-        """The same codes times a positive constant: only the range changes, no node."""
+        """The same quantized values times a positive constant: only the range changes, no node."""
         value_range = tensor.range.scaled(factor)
         low, high = self.builder.minmax(name, value_range)
         return replace(tensor, min=low, max=high, range=value_range)
@@ -264,6 +264,6 @@ def memory_order(layout: Layout, shape: Sequence[int]) -> list[int]:
 
 
 def lanes(sizes: Shape4) -> int:
-    """Elements that d32 lays out for a tensor: W rounded up to 4, D to 32 (docs/d32.txt)."""
+    """Elements that the d32 layout allocates: W rounded up to 4, D to 32 (docs/d32.txt)."""
     b, h, w, d = sizes
     return b * h * (-(-w // 4) * 4) * (-(-d // 32) * 32)

@@ -1,6 +1,6 @@
 """Conv and ConvTranspose, 1-D and 2-D, in the form that the library computes exactly.
 
-Everything lies as BHWD; a 1-D signal lies along W with H = 1.
+Everything is laid out as BHWD; a 1-D signal is laid out along W with H = 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KERNEL_ON_H = Layout(((0,), (2,), (), (1,)))
 
 @lowers("Conv")
 def conv(node: NodeView, ctx: Context) -> None:
-    """Supernode, DepthwiseSupernode, DilatedConv2d or GroupedConv2d, by what each can do."""
+    """Supernode, DepthwiseSupernode, DilatedConv2d or GroupedConv2d, by what each supports."""
     source, output = node.input(0), node.outputs[0]
     weights, bias = constants(node, ctx, outputs_axis=0)
     group = int(node.attr("group", 1))

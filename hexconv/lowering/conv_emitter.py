@@ -1,4 +1,4 @@
-"""Emits one convolution in the op that computes it exactly: consts, pads, channel order."""
+"""Emits one convolution as the op that computes it exactly: consts, pads, channel order."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
 
-# prepare gives a 3x3 convolution from 2 to 2 channels a kernel of its own (do_make_supernode_3322),
-# which nothing here is proved against.
+# prepare uses a separate kernel for a 3x3 convolution from 2 to 2 channels
+# (do_make_supernode_3322), for which nothing here is verified.
 TWO_TO_TWO = (3, 3, 2, 2)
 # InputSupernode's depth (prepare.c, do_convert_to_short_conv).
 SHORT_DEPTH, SHORT_STRIDE = 4, 4
@@ -37,20 +37,20 @@ def is_two_to_two(kernel: Array, axes: Sequence[Window]) -> bool:
 
 
 def _phases_are_two_to_two(weights: Array, strides: Sequence[int]) -> bool:
-    """As `is_two_to_two`, for what prepare makes of (Cin, Cout, kh, kw)."""
+    """As `is_two_to_two`, for the convolution that prepare makes of (Cin, Cout, kh, kw)."""
     size = [-(-k // s) for k, s in zip(weights.shape[2:], strides, strict=True)]
     return (*size, weights.shape[0], weights.shape[1] * prod(strides)) == TWO_TO_TWO
 
 
 def widened(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
-    """The same convolution with a column of zeros behind its kernel."""
+    """The same convolution with a column of zeros after its kernel."""
     height, width = axes
     grown = replace(width, kernel=width.kernel + 1, after=width.after + 1)
     return np.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0))), [height, grown]
 
 
 def stays_flat(kernel: Array, axes: Sequence[Window]) -> bool:
-    """Whether prepare would leave it flat, scalar and unproved: few channels, an odd stride."""
+    """Whether prepare would leave it flat (scalar, unverified): few channels, an odd stride."""
     stride = axes[1].stride
     return kernel.shape[2] <= SHORT_DEPTH and 1 < stride <= SHORT_STRIDE and stride % 2 == 1
 
@@ -91,7 +91,7 @@ class ConvEmitter:
         bias: Array,
         axes: Sequence[Window],
     ) -> Tensor:
-        """Supernode or DepthwiseSupernode; an explicit Pad where no mode of theirs fits."""
+        """Supernode or DepthwiseSupernode; an explicit Pad where none of their modes fits."""
         if is_two_to_two(kernel, axes):
             kernel, axes = widened(kernel, axes)
         padding = mode(axes, self.counts)
@@ -112,7 +112,7 @@ class ConvEmitter:
             *builder.minmax(self.name, self.range),
         ]
         if stays_flat(kernel, axes):
-            # A scale of 1 says nothing, but with it prepare takes the usual form.
+            # A scale of 1 has no effect, but with it prepare uses the usual form.
             inputs.append(builder.scalar(f"{self.name}/no_scale", 1.0))
         return builder.quantized(
             op,
@@ -221,7 +221,7 @@ class ConvEmitter:
             weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, strides[1])))
             right += strides[1]
         height, width = weights.shape[2:]
-        # prepare's convolution has the taps of one step of the stride.
+        # prepare's convolution has the taps of one stride phase.
         if -(-width // strides[1]) > WIDEST_KERNEL:
             raise wide(height, width)
         codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)

@@ -2,7 +2,7 @@
 
 DepthwiseSupernode takes kernels of width 3, 5 or 7 with at least two rows, strides along W up to
 2, and a multiplier of 1 (facts/nnlib-quirks.md 4, "Depthwise"). Other widths become rows: the
-input is laid over itself H' times, each copy shifted by the kernel's new width, so that a kernel of
+input is stacked H' times, each copy shifted by the kernel's new width, so that a kernel of
 1 x (H' * w) is one of H' x w. A dense kernel with zeros would cost a hundred times as much.
 """
 

@@ -1,4 +1,4 @@
-"""Add, Sub, Mul, Div, Max, Min and their n-ary kin."""
+"""Add, Sub, Mul, Div, Max, Min and their n-ary variants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BINARY = {
     "Max": "QuantizedMaximum_8",
     "Min": "QuantizedMinimum_8",
 }
-# Requantize_8to8 scales by up to 2^15 (op_requantize.c); from there on the wide range stays.
+# Requantize_8to8 scales by up to 2^15 (op_requantize.c); beyond that the wide range stays.
 LARGEST_GAIN = 2.0**14
 
 
@@ -35,7 +35,7 @@ def binary(node: NodeView, ctx: Context) -> None:
 
 @lowers("Max", "Min")
 def extremum(node: NodeView, ctx: Context) -> None:
-    """Two operands a node, as many nodes as it takes."""
+    """Two operands per node, as many nodes as needed."""
     _combine(node, ctx, node.op, [node.input(i) for i in range(len(node.inputs))])
 
 
@@ -49,7 +49,7 @@ def total(node: NodeView, ctx: Context) -> None:
 def divide(node: NodeView, ctx: Context) -> None:
     """A division by a constant is a product with its reciprocal.
 
-    Divisions by computed tensors have become Mul by Reciprocal before (onnx_graph/decompose).
+    Divisions by computed tensors became Mul with Reciprocal before (decompose/divide.py).
     """
     numerator, divisor = node.input(0), ctx.const(node.input(1))
     if divisor is None:
@@ -95,10 +95,10 @@ def _combine(node: NodeView, ctx: Context, op: str, names: Sequence[str]) -> Non
 def _aligned(
     ctx: Context, names: Sequence[str], shape: tuple[int, ...]
 ) -> tuple[list[Tensor], list[int]] | None:
-    """Operands that need no broadcasting but of single numbers, in one 4-D shape, and their order.
+    """Operands that need no broadcasting except of scalars, in one 4-D shape, and their order.
 
-    None where they lie in different orders, or broadcast. Which axis is B, H, W or D does not
-    matter then: the shape that fills the vectors best is taken for all.
+    None where they are laid out in different orders, or broadcast. Which axis is B, H, W or D does
+    not matter then: the shape that fills the vectors best is used for all.
     """
     computed = [name for name in names if ctx.const(name) is None]
     orders = [memory_order(ctx.form(name).layout, ctx.shape(name)) for name in computed]
@@ -136,7 +136,7 @@ def emit(
         name: the tensor that it computes.
     """
     if shape not in (left.shape, right.shape):
-        # None of them lets each operand broadcast against the other, once a range is asked for.
+        # None of them lets both operands broadcast against each other with a requested range.
         left = spread(ctx, left, shape, f"{name}/left")
     given = request(op, left.range, right.range, value_range)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
@@ -153,7 +153,7 @@ def emit(
 
 
 def partial_range(op: str, left: Range, right: Range) -> Range:
-    """What an intermediate result of an n-ary op can be, from its operands' ranges."""
+    """The possible range of an n-ary op's intermediate result, from its operands' ranges."""
     if op == "Add":
         return cover(left.min + right.min, left.max + right.max)
     pick = max if op == "Max" else min

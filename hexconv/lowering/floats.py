@@ -1,8 +1,8 @@
 """Ops computed in float32 on the DSP, between Dequantize and Quantize.
 
-For what int8 cannot do, or should not. Only the library's float ops that are right (shipped-library
-h) are emitted. A float op that reads what another one made in the same layout reads its float32,
-not its codes.
+For what int8 cannot or should not compute. Only float ops that the library computes correctly
+(shipped-library h) are emitted. A float op that reads another one's output in the same layout
+reads its float32, not its quantized values.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ in_float = FORMS.register
 
 
 def op_of(node: NodeView) -> str:
-    """The ONNX op of a node, kept in float or not."""
+    """The ONNX op of a node, computed in float or not."""
     return notes_of(node.node).onnx_op or node.op
 
 
 def dequantized(ctx: Context, tensor: Tensor, name: str) -> FloatTensor:
-    """The float32 that codes were made from, where that is in the graph; else what they mean."""
+    """The float32 source of a quantized tensor, if it is in the graph; else a Dequantize."""
     known = ctx.floats.get(tensor.data_min_max)
     if known is None:
         node = ctx.builder.node(
@@ -62,14 +62,14 @@ def dequantized(ctx: Context, tensor: Tensor, name: str) -> FloatTensor:
 
 
 def emit(ctx: Context, op: str, inputs: Sequence[Ref], shape: Shape4, name: str) -> FloatTensor:
-    """One node that answers float32."""
+    """One node with a float32 output."""
     return FloatTensor(
         Ref(ctx.builder.node(op, inputs, [Output(shape, "float32")], name=name)), shape
     )
 
 
 def quantized(ctx: Context, real: FloatTensor, name: str) -> Tensor:
-    """The codes of an ONNX value in its calibrated range (Quantize)."""
+    """The quantized values of an ONNX value in its calibrated range (Quantize)."""
     value_range = ctx.range(name)
     inputs = [real.ref, *ctx.builder.minmax(name, value_range)]
     tensor = ctx.builder.quantized("Quantize", inputs, real.shape, value_range, name=name)
@@ -127,7 +127,7 @@ BINARY = {
 
 @in_float(*BINARY)
 def combine(node: NodeView, ctx: Context) -> None:
-    """Two operands a node, as many nodes as it takes; ONNX broadcasting."""
+    """Two operands per node, as many nodes as needed; ONNX broadcasting."""
     names = [node.input(position) for position in range(len(node.inputs))]
     output = node.outputs[0]
     layout = common_layout(ctx, names, output)
@@ -144,9 +144,9 @@ def divide(node: NodeView, ctx: Context) -> None:
     numerator, divisor = node.input(0), ctx.const(node.input(1))
     if divisor is None or not np.all(divisor):
         raise UnsupportedOpError(
-            "a division by what is not a constant without zeros",
+            "a division by something other than a constant without zeros",
             why="the library has no Div_f",
-            hint="let this node run in int8",
+            hint="compute this node in int8",
         )
     output = node.outputs[0]
     shape = ctx.shape(output)
@@ -190,13 +190,13 @@ def clip(node: NodeView, ctx: Context) -> None:
 
 @in_float("Softmax")
 def softmax(node: NodeView, ctx: Context) -> None:
-    """Softmax_f works along D: the axis is laid there."""
+    """Softmax_f works along D: the axis is laid out along D."""
     _along_depth(node, ctx, "Softmax_f")
 
 
 @in_float("LogSoftmax")
 def log_softmax(node: NodeView, ctx: Context) -> None:
-    """LogSoftmax_f works along D: the axis is laid there."""
+    """LogSoftmax_f works along D: the axis is laid out along D."""
     _along_depth(node, ctx, "LogSoftmax_f")
 
 
@@ -209,7 +209,7 @@ def _along_depth(node: NodeView, ctx: Context, op: str) -> None:
 
 @in_float("Concat")
 def concat(node: NodeView, ctx: Context) -> None:
-    """Concat_f along whichever of B, H, W and D the axis lies on."""
+    """Concat_f along the BHWD axis of the concatenated axis."""
     output = node.outputs[0]
     shape = ctx.shape(output)
     axis = int(node.attr("axis", 0)) % len(shape)
@@ -235,7 +235,7 @@ def transpose(node: NodeView, ctx: Context) -> None:
     order = [axis for axis in range(len(shape)) if shape[axis] != 1]
     if len(order) > 4:
         raise UnsupportedOpError(
-            f"a transpose of {len(order)} axes", why="the library knows 4 axes"
+            f"a transpose of {len(order)} axes", why="the library supports 4 axes"
         )
     perm = list(node.attr("perm", list(range(len(shape)))[::-1]))
     moved = [order.index(axis) for axis in perm if axis in order]
@@ -259,7 +259,7 @@ def matmul(node: NodeView, ctx: Context) -> None:
         raise UnsupportedOpError(
             f"a product of {list(left)} and {list(right)} in float",
             why="MatMul_f takes one matrix on the right",
-            hint="let this node run in int8",
+            hint="compute this node in int8",
         )
     rows = math.prod(left[:-1])
     flat = Layout(((), (), tuple(range(len(left) - 1)), (len(left) - 1,)))
@@ -304,7 +304,7 @@ def _bind(ctx: Context, output: str, layout: Layout, real: FloatTensor) -> None:
 
 
 def _infinite(bound: Array | None) -> bool:
-    """Whether a constant bound does not limit anything."""
+    """Whether a constant bound has no effect."""
     return bound is not None and bool(np.isinf(bound).all())
 
 

@@ -1,4 +1,4 @@
-"""Nodes that the user keeps in float: found by name, and held out of every rewrite."""
+"""Nodes that the user keeps in float: found by name, and protected from every rewrite."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from hexconv.lowering.floats import FORMS
 from hexconv.names import did_you_mean
 from hexconv.onnx_graph import FloatGraph
 
-BY_HAND = "kept in float by hand"
+BY_HAND = "kept in float by the user"
 KEPT = "Float"
 DOMAIN = "hexconv"
 
 
 def annotate_float(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
-    """Mark the nodes to keep in float, so that nothing writes them out in others.
+    """Annotate the nodes to keep in float, so that they are not decomposed.
 
     Args:
         graph: as loaded, before anything is decomposed.
-        names: of nodes, or of tensors that they make, to keep.
+        names: of nodes, or of tensors that they compute, to keep.
 
     Returns:
         The nodes.
@@ -37,7 +37,7 @@ def annotate_float(graph: FloatGraph, names: Sequence[str]) -> list[ir.Node]:
 
 
 def check_present(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
-    """Refuse a kept node that rewriting took away.
+    """Raise for a protected node that a rewrite removed.
 
     Raises:
         ConfigError: naming it.
@@ -46,13 +46,13 @@ def check_present(graph: FloatGraph, kept: Sequence[ir.Node]) -> None:
         if node.graph is not graph.graph:
             raise ConfigError(
                 f"the node '{node.name}' cannot be kept in float",
-                why="a rewrite made it one with others",
-                hint="leave rewrites out with --without NAME or --optimize none",
+                why="a rewrite merged it with other nodes",
+                hint="disable rewrites with --without NAME or --optimize none",
             )
 
 
 def protect(graph: FloatGraph) -> None:
-    """Give kept nodes an op of hexconv's own, which no fusion takes into another."""
+    """Give protected nodes an op of hexconv's own, which no fusion matches."""
     for node in graph.nodes:
         if notes_of(node).float_reason:
             annotate(node, onnx_op=node.op_type)
@@ -66,13 +66,13 @@ def _named(graph: FloatGraph, name: str) -> ir.Node:
     if node is None:
         raise ConfigError(
             f"there is no node '{name}' to keep in float",
-            why="constants are folded, and what exporters write as several nodes is one",
+            why="constants are folded, and exporters' patterns of several nodes are merged",
             hint=f"{did_you_mean(name, [*nodes, *makers], 3)}`hexconv check --all` lists the nodes",
         )
     if node.domain or node.op_type not in FORMS:
         raise ConfigError(
             f"the node '{node.name}' cannot be kept in float",
-            why=f"the library has no float form of {node.op_type} that is known to be right",
+            why=f"the library has no correct float form of {node.op_type}",
             hint=f"those with one: {', '.join(sorted(FORMS))}",
         )
     return node

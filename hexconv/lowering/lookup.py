@@ -1,7 +1,8 @@
-"""Any function of one variable through a table of 256 codes.
+"""Any function of one variable through a table of 256 entries.
 
-CastUInt8ToInt32 makes indices of the codes, Table_8 looks them up: exact on every library, the
-output range static, the input range baked into the table (facts/shipped-library.md a).
+CastUInt8ToInt32 turns the quantized values into indices, Table_8 looks them up: exact on every
+library, with a static output range and the input range compiled into the table
+(facts/shipped-library.md a).
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ CODES = np.arange(256)
 
 
 def table(function: Function, source: Range, target: Range) -> npt.NDArray[np.uint8]:
-    """The code in `target` of function(value) for each code in `source`, clipped: (256,) uint8."""
+    """function(value), quantized to `target`, for each value of `source`: (256,) uint8."""
     values = np.asarray((CODES - source.zero) * source.step, np.float64)
     with np.errstate(all="ignore"):
         results = function(values)
-    # A pole (1/0, log 0) takes the nearest end of the range, as the codes beside it do.
+    # A pole (1/0, log 0) maps to the nearest end of the range, as its neighbors do.
     results = np.nan_to_num(results, nan=0.0, posinf=target.max, neginf=target.min)
     results = np.clip(results, target.min, target.max)
     return encode(results.astype(np.float32), target)
@@ -34,7 +35,7 @@ def table(function: Function, source: Range, target: Range) -> npt.NDArray[np.ui
 def emit_table(
     ctx: Context, tensor: Tensor, codes: npt.NDArray[np.uint8], value_range: Range, name: str
 ) -> Tensor:
-    """Look `tensor`'s codes up in `codes` (256,) uint8; the answer's range is `span`."""
+    """Look up `tensor`'s values in `codes` (256,) uint8; the output's range is `value_range`."""
     builder = ctx.builder
     index = builder.node(
         "CastUInt8ToInt32", [tensor.data], [Output(tensor.shape, "int32")], name=f"{name}/index"

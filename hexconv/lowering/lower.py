@@ -1,4 +1,4 @@
-"""Lower a float graph: inputs, every node in order, outputs; all refusals collected."""
+"""Lower a float graph: inputs, every node in order, outputs; all unsupported nodes collected."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Range, cover
 from hexconv.raw_tensors import DataFormat
 
-# Ops that work on images: where one is present, 4-D inputs are taken channels last, as MACE's
-# runtime hands NCHW tensors over (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
+# Ops that work on images: where one is present, 4-D inputs are channels last, as MACE's
+# runtime passes NCHW tensors (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
 IMAGE_OPS = {
     "Conv",
     "ConvTranspose",
@@ -42,13 +42,13 @@ IMAGE_OPS = {
 
 @dataclass
 class Lowered:
-    """The nnlib graph, and what happened on the way.
+    """The nnlib graph, and how it was lowered.
 
     Attributes:
-        graph: numbered as MACE numbers it; unfinished if there are refusals.
-        refusals: every node that cannot run on the DSP.
+        graph: numbered as MACE numbers it; unfinished if there are unsupported nodes.
+        unsupported: every node that cannot run on the DSP.
         made: names of the nnlib nodes that each ONNX node became, by ONNX node name.
-        transposes: data movements wanted by the model, and left in the graph.
+        transposes: data movements that the model requires, and those left in the graph.
         floats: why a node is computed in float, by ONNX node name.
     """
 
@@ -70,10 +70,10 @@ def lower(
     """Lower every node of a float graph.
 
     Args:
-        graph: in normal form, decomposed.
+        graph: in canonical form, decomposed.
         ranges: static ranges of all computed values.
         name: of the nnlib graph.
-        float_fallback: compute in float what int8 refuses and the library has a float op for.
+        float_fallback: compute in float what int8 does not support, where the library can.
         data_formats: how 4-D inputs and outputs are handed over: `hexconv.Settings`.
 
     Raises:
@@ -91,7 +91,7 @@ def lower(
     for node in nodes:
         builder.onnx_node = node.name
         if node.op in IMAGE_OPS:
-            # Channels last in and out again: what a converter without layouts would put in.
+            # Channels last in and out again: what a converter without layouts would insert.
             ctx.transposes.wanted += 2
         start = len(builder.graph.nodes)
         try:
@@ -128,7 +128,7 @@ def dry_run(graph: FloatGraph, *, float_fallback: bool = False) -> Lowered:
 
 
 class _Consts(Mapping[str, Array]):
-    """The float graph's initializers, read when asked for: weights are not copied twice."""
+    """The float graph's initializers, read on demand: weights are not copied twice."""
 
     def __init__(self, graph: FloatGraph) -> None:
         self._graph = graph
@@ -155,7 +155,7 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
     if lowering is None:
         raise UnsupportedOpError(
             f"no lowering for the op {node.op}",
-            hint=f"python -m hexconv ops {node.op} says what is known of it",
+            hint=f"see `python -m hexconv ops {node.op}` for details",
         )
     for value in node.outputs:
         dtype = node.node.outputs[node.outputs.index(value)].dtype
@@ -174,7 +174,7 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
 
 
 def _in_float(node: ir.Node, ctx: Context) -> bool:
-    """Whether the library computes in float what int8 refused; it is then in the graph."""
+    """Whether the library computes in float what int8 does not support; it is then in the graph."""
     view = NodeView(node)
     tried = view.domain or notes_of(node).float_reason
     form = None if tried else FORMS.get(view.op)
@@ -198,7 +198,7 @@ def _check_read(node: NodeView) -> None:
     if unread:
         raise UnsupportedOpError(
             f"{', '.join(unread)} would be dropped",
-            why="the lowering does not honor it",
+            why="the lowering does not support it",
             hint="export the model without it",
         )
 
@@ -214,7 +214,7 @@ def _named(unsupported_op: UnsupportedOpError, node: NodeView) -> UnsupportedOpE
 
 
 def _stand_in(name: str, ctx: Context) -> None:
-    """A value that cannot be made, so that the nodes that read it can be judged too."""
+    """A placeholder for a value that cannot be computed, so that its readers can be checked too."""
     if not name or ctx.forms(name):
         return
     shape = ctx.shape(name)
@@ -227,7 +227,7 @@ def _stand_in(name: str, ctx: Context) -> None:
 def _bind_inputs(
     graph: FloatGraph, nodes: list[NodeView], ctx: Context, formats: Mapping[str, DataFormat]
 ) -> list[UnsupportedOpError]:
-    """The one input node; answers the inputs that cannot be."""
+    """The one input node; returns the unsupported inputs."""
     usual: DataFormat = "NCHW" if any(node.op in IMAGE_OPS for node in nodes) else "NONE"
     interfaces, unsupported = [], []
     for info in graph.inputs:
@@ -253,7 +253,7 @@ def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
             node=info.name,
             op="input",
             why="MACE's DSP runtime takes float inputs only",
-            hint="compute what reads it on the CPU and cut the model there",
+            hint="compute its readers on the CPU and cut the model there",
         )
     rank = len(info.shape)
     if rank > 4:
@@ -261,7 +261,7 @@ def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
             f"the input '{info.name}' has rank {rank}",
             node=info.name,
             op="input",
-            why="the library knows 4 axes",
+            why="the library supports 4 axes",
             hint="reshape it outside the model",
         )
     return _in_format(info, form, ctx.range(info.name))
@@ -292,7 +292,7 @@ def _bind_outputs(graph: FloatGraph, ctx: Context, formats: Mapping[str, DataFor
 
 
 def _output_format(name: str, ctx: Context) -> DataFormat:
-    """4-D: NCHW if channels lie last (MACE turns it); else the ONNX order of axes."""
+    """4-D: NCHW if channels are laid out last (MACE transposes it); else the ONNX order of axes."""
     shape = ctx.shape(name)
     if len(shape) != 4 or ctx.const(name) is not None:
         return "NONE"
@@ -304,5 +304,6 @@ def _output_format(name: str, ctx: Context) -> DataFormat:
 def _check_rank(name: str, ctx: Context) -> None:
     if len(ctx.shape(name)) > 4:
         raise UnsupportedOpError(
-            f"the output '{name}' has rank {len(ctx.shape(name))}", why="the library knows 4 axes"
+            f"the output '{name}' has rank {len(ctx.shape(name))}",
+            why="the library supports 4 axes",
         )

@@ -1,7 +1,7 @@
-"""Comparisons, logic on their answers, and Where.
+"""Comparisons, logic on their results, and Where.
 
-A mask is a uint8 tensor of the codes 0 and 1 in the range 0..255: exact as a number too, so that
-what moves or casts data treats it like any other tensor. The library's compare ops answer it
+A mask is a uint8 tensor of the values 0 and 1 in the range 0..255: exact as a number too, so that
+ops that move or cast data treat it like any other tensor. The library's compare ops return it
 without a range (facts/nnlib-quirks.md 3).
 """
 
@@ -39,15 +39,15 @@ SWAPPED = {
     "Greater": "Less",
     "GreaterOrEqual": "LessOrEqual",
 }
-# Codes of two ranges are compared as floats, with steps of at least 0.0001 (op_compare_8.c).
+# Values of two ranges are compared as floats, with scales of at least 0.0001 (op_compare_8.c).
 SMALLEST_STEP = 2.0**-13
-# A number this near to a code is that code: ranges are a little wider than what was observed.
+# A number this close to a level is that level: ranges are a little wider than what was observed.
 ON_CODE = 0.02
 
 
 @lowers(*COMPARE)
 def compare(node: NodeView, ctx: Context) -> None:
-    """Against a constant: codes against a code. Two tensors: as values, in their own ranges."""
+    """With a constant: compare quantized values. Two tensors: each value in its own range."""
     op, names, output = node.op, [node.input(0), node.input(1)], node.outputs[0]
     if ctx.const(names[0]) is not None:
         op, names = SWAPPED[op], names[::-1]
@@ -61,7 +61,7 @@ def compare(node: NodeView, ctx: Context) -> None:
     left, right = (_still(ctx, name, layout, ctx.shape(output)) for name in names)
     left, right = _comparable(ctx, op, left, right, output)
     if left.range == right.range:
-        # A single value of code 0 is compared wrongly (op_compare_8.c, compare_hvx_template).
+        # A single value of 0 is compared incorrectly (op_compare_8.c, compare_hvx_template).
         left, right = (
             spread(ctx, t, shape, output) if t.shape == (1, 1, 1, 1) else t for t in (left, right)
         )
@@ -71,16 +71,16 @@ def compare(node: NodeView, ctx: Context) -> None:
 def emit_mask(
     ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, name: str
 ) -> Tensor:
-    """One compare node; its one output is given the range of masks."""
+    """One compare node; its one output gets the range of masks."""
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
     node = ctx.builder.node(op, inputs, (Output(shape, "uint8"),), name=name)
     return Tensor(Ref(node), *ctx.builder.minmax(name, MASK), shape, MASK)
 
 
 def _threshold(ctx: Context, op: str, source: str, number: float, output: str) -> None:
-    """x against a constant, on codes: always against a code that is not 0.
+    """x against a constant, on quantized values: always against a value that is not 0.
 
-    A single value of code 0 would be compared with leftover memory (op_compare_8.c).
+    A single 0 would be compared with uninitialized memory (op_compare_8.c).
     """
     form = ctx.form(source)
     tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
@@ -91,7 +91,7 @@ def _threshold(ctx: Context, op: str, source: str, number: float, output: str) -
 
 
 def code_test(op: str, number: float, value_range: Range) -> tuple[str, int]:
-    """(compare op, code of 1 to 255) that says for codes of `span` what `op number` says."""
+    """The (compare op, level of 1 to 255) equivalent to `op number` in `value_range`."""
     place = number / value_range.step + value_range.zero
     nearest = round(place) if math.isfinite(place) else place
     exact = abs(place - nearest) < ON_CODE
@@ -100,7 +100,7 @@ def code_test(op: str, number: float, value_range: Range) -> tuple[str, int]:
         if code == 0:
             return "Less", 1
         return ("Equal", code) if 0 < code < 256 else ("Greater", 255)
-    # The first code for which x >= number, and for which x > number.
+    # The first level for which x >= number, and for which x > number.
     at_least = nearest if exact else math.ceil(place) if math.isfinite(place) else place
     above = nearest + 1 if exact else at_least
     first = at_least if op in ("GreaterOrEqual", "Less") else above
@@ -139,7 +139,7 @@ def _constant(ctx: Context, name: str, packed: Array, value_range: Range) -> Ten
 def _comparable(
     ctx: Context, op: str, left: Tensor, right: Tensor, name: str
 ) -> tuple[Tensor, Tensor]:
-    """Equal: both in one range, values closer than a step are equal. Else: steps large enough."""
+    """Equal: both in one range, equal within 1 LSB. Others: the scale must be large enough."""
     if left.range == right.range:
         return left, right
     if op == "Equal":
@@ -175,7 +175,7 @@ def logic(node: NodeView, ctx: Context) -> None:
 
 @lowers("Not")
 def negation(node: NodeView, ctx: Context) -> None:
-    """Whether the code is under 1."""
+    """Whether the value is below 1."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     one = _code(ctx, 1, MASK, f"{output}/one")
@@ -187,7 +187,7 @@ def negation(node: NodeView, ctx: Context) -> None:
 def where(node: NodeView, ctx: Context) -> None:
     """Select_8: operands tiled to one shape, both branches in the range of the result.
 
-    Then the range that the library answers, the union of theirs, is that of the result.
+    Then the range that the library returns, the union of theirs, is that of the result.
     """
     names, output = [node.input(i) for i in range(3)], node.outputs[0]
     shape, value_range = ctx.shape(output), ctx.range(output)
@@ -219,7 +219,7 @@ def _whole(
 
 @lowers("Cast")
 def cast(node: NodeView, ctx: Context) -> None:
-    """A mask in the range of numbers; a number is true where its code is not that of zero."""
+    """A mask in the range of numbers; a number is true where it is not the zero point."""
     node.attr("to")
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)

@@ -1,8 +1,8 @@
-"""MatMul: by rank, and by what the library really does.
+"""MatMul: by rank, within the library's actual limits.
 
-QuantizedMatMul_8x8to32 wants a constant B of [1,1,K,N] and flattens A; QuantizedBatchMatMul_8x8to32
+QuantizedMatMul_8x8to32 needs a constant B of [1,1,K,N] and flattens A; QuantizedBatchMatMul_8x8to32
 takes [B,H,M,K] x [B,H,K,N], constant or not, with no broadcasting and no check that K agrees
-(facts/nnlib-quirks.md 4, facts/shipped-library.md). Everything that they leave open is done here.
+(facts/nnlib-quirks.md 4, facts/shipped-library.md). The lowerings here handle everything else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, quantize_weights
 
 INT32_LEVELS = 2.0**31
-# On its vector path QuantizedMatMul answers wrong columns from 32 on when K is 16 or less.
+# On its vector path QuantizedMatMul returns wrong columns from 32 on when K is 16 or less.
 NARROW_K, WIDE_N = 16, 32
 
 
@@ -58,9 +58,9 @@ def linear(node: NodeView, ctx: Context) -> None:
 
 @lowers("LinearOverHeads")
 def linear_over_heads(node: NodeView, ctx: Context) -> None:
-    """[B,H,T,dh] x [H*dh,N] + b to [B,T,N]: heads on H, and a kernel that is as high.
+    """[B,H,T,dh] x [H*dh,N] + b to [B,T,N]: heads on H, and a kernel of the same height.
 
-    Axes of size 1 may be missing from the result, or lie anywhere in it.
+    Axes of size 1 may be missing from the result, or be anywhere in it.
     """
     source, output = node.input(0), node.outputs[0]
     weights, bias = ctx.const(node.input(1)), ctx.const(node.input(2))
@@ -89,9 +89,9 @@ def _constant(ctx: Context, left: str, weights: Array, name: str, output: str) -
 
 
 def rows_layout(ctx: Context, name: str) -> Layout:
-    """[..., K] with K on D and all else on W: rows in the order in which they lie already.
+    """[..., K] with K on D and all else on W: rows in their present order.
 
-    Time on W is also what the cost asks for: [1,T,1,K] costs 4.4 times [1,1,T,K]
+    Time on W is also cheapest: [1,T,1,K] costs 4.4 times [1,1,T,K]
     (cost/encoder.md).
     """
     rank = len(ctx.shape(name))
@@ -135,7 +135,7 @@ def _accumulate(
     node = ctx.builder.node(
         op, _operands(left, right), (Output(shape, "int32"), *RANGE_OUTPUTS), name=f"{name}/acc"
     )
-    # The range of an int32 tensor is that of its codes: -2^31..2^31-1 times the product of steps.
+    # The range of an int32 tensor: -2^31..2^31-1 times the product of the scales.
     return Tensor(
         Ref(node),
         Ref(node, 1),
@@ -177,7 +177,7 @@ def _batched(ctx: Context, left: str, right: str, output: str) -> None:
 def _batch_groups(
     batch: tuple[int, ...], left: tuple[int, ...], right: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Which batch axes lie on B and which on H, so that each place broadcasts as a whole."""
+    """The batch axes for B and for H, so that each of the two broadcasts as a whole."""
     rank = len(batch)
     padded = [(1,) * (rank - len(s)) + s for s in (left, right)]
     for cut in range(max(rank - 1, 0), -1, -1):

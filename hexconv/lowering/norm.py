@@ -1,4 +1,4 @@
-"""Normalisations that are one node; the others are decomposed on the float graph."""
+"""Normalizations that are one node; the others are decomposed on the float graph."""
 
 from __future__ import annotations
 

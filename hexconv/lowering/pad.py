@@ -1,4 +1,4 @@
-"""Pad with a constant or by reflection; the other modes were written out in Gather before."""
+"""Pad with a constant or by reflection; the other modes were decomposed into Gather before."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Sides = tuple[int, int]
 
 @lowers("Pad", tie=Tie.COPY)
 def pad(node: NodeView, ctx: Context) -> None:
-    """QuantizedPad_8 with the value's code, or MirrorPad_8.
+    """QuantizedPad_8 with the quantized value, or MirrorPad_8.
 
-    Input and output share a range, which holds the value because the output was calibrated; an
-    input that clips at the end of its range keeps that, and is requantized.
+    Input and output share a range, which contains the value because the output was calibrated; an
+    input that clips at the end of its range keeps its range, and is requantized.
     """
     source, output = node.input(0), node.outputs[0]
     mode = str(node.attr("mode", "constant"))
@@ -39,9 +39,7 @@ def pad(node: NodeView, ctx: Context) -> None:
         if before or after
     }
     if mode not in ("constant", "reflect") or min(amounts, default=0) < 0:
-        raise UnsupportedOpError(
-            f"a Pad of mode {mode} by {amounts}", why="it was not written out before"
-        )
+        raise UnsupportedOpError(f"a Pad of mode {mode} by {amounts}", why="it was not decomposed")
 
     def emit(tensor: Tensor, places: Mapping[int, int]) -> Tensor:
         rows = [sides[places[p]] if p in places else (0, 0) for p in range(4)]
@@ -63,7 +61,7 @@ def _value(node: NodeView, ctx: Context) -> float:
 
 
 def filled(ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str) -> Tensor:
-    """A constant around B, H, W, D; the value must lie in the tensor's range."""
+    """A constant around B, H, W, D; the value must be in the tensor's range."""
     if value and not tensor.static:
         tensor = ctx.pinned(name, tensor)
     inputs = [

@@ -22,7 +22,7 @@ L2_POOL = "QuantizedL2Pool_8"
 
 @lowers("MaxPool", tie=Tie.COPY, integers=True)
 def max_pool(node: NodeView, ctx: Context) -> None:
-    """QuantizedMaxPool_8; padding that no mode has is a Pad with the lowest code.
+    """QuantizedMaxPool_8; padding that no mode provides is a Pad with the lowest value.
 
     The library has no dilation: the maximum of the taps, each a strided slice, first along H,
     then along W.
@@ -39,7 +39,7 @@ def max_pool(node: NodeView, ctx: Context) -> None:
     dilated = any(axis.dilation > 1 for axis in axes)
     padding = None if dilated else mode(axes, counts)
     if padding is None:
-        # Padding must never win: the lowest value of the range is -inf to a maximum.
+        # Padding must never be the maximum: the lowest value of the range acts as -inf.
         tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=True)
         axes = _fitting(tensor, axes)
         padding = Padding.VALID
@@ -53,9 +53,9 @@ def max_pool(node: NodeView, ctx: Context) -> None:
 
 @lowers("AveragePool")
 def average_pool(node: NodeView, ctx: Context) -> None:
-    """QuantizedAvgPool_8 of windows that lie inside; all else was decomposed.
+    """QuantizedAvgPool_8 of windows inside the input; all else was decomposed.
 
-    Its output range follows the data where a single window is left, and its padded windows are
+    Its output range depends on the data where a single window is left, and its padded windows are
     not exact (facts/nnlib-quirks.md 2; op_avgpool_d32.c).
     """
     source, output = node.input(0), node.outputs[0]
@@ -70,8 +70,8 @@ def average_pool(node: NodeView, ctx: Context) -> None:
 def l2_pool(node: NodeView, ctx: Context) -> None:
     """QuantizedL2Pool_8, the root of the MEAN square of each window, times the root of its area.
 
-    Its range is the width of the input's. Windows leave no row or column unused: VALID answers
-    wrongly where two or more are left (facts/nnlib-quirks.md 4, "L2Pool").
+    Its range is the width of the input's. Windows leave no row or column unused: VALID returns
+    wrong values where two or more are left (facts/nnlib-quirks.md 4, "L2Pool").
     """
     source, output = node.input(0), node.outputs[0]
     order = int(node.attr("p", 2))
@@ -80,7 +80,7 @@ def l2_pool(node: NodeView, ctx: Context) -> None:
         raise UnsupportedOpError(
             f"a norm of order {order} over windows with dilations "
             f"{[axis.dilation for axis in axes]}",
-            why="the library has p = 2 undilated; powers of 8 bits vanish near zero",
+            why="the library has p = 2 undilated; powers of 8-bit values vanish near zero",
             hint="use p = 1 or an undilated p = 2",
         )
     tensor = ctx.take(source, layout, static=True)
@@ -144,7 +144,7 @@ def _padded(
     *,
     lowest: bool,
 ) -> Tensor:
-    """H and W as long as the windows reach: padded with zero or the lowest code, or cut off."""
+    """H and W as long as the windows reach: padded with zero or the lowest value, or cropped."""
     rows = [(0, 0), (0, 0), (0, 0), (0, 0)]
     for place, (axis, count) in enumerate(zip(axes, counts, strict=True), start=1):
         after = (count - 1) * axis.stride + axis.extent - axis.size - axis.before
@@ -160,7 +160,7 @@ def _padded(
 
 
 def _fitting(tensor: Tensor, axes: Sequence[Window]) -> list[Window]:
-    """The windows on a tensor that is just as long as they reach."""
+    """The windows on a tensor that is exactly as long as they reach."""
     return [
         Window(size, axis.kernel, axis.stride, axis.dilation)
         for size, axis in zip(tensor.shape[1:3], axes, strict=True)

@@ -1,7 +1,7 @@
-"""Which tensors share a range: solved together, before anything is lowered.
+"""Tensors that share a range: solved together, before anything is lowered.
 
 An op that copies its input's range ties output and input; a join (Concat) ties its output to those
-inputs that nothing else reads. Every group gets one range that holds what all its members hold. A
+inputs that nothing else reads. Every group gets one range that covers all its members. A
 tensor that clips at the end of its range joins no group that would widen it.
 """
 
@@ -22,7 +22,7 @@ EVERYTHING = (-inf, inf)
 
 @dataclass
 class RangeGroup:
-    """Tensors of one range: their names, what they hold, and what their range may hold."""
+    """Tensors of one range: their names, their values' range, and the limits of their range."""
 
     names: list[str]
     bounds: Bounds
@@ -37,7 +37,7 @@ def solve(nodes: Iterable[NodeView], observed: Mapping[str, Bounds]) -> dict[str
         observed: (min, max) of each computed value, as calibrated.
 
     Returns:
-        A range with zero on a whole code for each name; members of one group share it.
+        A range with an integer zero point for each name; members of one group share it.
     """
     nodes = list(nodes)
     readers = Counter(name for node in nodes for name in node.inputs)
@@ -61,13 +61,13 @@ def clipped_to(node: NodeView) -> Bounds | None:
 def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> RangeGroup:
     if limits is None:
         return RangeGroup([name], bounds)
-    # A range file may say more than the activation lets through.
+    # A range file may be wider than what the activation lets through.
     low, high = (min(max(bound, limits[0]), limits[1]) for bound in bounds)
     return RangeGroup([name], (low, high), limits)
 
 
 def _join(groups: dict[str, RangeGroup], one: RangeGroup, other: RangeGroup) -> None:
-    """Make two groups one, unless a member would not clip any more."""
+    """Merge two groups, unless a member would no longer clip."""
     low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
     limits = max(one.limits[0], other.limits[0]), min(one.limits[1], other.limits[1])
     if low < limits[0] or high > limits[1]:

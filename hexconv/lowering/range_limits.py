@@ -1,8 +1,8 @@
-"""Ranges that the library's fixed-point arithmetic can answer in, and in which it is right.
+"""Output ranges that the library's fixed-point arithmetic supports, and computes correctly.
 
-A binary op turns the ratio of input and output steps into integers of 16 bits. Outside of what
-these hold the library refuses to run, or wraps and answers nonsense. A result is then computed in
-the nearest range that fits: as fine as the operands are anyway.
+A binary op turns the ratio of input and output scales into integers of 16 bits. Outside their
+range the library fails, or overflows and returns wrong values. A result is then computed in
+the nearest range that fits, which is as fine as the operands are.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ INT16 = 1 << 15
 
 
 def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
-    """The range to request of a binary op: `wanted`, or the nearest that it can answer in.
+    """The range to request of a binary op: `wanted`, or the nearest supported one.
 
     Args:
         op: "Add", "Sub", "Mul", "Max" or "Min".
         left: range of the first operand.
         right: range of the second operand.
-        wanted: what the result shall have.
+        wanted: the desired range of the result.
     """
     if op == "Mul":
         return _product(left, right, wanted)
@@ -54,5 +54,5 @@ def _offset_fits(left: Range, right: Range, value_range: Range) -> bool:
 
 
 def _coarser(value_range: Range, step: float) -> Range:
-    """The range with at least a step of `step`, its zero where it was."""
+    """The range with at least the scale `step`, its zero point unchanged."""
     return value_range if value_range.step >= step else value_range.scaled(step / value_range.step)

@@ -55,7 +55,7 @@ def mean(
     """The mean over some of B, H, W, D.
 
     The library computes in_step / (out_step * n) and clamps it below 1
-    (facts/shipped-library.md c), so the output step must be above in_step / n. The places must
+    (facts/shipped-library.md c), so the output scale must be above in_step / n. The axes must
     not be `needs_separate_reductions`.
     """
     count = prod(tensor.shape[place] for place in places)
@@ -69,9 +69,9 @@ def mean(
 
 
 def needs_separate_reductions(shape: Shape4, places: Sequence[int]) -> bool:
-    """Whether the library would mix up rows when it reduces these places at once.
+    """Whether the library would mix up rows when it reduces these BHWD axes at once.
 
-    From the second on, each must have a multiple of 32 values behind it, or few, or nothing
+    From the second on, each must have a multiple of 32 values after it, or few, or nothing
     before it (`reduce_sum_single_axis_hvx_32`; facts/nnlib-quirks.md 4, "Mean/Sum").
     """
     sizes = list(shape)
@@ -97,7 +97,7 @@ def reduce_max(node: NodeView, ctx: Context) -> None:
 
 @lowers("ReduceMin", tie=Tie.COPY)
 def reduce_min(node: NodeView, ctx: Context) -> None:
-    """The negative of the maximum of the negative: QuantizedNeg_8 mirrors codes and range."""
+    """The negative of the maximum of the negative: QuantizedNeg_8 mirrors values and range."""
     source, output = node.input(0), node.outputs[0]
     axes = reduced_axes(node, ctx)
     layout = reduction_layout(ctx, source, axes)
@@ -119,7 +119,7 @@ def reduce_l2(node: NodeView, ctx: Context) -> None:
 
 
 def negative(ctx: Context, tensor: Tensor, name: str) -> Tensor:
-    """The same values with the other sign (QuantizedNeg_8)."""
+    """The same values with the opposite sign (QuantizedNeg_8)."""
     value_range = Range(tensor.range.step, 255 - tensor.range.zero)
     return ctx.builder.quantized(
         "QuantizedNeg_8", tensor.data_min_max, tensor.shape, value_range, name=name
@@ -127,7 +127,7 @@ def negative(ctx: Context, tensor: Tensor, name: str) -> Tensor:
 
 
 def reduction_layout(ctx: Context, source: str, axes: Sequence[int]) -> Layout:
-    """All reduced axes on W, those kept outside of them on B, those inside on D."""
+    """All reduced axes on W, kept axes before them on B, those after them on D."""
     shape = ctx.shape(source)
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
     removed = [a for a in order if a in axes]
@@ -154,7 +154,7 @@ def reduced_axes(node: NodeView, ctx: Context) -> list[int]:
 
 
 def reducible(ctx: Context, source: str, axes: Sequence[int]) -> tuple[Layout, list[int]]:
-    """A layout in which the reduced axes fill whole places, moving as little as possible."""
+    """A layout in which the reduced axes fill complete BHWD axes, moving as little as possible."""
     shape = ctx.shape(source)
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1]
     layout = gather_axes(shape, order)

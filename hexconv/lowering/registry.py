@@ -12,7 +12,7 @@ from hexconv.registry import Registry
 
 
 class Tie(Enum):
-    """How the range of an op's output hangs on those of its inputs."""
+    """How the range of an op's output depends on those of its inputs."""
 
     FREE = "its own, requested"
     COPY = "the first input's"
@@ -24,9 +24,9 @@ Function = Callable[[NodeView, Context], None]
 
 @dataclass(frozen=True)
 class Lowering:
-    """What is known of one ONNX op: the function that emits its nodes, and its range's tie.
+    """One ONNX op: the function that emits its nodes, and its range's tie.
 
-    `integers`: it answers integers, as the codes of a range of step 1, or refuses them itself.
+    `integers`: it returns integers, as the values of a range of scale 1, or raises for them itself.
     """
 
     op: str

@@ -1,6 +1,6 @@
-"""How a tensor gets from one layout to another: the fewest Reshape and Transpose nodes.
+"""How a tensor gets from one layout to another with the fewest Reshape and Transpose nodes.
 
-Axes of size 1 have no place in memory, so only the order of the others counts. Axes that stay
+Axes of size 1 take no memory, so only the order of the others counts. Axes that stay
 neighbors move as one block; up to four blocks move in a single Transpose_8.
 """
 
@@ -31,9 +31,9 @@ def moves(
 
     Args:
         shape: the ONNX shape, the same for both layouts.
-        source: how it lies.
-        target: how it shall lie.
-        start: its 4-D shape now, where a reshape to `source` has not been made yet.
+        source: its layout.
+        target: the layout to reach.
+        start: its 4-D shape now, where a reshape to `source` has not been done yet.
     """
     end = target.shape(shape)
     start = start or source.shape(shape)
@@ -101,7 +101,7 @@ def _blocks(have: list[int], want: list[int]) -> list[list[int]]:
 def _last_transpose(
     shape: Sequence[int], blocks: list[list[int]], want: list[int], target: Layout
 ) -> list[Move]:
-    """Reshape to the blocks, then one Transpose that puts them where the target wants them."""
+    """Reshape to the blocks, then one Transpose that moves them to their target axes."""
     ones = 4 - len(blocks)
     sizes = [1] * ones + [prod(shape[a] for a in block) for block in blocks]
     home = {block[0]: ones + index for index, block in enumerate(blocks)}
@@ -126,7 +126,7 @@ def _last_transpose(
 def _swap(
     shape: Sequence[int], blocks: list[list[int]], want: list[int]
 ) -> tuple[list[Move], list[int]]:
-    """Bring the first misplaced block home past those before it: one 4-D Transpose."""
+    """Move the first misplaced block before the others: one 4-D Transpose."""
     done = 0
     position = 0
     while blocks[done] == want[position : position + len(blocks[done])]:
@@ -153,7 +153,7 @@ def split_reshape(
     Args:
         before: the ONNX shape reshaped from.
         after: the ONNX shape reshaped to.
-        order: the axes of `before` as they lie in memory, outermost first.
+        order: the axes of `before` in memory order, outermost first.
     """
     result: list[int] = []
     factor_of = {axis: factor for factor in _factors(before, after) for axis in factor[0]}
@@ -169,10 +169,10 @@ def split_reshape(
 
 
 def factored_order(before: Sequence[int], after: Sequence[int], order: Sequence[int]) -> list[int]:
-    """An order in which a Reshape moves no data, near to the one in which the axes lie.
+    """An order in which a Reshape moves no data, close to the present order of axes.
 
-    Factors come in the order in which their first axes lie: a pixel shuffle of an image that lies
-    channels last gives one that lies so too.
+    Factors are ordered by their first axes: a pixel shuffle of an image that is
+    channels last returns one that is channels last too.
     """
     factor_of = {axis: factor for factor in _factors(before, after) for axis in factor[0]}
     wanted: list[int] = []
@@ -183,9 +183,9 @@ def factored_order(before: Sequence[int], after: Sequence[int], order: Sequence[
 
 
 def fit(shape: Sequence[int], order: Sequence[int], sizes: Shape4) -> Layout | None:
-    """The layout that a tensor of 4-D `sizes` has when its axes lie in `order`.
+    """The layout of a tensor of 4-D `sizes` whose axes are in `order`.
 
-    None where an axis would stretch over two of B, H, W and D.
+    None where an axis would extend over two of B, H, W and D.
     """
     groups: list[list[int]] = [[], [], [], []]
     queue = [axis for axis in order if shape[axis] != 1]
@@ -204,7 +204,7 @@ def fit(shape: Sequence[int], order: Sequence[int], sizes: Shape4) -> Layout | N
 def gather_axes(shape: Sequence[int], order: Sequence[int]) -> Layout:
     """A layout with the axes of `order` (all whose size is not 1) in that order.
 
-    Up to four get a place of their own, from D leftwards; more share B.
+    Up to four get a BHWD axis of their own, from D leftwards; more share B.
     """
     placed = list(order)
     if len(placed) > 4:

@@ -1,4 +1,4 @@
-"""Resize in the two ways in which the library does it; the others were written out before."""
+"""Resize in the two modes that the library has; the others were decomposed before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 
 OPS = {"nearest": "ResizeNearestNeighbor_8", "linear": "QuantizedResizeBilinear_8"}
-# Canonical forms (decompose/resize.py), and whether they ask for align_corners.
+# Canonical forms (decompose/resize.py), and whether they set align_corners.
 ALIGNED = {
     ("nearest", "asymmetric", "floor"): 0,
     ("nearest", "align_corners", "round_prefer_ceil"): 1,
@@ -30,8 +30,8 @@ def resize(node: NodeView, ctx: Context) -> None:
     if len(before) != 4 or before[:2] != after[:2] or align is None or not node.has(3):
         raise UnsupportedOpError(
             f"a Resize of {list(before)} to {list(after)}, {mode} and {transform}",
-            why="what each position reads depends on the run, or is not the same in ONNX and in "
-            "ONNX Runtime, or the interpolation matrix is larger than a product with it is worth",
+            why="the positions read depend on the run, or differ between ONNX and "
+            "ONNX Runtime, or the interpolation matrix is too large for a product",
             hint="give constant scales or sizes, without cropping or an aspect ratio policy; "
             "nearest runs at any size",
         )

@@ -22,13 +22,13 @@ def constant_ints(node: NodeView, ctx: Context, index: int) -> list[int]:
     """The integers of a constant input.
 
     Raises:
-        Refusal: it is computed at run time.
+        UnsupportedOpError: it is computed at run time.
     """
     array = ctx.const(node.input(index))
     if array is None:
         raise UnsupportedOpError(
             f"input {index} is computed at run time",
-            why="the DSP wants shapes, axes and indices as constants",
+            why="the DSP needs shapes, axes and indices as constants",
             hint="make it a constant in the model",
         )
     return [int(value) for value in np.asarray(array).reshape(-1)]
@@ -36,7 +36,7 @@ def constant_ints(node: NodeView, ctx: Context, index: int) -> list[int]:
 
 @lowers("Slice", tie=Tie.COPY)
 def slice_(node: NodeView, ctx: Context) -> None:
-    """All axes in one node where each has a place: QuantizedSlice_8 or QuantizedStridedSlice_8."""
+    """QuantizedSlice_8 or QuantizedStridedSlice_8: one node where each axis has a BHWD axis."""
     source, output = node.input(0), node.outputs[0]
     shape = ctx.shape(source)
     starts, ends = constant_ints(node, ctx, 1), constant_ints(node, ctx, 2)
@@ -60,7 +60,7 @@ def slice_(node: NodeView, ctx: Context) -> None:
 
 @lowers("Split", tie=Tie.COPY)
 def split(node: NodeView, ctx: Context) -> None:
-    """Equal parts: QuantizedSplit_8. Unequal ones, which it refuses: a slice each."""
+    """Equal parts: QuantizedSplit_8. Unequal ones, which it does not support: a slice each."""
     source = node.input(0)
     shape = ctx.shape(source)
     axis = int(node.attr("axis", 0)) % len(shape)
@@ -76,7 +76,7 @@ def split(node: NodeView, ctx: Context) -> None:
         _even_split(ctx, tensor, place, outputs, layout)
         return
     if None in sizes:
-        raise UnsupportedOpError("a Split of unequal parts of which some are not named")
+        raise UnsupportedOpError("a Split of unequal parts of which some have no name")
     start = 0
     for name in outputs:
         size = ctx.shape(name)[axis]
@@ -111,8 +111,8 @@ def gather(node: NodeView, ctx: Context) -> None:
     if ctx.const(source) is not None:
         raise UnsupportedOpError(
             "a lookup in a constant table by computed indices",
-            why="indices are int64 and have no place in an 8-bit data path",
-            hint="do the embedding on the CPU and give its result to the model",
+            why="indices are int64 and cannot be 8-bit data",
+            hint="compute the embedding on the CPU and pass its result to the model",
         )
     shape = ctx.shape(source)
     axis = int(node.attr("axis", 0)) % len(shape)

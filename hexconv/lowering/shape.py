@@ -1,4 +1,4 @@
-"""Ops that rename, join or repeat whole tensors; most cost no node at all."""
+"""Ops that rename, concatenate or repeat complete tensors; most cost no node at all."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def reshape(node: NodeView, ctx: Context) -> None:
 def reshaped(ctx: Context, source: str, output: str, *, rows: bool = False) -> None:
     """Bind `output` to the elements of `source` in another ONNX shape.
 
-    No data moves where the layout allows it; else the axes that are joined are made neighbors.
+    No data moves where the layout allows it; else the merged axes are made adjacent first.
 
     Args:
         ctx: the conversion.
-        source: what is reshaped.
+        source: the value that is reshaped.
         output: its new name.
-        rows: whether what reads it wants the last ONNX axis innermost; all axes then go to ONNX
+        rows: whether its readers need the last ONNX axis innermost; all axes then go to ONNX
             order at once.
     """
     before, after = ctx.shape(source), ctx.shape(output)
@@ -53,13 +53,13 @@ def reshaped(ctx: Context, source: str, output: str, *, rows: bool = False) -> N
             wanted = [axis for axis in range(len(before)) if before[axis] != 1]
         order = split_reshape(before, after, wanted)
         tensor = ctx.take(source, gather_axes(before, wanted))
-    assert order is not None  # each factor's axes are neighbors now
+    assert order is not None  # each factor's axes are adjacent now
     ctx.bind_order(output, order, tensor)
 
 
 @lowers("Transpose", tie=Tie.COPY)
 def transpose(node: NodeView, ctx: Context) -> None:
-    """A transpose only renames the axes; data moves when a consumer wants another layout."""
+    """A transpose only renames the axes; data moves when a consumer needs another layout."""
     source, output = node.input(0), node.outputs[0]
     rank = len(ctx.shape(source))
     perm = list(node.attr("perm", list(range(rank))[::-1]))
@@ -69,7 +69,7 @@ def transpose(node: NodeView, ctx: Context) -> None:
 
 @lowers("Identity", tie=Tie.COPY)
 def identity(node: NodeView, ctx: Context) -> None:
-    """The same tensor under another name; a constant where the model answers one."""
+    """The same tensor under another name; a constant where the model returns one."""
     source, output = node.input(0), node.outputs[0]
     if ctx.const(source) is not None:
         layout = gather_axes(ctx.shape(source), range(len(ctx.shape(source))))
@@ -99,7 +99,7 @@ def concat(node: NodeView, ctx: Context) -> None:
 
 
 def concat_layout(ctx: Context, names: Sequence[str], shape: tuple[int, ...], axis: int) -> Layout:
-    """The first computed operand's order, with the joined axis outermost in its place."""
+    """The first computed operand's order, with the concatenated axis outermost in its BHWD axis."""
     leader = next((name for name in names if ctx.const(name) is None), None)
     if leader is None:
         raise UnsupportedOpError("a concatenation of constants that was not folded")

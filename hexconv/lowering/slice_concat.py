@@ -1,4 +1,4 @@
-"""Cutting, joining and repeating along B, H, W and D: what ops on single axes are made of."""
+"""Slicing, concatenating and repeating along B, H, W and D: helpers for ops on single axes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
 
-# A slice and its share of the Concat cost about what gathering a few rows costs
-# (cost/README.md): index lists of more runs than this are looked up.
+# A slice and its share of the Concat cost about as much as gathering a few rows
+# (cost/README.md): index lists of more runs than this use a lookup.
 MAX_RUNS = 8
 
 Bounds = tuple[int, int, int]
@@ -20,17 +20,17 @@ Emit = Callable[[Tensor, Mapping[int, int]], Tensor]
 
 
 def along(ctx: Context, source: str, axes: Sequence[int], emit: Emit) -> tuple[Tensor, list[int]]:
-    """Do something along some axes of a value, each in a place of its own.
+    """Change some axes of a value, each isolated on a BHWD axis.
 
     Args:
         ctx: the conversion.
         source: a computed value.
         axes: the ONNX axes that change; the others keep their sizes.
-        emit: makes the nodes, given the tensor and which axis each place (0..3) holds. It is
-            called once, or once an axis where four places cannot hold all axes apart.
+        emit: makes the nodes, given the tensor and which ONNX axis each BHWD axis holds. It is
+            called once, or once per axis where four BHWD axes cannot isolate all of them.
 
     Returns:
-        The result, and the order in which its axes lie.
+        The result, and the order of its axes.
     """
     shape = list(ctx.shape(source))
     order = [a for a in ctx.form(source).layout.order if shape[a] != 1 or a in axes]
@@ -54,7 +54,7 @@ def bhwd_axis_of(layout: Layout, axis: int) -> int:
 
 
 def isolate_axis(shape: tuple[int, ...], order: list[int], axis: int) -> Layout:
-    """A layout in which `axis` shares its place with no other; `order` is kept."""
+    """A layout in which `axis` shares its BHWD axis with no other; `order` is kept."""
     ones = tuple(a for a in range(len(shape)) if a not in order)
     at = order.index(axis)
     before, after = order[:at], order[at + 1 :]
@@ -82,7 +82,7 @@ def as_range(ctx: Context, tensor: Tensor, value_range: Range, name: str) -> Ten
 def concatenated(
     ctx: Context, parts: Sequence[Tensor], place: int, shape: Shape4, value_range: Range, name: str
 ) -> Tensor:
-    """Tensors of one range joined along B, H, W or D (QuantizedConcat_8)."""
+    """Tensors of one range concatenated along B, H, W or D (QuantizedConcat_8)."""
     if len(parts) == 1:
         return parts[0]
     inputs = [
@@ -103,10 +103,10 @@ def sliced(ctx: Context, tensor: Tensor, place: int, start: int, size: int, name
 
 
 def cut(ctx: Context, tensor: Tensor, cuts: Mapping[int, Bounds], name: str) -> Tensor:
-    """A part of each of some places, in one node; steps may be negative.
+    """A slice of several BHWD axes, in one node; steps may be negative.
 
     QuantizedSlice_8 where all steps are 1, else QuantizedStridedSlice_8. A negative end counts
-    from the back there, so that a cut backwards to the first element needs the end mask
+    from the back there, so that a reversed slice to the first element needs the end mask
     (facts/nnlib-quirks.md 4, "StridedSlice").
     """
     begins, ends, steps, mask = [0, 0, 0, 0], list(tensor.shape), [1, 1, 1, 1], 0

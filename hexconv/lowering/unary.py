@@ -144,7 +144,7 @@ def chain_by_table(node: NodeView, ctx: Context) -> None:
 
 @lowers("Rescale")
 def rescale(node: NodeView, ctx: Context) -> None:
-    """A product with a positive constant: the same codes under another range, no node."""
+    """A product with a positive constant: the same values under another range, no node."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)

@@ -1,4 +1,4 @@
-"""Padding of windows: which of the library's modes is ONNX's padding, exactly, or an explicit Pad.
+"""Padding of windows: the library mode that equals ONNX's padding exactly, or an explicit Pad.
 
 The library has SAME (floor of half the padding before), SAME_CAFFE (ceil of half before) and VALID,
 each for height and width together; ONNX has any number on any side.
@@ -37,7 +37,7 @@ class Window:
         return (self.kernel - 1) * self.dilation + 1
 
     def dense(self) -> Window:
-        """The same places for a kernel with zeros between its taps."""
+        """The same windows for a kernel with zeros between its taps."""
         return Window(self.size, self.extent, self.stride, 1, self.before, self.after)
 
     def outputs(self, *, ceil: bool = False) -> int:
@@ -65,7 +65,7 @@ def undilated(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window
 def windows(
     node: NodeView, sizes: Sequence[int], kernel: Sequence[int], *, dilated: bool = True
 ) -> list[Window]:
-    """The windows of a Conv or pool node, one a spatial axis; auto_pad resolved."""
+    """The windows of a Conv or pool node, one per spatial axis; auto_pad resolved."""
     rank = len(kernel)
     strides = list(node.attr("strides", [1] * rank))
     dilations = list(node.attr("dilations", [1] * rank)) if dilated else [1] * rank
@@ -99,10 +99,10 @@ def _same_total(window: Window) -> int:
 def too_wide(axes: Sequence[Window]) -> bool:
     """Whether the columns of a convolution's kernel have to become rows.
 
-    With a stride a dilated kernel is written out with its zeros.
+    With a stride a dilated kernel is expanded with its zeros.
 
     Raises:
-        Refusal: there are too many rows to become columns as well.
+        UnsupportedOpError: there are too many rows to become columns as well.
     """
     height, width = (axis.kernel if axis.stride == 1 else axis.extent for axis in axes)
     if min(height, width) > WIDEST_KERNEL:
@@ -111,16 +111,16 @@ def too_wide(axes: Sequence[Window]) -> bool:
 
 
 def wide(height: int, width: int) -> UnsupportedOpError:
-    """That a kernel has too many columns."""
+    """The error for a kernel with too many columns."""
     return UnsupportedOpError(
         f"a kernel of {height}x{width}",
-        why=f"the library answers wrongly from {WIDEST_KERNEL + 1} columns on",
-        hint="make it smaller, or two convolutions one behind the other",
+        why=f"the library returns wrong values from {WIDEST_KERNEL + 1} columns on",
+        hint="make it smaller, or split it into two convolutions in sequence",
     )
 
 
 def mode(axes: Sequence[Window], counts: Sequence[int]) -> Padding | None:
-    """The library's padding that places every window of every axis as ONNX does, if there is one.
+    """The library's padding that positions every window as ONNX does, if there is one.
 
     Args:
         axes: height and width.
@@ -146,7 +146,7 @@ def _matches(window: Window, count: int, padding: Padding) -> bool:
 def padded(
     ctx: Context, tensor: Tensor, axes: Sequence[Window], counts: Sequence[int], name: str
 ) -> Tensor:
-    """The tensor with zeros around H and W, just as many as the windows read.
+    """The tensor with zeros around H and W, exactly as many as the windows read.
 
     Args:
         ctx: the conversion.
@@ -163,7 +163,7 @@ def padded(
 
 
 def pad(ctx: Context, tensor: Tensor, sides: Sequence[tuple[int, int]], name: str) -> Tensor:
-    """Zeros around the tensor (QuantizedPad_8 without a value pads with the zero code)."""
+    """Zeros around the tensor (QuantizedPad_8 without a value pads with the zero point)."""
     if not any(before or after for before, after in sides):
         return tensor
     inputs = [

@@ -1,4 +1,4 @@
-"""Write the deployment YAML that MACE's tools take (facts/mace-contract.md)."""
+"""Write the deployment YAML that MACE's tools read (facts/mace-contract.md)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def deployment_yaml(graph: Graph, place: Place, given: Deployment | None) -> str
     Args:
         graph: of the model.
         place: where it is written.
-        given: the user's own YAML that asked for the conversion; what it says is kept.
+        given: the user's own YAML for the conversion; its settings are kept.
 
     Raises:
         ConfigError: it would overwrite the user's own YAML by another.
@@ -83,7 +83,7 @@ def deployment_yaml(graph: Graph, place: Place, given: Deployment | None) -> str
     if given is not None and target.exists() and target.samefile(given.path):
         if document != given.document:
             raise ConfigError(
-                "the output would overwrite the deployment file that it is made from",
+                "the output would overwrite the deployment file that it is generated from",
                 where=str(target),
                 hint="write to another folder with -o, or give the model another --name",
             )
@@ -92,7 +92,7 @@ def deployment_yaml(graph: Graph, place: Place, given: Deployment | None) -> str
 
 
 def deployment(graph: Graph, place: Place, given: Deployment | None) -> dict[str, Any]:
-    """As `deployment_yaml`, as plain data: shapes and ranges are comma strings, as MACE wants."""
+    """As `deployment_yaml`, as plain data: shapes and ranges are comma strings, as MACE needs."""
     name = graph.name
     document = dict(given.document) if given else {}
     old = dict(document.pop("models", {}).get(given.name, {})) if given else {}
@@ -110,7 +110,7 @@ def deployment(graph: Graph, place: Place, given: Deployment | None) -> dict[str
 
 
 def _first_subgraph(subgraphs: Any) -> Mapping[str, Any]:
-    """MACE takes a list of subgraphs, or a mapping by name."""
+    """MACE accepts a list of subgraphs, or a mapping by name."""
     if not subgraphs:
         return {}
     first: Mapping[str, Any]
@@ -162,7 +162,7 @@ def input_sizes(item: Interface) -> tuple[int, ...]:
 
 
 def output_sizes(item: Interface) -> tuple[int, ...]:
-    """An output's sizes as MACE's application takes them: their number is not read."""
+    """An output's sizes as MACE's application receives them: their number is not read."""
     return in_format(item.shape, item.data_format) or (1,)
 
 

@@ -1,4 +1,4 @@
-"""Read a user's deployment YAML: what it asks of a conversion, checked against itself."""
+"""Read a user's deployment YAML: the conversion that it describes, checked for consistency."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Deployment:
 
     @property
     def data_formats(self) -> dict[str, DataFormat]:
-        """How MACE's application hands 4-D tensors over, by name."""
+        """How MACE's application passes 4-D tensors, by name."""
         return {
             item.name: item.format
             for item in (*self.inputs, *self.outputs)
@@ -79,7 +79,7 @@ class Deployment:
         return {item.name: item.range for item in self.inputs if item.range is not None}
 
     def check_file(self) -> None:
-        """Hold the model file to the YAML's checksum.
+        """Check the model file against the YAML's checksum.
 
         Raises:
             FileError: there is no such file.
@@ -91,7 +91,7 @@ class Deployment:
                 where=self._at("model_file_path"),
                 why=f"no file {self.model_file}",
                 hint="paths are relative to the YAML's folder, then to the current one; to use "
-                "the YAML with a model of another place, give both: hexconv convert MODEL --config",
+                "the YAML with a model in another place, give both: hexconv convert MODEL --config",
             )
         found = sha256_of(self.model_file)
         if found != self.sha256.lower():
@@ -99,11 +99,11 @@ class Deployment:
                 "the model file is not the one that the deployment file was written for",
                 where=self._at("model_sha256_checksum"),
                 why=f"the YAML has {self.sha256.lower()}\n       {self.model_file} has {found}",
-                hint="put the new checksum into the YAML, or bring the model back",
+                hint="put the new checksum into the YAML, or restore the model",
             )
 
     def check_ranges(self) -> None:
-        """Hold the range file to be there.
+        """Check that the range file exists.
 
         Raises:
             FileError: it is not.
@@ -117,14 +117,14 @@ class Deployment:
             )
 
     def check_model(self, inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> None:
-        """Hold tensor names, shapes and formats to those of the ONNX model.
+        """Check tensor names and shapes against the ONNX model's.
 
         Args:
             inputs: declared sizes of the model's inputs; a size that is not fixed is below 1.
             outputs: names.
 
         Raises:
-            ConfigError: naming each mistake with its line.
+            ConfigError: with each mistake and its line.
         """
         found = name_mistakes(self.inputs, list(inputs), "input")
         found += name_mistakes(self.outputs, outputs, "output")
@@ -136,7 +136,7 @@ class Deployment:
         self._raise_mistakes(found)
 
     def check_outputs(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Hold the output shapes and formats to those that the conversion found.
+        """Check the output shapes against those of the conversion.
 
         Raises:
             ConfigError: a shape or a format contradicts.
@@ -151,7 +151,7 @@ class Deployment:
         self._raise_mistakes([*found, *format_mistakes(fitted, "output")])
 
     def of_model(self, inputs: Mapping[str, int]) -> Deployment:
-        """The same, its inputs read with the ranks that the model gives them."""
+        """The same, with the inputs' shapes in the ranks of the model."""
         fitted = tuple(item.with_rank(inputs.get(item.name)) for item in self.inputs)
         return replace(self, inputs=fitted)
 
@@ -166,7 +166,7 @@ class Deployment:
         )
 
     def place(self) -> Place:
-        """Where the one subgraph stands."""
+        """The position of the one subgraph."""
         subgraphs = self.document["models"][self.name]["subgraphs"]
         return (
             "models",
@@ -186,14 +186,14 @@ def read_deployment(
 
     Args:
         path: of the YAML.
-        model: an ONNX file to take instead of the one that the YAML names; its checksum then
+        model: an ONNX file to use instead of the one that the YAML names; its checksum then
             replaces the YAML's.
         beside: look for files in the YAML's folder first; a preset's are in the current one.
         name: of the model to take, of a YAML that holds several.
 
     Raises:
         FileError: the YAML cannot be read.
-        ConfigError: every mistake in it with its line, or what hexconv does not do.
+        ConfigError: every mistake in it with its line, or what hexconv does not support.
     """
     lines = read_yaml(path, WHAT)
     raise_mistakes(path, lines, mistakes(lines))
@@ -282,7 +282,7 @@ def _find(home: Path, name: str) -> Path:
 
 
 def _remote(merged: Mapping[str, Any]) -> list[str]:
-    """`validation_inputs_data`, if all of it is on the net."""
+    """`validation_inputs_data`, if all of it consists of URLs."""
     files = as_list(merged.get("validation_inputs_data"))
     remote = [file for file in files if file.startswith(("http://", "https://"))]
     return remote if len(remote) == len(files) else []
@@ -291,7 +291,7 @@ def _remote(merged: Mapping[str, Any]) -> list[str]:
 def _samples(
     home: Path, merged: Mapping[str, Any], inputs: Sequence[DeclaredTensor]
 ) -> tuple[dict[str, Path], list[str]]:
-    """`validation_inputs_data` where all of it is there; else a warning."""
+    """`validation_inputs_data` where all of it exists; else a warning."""
     files = as_list(merged.get("validation_inputs_data"))
     if not files:
         return {}, []

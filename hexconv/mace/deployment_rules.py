@@ -1,4 +1,4 @@
-"""What is wrong with a deployment YAML: every mistake, with its line and what to write instead.
+"""Mistakes in a deployment YAML: each with its line and a correction.
 
 MACE's own tools check almost nothing: they ignore unknown keys, and crash on a shape that is a
 list (tools/python/utils/config_parser.py).
@@ -29,7 +29,7 @@ SHAPE_KEYS = {
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing wrong in the file, at `place`; `hint` says what to write.
+    """One mistake in the file, at `place`; `hint` is the correction.
 
     `line` is given where the place's own would mislead.
     """
@@ -44,7 +44,7 @@ def raise_mistakes(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> Non
     """Raise if there are mistakes, all in one error.
 
     Raises:
-        ConfigError: naming each mistake with its line.
+        ConfigError: with each mistake and its line.
     """
     found = sorted(mistakes, key=lambda mistake: _line(lines, mistake))
     if not found:
@@ -72,12 +72,12 @@ def mistakes(lines: Lines) -> list[Mistake]:
         return [
             Mistake(
                 (),
-                "this is not a deployment file: it holds no keys",
+                "this is not a deployment file: it has no keys",
                 "start from a preset: hexconv/yml/conformer_dsp.yml",
             )
         ]
     found = [
-        Mistake(place, f"the key '{place[-1]}' stands there twice", "keep one", line)
+        Mistake(place, f"the key '{place[-1]}' occurs twice", "keep one", line)
         for place, line in lines.twice
     ]
     found += _schema_mistakes(lines)
@@ -136,7 +136,7 @@ def _unknown_key(key: str, known: list[str], place: Place) -> Mistake:
     elif elsewhere:
         hint = f"it belongs {elsewhere[0]}"
     else:
-        hint = "MACE would ignore it without a word: remove it"
+        hint = "MACE would ignore it silently: remove it"
     return Mistake((*place, key), f"unknown key '{key}'", hint)
 
 
@@ -152,7 +152,7 @@ def _levels() -> dict[str, frozenset[str]]:
 
 
 def _best_alternative(error: Any, place: Place) -> Iterator[Mistake]:
-    """A key that takes one item or a list: judge what is there as the one or as the list."""
+    """A key that takes one item or a list: check its value as the one or as the list."""
     value = error.instance
     groups: dict[int, list[Any]] = {}
     for inner in error.context:
@@ -206,7 +206,7 @@ def _mistyped(key: str, value: Any, error: Any) -> tuple[str, str]:
         names = {
             "object": "keys and values",
             "array": "a list",
-            "integer": "a whole number",
+            "integer": "an integer",
             "string": "a string",
             "number": "a number",
         }
@@ -227,7 +227,7 @@ def _not_allowed(value: Any, allowed: list[Any]) -> tuple[str, str]:
 
 
 def _combinations(data: dict[str, Any]) -> Iterator[Mistake]:
-    """Keys that are right alone and wrong together."""
+    """Keys that are valid alone and invalid together."""
     if data.get("model_graph_format") == "file" and data.get("model_data_format") == "code":
         yield Mistake(
             ("model_data_format",),
@@ -267,11 +267,11 @@ def _subgraph(
 
 
 def _counts(subgraph: dict[str, Any], side: str, place: Place) -> Iterator[Mistake]:
-    """As many shapes, ranges and formats as there are tensors; one format may stand for all."""
+    """As many shapes, ranges and formats as there are tensors; one format may apply to all."""
     names = as_list(subgraph.get(f"{side}_tensors"))
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        yield Mistake((*place, f"{side}_tensors"), f"'{repeated[0]}' stands there twice")
+        yield Mistake((*place, f"{side}_tensors"), f"'{repeated[0]}' occurs twice")
     for suffix in ("shapes", "ranges", "data_types", "data_formats", "aliases"):
         key = f"{side}_{suffix}"
         count = len(as_list(subgraph.get(key)))
@@ -287,7 +287,7 @@ def _counts(subgraph: dict[str, Any], side: str, place: Place) -> Iterator[Mista
 
 
 def as_list(value: Any) -> list[Any]:
-    """MACE's own reading: one item stands for a list of one."""
+    """MACE's own interpretation: one item is the same as a list of one."""
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
@@ -306,7 +306,7 @@ def _in(place: Place) -> str:
 def _example(key: str) -> str:
     examples = {
         **SHAPE_KEYS,
-        "models": "the models stand under `models:`, each under its name",
+        "models": "the models are under `models:`, each under its name",
         "platform": "onnx",
         "model_file_path": "model.onnx",
         "model_sha256_checksum": "sha256sum model.onnx prints it",

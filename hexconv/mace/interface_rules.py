@@ -12,13 +12,13 @@ from hexconv.raw_tensors import NOT_NCHW, DataFormat, from_format, in_format
 
 @dataclass(frozen=True)
 class DeclaredTensor:
-    """One input or output as the YAML has it.
+    """One input or output of the YAML.
 
     Attributes:
         name: of the tensor.
         written: its sizes as the YAML has them, in the YAML's format.
-        format: MACE's word ("NHWC" where the file is silent).
-        range: None where the file is silent.
+        format: MACE's word ("NHWC" where the file has none).
+        range: None where the file has none.
         rank: of the tensor in the ONNX model, once that is known.
     """
 
@@ -32,7 +32,7 @@ class DeclaredTensor:
     def shape(self) -> tuple[int, ...]:
         """The ONNX model's shape.
 
-        NHWC is turned to NCHW; of the 4 sizes that MACE's runtime wants, leading ones are left
+        NHWC is transposed to NCHW; of the 4 sizes that MACE's runtime needs, leading ones are left
         out at lower ranks.
         """
         extra = 4 - (4 if self.rank is None else self.rank)
@@ -75,7 +75,7 @@ def name_mistakes(
 
 
 def input_mistakes(item: DeclaredTensor, declared: Sequence[int], index: int) -> list[Mistake]:
-    """The shape asked for against the model's own; sizes below 1 are not fixed."""
+    """The requested shape against the model's own; sizes below 1 are not fixed."""
     if _fits(item.shape, declared):
         return []
     hint = f"the model declares {commas([size if size > 0 else '?' for size in declared])}"
@@ -83,7 +83,7 @@ def input_mistakes(item: DeclaredTensor, declared: Sequence[int], index: int) ->
         if _fits(item.written, declared):
             hint = "this is the model's NCHW shape: write input_data_formats: NCHW"
         else:
-            hint += " (NCHW; the file's shape is NHWC, for input_data_formats says so)"
+            hint += " (NCHW; the file's shape is NHWC according to input_data_formats)"
     what = f"the shape {commas(item.written)} of '{item.name}' contradicts the model"
     return [Mistake(("input_shapes", index), what, hint)]
 
@@ -95,7 +95,7 @@ def _fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
 
 
 def output_mistakes(item: DeclaredTensor, real: tuple[int, ...], index: int) -> list[Mistake]:
-    """The shape asked for against the one that the conversion found."""
+    """The requested shape against that of the conversion."""
     if item.shape == real:
         return []
     text = commas(in_format(real, item.format)) or "1"
@@ -104,10 +104,10 @@ def output_mistakes(item: DeclaredTensor, real: tuple[int, ...], index: int) -> 
 
 
 def format_mistakes(tensors: Sequence[DeclaredTensor], side: str) -> list[Mistake]:
-    """Formats with which MACE would hand over other data than the application's.
+    """Formats with which MACE would pass other data than the application's.
 
-    An output of fewer than 4 axes that the application asks for as a 4-D tensor is turned around
-    at every run: MACE takes each 4-D output for NHWC.
+    An output of fewer than 4 axes that the application requests as a 4-D tensor is transposed
+    in every run: MACE treats each 4-D output as NHWC.
     """
     wrong = [index for index, item in enumerate(tensors) if _misread(item, side)]
     if not wrong:

@@ -44,10 +44,10 @@ def read_graph(path: Path) -> Graph:
         raise FileError("this is not a MACE model", where=str(path), why=str(error)) from error
     nets = [net for net in multi.net_def if net.op]
     if not nets:
-        raise FileError("this is not a MACE model", where=str(path), why="it holds no ops")
+        raise FileError("this is not a MACE model", where=str(path), why="it has no ops")
     if len(nets) > 1:
         raise FileError(
-            f"the model holds {len(nets)} nets", where=str(path), why="hexconv reads one"
+            f"the model contains {len(nets)} nets", where=str(path), why="hexconv reads one"
         )
     data = _data(path.with_suffix(".data"), nets[0])
     try:
@@ -101,7 +101,7 @@ def _const(tensor: Any, data: memoryview) -> Const:
         )
     end = tensor.offset + tensor.data_size * dtype.itemsize
     if tensor.offset < 0 or end > len(data):
-        raise GraphError(f"the const '{tensor.name}' lies outside the weight file")
+        raise GraphError(f"the const '{tensor.name}' is outside the weight file")
     array = np.frombuffer(data, dtype, tensor.data_size, tensor.offset).reshape(shape)
     return Const(tensor.node_id, tensor.name, array, False, value_range)
 

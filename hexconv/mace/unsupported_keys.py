@@ -34,7 +34,7 @@ _MODEL: tuple[tuple[str, Any, str], ...] = (
     (
         "check_tensors",
         None,
-        "MACE would ask the DSP for them, which keeps inner tensors to itself: leave it out; "
+        "MACE would request them from the DSP, which returns no inner tensors: leave it out; "
         "`hexconv verify` compares layer by layer",
     ),
     ("check_shapes", None, "leave it out, as check_tensors"),
@@ -57,7 +57,7 @@ def unsupported(data: Mapping[str, Any]) -> list[Mistake]:
     models = data["models"]
     if len(models) > 1:
         what = f"the file holds {len(models)} models: {', '.join(models)}"
-        hint = "hexconv convert takes one: split the file, or use `hexconv mace convert`"
+        hint = "hexconv convert reads one: split the file, or use `hexconv mace convert`"
         return [Mistake(("models",), what, hint)]
     ((name, entry),) = models.items()
     above: Place = ("models", name)
@@ -87,7 +87,7 @@ def _wrong(
         value = merged.get(word, wanted)
         if value != wanted:
             place = (*(inner if word in graph else above), word)
-            yield Mistake(place, f"hexconv does not do {word}: {value}", hint)
+            yield Mistake(place, f"hexconv does not support {word}: {value}", hint)
 
 
 def _foreign_abis(data: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -101,7 +101,7 @@ def _interface(merged: Mapping[str, Any], inner: Place) -> Iterator[Mistake]:
     for side in ("input", "output"):
         types = as_list(merged.get(f"{side}_data_types"))
         if any(kind != "float32" for kind in types):
-            what = "MACE's DSP runtime takes and gives float32"
+            what = "MACE's DSP runtime reads and writes float32"
             yield Mistake((*inner, f"{side}_data_types"), what, "write float32, or leave it out")
         aliases = as_list(merged.get(f"{side}_aliases"))
         if aliases and aliases != as_list(merged[f"{side}_tensors"]):
@@ -110,5 +110,5 @@ def _interface(merged: Mapping[str, Any], inner: Place) -> Iterator[Mistake]:
 
 
 def idle_keys(merged: Mapping[str, Any]) -> list[str]:
-    """Keys with a wish that means nothing on the DSP."""
-    return [f"{key}: {merged[key]} means nothing on the DSP" for key in _IDLE if merged.get(key)]
+    """Keys whose value has no effect on the DSP."""
+    return [f"{key}: {merged[key]} has no effect on the DSP" for key in _IDLE if merged.get(key)]

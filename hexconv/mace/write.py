@@ -77,7 +77,7 @@ def to_proto(graph: Graph) -> Any:
 
 
 def data_pieces(graph: Graph) -> Iterator[bytes | memoryview]:
-    """The weight file, piece by piece: every const in order, each on a multiple of 4 bytes."""
+    """The weight file in chunks: every const in order, each on a multiple of 4 bytes."""
     offset = 0
     for const in graph.consts:
         gap = _aligned(offset) - offset

@@ -1,4 +1,4 @@
-"""YAML text as plain data, with the line that every key and item stands in."""
+"""YAML text as plain data, with the line of every key and item."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class Lines:
-    """Plain data and where it stands.
+    """Plain data and its lines.
 
     Attributes:
         data: dicts (keys are always strings), lists, strings, numbers, booleans, None.
         numbers: the line of each place; of a value in a mapping, that of its key.
-        twice: keys that a mapping holds for a second time, and the line.
+        twice: repeated keys of a mapping, and their lines.
     """
 
     data: Any = None
@@ -33,7 +33,7 @@ class Lines:
     twice: list[tuple[Place, int]] = field(default_factory=list)
 
     def of(self, place: Place) -> int:
-        """The line of a place, or of the nearest thing around it."""
+        """The line of a place, or of the nearest place around it."""
         while place and place not in self.numbers:
             place = place[:-1]
         return self.numbers.get(place, 1)
@@ -82,13 +82,13 @@ def parse_yaml(text: str) -> Lines:
 
 
 class _Reader:
-    """Walks composed nodes; counts them, for anchors can make a short text endless."""
+    """Walks composed nodes; counts them, because anchors can make a short text endless."""
 
     def __init__(self, loader: Any, lines: Lines) -> None:
         self.loader, self.lines, self.count = loader, lines, 0
 
     def value(self, node: Any, place: Place) -> Any:
-        """The data of a node that stands at a place."""
+        """The data of a node at a place."""
         self.count += 1
         if self.count > MOST_ITEMS:
             raise ValueError(f"more than {MOST_ITEMS} items")
@@ -100,7 +100,7 @@ class _Reader:
         return self.loader.construct_object(node)
 
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
-        """A mapping, its merge keys (`<<`) put in, the first of equal keys kept."""
+        """A mapping with its merge keys (`<<`) resolved, the first of equal keys kept."""
         result: dict[str, Any] = {}
         own = len(node.value)
         self.loader.flatten_mapping(node)

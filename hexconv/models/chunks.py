@@ -1,7 +1,7 @@
 """Long mels through a vocoder of fixed length: overlapping chunks that join without a seam.
 
 A sample of a generator depends on `receptive_frames` mel frames on each side. A chunk's outputs
-that lie at least so far from the chunk's own edges are the same as in one whole run; only those are
+that are at least so far from the chunk's own edges are the same as in one whole run; only those are
 kept, and the next chunk starts early enough to supply the rest.
 """
 
@@ -33,10 +33,10 @@ class Chunk:
 
 
 def plan(frames: int, chunk: int, overlap: int) -> Iterator[Chunk]:
-    """Covers `frames` with chunks of `chunk` frames that lean `overlap` frames into each other.
+    """Covers `frames` with chunks of `chunk` frames that overlap by `overlap` frames.
 
     The first chunk starts with the utterance and the last ends with it, so that the network's own
-    zero padding stands where it would in one whole run.
+    zero padding is where it would be in one whole run.
     """
     if frames <= chunk:
         yield Chunk(0, 0, frames)
@@ -54,7 +54,7 @@ def synthesize(
 ) -> NDArray[np.float32]:
     """A mel (1, num_mels, T) of any length through `run`, always `chunk` frames at a time.
 
-    A mel shorter than one chunk is filled up with silence behind, and the surplus cut off.
+    A mel shorter than one chunk is padded with silence at the end, and the surplus cut off.
 
     Raises:
         ConfigError: the chunk is no longer than the overlap on both sides.
@@ -62,9 +62,9 @@ def synthesize(
     overlap, hop, frames = config.receptive_frames, config.hop_size, spectrum.shape[2]
     if chunk <= 2 * overlap:
         raise ConfigError(
-            f"a chunk of {chunk} frames leaves nothing to keep",
+            f"a chunk of {chunk} frames has no frames left to keep",
             why=f"{overlap} frames on each side depend on the neighbors",
-            hint=f"ask for more than {2 * overlap} frames",
+            hint=f"use more than {2 * overlap} frames",
         )
     if frames < chunk:
         spectrum = np.pad(

@@ -1,4 +1,4 @@
-"""What a HiFi-GAN generator is made of: the official JSON keys, checked, and what follows.
+"""The configuration of a HiFi-GAN generator: the official JSON keys, checked, and derived values.
 
 Keys and the meaning of each are those of the paper's official repository (config_v1.json ..
 config_v3.json). Everything here is plain Python: no torch, no numpy.
@@ -29,7 +29,7 @@ OUTER_KERNEL = 7
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """One HiFi-GAN generator and the mel spectrogram it listens to.
+    """One HiFi-GAN generator and its mel spectrogram.
 
     Attributes:
         resblock: "1" (pairs of a dilated and a plain conv) or "2" (dilated convs alone).
@@ -75,7 +75,7 @@ class GeneratorConfig:
     def receptive_frames(self) -> int:
         """Mel frames on EACH side of a frame that its samples depend on, rounded up.
 
-        Walks from the waveform back to the mel: a conv reaches (kernel-1)/2*dilation steps of its
+        Walks from the waveform back to the mel: a conv reaches (kernel-1)/2*dilation samples of its
         own rate; a transposed conv of kernel k, stride u and padding (k-u)/2 maps an output reach
         r to at most ceil((r + k - 1 - (k-u)/2) / u) inputs.
         """
@@ -98,12 +98,12 @@ class GeneratorConfig:
         return dilated + plain
 
     def to_json(self) -> str:
-        """The config as the official repository writes it (the keys that matter here)."""
+        """The config in the official repository's format (the keys that matter here)."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def _problem(config: GeneratorConfig) -> str:
-    """The first reason why `config` cannot be, or ''."""
+    """The first reason why `config` is invalid, or ''."""
     rates, kernels = config.upsample_rates, config.upsample_kernel_sizes
     blocks, dilations = config.resblock_kernel_sizes, config.resblock_dilation_sizes
     checks = (
@@ -149,10 +149,10 @@ def _problem(config: GeneratorConfig) -> str:
 
 
 def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
-    """A config from the official JSON keys; keys that only concern training are passed over.
+    """A config from the official JSON keys; keys that only concern training are ignored.
 
     Raises:
-        ConfigError: a key is missing or its value cannot be.
+        ConfigError: a key is missing or its value is invalid.
     """
     known = GeneratorConfig.__dataclass_fields__
     values = {name: keys[name] for name in known if name in keys and keys[name] is not None}

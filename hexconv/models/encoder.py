@@ -1,9 +1,9 @@
-"""The reference acoustic model: the Transformer encoder that this field runs on the DSP.
+"""The reference acoustic model: a Transformer encoder of the kind that runs on the DSP.
 
 `speech` 1x144x40 to `fa_out` 1x144x287: two 3x3 convolutions with stride 2 over frequency only, a
-Linear, pre-norm blocks of attention and feed-forward, a last layer norm, a Linear, a softmax. Made
-of ONNX nodes, decomposed as exporters do, without torch. Seeded weights of a trained network's
-spread: it computes something, but recognizes nothing.
+Linear, pre-norm blocks of attention and feed-forward, a last layer norm, a Linear, a softmax. Built
+from ONNX nodes, decomposed as exporters do, without torch. Seeded weights with a trained network's
+spread: the outputs have realistic values, but recognize no speech.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def reference_encoder(config: EncoderConfig | None = None) -> onnx.ModelProto:
 
 
 def sample_speech(count: int = 8, config: EncoderConfig | None = None, seed: int = 1) -> Array:
-    """Feature frames that look like speech: smooth over time, in -1..1: (count, 1, T, F)."""
+    """Feature frames that resemble speech: smooth over time, in -1..1: (count, 1, T, F)."""
     config = config or EncoderConfig()
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((count, 1, config.frames + 8, config.bands))

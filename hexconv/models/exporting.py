@@ -1,4 +1,4 @@
-"""From a HiFi-GAN checkpoint to an ONNX file that is proven to be the same generator."""
+"""From a HiFi-GAN checkpoint to an ONNX file that is verified to be the same generator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Two values are close when they differ by no more than ABSOLUTE + RELATIVE * |torch's|."""
 
 ANY_LENGTH = (32, 100, 163, 260)
-"""Frames that a model of dynamic length is compared over."""
+"""Frames over which a model of dynamic length is compared."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Comparison:
 
     Attributes:
         frames: of the mel.
-        shape: of ONNX Runtime's answer.
+        shape: of ONNX Runtime's output.
         largest: the largest difference of two samples.
         close: share of samples that are close.
         torch_seconds, onnx_seconds: of one run, after a first one.
@@ -50,14 +50,14 @@ class Comparison:
 
 
 def random_mel(config: GeneratorConfig, frames: int) -> NDArray[np.float32]:
-    """A mel (1, num_mels, frames) with the levels of speech; depends on `frames` alone."""
+    """A mel (1, num_mels, frames) with the levels of speech; depends only on `frames`."""
     draw = np.random.default_rng(frames)
     levels = draw.normal(-5.0, 2.5, (1, config.num_mels, frames))
     return np.clip(levels, chunks.SILENCE, 2.0).astype(np.float32)
 
 
 def save(model: onnx.ModelProto, path: Path) -> None:
-    """Writes the model; the file appears whole or not at all.
+    """Write the model; the file is written completely or not at all.
 
     Raises:
         FileError: the folder cannot be written.
@@ -74,7 +74,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
 def compare(
     generator: hifigan.Generator, path: Path, form: VocoderForm, lengths: Sequence[int]
 ) -> list[Comparison]:
-    """Runs the written file and the torch generator over mels of several lengths."""
+    """Run the written file and the torch generator over mels of several lengths."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -106,13 +106,13 @@ def compare(
 def write(
     config: GeneratorConfig, weights: Weights, form: VocoderForm, path: Path, origin: str
 ) -> list[Comparison]:
-    """Writes the generator as ONNX and compares the file with torch.
+    """Write the generator as ONNX and compare the file with torch.
 
     Returns:
-        One row a length: the model's own where it is fixed, else `ANY_LENGTH`.
+        One row per length: the model's own where it is fixed, else `ANY_LENGTH`.
 
     Raises:
-        ModelError: the weights belong to another config.
+        ModelError: the weights are for another config.
         FileError: the file cannot be written.
     """
     generator = hifigan.from_weights(config, weights)

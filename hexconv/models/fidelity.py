@@ -1,4 +1,4 @@
-"""How near one wave is to another: the figures that speech people use."""
+"""How close one waveform is to another: the usual measures for speech."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def stoi(reference: Wave, wave: Wave, rate: int) -> float | None:
 
 
 def pesq(reference: Wave, wave: Wave, rate: int) -> float | None:
-    """Wide-band PESQ (ITU-T P.862.2), or None where pesq is not installed or hears no speech."""
+    """Wide-band PESQ (ITU-T P.862.2), or None where pesq is not installed or finds no speech."""
     if find_spec("pesq") is None:
         return None
     from pesq import NoUtterancesError

@@ -112,7 +112,7 @@ def from_weights(config: GeneratorConfig, weights: Weights, *, where: str = "") 
     """The generator of `config` with weights by official name, ready to run.
 
     Raises:
-        ModelError: the weights belong to another config, or are not finite.
+        ModelError: the weights are for another config, or are not finite.
     """
     layers.check(config, weights, where=where)
     generator = Generator(config)
@@ -137,14 +137,14 @@ _NOT_A_CHECKPOINT = (
     *(pickle.UnpicklingError, EOFError, struct.error, RuntimeError, ValueError),
     *(LookupError, TypeError, AttributeError, AssertionError),
 )
-"""What torch's weights-only reader raises over bytes that are no checkpoint."""
+"""The exceptions of torch's weights-only reader for bytes that are no checkpoint."""
 
 
 def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """The generator's plain weights from an official checkpoint, weight norm folded away.
 
-    Only tensors are unpickled (torch's weights_only): a checkpoint that wants to run code is
-    refused. The weight-norm keys of old torch (weight_g, weight_v) and of new torch
+    Only tensors are unpickled (torch's weights_only): a checkpoint that would run code is
+    rejected. The weight-norm keys of old torch (weight_g, weight_v) and of new torch
     (parametrizations.weight.original0, original1) are both read.
 
     Raises:
@@ -169,7 +169,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         or not all(isinstance(value, torch.Tensor) for value in state.values())
     ):
         raise ModelError(
-            "the checkpoint holds no HiFi-GAN generator",
+            "the checkpoint contains no HiFi-GAN generator",
             where=str(path),
             hint="give the generator file (g_XXXXXXXX), not the discriminators' (do_XXXXXXXX)",
         )
@@ -184,13 +184,13 @@ _PAIRS = (
 
 
 def fold_weight_norm(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Replaces each pair (g, v) of a state dict by weight = g * v / |v|.
+    """Replace each pair (g, v) of a state dict by weight = g * v / |v|.
 
     The norm runs over every axis but the first (torch.nn.utils.weight_norm, dim=0), for transposed
     convs too.
 
     Raises:
-        ModelError: one of a pair without the other.
+        ModelError: one of a pair is missing.
     """
     plain = dict(state)
     for gain_end, direction_end in _PAIRS:

@@ -1,6 +1,6 @@
 """Every conv of a HiFi-GAN generator: names as in the official checkpoints, sizes, and weights.
 
-This is what the torch module, the ONNX writer and the stored weights agree on. Weights are a dict
+The torch module, the ONNX writer and the stored weights all use these names. Weights are a dict
 from official name (`ups.0.weight`) to float32 array, weight norm already folded away.
 """
 
@@ -49,12 +49,12 @@ class Layer:
 
     @property
     def taps(self) -> int:
-        """How many products make one output value."""
+        """The number of products per output value."""
         return self.inputs * self.kernel // (self.stride if self.transposed else 1)
 
 
 def block_names(config: GeneratorConfig, stage: int) -> tuple[str, ...]:
-    """The residual blocks that stand side by side after upsampling `stage`."""
+    """The parallel residual blocks after upsampling `stage`."""
     count = len(config.resblock_kernel_sizes)
     return tuple(f"resblocks.{stage * count + i}" for i in range(count))
 
@@ -99,15 +99,15 @@ def shapes(config: GeneratorConfig) -> dict[str, tuple[int, ...]]:
 
 
 def parameter_count(config: GeneratorConfig) -> int:
-    """How many numbers the generator holds, weight norm folded away."""
+    """The number of parameters of the generator, weight norm folded away."""
     return sum(int(np.prod(shape)) for shape in shapes(config).values())
 
 
 def seeded(config: GeneratorConfig, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Fresh weights that depend on `config` and `seed` alone.
+    """Random weights that depend only on `config` and `seed`.
 
-    Variances keep the signal alive through the net, unlike the 0.01 of the official
-    initialization, with which an untrained net answers next to nothing and a comparison would
+    Variances preserve the signal level through the net, unlike the 0.01 of the official
+    initialization, with which an untrained net outputs almost zero and a comparison would
     compare noise. Such weights make sound, never speech.
     """
     draw = np.random.default_rng(seed)
@@ -125,10 +125,10 @@ def seeded(config: GeneratorConfig, seed: int = 0) -> dict[str, NDArray[np.float
 
 
 def check(config: GeneratorConfig, weights: Mapping[str, Any], *, where: str = "") -> None:
-    """That `weights` are finite and fit `config`.
+    """Check that `weights` are finite and fit `config`.
 
     Raises:
-        ModelError: they belong to another config (says which differ), or are not finite.
+        ModelError: they are for another config (the differences are listed), or are not finite.
     """
     wanted = shapes(config)
     given = {name: tuple(value.shape) for name, value in weights.items()}
@@ -140,7 +140,7 @@ def check(config: GeneratorConfig, weights: Mapping[str, Any], *, where: str = "
     if wrong:
         more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
         raise ModelError(
-            "the weights belong to another config",
+            "the weights are for another config",
             where=where,
             why="; ".join(wrong[:3]) + more,
             hint="give the config JSON that the weights were trained with",

@@ -67,7 +67,7 @@ def _bank(config: GeneratorConfig) -> NDArray[np.float64]:
 
 
 def smallest_length(config: GeneratorConfig = V1) -> int:
-    """Fewest samples that make one frame: reflection needs more samples than it pads."""
+    """The minimum number of samples for one frame: reflection needs more samples than it pads."""
     return max((config.n_fft - config.hop_size) // 2 + 1, config.hop_size)
 
 
@@ -92,7 +92,7 @@ def magnitudes(wave: NDArray[np.float32], config: GeneratorConfig = V1) -> NDArr
             why=f"{wave.size} samples, at least {smallest_length(config)} are needed",
         )
     if not np.isfinite(wave).all():
-        raise RangeError("the wave holds values that are not finite")
+        raise RangeError("the wave contains values that are not finite")
     pad = (config.n_fft - config.hop_size) // 2
     padded = np.pad(wave.astype(np.float64), pad, mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, config.n_fft)[:: config.hop_size]

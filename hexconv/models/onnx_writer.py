@@ -1,7 +1,7 @@
-"""Writes a HiFi-GAN generator as ONNX, node by node, from its weights: no torch needed.
+"""Write a HiFi-GAN generator as ONNX, node by node, from its weights: no torch needed.
 
-Every exporter and tool here goes through this one writer, so the file is the same whatever made
-the weights: weight norm folded, names that say where a tensor comes from, nothing superfluous.
+Every exporter and tool here uses this one writer, so the file does not depend on where the weights
+come from: weight norm folded, names that say where a tensor comes from, no redundant nodes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hexconv.models.config import parse as config_from_text
 from hexconv.models.layers import Layer, Weights
 
 OPSETS = range(7, min(22, onnx.defs.onnx_opset_version()) + 1)
-"""Opsets that can be asked for; 7 is the first in which Add and Div broadcast as used here."""
+"""Supported opsets; 7 is the first in which Add and Div broadcast as used here."""
 
 CONFIG_KEY, ORIGIN_KEY = "hexconv.hifigan.config", "hexconv.hifigan.weights"
 """Metadata of the file: the config as JSON, and where the weights come from."""
@@ -30,7 +30,7 @@ DEFAULT_OPSET = 17
 
 @dataclass(frozen=True)
 class VocoderForm:
-    """How the file looks, apart from the numbers in it.
+    """The form of the file, apart from the weights.
 
     Attributes:
         length: mel frames, or None for any number of them.
@@ -48,11 +48,11 @@ class VocoderForm:
     def __post_init__(self) -> None:
         if self.opset not in OPSETS:
             raise ConfigError(
-                f"opset {self.opset} cannot be written",
-                hint=f"ask for one of {OPSETS[0]} to {OPSETS[-1]}",
+                f"opset {self.opset} is not supported",
+                hint=f"use one of {OPSETS[0]} to {OPSETS[-1]}",
             )
         if self.length is not None and self.length < 1:
-            raise ConfigError(f"a length of {self.length} frames cannot be")
+            raise ConfigError(f"a length of {self.length} frames is invalid")
         if not self.input_name or not self.output_name or self.input_name == self.output_name:
             raise ConfigError("input and output need two different names")
 
@@ -118,7 +118,7 @@ class _Writer:
         return int(block.split(".")[1]) % len(config.resblock_kernel_sizes)
 
     def stage(self, config: GeneratorConfig, stage: int, x: str) -> str:
-        """One upsampling and the mean of the residual blocks behind it."""
+        """One upsampling and the mean of the residual blocks after it."""
         name = f"ups.{stage}"
         x = self.conv(name, self.leaky(x, of=name))
         first, *others = layers.block_names(config, stage)
@@ -175,7 +175,7 @@ def write(
 
 
 def config_of(model: onnx.ModelProto) -> GeneratorConfig | None:
-    """The config that `write` left in the file, or None for a file of other making."""
+    """The config that `write` stored in the file, or None for a file of another origin."""
     stored = next((p.value for p in model.metadata_props if p.key == CONFIG_KEY), None)
     return None if stored is None else config_from_text(stored)
 

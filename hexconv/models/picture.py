@@ -1,4 +1,4 @@
-"""Mel spectrograms side by side, and what they differ in (the `report` extra)."""
+"""Mel spectrograms side by side, and their differences (the `report` extra)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Waves = dict[str, NDArray[np.float32]]
 
 
 def spectrograms(path: str | Path, waves: Waves, reference: str, config: GeneratorConfig) -> None:
-    """Draws one row a wave as .png: its mel, and the difference from that of `reference`.
+    """Draw one row per wave as .png: its mel, and the difference from that of `reference`.
 
     Args:
         path: of the picture.

@@ -1,4 +1,4 @@
-"""Log-mel files (.npy) for end-to-end synthesis, with every way they can be wrong."""
+"""Log-mel files (.npy) for end-to-end synthesis, and checks for every way they can be wrong."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
 def check(
     spectrum: NDArray[np.float32], config: GeneratorConfig, *, where: str = ""
 ) -> NDArray[np.float32]:
-    """That `spectrum` is a finite (1, num_mels, T) with T > 0; answers with it.
+    """Check that `spectrum` is a finite (1, num_mels, T) with T > 0, and return it.
 
     Raises:
         RangeError: it is not.
@@ -40,11 +40,11 @@ def check(
     if len(shape) != 3 or shape[0] != 1 or shape[1] != config.num_mels or shape[2] < 1:
         hint = "it looks transposed" if shape[-1:] == (config.num_mels,) else ""
         raise RangeError(
-            f"the mel has shape {shape}, (1, {config.num_mels}, frames) is needed",
+            f"the mel has shape {shape}, (1, {config.num_mels}, frames) is expected",
             where=where,
             why=hint,
             hint="give one utterance, bands before frames",
         )
     if not np.isfinite(spectrum).all():
-        raise RangeError("the mel holds values that are not finite", where=where)
+        raise RangeError("the mel contains values that are not finite", where=where)
     return spectrum

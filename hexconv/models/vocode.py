@@ -1,4 +1,4 @@
-"""One utterance through several backends: a wav for each, its time, and how true it is."""
+"""One utterance through several backends: a wav for each, its time, and its fidelity."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ RECORDING = "recording"
 
 @dataclass(frozen=True)
 class Utterance:
-    """What is to be spoken.
+    """The utterance to synthesize.
 
     Attributes:
         name: of the files.
         mel: (1, num_mels, frames) float32.
-        recording: the wave (T,) that the mel was heard in, if there is one.
-        warnings: what is odd about it.
+        recording: the wave (T,) that the mel was computed from, if there is one.
+        warnings: defects of the input.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Result:
-    """One backend's answer.
+    """One backend's output.
 
     Attributes:
         spoken: wave and time.
@@ -67,7 +67,7 @@ class Result:
 
 
 def from_wav(path: Path, config: GeneratorConfig) -> Utterance:
-    """A recording of any rate and channel count, heard as the generator's mel.
+    """A recording of any rate and channel count, as the generator's mel.
 
     Raises:
         FileError: not a sound file, empty or not finite.
@@ -94,14 +94,14 @@ def vocode(
     *,
     draw: bool = True,
 ) -> list[Result]:
-    """Speaks `utterance` with each backend and compares each with the float output.
+    """Synthesize `utterance` with each backend and compare each with the float output.
 
     The float output is torch's where torch is among the backends, else ONNX Runtime's (which is
-    run for the comparison even if it was not asked for). Writes FOLDER/NAME.BACKEND.wav, and
+    run for the comparison even if it was not selected). Writes FOLDER/NAME.BACKEND.wav, and
     FOLDER/NAME.png with `draw`.
 
     Raises:
-        HexconvError: whatever a backend refuses; the wavs of those before it stay.
+        HexconvError: any error of a backend; the wavs of those before it stay.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

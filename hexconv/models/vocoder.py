@@ -1,7 +1,7 @@
 """One mel through four vocoders: torch, ONNX Runtime, the simulated DSP, the DSP's own library.
 
 Each backend is a function from a mel (1, num_mels, T) to a wave (hop_size*T,). The float ones take
-any length; those of the DSP are fixed at conversion, and `Vocoder.chunk` cuts for them.
+any length; those of the DSP are fixed at conversion, and `Vocoder.chunk` splits the mel for them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Vocoder:
         model: the float generator, in the 1-D or the 2-D form.
         config: of the generator and its mel.
         weights: by official name, for torch.
-        dsp: a MACE .pb of the same generator; None converts `model` on the way.
+        dsp: a MACE .pb of the same generator; None converts `model` first.
         ranges: a range file for that conversion; None calibrates on `samples`.
-        samples: mels for calibration; the small voice's held-out ones by default.
+        samples: mels for calibration; the sample voice's held-out ones by default.
         chunk: frames at a time, or None for the whole mel at once.
         library_file: the DSP's library for the device backend; None takes HEXCONV_LIBRARY's.
     """
@@ -58,13 +58,13 @@ class Vocoder:
         return len(self.model.graph.input[0].type.tensor_type.shape.dim) == 4
 
     def feed(self, spectrum: Mel) -> Mel:
-        """The mel as the model takes it."""
+        """The mel in the model's input shape."""
         return spectrum[..., None] if self.conv2d else spectrum
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """What a backend answered.
+    """The output of a backend.
 
     Attributes:
         backend: its name.
@@ -80,17 +80,17 @@ class Spoken:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of sound: below 1 is faster than speech."""
+        """Seconds of computation per second of sound: below 1 is faster than real time."""
         return self.seconds / (self.wave.size / self.rate)
 
 
 def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
-    """Runs backend `name` over one mel, in chunks where `vocoder` says so.
+    """Run backend `name` over one mel, in chunks where `vocoder` says so.
 
     Raises:
         ConfigError: an unknown backend, or a chunk too short.
-        ModelError: the answer is not a finite wave of hop_size samples a frame.
-        HexconvError: whatever the backend itself refuses.
+        ModelError: the output is not a finite wave of hop_size samples per frame.
+        HexconvError: any other error of the backend itself.
     """
     if name not in BACKENDS:
         raise ConfigError(f"there is no backend '{name}'", hint=f"one of {', '.join(BACKENDS)}")
@@ -107,8 +107,8 @@ def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
     wanted = spectrum.shape[2] * vocoder.config.hop_size
     if wave.shape != (wanted,) or not np.isfinite(wave).all():
         raise ModelError(
-            f"the {name} backend answered {wave.size} samples, {wanted} finite ones were expected",
-            hint="give a model that belongs to this mel's config",
+            f"the {name} backend returned {wave.size} samples, {wanted} finite ones were expected",
+            hint="give a model made for this mel's config",
         )
     return Spoken(name, wave, seconds, vocoder.config.sampling_rate)
 
@@ -132,7 +132,7 @@ def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
             vocoder.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
     except runtime_errors() as error:
-        raise ModelError("ONNX Runtime does not take the model", why=str(error)) from error
+        raise ModelError("ONNX Runtime cannot load the model", why=str(error)) from error
     name = session.get_inputs()[0].name
 
     def synthesis(spectrum: Mel) -> Wave:
@@ -150,7 +150,7 @@ def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
 
 
 def _dsp_model(vocoder: Vocoder, length: int) -> Any:
-    """The quantized model for `length` frames: the .pb given, or converted on the way."""
+    """The quantized model for `length` frames: the .pb given, or converted here."""
     from hexconv.conversion import convert
     from hexconv.model import load
 
@@ -161,7 +161,7 @@ def _dsp_model(vocoder: Vocoder, length: int) -> Any:
         given = model.graph.inputs[0].shape[2]
         if given != length:
             raise ConfigError(
-                f"the DSP model takes {given} frames, not {length}",
+                f"the DSP model expects {given} frames, not {length}",
                 where=str(vocoder.dsp),
                 hint=f"--chunk {given}",
             )
@@ -182,14 +182,14 @@ def _dsp_model(vocoder: Vocoder, length: int) -> Any:
 
 
 def _calibration(vocoder: Vocoder, name: str, length: int) -> Iterable[dict[str, Mel]]:
-    """Pieces of `length` frames of the calibration mels; short ones are filled with silence."""
+    """Segments of `length` frames of the calibration mels; short ones are padded with silence."""
     samples = vocoder.samples or tuple(voice.mels().values())
     pieces = []
     for spectrum in samples:
         if spectrum.shape[1] != vocoder.config.num_mels:
             raise RangeError(
                 f"the calibration mels have {spectrum.shape[1]} bands, the model "
-                f"takes {vocoder.config.num_mels}",
+                f"expects {vocoder.config.num_mels}",
                 hint="give --ranges, or --samples with mels of this model",
             )
         for start in range(0, spectrum.shape[2], length):
@@ -238,7 +238,7 @@ BACKENDS: dict[str, Callable[[Vocoder, int], chunks.Synthesis]] = {
 
 
 def small_voice(**settings: Any) -> Vocoder:
-    """The voice that ships with hexconv."""
+    """The sample voice that ships with hexconv."""
     return Vocoder(voice.onnx_model(), voice.CONFIG, voice.weights(), **settings)
 
 
@@ -246,13 +246,13 @@ def from_onnx(path: Path, config: GeneratorConfig | None = None, **settings: Any
     """A generator of an ONNX file.
 
     Args:
-        path: the file; one that `hexconv export hifigan` wrote brings its config and weights.
-        config: for files of other making.
+        path: the file; one that `hexconv export hifigan` wrote contains its config and weights.
+        config: for files of another origin.
         settings: of `Vocoder`; `weights` for the torch backend.
 
     Raises:
         FileError, ModelError: not an ONNX file of a vocoder.
-        ConfigError: a file of other making, and no config.
+        ConfigError: a file of another origin, and no config.
     """
     try:
         model = onnx.load(path)
@@ -263,7 +263,7 @@ def from_onnx(path: Path, config: GeneratorConfig | None = None, **settings: Any
     known = config or onnx_writer.config_of(model)
     if known is None:
         raise ConfigError(
-            "the ONNX file does not say which mel it listens to",
+            "the ONNX file does not say which mel it expects",
             where=str(path),
             hint="give --config with its HiFi-GAN JSON",
         )

@@ -1,9 +1,9 @@
-"""The small voice: a trained HiFi-GAN generator that ships with hexconv and really speaks.
+"""The sample voice: a small trained HiFi-GAN generator that ships with hexconv.
 
 V3's family (residual block 2, upsampling 8, 8, 4) with 128 first channels and two residual blocks:
 348 thousand weights, stored as float16. Trained by benchmarks/voice on sentences that espeak-ng
-speaks on one pitch; docs/hifigan.md says how, and how good it is. Needs neither torch nor sound
-packages.
+speaks at one pitch; docs/hifigan.md describes the training and the quality. Needs neither torch
+nor sound packages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DATA = Path(__file__).parent / "data"
 
 CONFIG = config.read(_DATA / "voice.json")
 
-ORIGIN = "the small voice of hexconv"
+ORIGIN = "the sample voice of hexconv"
 
 RECORDING = _DATA / "held.wav"
 """A held-out sentence as espeak-ng speaks it (22,050 Hz, mono, 16 bits)."""
@@ -32,7 +32,7 @@ def weights() -> dict[str, NDArray[np.float32]]:
 
 
 def onnx_model(length: int | None = None, *, conv2d: bool = False) -> onnx.ModelProto:
-    """The small voice as ONNX: `inputs` (1,80,length) to `output` (1,1,256*length).
+    """The sample voice as ONNX: `inputs` (1,80,length) to `output` (1,1,256*length).
 
     Args:
         length: mel frames, or None for any number of them.

@@ -15,19 +15,19 @@ from hexconv.files import write_files
 
 CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
-"""A recording is called clipped when more than this share of it stands at full scale."""
+"""A recording counts as clipped when more than this share of it is at full scale."""
 
 SILENT_BELOW = 1e-4
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file as the model wants it.
+    """A sound file in the form that the model needs.
 
     Attributes:
         wave: (T,) float32, mono, within [-1, 1].
         rate: Hz.
-        warnings: what is odd about it, one sentence each.
+        warnings: defects of the recording, one sentence each.
     """
 
     wave: NDArray[np.float32]
@@ -44,7 +44,7 @@ def _soundfile() -> Any:
 
 
 def read(path: str | Path, rate: int) -> Recording:
-    """Reads a sound file, mixes its channels to one and resamples it to `rate` Hz.
+    """Read a sound file, mix its channels to one and resample it to `rate` Hz.
 
     Raises:
         FileError: missing, not a sound file, empty, or with values that are not finite.
@@ -59,12 +59,12 @@ def read(path: str | Path, rate: int) -> Recording:
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
         raise FileError(
-            "this is not a sound file that libsndfile reads", where=str(path), why=str(error)
+            "this is not a sound file that libsndfile can read", where=str(path), why=str(error)
         ) from error
     if not samples.size:
         raise FileError("the sound file is empty", where=str(path))
     if not np.isfinite(samples).all():
-        raise FileError("the sound file holds values that are not finite", where=str(path))
+        raise FileError("the sound file contains values that are not finite", where=str(path))
     warnings = _warnings(samples, subtype)
     wave = np.clip(resample(samples.mean(axis=1), own_rate, rate), -1, 1)
     return Recording(wave.astype(np.float32), rate, warnings)
@@ -76,7 +76,7 @@ def _warnings(samples: NDArray[np.float32], subtype: str) -> tuple[str, ...]:
     if peak < SILENT_BELOW:
         found.append("the recording is silent")
     if float((np.abs(samples) >= CLIPPED_AT).mean()) > CLIPPED_SHARE:
-        found.append("the recording is clipped: many samples stand at full scale")
+        found.append("the recording is clipped: many samples are at full scale")
     if subtype in ("PCM_U8", "PCM_S8", "ULAW", "ALAW"):
         found.append(f"the recording has 8 bits a sample ({subtype}): expect audible noise")
     return tuple(found)
@@ -94,7 +94,7 @@ def resample(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.fl
 
 
 def write(path: str | Path, wave: NDArray[np.float32], rate: int) -> None:
-    """Writes a wave (T,) in [-1, 1] as 16-bit mono PCM; the file appears whole or not at all.
+    """Write a wave (T,) in [-1, 1] as 16-bit mono PCM, completely or not at all.
 
     Raises:
         FileError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""The nnlib graph, the catalogue of its ops, and what the library makes of a graph."""
+"""The nnlib graph, the catalogue of its ops, and the library's prepare."""
 
 from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Layout

@@ -20,10 +20,10 @@ RANGE_OUTPUTS = (Output(SCALAR, "float32"), Output(SCALAR, "float32"))
 
 @dataclass(frozen=True)
 class Tensor:
-    """A quantized tensor in the graph under construction: data, min, max, and what is known of it.
+    """A quantized tensor in the graph under construction: data, min, max, and its properties.
 
-    `range` is what its codes mean; `static` is False where the library finds the range at run time
-    (the model's inputs, and what copies their range). int32 accumulators have dtype int32.
+    `range` is the range of its quantized values; `static` is False where it depends on the run
+    (the model's inputs, and ops that copy their range). int32 accumulators have dtype int32.
     """
 
     data: Ref
@@ -41,7 +41,7 @@ class Tensor:
 
 
 class Builder:
-    """Collects consts and nodes of a graph: one that comes into being, or one that is rewritten.
+    """Collects consts and nodes of a graph: a new one, or one that is being rewritten.
 
     Ids are the builder's own until the graph is numbered as MACE numbers it. In a new graph small
     consts of equal type, bytes and meaning are stored once; a rewrite shares only float scalars
@@ -56,7 +56,7 @@ class Builder:
         self.graph = Graph(name)
         self.original = original
         self.onnx_node = ""
-        """The ONNX node being lowered; new nodes remember it."""
+        """The ONNX node being lowered; new nodes record it."""
         self._rewrites = False
         self._next = 1
         self._names: set[str] = set()
@@ -67,7 +67,7 @@ class Builder:
 
     @classmethod
     def on(cls, graph: Graph) -> Builder:
-        """A builder of what a rewrite adds to an existing graph."""
+        """A builder of the additions of a rewrite to an existing graph."""
         builder = cls(graph.name)
         builder.graph = graph
         builder._rewrites = True
@@ -78,7 +78,7 @@ class Builder:
         builder._names.update(node.name for node in graph.nodes)
         return builder
 
-    # -- what is there ----------------------------------------------------------------------
+    # -- queries ----------------------------------------------------------------------------
 
     def values(self, ref: Ref) -> Array | None:
         """The values of a const; None for a node's output."""
@@ -105,10 +105,10 @@ class Builder:
         """A const of rank at most 4 (padded to 4 on the left).
 
         Args:
-            name: what it is called if it is new.
+            name: its name if it is new.
             array: its values.
-            span: what quantized values mean.
-            shape_only: whether the library reads its shape alone.
+            span: the range of quantized values.
+            shape_only: whether the library reads only its shape.
         """
         array = array.reshape((1,) * (4 - array.ndim) + array.shape)
         key = self._sharing_key(array, value_range, shape_only)
@@ -129,7 +129,7 @@ class Builder:
     def _sharing_key(
         self, array: Array, value_range: Range | None, shape_only: bool
     ) -> tuple[object, ...] | None:
-        """What equal consts have in common; None for one that stays on its own.
+        """The key that equal consts share; None for one that is never shared.
 
         Large consts are weights, unique in practice: hashing them would cost more than it saves.
         """
@@ -144,7 +144,7 @@ class Builder:
         return self.const(name, np.asarray(values, np.int32))
 
     def extent(self, name: str, height: int, width: int) -> Ref:
-        """A stride or window const: its shape [1,h,w,1] alone is read."""
+        """A stride or window const: only its shape [1,h,w,1] is read."""
         return self.const(name, np.zeros((1, height, width, 1), np.int32), shape_only=True)
 
     def scalar(self, name: str, value: float) -> Ref:
@@ -171,7 +171,7 @@ class Builder:
         keeps_range: bool = False,
         onnx_node: str | None = None,
     ) -> Node:
-        """A node that a rewrite puts where it belongs: it is not in the graph yet."""
+        """A node for a rewrite to insert: it is not in the graph yet."""
         node = Node(
             id=self._new_id(),
             name=self.unique(name),
@@ -187,7 +187,7 @@ class Builder:
         return node
 
     def copy(self, node: Node, *, name: str | None = None, **changes: Any) -> Node:
-        """The same node once more under a new id, with other fields; not in the graph yet."""
+        """A copy of the node under a new id, with other fields; not in the graph yet."""
         named = node.name if name is None else self.unique(name)
         copied = replace(node, id=self._new_id(), name=named, **changes)
         self._nodes[copied.id] = copied
@@ -225,18 +225,18 @@ class Builder:
         padding: Padding = Padding.NA,
         keeps_range: bool = False,
     ) -> Tensor:
-        """Append a node that answers (data, min, max) and describe its output.
+        """Append a node that returns (data, min, max) and describe its output.
 
         Args:
             op: nnlib op name.
             inputs: in the library's order.
             shape: BHWD of the data output.
-            span: what the output's codes mean.
+            span: the range of the output's quantized values.
             name: the tensor that it computes.
             dtype: of the data output.
             static: whether `span` is fixed, or only expected.
             padding: of the node.
-            keeps_range: whether it cannot answer in a narrower range.
+            keeps_range: whether it cannot return values in a narrower range.
         """
         node = self.node(
             op,
@@ -249,10 +249,10 @@ class Builder:
         return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, value_range, static, dtype)
 
     def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
-        """Say that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
+        """Record that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
 
-        The first name stays, but one that hexconv made up gives way to one of the model's own. A
-        tensor that reads the node's codes in a range of its own is not what the node says.
+        The first name stays, but one that hexconv made up is replaced by one of the model's own. A
+        tensor that reads the node's values in a range of its own is not the node's tensor.
         """
         index = self._index.get(tensor.data.node)
         if index is None or tensor.data.port != 0 or tensor.min.node != tensor.data.node:
@@ -273,7 +273,7 @@ class Builder:
 
 
 _SHARE_LIMIT = 4096
-"""Bytes up to which equal consts of a new graph are stored once."""
+"""Maximum size in bytes of consts that are shared in a new graph."""
 
 
 def _float32(value: float) -> float:

@@ -1,4 +1,4 @@
-"""Refuse a graph that the library would refuse, crash on, or answer wrongly.
+"""Reject a graph that the library would reject, crash on, or compute incorrectly.
 
 One walk over the nodes in their order: linear in the size of the graph.
 """
@@ -26,7 +26,7 @@ def check(graph: Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
 
     Args:
         graph: any nnlib graph, converted or loaded.
-        library: the library that it shall run on: v60, v65, v66, or open.
+        library: the library that it will run on: v60, v65, v66, or open.
 
     Raises:
         GraphError: with each problem on a line, the node named.
@@ -45,7 +45,7 @@ def check(graph: Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
 def problems(graph: Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> list[str]:
     """Every problem of a graph, one line each; empty for a graph that runs."""
     found = list(_wiring(graph))
-    if found:  # shapes and types mean little before every input is there
+    if found:  # shapes and types are meaningless before every input exists
         return found
     return [*_interface(graph), *_nodes(graph, library)]
 
@@ -68,7 +68,7 @@ def _wiring(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
         for position, ref in enumerate(node.inputs):
             if ref.node not in ports:
-                yield f"{_named(node)}: input {position} is node {ref.node}, which is not there"
+                yield f"{_named(node)}: input {position} is node {ref.node}, which does not exist"
             elif not 0 <= ref.port < ports[ref.node]:
                 yield (
                     f"{_named(node)}: input {position} is output {ref.port} of node {ref.node}, "
@@ -82,7 +82,7 @@ def _wiring(graph: Graph) -> Iterator[str]:
 
 
 def _order(graph: Graph) -> str:
-    """What is wrong with the order: a cycle, or nodes in front of what they read."""
+    """The problem with the order: a cycle, or nodes before their inputs."""
     import networkx as nx  # 0.2 s to import, and only a broken graph needs it
 
     names = {node.id: node.name for node in graph.nodes}
@@ -93,12 +93,12 @@ def _order(graph: Graph) -> str:
     try:
         cycle = [names[source] for source, _ in nx.find_cycle(walk)]
     except nx.NetworkXNoCycle:
-        return "nodes are not in execution order: some stand in front of what they read"
+        return "nodes are not in execution order: some come before the nodes that they read"
     return f"nodes form a cycle: {' -> '.join([*cycle, cycle[0]])}"
 
 
 def _interface(graph: Graph) -> Iterator[str]:
-    """The input and output node against what the model is said to take and give."""
+    """The input and output node against the model's declared inputs and outputs."""
     for op, tensors, what in ((INPUT_OP, graph.inputs, "in"), (OUTPUT_OP, graph.outputs, "out")):
         nodes = [node for node in graph.nodes if node.op == op]
         if len(nodes) != (1 if tensors else 0):
@@ -118,7 +118,7 @@ def _interface(graph: Graph) -> Iterator[str]:
 
 
 def _nodes(graph: Graph, library: LibraryVersion) -> Iterator[str]:
-    """Every node against the catalogue, in order, known ranges carried along."""
+    """Every node against the catalogue, in order, with known ranges propagated."""
     consts = graph.const_by_id()
     shapes: dict[Ref, Shape4] = {}
     dtypes: dict[Ref, str] = {}
@@ -157,16 +157,16 @@ def _nodes(graph: Graph, library: LibraryVersion) -> Iterator[str]:
 
 
 def _node(site: NodeSite, dtypes: Sequence[str], library: LibraryVersion) -> Iterator[str]:
-    """One node: whether it exists, what it takes, what it answers, what it must not meet."""
+    """One node: whether it exists, its inputs, its outputs, and its constraints."""
     node, known = site.node, site.spec
     if known.emit != "yes":
-        yield known.why or "only the library's own prepare makes such nodes"
+        yield known.why or "only the library's own prepare inserts such nodes"
         return
     if library not in known.libraries:
         yield f"the {library} library does not have this op"
     if node.padding not in known.padding:
         supported = ", ".join(padding.name for padding in known.padding)
-        yield f"padding {node.padding.name} is not honored, only {supported}"
+        yield f"padding {node.padding.name} is not supported, only {supported}"
     if not known.accepts(len(node.inputs)):
         yield f"{len(node.inputs)} inputs; {_expected(known)}"
         return
@@ -199,7 +199,7 @@ def _operands(site: NodeSite, dtypes: Sequence[str]) -> Iterator[str]:
         if operand.dtypes and dtype not in operand.dtypes:
             yield f"{where} is {dtype}, must be {' or '.join(operand.dtypes)}"
         elif operand.scalar and site.shapes[position] != SCALAR:
-            yield f"{where} must be one number, is {list(site.shapes[position])}"
+            yield f"{where} must be a scalar, is {list(site.shapes[position])}"
 
 
 def _outputs(site: NodeSite) -> Iterator[str]:
@@ -228,7 +228,7 @@ def _outputs(site: NodeSite) -> Iterator[str]:
 
 
 def _limit(site: NodeSite, limit: Limit) -> Iterator[str]:
-    """A limit of the catalogue that the node does not keep to."""
+    """A limit of the catalogue that the node violates."""
     if limit.rule:
         broken = "" if not CONSTRAINTS[limit.rule](site) else limit.rule.replace("_", " ")
     elif limit.same:
@@ -271,4 +271,4 @@ def _requested(site: NodeSite) -> Iterator[str]:
     """A requested range whose ends are known must have a width."""
     out = site.range("out_")
     if out is not None and not out[0] < out[1]:
-        yield f"the output range requested, {out[0]:g}..{out[1]:g}, is empty"
+        yield f"the requested output range, {out[0]:g}..{out[1]:g}, is empty"

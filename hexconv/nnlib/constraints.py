@@ -1,7 +1,7 @@
-"""Traps of the library: what it crashes on, refuses at run time, or answers wrongly.
+"""Constraints of the library: what it crashes on, fails at run time, or computes incorrectly.
 
 Each rule is named in op_tables/nnlib, which also says why and where it was measured. A rule
-answers whether a node walks into it; a range or value that only a run can tell never does.
+returns whether a node violates it; ranges and values known only at run time are not checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Constraint = Callable[[NodeSite], bool]
 CONSTRAINTS: Registry[Constraint] = Registry("constraint")
 
 WIDEST_KERNEL = 31
-"""Columns of a kernel: from 32 on the v60 library answers anything. Rows may be any number."""
+"""Columns of a kernel: from 32 on the v60 library returns wrong values. Rows are unlimited."""
 
 
 def constraint(function: Constraint) -> Constraint:

@@ -1,6 +1,6 @@
 """The nnlib graph: exactly what `hexagon_nn_append_const_node` and `append_node` receive.
 
-Everything below the lowering reads this and nothing else: MACE's files, the simulator, the
+Everything below the lowering reads only this: MACE's files, the simulator, the
 emulated library, the cost model, the reports.
 """
 
@@ -22,7 +22,7 @@ OUTPUT_OP = "DequantizeOUTPUT_8tof"
 
 
 class Padding(StrEnum):
-    """`hexagon_nn_padding_type`; the codes are those of nn_graph_types.h."""
+    """`hexagon_nn_padding_type`; the values are those of nn_graph_types.h."""
 
     NA = "NN_PAD_NA"
     SAME = "NN_PAD_SAME"
@@ -78,7 +78,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Origin:
-    """Which ONNX tensor output 0 of a node holds, and how it lies: what layer-wise checks read.
+    """The ONNX tensor that output 0 of a node is, and its layout: for layer-wise checks.
 
     The output's shape may be another one of the same bytes as `layout.shape(shape)`.
     """
@@ -90,9 +90,9 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    """A constant: a 4-D array, or one whose shape alone is read (strides, windows).
+    """A constant: a 4-D array, or one of which only the shape is read (strides, windows).
 
-    `range` is the (min, max) that gives quantized codes their meaning; information for MACE's
+    `range` is the (min, max) of quantized values; it is information for MACE's
     metadata and for people, the library reads the min and max consts.
     """
 
@@ -115,8 +115,8 @@ class Node:
     """One op node.
 
     `onnx_node` names the ONNX node that it was lowered from; `origin` the ONNX tensor that output
-    0 holds, where one does. `keeps_range`: the library cannot answer in a narrower range than the
-    one that it is asked for, so rewrites leave that alone.
+    0 is, where it is one. `keeps_range`: the library cannot use a narrower range than the
+    one that is requested, so rewrites leave it unchanged.
     """
 
     id: int
@@ -132,7 +132,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Interface:
-    """One input or output of the model as its user sees it.
+    """One input or output of the model, from the user's point of view.
 
     `shape` and the axes of `layout` are the ONNX model's; the library sees
     `layout.shape(shape)`. `range` is the calibrated (min, max), float32. `nhwc`: MACE's
@@ -164,7 +164,7 @@ class Interface:
 
 @dataclass(repr=False)
 class Graph:
-    """Consts, nodes in execution order, and the model's outside interface.
+    """Consts, nodes in execution order, and the model's interface.
 
     Input i of the model is ports 3i, 3i+1, 3i+2 of the one `QuantizeINPUT_f_to_8` node; output i
     is inputs 3i.. of the one `DequantizeOUTPUT_8tof` node.
@@ -201,7 +201,7 @@ class Graph:
         return {item.name: item.data_format for item in (*self.inputs, *self.outputs)}
 
     def histogram(self) -> dict[str, int]:
-        """How many nodes there are of each op, by name."""
+        """The number of nodes of each op, by name."""
         counts: dict[str, int] = {}
         for node in self.nodes:
             counts[node.op] = counts.get(node.op, 0) + 1

@@ -1,4 +1,4 @@
-"""How the axes of an ONNX tensor lie in the library's B, H, W, D."""
+"""How the axes of an ONNX tensor are laid out in the library's B, H, W, D."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Shape4 = tuple[int, int, int, int]
 class Layout:
     """Which ONNX axes each of B, H, W and D holds, outermost first.
 
-    `axes` has four groups that together name every ONNX axis once. NCHW that lies as BHWD is
-    `((0,), (2,), (3,), (1,))`; a sequence [B,T,C] that lies as [1,B,T,C] is
+    `axes` has four groups that together name every ONNX axis once. NCHW laid out as BHWD is
+    `((0,), (2,), (3,), (1,))`; a sequence [B,T,C] laid out as [1,B,T,C] is
     `((), (0,), (1,), (2,))`. A group of several axes is their row-major product.
     """
 
@@ -35,16 +35,16 @@ class Layout:
         return tuple(axis for group in self.axes for axis in group)
 
     def shape(self, onnx_shape: Sequence[int]) -> Shape4:
-        """The B, H, W, D sizes of a tensor of `onnx_shape` that lies this way."""
+        """The B, H, W, D sizes of a tensor of `onnx_shape` in this layout."""
         b, h, w, d = (prod(onnx_shape[axis] for axis in group) for group in self.axes)
         return b, h, w, d
 
     def pack(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Lay an array in the ONNX order of axes out as BHWD."""
+        """Transpose an array from the ONNX order of axes to BHWD."""
         return np.ascontiguousarray(array.transpose(self.order)).reshape(self.shape(array.shape))
 
     def unpack(self, array: npt.NDArray[Any], onnx_shape: Sequence[int]) -> npt.NDArray[Any]:
-        """Bring a BHWD array back to the ONNX shape and order of axes."""
+        """Transpose a BHWD array back to the ONNX shape and order of axes."""
         order = self.order
         spread = array.reshape([onnx_shape[axis] for axis in order])
         # ascontiguousarray makes one axis of none.
@@ -60,7 +60,7 @@ class Layout:
 
     @classmethod
     def channels_last(cls, rank: int) -> Layout:
-        """[N,C,spatial...] as BHWD: NC has no space, NCL lies along W, NCHW as NHWC."""
+        """[N,C,spatial...] as BHWD: NC has no spatial axis, NCL is along W, NCHW is NHWC."""
         match rank:
             case 2:
                 return cls(((0,), (), (), (1,)))

@@ -1,4 +1,4 @@
-"""Which nodes of a model the DSP cannot run, in the model's own words."""
+"""Which nodes of a model the DSP cannot run, by the names in the file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_AXES = 4
 
 
 def unsupported_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> set[ir.Node]:
-    """The nodes of the whole model that the DSP refuses of a part of it.
+    """The nodes of the whole model that the DSP does not support in a part of it.
 
     Args:
         pieces: the whole.
@@ -28,7 +28,7 @@ def unsupported_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) 
         settings: how it will be converted.
 
     Raises:
-        ConfigError: it cannot be said which node a refusal comes from.
+        ConfigError: the original node of an unsupported node is unknown.
         HexconvError: the model cannot be read.
     """
     from hexconv.lowering import dry_run
@@ -51,7 +51,7 @@ def unsupported_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) 
 
 
 def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
-    """What reads inputs that the DSP cannot be fed, and makes outputs that it cannot answer."""
+    """Nodes that read inputs or compute outputs which the DSP cannot receive or return."""
     there = {node.name for node in dsp.graph.node}
     made = {item.name for item in dsp.graph.output}
     readers = {
@@ -70,7 +70,7 @@ def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
 
 
 def fits(value: ir.Value) -> bool:
-    """Whether the DSP can be fed a value, or answer it."""
+    """Whether the DSP can receive or return a value."""
     return (value.dtype is None or value.dtype.is_floating_point()) and (
         value.shape is None or len(value.shape) <= MOST_AXES
     )
@@ -79,8 +79,8 @@ def fits(value: ir.Value) -> bool:
 def _loaded(own: Mapping[str, ir.Node], unsupported_op: UnsupportedOpError) -> ir.Node:
     if unsupported_op.node not in own:
         raise ConfigError(
-            f"it cannot be said where to cut for the node '{unsupported_op.node}'",
-            why="it stands in a local function or was made while the model was loaded",
+            f"there is no known place to cut for the node '{unsupported_op.node}'",
+            why="it is in a local function or was created while the model was loaded",
             hint="name the tensors to cut at",
         )
     return own[unsupported_op.node]
@@ -91,7 +91,7 @@ def _origins(
 ) -> set[ir.Node]:
     """The model's nodes that a node of the normal form comes from.
 
-    The one of its name; else those that make the first values behind it which the file knows.
+    The one of its name; else those that compute the first values after it that are in the file.
     """
     if str(node.name) in own:
         return {own[str(node.name)]}

@@ -31,7 +31,7 @@ def convert_split(
     ranges: Ranges | None = None,
     **settings: Unpack[SettingsDict],
 ) -> Model:
-    """Cut a model and convert the DSP part; the model answered saves the CPU part beside it.
+    """Cut a model and convert the DSP part; the model returned saves the CPU part beside it.
 
     Args:
         source: an .onnx file or proto.

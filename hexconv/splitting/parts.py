@@ -1,6 +1,6 @@
 """Cut a model in two: a DSP part that is converted, and a CPU part for ONNX Runtime.
 
-The DSP part answers the cut tensors, the CPU part is fed them, under their own names and in their
+The DSP part returns the cut tensors, the CPU part reads them, under their own names and in their
 own shapes. Both are made of the file's own nodes, so the CPU part runs wherever the model did.
 """
 
@@ -36,7 +36,7 @@ def split(
 
     Args:
         source: an .onnx file or proto.
-        at: names of tensors; "auto" puts what the DSP cannot run, and all that depends on it,
+        at: names of tensors; "auto" moves what the DSP cannot run, and all that depends on it,
             on the CPU.
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         **settings: for "auto", how the DSP part will be converted: see
@@ -59,7 +59,7 @@ def split(
 
 
 def _automatic(pieces: Pieces, settings: Settings) -> Parts:
-    """Cut off what is refused until nothing is any more."""
+    """Cut off unsupported nodes until all are supported."""
     parts = Parts(pieces.proto(), None, (), pieces.label)
     cpu: set[ir.Node] = set()
     while more := unsupported_nodes(pieces, parts.dsp, settings) - cpu:
@@ -75,7 +75,7 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
     """Both models.
 
     Raises:
-        ConfigError: one of them would be empty, or the DSP cannot hand a cut over.
+        ConfigError: one of them would be empty, or the DSP cannot return a cut.
     """
     names = tuple(str(value.name) for value in cuts)
     own = [value for value in pieces.graph.outputs if value.producer() not in cpu]
@@ -95,7 +95,7 @@ def _parted(pieces: Pieces, cpu: set[ir.Node], cuts: Sequence[ir.Value]) -> Part
             why="no node that depends on an input comes before it",
             hint="cut further down"
             if names and pieces.varying - cpu
-            else "cut the head of the model off, and convert what is behind it",
+            else "cut off the first nodes of the model, and convert the rest",
         )
     for value in cuts:
         _check_handed_over(value)
@@ -122,7 +122,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
         if value.producer() in cpu:
             raise ConfigError(
                 f"the cuts do not separate the model: '{value.name}' depends on another cut",
-                why="what lies between them would be needed on both sides",
+                why="the nodes between them would be needed on both sides",
                 hint=f"leave '{value.name}' out, or the cut before it",
             )
     missing = [value for value in pieces.handed_over(cpu) if value not in cuts]
@@ -132,7 +132,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
         names = [str(value.name) for value in missing]
         raise ConfigError(
             f"the cuts do not separate the model: {listed(names)} goes round them",
-            why="the CPU part needs what the DSP part computes, but does not answer",
+            why="the CPU part needs what the DSP part computes, but does not return",
             hint=f"use --split {','.join(str(value.name) for value in better)}",
         )
     return cpu
@@ -142,7 +142,7 @@ def _tensor(pieces: Pieces, name: str) -> ir.Value:
     """The tensor of a name.
 
     Raises:
-        ConfigError: there is none, or it is no tensor that is computed.
+        ConfigError: there is none, or it is not a computed tensor.
     """
     value = pieces.values.get(name)
     if value is None:
@@ -168,7 +168,7 @@ def _check_handed_over(value: ir.Value) -> None:
     if dtype is not None and not dtype.is_floating_point():
         raise ConfigError(
             f"the cut '{value.name}' is of type {dtype.name.lower()}",
-            why="the DSP answers floats",
+            why="the DSP returns floats",
             hint="cut before the node that makes it",
         )
     if value.shape is None:

@@ -52,7 +52,7 @@ def test_setup_says_what_is_there_and_what_is_not(run, fake_path: Path) -> None:
     assert [line.split()[:2] for line in lines[:5]] == [
         ["ok", f"{name}:"] for name in ("emulator", "compiler", "runner", "library", "containment")
     ]
-    assert lines[5].startswith("MISSING  self-test: the library failed while taking a node")
+    assert lines[5].startswith("MISSING  self-test: the library failed while appending a node")
     assert str(fake_path) in lines[3]
     assert "release 1.2.3" in lines[3]
 

@@ -60,7 +60,7 @@ def brief(fake_path: Path) -> Library:
         ("Fail", "executing the graph", r"failed on node id='/layer3/Fail' \(Fail\) err=-1"),
         ("Crash", "SIGSEGV.*executing the graph", "called from hexagon_nn_execute_new"),
         ("CrashInPrepare", "SIGSEGV.*preparing the graph", "called from hexagon_nn_prepare"),
-        ("NoSuchOp", "taking a node", ""),
+        ("NoSuchOp", "appending a node", ""),
     ],
 )
 def test_the_node_to_blame_is_named(fake: Library, op: str, doing: str, why: str) -> None:

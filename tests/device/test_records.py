@@ -70,7 +70,11 @@ def test_a_listing_gives_op_nodes_in_order() -> None:
     ("reads", "node"),
     [
         (1, "'input' (QuantizeINPUT_f_to_8)"),
-        (3, "Convert_to_d32, which prepare put before '/layer2/QuantizedNeg_8' (QuantizedNeg_8)"),
+        (
+            3,
+            "Convert_to_d32, which prepare inserted before "
+            "'/layer2/QuantizedNeg_8' (QuantizedNeg_8)",
+        ),
         (5, "'/layer2/QuantizedNeg_8' (QuantizedNeg_8)"),
         (4, ""),
         (99, ""),

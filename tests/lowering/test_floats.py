@@ -188,7 +188,7 @@ def test_a_node_that_a_rewrite_took_away_is_named() -> None:
 def test_the_report_states_reason_ops_and_price() -> None:
     converted = proved(one("Tanh", SHAPE))
     (row,) = converted.report()["conversion"]["floats"]
-    assert row["why"] == "kept in float by hand"
+    assert row["why"] == "kept in float by the user"
     assert row["nnlib"] == ("Dequantize", "Tanh_f", "Quantize")
     # 78 packets for each of the 315 elements (op_tables/cost), and the conversions.
     assert 315 * 78 < row["packets"] < 315 * 90
@@ -200,7 +200,7 @@ def test_the_report_states_reason_ops_and_price() -> None:
     ("proto", "name", "said"),
     [
         (one("Add", SHAPE, numbers((9,))), "nodes", "did you mean 'node'"),
-        (one("Exp", SHAPE), "node", "no float form of Exp"),
+        (one("Exp", SHAPE), "node", "no correct float form of Exp"),
         (one("Div", SHAPE, np.float32(0.0)), "node", "without zeros"),
         (of_two("MatMul", (2, 5, 7), (2, 7, 4)), "node", "one matrix on the right"),
     ],

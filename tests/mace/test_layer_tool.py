@@ -100,12 +100,12 @@ def test_each_layer_model_answers_what_the_layer_does(tmp_path: Path) -> None:
         layer = tmp_path / "layer.pb"
         layer.write_bytes(made.SerializeToString())
         layer.with_suffix(".data").write_bytes(path.with_suffix(".data").read_bytes())
-        (answer,) = hexconv.simulate(hexconv.load(layer), feeds, library="v60").values()
+        (result,) = hexconv.simulate(hexconv.load(layer), feeds, library="v60").values()
         if name in taps.held_by or name in taps.includes:
             continue  # cut there, the library fuses other nodes
         data, low, high = taps[name]
         step = (high.item() - low.item()) / 255
-        assert np.array_equal(np.rint((answer - low.item()) / step), data), name
+        assert np.array_equal(np.rint((result - low.item()) / step), data), name
         compared.append(name)
     assert len(compared) >= 5
 

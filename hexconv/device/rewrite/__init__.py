@@ -2,13 +2,13 @@
 
 No released qemu has the products by a register pair (v65) and by the Z buffer and the memory copy
 (v66) that MACE's libraries use, and qemu 7.2 computes conditional vector loads wrongly. Each packet
-that holds one becomes a jump to a stub, in a segment of its own behind the image, that does what
-the packet does with plain instructions and goes back. The result is an ordinary shared object.
+that contains one becomes a jump to a stub, in a segment of its own after the image, that does what
+the packet does with supported instructions and returns. The result is an ordinary shared object.
 
-    forms.py       which instructions those are
-    movable.py     what else a packet may hold, to be executed elsewhere
-    products.py, copies.py, conditional.py    what stands in for each
-    stub.py        what a stub borrows, how it counts and goes back
+    forms.py       the instructions to replace
+    movable.py     what else a packet may contain, to be executed elsewhere
+    products.py, copies.py, conditional.py    the replacements
+    stub.py        the registers a stub saves, how it counts and returns
     image.py       the shared object;  packet.py, assembler.py: packets and words
 """
 
@@ -37,11 +37,11 @@ Choose = Callable[[Packet], bool]
 
 
 class RewriteError(Exception):
-    """A packet that is neither in the emulator nor replaced.
+    """A packet that the emulator does not support and that is not replaced.
 
     Args:
         address: of the packet.
-        why: it is not replaced.
+        why: the reason.
     """
 
     def __init__(self, address: int, why: str) -> None:
@@ -55,12 +55,12 @@ def rewritten(data: bytes, counting: bool, also: Choose | None = None) -> bytes:
 
     Args:
         data: a shared object; without such instructions it is returned as it is.
-        counting: whether the emulator's counters shall count each replaced packet as one, as on
+        counting: whether the emulator's counters must count each replaced packet as one, as on
             the DSP; it costs time.
-        also: packets that go through a stub though nothing is wrong with them, to test stubs.
+        also: correct packets to replace by stubs as well, to test stubs.
 
     Raises:
-        RewriteError: one stands where it cannot be replaced.
+        RewriteError: one is in a position where it cannot be replaced.
     """
     image, base = bytearray(data), first_free(data)
     functions = Functions(data)
@@ -81,7 +81,7 @@ def rewritten(data: bytes, counting: bool, also: Choose | None = None) -> bytes:
 
 
 def _to_replace(section: Code, also: Choose | None) -> Iterator[Packet]:
-    """The packets of a section that a stub is needed for."""
+    """The packets of a section that need a stub."""
     if also is not None:
         indices = np.arange(len(section.words))
     else:
@@ -102,7 +102,7 @@ def _is_wrong(packet: Packet) -> bool:
 
 
 def _code(stub: Stub) -> list[int]:
-    """The code that stands in for a stub's packet."""
+    """The code that replaces a stub's packet."""
     packet = stub.packet
     try:
         _check(packet)
@@ -120,21 +120,21 @@ def _code(stub: Stub) -> list[int]:
 
 
 def _check(packet: Packet) -> None:
-    """Whether the packet holds only what stubs know.
+    """Whether the packet contains only what stubs support.
 
     Raises:
         NotReplaceable: it does not.
     """
     for form in NOT_REPLACED:
         if any(form.matches(w) and not any_of(MISSING, w) for w in packet.words):
-            raise NotReplaceable(f"it holds {form.name}, which the emulator lacks")
+            raise NotReplaceable(f"it contains {form.name}, which the emulator lacks")
     conditional = [word for word in packet.words if any_of(LOADS_IF, word)]
     missing = [word for word in packet.words if any_of(MISSING, word)]
     rest = [word for word in packet.words if word not in (*missing, *conditional)]
     if any(MEMCPY.matches(word) for word in missing) and len(packet.words) > 1:
-        raise NotReplaceable("it holds more than memcpy")
+        raise NotReplaceable("it contains more than memcpy")
     if len(conditional) > 1 or (conditional and missing):
-        raise NotReplaceable("it loads conditionally and holds another replaced instruction")
+        raise NotReplaceable("it loads conditionally and contains another replaced instruction")
     for word in rest:
         others = set(rest) - {word}
         leaves = conditional and JUMP_IF.matches(word) and not any(packet.loops)

@@ -26,7 +26,7 @@ def scattered(number: int, *fields: tuple[int, int]) -> int:
 
 
 def gathered(word: int, *fields: tuple[int, int]) -> int:
-    """The signed number whose bits, lowest first, lie in fields of (width, lowest bit)."""
+    """The signed number whose bits, lowest first, are in fields of (width, lowest bit)."""
     number = shift = 0
     for width, low in fields:
         number |= (word >> low & (1 << width) - 1) << shift
@@ -46,7 +46,7 @@ def jump(here: int, there: int) -> int:
     """`jump there`, in a packet at `here`.
 
     Raises:
-        OverflowError: it is further away than 8 MiB.
+        OverflowError: the distance is more than 8 MiB.
     """
     words = (there - here) // WORD
     if not -(1 << 21) <= words < 1 << 21:

@@ -10,11 +10,11 @@ from hexconv.device.rewrite.movable import JUMP_IF, jump_target
 from hexconv.device.rewrite.stub import Stub
 
 PREDICATE_AND_KIND = 1 << 23 | 3 << 11 | 7 << 5
-"""Bits of a load that say whether and on which predicate it is conditional, and what kind it is."""
+"""Bits of a load that say whether and on which predicate it is conditional, and its kind."""
 
 
 def load_or_not(stub: Stub) -> None:
-    """Emit both, and behind them the conditional jump that the packet may hold."""
+    """Emit both, and after them the conditional jump that the packet may contain."""
     packet = stub.packet
     load = next(word for word in packet.words if any_of(LOADS_IF, word))
     kind = TMP if load >> 6 & 1 else CUR
@@ -33,7 +33,7 @@ def load_or_not(stub: Stub) -> None:
 
 
 def _leave_if(stub: Stub, word: int) -> None:
-    """Go where the packet's own jump leads, if its predicate says so."""
+    """Jump to the packet's own target, if its predicate says so."""
     stays = not word >> 21 & 1
     past = stub.branch(partial(jump_if, word >> 8 & 3, stays))
     stub.leave(jump_target(word, stub.packet.at))

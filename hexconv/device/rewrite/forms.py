@@ -1,4 +1,4 @@
-"""Which instruction a word is: those that are replaced, and those that keep a packet in its place.
+"""Instruction forms: those that are replaced, and those that prevent a packet from being moved.
 
 Encodings are those of the Hexagon V66 and HVX Programmer's Reference Manuals; tests compare each
 with the assembler. A form is a mask and the value that the masked word has.
@@ -20,7 +20,7 @@ class Form:
 
     Args:
         name: as the assembler writes them.
-        mask: the bits that say what a word is.
+        mask: the bits that identify a word.
         value: those bits.
     """
 
@@ -50,13 +50,13 @@ PAIR_PRODUCTS = (PAIR_PRODUCT, PAIR_PRODUCT_UNSIGNED)
 Z_PRODUCTS = (Z_PRODUCT, Z_PRODUCT_STEPPING)
 Z_LOADS = (Z_LOAD, Z_LOAD_IF)
 MISSING = (*PAIR_PRODUCTS, *Z_PRODUCTS, *Z_LOADS, MEMCPY)
-"""What no released qemu has (looked at: 7.2 to 11.1)."""
+"""What no released qemu has (checked: 7.2 to 11.1)."""
 
 LOADS_IF = tuple(
     Form(f"if (Pv) Vd.tmp or Vd.cur = vmem({address})", 0xFFA00080, top << 24 | 0x00800080)
     for top, address in ((0x28, "Rt+#s4"), (0x29, "Rx++#s3"), (0x2B, "Rx++Mu"))
 )
-"""Computed wrongly by qemu 7.2 where Pv is false: Vd must keep its value, and takes another."""
+"""Computed incorrectly by qemu 7.2 where Pv is false: Vd must keep its value, but changes."""
 
 NOT_REPLACED = (
     Form("Vdd = vrmpy(Vu,Rtt), which does not accumulate", 0xFFE020C0, 0x19C00080),

@@ -1,4 +1,4 @@
-"""The shared object around the code: where its code is, and a segment more at its end."""
+"""The shared object around the code: where its code is, and an additional segment at its end."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Code:
 
 
 def code_sections(data: bytes) -> Iterator[Code]:
-    """The sections of a shared object that hold code."""
+    """The sections of a shared object that contain code."""
     for kind, flags, address, offset, length in _sections(data):
         if kind == SHT_PROGBITS and flags & SHF_EXECINSTR:
             yield Code(address, offset, np.frombuffer(data, "<u4", length // WORD, offset))
@@ -72,7 +72,7 @@ def _sections(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
 
 
 class Functions:
-    """Where the functions of a shared object begin and end, as far as its symbols tell."""
+    """Where the functions of a shared object begin and end, according to its symbols."""
 
     def __init__(self, data: bytes) -> None:
         self._sizes = {address: size for address, size in _symbols(data) if size}
@@ -107,15 +107,15 @@ def program_headers(data: bytes) -> list[tuple[int, ...]]:
 
 
 def first_free(data: bytes) -> int:
-    """The first address behind all segments that starts a page."""
+    """The first page-aligned address after all segments."""
     ends = [header[2] + header[5] for header in program_headers(data) if header[0] == PT_LOAD]
     return _page_up(max(ends, default=0))
 
 
 def with_segment(data: bytes, code: Sequence[int]) -> bytes:
-    """The shared object with `code` as a further segment at `first_free`.
+    """The shared object with `code` as an additional segment at `first_free`.
 
-    The program headers move to the end of the file, where there is room for one more.
+    The program headers move to the end of the file, where there is space for one more.
     """
     address, offset = first_free(data), _page_up(len(data))
     raw = np.array(code, "<u4").tobytes()

@@ -1,8 +1,8 @@
 """Which instructions may execute at another address, and how those that name an address change.
 
-The rest of a packet executes in its stub. What depends on where it stands, moves the stack pointer
-(a stub keeps what it borrows below it), or counts the packet's instructions backwards to take a
-value from one of them, cannot; a loop's start gets an extender for the longer way.
+The rest of a packet executes in its stub. Instructions that depend on their address, move the
+stack pointer (a stub saves registers below it), or count the packet's instructions backwards to
+use a value from one of them, cannot; a loop's start gets an extender for the longer distance.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONTROL_ALLOWED = (0x62, 0x63, 0x68, 0x6A, 0x6B)
 
 PC = (8, 9)
 SCALAR_STORES = (*range(0x34, 0x38), *range(0x3B, 0x40), *range(0x40, 0x50, 2), *range(0xA0, 0xB0))
-"""Upper bytes of stores, some of which take a value that the packet makes."""
+"""Upper bytes of stores, some of which use a value that the packet computes."""
 
 VECTOR_ADD = 0xD3
 """Upper byte of sums of register pairs."""
@@ -85,7 +85,7 @@ def moved_loop(word: int, here: int, there: int) -> list[int]:
 
 
 def jump_target(word: int, here: int) -> int:
-    """Where a conditional jump of a packet at `here` leads."""
+    """The target of a conditional jump of a packet at `here`."""
     return here + WORD * gathered(word, *JUMP_IF_FIELDS)
 
 

@@ -32,7 +32,7 @@ class Packet:
 
     @property
     def next(self) -> int:
-        """Address of the packet behind this one."""
+        """Address of the packet after this one."""
         return self.at + WORD * len(self.words)
 
     @property
@@ -51,7 +51,7 @@ def packed(words: Iterable[int]) -> list[int]:
     """Words with the parse bits of one packet that ends no loop.
 
     Raises:
-        ValueError: there are none, or more than a packet holds.
+        ValueError: there are none, or more than a packet can contain.
     """
     bare = [plain(word) for word in words]
     if not 1 <= len(bare) <= MOST_WORDS:
@@ -60,7 +60,7 @@ def packed(words: Iterable[int]) -> list[int]:
 
 
 def loop_end(loop0: bool, loop1: bool) -> list[int]:
-    """A packet that does nothing but end hardware loops."""
+    """A packet that only ends hardware loops."""
     first = LOOP_END if loop0 else MIDDLE
     if loop1:
         return [NOP | first, NOP | LOOP_END, NOP | END]

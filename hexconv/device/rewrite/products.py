@@ -1,9 +1,9 @@
 """Packets with a product by a register pair (v65) or by the Z buffer (v66), in plain products.
 
-The rest of the packet executes first, then its products, from what they read before that. A value
-that the packet loads for itself alone (`Vd.tmp`) is loaded into Vd, which gets its own back.
+The rest of the packet executes first, then its products, from the operands saved before that. A
+value that the packet loads only for itself (`Vd.tmp`) is loaded into Vd, which is restored after.
 
-The Z buffer is not modelled. A kernel loads it from the activations (`z = vmem`, here left out) and
+The Z buffer is not modeled. A kernel loads it from the activations (`z = vmem`, here left out) and
 names each word by its address; so the words are read from memory. With c = 32 bytes, or 64 where
 bit 0 of Rt is set (columns two apart), they are the four words that end at Rt - 4: at Rt - 4 - 3c,
 Rt - 4 - 2c, Rt - 4 - c and Rt - 4 (Rt without its two lowest bits).
@@ -51,7 +51,7 @@ COLUMN_BYTES = 32
 
 
 class NotReplaceable(Exception):
-    """A packet that no stub can stand in for, and why."""
+    """A packet that no stub can replace, and why."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Product:
 
     Args:
         word: the instruction.
-        multiplier: where the pair, or the address in the Z buffer, is kept.
+        multiplier: where the pair, or the address in the Z buffer, is saved.
         old: its vector as it was before the packet; None if the packet loads it.
     """
 
@@ -95,7 +95,7 @@ def multiply(stub: Stub) -> None:
     """Emit a packet with products, or with loads of the Z buffer, without those.
 
     Raises:
-        NotReplaceable: it holds more than a stub keeps.
+        NotReplaceable: it contains more than a stub can save.
     """
     packet = stub.packet
     words = [word for word in packet.words if any_of((*PAIR_PRODUCTS, *Z_PRODUCTS), word)]
@@ -123,18 +123,18 @@ def _into_register(word: int) -> int:
 
 
 def _execute(stub: Stub, rest: Sequence[int]) -> None:
-    """The rest of a packet, which sets up its loop as from its own place."""
+    """The rest of a packet, which sets up its loop as from its own address."""
     words: list[int] = []
     for word in rest:
         words += moved_loop(word, stub.packet.at, stub.here) if is_loop(word) else [word]
     if len(words) > MOST_WORDS:
-        raise NotReplaceable("there is no room for the longer way of its loop")
+        raise NotReplaceable("there is no space for the longer distance of its loop")
     if words:
         stub.emit(*words)
 
 
 def _kept(stub: Stub, word: int, slot: WordSlot, loaded: Sequence[int]) -> Product:
-    """A product, whose operands are kept where the rest of its packet may overwrite them."""
+    """A product, whose operands are saved where the rest of its packet may overwrite them."""
     product = Product(word, slot)
     store = store_word if product.by_z else store_pair
     stub.emit(store(product.register, slot))
@@ -165,7 +165,7 @@ def _products(stub: Stub, products: Sequence[Product]) -> None:
 
 
 def _vector(stub: Stub, product: Product, taken: Sequence[int]) -> tuple[int, Kept | None]:
-    """A register with what a product multiplies; and what to put back there."""
+    """A register with what a product multiplies; and what to restore there."""
     if product.old is None:
         return product.vector, None
     if product.old.register is not None:
@@ -187,7 +187,7 @@ def _by_pair(stub: Stub, product: Product, vector: int, scratch: int) -> None:
 
 
 def _by_z(stub: Stub, product: Product, vector: int, scratch: int) -> None:
-    """The vector by four words of the Z buffer; uses r0 and r1, and r2 which it puts back."""
+    """The vector by four words of the Z buffer; uses r0 and r1, and r2 which it restores."""
     address, step, value = 0, 1, 2
     stub.emit(store_word(value, WordSlot.R2_R3))
     stub.emit(load_word(address, product.multiplier))

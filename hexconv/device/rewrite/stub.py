@@ -1,7 +1,7 @@
-"""The code that stands in for one packet: what it borrows, how it counts, how it goes back.
+"""The code that replaces one packet: the registers it saves, how it counts, how it returns.
 
-A stub may use any register, as it puts back what it borrows from a frame below the stack pointer.
-Nothing else lives there: the library is bare-metal code without a red zone, and the runner's signal
+A stub may use any register, as it restores what it saves to a frame below the stack pointer.
+That memory is free: the library is bare-metal code without a red zone, and the runner's signal
 handler has a stack of its own.
 
 The emulator counts packets, instructions and HVX instructions. A counting stub reads the counters
@@ -104,7 +104,7 @@ class Kept(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """A jump to a place further down: where it stands, and its word for a distance in bytes."""
+    """A jump forward: its address, and its word for a distance in bytes."""
 
     position: int
     encode: Callable[[int], int]
@@ -114,11 +114,11 @@ class Stub:
     """Code that is being assembled at its address.
 
     Args:
-        packet: what it stands in for.
+        packet: the packet that it replaces.
         at: address of its first word.
-        counting: whether the emulator's counters shall be right.
+        counting: whether the emulator's counters must be right.
         free: vector registers whose values nobody needs. The emulator stores vectors byte by byte,
-            a hundred times slower than it copies them: the frame serves only where these do not.
+            a hundred times slower than it copies them: the frame is used only without free ones.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Stub:
         return branch
 
     def land(self, branch: Branch) -> None:
-        """Let a jump end here."""
+        """Set the target of a jump to here."""
         distance = WORD * (len(self.code) - branch.position)
         self.code[branch.position : branch.position + 1] = packed([branch.encode(distance)])
 
@@ -164,21 +164,21 @@ class Stub:
         return Kept(None, slot)
 
     def put_back(self, v: int, kept: Kept) -> None:
-        """Give a vector register the value that was kept."""
+        """Restore the value of a vector register."""
         if kept.register is None:
             self.emit(load_vector(v, kept.slot))
         else:
             self.emit(move_vector(v, kept.register))
 
     def borrow(self, unlike: Sequence[int]) -> tuple[int, Kept | None]:
-        """A vector register to work with, none of `unlike`; and what to put back in the end."""
+        """A vector register to work with, none of `unlike`; and what to restore at the end."""
         if self._free:
             return self._free.pop(), None
         register = next(v for v in range(31, -1, -1) if v not in unlike)
         return register, self.keep(register)
 
     def leave(self, target: int | None = None) -> None:
-        """Go on behind the packet, or at the start of a loop that it ends; or at `target`."""
+        """Continue after the packet, or at the start of a loop that it ends; or at `target`."""
         loops = any(self.packet.loops)
         if target is None and loops:
             self._count(Counts(packets=1))
@@ -192,13 +192,13 @@ class Stub:
         self.emit(jump(self.here, self.packet.next if target is None else target))
 
     def _count(self, still: Counts) -> None:
-        """Let the packet be counted once; `still` is executed before the stub is left."""
+        """Count the packet once; `still` is executed before the stub is left."""
         if self._counting:
             whole = executed(self.packet.words)
             self._set_counters(Counts(1, whole.instructions, whole.hvx), still)
 
     def _read_counters(self, before: Counts) -> None:
-        """Keep the counters as they were before `before` was executed."""
+        """Save the counters as they were before `before` was executed."""
         first = len(self.code)
         self.emit(store_pair(0, WordSlot.COUNTING))
         spent = before + executed(self.code[first:])
@@ -210,13 +210,13 @@ class Stub:
         self.emit(load_pair(0, WordSlot.COUNTING))
 
     def _set_counters(self, more: Counts, after: Counts) -> None:
-        """Set the counters so that, once `after` is executed, they are `more` than was kept."""
+        """Set the counters so that, once `after` is executed, they are `more` than saved."""
         self.emit(store_pair(0, WordSlot.COUNTING))
         self.emit(load_word(0, WordSlot.COUNTED_HVX))
         self.emit(add_constant(0, 0, more.hvx - after.hvx))
         self.emit(to_control(HVX_INSTRUCTIONS, 0))
         self.emit(load_pair(0, WordSlot.COUNTED))
-        left = after + JUMP + JUMP  # the transfer itself, and the load behind it
+        left = after + JUMP + JUMP  # the transfer itself, and the load after it
         self.emit(
             add_constant(0, 0, more.packets - left.packets),
             add_constant(1, 1, more.instructions - left.instructions),

@@ -1,8 +1,8 @@
 """Vector registers that a function never names, so that a stub in it may overwrite them.
 
-No vector register outlives a call (Hexagon Application Binary Interface), so what a function does
-not name, nobody needs while it runs. Fields are read generously: one that may be a vector register
-counts as one, and so does the other register of its pair.
+No vector register outlives a call (Hexagon Application Binary Interface), so registers that a
+function does not name are unused while it runs. Fields are read conservatively: one that may be
+a vector register counts as one, and so does the other register of its pair.
 """
 
 from __future__ import annotations
