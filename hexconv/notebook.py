@@ -1,4 +1,4 @@
-"""What objects look like in a notebook: small tables of HTML."""
+"""Notebook representations of objects: small HTML tables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def html_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[object]
 
     Args:
         title: above the table.
-        heads: one a column.
-        rows: cells; numbers are set to the right.
+        heads: one per column.
+        rows: cells; numbers are right-aligned.
     """
     listed = list(rows)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in listed[:MOST_ROWS])

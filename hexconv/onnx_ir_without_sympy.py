@@ -1,8 +1,8 @@
 """Import onnx-ir without SymPy, which takes as long to import as a small model to convert.
 
 Recent onnx-ir imports SymPy for arithmetic on symbolic dimensions, which hexconv, whose shapes
-are all numbers, never does. While onnx-ir is imported, `sympy` is a stand-in that imports the real
-one when something of it is first used; afterwards the stand-in is known to onnx-ir alone.
+are all numbers, never does. While onnx-ir is imported, `sympy` is a placeholder that imports the
+real one on first use; afterwards only onnx-ir has the placeholder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAME = "sympy"
 
 
 class _Function:
-    """A function of SymPy that a table of onnx-ir holds."""
+    """A function of SymPy in a table of onnx-ir."""
 
     def __init__(self, name: str) -> None:
         self._name = name

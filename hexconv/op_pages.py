@@ -17,13 +17,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "由 `python -m hexconv ops --format md --lang zh` 依据 op_tables/ 生成，请勿手工修改。",
     ),
     "step": (
-        "A step is one code of the output: (max - min) / 255. On the DSP all data are uint8 codes.",
+        "1 LSB is one quantization level of the output, (max - min) / 255. "
+        "On the DSP all data are uint8.",
         "“步长”指输出的一个编码：(max - min) / 255。DSP 上的数据均为 uint8 编码。",
     ),
     "sources": (
         "Sources: `op_*.c`, `prepare.c` and `ops.txt` are nnlib's own (XiaoMi/nnlib df7ad3c); "
         "`quirks n` and `shipped x)` are measurements of the library for this project; "
-        "`G`, `T` and `U` name recorded cases that run, that answer wrongly, that are refused.",
+        "`G`, `T` and `U` name recorded cases that run, that return wrong values, that fail.",
         "出处：`op_*.c`、`prepare.c`、`ops.txt` 为 nnlib 源码与文档（XiaoMi/nnlib df7ad3c）；"
         "`quirks n` 与 `shipped x)` 为本项目对库的实测；"
         "`G`、`T`、`U` 分别为可运行、结果错误、被拒绝的录制用例。",
@@ -47,7 +48,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "catalogue": ("The catalogue", "nnlib 算子目录"),
     "reading": (
         "Every op of the Hexagon library that hexconv knows. Inputs in the library's own order: "
-        "`C` must be a constant, `S` a constant whose shape alone is read, `?` optional, "
+        "`C` must be a constant, `S` a constant of which only the shape is read, `?` optional, "
         "`*` as many as there are tensors; a role without a type is one float. "
         "`id` is the op's position in MACE's third_party/nnlib/ops.h.",
         "hexconv 已知的全部 Hexagon 库算子。输入按库自身的次序列出：`C` 必须为常量，"
@@ -78,15 +79,15 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 RANGES: dict[RangeRule, tuple[str, str]] = {
     RangeRule.REQUESTED_NUDGED: (
-        "as requested, both ends shifted until zero is a whole code",
+        "as requested, both ends shifted until the zero point is an integer",
         "按请求，两端平移直至零为整编码",
     ),
     RangeRule.REQUESTED_WIDENED: (
-        "as requested, one end widened until zero is a whole code",
+        "as requested, one end widened until the zero point is an integer",
         "按请求，一端加宽直至零为整编码",
     ),
     RangeRule.REQUESTED_EXACT: (
-        "as requested, zero must already be a whole code",
+        "as requested, the zero point must already be an integer",
         "按请求，零须已为整编码",
     ),
     RangeRule.COPIED: ("the input's", "与输入相同"),
@@ -124,7 +125,7 @@ def page(table: OpTable, catalogue: Mapping[str, OpSpec], lang: str) -> str:
 
 
 def glance(rows: Iterable[Row], lang: str) -> str:
-    """One line an op."""
+    """One line per op."""
     heads = [word(key, lang) for key in ("op", "since", "becomes", "int8", "nnlib", "does")]
     return _table(heads, (glance_cells(row, lang) for row in rows))
 

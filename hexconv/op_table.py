@@ -1,7 +1,7 @@
-"""The op-support table: what each ONNX op becomes on the DSP. Stable public API.
+"""The op-support table: what each ONNX op maps to on the DSP. Stable public API.
 
 The rows are data (op_tables/onnx/*.yml) that the converter, `check`, the command line, the
-documentation and other people's tools read alike.
+documentation and other people's tools read.
 
     table = hexconv.op_table.load()
     table["MatMul"].nnlib, "Loop" in table, len(table), table.to_dict()
@@ -28,9 +28,9 @@ LANGUAGES = {"en": "en", "zh": "zh", "zh-CN": "zh"}
 class Kind(StrEnum):
     """How a form of an ONNX op runs."""
 
-    DIRECT = "direct"  # one nnlib op (and the Requantize that an int32 answer needs)
+    DIRECT = "direct"  # one nnlib op (and the Requantize that an int32 output needs)
     DECOMPOSITION = "decomposition"  # several nnlib ops, in uint8
-    TABLE = "table"  # a lookup table of 256 codes
+    TABLE = "table"  # a lookup table of 256 entries
     FOLDED = "folded"  # computed before conversion, or absorbed by a neighbor: no node
     RELABEL = "relabel"  # a change of layout or name alone: no node
     FLOAT = "float"  # float ops on the DSP, with --float-fallback
@@ -71,20 +71,20 @@ class OpForm:
 
 @dataclass(frozen=True)
 class Row:
-    """All that the table says of one ONNX op.
+    """The table's entry for one ONNX op.
 
     Attributes:
         op: ONNX op type.
         domain: its domain, empty for ai.onnx.
-        family: the file of op_tables/onnx that it stands in.
-        since: the opsets at which ONNX (re)defined it, ascending; all of them are taken.
+        family: its file in op_tables/onnx.
+        since: the opsets at which ONNX (re)defined it, ascending; all of them are supported.
         does: what it computes.
-        forms: what it becomes, by condition, in the order in which they are tried.
+        forms: what it maps to, by condition, in the order in which they are tried.
         int8: "yes", "partly" or "no".
-        why: why it is so.
-        accuracy: in steps (codes of the output), against exact arithmetic on the same codes.
-        limits: what the library or hexconv demands.
-        hint: the nearest thing to do where it is refused.
+        why: the reason.
+        accuracy: in LSB of the output, against exact arithmetic on the same quantized inputs.
+        limits: constraints of the library or hexconv.
+        hint: the closest workaround where it is unsupported.
         source: where in the facts or in nnlib it comes from.
     """
 
@@ -113,7 +113,7 @@ class Row:
 
     @property
     def glance(self) -> Kind:
-        """What the op mostly is: its first form that emits nodes, else what is left."""
+        """The op's main kind: its first form that emits nodes, else what is left."""
         for kinds in ((Kind.DIRECT, Kind.TABLE, Kind.DECOMPOSITION), (Kind.RELABEL, Kind.FOLDED)):
             for form in self.forms:
                 if form.kind in kinds:
@@ -126,7 +126,7 @@ class Row:
         return max((version for version in self.since if version <= opset), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The row as JSON has it."""
+        """The row as JSON."""
         texts = ("does", "why", "accuracy", "limits", "hint")
         return {
             "op": self.op,
@@ -146,7 +146,7 @@ class Row:
 
 
 class OpTable(Mapping[str, Row]):
-    """The rows by ONNX op name, each parsed when it is first read."""
+    """The rows by ONNX op name, each parsed on first access."""
 
     def __init__(self, entries: resources.Entries) -> None:
         self._entries = entries
@@ -176,7 +176,7 @@ class OpTable(Mapping[str, Row]):
         return html_table(repr(self).strip("<>"), ("ONNX op", "int8", "nnlib ops"), rows)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
-        """The whole table as JSON has it, by op name."""
+        """The whole table as JSON, by op name."""
         return {op: row.to_dict() for op, row in self.items()}
 
 

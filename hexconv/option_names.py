@@ -1,4 +1,4 @@
-"""Options of the command line and what they are called in Python.
+"""Options of the command line and their names in Python.
 
 Messages are written with the command line's options. Raised through Python they name the keyword
 arguments instead: `--shape speech=1,144,40` becomes `shapes={"speech": (1, 144, 40)}`.

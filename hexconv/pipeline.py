@@ -37,15 +37,15 @@ Ranges = str | Path | Mapping[str, Bounds]
 
 SYNTHETIC_WARNING = (
     "NO SAMPLES: ranges were measured on random data in the declared input range. "
-    "The model will run, but its accuracy says nothing. Give --samples or --ranges."
+    "The model will run, but its accuracy is meaningless. Give --samples or --ranges."
 )
 
 
 def check_supported(graph: FloatGraph, settings: Settings) -> None:
-    """Lower with ranges of no meaning, so that a node that cannot run is named before calibration.
+    """Lower with placeholder ranges, so that unsupported nodes are reported before calibration.
 
     Raises:
-        Refusals: nodes that cannot run on the DSP.
+        UnsupportedOpErrors: nodes that cannot run on the DSP.
     """
     lowered = dry_run(graph, float_fallback=settings.float_fallback)
     if lowered.unsupported:
@@ -60,7 +60,7 @@ def built(
     settings: Settings,
     warnings: Sequence[str],
 ) -> Model:
-    """Fuse, lower, rewrite and check a calibrated float graph, which is used up."""
+    """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     observed = calibrate.bounded_masks(graph, observed)
@@ -99,7 +99,7 @@ def prepared(
 ) -> tuple[FloatGraph, list[AppliedRewrite]]:
     """The float graph that is calibrated and lowered, and what was rewritten.
 
-    With `unsupported`, nodes that cannot even be loaded are appended to it and cut out.
+    With `unsupported`, errors of nodes that cannot even be loaded are appended, the nodes removed.
     """
     passes.check_settings(settings)
     graph = load(source, shapes, recognize=settings.optimize != "none", unsupported=unsupported)
@@ -172,10 +172,10 @@ def completed(
     settings: Settings,
     warnings: list[str],
 ) -> dict[str, Bounds]:
-    """Given ranges, completed for tensors that hexconv itself brought in.
+    """Given ranges, completed for tensors that hexconv itself introduced.
 
-    Those of tensors that rewriting took away are kept: the range file that is written serves
-    every level of optimization that the one read did.
+    Those of tensors that rewriting removed are kept: the range file that is written can be used
+    for every level of optimization, like the one that was read.
 
     Raises:
         RangeError: a tensor of the model has none, or a bound is not a range.
@@ -213,7 +213,7 @@ def lowered_graph(
     """The nnlib graph of a float graph, under a name.
 
     Raises:
-        Refusals: nodes that cannot run on the DSP.
+        UnsupportedOpErrors: nodes that cannot run on the DSP.
     """
     ranges = solve([NodeView(node) for node in graph.nodes], observed)
     lowered = lower(
@@ -229,7 +229,7 @@ def lowered_graph(
 
 
 def in_float(graph: Graph, why: Mapping[str, str]) -> tuple[InFloat, ...]:
-    """What the nodes in float became, and what that will cost.
+    """The nnlib ops of the nodes in float, and their predicted cost.
 
     Args:
         graph: the final one.

@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T]):
-    """A mapping that modules fill as they are imported; a name is taken once.
+    """A mapping that modules fill when they are imported; a name can be used once.
 
     Args:
-        what: one entry in an error message, such as "kernel".
+        what: the name of an entry in error messages, such as "kernel".
     """
 
     def __init__(self, what: str) -> None:

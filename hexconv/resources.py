@@ -1,4 +1,4 @@
-"""Where hexconv's own data files lie, in an installed wheel as in a source checkout."""
+"""The location of hexconv's own data files, in an installed wheel or a source checkout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def folder(name: str) -> Path:
     """A folder of data: `op_tables` or `yml`.
 
     The wheel carries it inside the package (setup.py puts it there); in a checkout, and so in an
-    editable install, it stands beside the package.
+    editable install, it is next to the package.
 
     Raises:
         FileError: the installation is incomplete.
@@ -53,11 +53,11 @@ def _missing(name: str, package: Path) -> FileError:
 
 
 class Entries(Mapping[str, Any]):
-    """The top-level entries of all YAML files of a folder, each parsed when it is first read.
+    """The top-level entries of all YAML files of a folder, each parsed on first access.
 
-    A conversion touches a few dozen of several hundred entries; parsing all of them would cost
-    more than the conversion's own work on a small model. Files hold one mapping each, whose keys
-    start in column 0, and no anchor is used across entries; a test holds the files to that.
+    A conversion uses a few dozen of several hundred entries; parsing all of them would cost
+    more than the conversion's own work on a small model. Files contain one mapping each, whose keys
+    start in column 0, and no anchor is used across entries; a test enforces that.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,5 +93,5 @@ class Entries(Mapping[str, Any]):
         return key in self._text
 
     def family(self, key: str) -> str:
-        """The file that an entry stands in, without its suffix."""
+        """The file that contains an entry, without its suffix."""
         return self._file[key]

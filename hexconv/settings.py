@@ -31,8 +31,8 @@ class Settings:
 
     Attributes:
         optimize: "none" (as exported), "default", or "all" (searches as well).
-        without: names of rewrites to leave out.
-        also: names of alternative rewrites to put in.
+        without: names of rewrites to disable.
+        also: names of alternative rewrites to enable.
         explain: predict what each rewrite saved: one more conversion for each.
         observer: "minmax" or "percentile".
         percentile: for the percentile observer, in %.
@@ -41,7 +41,7 @@ class Settings:
         progress: called with (stage, done).
         float_fallback: compute in float on the DSP what int8 does not support, where the library
             has a float op.
-        keep_float: names of nodes, or of tensors that they make, to compute in float.
+        keep_float: names of nodes, or of tensors that they compute, to compute in float.
         data_formats: how MACE's application hands 4-D inputs and outputs over, by name: "NCHW" or
             "NHWC" (the DSP gets channels last), "NONE" (it gets the bytes of the ONNX order).
             Where nothing is said, NCHW for images and NONE for the rest.
@@ -65,7 +65,7 @@ class Settings:
         """Settings from keyword arguments.
 
         Raises:
-            ConfigError: there is no setting of a name, or it does not take the value.
+            ConfigError: an unknown setting, or an invalid value.
         """
         known = [item.name for item in fields(cls)]
         for name in settings:
@@ -85,7 +85,7 @@ class Settings:
 
 
 class SettingsDict(TypedDict, total=False):
-    """The settings as keyword arguments: see `Settings`, which holds the same names."""
+    """The settings as keyword arguments: see `Settings`, which has the same names."""
 
     optimize: OptimizeLevel
     without: Sequence[str]

@@ -1,4 +1,4 @@
-"""The catalogue of nnlib ops, read from op_tables/nnlib: what each takes, answers and refuses."""
+"""The catalogue of nnlib ops, read from op_tables/nnlib: operands, results and constraints."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ ExecutedForm = Literal["flat", "d32", "either"]
 """How an op's data is laid out when it is executed; either: prepare chooses."""
 
 Emit = Literal["yes", "prepare", "never"]
-"""Whether a lowering may emit an op, or only prepare makes it, or nothing may."""
+"""Whether a lowering may emit an op, or only prepare inserts it, or nothing may."""
 
 Proof = Literal["golden", "run", "source"]
-"""How a row is known: recorded vectors, a run of the library, or the source alone."""
+"""The evidence for a row: recorded vectors, a run of the library, or only the source."""
 
 
 class RangeRule(StrEnum):
-    """How an op's output range comes about (facts/nnlib-quirks 2)."""
+    """How an op's output range is determined (facts/nnlib-quirks 2)."""
 
     REQUESTED_NUDGED = "requested_nudged"  # as requested; both ends shift until zero is exact
     REQUESTED_WIDENED = "requested_widened"  # as requested; one end is widened until zero is exact
-    REQUESTED_EXACT = "requested_exact"  # as requested, which must hold zero on a whole code
+    REQUESTED_EXACT = "requested_exact"  # as requested, which must have an integer zero point
     COPIED = "copied"  # the input's
     UNION = "union"  # of the inputs' ranges, zero made exact
     FIXED = "fixed"  # always the same
     DERIVED = "derived"  # from the input ranges alone
-    DATA = "data"  # found from the data of each run
-    REMEMBERED = "remembered"  # found from the data and kept between runs
-    NONE = "none"  # the op answers no range
+    DATA = "data"  # from the data of each run
+    REMEMBERED = "remembered"  # from the data, and kept between runs
+    NONE = "none"  # the op returns no range
 
     @property
     def static(self) -> bool:
@@ -57,9 +57,9 @@ class RangeRule(StrEnum):
 class Operand:
     """One input or output by its role.
 
-    `dtypes` holds the NumPy names allowed, none for any. `const`: must be a Const node, read at
-    prepare. `shape_only`: a Const whose shape alone is read. `scalar`: one float32, 1x1x1x1.
-    `variadic`: stands for n tensors, the same n for all variadic operands of an op.
+    `dtypes` lists the NumPy names allowed, none for any. `const`: must be a Const node, read at
+    prepare. `shape_only`: a Const of which only the shape is read. `scalar`: one float32, 1x1x1x1.
+    `variadic`: represents n tensors, the same n for all variadic operands of an op.
     """
 
     role: str
@@ -72,9 +72,9 @@ class Operand:
 
     @classmethod
     def parse(cls, text: str) -> Operand:
-        """An operand as the catalogue writes it: `role [dtype] [const|shape] [optional]`.
+        """An operand in the catalogue's notation: `role [dtype] [const|shape] [optional]`.
 
-        A role without dtype is a float scalar (a min or max); `*` behind the role: variadic.
+        A role without dtype is a float scalar (a min or max); `*` after the role: variadic.
         """
         role, *words = text.split()
         flags = {word for word in words if word in ("const", "shape", "optional")}
@@ -96,9 +96,9 @@ class Operand:
 
 @dataclass(frozen=True)
 class Limit:
-    """What the library demands beyond arity and types.
+    """A constraint of the library beyond arity and types.
 
-    Of three kinds: a size (`of` a role, on an `axis`, compared), two sizes or shapes that are the
+    Of three kinds: a size (`of` a role, on an `axis`, compared), two sizes or shapes that are
     `same`, or a named `rule` of hexconv.nnlib.constraints. `libraries` it holds for, none for all.
     """
 
@@ -121,11 +121,11 @@ class Limit:
 class OpSpec:
     """One op of the library.
 
-    `id`: its position in MACE's third_party/nnlib/ops.h, which is what the library is given.
+    `id`: its position in MACE's third_party/nnlib/ops.h, which is passed to the library.
     `counts`: numbers of inputs allowed (empty: anything from the required ones up, as the variadic
-    operands have it). `range_without`: the rule when the optional output range is left away.
-    `form`: flat, d32, either (prepare chooses), as which it is executed. `emit`: yes, prepare
-    (only prepare makes such nodes) or never (`why` says why not). `proof`: golden (recorded
+    operands have it). `range_without`: the rule when the optional output range is omitted.
+    `form`: flat, d32, either (prepare chooses): how it is executed. `emit`: yes, prepare
+    (only prepare inserts such nodes) or never (`why` gives the reason). `proof`: golden (recorded
     vectors), run (a run of the facts), source (read from the source or docs only).
     `interleaved`: variadic operands come as n groups and not as groups of n.
     """
@@ -177,7 +177,7 @@ class OpSpec:
         return self._spread[key]
 
     def position(self, role: str, count: int) -> int | None:
-        """Where the first input of a role stands among `count`, if it is there."""
+        """The position of the first input of a role among `count`, if it exists."""
         for index, operand in enumerate(self.roles(count)):
             if operand.role == role:
                 return index
@@ -206,7 +206,7 @@ def _spread(operands: tuple[Operand, ...], count: int, interleaved: bool) -> tup
 
 
 class _Catalogue(Mapping[str, OpSpec]):
-    """All ops by name, each read when it is first asked for."""
+    """All ops by name, each parsed on first access."""
 
     def __init__(self) -> None:
         self._entries = resources.Entries(resources.folder("op_tables") / "nnlib")
@@ -266,13 +266,13 @@ def _limit(item: dict[str, Any]) -> Limit:
 
 
 def to_dict(known: OpSpec) -> dict[str, Any]:
-    """An entry as JSON has it: what is empty left out."""
+    """An entry as JSON, without empty fields."""
     row = {item.name: _plain(getattr(known, item.name)) for item in fields(known) if item.repr}
     return {key: value for key, value in row.items() if value not in (None, "", [], False)}
 
 
 def _plain(value: Any) -> Any:
-    """A value of the catalogue as JSON has it."""
+    """A value of the catalogue as JSON."""
     if isinstance(value, tuple):
         return [_plain(part) for part in value]
     if isinstance(value, Padding):
@@ -290,7 +290,7 @@ def catalogue() -> Mapping[str, OpSpec]:
 
 
 def spec(op: str) -> OpSpec:
-    """What the catalogue says of an op.
+    """The catalogue's entry for an op.
 
     Raises:
         GraphError: the catalogue has no such op.

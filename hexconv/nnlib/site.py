@@ -1,4 +1,4 @@
-"""One node of a graph with what is known of its inputs before it runs."""
+"""One node of a graph with the known properties of its inputs before it runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hexconv.nnlib.ops import OpSpec, RangeRule
 class NodeSite:
     """A node, its catalogue entry, its inputs' shapes, consts, and the float scalars known.
 
-    `scalars` holds the value of every min and max that does not depend on the data of a run.
+    `scalars` has the value of every min and max that does not depend on the data of a run.
     """
 
     node: Node
@@ -26,22 +26,22 @@ class NodeSite:
     scalars: Mapping[Ref, float]
 
     def position(self, role: str) -> int | None:
-        """Where the first input of a role stands, if it is there."""
+        """The position of the first input of a role, if it is given."""
         return self.spec.position(role, len(self.shapes))
 
     def shape(self, role: str) -> Shape4 | None:
-        """Shape of the first input of a role, if it is there."""
+        """Shape of the first input of a role, if it is given."""
         position = self.position(role)
         return None if position is None else self.shapes[position]
 
     def const(self, role: str) -> Array | None:
-        """Value of the first input of a role, if it is there and a Const with data."""
+        """Value of the first input of a role, if it is given and a Const with data."""
         position = self.position(role)
         const = None if position is None else self.consts[position]
         return None if const is None or const.shape_only else const.array
 
     def scalar(self, role: str) -> float | None:
-        """A float scalar, if it is there and known."""
+        """A float scalar, if it is given and known."""
         position = self.position(role)
         return None if position is None else self.scalars.get(self.node.inputs[position])
 
@@ -51,7 +51,7 @@ class NodeSite:
         return None if low is None or high is None else (low, high)
 
     def output_scalars(self) -> dict[Ref, float]:
-        """The scalars that this node answers with, as far as they are known without running it."""
+        """The scalars that this node returns, as far as they are known without running it."""
         known = self._output_range()
         if known is None:
             return {}

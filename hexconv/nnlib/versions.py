@@ -12,7 +12,7 @@ LibraryVersion = Literal["v60", "v65", "v66"]
 
 LIBRARIES: tuple[LibraryVersion, ...] = get_args(LibraryVersion)
 DEFAULT_LIBRARY: LibraryVersion = "v66"
-"""What a conversion, a simulation and a prediction are for unless the user says otherwise."""
+"""The default version of a conversion, a simulation and a prediction."""
 
 
 def check_library(name: str) -> LibraryVersion:

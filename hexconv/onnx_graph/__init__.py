@@ -1,4 +1,4 @@
-"""The ONNX side: load a model, fix its shapes, bring it into one normal form."""
+"""The ONNX side: load a model, fix its shapes, bring it into one canonical form."""
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.onnx_graph.graph import FloatGraph, TensorInfo

@@ -1,4 +1,4 @@
-"""What ONNX's shape inference leaves unchecked: axes, modes and amounts of single ops."""
+"""Checks that ONNX's shape inference lacks: axes, modes and amounts of single ops."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _number(node: ir.Node, name: str, default: int) -> int:
 
 
 def _word(node: ir.Node, name: str, allowed: Sequence[str]) -> str:
-    """What is wrong with an attribute that is one of some words."""
+    """The error of an attribute that must be one of several words."""
     attr = node.attributes.get(name)
     if attr is None or attr.as_string() in allowed:
         return ""

@@ -1,4 +1,4 @@
-"""Make nodes in a graph in normal form: each is folded or has its shape and type inferred."""
+"""Make nodes in a graph in canonical form: each is folded or has its shape and type inferred."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hexconv.names import unique_name
 from hexconv.onnx_graph.evaluate import RANDOM, evaluate
 from hexconv.onnx_graph.operands import check_operands
 
-# The one opset of the normal form: the newest whose every op the CPU provider of onnxruntime runs
-# (Swish of opset 24 has no kernel under 25 and later).
+# The one opset of the canonical form: the newest of which the CPU provider of onnxruntime runs
+# every op (Swish of opset 24 has no kernel under 25 and later).
 OPSET = 24
 # Ops for which ONNX infers nothing.
 LIKE_FIRST_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
@@ -32,7 +32,7 @@ Operand = ir.Value | None
 
 
 class FloatBuilder:
-    """Puts new nodes before the one at hand, with unique names and known shapes."""
+    """Inserts new nodes before the current one, with unique names and known shapes."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
@@ -57,16 +57,16 @@ class FloatBuilder:
 
     @property
     def made(self) -> list[ir.Node]:
-        """The nodes put in since `at`, in order, that are still there."""
+        """The nodes inserted since `at`, in order, that still exist."""
         producers = dict.fromkeys(value.producer() for value in self._new)
         return [node for node in producers if node is not None and node.graph is not None]
 
     def fresh(self, hint: str) -> str:
-        """A value name that nothing has yet."""
+        """An unused value name."""
         return unique_name(hint, self.names)
 
     def fresh_node(self, hint: str) -> str:
-        """A node name that nothing has yet."""
+        """An unused node name."""
         return unique_name(hint, self.node_names)
 
     def const(self, array: npt.ArrayLike, hint: str = "") -> ir.Value:
@@ -74,7 +74,7 @@ class FloatBuilder:
 
         Args:
             array: values; give int64 or float32 (Python numbers become those).
-            hint: what to name it after, by default the node at hand.
+            hint: base of its name, by default the current node's name.
         """
         values = _plain(np.asarray(array))
         key = (values.dtype.str, values.shape, values.tobytes() if values.size <= 64 else b"")
@@ -157,7 +157,7 @@ class FloatBuilder:
         except HexconvError:
             raise
         except Exception as error:
-            # onnx.reference promises nothing about what it raises
+            # onnx.reference makes no guarantee about what it raises
             raise ModelError(
                 "a constant cannot be computed",
                 where=_where(node),
@@ -169,7 +169,7 @@ class FloatBuilder:
 
         Raises:
             ModelError: the inputs contradict each other or the op's schema.
-            Refusal: a shape depends on data, a tensor is empty, or has 2^31 elements.
+            UnsupportedOpError: a shape depends on data, a tensor is empty, or has 2^31 elements.
         """
         if node.op_type in LIKE_FIRST_INPUT:
             first = node.inputs[0]
@@ -224,9 +224,9 @@ class FloatBuilder:
         return result
 
     def replace(self, node: ir.Node, values: Sequence[ir.Value | None]) -> None:
-        """Let every reader of the node's outputs read `values`; the node goes.
+        """Let every reader of the node's outputs read `values`; the node is removed.
 
-        The new values take the old names, unless something outside knows them by their own.
+        The new values take over the old names, unless something outside uses their own.
         """
         for old, new in zip(node.outputs, values, strict=False):
             if new is None:
@@ -255,7 +255,7 @@ class FloatBuilder:
         return kept.outputs[0]
 
     def remove(self, node: ir.Node) -> None:
-        """Take a node that nobody reads out of the graph, and what was computed for it alone."""
+        """Remove a node that nobody reads, and the nodes that were computed only for it."""
         dead = [node]
         while dead:
             removed = dead.pop()
@@ -302,7 +302,7 @@ class FloatBuilder:
                 f"'{value.name}' is empty: its shape is {sizes}",
                 node=str(node.name),
                 op=node.op_type,
-                hint="check the input shapes, and kernels larger than what they slide over",
+                hint="check the input shapes, and kernels larger than their input",
             )
         if prod(sizes) > LARGEST:
             raise UnsupportedOpError(
@@ -341,7 +341,7 @@ class FloatBuilder:
 
 
 def constant(name: str, array: npt.NDArray[Any]) -> ir.Value:
-    """A value that holds `array`, ready to be registered as an initializer."""
+    """A value with the data of `array`, ready to be registered as an initializer."""
     tensor = ir.Tensor(array, name=name)
     return ir.Value(
         name=name,
@@ -359,13 +359,13 @@ def array_of(value: ir.Value | None) -> npt.NDArray[Any] | None:
 
 
 def shape_of(value: ir.Value | None) -> tuple[int, ...]:
-    """The static shape of a value of a graph in normal form."""
+    """The static shape of a value of a graph in canonical form."""
     assert value is not None and value.shape is not None
     return tuple(value.shape.numpy())
 
 
 def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Every kind of float as float32: the normal form knows no other."""
+    """Every kind of float as float32: the canonical form has no other."""
     if array.dtype == np.float32 or array.dtype.kind in "iubSUO":
         return array
     if array.dtype.kind == "f" or array.dtype.name == "bfloat16":

@@ -1,9 +1,9 @@
-"""One walk that brings a graph into normal form.
+"""One walk that brings a graph into canonical form.
 
-Each node in its turn: the opset it was written for is checked, rules of `modernize` bring it to
-the opset of the normal form, what is constant is computed, and for the rest ONNX infers shape and
-type from inputs that are already known. One pass in topological order is enough, and its cost is
-linear in the number of nodes.
+For each node in turn: the opset it was written for is checked, rules of `modernize` bring it to
+the opset of the canonical form, constant results are computed, and for the rest ONNX infers shape
+and type from inputs that are already known. One pass in topological order is enough, in linear
+time in the number of nodes.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
 
 
 def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
-    """Bring the main graph (functions already inlined) into normal form, in place.
+    """Bring the main graph (functions already inlined) into canonical form, in place.
 
-    Nodes that no DSP model can have are cut out, so that the others can be judged; with any, the
+    Nodes that no DSP model can have are removed, so that the others can be checked; with any, the
     graph is good for nothing else.
 
     Returns:
-        The builder that knows every name and shape of it, for the rewrites that follow; and every
-        refusal.
+        The builder that knows all its names and shapes, for the rewrites that follow; and every
+        unsupported node.
     """
     graph = model.graph
     builder = FloatBuilder(graph)
@@ -87,12 +87,12 @@ def _settle(node: ir.Node, builder: FloatBuilder) -> None:
 
 
 def _drop_unknown_attributes(node: ir.Node) -> None:
-    """Attributes that the opset of the normal form has not: gone by default, else refused."""
+    """Attributes that the canonical opset lacks: removed at their default, else unsupported."""
     try:
         schema = onnx.defs.get_schema(node.op_type, OPSET, "")
     except onnx.defs.SchemaError:
         raise UnsupportedOpError(
-            f"{node.op_type} is newer than opset {OPSET}, or was taken out of ONNX before",
+            f"{node.op_type} is newer than opset {OPSET}, or was removed from ONNX before",
             node=str(node.name),
             op=node.op_type,
             hint=f"export the model with an opset up to {OPSET}",
@@ -155,7 +155,7 @@ class _Checkers:
         self.contexts: dict[int, object] = {}
 
     def check(self, node: ir.Node) -> None:
-        """ModelError if the node breaks its op's schema; Refusal if nobody knows the op."""
+        """ModelError if the node violates its op's schema; UnsupportedOpError for an unknown op."""
         version = node.version or OPSET
         if node.domain and any(MODERNIZATIONS.at(node)):
             return
@@ -164,7 +164,7 @@ class _Checkers:
         if onnx.defs.get_schema(node.op_type, version, "").deprecated and any(
             MODERNIZATIONS.at(node)
         ):
-            return  # GroupNormalization of opset 18: the checker refuses it, exporters write it
+            return  # GroupNormalization of opset 18: the checker rejects it, exporters write it
         context = self.contexts.get(version)
         if context is None:
             context = onnx.checker.C.CheckerContext()

@@ -1,4 +1,4 @@
-"""Make every float of a model float32, and refuse what is no float where data flows."""
+"""Convert all floats of a model to float32, and reject non-float data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def floats_to_float32(model: ir.Model) -> None:
 
 
 def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
-    """Take out inputs that nothing reads and that are not float; refuse those that are read.
+    """Remove unused inputs that are not float; raise for those that are read.
 
     Raises:
         ModelError: an input of integers, strings or booleans is read.
@@ -43,7 +43,7 @@ def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
             raise ModelError(
                 f"input '{value.name}' is {kind}, and the model's result depends on it",
                 where=_readers(value),
-                why="the DSP is fed float tensors, which it quantizes to 8 bits",
+                why="the DSP reads float tensors, which it quantizes to 8 bits",
                 hint="export the model from where its data is float (for token ids: after the "
                 "embedding), or with this input as a constant",
             )
@@ -53,7 +53,7 @@ def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
 
 
 def check_weights(model: ir.Model, label: str) -> None:
-    """Refuse weights that are NaN or infinite, naming the tensor and how many there are."""
+    """Raise for weights that are NaN or infinite, with the tensor's name and their number."""
     for value in model.graph.initializers.values():
         tensor = value.const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT:
@@ -67,7 +67,7 @@ def check_weights(model: ir.Model, label: str) -> None:
         infinities = int(np.isinf(array).sum())
         if nans or infinities:
             raise ModelError(
-                f"tensor '{value.name}' holds {nans} NaN and {infinities} infinite values "
+                f"tensor '{value.name}' contains {nans} NaN and {infinities} infinite values "
                 f"of {array.size}",
                 where=label,
                 why="a range that is not finite cannot be quantized",

@@ -1,4 +1,4 @@
-"""House-keeping on a graph: dead nodes, duplicate initializers, node names."""
+"""Cleanup of a graph: dead nodes, duplicate initializers, node names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hexconv.errors import ModelError
 
 
 def check_wiring(graph: ir.Graph, label: str) -> None:
-    """Each value is computed once, under a name of its own, before it is read.
+    """Check that each value is computed once, under its own name, before it is read.
 
-    Nodes that are merely out of order are put in order.
+    Nodes that are merely out of order are sorted.
 
     Raises:
         ModelError: a cycle, a name given twice, or a reader of something that does not exist.
@@ -47,7 +47,7 @@ def check_wiring(graph: ir.Graph, label: str) -> None:
 
 
 def name_nodes(graph: ir.Graph) -> None:
-    """Give every node a name that no other has; a taken one gets a number."""
+    """Give every node a unique name; a duplicate gets a number."""
     taken: set[str] = set()
     counters: dict[str, int] = defaultdict(int)
     for node in graph:
@@ -61,7 +61,7 @@ def name_nodes(graph: ir.Graph) -> None:
 
 
 def remove_dead(graph: ir.Graph) -> None:
-    """Remove nodes that no output needs, and initializers that nobody reads."""
+    """Remove nodes that no output needs, and unused initializers."""
     for node in reversed(list(graph)):
         if not any(value.uses() or value.is_graph_output() for value in node.outputs):
             graph.remove(node, safe=True)
@@ -71,9 +71,9 @@ def remove_dead(graph: ir.Graph) -> None:
 
 
 def share_initializers(graph: ir.Graph) -> None:
-    """Let readers of initializers that are equal to the bit read one of them.
+    """Let readers of bit-identical initializers read one of them.
 
-    Only tensors that agree in type, shape and their first bytes are compared in full.
+    Only tensors with equal type, shape and first bytes are compared in full.
     """
     alike: dict[object, list[ir.Value]] = defaultdict(list)
     for value in list(graph.initializers.values()):

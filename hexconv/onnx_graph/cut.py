@@ -1,4 +1,4 @@
-"""Cut refused nodes out of a graph, so that all the others can still be judged."""
+"""Remove unsupported nodes from a graph, so that all the others can still be checked."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from hexconv.errors import UnsupportedOpError
 
 
 class CutNodes:
-    """The refusals of one graph, and the nodes that cannot be judged because of them.
+    """The unsupported nodes of one graph, and the nodes that cannot be checked because of them.
 
-    What a refused node makes becomes an input of the graph, if the file declares it and an input
-    could be like it; otherwise the nodes behind it are taken out too, and named. What a refused
-    node reads becomes an output, so that nothing before it is dead.
+    The result of an unsupported node becomes an input of the graph, if the file declares it and it
+    could be an input; otherwise the nodes after it are removed too, and listed. The inputs of an
+    unsupported node become outputs, so that nothing before it is dead.
     """
 
     def __init__(self, graph: ir.Graph) -> None:
@@ -22,21 +22,21 @@ class CutNodes:
         self._unknown: dict[ir.Value, str] = {}
 
     def behind(self, node: ir.Node) -> bool:
-        """Whether a node reads what nobody knows the shape of; it is then cut out as well."""
+        """Whether a node reads a value of unknown shape; it is then removed as well."""
         for value in node.inputs:
             if value is not None and value in self._unknown:
                 culprit = self._unknown[value]
-                why = f"it reads what the refused node '{culprit}' makes"
+                why = f"it reads the output of the unsupported node '{culprit}'"
                 name, op = str(node.name), node.op_type
                 self.unjudged.append(
-                    UnsupportedOpError("cannot be judged", node=name, op=op, why=why)
+                    UnsupportedOpError("cannot be checked", node=name, op=op, why=why)
                 )
                 self._take(node, culprit)
                 return True
         return False
 
     def out(self, node: ir.Node, unsupported_op: UnsupportedOpError) -> None:
-        """Take a refused node out."""
+        """Remove an unsupported node."""
         self.unsupported.append(unsupported_op)
         self._take(node, str(node.name))
 
@@ -68,7 +68,7 @@ class CutNodes:
 
 
 def _can_be_input(value: ir.Value) -> bool:
-    """Whether the DSP could be fed a value: floats of at most 4 axes, all sizes known."""
+    """Whether the DSP can receive a value: floats of at most 4 axes, all sizes known."""
     return (
         value.shape is not None
         and value.shape.is_static()

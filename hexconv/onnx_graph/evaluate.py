@@ -1,7 +1,7 @@
 """Compute a node whose inputs are all constant.
 
-NumPy does the ops that shape arithmetic is made of (importing onnx.reference takes longer than
-converting a small model); whatever else is constant goes to ONNX's own reference.
+NumPy computes the ops of shape arithmetic (importing onnx.reference takes longer than
+converting a small model); any other constant node is computed by ONNX's own reference.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _slice(x: list[Any], attrs: Attrs) -> Any:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         stop: int | None = int(end)
         if step < 0 and end < -data.shape[axis]:
-            stop = None  # "before the first element", which a NumPy stop cannot say
+            stop = None  # "before the first element", which a NumPy stop cannot express
         index[axis] = slice(int(start), stop, int(step))
     return data[tuple(index)]
 

@@ -1,4 +1,4 @@
-"""Ops that ONNX itself defines by others: their function bodies in place of the node."""
+"""Ops that ONNX itself defines by others: their function bodies replace the node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from hexconv.errors import ModelError
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, shape_of
 
-# Those that nothing after the normal form knows better.
+# Those that nothing after the canonical form handles better.
 EXPANDED = {
     "Attention",
     "NegativeLogLikelihoodLoss",
@@ -54,7 +54,7 @@ def expand(node: ir.Node, builder: FloatBuilder) -> list[ir.Node] | None:
 
 
 def _body(node: ir.Node) -> onnx.FunctionProto:
-    """The function of the newest opset that the normal form has, for the types at hand."""
+    """The function of the newest opset that the canonical form has, for the types at hand."""
     schema = onnx.defs.get_schema(node.op_type, node.version or OPSET, "")
     fixed = [v for v in schema.function_opset_versions if v <= max(OPSET, schema.since_version)]
     function = onnx.FunctionProto()
@@ -91,7 +91,7 @@ def _node(
     defaults: Mapping[str, onnx.AttributeProto],
     builder: FloatBuilder,
 ) -> ir.Node:
-    """One node of a body: inputs looked up, attributes of the caller put in."""
+    """One node of a body: inputs looked up, attributes of the caller inserted."""
     attributes = []
     for attr in proto.attribute:
         if not attr.ref_attr_name:

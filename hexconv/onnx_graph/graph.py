@@ -1,4 +1,4 @@
-"""The float graph: an ONNX model in normal form, as lowerings and calibration read it."""
+"""The float graph: an ONNX model in canonical form, as lowerings and calibration read it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class FloatGraph:
-    """An ONNX model in normal form: one graph of one opset, every shape known, constants folded.
+    """An ONNX model in canonical form: one graph of one opset, all shapes known, constants folded.
 
     Attributes:
         model: the onnx-ir model; rewrites that come later may change it in place.
         source: the file it came from, for messages.
-        dropped_inputs: inputs of the file that nothing reads and the DSP could not take.
+        dropped_inputs: inputs of the file that nothing reads and the DSP could not receive.
         recognized: how often each recognition or simplification was applied, by its name.
-        original: names of the values that inputs and nodes of the file make.
-        ranges: (min, max) that a quantized model states, by value name.
+        original: names of the values that inputs and nodes of the file compute.
+        ranges: (min, max) that a quantized model declares, by value name.
     """
 
     model: ir.Model
@@ -60,12 +60,12 @@ class FloatGraph:
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
-        """What the model is fed, in order."""
+        """The model's inputs, in order."""
         return tuple(_info(value) for value in self.graph.inputs)
 
     @property
     def outputs(self) -> tuple[TensorInfo, ...]:
-        """What the model answers, in order."""
+        """The model's outputs, in order."""
         return tuple(_info(value) for value in self.graph.outputs)
 
     def values(self) -> dict[str, ir.Value]:
@@ -77,7 +77,7 @@ class FloatGraph:
         return found
 
     def computed_values(self) -> list[str]:
-        """Names of the float values that inputs and nodes make, in order."""
+        """Names of the float values of inputs and nodes, in order."""
         values = [*self.graph.inputs, *(v for node in self.graph for v in node.outputs)]
         floats = (v for v in values if v.dtype is not None and v.dtype.is_floating_point())
         return [str(value.name) for value in floats if value.name]

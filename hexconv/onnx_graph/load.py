@@ -1,4 +1,4 @@
-"""Load an ONNX model into the normal form that lowerings and calibration read."""
+"""Load an ONNX model into the canonical form that lowerings and calibration read."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def load(
     recognize: bool = True,
     unsupported: list[UnsupportedOpError] | None = None,
 ) -> FloatGraph:
-    """Load a model and bring it into normal form.
+    """Load a model and bring it into canonical form.
 
-    Normal form: one graph in topological order, of opset `build.OPSET`; no functions, control
+    Canonical form: one graph in topological order, of opset `builder.OPSET`; no functions, control
     flow, Constant, Dropout, or casts between floats; Identity only where an output is an input or
     a constant; every float is float32, every shape known; everything constant is an initializer.
     Values keep the names that they have in the file.
@@ -41,16 +41,16 @@ def load(
     Args:
         source: path of an .onnx file (external data beside it), or a proto.
         shapes: sizes of inputs by name; needed for those with dynamic dimensions.
-        recognize: put ops where exporters decompose them (layer norm, GELU, SiLU...); False
+        recognize: restore ops that exporters decompose (layer norm, GELU, SiLU...); False
             leaves such compositions as exported. Simplifications that change no value that
-            the DSP would compute (folding, merging) are made either way.
-        refusals: if given, what would be raised as a refusal is appended, and the graph that is
-            answered lacks these nodes: good to judge the others by, and for nothing else.
+            the DSP would compute (folding, merging) are always applied.
+        unsupported: if given, errors about unsupported nodes are appended, and the graph that is
+            returned lacks these nodes: good to check the others, and for nothing else.
 
     Raises:
         FileError: the file is missing, cut, or not ONNX.
         ModelError: the model is invalid, or its shapes are not fixed.
-        Refusal: a node is what no DSP model can have (control flow, sizes that depend on data);
+        UnsupportedOpError: no DSP model can have a node (control flow, sizes that depend on data);
             `UnsupportedOpErrors` if there are several.
     """
     model, label = read_model(source)
@@ -104,9 +104,9 @@ def _names(graph: ir.Graph) -> frozenset[str]:
 
 
 def _inline(model: ir.Model, label: str) -> None:
-    """Put the bodies of local functions in place of their calls.
+    """Inline the bodies of local functions.
 
-    Each node is told its opset first: a function may import another than the model does.
+    Each node is annotated with its opset first: a function may import another than the model does.
     """
     for node in model.graph.all_nodes():
         node.version = model.opset_imports.get(node.domain, 1)

@@ -1,4 +1,4 @@
-"""How many multiply-accumulates a node takes."""
+"""The number of multiply-accumulates of a node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexconv.onnx_graph.builder import shape_of
 
 
 def macs_of(node: ir.Node) -> int:
-    """Multiply-accumulates of one node; 0 for everything that is not made of dot products."""
+    """Multiply-accumulates of one node; 0 for ops without dot products."""
     match node.op_type:
         case "Conv":
             return _size(node.outputs[0]) * prod(shape_of(node.inputs[1])[1:])

@@ -1,4 +1,4 @@
-"""Attention masks of -inf: a number that softmax makes zero of as well."""
+"""Attention masks of -inf: replaced by a number for which softmax returns zero as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a lowering sees of an ONNX node: it records what was read, so that nothing is dropped."""
+"""A lowering's view of an ONNX node: it records what was read, so that nothing is dropped."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from hexconv.onnx_graph.builder import OPSET
 
 T = TypeVar("T")
 
-# Lists that have no default in the schemas because their length varies, and what says nothing.
+# Lists that have no default in the schemas because their length varies, and their neutral value.
 NEUTRAL_LISTS = {"strides": 1, "dilations": 1, "pads": 0, "output_padding": 0}
 
 
 class NodeView:
-    """One node of a graph in normal form; inputs and outputs are value names.
+    """One node of a graph in canonical form; inputs and outputs are value names.
 
     Attributes:
         name: the node's name, unique in its graph.
         op: the op type; `domain` is "" or "com.microsoft".
-        inputs: names of the inputs, "" for an absent one; looking at this reads nothing.
+        inputs: names of the inputs, "" for an absent one; access to this counts as no read.
         outputs: names of the outputs, "" for an absent one.
     """
 
@@ -42,7 +42,7 @@ class NodeView:
         """Read the name of an input.
 
         Raises:
-            Refusal: the node has no such input.
+            UnsupportedOpError: the node has no such input.
         """
         self._read.add(position)
         if not self.has(position):
@@ -60,7 +60,7 @@ class NodeView:
         return default if attr is None else plain(attr)
 
     def done(self, *read: int | str) -> None:
-        """Mark inputs (by position) and attributes (by name) as dealt with."""
+        """Mark inputs (by position) and attributes (by name) as handled."""
         self._read.update(read)
 
     def unread(self) -> tuple[str, ...]:

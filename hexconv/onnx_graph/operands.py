@@ -1,4 +1,4 @@
-"""What ONNX's shape inference leaves unchecked: sizes of operands that must agree.
+"""Checks that ONNX's shape inference lacks: sizes of operands that must agree.
 
 Axes, modes and amounts of single ops are in `arguments`.
 """
@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 def check_operands(node: ir.Node) -> None:
-    """Refuse a node whose operands contradict each other.
+    """Raise for a node whose operands contradict each other.
 
     Raises:
         ModelError: channels, groups, axes, modes or numbers of elements do not agree.
@@ -53,7 +53,7 @@ def _conv(node: ir.Node, shapes: list[Shape | None]) -> str:
     if group < 1 or w[0] % group:
         return f"{w[0]} output channels do not divide into {group} groups"
     if x[1] != w[1] * group:
-        return f"the input has {x[1]} channels, the weights want {w[1] * group}"
+        return f"the input has {x[1]} channels, the weights expect {w[1] * group}"
     return _bias(shapes, w[0])
 
 
@@ -64,7 +64,7 @@ def _conv_transpose(node: ir.Node, shapes: list[Shape | None]) -> str:
     if group < 1 or w[0] % group:
         return f"{w[0]} input channels do not divide into {group} groups"
     if x[1] != w[0]:
-        return f"the input has {x[1]} channels, the weights want {w[0]}"
+        return f"the input has {x[1]} channels, the weights expect {w[0]}"
     return _bias(shapes, w[1] * group)
 
 

@@ -1,6 +1,6 @@
-"""Quantized models become float graphs with ranges: what QuantizeLinear says of a tensor.
+"""Quantized models become float graphs with ranges: those that QuantizeLinear defines.
 
-QuantizeLinear behind DequantizeLinear changes a value by rounding alone, which the DSP does anyway;
+QuantizeLinear after DequantizeLinear changes a value only by rounding, which the DSP does anyway;
 scale and zero point are the range of the tensor between. Quantized constants were computed before.
 """
 
@@ -12,7 +12,7 @@ import onnx_ir as ir
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.quantize import Bounds
 
-# What an exporter leaves between the two on codes: data moves, or the largest is picked.
+# Ops on integers that an exporter leaves between the two: moves of data, or a maximum.
 MOVES = {
     "DepthToSpace",
     "Expand",
@@ -33,9 +33,9 @@ ON_CODES = {*MOVES, "Concat", "Pad", "Relu"}
 
 
 def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
-    """Take QuantizeLinear and DequantizeLinear out of a graph in normal form.
+    """Remove QuantizeLinear and DequantizeLinear from a graph in canonical form.
 
-    Those that say no range of a whole tensor (scales by axis or block, computed ones) stay.
+    Those that do not define the range of a whole tensor (scales by axis or block, computed) stay.
 
     Returns:
         (min, max) of each tensor that was quantized, by its name.
@@ -63,12 +63,12 @@ def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
             floated.update(node.outputs)
             if node.op_type in MOVES and source in ranges:
                 ranges.update(dict.fromkeys(node.outputs, ranges[source]))
-    # Values have taken the names of those that they stand for.
+    # Values have taken over the names of those that they replace.
     return {str(value.name): bounds for value, bounds in ranges.items()}
 
 
 def _goes_on(value: ir.Value) -> bool:
-    """Whether codes come back to float on every way: no integer is the model's answer."""
+    """Whether every path of the integers ends in floats: none is an output of the model."""
     pending, seen = [value], {value}
     while pending:
         current = pending.pop()
@@ -88,7 +88,7 @@ def _goes_on(value: ir.Value) -> bool:
 
 
 def _bounds(node: ir.Node) -> Bounds | None:
-    """The values of the lowest and the highest code; None if that is not one range."""
+    """The values of the lowest and the highest integer; None if that is not one range."""
     scale = array_of(node.inputs[1])
     if scale is None or scale.size != 1:
         return None

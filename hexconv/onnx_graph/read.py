@@ -1,4 +1,4 @@
-"""Read an ONNX file or proto into an `onnx_ir.Model`, or say clearly what is wrong with it."""
+"""Read an ONNX file or proto into an `onnx_ir.Model`, or report clearly what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hexconv.onnx_graph.reference import as_exported
 OLDEST_OPSET = 7
 ONNX_DOMAINS = ("", "ai.onnx")
 
-# What onnx-ir raises on protos that parse but make no sense (unknown types, missing fields...).
+# What onnx-ir raises on protos that parse but are invalid (unknown types, missing fields...).
 MALFORMED = (
     ir.serde.SerdeError,
     ValueError,
@@ -60,7 +60,7 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
 
 def _parse(path: Path) -> onnx.ModelProto:
     if path.is_dir():
-        raise FileError("a directory was given where an ONNX file is wanted", where=str(path))
+        raise FileError("a directory was given instead of an ONNX file", where=str(path))
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -85,13 +85,13 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
         raise FileError(
             "this is not an ONNX model",
             where=label,
-            why="it parses as a protobuf but holds no graph",
+            why="it parses as a protobuf but contains no graph",
         )
     if not 3 <= proto.ir_version <= onnx.IR_VERSION:
         raise ModelError(
             f"the model has IR version {proto.ir_version}",
             where=label,
-            why=f"the installed onnx {onnx.__version__} knows IR versions 3 to {onnx.IR_VERSION}",
+            why=f"the installed onnx {onnx.__version__} reads IR versions 3 to {onnx.IR_VERSION}",
             hint="export the model again, or install a newer onnx",
         )
     versions = [item.version for item in proto.opset_import if item.domain in ONNX_DOMAINS]
@@ -107,7 +107,7 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
 
 
 def _check_text(proto: onnx.ModelProto, label: str) -> None:
-    """Protobuf hands strings that are not UTF-8 out as bytes, which nothing expects."""
+    """Raise for strings that are not UTF-8, which protobuf returns as bytes."""
     graphs = [proto.graph]
     nodes = [node for function in proto.functions for node in function.node]
     while graphs or nodes:
@@ -135,7 +135,7 @@ def _require_text(texts: Iterable[object], label: str) -> None:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """onnx-ir warns about what hexconv is about to refuse in its own words."""
+    """Suppress onnx-ir's warnings about what hexconv reports as errors."""
     logger = logging.getLogger("onnx_ir")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -148,8 +148,8 @@ def _without_warnings() -> Iterator[None]:
 def _attach_weights(model: ir.Model, base: Path | None, label: str) -> None:
     """Replace each initializer by an array that does not keep the proto alive.
 
-    Reading `raw_data` copies, each time, out of an arena that holds the whole file: one copy
-    now lets the arena go when the proto does.
+    Reading `raw_data` copies, each time, from an arena that holds the whole file: one copy
+    now frees the arena together with the proto.
     """
     for graph in model.graphs():
         for value in graph.initializers.values():
@@ -186,7 +186,7 @@ def tensor_array(
 def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) -> None:
     if base is None:
         raise ModelError(
-            f"the data of tensor '{tensor.name}' lies in the file '{tensor.location}'",
+            f"the data of tensor '{tensor.name}' is in the file '{tensor.location}'",
             where=label,
             hint="give the path of the .onnx file, or a proto with its external data loaded",
         )
@@ -208,7 +208,7 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
 
 
 def innermost(error: BaseException) -> str:
-    """The innermost cause in one line: onnx-ir wraps errors once a nesting level."""
+    """The innermost cause in one line: onnx-ir wraps errors once per nesting level."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

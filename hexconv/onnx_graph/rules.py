@@ -1,8 +1,8 @@
-"""Rules of the float graph by the op at which they look, and the passes that apply them.
+"""Rules of the float graph by op, and the passes that apply them.
 
 Three sets: `MODERNIZATIONS` bring a node to the opset of the canonical form, `SIMPLIFICATIONS`
-simplify and recognize what exporters write as several nodes, `DECOMPOSITIONS` write an op that the
-library lacks in ops that it has.
+simplify and recognize what exporters write as several nodes, `DECOMPOSITIONS` decompose an op that
+the library lacks into ops that it has.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.graph import FloatGraph
 
 RuleOutcome = Sequence[ir.Value | None] | bool | None
-"""What a rule did: values that replace the node's outputs (None for one that nothing reads); True
+"""The result of a rule: values that replace the node's outputs (None for an unread one); True
 where it changed the graph itself; None or False where it does not apply."""
 
 Function = Callable[[ir.Node, FloatBuilder], RuleOutcome]
@@ -29,13 +29,13 @@ ROUNDS = 50
 
 @dataclass(frozen=True)
 class Rule:
-    """A function that looks at one node.
+    """A function of one node.
 
     Attributes:
         name: of the function.
         function: see `RuleOutcome`.
         below: the first opset that does not need the rule; None where every opset does.
-        recognition: whether it puts one op where an exporter wrote several. The others simplify,
+        recognition: whether it makes one op where an exporter wrote several. The others simplify,
             and the DSP would compute the same without them.
     """
 
@@ -49,8 +49,8 @@ class RuleSet:
     """Rules by op, in the order in which they were registered.
 
     Args:
-        what: one rule in an error message.
-        single: whether an op has one rule at most.
+        what: the name of a rule in error messages.
+        single: whether an op may have only one rule.
     """
 
     def __init__(self, what: str, *, single: bool = False) -> None:
@@ -126,7 +126,7 @@ def simplify(builder: FloatBuilder, *, recognize: bool) -> dict[str, int]:
 
 
 def decompose(graph: FloatGraph, exclude: Collection[ir.Node] = ()) -> dict[str, int]:
-    """Apply `DECOMPOSITIONS` to every node, those that come into being included.
+    """Apply `DECOMPOSITIONS` to every node, including those that they create.
 
     Args:
         graph: changed in place.

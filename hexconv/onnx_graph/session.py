@@ -18,8 +18,8 @@ SMALL = 1024
 class FloatSession:
     """A float graph in ONNX Runtime.
 
-    Weights go there as memory (`add_external_initializers`), not through a serialized proto: a
-    144 M-weight model opens in 1.5 s instead of 9, in 0.5 GB less, and 2 GB are no limit.
+    Weights are passed as memory (`add_external_initializers`), not through a serialized proto: a
+    144 M-weight model opens in 1.5 s instead of 9, in 0.5 GB less, without the limit of 2 GB.
 
     Args:
         graph: what to run.
@@ -27,7 +27,7 @@ class FloatSession:
         threads: how many threads one inference uses; 0 leaves that to ONNX Runtime.
 
     Raises:
-        ModelError: ONNX Runtime does not take the model.
+        ModelError: ONNX Runtime cannot load the model.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class FloatSession:
             )
         except runtime_errors() as error:
             raise ModelError(
-                "ONNX Runtime does not take the float model", where=graph.source, why=_text(error)
+                "ONNX Runtime cannot load the float model", where=graph.source, why=_text(error)
             ) from error
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -85,7 +85,7 @@ def _fetch(graph: ir.Graph, outputs: Sequence[str]) -> None:
 
 
 def _detach_weights(graph: ir.Graph) -> dict[str, Array]:
-    """Mark large initializers as external, and answer their arrays by name."""
+    """Mark large initializers as external, and return their arrays by name."""
     weights: dict[str, Array] = {}
     for name, value in graph.initializers.items():
         tensor = value.const_value

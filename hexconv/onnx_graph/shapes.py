@@ -1,4 +1,4 @@
-"""Fix the shapes of a model's inputs: every dimension gets a number, asked for by name."""
+"""Fix the shapes of a model's inputs: every dimension gets a number, given by the input's name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ EXAMPLE_LENGTH = 100
 
 
 def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> None:
-    """Give each graph input the shape asked for; initializers stop being inputs.
+    """Give each graph input the requested shape; initializers are no longer inputs.
 
-    A symbolic dimension that one input's shape decides (`batch`) is decided for all.
+    A symbolic dimension that one input's shape defines (`batch`) is defined for all.
 
     Raises:
-        ModelError: a dimension stays open, a shape does not fit, or a name is unknown.
+        ModelError: a dimension is not fixed, a shape does not fit, or a name is unknown.
     """
     graph = model.graph
     for value in [value for value in graph.inputs if value.name in graph.initializers]:
@@ -81,7 +81,7 @@ def _merge(value: ir.Value, wanted: tuple[int, ...], symbols: dict[str, int]) ->
 
 
 def _settle(value: ir.Value, symbols: Mapping[str, int]) -> str:
-    """Put the numbers in; the answer says what is still missing."""
+    """Set the sizes; return a description of those that are missing."""
     if value.shape is None:
         return f"input '{value.name}' declares no shape at all"
     sizes = [_known(dim, symbols) for dim in value.shape]

@@ -1,4 +1,4 @@
-"""A model as it was exported, to be taken apart: what depends on what, and parts as models."""
+"""An exported model that can be taken apart: dependencies, and parts as models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.shapes import fix_input_shapes
 
 LARGEST = 2**31 - 2**20
-"""Bytes of weights that one protobuf holds, some room for the rest left."""
+"""Maximum bytes of weights in one protobuf, with some space for the rest."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Pieces:
         return found
 
     def before(self, values: Iterable[ir.Value], stop: Collection[ir.Value] = ()) -> set[ir.Node]:
-        """All nodes that values depend on, not looking behind the values in `stop`."""
+        """All nodes that values depend on, not beyond the values in `stop`."""
         found: set[ir.Node] = set()
         queue = list(values)
         while queue:
@@ -91,7 +91,7 @@ class Pieces:
 
 
 def reads(node: ir.Node) -> list[ir.Value]:
-    """What a node reads, its bodies included: values of the graph that it stands in."""
+    """What a node reads, its bodies included: values of the graph that contains it."""
     found = [value for value in node.inputs if value is not None]
     for attr in node.attributes.values():
         graphs = (
@@ -142,13 +142,13 @@ def part(
 
     Args:
         pieces: the whole.
-        nodes: which.
-        outputs: what it answers.
+        nodes: its nodes.
+        outputs: its outputs.
         fed: results of other nodes that become its inputs; the model's own inputs that the nodes
             read are inputs as well.
 
     Raises:
-        ModelError: its weights are more than one file holds.
+        ModelError: its weights are more than one file can contain.
     """
     proto = ir.serde.serialize_model(pieces.model)
     needed = {str(v.name) for node in nodes for v in reads(node)} | {str(v.name) for v in outputs}
@@ -160,7 +160,7 @@ def part(
     if weights > LARGEST:
         raise ModelError(
             "a part of the model is too large for one ONNX file",
-            why=f"its weights are {weights / 1e9:.1f} GB, a protobuf holds 2",
+            why=f"its weights are {weights / 1e9:.1f} GB, a protobuf is limited to 2",
             hint="cut elsewhere",
         )
     made = {str(node.name) for node in nodes}
@@ -178,7 +178,7 @@ def part(
 
 
 def _keep(items: Any, wanted: Callable[[Any], bool]) -> None:
-    """Delete the others of a repeated field, in place: weights are not copied."""
+    """Delete the other items of a repeated field, in place: weights are not copied."""
     for index in reversed(range(len(items))):
         if not wanted(items[index]):
             del items[index]
@@ -193,9 +193,9 @@ def _take_shapes(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None,
 ) -> None:
-    """Shapes that the normal form knows, where sizes are computed from other sizes.
+    """Shapes known from the canonical form, where sizes are computed from other sizes.
 
-    What depends on inputs that are no floats has no normal form, and is left out.
+    What depends on non-float inputs has no canonical form, and is left out.
     """
     others = [
         value

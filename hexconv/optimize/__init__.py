@@ -1,8 +1,8 @@
 """Rewrites, each at its depth and in a file of its own.
 
-`on_float` changes what tensors hold, before calibration; `fusions` put several float nodes into one
-node of the library, after calibration; `on_nnlib` changes only the form in which the DSP computes
-the same.
+`on_float` changes the values of tensors, before calibration; `fusions` merge several float nodes
+into one node of the library, after calibration; `on_nnlib` changes only the form in which the DSP
+computes the same values.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def check_settings(settings: Settings) -> None:
     """Check the names of rewrites.
 
     Raises:
-        ConfigError: naming the nearest.
+        ConfigError: an unknown name; the error suggests the nearest.
     """
     for name in (*settings.without, *settings.also):
         if name not in REWRITES:
@@ -36,21 +36,21 @@ def check_settings(settings: Settings) -> None:
 
 
 def float_graph(graph: FloatGraph, settings: Settings) -> Mapping[str, int]:
-    """Rewrites that change what tensors hold, before calibration."""
+    """Rewrites that change the values of tensors, before calibration."""
     return _stage(Stage.FLOAT, settings, graph)
 
 
 def fuse(
     graph: FloatGraph, observed: Mapping[str, Bounds], settings: Settings
 ) -> Mapping[str, int]:
-    """Rewrites that put several float nodes into one node of the library, after calibration."""
+    """Rewrites that merge several float nodes into one node of the library, after calibration."""
     return _stage(Stage.FUSION, settings, graph, observed)
 
 
 def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
-    """Rewrites that change only the form in which the DSP computes the same.
+    """Rewrites that change only the form in which the DSP computes the same values.
 
-    Whatever the level, what the library would compute wrongly is put right.
+    At every level, graphs that the library would compute incorrectly are corrected.
     """
     counts = dict(_stage(Stage.NNLIB, settings, graph))
     if parted := legalize(graph):

@@ -1,4 +1,4 @@
-"""Put right what prepare would make wrong: always, at every level of optimization."""
+"""Correct graphs that prepare would break: always, at every level of optimization."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROUNDS = 8
 
 
 def legalize(graph: Graph) -> int:
-    """Part depthwise convolutions from the nodes that would misread their d32 rows.
+    """Separate depthwise convolutions from the nodes that would misread their d32 rows.
 
-    A reshape to the same shape runs flat, so the library unpacks the rows and packs them anew,
-    with the room on the left that every node expects (nnlib/prepare/left_padding).
+    A reshape to the same shape runs flat, so the library unpacks the rows and packs them again,
+    with the left padding that every node expects (nnlib/prepare/left_padding).
 
     Returns:
-        How many reshapes were put in.
+        The number of reshapes inserted.
     """
     if not any(f"{node.op}_d32" in DEPTHWISE for node in graph.nodes):
         return 0
@@ -38,7 +38,7 @@ def legalize(graph: Graph) -> int:
 
 
 def _misread_nodes(graph: Graph) -> set[int]:
-    """Nodes that would read shifted rows; of fused ones the first, which is what reads."""
+    """Nodes that would read shifted rows; of fused ones the first, which is the reader."""
     prepared = trace(graph)
     wrong = {node.id for node, _ in shifted(prepared.graph)}
     holders = {node.id: prepared.holder(node.id) for node in graph.nodes}

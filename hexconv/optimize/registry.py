@@ -1,4 +1,4 @@
-"""Rewrites by name: each knows at which depth it works and what its first docstring line says."""
+"""Rewrites by name: each has a stage, and a description from its docstring's first line."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ F = TypeVar("F", bound=Callable[..., int])
 
 
 class Stage(Enum):
-    """Where in the way of the data a rewrite works."""
+    """The stage of the conversion at which a rewrite runs."""
 
-    FLOAT = "float graph, before calibration: what tensors hold changes"
+    FLOAT = "float graph, before calibration: the values of tensors change"
     FUSION = "float graph, after calibration: several nodes become one of the library"
     NNLIB = "nnlib graph: only the form changes"
 
@@ -28,7 +28,7 @@ class Rewrite:
     """One rewrite.
 
     `function` takes (FloatGraph) at the FLOAT stage, (FloatGraph, observed) at FUSION, (Graph) at
-    NNLIB, changes it in place and answers how often it applied. One that is not `default` is an
+    NNLIB, changes it in place and returns how often it applied. One that is not `default` is an
     alternative that only the search tries.
     """
 
@@ -60,13 +60,13 @@ def rewrite(stage: Stage, *, default: bool = True) -> Callable[[F], F]:
 def apply(
     stage: Stage, without: Collection[str], also: Collection[str], *args: Any
 ) -> Mapping[str, int]:
-    """Run the rewrites of a stage; answers how often each applied.
+    """Run the rewrites of a stage; returns how often each applied.
 
     Args:
-        stage: which.
+        stage: the stage to run.
         without: defaults to leave out.
-        also: alternatives to put in.
-        *args: what the rewrites of the stage take.
+        also: alternatives to enable.
+        *args: arguments of the rewrites of the stage.
     """
     counts: dict[str, int] = {}
     for item in REWRITES.values():

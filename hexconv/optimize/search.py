@@ -1,6 +1,6 @@
-"""`--optimize all`: try each rewrite the other way round, keep what the cost model finds cheaper.
+"""`--optimize all`: toggle each rewrite, keep what the cost model predicts to be cheaper.
 
-Greedy over the rewrites in their order, so deterministic and bounded: one conversion a rewrite.
+Greedy over the rewrites in their order, so deterministic and bounded: one conversion per rewrite.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TOLERANCE_DB = 0.25
 """How much SQNR a cheaper form may cost, for the worst output."""
 WORTH = 0.999
-"""A form counts as cheaper from a thousandth on: below that the model cannot tell."""
+"""A form counts as cheaper from a thousandth on: less is within the model's error."""
 
 
 MORE_PACKETS = 1.02
@@ -26,13 +26,13 @@ MORE_PACKETS = 1.02
 
 @dataclass(frozen=True)
 class Choice:
-    """Rewrites left out, and alternatives put in."""
+    """Disabled rewrites, and enabled alternatives."""
 
     without: frozenset[str]
     also: frozenset[str] = frozenset()
 
     def turned(self, name: str) -> Choice:
-        """The same with one rewrite the other way round."""
+        """The same with one rewrite toggled."""
         if REWRITES[name].default:
             return Choice(self.without ^ {name}, self.also)
         return Choice(self.without, self.also ^ {name})
@@ -51,8 +51,8 @@ class Scored:
     def beats(self, other: Scored, floor: float) -> bool:
         """Faster, with hardly more packets, and accurate enough.
 
-        Milliseconds rest on one published profile, packets on measurements: a form that is faster
-        by the one and dearer by the other is not taken.
+        Milliseconds come from one published profile, packets from measurements: a form that is faster
+        by the one and more expensive by the other is not taken.
         """
         return (
             self.milliseconds < WORTH * other.milliseconds
@@ -72,7 +72,7 @@ def search(
     Args:
         build: converts with a choice of rewrites.
         score: (predicted milliseconds, packets, SQNR in dB) of a model.
-        start: what the user asked for; what that leaves out stays out.
+        start: the user's choice; rewrites that it disables stay disabled.
         progress: called with ("search", tried).
     """
     best = _scored(build, score, start)
@@ -87,7 +87,7 @@ def search(
 
 
 def _candidates(start: Choice) -> Iterator[str]:
-    """Rewrites of forms alone: those that change what tensors hold would need a new calibration."""
+    """Only rewrites of forms: those that change tensors' values would need a new calibration."""
     for item in REWRITES.values():
         if item.stage is not Stage.FLOAT and item.name not in start.without | start.also:
             yield item.name

@@ -1,4 +1,4 @@
-"""From float values to the library's codes: ranges, weights, biases."""
+"""From float values to the library's quantized values: ranges, weights, biases."""
 
 from hexconv.quantize.ranges import Bounds, Range, cover, symmetric
 from hexconv.quantize.weights import (

@@ -1,8 +1,8 @@
-"""Ranges whose zero lies on a whole code, exactly representable in float32.
+"""Ranges with an integer zero point, exactly representable in float32.
 
-A uint8 tensor means `real = min + code * step`, `step = (max - min) / 255`
-(facts/nnlib-quirks.md, section 1). The library moves a requested range until its zero is a whole
-code; a range built here is already there, so every op takes it as it stands.
+A uint8 tensor means `real = min + value * step`, `step = (max - min) / 255`
+(facts/nnlib-quirks.md, section 1). The library moves a requested range until its zero point is an
+integer; a range built here already has one, so every op uses it unchanged.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ Bounds = tuple[float, float]
 """(min, max) of a tensor, as observed or given."""
 
 LEVELS = 255
-# A step of 16 significant bits times a code of 8 fits float32's 24: min, max and max - min are
-# then exact, and no rounding in the library can push the zero off its code.
+# A scale of 16 significant bits times an 8-bit value fits float32's 24: min, max and max - min are
+# then exact, and no rounding in the library can move the zero point.
 STEP_BITS = 16
-# Smaller steps would underflow once two of them are multiplied in float32.
+# Smaller scales would underflow once two of them are multiplied in float32.
 SMALLEST_STEP = 2.0**-40
-# Of a tensor that was never anything but zero: any does, one near 1 asks for no extreme factor.
+# For a tensor that is always zero: any scale works, one near 1 needs no extreme factor.
 STEP_OF_ZERO = 2.0**-8
 
 
 @dataclass(frozen=True)
 class Range:
-    """A static range: `zero` is the code of 0.0, `step` the distance of two codes."""
+    """A static range: `zero` is the zero point, `step` the scale."""
 
     step: float
     zero: int
 
     @property
     def min(self) -> float:
-        """The value of code 0."""
+        """The value of level 0."""
         return -self.zero * self.step
 
     @property
     def max(self) -> float:
-        """The value of code 255."""
+        """The value of level 255."""
         return (LEVELS - self.zero) * self.step
 
     def scaled(self, factor: float) -> Range:
-        """The range of the same codes after a multiplication by a positive factor."""
+        """The range of the same quantized values after a multiplication by a positive factor."""
         return Range(_round_step_up(self.step * factor), self.zero)
 
     def holds(self, low: float, high: float, slack: float = 0.5) -> bool:
-        """Whether [low, high] lies inside, up to `slack` steps."""
+        """Whether [low, high] is inside, up to `slack` LSB."""
         return self.min - slack * self.step <= low and high <= self.max + slack * self.step
 
 
 def cover(low: float, high: float) -> Range:
-    """The smallest range that holds [low, high] and 0 with its zero on a whole code.
+    """The smallest range that contains [low, high] and 0, with an integer zero point.
 
     Args:
         low: smallest value seen.
         high: largest value seen.
 
     Returns:
-        A range at most one step wider than asked; a constant or all-zero tensor gets a usable one.
+        A range at most 1 LSB wider than requested; a constant or all-zero tensor gets a usable one.
 
     Raises:
         RangeError: the bounds are not finite, or low > high.
@@ -72,7 +72,7 @@ def cover(low: float, high: float) -> Range:
         return Range(STEP_OF_ZERO, 0)
     if width < SMALLEST_STEP * LEVELS:
         return Range(SMALLEST_STEP, 0 if low == 0.0 else LEVELS if high == 0.0 else 128)
-    # Rounding the zero to the nearest code would cost a side of 1.4 codes four tenths of its codes.
+    # Rounding the zero point to nearest would cost a side of 1.4 levels four tenths of its range.
     place = -low * LEVELS / width
     return min(
         (_with_zero(low, high, zero) for zero in (math.floor(place), math.ceil(place))),
@@ -81,8 +81,8 @@ def cover(low: float, high: float) -> Range:
 
 
 def _with_zero(low: float, high: float, zero: int) -> Range:
-    """The smallest range with this zero, or the next one that leaves both sides a code."""
-    # A side that has values needs at least one code, however small it is.
+    """The smallest range with this zero point, or the next one that leaves both sides a level."""
+    # A side that has values needs at least one level, however small it is.
     zero = min(max(zero, 1 if low < 0.0 else 0), LEVELS - 1 if high > 0.0 else LEVELS)
     below = -low / zero if zero else 0.0
     above = high / (LEVELS - zero) if zero < LEVELS else 0.0
@@ -90,12 +90,12 @@ def _with_zero(low: float, high: float, zero: int) -> Range:
 
 
 def symmetric(low: float, high: float, smallest: float = SMALLEST_STEP) -> Range:
-    """The smallest range with zero code 128: weights that v65 and v66 take without loss.
+    """The smallest range with zero point 128: lossless for weights on v65 and v66.
 
     Args:
         low: smallest value.
         high: largest value.
-        smallest: the step is at least this.
+        smallest: minimum of the scale.
     """
     bound = max(-low / 128.0, high / 127.0) or STEP_OF_ZERO
     return Range(_round_step_up(max(bound, smallest)), 128)

@@ -1,4 +1,4 @@
-"""Weights, constants and biases as the library's codes."""
+"""Quantization of weights, constants and biases."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_BIAS = 2.0**30
 
 @dataclass(frozen=True)
 class QuantizedArray:
-    """uint8 codes and the range that gives them their meaning."""
+    """uint8 values and their range."""
 
     codes: npt.NDArray[np.uint8]
     range: Range
@@ -30,16 +30,16 @@ def quantize_weights(
     bias: npt.NDArray[np.floating[Any]] | None = None,
     step: float = 1.0,
 ) -> QuantizedArray:
-    """Weights of any shape to uint8 with zero code 128, rounded half to even.
+    """Weights of any shape to uint8 with zero point 128, rounded half to even.
 
-    v65 and v66 squeeze convolution weights of other zero codes to int8 and lose accuracy
+    v65 and v66 squeeze convolution weights of other zero points to int8 and lose accuracy
     (facts/shipped-library.md, "How v65 and v66 squeeze").
 
     Args:
         weights: float values.
-        bias: what is added to their products; it has to fit into int32 at the product of the
-            steps, so weights that are tiny beside it get a larger step.
-        step: of what they are multiplied with.
+        bias: added to their products; it has to fit into int32 at the product of the
+            scales, so weights that are tiny relative to it get a larger scale.
+        step: scale of what they are multiplied with.
     """
     low, high = _bounds(weights)
     smallest = SMALLEST_STEP
@@ -50,14 +50,14 @@ def quantize_weights(
 
 
 def quantize_const(values: npt.NDArray[np.float32]) -> QuantizedArray:
-    """An operand that is constant: the tightest range that holds it and 0."""
+    """A constant operand: quantized to the tightest range that contains it and 0."""
     low, high = _bounds(values)
     value_range = cover(low, high)
     return QuantizedArray(encode(values, value_range), value_range)
 
 
 def quantize_bias(bias: npt.NDArray[np.float32], step: float) -> npt.NDArray[np.int32]:
-    """A bias to int32 at `step`, the product of the input's and the weights' steps."""
+    """A bias to int32 at `step`, the product of the input's and the weights' scales."""
     scaled = np.rint(bias.astype(np.float64) / step)
     limits = np.iinfo(np.int32)
     return np.clip(scaled, limits.min, limits.max).astype(np.int32)
@@ -70,7 +70,7 @@ def _bounds(values: npt.NDArray[np.float32]) -> tuple[float, float]:
 
 
 def encode(values: npt.NDArray[np.float32], value_range: Range) -> npt.NDArray[np.uint8]:
-    """Values to the codes of a given range, clipped, rounded half to even."""
+    """Quantize values to a given range, clipped, rounded half to even."""
     codes = np.empty(values.shape, np.uint8)
     flat_in, flat_out = np.ascontiguousarray(values).reshape(-1), codes.reshape(-1)
     scale, zero = np.float32(1.0 / value_range.step), np.float32(value_range.zero)

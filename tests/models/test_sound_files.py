@@ -93,7 +93,7 @@ def test_a_mel_of_two_or_three_axes_is_taken(tmp_path, shape):
 )
 def test_a_mel_of_another_shape_is_refused(tmp_path, shape):
     np.save(tmp_path / "m.npy", np.zeros(shape, np.float32))
-    with pytest.raises(RangeError, match="is needed"):
+    with pytest.raises(RangeError, match="is expected"):
         spectra.read(tmp_path / "m.npy", V1)
 
 

@@ -1,11 +1,11 @@
-"""What the library makes of a graph when it prepares it.
+"""The library's prepare: how it rewrites a graph before it runs.
 
-`hexagon_nn_prepare` rewrites the graph before it runs: it expands some nodes, fuses others, puts
-most of them into the d32 layout with conversions around them, and drops what nothing reads. This
-package does the same, one rewrite a module, in the order of nnlib's prepare.c optimize(), so that
-the simulator runs and the cost model prices what the library really executes.
+`hexagon_nn_prepare` rewrites the graph before it runs: it expands some nodes, fuses others, moves
+most of them to the d32 layout with conversions around them, and drops what nothing reads. This
+package does the same, one rewrite per module, in the order of nnlib's prepare.c optimize(), so that
+the simulator and the cost model use the graph that the library really executes.
 
-Left out, because no graph of hexconv's has them: user-defined ops, OemNode, ImageTransform,
+Left out, because hexconv emits no such nodes: user-defined ops, OemNode, ImageTransform,
 combining ChannelShuffle with its neighbors, and DepthwiseConv2d_f.
 """
 
@@ -48,7 +48,7 @@ class Prepared:
         graph: nodes in the order of execution. A node keeps its id when it takes its d32 form; a
             fused node has the id of the last node that it absorbed.
         moved: tensors of the original graph whose node is gone, and the tensor read instead. Where
-            a Relu was moved into a convolution the two do not hold the same codes.
+            a Relu was moved into a convolution the two do not have the same values.
         absorbed: nodes of the original graph that another node computes now.
     """
 
@@ -80,14 +80,14 @@ class Prepared:
 
 
 def trace(graph: Graph, library: LibraryVersion = "v60") -> Prepared:
-    """Prepare a graph and tell what became of each of its nodes.
+    """Prepare a graph and report what became of each of its nodes.
 
     Args:
         graph: as appended. It may come with INPUT and OUTPUT or with MACE's quantizing ones.
-        library: "v60", "v65" or "v66"; all prepare alike.
+        library: "v60", "v65" or "v66"; all prepare in the same way.
 
     Raises:
-        GraphError: the library would refuse to prepare it.
+        GraphError: the library would fail to prepare it.
     """
     work = Work(graph)
     requantize_range.run(work)

@@ -1,4 +1,4 @@
-"""Quantize over Min_f and Max_f becomes AutoQuantize, which of a small const is done here."""
+"""Quantize over Min_f and Max_f becomes AutoQuantize; that of a small const is computed here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LARGEST_CONST = 8192
 
 
 def quantize_const(values: Array) -> tuple[Array, np.float32, np.float32]:
-    """uint8 codes and range, zero on a whole code (prepare.c try_subst_autoquantize_const)."""
+    """uint8 values and range, zero an integer (prepare.c try_subst_autoquantize_const)."""
     low = np.float32(min(float(values.min()), 0.0))
     high = np.float32(max(float(values.max()), 0.0))
     if low == high:
@@ -26,7 +26,7 @@ def quantize_const(values: Array) -> tuple[Array, np.float32, np.float32]:
 
 
 def whole_zero(low: np.float32, high: np.float32) -> tuple[np.float32, np.float32]:
-    """Move one end until zero is a whole code (quantize.c adjust_minmax_for_zero), in float32."""
+    """Move one end until zero is an integer (quantize.c adjust_minmax_for_zero), in float32."""
     f = np.float32
     zero = f(f(-255.0) * low) / f(high - low)
     whole = np.floor(zero)
@@ -58,7 +58,7 @@ def fold_const(work: Work, op: Op) -> None:
     if values is None or values.size > LARGEST_CONST:
         return
     if not np.isfinite(values).all():
-        raise GraphError("AutoQuantize of a const that holds NaN or infinity", where=op.where)
+        raise GraphError("AutoQuantize of a const that contains NaN or infinity", where=op.where)
     codes, low, high = quantize_const(values)
     work.redirect(op.ref(0), work.const(codes, f"{op.name}/codes"))
     work.redirect(op.ref(1), work.scalar(float(low)))

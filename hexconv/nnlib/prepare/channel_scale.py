@@ -1,4 +1,4 @@
-"""Channel scales of a convolution that has no use for them are worked into its weights."""
+"""Channel scales of a convolution that cannot use them are multiplied into its weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(work: Work) -> None:
 
 
 def squash(work: Work, op: Op) -> None:
-    """One scale goes into the weight range, several into the weight codes."""
+    """One scale goes into the weight range, several into the quantized weights."""
     weights, scales = work.need(op, 1, "filter"), work.need(op, 12, "channel scale")
     low = np.float32(work.need(op, 4, "filter minimum").flat[0])
     high = np.float32(work.need(op, 5, "filter maximum").flat[0])
@@ -51,7 +51,7 @@ def squash(work: Work, op: Op) -> None:
 
 
 def scaled_codes(weights: Array, scales: Array, zero: int) -> Array:
-    """uint8 codes moved towards the zero code by (1 - scale), in 15-bit fixed point."""
+    """uint8 values moved towards the zero point by (1 - scale), in 15-bit fixed point."""
     scale = np.floor(scales.reshape(-1).astype(np.float32) * np.float32(32768) + 0.5)
     less = np.clip(32768 - scale.astype(np.int64), 0, 32767)
     codes = weights.reshape(-1, less.size).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Conv2d, [ChannelScale], [shrink], BiasAdd, Requantize: what the expansions emit, one a group.
+"""Conv2d, [ChannelScale], [shrink], BiasAdd, Requantize: one chain per group of an expansion.
 
 The fusion that follows makes one Supernode of each such chain.
 """
@@ -54,7 +54,7 @@ def chain(
     padding: Padding,
     like: Op | None = None,
 ) -> list[Op]:
-    """The nodes of one chain in order; the last one takes the place of `like`, if given."""
+    """The nodes of one chain in order; the last one replaces `like`, if given."""
     wide = (Output(shape, "int32"), SCALAR, SCALAR)
     narrow = (Output(shape, kinds.dtype), SCALAR, SCALAR)
     ranges = [x.low, x.high, weights.low, weights.high]

@@ -1,4 +1,4 @@
-"""Convert_to_d32 of what Convert_from_d32 gave is bypassed."""
+"""Convert_to_d32 of a Convert_from_d32 is bypassed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nodes that have a d32 form take it, with conversions on their data inputs and outputs.
+"""Nodes that have a d32 form use it, with conversions on their data inputs and outputs.
 
 prepare.c do_convert_to_depth32, do_convert_concat_depth32, do_convert_to_short_conv.
 """
@@ -22,7 +22,7 @@ class Converter:
         self.in_d32: dict[Ref, Ref] = {}
 
     def visit(self, work: Work, op: Op) -> list[Op] | None:
-        """What stands in a node's place."""
+        """The replacement of a node."""
         if op.op in ("Convert_to_d32", "Convert_to_d32_16b"):
             if len(op.inputs) == 1:
                 self.in_d32.setdefault(op.inputs[0], op.ref())
@@ -44,7 +44,7 @@ class Converter:
         return [*before, *([] if padding is None else [padding]), op, *after]
 
     def convert_all(self, work: Work, op: Op, positions: Iterable[int]) -> list[Op]:
-        """The conversions to put before a node.
+        """The conversions to insert before a node.
 
         A tensor that it reads twice is converted twice: the library looks for conversions in the
         graph, where those of this node are not yet.

@@ -1,4 +1,4 @@
-"""Which nodes run in the d32 layout, and under which name (prepare.c depth32_replacement_op)."""
+"""Which nodes use the d32 layout, and under which name (prepare.c depth32_replacement_op)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Depth32Rule:
         converted: which inputs have to be in d32.
         when: whether this node takes that form.
         from_d32: whether the result has to be converted back.
-        many: the inputs and outputs lie as those of Concat and Split do.
+        many: the inputs and outputs are ordered as those of Concat and Split.
     """
 
     d32: str
@@ -82,7 +82,7 @@ def lrn_over_depth(work: Work, op: Op) -> bool:
 def add(work: Work, op: Op) -> bool:
     """An operand in d32, or shapes that differ.
 
-    For depths 1 to 3 the shipped library wants both operands in d32, unlike the open source.
+    For depths 1 to 3 the shipped library requires both operands in d32, unlike the open source.
     """
     shape = work.declared(op.inputs[0]).shape
     if shape != work.declared(op.inputs[1]).shape:
@@ -92,7 +92,7 @@ def add(work: Work, op: Op) -> bool:
 
 
 def mul(work: Work, op: Op) -> bool:
-    """Equal shapes, or one operand that spreads over the other in every axis that differs."""
+    """Equal shapes, or one operand that broadcasts over the other in every axis that differs."""
     return spreads(work.declared(op.inputs[0]).shape, work.declared(op.inputs[1]).shape)
 
 
@@ -131,10 +131,10 @@ def shuffle_by_2_or_4(work: Work, op: Op) -> bool:
 
 
 def resize(work: Work, op: Op) -> bool:
-    """All but what the flat op has vectors for, at depths 1 and 2.
+    """All cases except those with a vectorized flat op, at depths 1 and 2.
 
     That is four times the size, and twice the size of a width that is a power of 2, without
-    align_corners. The open source asks for an output width that is a power of 2, whatever the size
+    align_corners. The open source requires an output width that is a power of 2, whatever the size
     was; the shipped library does not (176 shapes run in both forms).
     """
     _, old_height, old_width, _ = work.declared(op.inputs[0]).shape

@@ -1,4 +1,4 @@
-"""Depthwise convolutions that are really another op."""
+"""Depthwise convolutions that are equivalent to another op."""
 
 from __future__ import annotations
 

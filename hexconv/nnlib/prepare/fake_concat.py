@@ -1,7 +1,7 @@
 """A concat of convolutions in 32s of depth is written in place: FakeConcat and a Sink.
 
-prepare.c do_remove_concats_with_placement. On the way the convolutions get one common range, and
-keep it even where the concat cannot be dropped in the end.
+prepare.c do_remove_concats_with_placement. In the process the convolutions get one common range,
+and keep it even where the concat cannot be dropped in the end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FAKE = "QuantizedFakeConcat_8_d32"
 
 
 def run(work: Work) -> None:
-    """Try every d32 concat; Sinks go behind the last reader."""
+    """Try every d32 concat; Sinks go after the last reader."""
     sinks: dict[int, list[Op]] = {}
     for op in work.ops:
         if op.op == "QuantizedConcat_8_d32" and share_range(work, op) and is_placeable(work, op):
@@ -82,7 +82,7 @@ def share_range(work: Work, op: Op) -> bool:
 
 
 def is_placeable(work: Work, op: Op) -> bool:
-    """Every input can be written at an offset, and lies on a multiple of 32 in depth."""
+    """Every input can be written at an offset, which is a multiple of 32 in depth."""
     sources = [work.by_id[ref.node] for ref in data_inputs(op)]
     depths = [source.outputs[0].shape[3] for source in sources]
     return (

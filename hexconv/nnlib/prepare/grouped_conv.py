@@ -1,4 +1,4 @@
-"""QuantizedGroupedConv2d: split in depth, one convolution a group, concat."""
+"""QuantizedGroupedConv2d: split in depth, one convolution per group, concat."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def expand(work: Work, op: Op) -> list[Op] | None:
     for port in range(3):
         work.redirect(op.ref(port), concat.ref(port))
     work.absorbed[op.id] = concat.id
-    # Stage by stage over all groups, as the library lists them.
+    # Stage by stage over all groups, as the library orders them.
     stages = [node for stage in zip(*chains, strict=True) for node in stage]
     return [split, *stages, concat]
 

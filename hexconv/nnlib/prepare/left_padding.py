@@ -1,8 +1,8 @@
-"""Where the d32 layout itself makes the library wrong: data that a depthwise convolution shifted.
+"""A known library defect: d32 data shifted by a depthwise convolution is read incorrectly.
 
-A d32 tensor has room to the left of each row, 4 pixels as most nodes write it. A depthwise
+A d32 tensor has padding to the left of each row, 4 pixels as most nodes write it. A depthwise
 supernode leaves its result where its windows fall, so it has less (op_dwise_snode_8bit.c,
-out_left_pad), and nodes that work value by value pass that on. Some nodes then read the wrong
+out_left_pad), and element-wise nodes pass that on. Some nodes then read the wrong
 pixels without an error, others fail to execute: measured on the v60 library, node by node.
 """
 
@@ -14,7 +14,7 @@ from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Graph, Node, Padding, Ref
 
 ROOM = 4
-"""Pixels to the left of a row as nodes write it that do not take it over from their input."""
+"""Pixels to the left of a row as written by nodes that do not inherit it from their input."""
 
 DEPTHWISE = ("DepthwiseSupernode_8x8p8to8_d32", "DepthwiseSupernode_8x8p32to8_d32")
 CONVOLUTIONS = ("Supernode_8x8p8to8_d32", "Supernode_8x8p32to8_d32")
@@ -44,24 +44,24 @@ NEEDS_WHOLE = frozenset(
         "QuantizedInstanceNormBG_8_d32",
     )
 )
-"""Nodes that answer wrongly where the room is not a multiple of 4."""
+"""Nodes that return wrong values where the padding is not a multiple of 4."""
 
 PRELUS = ("QuantizedPRelu_8_d32", "QuantizedPRelu_8_V2_d32")
 FAST_POOLS = (((2, 2), (2, 2)), ((3, 3), (1, 1)), ((3, 3), (2, 2)))
-"""Windows and strides for which MaxPool has code of its own, which is what goes wrong."""
+"""Windows and strides for which MaxPool has special code, which is incorrect."""
 
-TODO = "put a node that runs flat (Clamp or ReluX) between them, or use VALID padding and stride 1"
+TODO = "insert a node that runs flat (Clamp or ReluX) between them, or use VALID padding, stride 1"
 
 
 def require_unshifted(graph: Graph) -> None:
-    """Stop at the first node of an executed graph that would read shifted data wrongly.
+    """Raise for the first node of an executed graph that would read shifted data incorrectly.
 
     Raises:
         GraphError: there is one.
     """
     for node, why in shifted(graph):
         raise GraphError(
-            f"{node.op.removesuffix('_d32')} behind a depthwise convolution",
+            f"{node.op.removesuffix('_d32')} after a depthwise convolution",
             where=f"node {node.id} '{node.name}'",
             why=why,
             hint=TODO,
@@ -69,7 +69,7 @@ def require_unshifted(graph: Graph) -> None:
 
 
 def shifted(graph: Graph) -> Iterator[tuple[Node, str]]:
-    """Every node of an executed graph that would read shifted data wrongly, and why."""
+    """Every node of an executed graph that would read shifted data incorrectly, and why."""
     if not any(node.op in DEPTHWISE for node in graph.nodes):
         return
     consts = {const.id: const.array.shape for const in graph.consts}
@@ -98,7 +98,7 @@ def shifted(graph: Graph) -> Iterator[tuple[Node, str]]:
 
 
 def _misreads(node: Node, room: int, consts: Mapping[int, tuple[int, ...]]) -> bool:
-    """Whether a node answers wrongly for data with this room."""
+    """Whether a node returns wrong values for data with this padding."""
     if node.op in PRELUS:
         return room in (2, 3)
     if node.op == "QuantizedMaxPool_8_d32":

@@ -1,7 +1,7 @@
-"""A Relu whose range comes from convolutions alone is done by their requested minimum.
+"""A Relu whose range comes only from convolutions is replaced by their requested minimum.
 
-prepare.c do_move_relus: the Relu goes, the convolution's minimum becomes 0, so its output range
-is 0..max and its codes are finer than those that Relu would have passed on.
+prepare.c do_move_relus: the Relu is removed, the convolution's minimum becomes 0, so its output
+range is 0..max and its scale is smaller than after a Relu.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run(work: Work) -> None:
 
 
 def lower_minimum(work: Work, producer: int) -> bool:
-    """Let the convolutions behind a range start at 0; False if there is anything else.
+    """Let the convolutions after a range start at 0; False if there is anything else.
 
     prepare.c find_range_node_visitor. Convolutions met before something else turns up stay
     changed, as there. Every node on the way may have one reader only.
@@ -48,7 +48,7 @@ def lower_minimum(work: Work, producer: int) -> bool:
     if op is None:
         return False
     if op.op in KEEPS_RANGE:
-        # The last input but one: the minimum of shape ops. Of a pool it is the window, so no Relu
+        # The last input but one: the minimum of shape ops. For a pool it is the window, so no Relu
         # passes one.
         return lower_minimum(work, op.inputs[-2].node)
     if op.op == "QuantizedConcat_8":

@@ -10,7 +10,7 @@ from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
 
 def fuse(work: Work, op: Op) -> list[Op] | None:
-    """The product keeps the range that was requested; an activation behind it stays."""
+    """The product keeps the range that was requested; an activation after it stays."""
     if op.op != "QuantizedMul_8x8to32":
         return None
     requantize = work.sole_reader(op.id, ("Requantize_32to8",))

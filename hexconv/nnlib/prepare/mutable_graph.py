@@ -1,4 +1,4 @@
-"""The graph while the rewrites of prepare work on it."""
+"""The graph while prepare's rewrites change it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Op:
         return cls(**{**_fields(node), "inputs": list(node.inputs)})
 
     def freeze(self) -> Node:
-        """The node as the executed graph holds it."""
+        """The node in the executed graph."""
         return Node(**{**_fields(self), "inputs": tuple(self.inputs)})
 
     def ref(self, port: int = 0) -> Ref:
@@ -54,17 +54,17 @@ class Op:
 
 
 def _fields(node: Node | Op) -> dict[str, Any]:
-    """What a node and its changeable form have in common."""
+    """The common interface of a node and its mutable form."""
     return {name: getattr(node, name) for name in NODE_FIELDS}
 
 
 class Work:
-    """Consts and nodes in order, and who reads what.
+    """Consts and nodes in order, and the readers of each.
 
     `readers` (by producer, in node order) and `by_id` are those of the last `index`; each rewrite
-    leaves them valid. `appended` holds the ops of the original graph. `moved` tells for a tensor
-    of the original graph which tensor took its place, `absorbed` for a node the node that computes
-    it now.
+    leaves them valid. `appended` has the ops of the original graph. `moved` maps a tensor
+    of the original graph to the tensor that replaced it, `absorbed` a node to the node that
+    computes it now.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -108,7 +108,7 @@ class Work:
     # ---- making
 
     def new_id(self) -> int:
-        """An id for a node that prepare makes; like the library's, they fall from 2^32 - 1."""
+        """An id for a node that prepare inserts; like the library's, they fall from 2^32 - 1."""
         taken = self._next_id
         self._next_id -= 1
         return taken
@@ -123,7 +123,7 @@ class Work:
         *,
         like: Op | None = None,
     ) -> Op:
-        """A new node; with `like`, one that takes that node's id, name and place in its stead."""
+        """A new node; with `like`, one that takes over that node's id, name and place."""
         made = Op(0, name, op, list(inputs), tuple(outputs), padding)
         if like is None:
             made.id = self.new_id()

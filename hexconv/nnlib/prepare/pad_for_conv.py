@@ -23,7 +23,7 @@ KINDS = frozenset(
 
 
 def before(work: Work, op: Op) -> Op | None:
-    """The padding node to put before a convolution, which becomes VALID; None if none is needed."""
+    """The padding node before a convolution, which becomes VALID; None if none is needed."""
     need = needed(work, op)
     if need is None:
         return None
@@ -40,7 +40,7 @@ def before(work: Work, op: Op) -> Op | None:
 
 
 def needed(work: Work, op: Op) -> tuple[int, int, int, int] | None:
-    """(top, bottom, left, right) at the worst, for any input size; None if the layout has room."""
+    """(top, bottom, left, right) in the worst case of input sizes; None if the layout suffices."""
     if op.op not in KINDS or op.padding not in (Padding.NA, Padding.SAME, Padding.SAME_CAFFE):
         return None
     weights = work.array(op.inputs[1])

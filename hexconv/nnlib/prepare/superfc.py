@@ -24,7 +24,7 @@ def instead_of_supernode(
 ) -> Op | None:
     """prepare.c maybe_morph_supernode_to_superfc.
 
-    The library looks at the height of the output but, by an oversight, not at its width.
+    The library checks the height of the output but, by an oversight, not its width.
     """
     weights = work.array(inputs[1])
     if weights is None:
@@ -52,7 +52,7 @@ def instead_of_supernode(
 def bias_to_int32(work: Work, op: Op, bias: Sequence[Ref]) -> list[Ref] | None:
     """A uint8 const bias with its range as int32; None if it is too long.
 
-    prepare.c convert_qu8_const_to_qint32: codes shifted left by 16, less the zero.
+    prepare.c convert_qu8_const_to_qint32: quantized values shifted left by 16, less the zero point.
     """
     codes, low, high = (work.array(ref) for ref in bias)
     if codes is None or low is None or high is None or codes.size > MOST_BIAS:

@@ -1,4 +1,4 @@
-"""A 3x3 convolution from 2 to 2 channels has a kernel of its own."""
+"""A 3x3 convolution from 2 to 2 channels has a separate kernel."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ FLAVORS = {
 
 @dataclass(frozen=True)
 class Chain:
-    """The nodes that one fusion takes up, after its head."""
+    """The nodes that one fusion absorbs, after its head."""
 
     scale: Op | None
     shrink: Op | None
@@ -182,7 +182,7 @@ def _no_bias(work: Work, op: Op) -> list[Ref]:
 
 
 def _requested(work: Work, requantize: Op, activation: Op | None) -> list[Ref]:
-    """The output range: the requantize's, cut by the activation (extract_min_max_from_relu)."""
+    """The output range: the requantize's, clipped by the activation (extract_min_max_from_relu)."""
     if requantize.op in ("Requantize_32to8", "Requantize_32tou16"):
         low, high = requantize.inputs[3:5]
     else:

@@ -1,4 +1,4 @@
-"""A Transpose of a const is done while preparing."""
+"""A Transpose of a const is computed in prepare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TRANSPOSES = ("Transpose_8", "QuantizedPermute_8", "Transpose_f", "Permute_f", "
 
 
 def fold(work: Work, op: Op) -> list[Op] | None:
-    """prepare.c do_transpose_consts. A permutation of n axes turns the last n."""
+    """prepare.c do_transpose_consts. A permutation of n axes applies to the last n."""
     if op.op not in TRANSPOSES:
         return None
     values, order = work.array(op.inputs[0]), work.array(op.inputs[1])

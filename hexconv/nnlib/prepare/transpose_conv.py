@@ -110,7 +110,7 @@ class TransposeConvPlan:
 
     @property
     def conv_size(self) -> tuple[int, int]:
-        """Rows and columns that the convolution gives."""
+        """Rows and columns of the convolution's output."""
         if self.phases == 1:
             return self.out[1], self.out[2]
         return (
@@ -120,7 +120,7 @@ class TransposeConvPlan:
 
 
 def expand(work: Work, op: Op) -> list[Op] | None:
-    """Put the nodes of the expansion in the place of one transposed convolution."""
+    """Replace one transposed convolution by the nodes of its expansion."""
     flavor = FLAVORS.get(op.op)
     if flavor is None:
         return None
@@ -173,7 +173,7 @@ def _plan(work: Work, op: Op, flavor: TransposeConvFlavor) -> TransposeConvPlan:
             (x[0], x[1], x[2] * multiplier, x[3] // multiplier),
             out,
         )
-    # The shipped library leaves 1 to 3 channels alone, unlike the open source.
+    # The shipped library leaves 1 to 3 channels unchanged, unlike the open source.
     padded = flavor.pads_filters and (1 < stride_w < 5 or stride_w == 8)
     padded = padded and (groups > 1 or filters > 3)
     return TransposeConvPlan(
@@ -370,7 +370,7 @@ def _to_space(
 
 
 def _space_shape(plan: TransposeConvPlan) -> Shape4:
-    """What the library declares of one group; with padded filters it is too deep."""
+    """The declared output of one group; with padded filters it is too deep."""
     b, h, w, d = plan.out
     share = d // plan.groups
     if plan.filters_padded:
@@ -401,7 +401,7 @@ def _concat(work: Work, op: Op, tracks: list[Triple], shape: Shape4, like: Op | 
 
 
 def _zero_code(work: Work, op: Op, position: int, levels: int) -> int:
-    """The code of 0.0 in the range at inputs `position`, `position` + 1 (quantize.h)."""
+    """The zero point of the range at inputs `position`, `position` + 1 (quantize.h)."""
     low = np.float32(work.need(op, position, "minimum").flat[0])
     high = np.float32(work.need(op, position + 1, "maximum").flat[0])
     value_range = max(np.float32(high - low), np.float32(1e-18))

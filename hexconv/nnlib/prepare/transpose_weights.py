@@ -1,7 +1,7 @@
 """The weights of a transposed convolution, rearranged for a plain one with stride 1.
 
 transpose_conv_procweights.c process_transpose_conv_filter: pad the kernel to a multiple of the
-stride, gather the taps of each stride phase into a sub-kernel, turn each by 180 degrees.
+stride, gather the taps of each stride phase into a sub-kernel, rotate each by 180 degrees.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def phases(weights: Array, stride: tuple[int, int], zero: int, filters: int, dep
     """Sub-kernels by stride phase.
 
     Args:
-        weights: (Cout, kh, kw, Cin) codes.
+        weights: (Cout, kh, kw, Cin) uint8.
         stride: (h, w).
-        zero: the code of 0.0, with which all padding is filled.
+        zero: the zero point, with which all padding is filled.
         filters: Cout after padding.
         depth: Cin after padding.
 
     Returns:
-        (sh * sw, filters, kh', kw', depth), taps turned by 180 degrees.
+        (sh * sw, filters, kh', kw', depth), taps rotated by 180 degrees.
     """
     sh, sw = stride
     kh, kw = round_up(weights.shape[1], sh), round_up(weights.shape[2], sw)
@@ -49,9 +49,9 @@ def plain(sub: Array) -> Array:
 
 
 def depthwise(sub: Array, multiplier: int, zero: int) -> list[Array]:
-    """One depthwise filter (kh'', kw'', C, 1) a phase.
+    """One depthwise filter (kh'', kw'', C, 1) per phase.
 
-    With a `multiplier` of 2 the two input channels of an output lie side by side in the width.
+    With a `multiplier` of 2 the two input channels of an output are side by side in the width.
     Kernels are padded before to the sizes that the depthwise kernel has: height 2, width 3, 5, 7.
     """
     count, filters, kh, kw, depth = sub.shape
@@ -67,6 +67,6 @@ def depthwise(sub: Array, multiplier: int, zero: int) -> list[Array]:
 
 
 def depthwise_padding(kh: int, kw: int) -> tuple[int, int]:
-    """Rows and columns to add so that a kernel has a size that runs."""
+    """Rows and columns to add so that a kernel has a supported size."""
     width = next((size for size in (3, 5, 7) if kw <= size), kw)
     return max(2 - kh, 0), width - kw

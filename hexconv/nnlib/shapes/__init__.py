@@ -1,4 +1,4 @@
-"""What shapes an nnlib op answers, from its inputs' shapes and the values of its Const inputs."""
+"""Output shapes of an nnlib op, from its inputs' shapes and the values of its Const inputs."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def infer(
         input_consts: the value of each input that is a Const, None for the others; those whose
             values the shape does not depend on may be None too.
         padding: the node's padding.
-        n_outputs: how many outputs the node declares; read for Split alone.
+        n_outputs: how many outputs the node declares; used only for Split.
 
     Raises:
-        GraphError: the op is unknown, or the library would refuse these shapes.
+        GraphError: the op is unknown, or the library would not accept these shapes.
     """
     known = spec(op)
     rule = RULES.get(known.form_of or op)

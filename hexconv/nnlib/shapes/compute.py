@@ -141,7 +141,7 @@ def _transposed_conv(view: View) -> Shape4:
     top, bottom, left, right = view.ints("pads")
     groups = view.ints("groups")[0] if view.has("groups") else 1
     for kernel, step, after in ((kh, stride[1], bottom), (kw, stride[2], right)):
-        # the kernel is rounded up to the stride with zeros; nothing lies behind that
+        # the kernel is rounded up to the stride with zeros; nothing is after that
         if after < kernel - -(-kernel // step) * step:
             raise GraphError("the output reaches beyond what the kernel writes (output padding)")
     return (

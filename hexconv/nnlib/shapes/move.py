@@ -13,7 +13,7 @@ from hexconv.nnlib.shapes.view import View, four, shape_rule
 def _reshape(view: View) -> Shape4:
     sizes, total = view.ints("shape"), prod(view.shape("data"))
     if not 1 <= len(sizes) <= 4:
-        raise GraphError(f"a shape of {len(sizes)} sizes; 1 to 4 are possible")
+        raise GraphError(f"a shape of {len(sizes)} sizes; 1 to 4 are supported")
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise GraphError(f"a shape of {sizes}: sizes are 1 or more, and one of them may be -1")
     known = prod(size for size in sizes if size != -1)
@@ -28,7 +28,7 @@ def _transpose(view: View) -> Shape4:
     perm, data = view.ints("perm"), view.shape("data")
     if sorted(perm) != list(range(len(perm))) or not 1 <= len(perm) <= 4:
         raise GraphError(f"{perm} is not a permutation of 1 to 4 axes")
-    fixed = 4 - len(perm)  # a short permutation moves the last axes
+    fixed = 4 - len(perm)  # a short permutation applies to the last axes
     return four([*data[:fixed], *(data[fixed + axis] for axis in perm)])
 
 
@@ -41,7 +41,7 @@ def _slice(view: View) -> Shape4:
     for whole, first, count in zip(data[4 - len(begin) :], begin, size, strict=True):
         part = whole - first if count == -1 else count
         if first < 0 or part < 1 or first + part > whole:
-            raise GraphError(f"the slice {begin} of {size} lies outside of {list(data)}")
+            raise GraphError(f"the slice {begin} of {size} is outside of {list(data)}")
         sizes.append(part)
     return four(sizes)
 
@@ -179,7 +179,7 @@ def _gather(view: View) -> Shape4:
 
 
 def _rows(index: Shape4, table: Shape4, dim: int, rank: int) -> Shape4:
-    """op_gather.c, analyze_gather_op: the index takes the place of one axis of the table."""
+    """op_gather.c, analyze_gather_op: the index replaces one axis of the table."""
     index_rank = _apparent_rank(index) if rank < 0 else rank
     table_rank = max(1, _apparent_rank(table), 4 - dim if dim >= 0 else 0)
     axis = dim if dim >= 0 else 4 - table_rank

@@ -1,4 +1,4 @@
-"""A node's inputs by role, the registry of shape rules, and what several of them need."""
+"""A node's inputs by role, the registry of shape rules, and helpers for them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class View:
         return [s for s, operand in zip(self.shapes, roles, strict=True) if operand.role == role]
 
     def has(self, role: str) -> bool:
-        """Whether an optional input is there."""
+        """Whether an optional input is given."""
         return self.op.position(role, len(self.shapes)) is not None
 
     def ints(self, role: str) -> list[int]:

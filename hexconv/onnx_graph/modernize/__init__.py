@@ -1,4 +1,4 @@
-"""One rule a change of ONNX: together they bring opsets 7 to the newest to one."""
+"""One rule per change of ONNX: together they bring opsets from 7 on to one."""
 
 from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers the rules)
     attributes,

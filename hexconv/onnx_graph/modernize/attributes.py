@@ -54,7 +54,7 @@ def topk_to_input(node: ir.Node, builder: FloatBuilder) -> None:
 
 @MODERNIZATIONS.rule("Clip", below=11)
 def clip_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
-    """`min` and `max` are inputs since opset 11; the old defaults, float's limits, go."""
+    """`min` and `max` are inputs since opset 11; the old defaults, float's limits, are removed."""
     for position, name in ((1, "min"), (2, "max")):
         attr = node.attributes.pop(name, None)
         if attr is not None and abs(attr.as_float()) < float(np.finfo(np.float32).max):
@@ -64,7 +64,7 @@ def clip_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
 
 @MODERNIZATIONS.rule("Clip")
 def clip_without_infinite_bounds(node: ir.Node, builder: FloatBuilder) -> None:
-    """A bound that nothing can pass is no bound."""
+    """A bound without effect is removed."""
     limit = float(np.finfo(np.float32).max)
     for position, sign in ((1, -1.0), (2, 1.0)):
         if position >= len(node.inputs):

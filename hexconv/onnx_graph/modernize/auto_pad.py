@@ -1,4 +1,4 @@
-"""Padding of convolutions in numbers: ONNX Runtime has no auto_pad with dilations."""
+"""Explicit padding of convolutions: ONNX Runtime has no auto_pad with dilations."""
 
 from __future__ import annotations
 

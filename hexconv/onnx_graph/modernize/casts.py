@@ -1,4 +1,4 @@
-"""Every kind of float is float32 in the normal form, so casts between them vanish."""
+"""All floats are float32 in the canonical form, so casts between them are removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cast_like(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 
 @MODERNIZATIONS.rule("Cast")
 def cast(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """A cast to the type that the value has anyway is gone; one to any float is to float32."""
+    """A cast to the value's own type is removed; one to any float is to float32."""
     value = node.inputs[0]
     target = ir.DataType(node.attributes["to"].as_int())
     if target in FLOATS:

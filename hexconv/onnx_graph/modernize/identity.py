@@ -1,4 +1,4 @@
-"""Nodes that answer their input: Identity, Dropout at inference, reductions of one input."""
+"""Nodes that return their input: Identity, Dropout at inference, reductions of one input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def identity(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 
 @MODERNIZATIONS.rule("Dropout")
 def dropout(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None]:
-    """Dropout does nothing at inference; its mask, and training mode, are refused."""
+    """Dropout does nothing at inference; its mask, and training mode, are unsupported."""
     training = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
     dynamic = len(node.inputs) > 2 and node.inputs[2] is not None and training is None
     if dynamic or (training is not None and training.any()):

@@ -1,4 +1,4 @@
-"""Activations that onnxruntime's optimizer writes under its own domain, in ONNX's own words."""
+"""Activations that onnxruntime's optimizer writes in its own domain, as ONNX ops."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 @MODERNIZATIONS.rule("BatchNormalization")
 def batch_norm_at_inference(node: ir.Node, builder: FloatBuilder) -> None:
-    """`spatial` (opset 7) and `training_mode` (14) go at their defaults; others are refused."""
+    """`spatial` (opset 7) and `training_mode` (14): only their defaults are supported."""
     if integer(node, "spatial", 1) != 1:
         raise UnsupportedOpError(
             "BatchNormalization with spatial=0 has statistics for each position",
@@ -37,7 +37,7 @@ def batch_norm_at_inference(node: ir.Node, builder: FloatBuilder) -> None:
 
 @MODERNIZATIONS.rule("GroupNormalization", below=21)
 def group_norm_scales(node: ir.Node, builder: FloatBuilder) -> None:
-    """Scale and bias are one a channel since opset 21, one a group before."""
+    """Scale and bias are one per channel since opset 21, one per group before."""
     groups = integer(node, "num_groups", 1)
     channels = shape_of(node.inputs[0])[1]
     if channels % groups or any(shape_of(value) != (groups,) for value in node.inputs[1:]):

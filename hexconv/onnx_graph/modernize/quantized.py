@@ -35,7 +35,7 @@ def _attributes(node: ir.Node, *names: str) -> dict[str, object]:
 
 @MODERNIZATIONS.rule("QLinearConv")
 def convolution(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """x, w, y as (codes, scale, zero point); the bias is int32 in steps of x's times w's."""
+    """x, w, y as (values, scale, zero point); the bias is int32 with x's scale times w's."""
     x, w = _triple(node, 0), _triple(node, 3)
     scale, zero, bias = node.inputs[6], node.inputs[7], _triple(node, 8)[0]
     by_channel = array_of(w[1])
@@ -52,7 +52,7 @@ def convolution(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | No
 
 @MODERNIZATIONS.rule("QLinearMatMul")
 def matrix_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """a, b, y as (codes, scale, zero point)."""
+    """a, b, y as (values, scale, zero point)."""
     b = _triple(node, 3)
     by_column = array_of(b[1])
     axis = 1 if by_column is not None and by_column.size > 1 else None
@@ -103,7 +103,7 @@ def joined(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 
 @MODERNIZATIONS.rule("com.microsoft::QGemm")
 def gemm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """a, b as (codes, scale, zero point), an int32 bias, and y's; without y's a float answer."""
+    """a, b as (values, scale, zero point), an int32 bias, and y's; without y's a float output."""
     a, b, bias = _triple(node, 0), _triple(node, 3), _triple(node, 6)[0]
     by_column = array_of(b[1])
     transposed = integer_flag(node, "transB")
@@ -123,12 +123,12 @@ def gemm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 
 @MODERNIZATIONS.rule("com.microsoft::QuantizeLinear", "com.microsoft::DequantizeLinear")
 def onnx_own(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
-    """ONNX Runtime's older spelling of ONNX's own ops."""
+    """ONNX Runtime's older names of ONNX's own ops."""
     attrs = _attributes(node, "axis")
     return [builder.op(node.op_type, list(node.inputs), attrs, name=str(node.name))]
 
 
 def integer_flag(node: ir.Node, name: str) -> bool:
-    """Whether an integer attribute is there and not 0."""
+    """Whether an integer attribute is given and not 0."""
     attr = node.attributes.get(name)
     return attr is not None and bool(attr.as_int())

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN with the batch first (`layout` 1, opset 14), in terms of time first."""
+"""LSTM, GRU and RNN with the batch first (`layout` 1, opset 14), converted to time first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATES = (5, 6)  # initial_h and, of an LSTM, initial_c: [batch, directions, hid
 def time_first(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None] | None:
     """Transposes around a recurrent node of layout 0; onnxruntime has no other on the CPU.
 
-    X is [batch, time, input] and becomes [time, batch, input]; Y comes as
+    X is [batch, time, input] and becomes [time, batch, input]; Y is
     [time, directions, batch, hidden] and becomes [batch, time, directions, hidden].
     """
     if integer(node, "layout", 0) == 0:

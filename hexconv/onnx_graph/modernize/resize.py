@@ -1,4 +1,4 @@
-"""Upsample and the old Resize in terms of today's Resize."""
+"""Upsample and the old Resize as today's Resize."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def upsample(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 def resize_10(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """Resize of opset 10: asymmetric; nearest floors when it enlarges, ceils when it shrinks.
 
-    That is what its test vectors in ONNX and onnxruntime's `ResizeNearestMode::SIMPLE` do.
+    ONNX's test vectors and onnxruntime's `ResizeNearestMode::SIMPLE` do the same.
     """
     scales = array_of(node.inputs[1])
     if scales is None or (scales.max() > 1 and scales.min() < 1):
         raise UnsupportedOpError(
-            "Resize of opset 10 enlarges one axis and shrinks another, or by how much is unknown",
+            "Resize of opset 10 enlarges one axis and shrinks another, or its factor is unknown",
             node=str(node.name),
             op="Resize",
             hint="export the model with opset 11 or newer",
@@ -56,7 +56,7 @@ def _resize(
 
 @MODERNIZATIONS.rule("Resize", below=None)
 def resize_empty_inputs(node: ir.Node, builder: FloatBuilder) -> None:
-    """Opset 11 wants `roi` and `scales` even where they say nothing: empty ones go."""
+    """Opset 11 requires `roi` and `scales` even without effect: empty ones are removed."""
     for position in (1, 2, 3):
         if position < len(node.inputs):
             array = array_of(node.inputs[position])
@@ -65,7 +65,7 @@ def resize_empty_inputs(node: ir.Node, builder: FloatBuilder) -> None:
     mode = node.attributes.get("coordinate_transformation_mode")
     if mode is not None and mode.as_string() == "tf_half_pixel_for_nn":
         raise UnsupportedOpError(
-            "Resize with tf_half_pixel_for_nn was taken out of ONNX",
+            "Resize with tf_half_pixel_for_nn was removed from ONNX",
             node=str(node.name),
             op="Resize",
             hint="export the model with half_pixel",

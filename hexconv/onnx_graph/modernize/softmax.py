@@ -41,5 +41,5 @@ def flatten_to_matrix(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value
 
 @MODERNIZATIONS.rule("Softmax", "LogSoftmax", "Hardmax")
 def explicit_axis(node: ir.Node, builder: FloatBuilder) -> None:
-    """The default became -1; writing it out spares lowerings the question."""
+    """The default became -1; it is made explicit for the lowerings."""
     node.attributes.setdefault("axis", ir.AttrInt64("axis", -1))

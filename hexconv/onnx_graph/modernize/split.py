@@ -1,4 +1,4 @@
-"""Split: parts of stated sizes, whatever form the model states them in."""
+"""Split: explicit sizes of the parts, in whatever form the model has them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 @MODERNIZATIONS.rule("Split")
 def explicit_sizes(node: ir.Node, builder: FloatBuilder) -> None:
-    """`split` is input 1 since opset 13; equal parts and `num_outputs` (18) are written out.
+    """`split` is input 1 since opset 13; equal parts and `num_outputs` (18) are made explicit.
 
     Of `num_outputs` parts the last is smaller where the size does not divide.
     """

@@ -1,4 +1,4 @@
-"""Rewrites of the float graph, one rule a file: simplify, fold, recognize what exporters split."""
+"""Rewrites of the float graph, one rule per file: simplify, fold, recognize exporters' patterns."""
 
 from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers the rules)
     batch_norm,

@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 def batch_norm_into_weights(node: ir.Node, builder: FloatBuilder) -> bool:
     """BatchNormalization(Conv(x, W, b)) is Conv(x, W s, (b - mean) s + beta), s = gamma/sigma.
 
-    Also after ConvTranspose and Gemm (of one row of weights a channel, alpha and beta 1), where
+    Also after ConvTranspose and Gemm (of one row of weights per channel, alpha and beta 1), where
     nothing else reads their output.
     """
     before = made_by(node.inputs[0], "Conv", "ConvTranspose", "Gemm")

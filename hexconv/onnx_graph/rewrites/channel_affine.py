@@ -1,4 +1,4 @@
-"""A factor or an addend for each channel, behind what has one anyway."""
+"""A factor or an addend for each channel, after a node that has its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 @SIMPLIFICATIONS.rule("Mul", "Add", recognition=True)
 def channel_affine_taken_in(node: ir.Node, builder: FloatBuilder) -> bool:
-    """Constants by channel behind Conv, ConvTranspose or BatchNormalization go into its own."""
+    """Constants by channel after Conv, ConvTranspose or BatchNormalization go into its own."""
     for position in (0, 1):
         before = made_by(node.inputs[position], "Conv", "ConvTranspose", "BatchNormalization")
         numbers = array_of(node.inputs[1 - position])
@@ -33,7 +33,7 @@ def channel_affine_taken_in(node: ir.Node, builder: FloatBuilder) -> bool:
 
 
 def _by_channel(numbers: Array, shape: tuple[int, ...]) -> Array | None:
-    """(C,) of an array that varies along axis 1 of `shape` alone."""
+    """(C,) of an array that varies only along axis 1 of `shape`."""
     sizes = (1,) * (len(shape) - numbers.ndim) + numbers.shape
     if numbers.size == 1 or sizes != (1, shape[1], *[1] * (len(shape) - 2)):
         return None
@@ -43,7 +43,7 @@ def _by_channel(numbers: Array, shape: tuple[int, ...]) -> Array | None:
 def _with(
     op: str, before: ir.Node, values: Array, builder: FloatBuilder
 ) -> list[ir.Value | None] | None:
-    """The inputs of `before` with a factor ("Mul") or an addend ("Add") taken in."""
+    """The inputs of `before`, combined with a factor ("Mul") or an addend ("Add")."""
     inputs = list(before.inputs)
     batch_norm = before.op_type == "BatchNormalization"
     weights = array_of(inputs[1])

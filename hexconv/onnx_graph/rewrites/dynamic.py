@@ -1,4 +1,4 @@
-"""Dynamic quantization: integer products whose scale is found at run time, as float products."""
+"""Dynamic quantization: integer products with a scale computed at run time, as float products."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _reader(value: ir.Value, op: str) -> ir.Node | None:
 
 
 def _weights(node: ir.Node) -> npt.NDArray[np.float64] | None:
-    """Constant weights, their zero point taken off."""
+    """Constant weights with their zero point subtracted."""
     codes = array_of(node.inputs[1])
     if codes is None:
         return None

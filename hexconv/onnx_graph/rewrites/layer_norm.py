@@ -24,7 +24,7 @@ def layer_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     """(x - mean) / sqrt(mean((x - mean)^2) + epsilon), over the last axes.
 
     The square may be a product or a power, the root a power, the division a product with a
-    reciprocal, and x - mean may be computed twice. `norm_affine` takes in scale and bias.
+    reciprocal, and x - mean may be computed twice. `norm_affine` merges scale and bias.
     """
     parts = normalized(node)
     if parts is None:
@@ -119,7 +119,7 @@ def _centered(value: ir.Value | None) -> Mean | None:
 
 
 def _variance(value: ir.Value) -> tuple[Mean, float] | None:
-    """What mean((x - mean)^2) + epsilon is the variance of, and epsilon."""
+    """The value whose variance mean((x - mean)^2) + epsilon is, and epsilon."""
     parts = with_epsilon(value)
     squares = mean_of(parts[0]) if parts is not None else None
     centered = _centered(square_of(squares.value)) if squares is not None else None

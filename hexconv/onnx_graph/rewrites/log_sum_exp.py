@@ -1,4 +1,4 @@
-"""The logarithm of a sum of exponentials, written out."""
+"""The logarithm of a sum of exponentials, from its parts."""
 
 from __future__ import annotations
 

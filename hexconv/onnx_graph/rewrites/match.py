@@ -1,4 +1,4 @@
-"""What patterns are written with: producers, single readers, scalars, products of factors."""
+"""Helpers for patterns: producers, single readers, scalars, products of factors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def made_by(value: ir.Value | None, *ops: str) -> ir.Node | None:
 
 
 def name_of(value: ir.Value | None) -> str:
-    """The name of a value that is there."""
+    """The name of a value that is present."""
     assert value is not None
     return str(value.name)
 
 
 def scalar(value: ir.Value | None) -> float | None:
-    """The number that a constant of one element (or of equal elements) holds."""
+    """The value of a constant of one element (or of equal elements)."""
     array = array_of(value)
     if array is None or array.size == 0 or array.dtype.kind != "f":
         return None
@@ -35,7 +35,7 @@ def scalar(value: ir.Value | None) -> float | None:
 
 
 def near(number: float | None, wanted: float) -> bool:
-    """Whether a constant is `wanted`, as precisely as exporters write it."""
+    """Whether a constant is `wanted`, to the precision that exporters write."""
     return number is not None and isclose(number, wanted, rel_tol=TOLERANCE)
 
 
@@ -62,7 +62,7 @@ def read_once(value: ir.Value) -> bool:
 
 
 def inner(root: ir.Node, leaves: list[ir.Value | None]) -> bool:
-    """Whether all between `leaves` and `root` is read only there, so that it can go."""
+    """Whether all between `leaves` and `root` is read only there, so that it can be removed."""
     stops = {id(leaf) for leaf in leaves}
     nodes, pending = {root}, [root]
     while pending:
@@ -94,14 +94,14 @@ class MatchedProduct:
 
 
 def product(node: ir.Node) -> MatchedProduct:
-    """Multiply a tree of Mul, and Div by a number, out; only what is read once is opened up."""
+    """Expand a tree of Mul, and Div by a number; only values that are read once are expanded."""
     result = MatchedProduct()
     _multiply(node, result)
     return result
 
 
 def product_of(value: ir.Value) -> MatchedProduct:
-    """`product` of the node that makes the value; the value alone, if that is no product."""
+    """`product` of the node that computes the value; the value alone, if that is no product."""
     node = made_by(value, "Mul", "Div")
     return product(node) if node is not None else MatchedProduct(1.0, [value])
 

@@ -1,4 +1,4 @@
-"""What layer norm and RMS norm are made of: means over trailing axes, reciprocal roots."""
+"""Parts of layer norm and RMS norm: means over trailing axes, reciprocal roots."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def root_of(value: ir.Value | None) -> ir.Value | None:
 
 
 def inverse_root_of(value: ir.Value | None) -> ir.Value | None:
-    """x of 1/sqrt(x), in any way of writing it."""
+    """x of 1/sqrt(x), in any notation."""
     reciprocal = made_by(value, "Reciprocal")
     if reciprocal is not None:
         return root_of(reciprocal.inputs[0])

@@ -1,4 +1,4 @@
-"""Nodes that change nothing: plus 0, times 1, a slice of everything, a pad of nothing."""
+"""Nodes without effect: plus 0, times 1, a slice of everything, a pad of nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def drop_neutral(node: ir.Node, builder: FloatBuilder) -> bool:
 
 
 def _unchanged(node: ir.Node) -> ir.Value | None:
-    """The input that the node answers, if its shape turns out to be the output's."""
+    """The input that the node returns, if its shape is the output's."""
     if node.op_type in NEUTRAL:
         wanted = NEUTRAL[node.op_type]
         if _number(node.inputs[1]) == wanted:

@@ -1,4 +1,4 @@
-"""Scale and bias after a normalization that has none."""
+"""Scale and bias after a normalization without them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 def norm_takes_in_affine(node: ir.Node, builder: FloatBuilder) -> bool:
     """norm(x) * gamma and norm(x) + beta become inputs of the norm, where it has ones or none.
 
-    Only constants that vary over the normalized axes alone; RMSNormalization takes no bias.
+    Only constants that vary only over the normalized axes; RMSNormalization has no bias.
     """
     for position in (0, 1):
         norm = made_by(node.inputs[position], "LayerNormalization", "RMSNormalization")

@@ -1,4 +1,4 @@
-"""Pad before a convolution that can pad for itself."""
+"""Pad before a convolution that can do the padding itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 @SIMPLIFICATIONS.rule("Conv")
 def pad_into_conv(node: ir.Node, builder: FloatBuilder) -> bool:
-    """Zeros that a Pad puts around the spatial axes become the convolution's own pads.
+    """Zeros that a Pad adds around the spatial axes become the convolution's own pads.
 
     Not where the convolution pads by `auto_pad` (SAME depends on the size), where the Pad crops,
     or touches batch or channels.

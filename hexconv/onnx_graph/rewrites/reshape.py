@@ -1,4 +1,4 @@
-"""Everything that only changes a shape is one Reshape with its sizes written out."""
+"""Every op that only changes a shape becomes one Reshape with explicit sizes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 def one_reshape(node: ir.Node, builder: FloatBuilder) -> bool:
     """Squeeze, Unsqueeze and Flatten become Reshape; of two in a row the second is enough.
 
-    A Reshape to the shape that the value has is gone. Sizes of 0 and -1 are written out.
+    A Reshape to the value's own shape is removed. Sizes of 0 and -1 are made explicit.
     """
     shape = shape_of(node.outputs[0])
     value = node.inputs[0]

@@ -13,7 +13,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 @SIMPLIFICATIONS.rule("Div", "Mul", recognition=True)
 def rms_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
-    """x / sqrt(mean(x^2) + epsilon) over the last axes; `norm_affine` takes in the scale."""
+    """x / sqrt(mean(x^2) + epsilon) over the last axes; `norm_affine` merges the scale."""
     parts = normalized(node)
     inside = with_epsilon(parts[1]) if parts is not None else None
     squares = mean_of(inside[0]) if inside is not None else None

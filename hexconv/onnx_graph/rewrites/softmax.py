@@ -1,4 +1,4 @@
-"""Softmax written out: exp(x - max) over its sum."""
+"""Softmax from its parts: exp(x - max) over its sum."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 @SIMPLIFICATIONS.rule("Div", recognition=True)
 def softmax(node: ir.Node, builder: FloatBuilder) -> bool:
-    """exp(x) / sum(exp(x)), with or without a maximum taken off, along one axis."""
+    """exp(x) / sum(exp(x)), with or without a maximum subtracted, along one axis."""
     exponential, total = node.inputs
     producer = None if exponential is None else exponential.producer()
     if producer is None or producer.op_type != "Exp" or total is None:
@@ -28,7 +28,7 @@ def softmax(node: ir.Node, builder: FloatBuilder) -> bool:
 
 
 def _kept_axis(value: ir.Value, op: str, source: ir.Value | None) -> int | None:
-    """The one axis over which `op` reduces `source`, keeping it, to give `value`."""
+    """The one axis over which `op` reduces `source`, keeping it, to compute `value`."""
     node = value.producer()
     if node is None or node.op_type != op or node.inputs[0] is not source:
         return None

@@ -1,4 +1,4 @@
-"""Transposes in a row, and such as move nothing."""
+"""Transposes in a row, and transposes that move nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 @SIMPLIFICATIONS.rule("Transpose")
 def one_transpose(node: ir.Node, builder: FloatBuilder) -> bool:
-    """Two transposes become one, with the permutation written out; an identity is gone."""
+    """Two transposes become one, with an explicit permutation; an identity is removed."""
     value = node.inputs[0]
     assert value is not None
     perm = _perm(node)

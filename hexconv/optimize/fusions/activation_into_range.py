@@ -1,4 +1,4 @@
-"""ReLU and clips cost nothing where the node before them takes a static range."""
+"""ReLU and clips cost nothing where the node before them has a static output range."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hexconv.optimize.fusions.edit import remove
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
 
-# Lowerings whose result has the range that was asked for, so that it saturates there.
+# Lowerings whose result has the range that was requested, so that it saturates there.
 SATURATING = {
     "Add",
     "Affine",
@@ -33,7 +33,7 @@ SATURATING = {
 
 @rewrite(Stage.FUSION)
 def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
-    """Relu and Clip around zero are the saturation of the node before them: its range is theirs."""
+    """Relu and Clip around zero become the saturation of the node before them, in their range."""
     count = 0
     for node in graph.nodes:
         source = node.inputs[0] if node.inputs else None
@@ -57,7 +57,7 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
 
 
 def _limits(node: ir.Node) -> tuple[float, float] | None:
-    """(low, high) of a Relu or Clip; None unless zero, which every range holds, lies between."""
+    """(low, high) of a Relu or Clip; None unless zero, which every range contains, is between."""
     if node.domain or node.op_type not in ("Relu", "Clip"):
         return None
     if node.op_type == "Relu":

@@ -1,4 +1,4 @@
-"""A factor and an addend per channel, as normalisations end: one node instead of two.
+"""A factor and an addend per channel, as at the end of normalizations: one node instead of two.
 
 As Mul and Add both constants need a conversion to d32 of their own as well: four nodes.
 """

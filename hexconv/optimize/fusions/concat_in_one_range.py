@@ -1,7 +1,7 @@
-"""What a Concat joins takes the Concat's range, where that costs it next to nothing.
+"""Operands of a Concat use the Concat's range, where that costs almost no precision.
 
-A tensor that others read too keeps a range of its own, and is requantized for the Concat. Where
-the Concat's range is hardly wider that node buys nothing.
+A tensor with other readers keeps its own range, and is requantized for the Concat. Where
+the Concat's range is hardly wider that node gains nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WIDER = 1.25
 
 @rewrite(Stage.FUSION)
 def concat_in_one_range(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """What a Concat joins takes its range if that is hardly wider: it is not requantized."""
+    """Operands of a Concat use its range if that is hardly wider: they are not requantized."""
     count = 0
     for node in graph.nodes:
         if node.op_type != "Concat" or node.domain or str(node.outputs[0].name) not in observed:

@@ -1,4 +1,4 @@
-"""What fusions are written with: nodes of hexconv's own domain, and values handed over."""
+"""Helpers for fusions: nodes in hexconv's own domain, and transferred uses."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def insert_custom_op(
     attributes: Mapping[str, Any] | None = None,
     functions: object = None,
 ) -> ir.Node:
-    """A node of hexconv's own that takes the place of `before` and makes `result`.
+    """A node in hexconv's own domain, inserted at `before`, that computes `result`.
 
     The new output takes over name, shape, type and readers of `result`.
 
     Args:
         op: its type, known to the lowerings.
-        before: the node in front of which it goes.
+        before: the node before which it is inserted.
         inputs: its inputs.
         result: the value that it replaces.
         attributes: numbers and strings.
@@ -54,12 +54,12 @@ def insert_custom_op(
 
 
 class Inserter:
-    """Puts ONNX nodes in front of a node, with the shapes and ranges that they are known to have.
+    """Inserts ONNX nodes before a node, with known shapes and ranges.
 
     Args:
         graph: the float graph.
-        before: the node in front of which new ones go.
-        observed: ranges by value; new values get that of the value that they are made from.
+        before: the node before which new ones are inserted.
+        observed: ranges by value; new values get that of the value that they are computed from.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Inserter:
         return self.node("Reshape", [value, target], shape, like)
 
     def split(self, value: ir.Value, sizes: Sequence[int], axis: int, like: str) -> list[ir.Value]:
-        """Parts of a value that lie one behind the other: its axes are put in order first."""
+        """Consecutive parts of a value: its axes are put in order first."""
         inputs = [value, self.const(f"{self.before.name}/sizes", np.asarray(sizes, np.int64))]
         node = ir.node("Split", inputs, {"axis": axis}, num_outputs=len(sizes))
         annotate(node, in_order=True)
@@ -105,7 +105,7 @@ class Inserter:
     def folded(
         self, value: ir.Value, split: Sequence[int], perm: Sequence[int], channels: int
     ) -> ir.Value:
-        """[B,C,T] split to 4 axes, permuted, and its second and third joined to `channels`."""
+        """[B,C,T] split to 4 axes, permuted, and its second and third merged to `channels`."""
         like = str(value.name)
         moved = self._moved(value, split, perm, like)
         return self.reshape(moved, (split[0], channels, split[2]), like)
@@ -113,7 +113,7 @@ class Inserter:
     def unfolded(
         self, value: ir.Value, split: Sequence[int], perm: Sequence[int], result: ir.Value
     ) -> ir.Value:
-        """The way back, to the shape of `result`."""
+        """The reverse, to the shape of `result`."""
         like = str(result.name)
         moved = self._moved(value, split, perm, like)
         return self.reshape(moved, shape_of(result), like)
@@ -143,7 +143,7 @@ def only_reader(value: ir.Value) -> ir.Node | None:
 
 
 def remove(*nodes: ir.Node) -> None:
-    """Take nodes that nobody reads any more out of the graph, last first."""
+    """Remove nodes that nobody reads any more from the graph, last first."""
     for node in nodes:
         assert node.graph is not None
         node.graph.remove(node, safe=True)

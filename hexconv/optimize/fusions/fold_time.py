@@ -1,4 +1,4 @@
-"""1-D convolutions with few channels: several time steps side by side in the channels.
+"""1-D convolutions with few channels: several time steps become channels.
 
 d32 rounds channels up to 32, so that a vocoder's last convolution (32 to 1 channels) fills one lane
 of 32. With f steps in the channels, [C,T] as [f*C, T/f], the same product is dense. In memory
@@ -37,7 +37,7 @@ class Signal:
     length: int
 
     def taps(self, factor: int) -> tuple[int, int]:
-        """First and last folded tap, counted from the step at hand."""
+        """First and last folded tap, counted from the current step."""
         reach = (self.weights.shape[2] - 1) * self.dilation
         return -self.before // factor, (factor - 1 + reach - self.before) // factor
 
@@ -52,11 +52,11 @@ class Signal:
         return cheapest(Sizes(folded, (1, last - first + 1), factor * outputs))[0]
 
     def gain(self, factor: int) -> float:
-        """What a factor saves."""
+        """The packets that a factor saves."""
         return self.price(1) - self.price(factor)
 
     def moves(self, factor: int) -> float:
-        """The price of the way to the folded shape."""
+        """The cost of the conversion to the folded shape."""
         channels = int(self.weights.shape[1])
         plain: Shape4 = (1, 1, self.length, channels)
         folded: Shape4 = (1, 1, self.length // factor, factor * channels)
@@ -76,7 +76,7 @@ class Signal:
 
 @rewrite(Stage.FUSION)
 def fold_time(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """A 1-D convolution with few channels takes several steps at once: its lanes are filled."""
+    """A 1-D convolution with few channels computes several steps at once: its lanes are filled."""
     planned = plan(graph)
     for node, (signal, factor) in planned.items():
         _fold(node, signal, factor, graph, observed)
@@ -102,8 +102,8 @@ def plan(graph: FloatGraph) -> dict[ir.Node, tuple[Signal, int]]:
 def best(signals: Sequence[Signal]) -> tuple[int, list[bool]]:
     """The factor for convolutions of signals of one size, and which of them are folded.
 
-    All are, or those for which it pays alone: where all are folded the reshapes between them
-    cancel, and they pay for one way together.
+    All are, or those for which it is worthwhile alone: where all are folded the reshapes between
+    them cancel, and only one conversion is paid.
     """
     found = 0.0, 1, [False] * len(signals)
     for factor in (f for f in FACTORS if signals[0].length % f == 0):

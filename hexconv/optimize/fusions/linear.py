@@ -47,7 +47,7 @@ def linear(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
 
 
 def _bias(node: ir.Node, columns: int) -> tuple[ir.Node | None, ir.Value | None]:
-    """The bias-add behind a product, and its constant."""
+    """The bias-add after a product, and its constant."""
     reader = only_reader(node.outputs[0])
     if reader is None or reader.op_type != "Add" or reader.domain:
         return None, None

@@ -1,8 +1,8 @@
-"""A Linear over the heads of attention is a convolution as high as there are heads.
+"""A Linear over the heads of attention is a convolution whose kernel height is their number.
 
-Attention answers [B,H,T,dh] with heads on H, time on W and the width of a head on D. The Linear
-behind sums over heads and widths: so does a kernel of H x 1 on what lies there, without the
-transpose to [B,T,H,dh] and the reshape in front of it.
+Attention returns [B,H,T,dh] with heads on H, time on W and the width of a head on D. The Linear
+after it sums over heads and widths: so does a kernel of H x 1 on that layout, without the
+transpose to [B,T,H,dh] and the reshape before it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS_FIRST = [0, 2, 1, 3]
 
 @rewrite(Stage.FUSION)
 def linear_over_heads(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
-    """Transpose, Reshape and Linear behind attention: one convolution over all heads."""
+    """Transpose, Reshape and Linear after attention: one convolution over all heads."""
     count = 0
     for node in graph.nodes:
         found = _attention(node)
@@ -40,9 +40,9 @@ def linear_over_heads(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
 
 
 def _attention(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
-    """(Reshape, Transpose, product) in front of a Linear over all heads of each row.
+    """(Reshape, Transpose, product) before a Linear over all heads of each row.
 
-    The heads fill whole vectors, and are no more than the rows.
+    The heads fill complete vectors, and are no more than the rows.
     """
     reshape = maker(node.inputs[0], "Reshape") if node.op_type == "Linear" else None
     transpose = maker(reshape.inputs[0], "Transpose") if reshape else None

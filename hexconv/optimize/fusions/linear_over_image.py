@@ -1,9 +1,9 @@
 """A Linear over flattened channels and frequencies is a convolution as wide as the spectrum.
 
-Speech encoders flatten [B,C,T,F] to [B,T,C*F] in front of a Linear. As exported that is a transpose
-of everything that the convolutions made (55 k packets for 144 x 320) and a reshape; as a
-convolution of 1 x F it needs neither. With time on W and frequency on H its result lies as the
-Linears behind it want it (cost/encoder.md).
+Speech encoders flatten [B,C,T,F] to [B,T,C*F] before a Linear. As exported that is a transpose
+of all outputs of the convolutions (55 k packets for 144 x 320) and a reshape; as a
+convolution of 1 x F it needs neither. With time on W and frequency on H its result has the layout
+that the following Linears need (cost/encoder.md).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FRAMES_FIRST = [0, 2, 1, 3]
 
 @rewrite(Stage.FUSION)
 def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """Transpose, Reshape and Linear behind convolutions: one convolution over all frequencies."""
+    """Transpose, Reshape and Linear after convolutions: one convolution over all frequencies."""
     count = 0
     for node in graph.nodes:
         found = _flattened(node)
@@ -41,7 +41,7 @@ def linear_over_image(graph: FloatGraph, observed: MutableMapping[str, Bounds]) 
 
 
 def _flattened(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
-    """(Reshape, Transpose, image) in front of a Linear: [B,C,T,F] to [B,T,C,F] to [B,T,C*F]."""
+    """(Reshape, Transpose, image) before a Linear: [B,C,T,F] to [B,T,C,F] to [B,T,C*F]."""
     if node.op_type != "Linear":
         return None
     reshape = maker(node.inputs[0], "Reshape")
@@ -57,7 +57,7 @@ def _flattened(node: ir.Node) -> tuple[ir.Node, ir.Node, ir.Value] | None:
 
 
 def maker(value: ir.Value | None, op: str) -> ir.Node | None:
-    """The node of `op` that makes a value which only one node reads."""
+    """The node of `op` that computes a value which only one node reads."""
     node = value.producer() if value is not None else None
     if node is None or value is None or node.op_type != op or node.domain:
         return None
@@ -65,7 +65,7 @@ def maker(value: ir.Value | None, op: str) -> ir.Node | None:
 
 
 def _spectrum(image: ir.Value) -> bool:
-    """What a convolution made, with no more frequencies than frames."""
+    """The output of a convolution, with no more frequencies than frames."""
     _, _, frames, bands = shape_of(image)
     return maker(image, "Conv") is not None and frames >= bands
 
@@ -103,7 +103,7 @@ def _as_convolution(
 
 
 def _lay_time_on_w(last: ir.Node) -> None:
-    """Mark a chain of convolutions, if all of it can lie that way: rows become columns."""
+    """Annotate a chain of convolutions, if all of it supports that layout: rows become columns."""
     chain = [last]
     while (image := chain[-1].inputs[0]) is not None and (node := maker(image, "Conv")):
         chain.append(node)

@@ -1,9 +1,9 @@
-"""Projections of one input whose heads move alike are one product, and move once.
+"""Projections of one input whose heads move alike become one product, and move once.
 
 As exported Q and V are each a Supernode, a conversion from d32, a Reshape to heads and a Transpose.
-Side by side they are one of each, and a Split whose parts lie as attention wants them. K stays
-apart: attention wants it transposed, and the transpose of all its channels by time is cheaper than
-that of each head. The parts share a range, so each is scaled to fill it; a range of its own behind
+Side by side they are one of each, and a Split whose parts have the layout that attention needs. K
+stays separate: attention needs it transposed, and transposing all its channels by time is cheaper
+than doing so per head. The parts share a range, so each is scaled to fill it; its own range after
 the Split undoes that.
 """
 
@@ -29,10 +29,10 @@ COARSER = 2.0
 
 @dataclass(frozen=True)
 class Heads:
-    """A Linear, what turns its channels into heads, and the order in which attention reads them.
+    """A Linear, the reshape of its channels into heads, and the order that attention reads.
 
     `shape` is that of the heads, the last but one axis their number and the last their width;
-    `perm` what the Transpose behind makes of it; `factor` what the result is multiplied by.
+    `perm` is the Transpose after it; `factor` is what the result is multiplied by.
     """
 
     linear: ir.Node
@@ -48,12 +48,12 @@ class Heads:
 
     @property
     def count(self) -> int:
-        """How many heads."""
+        """The number of heads."""
         return self.shape[-2]
 
     @property
     def alike(self) -> tuple[object, ...]:
-        """What those that are joined have in common: all but the number of heads."""
+        """The properties that merged projections must share: all but the number of heads."""
         return self.linear.inputs[0], self.shape[:-2], self.shape[-1], self.perm
 
 
@@ -69,7 +69,7 @@ def one_projection(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> 
 
 
 def _heads(linear: ir.Node) -> Heads | None:
-    """The heads behind a Linear; None where anything else reads what is between."""
+    """The heads after a Linear; None where anything else reads a tensor in between."""
     if linear.op_type != "Linear" or notes_of(linear) != NO_NOTES:
         return None
     chain: list[ir.Node] = []
@@ -93,7 +93,7 @@ def _heads(linear: ir.Node) -> Heads | None:
 
 
 def _splits_channels(before: Sequence[int], after: Sequence[int]) -> bool:
-    """Whether a Reshape only parts the last axis in two."""
+    """Whether a Reshape only splits the last axis in two."""
     rows = [[size for size in sizes if size != 1] for sizes in (before[:-1], after[:-2])]
     return len(after) > 2 and rows[0] == rows[1]
 
@@ -109,7 +109,7 @@ class Scaled:
 
 
 def _joined(group: list[Heads], graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """Make the projections one; answers 1 if it was done."""
+    """Merge the projections into one; returns 1 if it was done."""
     scaled = [_scaled(heads.linear, observed) for heads in group]
     reaches = [float(np.abs(part.weights).max()) for part in scaled]
     if len(group) < 2 or max(reaches) > COARSER * min(reaches):
@@ -147,7 +147,7 @@ def _product(first: ir.Node, scaled: list[Scaled], insert: Inserter) -> ir.Value
 
 
 def _split(product: ir.Value, group: list[Heads], insert: Inserter) -> list[ir.Value]:
-    """The heads of all, moved to their places at once, and dealt out."""
+    """The heads of all projections, transposed at once, and split."""
     like, first = str(product.name), group[0]
     counts = [heads.count for heads in group]
     shape = (*first.shape[:-2], sum(counts), first.shape[-1])

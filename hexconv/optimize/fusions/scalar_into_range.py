@@ -16,7 +16,7 @@ from hexconv.quantize import Bounds
 
 @rewrite(Stage.FUSION)
 def scalar_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
-    """x * c and x / c with a constant c > 0 keep their codes: min and max are multiplied."""
+    """x * c and x / c with a constant c > 0 keep their quantized values: only the range changes."""
     count = 0
     for node in graph.nodes:
         found = _factor(node)

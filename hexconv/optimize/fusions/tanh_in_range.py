@@ -1,4 +1,4 @@
-"""A tanh that never comes near its ends, as a table in the range that it has."""
+"""A tanh that never comes close to -1 or 1, as a table in its own range."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
 
 WORTH = 0.75
-"""Largest value from which on the library's own tanh, always -1..1, loses too little to matter."""
+"""Largest value from which on the library's own tanh, always -1..1, is accurate enough."""
 
 
 @rewrite(Stage.FUSION)
 def tanh_in_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
-    """Tanh_8 always answers -1..1: a table spends all codes on the values that a vocoder has."""
+    """Tanh_8 always returns -1..1: a table spends all levels on the values that a vocoder has."""
     count = 0
     for node in graph.nodes:
         if node.op_type != "Tanh" or node.domain or not node.outputs[0].is_graph_output():

@@ -1,4 +1,4 @@
-"""Functions of one variable behind each other are one function of one variable."""
+"""Consecutive functions of one variable are one function of one variable."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
 
 Values = npt.NDArray[np.float64]
-# These have a node of their own in the library; they join a chain, but do not make one.
+# These have their own nodes in the library; they join a chain, but do not start one.
 NATIVE: dict[str, Function] = {
     "Relu": lambda x: np.maximum(x, 0.0),
     "Sigmoid": logistic,
@@ -44,7 +44,7 @@ SWAPPED: dict[str, Callable[[Values, float], Values]] = {
 
 @rewrite(Stage.FUSION)
 def unary_chain(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
-    """A run of functions of one variable, constants added and multiplied included, is one table."""
+    """A run of functions of one variable, with constants added and multiplied, is one table."""
     count = 0
     for node in graph.nodes:
         if node.graph is None or _step(node) is None or _behind_another(node):

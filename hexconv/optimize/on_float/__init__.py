@@ -1,4 +1,4 @@
-"""Rewrites of the float graph that change what tensors hold; exact in real numbers."""
+"""Rewrites of the float graph that change the values of tensors; exact in real numbers."""
 
 from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
     shared_expressions,

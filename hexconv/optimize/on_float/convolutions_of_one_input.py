@@ -1,6 +1,6 @@
-"""Convolutions of one input whose results lie side by side: one with all their outputs.
+"""Convolutions of one input whose results are concatenated: one with all their outputs.
 
-With a residual around each, the input of the residual lies side by side with itself.
+With a residual around each, the input of the residual is concatenated with itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ConvBranch:
 
 @rewrite(Stage.FLOAT)
 def convolutions_of_one_input(graph: FloatGraph) -> int:
-    """Convolutions of one input, residuals around them, that a Concat joins are one convolution."""
+    """Convolutions of one input, with residuals, that a Concat joins become one convolution."""
     builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
@@ -82,7 +82,7 @@ def _branch(value: ir.Value) -> ConvBranch | None:
 
 
 def _fit(parts: Sequence[ir.Value], branches: Sequence[ConvBranch]) -> bool:
-    """Whether one convolution can do all, and all that reads a part reads all in this order."""
+    """Whether one convolution can replace all, and each reader reads all parts in this order."""
     first = branches[0]
     one = all(
         branch.source is first.source and branch.residual is first.residual for branch in branches
@@ -99,7 +99,7 @@ def _fit(parts: Sequence[ir.Value], branches: Sequence[ConvBranch]) -> bool:
 
 
 def _run(reader: ir.Node, parts: Sequence[ir.Value]) -> int | None:
-    """Where the parts stand one behind the other in a Concat, and nowhere else."""
+    """The consecutive positions of the parts in a Concat, if they are read nowhere else."""
     inputs = list(reader.inputs)
     if any(sum(value is part for value in inputs) != 1 for part in parts):
         return None
@@ -109,7 +109,7 @@ def _run(reader: ir.Node, parts: Sequence[ir.Value]) -> int | None:
 
 
 def _cheaper(node: ir.Node, branches: Sequence[ConvBranch]) -> bool:
-    """By price; the Concat of the parts is spared, or stands before the addition now."""
+    """By cost; the Concat of the parts is saved, or comes before the addition now."""
     shape = shape_of(branches[0].source)
     sizes = [bhwd(shape, branch.kernel.bias.size) for branch in branches]
     whole = bhwd(shape, shape_of(node.outputs[0])[1])
@@ -127,7 +127,7 @@ def _replace(
     order: Sequence[ir.Node],
     builder: FloatBuilder,
 ) -> None:
-    """One convolution in front of all that reads the parts, which reads it instead."""
+    """One convolution that replaces the parts for all their readers."""
     readers = sorted({use.node for part in parts for use in part.uses()}, key=order.index)
     first = branches[0]
     builder.at(readers[0])

@@ -1,7 +1,7 @@
-"""What is cut apart as soon as it is computed: each part is computed on its own.
+"""A product that is sliced right after it is computed: each part is computed separately.
 
-GLU and fused projections cut the channels of one product. As slices they unpack it, copy the parts
-and pack them again; with the columns of the constant weights dealt out nothing moves.
+GLU and fused projections slice the channels of one product. Slices unpack it, copy the parts
+and pack them again; with the columns of the constant weights split instead, no data moves.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from hexconv.optimize.on_float.slices_and_concats import cut_of
 from hexconv.optimize.registry import Stage, rewrite
 
 LANES = 32
-# Parts are computed in whole vectors of channels: what that may add to the work.
+# Parts are computed in full vectors of channels: the work that this may add.
 WASTE = 1.25
 
 
 @dataclass(frozen=True)
 class StackedProduct:
-    """A product with constant weights: `result` is what is cut, along `axis`, its channels."""
+    """A product with constant weights: `result` is sliced along `axis`, its channels."""
 
     node: ir.Node
     result: ir.Value
@@ -49,7 +49,7 @@ class StackedProduct:
 
 @rewrite(Stage.FLOAT)
 def cuts_into_products(graph: FloatGraph) -> int:
-    """Slices of the channels of a convolution or Linear are products of their own."""
+    """Slices of the channels of a convolution or Linear become separate products."""
     builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
@@ -93,7 +93,7 @@ def _product(node: ir.Node) -> StackedProduct | None:
 
 
 def _cut_apart(product: StackedProduct) -> bool:
-    """Whether all that reads the result cuts channels from it, none twice."""
+    """Whether every reader of the result slices channels from it, none twice."""
     result = product.result
     if result.is_graph_output() or not result.uses():
         return False

@@ -1,4 +1,4 @@
-"""Layer norm's gamma and beta belong into the Linear behind it (cost/encoder.md)."""
+"""Layer norm's gamma and beta folded into the following Linear (cost/encoder.md)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _fold(node: ir.Node, builder: FloatBuilder) -> bool:
     node.replace_input_with(1, builder.const(np.ones(width, np.float32), f"{node.name}/one"))
     if biased:
         node.resize_inputs(2)
-    # Another content under the old name would compare, and calibrate, wrongly.
+    # Different values under the old name would compare, and calibrate, incorrectly.
     node.outputs[0].name = builder.fresh(f"{node.outputs[0].name}/plain")
     return True
 
@@ -76,7 +76,7 @@ def _scale(
 def _add_bias(
     reader: ir.Node, shift: np.ndarray[tuple[int, ...], np.dtype[np.float32]], builder: FloatBuilder
 ) -> None:
-    """Into the bias-add behind the product if there is one, else as a new one."""
+    """Into the bias-add after the product if there is one, else as a new one."""
     product = reader.outputs[0]
     uses = list(product.uses())
     if len(uses) == 1 and uses[0].node.op_type == "Add" and not product.is_graph_output():

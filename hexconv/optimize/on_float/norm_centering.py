@@ -1,8 +1,8 @@
-"""Layer norm's centering belongs into what makes its input (cost/encoder.md).
+"""Layer norm's centering folded into the nodes that compute its input (cost/encoder.md).
 
 In a pre-norm network the residual stream is read by layer norms and by nothing else, so its mean
-over channels may as well be zero: then layer norm is RMS norm. What joins the stream from outside
-(a Conformer block's last norm) is centered once, instead of in each norm that reads it.
+over channels may as well be zero: then layer norm is RMS norm. Values that join the stream from
+outside (a Conformer block's last norm) are centered once, instead of in each norm that reads it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUMS = ("Add", "Sub", "Mul", "Div")
 
 @rewrite(Stage.FLOAT)
 def norm_centering(graph: FloatGraph) -> int:
-    """The mean is taken out of the weights and biases that feed layer norms: x - mean(x) is x."""
+    """Subtract the mean in the weights and biases that feed layer norms: x - mean(x) is x."""
     builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
@@ -40,9 +40,9 @@ def norm_centering(graph: FloatGraph) -> int:
 
 @dataclass
 class Stream:
-    """Values that are added to each other, what makes them, and the norms that read them.
+    """Values that are added up, the nodes that compute them, and the norms that read them.
 
-    `foreign` ones keep their mean, for others to read; what joins the stream is centered first.
+    `foreign` ones keep their mean, for other readers; what joins the stream is centered first.
     """
 
     values: dict[ir.Value, None] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Stream:
 
     @property
     def worth_it(self) -> bool:
-        """Whether more means go than come."""
+        """Whether more means are removed than added."""
         return len(self.norms) > len(self.foreign)
 
     def joined(self, value: ir.Value) -> list[tuple[ir.Node, int]]:
@@ -74,7 +74,7 @@ def _last_axis(node: ir.Node) -> bool:
 
 
 def _stream(norm: ir.Node) -> Stream | None:
-    """Everything whose mean must go if that of the norm's input goes; None if something minds."""
+    """Everything whose mean must go if that of the norm's input goes; None if a reader needs it."""
     stream = Stream()
     first = norm.inputs[0]
     assert first is not None
@@ -108,7 +108,7 @@ def _norms_of(value: ir.Value) -> list[ir.Node]:
 
 @dataclass(frozen=True)
 class LinearParts:
-    """What a value is the sum or a multiple of, and the constants (node, input) among them."""
+    """The operands of a sum or multiple, and the constants (node, input) among them."""
 
     values: tuple[ir.Value, ...] = ()
     constants: tuple[tuple[ir.Node, int], ...] = ()
@@ -135,7 +135,7 @@ def _sources(value: ir.Value) -> LinearParts | None:
 
 
 def _ends_norm(node: ir.Node) -> bool:
-    """Whether a node adds beta: centered behind it, gamma and beta stay one node (`affine`)."""
+    """Whether a node adds beta: centered after it, gamma and beta stay one node (`affine`)."""
     if node.op_type != "Add" or all(array_of(value) is None for value in node.inputs):
         return False
     makers = [value.producer() for value in node.inputs if value is not None]
@@ -186,14 +186,14 @@ def _center(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
         centered = np.asarray(exact - exact.mean(axis=-1, keepdims=True), np.float32)
         node.replace_input_with(position, builder.const(centered, f"{value.name}/centered"))
     for value in stream.values:
-        # Another content under the old name would compare, and calibrate, wrongly.
+        # Different values under the old name would compare, and calibrate, incorrectly.
         value.name = builder.fresh(f"{value.name}/centered")
     for norm in stream.norms:
         _as_rms_norm(norm, builder)
 
 
 def _center_foreign(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
-    """Subtract the mean of what joins the stream, in front of the first that reads it there."""
+    """Subtract the mean of a value that joins the stream, before its first reader there."""
     pending = {value: stream.joined(value) for value in stream.foreign}
     for node in graph.nodes if pending else ():
         for value in [v for v, uses in pending.items() if node in {n for n, _ in uses}]:

@@ -1,8 +1,8 @@
 """A 1-D convolution of width 1 between transposes is a Linear.
 
 Exporters write the Linears of a convolution module as Conv on [N,C,T] with a transpose on either
-side. On the DSP the two are the same node; as MatMul the rewrites for Linears see it: gamma and
-beta of a norm in front of it, the centering of a residual stream behind it.
+side. On the DSP the two are the same node; as MatMul the rewrites for Linears apply: gamma and
+beta of a norm before it, the centering of a residual stream after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHANNELS_LAST = [0, 2, 1]
 
 @rewrite(Stage.FLOAT)
 def pointwise_as_product(graph: FloatGraph) -> int:
-    """Conv of width 1 behind or before a transpose is MatMul and Add on the untransposed tensor."""
+    """Conv of width 1 after or before a transpose is MatMul and Add on the untransposed tensor."""
     builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:

@@ -1,6 +1,6 @@
-"""Convolutions that keep the sizes of what they slide over, seen as kernels that can be joined.
+"""Convolutions that keep the sizes of their input, as kernels that can be merged.
 
-Around the tap in the middle of each, kernels of any size and dilation lie on one grid.
+Around the center tap of each, kernels of any size and dilation are on one grid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
 
 LIKE = 2.0
-"""Kernels whose largest weights differ by more would cost the smaller one a bit of its 8."""
+"""Kernels whose largest weights differ by more would cost the smaller one 1 of its 8 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +41,13 @@ class Kernel:
 
     @property
     def reach(self) -> tuple[int, ...]:
-        """From the tap in the middle to the last one, in steps."""
+        """From the center tap to the last one, in grid positions."""
         taps = self.weights.shape[2:]
         return tuple((k - 1) // 2 * d for k, d in zip(taps, self.dilation, strict=True))
 
     @property
     def runs(self) -> bool:
-        """Whether the library gets a kernel of this width right."""
+        """Whether the library computes a kernel of this width correctly."""
         return int(self.weights.shape[-1]) <= WIDEST_KERNEL
 
     def put(self, source: ir.Value, builder: FloatBuilder) -> ir.Value:
@@ -94,12 +94,12 @@ def same_params(kernels: Sequence[Kernel]) -> bool:
 
 
 def added(kernels: Sequence[Kernel], slots: Sequence[int]) -> Kernel:
-    """One kernel for the sum of all, over their inputs side by side.
+    """One kernel for the sum of all, over their concatenated inputs.
 
     Args:
         kernels: of equal outputs.
-        slots: the place of each one's input among those that lie side by side; equal inputs, which
-            have equal places, are there once.
+        slots: the position of each one's input among the concatenated ones; equal inputs, with
+            equal positions, occur once.
     """
     grid, taps = _grid(kernels)
     inputs = dict(zip(slots, (int(kernel.weights.shape[1]) for kernel in kernels), strict=True))
@@ -112,7 +112,7 @@ def added(kernels: Sequence[Kernel], slots: Sequence[int]) -> Kernel:
 
 
 def stacked(kernels: Sequence[Kernel]) -> Kernel:
-    """One kernel that answers what all do, side by side, over their common input."""
+    """One kernel that computes all outputs, concatenated, from their common input."""
     grid, taps = _grid(kernels)
     parts = []
     for kernel in kernels:
@@ -123,7 +123,7 @@ def stacked(kernels: Sequence[Kernel]) -> Kernel:
 
 
 def identity(channels: int, count: int, axes: int) -> Kernel:
-    """The sum of `count` tensors that lie side by side."""
+    """The sum of `count` concatenated tensors."""
     weights = np.tile(np.eye(channels, dtype=np.float32), (1, count))
     spatial = (1,) * axes
     bias = np.zeros(channels, np.float32)
@@ -131,12 +131,12 @@ def identity(channels: int, count: int, axes: int) -> Kernel:
 
 
 def bhwd(shape: Sequence[int], channels: int) -> Shape4:
-    """(N, C, one or two axes) as the library sees it, with another number of channels."""
+    """(N, C, one or two axes) in the library's layout, with another number of channels."""
     return shape[0], *_plane(shape[2:]), channels
 
 
 def concat_price(shapes: Sequence[Shape4]) -> float:
-    """Of tensors side by side in depth; nothing for a single one."""
+    """Of the Concat of tensors in depth; nothing for a single one."""
     if len(shapes) == 1:
         return 0.0
     b, h, w, _ = shapes[0]
@@ -160,12 +160,12 @@ def same_shape_sum(node: ir.Node | None) -> bool:
 
 
 def _plane(sizes: Sequence[int]) -> tuple[int, int]:
-    """One or two axes as H and W: a single one lies along W."""
+    """One or two axes as H and W: a single one is laid out along W."""
     return (int(sizes[0]) if len(sizes) > 1 else 1), int(sizes[-1])
 
 
 def _grid(kernels: Sequence[Kernel]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The dilation on which the taps of all lie, and how many of its steps they span."""
+    """The dilation of the common grid of all taps, and how many grid positions they span."""
     grid, taps = [], []
     for axis in range(len(kernels[0].dilation)):
         moving = [kernel for kernel in kernels if kernel.weights.shape[2 + axis] > 1]
@@ -176,7 +176,7 @@ def _grid(kernels: Sequence[Kernel]) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def _taps(kernel: Kernel, grid: Sequence[int], taps: Sequence[int]) -> tuple[Any, ...]:
-    """Where the taps of a kernel lie on the grid."""
+    """The positions of a kernel's taps on the grid."""
     places: list[Any] = [slice(None), slice(None)]
     for axis, (step, count) in enumerate(zip(grid, taps, strict=True)):
         stride = max(kernel.dilation[axis] // step, 1)

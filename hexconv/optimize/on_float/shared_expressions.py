@@ -1,4 +1,4 @@
-"""What is computed twice is computed once."""
+"""Common subexpression elimination."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hexconv.optimize.registry import Stage, rewrite
 
 @rewrite(Stage.FLOAT)
 def shared_expressions(graph: FloatGraph) -> int:
-    """Nodes of equal op, attributes and inputs are one: LeakyReLU before three blocks."""
+    """Nodes of equal op, attributes and inputs become one: LeakyReLU before three blocks."""
     before = len(graph.nodes)
     CommonSubexpressionEliminationPass()(graph.model)
     remove_dead(graph.graph)

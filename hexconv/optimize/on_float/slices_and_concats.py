@@ -1,4 +1,4 @@
-"""Cutting what was just joined, and joining what was just cut."""
+"""Slices of a concatenation, and concatenations of slices."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def slices_and_concats(graph: FloatGraph) -> int:
 
 
 def cut_of(value: ir.Value | None) -> SliceCut | None:
-    """What a value is cut from by a Split, or by a Slice along one axis with step 1."""
+    """The source of a Split's output, or of a Slice along one axis with step 1."""
     node = value.producer() if value is not None else None
     if node is None or value is None or node.domain or node.inputs[0] is None:
         return None
@@ -92,7 +92,7 @@ def _rejoined(node: ir.Node) -> ir.Value | None:
 
 
 def _operand(cut: SliceCut | None) -> ir.Value | None:
-    """The operand of a Concat that a cut takes out again, whole."""
+    """The operand of a Concat that a slice extracts completely."""
     node = cut.source.producer() if cut is not None else None
     if cut is None or node is None or node.op_type != "Concat" or node.domain:
         return None

@@ -1,9 +1,9 @@
 """Parts of a product that were first stacked: slices of its channels.
 
-torch's MultiheadAttention projects to Q, K and V at once, makes the three an axis of their own,
-moves it to the front and takes each by its index. Nothing has to move for that: each is a slice of
-the channels, which `cuts_into_products` makes a product of its own. In a batch the heads move
-past it anyway, all three at once, so that the stack is the cheaper form.
+torch's MultiheadAttention projects to Q, K and V at once, makes the three a separate axis,
+moves it to the front and takes each by its index. No data has to move for that: each is a slice of
+the channels, which `cuts_into_products` makes a separate product. In a batch the heads are moved
+anyway, all three at once, so that the stack is the cheaper form.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROWS = 1
 
 @rewrite(Stage.FLOAT)
 def stacked_slices(graph: FloatGraph) -> int:
-    """An index along an axis that was parted from the channels and moved is a slice of them."""
+    """An index along an axis that was split from the channels and moved is a slice of them."""
     builder = FloatBuilder(graph.graph)
     count = 0
     for node in graph.nodes:
@@ -55,7 +55,7 @@ def _cut(node: ir.Node) -> SliceCut | None:
     axis = (int(attr.as_int()) if attr is not None else 0) % len(shape)
     if shape[axis] == 1:
         return None
-    # Where each axis of the stack lies in what it was made from; axes of size 1 have no place.
+    # The source axis of each axis of the stack; axes of size 1 have none.
     order = list(range(len(_sizes(shape))))
     stack = len(_sizes(shape[:axis]))
     while (maker := value.producer()) is not None and maker.op_type in ("Reshape", "Transpose"):

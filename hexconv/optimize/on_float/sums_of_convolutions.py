@@ -1,8 +1,8 @@
-"""Convolutions that are added up: one over their inputs side by side, where that is cheaper.
+"""Convolutions that are added up: one over their concatenated inputs, where that is cheaper.
 
-The blocks of a vocoder's stage run side by side and meet in a sum. What one convolution adds up in
-its accumulators needs no additions, and is rounded once. A long sum of any tensors is a convolution
-of width 1 in the same way, its weights all 1.
+The blocks of a vocoder's stage run in parallel and are summed. A sum that one convolution computes
+in its accumulators needs no additions, and is rounded once. A long sum of any tensors is a
+convolution of width 1 in the same way, its weights all 1.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
 
 @rewrite(Stage.FLOAT)
 def sums_of_convolutions(graph: FloatGraph) -> int:
-    """Convolutions that are added up are one over their inputs side by side; so are long sums."""
+    """Convolutions that are added up are one over their concatenated inputs; so are long sums."""
     builder = FloatBuilder(graph.graph)
     folded: Collection[ir.Node] | None = None
     count = 0
@@ -69,7 +69,7 @@ def _inside(node: ir.Node) -> bool:
 
 
 def _terms(node: ir.Node) -> list[ir.Value]:
-    """What a tree of additions adds up."""
+    """The operands of a tree of additions."""
     found: list[ir.Value] = []
     for value in node.inputs:
         assert value is not None
@@ -92,7 +92,7 @@ class SummedConv:
 
 @dataclass(frozen=True, eq=False)
 class SumGroup:
-    """Branches that one convolution computes, over their inputs side by side."""
+    """Branches that one convolution computes, over their concatenated inputs."""
 
     branches: tuple[SummedConv, ...]
 
@@ -110,13 +110,13 @@ class SumGroup:
 
     @property
     def possible(self) -> bool:
-        """Whether one range suits all weights, and the library computes the kernel rightly."""
+        """Whether one range suits all weights, and the library computes the kernel correctly."""
         if len(self.branches) == 1:
             return True
         return same_params([branch.kernel for branch in self.branches]) and self.kernel.runs
 
     def own(self, source: ir.Value) -> ir.Node | None:
-        """The activation that makes a source for this group alone."""
+        """The activation that computes a source for this group alone."""
         node = source.producer()
         if node is None or node.domain or node.op_type not in ACTIVATIONS:
             return None
@@ -126,7 +126,7 @@ class SumGroup:
 
     @property
     def activation(self) -> ir.Node | None:
-        """One like all that make the sources, if they make them for this group alone."""
+        """One of the equal nodes that compute the sources, if they do so for this group alone."""
         nodes = [self.own(source) for source in self.sources]
         first = nodes[0]
         same = all(node is not None and _kind(node) == _kind(first) for node in nodes)
@@ -134,14 +134,14 @@ class SumGroup:
 
     @property
     def inputs(self) -> list[ir.Value]:
-        """What lies side by side: the sources, or what is before their activations."""
+        """The tensors to concatenate: the sources, or the inputs of their activations."""
         if self.activation is None:
             return self.sources
         nodes = [source.producer() for source in self.sources]
         return [node.inputs[0] for node in nodes if node is not None and node.inputs[0] is not None]
 
     def price(self, shape: Sequence[int]) -> float:
-        """Of all that the group needs for itself; infinite where it is not possible."""
+        """Of all nodes that the group needs for itself; infinite where it is not possible."""
         if not self.possible:
             return inf
         channels = [shape_of(source)[1] for source in self.sources]
@@ -180,7 +180,7 @@ class _Sum:
         self.groups = [SumGroup((branch,)) for branch in self.branches]
 
     def cheapen(self) -> bool:
-        """Join groups while the price falls; whether anything is cheaper than it was."""
+        """Merge groups while the cost falls; whether anything is cheaper than before."""
         apart = sum(group.price(self.shape) for group in self.groups)
         before = apart + self._additions(len(self.groups) + len(self.others))
         best = self._price(self.groups)
@@ -209,7 +209,7 @@ class _Sum:
         return total
 
     def _in_order(self) -> list[ir.Value]:
-        """The other tensors, those that a group reads side by side also side by side here."""
+        """The other tensors; those that a group reads concatenated are concatenated here too."""
         read = dict.fromkeys(v for g in self.groups if len(g.branches) > 1 for v in g.inputs)
         together = [value for value in read if value in self.others]
         return [*(value for value in self.others if value not in read), *together]
@@ -223,7 +223,7 @@ class _Sum:
         return (terms - 1) * add_price(bhwd(self.shape, self.shape[1]))
 
     def _product(self, terms: int) -> float:
-        """The price of a sum that is a convolution of width 1."""
+        """The cost of a sum that is a convolution of width 1."""
         shapes = [bhwd(self.shape, self.shape[1])] * terms
         return self._ones(terms).price(self.shape) + concat_price(shapes)
 
@@ -232,13 +232,13 @@ class _Sum:
 
 
 def _kind(node: ir.Node | None) -> tuple[object, ...] | None:
-    """What two activations that do the same have in common."""
+    """The properties that two equal activations share."""
     if node is None:
         return None
     return node.op_type, *sorted((name, a.value) for name, a in node.attributes.items())
 
 
 def _activation_price(shape: Sequence[int], channels: int) -> float:
-    """Of any activation: LeakyReLU stands for all."""
+    """The cost of any activation: that of LeakyReLU is used for all."""
     sizes = bhwd(shape, channels)
     return price.in_d32("QuantizedPRelu_8", [sizes], sizes)

@@ -1,8 +1,8 @@
-"""Heads come together, and apart, in one node.
+"""Merge and split heads in one node.
 
 [B,H,T,d] to [B,1,T,H*d] is a Transpose and a Reshape, two copies of everything; SpaceToDepth with
-blocks of H x 1 is the same move as one. The way back is DepthToSpace, where the library leaves it
-flat: its d32 form needs a conversion that is dearer than all the rest.
+blocks of H x 1 is the same move as one. The reverse is DepthToSpace, where the library leaves it
+flat: its d32 form needs a conversion that costs more than all the rest.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ TRANSPOSE, RESHAPE = "Transpose_8", "QuantizedReshape"
 ROWS_FIRST = [0, 2, 1, 3]
 LANES = 32
 NARROW = 32
-"""Heads up to this width are cheaper to take apart by a Transpose (`hexconv device profile`)."""
+"""Heads up to this width are cheaper to split by a Transpose (`hexconv device profile`)."""
 
 
 @rewrite(Stage.NNLIB)
 def block_moves(graph: Graph) -> int:
-    """A Transpose and a Reshape that merge or part heads are one SpaceToDepth or DepthToSpace."""
+    """A Transpose and a Reshape that merge or split heads are one SpaceToDepth or DepthToSpace."""
     builder = Builder.on(graph)
     nodes = graph.node_by_id()
     readers = graph.consumers()

@@ -21,7 +21,7 @@ from hexconv.optimize.registry import Stage, rewrite
 
 @rewrite(Stage.NNLIB)
 def dilated_by_phases(graph: Graph) -> int:
-    """A dilated convolution has zeros between its taps, or is one a phase, whichever is cheaper."""
+    """A dilated convolution gets zeros between its taps, or is one per phase: the cheaper one."""
     if not any(node.op == OP for node in graph.nodes):
         return 0
     builder = Builder.on(graph)
@@ -50,7 +50,7 @@ def dilated_by_phases(graph: Graph) -> int:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the price of a convolution with stride 1 depends on.
+    """The parameters that the cost of a convolution with stride 1 depends on.
 
     Args:
         shape: BHWD of the input.
@@ -58,7 +58,7 @@ class Sizes:
         filters: output channels.
         dilation: along H and W.
         padding: SAME or VALID.
-        deep: whether what computes the input works in d32.
+        deep: whether the node that computes the input works in d32.
     """
 
     shape: Shape4
@@ -80,7 +80,7 @@ class Sizes:
 
 @lru_cache(maxsize=4096)
 def cheapest(sizes: Sizes) -> tuple[float, DilatedForm]:
-    """The cheapest form, and its price."""
+    """The cheapest form, and its cost."""
     node, consts = _template(sizes)
 
     def priced(form: DilatedForm) -> float:

@@ -1,10 +1,10 @@
-"""The forms of a dilated convolution: zeros between its taps, or phases that lie side by side.
+"""The forms of a dilated convolution: zeros between its taps, or phases as batches.
 
 With a dilation of a x b, every a-th column is a signal of its own, in which the dilation is b.
 SpaceToBatch makes batches of these signals and BatchToSpace undoes it. In d32 each takes blocks of
 up to 4 columns, pads and crops included, so that a dilation of 12 is phases of 4, then of 3; the
-flat ops take any block, but go pixel by pixel where they pad or crop (382 k packets around a
-convolution of 57 k), so that padding and cutting are nodes of their own around them.
+flat ops take any block, but work pixel by pixel where they pad or crop (382 k packets around a
+convolution of 57 k), so that padding and cropping are separate nodes around them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hexconv.nnlib.layout import Shape4
 
 OP, SUPERNODE = "QuantizedDilatedConv2d_8x8p32to8", "Supernode_8x8p32to8"
 WIDEST = 4
-"""Columns of a block that the d32 ops take (prepare.c check_batchop_ok_for_d32)."""
+"""Columns of a block that the d32 ops support (prepare.c check_batchop_ok_for_d32)."""
 
 Pair = tuple[int, int]
 
@@ -34,7 +34,7 @@ class DilatedForm:
 
     Args:
         blocks: rows and columns of the blocks that become batches, one after the other.
-        padded: whether the padding is a node of its own.
+        padded: whether the padding is a separate node.
     """
 
     blocks: tuple[Pair, ...] = ()
@@ -47,17 +47,17 @@ class DilatedForm:
 
     @property
     def deep(self) -> bool:
-        """Whether the d32 ops take all blocks."""
+        """Whether the d32 ops support all blocks."""
         return all(width <= WIDEST for _, width in self.blocks)
 
 
 def forms(taps: int, dilation: Pair, *, deep: bool) -> list[DilatedForm]:
-    """All that are worth a look.
+    """All forms worth considering.
 
     Args:
         taps: columns of the kernel.
         dilation: of rows and columns.
-        deep: whether what computes the input works in d32.
+        deep: whether the node that computes the input works in d32.
     """
     found: list[DilatedForm] = []
     for rows in sorted({1, dilation[0]}):
@@ -79,14 +79,14 @@ def _divisors(number: int) -> list[int]:
 
 
 def _parts(columns: int) -> Sequence[tuple[int, ...]]:
-    """A block as it is, and as two that the d32 ops take."""
+    """A block as it is, and as two that the d32 ops support."""
     pairs = [(columns // part, part) for part in range(WIDEST, 1, -1) if columns % part == 0]
     deep = [pair for pair in pairs if columns > WIDEST and pair[0] <= WIDEST]
     return [(columns,), *deep[:1]]
 
 
 class Expansion:
-    """One QuantizedDilatedConv2d, written out in its forms."""
+    """One QuantizedDilatedConv2d, expanded in its forms."""
 
     def __init__(self, builder: Builder, node: Node) -> None:
         self.node, self.builder = node, builder
@@ -95,7 +95,7 @@ class Expansion:
         self.bias_limits, self.stride = node.inputs[7:9], node.inputs[9]
         dilation, self.requested = node.inputs[10], node.inputs[11:]
         kernel, steps = builder.values(self.weights), builder.values(dilation)
-        assert kernel is not None and steps is not None  # the library wants both constant
+        assert kernel is not None and steps is not None  # the library requires both constant
         self.kernel: Array = kernel
         self.dilation: Pair = (int(steps.flat[0]), int(steps.flat[1]))
         self.shape = builder.shape(self.data)
@@ -158,7 +158,7 @@ class Expansion:
         return data
 
     def _joined(self, made: list[Node], form: DilatedForm, data: Ref) -> None:
-        """The phases side by side again, and what is too much cut off."""
+        """The phases merged again, and the surplus cropped."""
         batch, h, w, depth = self.builder.shape(data)
         none = [(0, 0), (0, 0)]
         for index, (rows, columns) in reversed(list(enumerate(form.blocks))):

@@ -46,7 +46,7 @@ def _convolution(node: Node, builder: Builder) -> Node:
         builder.scalar(f"{name}_max", weights.range.max),
         builder.extent(f"{node.name}/stride", 1, 1),
         bias,
-        # The bias is zero: any range does, one of a power of two is exact.
+        # The bias is zero: any range works, one of a power of two is exact.
         builder.scalar(f"{node.name}/bias_min", -1.0),
         builder.scalar(f"{node.name}/bias_max", 1.0),
         out_low,

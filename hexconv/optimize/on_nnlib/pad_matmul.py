@@ -1,8 +1,8 @@
-"""Matrix products on sizes that the vector code likes.
+"""Matrix products padded to sizes with vector code.
 
 QuantizedBatchMatMul_8x8to32 works in scalar C when K is no multiple of 16: 6.4 M packets instead of
-0.17 M for 4 x 144x36 by 36x144. Columns behind the last multiple of 32 are dear too. Zeros are the
-zero code, so padding is exact; what it added is cut off behind the Requantize.
+0.17 M for 4 x 144x36 by 36x144. Columns after the last multiple of 32 are expensive too. Zeros are
+the zero point, so padding is exact; the surplus is cropped after the Requantize.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _padded(node: Node, depth: int, columns: int, builder: Builder) -> tuple[Nod
 def _grown(
     node: Node, data: Ref, low: Ref, high: Ref, shape: Shape4, builder: Builder, extra: list[Node]
 ) -> Ref:
-    """`data` with zeros behind its rows and columns."""
+    """`data` with zeros after its rows and columns."""
     have = builder.shape(data)
     if have == shape:
         return data
@@ -118,7 +118,7 @@ def _zero_code(builder: Builder, low: Ref, high: Ref) -> int:
 
 
 def _widened(node: Node, columns: int, builder: Builder) -> tuple[Node, Node]:
-    """The Requantize on all columns, and the Slice that gives those that are wanted."""
+    """The Requantize on all columns, and the Slice that returns the original ones."""
     b, h, rows, wanted = node.outputs[0].shape
     widened = replace(
         node,

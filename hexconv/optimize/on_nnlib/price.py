@@ -1,8 +1,8 @@
-"""What a form of a node costs, so that the cheapest of several equal ones can be taken.
+"""The cost of a form of a node, so that the cheapest of several equivalent ones can be chosen.
 
-A price is in packets: those that the form's nodes retire (op_tables/cost/packets.yml), and for each
+A cost is in packets: those that the form's nodes retire (op_tables/cost/packets.yml), and for each
 node as many as take the time that an average node costs beyond its packets, for its dispatch and
-the bytes that it waits for (op_tables/cost/soc.yml). The nodes are those that prepare makes of it.
+the bytes that it waits for (op_tables/cost/soc.yml). The nodes are those after prepare.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from hexconv.nnlib.layout import Shape4
 
 Emit = Callable[[Builder, Node], Sequence[Node]]
 BESIDE = "beside"
-"""What the names of a form's neighbors begin with, and of the conversions that they need."""
+"""Name prefix of a form's neighbors, and of the conversions that they need."""
 
 
 def of_nodes(packets: float, nodes: int) -> float:
-    """The price of nodes whose packets are known."""
+    """The cost of nodes whose packets are known."""
     return packets + nodes * node_in_packets()
 
 
 def in_d32(op: str, inputs: Sequence[Shape4], result: Shape4) -> float:
-    """The price of one node in its d32 form.
+    """The cost of one node in its d32 form.
 
     Args:
         op: as it is appended.
         inputs: BHWD of its tensors.
-        result: BHWD of what it answers.
+        result: BHWD of its output.
     """
     return of_nodes(node_packets(f"{op}_d32", inputs, [result]) or 0.0, 1)
 
 
 def reshape(shape: Shape4, result: Shape4) -> float:
-    """The price of a reshape between nodes in d32, its conversions included."""
+    """The cost of a reshape between nodes in d32, its conversions included."""
     sizes = Const(0, "shape", np.asarray(result, np.int32).reshape(1, 1, 1, 4))
     node = Node(
         id=2,
@@ -54,14 +54,14 @@ def reshape(shape: Shape4, result: Shape4) -> float:
 def between(
     node: Node, consts: Iterable[Const], shape: Shape4, emit: Emit, *, deep: bool = True
 ) -> float:
-    """The price of a form of a node that stands between others.
+    """The cost of a form of a node between other nodes.
 
     Args:
-        node: takes one computed tensor, and consts.
+        node: reads one computed tensor, and consts.
         consts: these.
         shape: BHWD of the computed tensor.
-        emit: makes the form; what reads it works in d32.
-        deep: whether what computes that tensor works in d32 too.
+        emit: makes the form; its reader works in d32.
+        deep: whether the node that computes that tensor works in d32 too.
     """
     given = {const.id: const for const in consts}
     scene = _Scene(given.values())
@@ -78,14 +78,14 @@ def between(
 
 
 class _Scene:
-    """A graph of nothing but a form and its neighbors."""
+    """A graph of only a form and its neighbors."""
 
     def __init__(self, consts: Iterable[Const]) -> None:
         self.graph = Graph("form", list(consts))
         self.builder = Builder.on(self.graph)
 
     def put(self, op: str, inputs: Sequence[Ref], shape: Shape4) -> Node:
-        """One more neighbor."""
+        """An additional neighbor."""
         outputs = () if op == OUTPUT_OP else (Output(shape, "uint8"), *RANGE_OUTPUTS)
         node = self.builder.new_node(op, inputs, outputs, name=BESIDE)
         self.graph.nodes.append(node)

@@ -1,4 +1,4 @@
-"""A requantize in front of a Concat, which brings what it joins to one range by itself."""
+"""A requantize before a Concat, which rescales its operands to one range by itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CONCAT, REQUANTIZE = "QuantizedConcat_8", "Requantize_8to8"
 
 @rewrite(Stage.NNLIB)
 def requantize_in_concat(graph: Graph) -> int:
-    """Requantize_8to8 in front of a Concat goes: the Concat rescales what it joins by itself."""
+    """Requantize_8to8 before a Concat is removed: the Concat rescales its operands by itself."""
     nodes, consts = graph.node_by_id(), graph.const_by_id()
 
     def asked(ref: Ref) -> tuple[float, float] | None:
-        """The range that a tensor was asked to have."""
+        """The requested range of a tensor."""
         node = nodes.get(ref.node)
         return limits(node, consts) if node is not None and requests(node) else None
 
@@ -42,7 +42,7 @@ def requantize_in_concat(graph: Graph) -> int:
                 or value_range not in kept
             ):
                 continue
-            # What is kept holds the range up; what comes directly must not widen it.
+            # Kept operands define the range; direct ones must not widen it.
             own = asked(one.inputs[0])
             if own is not None and value_range[0] <= own[0] and own[1] <= value_range[1]:
                 inputs[1 + part :: parts] = one.inputs[:3]

@@ -1,4 +1,4 @@
-"""A requantize behind a node that could have answered in that range itself."""
+"""A requantize after a node that could have used that range itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIMITS = 2
 
 @rewrite(Stage.NNLIB)
 def requantize_once(graph: Graph) -> int:
-    """Requantize_8to8 behind the only node that feeds it goes: that node is asked for its range."""
+    """Requantize_8to8 after its only producer is removed: the range is requested there."""
     readers = graph.consumers()
     nodes = {node.id: node for node in graph.nodes}
     consts = graph.const_by_id()
@@ -51,7 +51,7 @@ def requantize_once(graph: Graph) -> int:
 
 
 def requests(node: Node) -> bool:
-    """Whether a node takes its output range as its last two inputs, and can answer in any."""
+    """Whether a node takes its output range as its last two inputs, and supports any."""
     if node.keeps_range:
         return False
     known = spec(node.op)
@@ -69,9 +69,9 @@ def limits(node: Node, consts: Mapping[int, Const]) -> tuple[float, float]:
 
 
 def _inside(wanted: tuple[float, float], given: tuple[float, float]) -> bool:
-    """Whether one range lies in the other, up to half a step.
+    """Whether one range is inside the other, up to half an LSB.
 
-    Where it does not, the end of the producer's range may be what clips (a fused Relu).
+    Where it is not, the end of the producer's range may be what clips (a fused Relu).
     """
     slack = 0.5 * (wanted[1] - wanted[0]) / LEVELS
     return given[0] - slack <= wanted[0] and wanted[1] <= given[1] + slack

@@ -1,8 +1,8 @@
-"""Stretches of one tensor laid over or behind each other: one lookup of rows.
+"""Concatenated slices of one tensor as one lookup of rows.
 
-A wide depthwise convolution lays its input over itself, shifted (lowering/depthwise). As slices and
-a Concat that is a Slice and a conversion to d32 a row, and the Concat; Gather copies the same rows
-in one node. Where a row is shorter than a vector it copies byte by byte: 0.4 packets each.
+A wide depthwise convolution stacks its input, shifted (lowering/depthwise). As slices and
+a Concat that is a Slice and a conversion to d32 per row, and the Concat; Gather copies the same
+rows in one node. Where a row is shorter than a vector it copies byte by byte: 0.4 packets each.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _rows(
     readers: Mapping[Ref, list[tuple[Node, int]]],
     builder: Builder,
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]] | None:
-    """Which rows each part holds, as the index of a Gather; None for anything else."""
+    """The rows of each part, as the index of a Gather; None for anything else."""
     axis = builder.values(concat.inputs[0])
     first = slices[0]
     if axis is None or first is None or int(axis.flat[0]) not in (H, W):

@@ -1,9 +1,9 @@
 """Sums that are a convolution of width 1 over depth: depthwise over rows instead.
 
 A dense convolution that adds up n tensors multiplies every channel with every other, by zero. With
-the tensors as n rows of one, a depthwise convolution of n rows multiplies each with its weight
-alone. Of the widths that it runs in, 7 leaves d32 rows where an activation behind reads them right
-(nnlib/prepare/left_padding); what needs more room to the left keeps the dense form.
+the tensors as n rows of one, a depthwise convolution of n rows multiplies each only with its
+weight. Of the widths that it supports, 7 leaves d32 rows that a following activation reads
+correctly (nnlib/prepare/left_padding); nodes that need more left padding keep the dense form.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def sums_by_rows(graph: Graph) -> int:
 
 @dataclass(frozen=True)
 class RowSum:
-    """A Concat along depth and the convolution behind it; weights (parts, channels), codes."""
+    """A Concat along depth and the convolution after it; weights (parts, channels), uint8."""
 
     concat: Node
     conv: Node
@@ -60,7 +60,7 @@ class RowSum:
 
     @property
     def rows(self) -> Shape4:
-        """Sizes of the tensors one below the other."""
+        """Sizes of the tensors stacked as rows."""
         b, _, w, depth = self.conv.outputs[0].shape
         return b, len(self.weights), w, depth
 

@@ -1,4 +1,4 @@
-"""After rewriting: nodes and consts that nothing reads are gone, ids are MACE's."""
+"""After rewriting: remove nodes and consts that nothing reads, renumber as MACE does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hexconv.nnlib.graph import OUTPUT_OP, Graph
 
 
 def tidied(graph: Graph) -> Graph:
-    """The graph without dead nodes and consts, numbered anew."""
+    """The graph without dead nodes and consts, renumbered."""
     keep = {node.id for node in graph.nodes if node.op == OUTPUT_OP}
     for node in reversed(graph.nodes):
         if node.id in keep or not node.inputs:

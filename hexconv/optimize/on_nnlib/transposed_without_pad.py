@@ -1,9 +1,9 @@
-"""Transposed convolutions that need no padding in front.
+"""Transposed convolutions that need no padding before them.
 
 prepare makes QuantizedTransposeConv2d a Pad, a convolution for all phases of the stride at once,
 and a DepthToSpace that crops what the padding added. Where the output is the input times the
-stride, a convolution with one tap more, zero for half of the phases, reaches as far to both sides
-and pads by itself: a node less for some more products.
+stride, a convolution with one additional tap, zero for half of the phases, reaches as far to both
+sides and pads by itself: one node less for some more products.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class PhaseAxis:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many inputs before and behind o // stride an output may need."""
+        """How many inputs before and after o // stride an output may need."""
         return (
             (self.kernel - 1 - self.pad) // self.stride,
             (self.stride - 1 + self.pad) // self.stride,
@@ -85,7 +85,7 @@ def _fits(builder: Builder, node: Node) -> bool:
 
 def _axes(builder: Builder, node: Node) -> tuple[PhaseAxis, PhaseAxis]:
     kernel, pads, stride = (builder.values(node.inputs[at]) for at in (1, 6, 7))
-    assert kernel is not None and pads is not None and stride is not None  # the library's demand
+    assert kernel is not None and pads is not None and stride is not None  # required by the library
     before = (int(pads.flat[0]), int(pads.flat[2]))
     sizes, result = builder.shape(node.inputs[0]), node.outputs[0].shape
     rows, columns = (
@@ -96,7 +96,7 @@ def _axes(builder: Builder, node: Node) -> tuple[PhaseAxis, PhaseAxis]:
 
 
 def _cheaper(graph: Graph, builder: Builder, node: Node) -> list[Node]:
-    """The node, or what takes its place."""
+    """The node, or its replacement."""
     read = {ref.node for ref in node.inputs}
     consts = [const for const in graph.consts if const.id in read]
     shape = builder.shape(node.inputs[0])
