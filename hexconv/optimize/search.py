@@ -51,7 +51,7 @@ class Scored:
     def beats(self, other: Scored, floor: float) -> bool:
         """Faster, with hardly more packets, and accurate enough.
 
-        Milliseconds come from one published profile, packets from measurements: a form that is faster
+        Milliseconds come from one published profile, packets from measurements: a form faster
         by the one and more expensive by the other is not taken.
         """
         return (

@@ -1,4 +1,4 @@
-"""nnlib's arithmetic in NumPy: what the DSP answers, known on the desk."""
+"""nnlib's arithmetic in NumPy: the DSP's outputs, computed without a phone."""
 
 from hexconv.simulator.run import Simulator, Taps, simulate
 from hexconv.simulator.run_op import run_op

@@ -1,4 +1,4 @@
-"""Runs a prepared graph: one kernel call a node, tensors dropped after their last reader."""
+"""Runs a prepared graph: one kernel call per node, tensors dropped after their last reader."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
 SAME_DATA = frozenset(
     ("Convert_to_d32", "Convert_from_d32", "Convert_to_d32_16b", "Convert_from_d32_16b", "Nop")
 )
-"""Nodes that only change how data lies in memory: here all data lies as BHWD."""
+"""Nodes that only change how data is laid out in memory: here all data is laid out as BHWD."""
 
 SOURCES = frozenset(("INPUT", INPUT_OP))
 SILENT = frozenset(("Sink",))
 PER_INPUT, PER_OUTPUT = 4, 3
 
 Watch = Callable[[Node, list[Array]], list[Array]]
-"""Sees the outputs of each node as it is executed, and answers those that its readers shall get."""
+"""Receives the outputs of each node when it is executed, and returns those for its readers."""
 
 
 @functools.cache
@@ -40,7 +40,7 @@ def load_kernels() -> None:
 
 @dataclass(slots=True)
 class Step:
-    """One kernel call: where its inputs lie, where its outputs go, what can be dropped after it."""
+    """One kernel call: the slots of its inputs and outputs, and those to drop after it."""
 
     node: Node
     kernel: Kernel
@@ -54,7 +54,7 @@ class Executor:
     """A prepared graph, ready to run any number of times.
 
     Args:
-        graph: as `hexconv.nnlib.prepare.prepare` gives it.
+        graph: as `hexconv.nnlib.prepare.prepare` returns it.
         library: "v60", "v65" or "v66".
         keep: tensors that must outlive a run, for `value`.
 
@@ -119,7 +119,7 @@ class Executor:
         return Step(node, KERNELS[node.op], call, reads, writes, [])
 
     def _plan_drops(self, keep: Iterable[Ref]) -> None:
-        """After which step each slot is read no more; outputs and what to keep stay."""
+        """The step after which each slot is no longer read; outputs and kept tensors stay."""
         stay = {*self._sinks, *(self._slots[ref] for ref in keep if ref in self._slots)}
         stay.update(slot for slot, value in enumerate(self._values) if value is not None)
         seen: set[int] = set()
@@ -133,12 +133,12 @@ class Executor:
         """Run once.
 
         Args:
-            sources: one array an output of the INPUT node; for MACE's quantizing input four an
+            sources: one array per output of the INPUT node; for MACE's quantizing input four per
                 input: data, min, max, flag.
-            watch: sees every tensor that is made, those of MACE's quantizing input included.
+            watch: receives every computed tensor, those of MACE's quantizing input included.
 
         Returns:
-            One array an input of the OUTPUT node; for MACE's dequantizing output three an output:
+            One array per input of the OUTPUT node; for MACE's dequantizing output three per output:
             float32 data, min, max.
         """
         start = time.perf_counter()
@@ -178,7 +178,7 @@ class Executor:
         return codes
 
     def value(self, ref: Ref) -> Array | None:
-        """A tensor of the last run that was asked to be kept; None if it is not in the graph."""
+        """A tensor of the last run that was listed in `keep`; None if it is not in the graph."""
         slot = self._slots.get(ref)
         return None if slot is None else self._values[slot]
 

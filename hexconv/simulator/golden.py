@@ -1,4 +1,4 @@
-"""Golden vectors: what the real library answered, against what the simulator answers.
+"""Golden vectors: the real library's recorded outputs, compared with the simulator's.
 
 A golden folder has `manifest.json` with cases of single nodes (arrays in `<op>.npz`) and
 `graphs/NAME.json` with `NAME.npz`. This reads both, and runs them through the same executor as
@@ -45,7 +45,7 @@ class GoldenCase:
     executed: list[str]
 
     def simulated(self) -> list[Array]:
-        """What the simulator answers; the declared outputs count for Split alone."""
+        """The simulator's outputs; the declared outputs count for Split alone."""
         outputs = self.declared if self.op == "QuantizedSplit_8" else None
         return run_op(self.op, self.inputs, self.padding, self.library, outputs)
 
@@ -60,8 +60,8 @@ class GoldenCase:
 class Recorded:
     """One recorded graph.
 
-    `runs` holds (sources, answers) pairs as `Executor` takes and gives them; `taps` the tensors
-    inside in the first run, as (node id, port, values).
+    `runs` has (sources, outputs) pairs as `Executor` takes and returns them; `taps` the inner
+    tensors of the first run, as (node id, port, values).
     """
 
     name: str
@@ -74,7 +74,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class GoldenVerdict:
-    """How far a simulated answer is from the recorded one, in codes or, for floats, in value."""
+    """Distance of a simulated output from the recorded one, in LSB or, for floats, in value."""
 
     name: str
     group: str
@@ -217,7 +217,7 @@ def furthest(got: list[Array], wanted: list[Array]) -> float:
 
 
 def check_case(case: GoldenCase) -> GoldenVerdict:
-    """One case; an error counts as infinitely far, and is the note."""
+    """One case; an error counts as infinitely far, and becomes the note."""
     try:
         return GoldenVerdict(case.name, case.op, furthest(case.simulated(), case.outputs))
     except HexconvError as error:
@@ -234,7 +234,7 @@ def check_prepare(case: GoldenCase) -> GoldenVerdict:
 
 
 def check_graph(item: Recorded) -> list[GoldenVerdict]:
-    """Node types after prepare, the tensors inside, and the answers of every run."""
+    """Node types after prepare, the inner tensors, and the outputs of every run."""
     prepared = trace(item.graph, item.library)
     made = [node.op for node in prepared.graph.nodes if node.op not in ENDS]
     verdicts = [
@@ -248,12 +248,12 @@ def check_graph(item: Recorded) -> list[GoldenVerdict]:
         for i, (sources, wanted) in enumerate(item.runs):
             got = executor.run(sources)
             verdicts.append(
-                GoldenVerdict(f"{item.name}/run{i}", "graphs: answers", furthest(got, wanted))
+                GoldenVerdict(f"{item.name}/run{i}", "graphs: outputs", furthest(got, wanted))
             )
             if i == 0:
                 verdicts += _inside(item, executor, refs)
     except HexconvError as error:
-        verdicts.append(GoldenVerdict(item.name, "graphs: answers", WORST, error.render()))
+        verdicts.append(GoldenVerdict(item.name, "graphs: outputs", WORST, error.render()))
     return verdicts
 
 
@@ -263,7 +263,7 @@ def _inside(item: Recorded, executor: Executor, refs: list[Ref]) -> Iterator[Gol
         got = executor.value(ref)
         if got is not None and node in by_id:
             name = f"{item.name}/{node}:{port} {by_id[node].op}"
-            yield GoldenVerdict(name, "graphs: inside", difference(got, wanted))
+            yield GoldenVerdict(name, "graphs: inner tensors", difference(got, wanted))
 
 
 def folders(path: Path) -> list[Path]:

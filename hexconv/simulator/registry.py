@@ -23,14 +23,14 @@ class KernelCall:
 
     Args:
         op: the executed node type (`..._d32` where the library uses that form).
-        inputs: 4-D BHWD arrays in the library's own order; a const whose shape alone is read
+        inputs: 4-D BHWD arrays in the library's own order; a const of which only the shape is read
             (stride, window) is an array of that shape.
         padding: the node's padding.
-        outputs: what the node declares of its outputs.
+        outputs: the node's declared outputs.
         library: "v60", "v65" or "v66".
         consts: which inputs are Const nodes.
-        cache: lives as long as the prepared node: what is computed from const inputs alone
-            (packed weights, tables) is kept here between executions.
+        cache: lives as long as the prepared node: results that depend only on const inputs
+            (packed weights, tables) are kept here between executions.
     """
 
     op: str
@@ -54,9 +54,9 @@ class KernelCall:
         return value
 
     def settled(self, first: int, make: Callable[[], T]) -> T:
-        """`make()`, computed anew when one of the inputs from `first` on has changed.
+        """`make()`, recomputed when one of the inputs from `first` on has changed.
 
-        For what depends on ranges and options: they are ports, but hardly ever move.
+        For results that depend on ranges and options: they are ports, but hardly ever change.
         """
         given = self.inputs[first:]
         last: tuple[list[Array], T] | None = self.cache.get("settled")

@@ -1,4 +1,4 @@
-"""Simulate a graph: what the DSP will answer, in the ONNX model's own names and layout."""
+"""Simulate a graph: the DSP's outputs, in the ONNX model's own names and layout."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Feeds = Mapping[str, Any]
 class Taps(Mapping[str, list[Array]]):
     """Raw outputs of every node of the graph as appended, by node name.
 
-    A node that prepare fused away has none: `held_by` names the executed node that does its work.
-    `includes` tells of an executed node which Relu was moved into it: its outputs, which are the
-    Relu's too, are not what the node alone would give. `executed` lists (name, op) in the order of
+    A node that prepare fused away has none: `held_by` names the executed node that replaces it.
+    `includes` maps an executed node to the Relu that was moved into it: its outputs, which are the
+    Relu's too, are not those of the node alone. `executed` lists (name, op) in the order of
     execution.
     """
 
@@ -50,14 +50,14 @@ class Simulator:
     """A graph prepared once, to be run many times.
 
     Kernels keep what they compute from constants between runs, and, as in the library, the ranges
-    that ops without a requested one have found.
+    measured by ops without a requested one.
 
     Args:
         model: a model or its nnlib graph.
         library: "v60", "v65" or "v66".
 
     Raises:
-        GraphError: the library would refuse the graph, or a node has no kernel.
+        GraphError: the library would reject the graph, or a node has no kernel.
     """
 
     def __init__(self, model: HasGraph | Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
@@ -70,7 +70,7 @@ class Simulator:
         self._tapped: Executor | None = None
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
-        """What the DSP answers: float32 arrays by output name.
+        """The DSP's outputs: float32 arrays by output name.
 
         Args:
             feeds: float arrays by input name, in the shape that the model has.
@@ -81,7 +81,7 @@ class Simulator:
         return self._outputs(self._plain.run(self._sources(feeds)))
 
     def run_watched(self, feeds: Feeds, watch: Watch) -> dict[str, Array]:
-        """As `run`, showing each executed node's outputs to `watch`, which may replace them."""
+        """As `run`, passing each executed node's outputs to `watch`, which may replace them."""
         return self._outputs(self._plain.run(self._sources(feeds), watch))
 
     def run_with_taps(self, feeds: Feeds) -> tuple[dict[str, Array], Taps]:
@@ -140,7 +140,7 @@ class Simulator:
 
 
 def _check_ends(graph: Graph) -> None:
-    """The graph has MACE's two ends, and they fit its interface."""
+    """Check that the graph has MACE's two ends, and that they fit its interface."""
     for op, ports, wanted in (
         (INPUT_OP, [len(n.outputs) for n in graph.nodes if n.op == INPUT_OP], graph.inputs),
         (OUTPUT_OP, [len(n.inputs) for n in graph.nodes if n.op == OUTPUT_OP], graph.outputs),
@@ -154,7 +154,7 @@ def _check_ends(graph: Graph) -> None:
 
 
 def check_names(inputs: Sequence[Interface], feeds: Feeds) -> None:
-    """Every input is fed, and nothing else."""
+    """Check that there is data for every input, and nothing else."""
     if not isinstance(feeds, Mapping):
         raise ConfigError(
             f"feeds have to be a dict of arrays by input name, not {type(feeds).__name__}"
@@ -166,7 +166,7 @@ def check_names(inputs: Sequence[Interface], feeds: Feeds) -> None:
             raise ConfigError(f"the model has no input {name!r}", hint=known)
     for name in names:
         if name not in feeds:
-            raise ConfigError(f"input {name!r} is not fed", hint=known)
+            raise ConfigError(f"there is no data for input {name!r}", hint=known)
 
 
 def checked_feed(interface: Interface, value: Any) -> Array:
@@ -177,16 +177,16 @@ def checked_feed(interface: Interface, value: Any) -> Array:
     except ValueError as error:
         raise ConfigError(f"{who} is not an array", why=str(error)) from error
     if array.dtype.kind != "f":
-        raise ConfigError(f"{who} has type {array.dtype}; float32 is wanted")
+        raise ConfigError(f"{who} has type {array.dtype}; float32 is expected")
     if array.shape != tuple(interface.shape):
         raise ConfigError(
-            f"{who} has shape {list(array.shape)}; the model takes {list(interface.shape)}"
+            f"{who} has shape {list(array.shape)}; the model expects {list(interface.shape)}"
         )
     with np.errstate(over="ignore"):
         array = np.asarray(array, np.float32, order="C")
     if not np.isfinite(array).all():
         bad = "NaN" if np.isnan(array).any() else "infinity"
-        raise ConfigError(f"{who} holds {bad}", why="the DSP refuses to quantize it")
+        raise ConfigError(f"{who} contains {bad}", why="the DSP cannot quantize it")
     return array
 
 
@@ -214,13 +214,13 @@ def simulate(
     taps: bool = False,
     library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> dict[str, Array] | tuple[dict[str, Array], Taps]:
-    """What the DSP will answer, computed on the desk.
+    """The DSP's outputs, computed without a phone.
 
     Args:
         model: a model or its nnlib graph.
         feeds: float32 arrays by input name, in the ONNX model's shape and order of axes. Each is
             quantized over the range of its own data, as MACE's runtime does.
-        taps: answer every node's raw outputs as well.
+        taps: return every node's raw outputs as well.
         library: "v60", "v65" or "v66"; the later two squeeze convolution weights to int8.
 
     Returns:
@@ -228,7 +228,7 @@ def simulate(
         a mapping from node name to the node's raw output arrays (BHWD).
 
     Raises:
-        HexconvError: bad feeds, or a graph that the library would refuse.
+        HexconvError: bad feeds, or a graph that the library would reject.
     """
     simulator = Simulator(model, library)
     return simulator.run_with_taps(feeds) if taps else simulator.run(feeds)

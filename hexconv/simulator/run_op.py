@@ -1,4 +1,4 @@
-"""One node as the library runs it, with what prepare makes of it."""
+"""One node as the library runs it, prepare included."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def run_op(
     Args:
         op: op name, as it is appended.
         arrays: 4-D BHWD inputs in the library's own order and types; min and max as 1x1x1x1
-            float32; of a const whose shape alone is read, an array of that shape.
+            float32; for a const of which only the shape is read, an array of that shape.
             QuantizeINPUT_f_to_8 takes float data, min, max and the flag, DequantizeOUTPUT_8tof
             data, min and max.
         padding: the node's padding.
         library: "v60", "v65" or "v66".
-        outputs: what the node declares; by default what its shape rule says. Split makes two
-            parts unless this says otherwise.
-        consts: which inputs are Const nodes; by default those that the catalogue wants so, and
+        outputs: the node's declared outputs; by default from its shape rule. Split has two
+            parts unless this specifies otherwise.
+        consts: which inputs are Const nodes; by default those that the catalogue requires, and
             all ranges.
 
     Returns:
@@ -72,7 +72,7 @@ def single(
     if consts is None:
         consts = _consts(known, arrays)
     if op == OUTPUT_OP:
-        outputs = ()  # its answers are the graph's, whatever is declared of them
+        outputs = ()  # its outputs are the graph's, whatever is declared for them
     elif outputs is None:
         outputs = _declared(known, arrays, consts, padding)
     held = [

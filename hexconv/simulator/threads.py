@@ -1,7 +1,7 @@
-"""Work shared over the cores: one pool for the whole process.
+"""Work distributed over the cores: one pool for the whole process.
 
-Work that runs in the pool does not share itself again: samples that run side by side have their
-nodes run on one thread each.
+Work that runs in the pool is not distributed again: the nodes of samples that run in parallel
+run on one thread each.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _alone() -> bool:
 
 
 def each(run: Callable[[T], None], work: Iterable[T], *, parallel: bool) -> None:
-    """`run` each piece of work, on all cores if `parallel`; they must not touch each other's data.
+    """`run` each item of work, on all cores if `parallel`; items must not change common data.
 
     Raises:
         Whatever `run` raises.
@@ -51,7 +51,7 @@ def each(run: Callable[[T], None], work: Iterable[T], *, parallel: bool) -> None
 
 
 def share(run: Callable[[int, int], None], count: int, *, parallel: bool) -> None:
-    """`run(first, last)` for parts of 0 .. count, one a core if `parallel`.
+    """`run(first, last)` for parts of 0 .. count, one per core if `parallel`.
 
     The calling thread does the first part itself.
 

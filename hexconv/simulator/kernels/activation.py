@@ -43,7 +43,7 @@ _SIGMOID = (
 
 @kernel("QuantizedTanh_8", "QuantizedTanh_8_d32")
 def tanh(call: KernelCall) -> list[Array]:
-    """tanh over -1 .. 128/127: zero is code 127, the largest answer 254."""
+    """tanh over -1 .. 128/127: the zero point is 127, the largest result 254."""
     return _look_up(call, sigmoid=False, low=-1.0, high=128.0 / 127.0)
 
 
@@ -78,7 +78,7 @@ def _gain(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> tuple[i
 
 
 def tanh_table(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> Array:
-    """`make_tanh_lookup_table`: what each of the 256 codes becomes, uint8."""
+    """`make_tanh_lookup_table`: the result for each of the 256 values, uint8."""
     zero, multiplier, shift = _gain(minimum, maximum, sigmoid=sigmoid)
     order2, order1, order0 = _SIGMOID if sigmoid else _TANH
     distance = np.arange(256, dtype=np.int64) - zero

@@ -22,7 +22,7 @@ from hexconv.simulator.numerics.fixed_point import (
 )
 from hexconv.simulator.registry import KernelCall, kernel
 
-_LARGEST = 0x7F80  # the factor of the operand with the larger step
+_LARGEST = 0x7F80  # the factor of the operand with the larger scale
 
 
 class Factors(NamedTuple):
@@ -36,7 +36,7 @@ class Factors(NamedTuple):
 
 @derived
 def factors_for(a: tuple[float, float], b: tuple[float, float]) -> Factors:
-    """Integer factors in proportion to the steps (`addsub_832_execute`)."""
+    """Integer factors in proportion to the scales (`addsub_832_execute`)."""
     step_a, zero_a = step_and_zero(F32(a[0]), F32(a[1]))
     step_b, zero_b = step_and_zero(F32(b[0]), F32(b[1]))
     if abs(step_a) > abs(step_b):
@@ -97,7 +97,7 @@ def bias_factors_for(x: tuple[float, float], bias: tuple[float, float]) -> Float
 
 @kernel("QuantizedBiasAdd_8p8to32")
 def bias_add_to_32(call: KernelCall) -> list[Array]:
-    """Sum with one value a channel, through float32 (nnlib op_biasadd.c)."""
+    """Sum with one value per channel, through float32 (nnlib op_biasadd.c)."""
     x, bias = call.inputs[:2]
     if bias.shape != (1, 1, 1, x.shape[3]):
         raise GraphError(f"bias of shape {bias.shape} for a tensor of depth {x.shape[3]}")

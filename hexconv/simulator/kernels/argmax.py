@@ -1,4 +1,4 @@
-"""ArgMax of uint8 tensors; the first of equals wins (op_argmax.c, op_argminmax_8_d32.c)."""
+"""ArgMax of uint8 tensors; the first maximum wins (op_argmax.c, op_argminmax_8_d32.c)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def argmax_to_int32(call: KernelCall) -> list[Array]:
 
 @kernel("ArgMax_8")
 def argmax(call: KernelCall) -> list[Array]:
-    """The positions as codes of the range 0..255 (`argmax_execute_8`)."""
+    """The positions as uint8 of the range 0..255 (`argmax_execute_8`)."""
     positions = _positions(call)
     length = call.inputs[0].shape[int(call.inputs[1].flat[0])]
     if length > 255:
         raise GraphError(
             f"ArgMax_8 along {length} values",
             where=call.op,
-            why="its counter has 8 bits: 256 values hang the DSP, more are refused (op_argmax.c)",
+            why="its counter has 8 bits: 256 values hang the DSP, more are rejected (op_argmax.c)",
             hint="use ArgMax_8toInt32",
         )
     return [positions.astype(np.uint8), *as_range(0, 255)]

@@ -29,17 +29,17 @@ Bounds = tuple[np.float32, np.float32]
 
 MARGIN = F32(1.00001831)
 GUESS = F32(0.2)
-"""How much of the possible range the first execution tries, where the range is not given."""
+"""Share of the possible range that the first execution tries, where the range is not given."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """What does not depend on the output range.
+    """The parameters that do not depend on the output range.
 
     Args:
-        scales: (D,) scale codes without their zero, times 128.
+        scales: (D,) quantized scales without their zero point, times 128.
         offsets: (D,) added to data * scales, in units of `unit`.
-        unit: what one accumulator step is worth.
+        unit: real value of one accumulator unit.
     """
 
     scales: Int
@@ -49,7 +49,7 @@ class Channels:
 
 @dataclass(frozen=True)
 class Line:
-    """Output code of channel d: (x * gain[d] + offset[d] + half) >> shift, clipped to 0..255."""
+    """Output of channel d: (x * gain[d] + offset[d] + half) >> shift, clipped to 0..255."""
 
     gain: Int
     offset: Int
@@ -89,7 +89,7 @@ def _apply(x: Array, line: Line) -> npt.NDArray[np.uint8]:
 
 
 def _asked(call: KernelCall) -> tuple[int, Bounds]:
-    """Which ends are given (bit 0 minimum, bit 1 maximum), and the range of those."""
+    """Which ends are given (bit 0 minimum, bit 1 maximum), and their values."""
     low, high = call.scalar(9), call.scalar(10)
     fixed = int(low > -np.inf) + 2 * int(high < np.inf)
     low, high = min(ZERO, low), max(ZERO, high)
@@ -114,7 +114,7 @@ def _channels(call: KernelCall) -> Channels:
 
 
 def _byte_bias(call: KernelCall, unit: np.float32) -> Int:
-    """uint8 bias in accumulator steps."""
+    """uint8 bias in accumulator units."""
     level: QParams = level_and_zero(call.scalar(7), call.scalar(8))
     ratio = F32(level.size / unit)
     octave = exponent(F32(ratio * MARGIN)) - 15
@@ -128,7 +128,7 @@ def _byte_bias(call: KernelCall, unit: np.float32) -> Int:
 
 
 def _wide_bias(call: KernelCall, unit: np.float32) -> Int:
-    """int32 bias in accumulator steps."""
+    """int32 bias in accumulator units."""
     step = F32(F32(call.scalar(8) - call.scalar(7)) * F32(2.0**-32))
     ratio = F32(step / unit)
     octave = exponent(F32(ratio * MARGIN)) - 15

@@ -1,4 +1,4 @@
-"""QuantizedEqual_8 and its five kin: codes compared, 1 or 0 out (nnlib op_compare_8.c)."""
+"""QuantizedEqual_8 and the five other comparisons; 1 or 0 out (nnlib op_compare_8.c)."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _COMPARE = {
 
 @derived
 def value_table(low: float, high: float) -> Array:
-    """The float that each code is compared as; steps below 0.0001 count as 0.0001."""
+    """The float as which each value is compared; scales below 0.0001 count as 0.0001."""
     step = max(F32(0.0001), div255(F32(F32(high) - F32(low))))
     return exact_steps(sat_u8(round_int(F32(-F32(low) / step))), step)
 
 
 def forbid_single_zero(op: str, a: Array, b: Array) -> None:
-    """Stop at a single value of code 0: the library takes 0 for "not a single value".
+    """Raise for a single value of 0: the library treats 0 as "not a single value".
 
     It then compares with what an earlier node left in its scratch memory (`compare_hvx_template`).
     """
     for operand, other in ((a, b), (b, a)):
         if operand.size == 1 and operand.flat[0] == 0 and other.size > 1:
             raise GraphError(
-                f"{op} with a single value whose code is 0",
-                why="the library then compares with leftover scratch memory",
-                hint="give the value another code or another range, or repeat it to the full shape",
+                f"{op} with a single value that is quantized to 0",
+                why="the library then compares with uninitialized scratch memory",
+                hint="give the value another range, or repeat it to the full shape",
             )
 
 
 @kernel(*_COMPARE)
 def compare(call: KernelCall) -> list[Array]:
-    """Codes of one range are compared as they are, those of two ranges as floats."""
+    """Values of one range are compared as integers, those of two ranges as floats."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
     a_range, b_range = input_ranges(call)

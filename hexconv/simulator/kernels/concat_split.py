@@ -17,7 +17,7 @@ _UNITY_GAIN = 32704
 
 @kernel("QuantizedConcat_8_d32")
 def concat_d32(call: KernelCall) -> list[Array]:
-    """Any axis; the union of the ranges with zero on a whole code; each input rescaled to it."""
+    """Any axis; the union of the ranges with an integer zero point; each input rescaled to it."""
     axis, parts, lows, highs = _concat_inputs(call)
     low, high = min(lows), max(highs)
     low, high = (F32(0), high) if low > 0 else zero_exact(low, high)
@@ -55,7 +55,7 @@ def concat_flat(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedFakeConcat_8_d32")
 def fake_concat_d32(call: KernelCall) -> list[Array]:
-    """Convolutions that wrote side by side: the range of the first stands for all."""
+    """Convolutions that wrote side by side: the range of the first applies to all."""
     _, parts, lows, highs = _concat_inputs(call)
     return [np.concatenate(parts, axis=3), *as_range(lows[0], highs[0])]
 

@@ -27,34 +27,34 @@ TILE_VALUES = 48 * 1024
 TILE_BYTES = 512 * 1024
 """Patches of one tile."""
 PARALLEL_PRODUCTS = 4_000_000
-"""Multiplications below which handing tiles to other threads costs more than it saves."""
+"""Multiplications below which using other threads costs more than it saves."""
 ATTEMPTS = 3
-"""Executions that the library allows itself to find an output range."""
+"""Executions in which the library searches for an output range."""
 
 
 class WindowPlan(NamedTuple):
-    """Where the windows of a convolution lie, down and across."""
+    """The positions of a convolution's windows, down and across."""
 
     rows: WindowAxis
     columns: WindowAxis
 
     @property
     def pointwise(self) -> bool:
-        """Whether the pixels, as they lie, are the patches: a 1x1 kernel, no stride or padding."""
+        """Whether the pixels themselves are the patches: a 1x1 kernel, no stride or padding."""
         return all(
             axis.window == axis.stride == 1 and axis.before == axis.after == 0 for axis in self
         )
 
     @property
     def windows(self) -> native.Windows:
-        """As the compiled passes take them, on a padded input."""
+        """In the form of the compiled passes, on a padded input."""
         rows, columns = self
         return native.Windows(
             rows.out, columns.out, rows.window, columns.window, rows.stride, columns.stride
         )
 
     def widened(self) -> WindowPlan:
-        """With the width rounded up to 4: the input supernode computes, and measures, that."""
+        """With the width rounded up to 4: the input supernode computes and measures that."""
         size = -(-self.columns.out // 4) * 4
         more = (size - self.columns.out) * self.columns.stride + self.columns.window
         return WindowPlan(
@@ -64,7 +64,7 @@ class WindowPlan(NamedTuple):
 
 @kernel("Supernode_8x8p32to8_d32", "InputSupernode_8x8p32to8_outd32")
 def supernode(call: KernelCall) -> list[Array]:
-    """Convolution of uint8 by const uint8 with int32 bias, to a given or a found uint8 range.
+    """Convolution of uint8 by const uint8 with int32 bias, to a given or a measured uint8 range.
 
     Inputs x, weights (kh,kw,in,out), x min, x max, w min, w max, stride (shape), bias, b min,
     b max, out min, out max, [channel scales (1,1,1,out)].
@@ -89,10 +89,10 @@ def supernode(call: KernelCall) -> list[Array]:
 
 @dataclass(frozen=True)
 class ConvLayer:
-    """What the consts of a supernode say.
+    """The consts of a supernode.
 
     Args:
-        level: step and zero of the weights.
+        level: scale and zero point of the weights.
         packed: the weights.
         gemm: their matrix product.
         guess: the range that is tried first where none is given.
@@ -128,7 +128,7 @@ def _finish(call: KernelCall, layer: ConvLayer) -> Requantizer:
 
 
 def make_plan(call: KernelCall) -> WindowPlan:
-    """Where the windows of a supernode lie on an input of this shape."""
+    """The positions of a supernode's windows on an input of this shape."""
     _, height, width, _ = call.inputs[0].shape
     last: Any = call.cache.get("plan")
     if last is None or last[0] != (height, width):
@@ -143,7 +143,7 @@ def make_plan(call: KernelCall) -> WindowPlan:
 
 
 def input_level(call: KernelCall) -> QParams:
-    """Step and zero code of input 0."""
+    """Scale and zero point of input 0."""
     low, high = call.scalar(2), call.scalar(3)
     if not np.isfinite(low) or not np.isfinite(high):
         raise GraphError(f"the input range {low} .. {high} is not finite", where=call.op)
@@ -153,7 +153,7 @@ def input_level(call: KernelCall) -> QParams:
 def scale(
     call: KernelCall, source: QParams, weights: QParams, packed: PackedWeights, out: OutputRange
 ) -> tuple[Gain, Int]:
-    """The gain, and what is added to the sums of each channel (`fill_bias_buf`)."""
+    """The gain, and the offsets of each channel's sums (`fill_bias_buf`)."""
     gain = choose_gain(source, weights.size, out, packed.factor, packed.largest)
     bias = full_bias(call.inputs[7], packed.codes.shape[1])
     step = F32(F32(call.scalar(9) - call.scalar(8)) * F32(2.0**-32))
@@ -171,7 +171,7 @@ def scale(
 
 
 def full_bias(bias: Array, channels: int) -> npt.NDArray[np.int32]:
-    """The int32 bias of every channel; channels that it does not reach have none."""
+    """The int32 bias of every channel; channels beyond it have none."""
     given = bias.reshape(-1).astype(np.int32)[:channels]
     return np.pad(given, (0, channels - given.size))
 
@@ -210,13 +210,13 @@ def find_range(
     strict: bool,
     attempts: int = ATTEMPTS,
 ) -> tuple[Gain, Int]:
-    """Execute until the data fits a range that is found from it, as the first execution does.
+    """Execute until the data fits a range that is measured from it, as the first execution does.
 
     Args:
         measured: sums without bias, of all pixels that the library looks at.
         out: the range, grown here.
-        scaled: gain and offsets of the range as it stands.
-        strict: give up with an error, rather than with a range that clips.
+        scaled: gain and offsets of the current range.
+        strict: fail with an error, rather than with a range that clips.
         attempts: how often the library executes the node.
     """
     lowest = measured.min(axis=(0, 1, 2)).astype(np.int64)
@@ -228,7 +228,7 @@ def find_range(
         if not out.grow(low, high):
             return gain, offsets
     if strict:
-        raise GraphError("the library does not find an output range", hint="give one")
+        raise GraphError("the library cannot find an output range", hint="give one")
     return gain, offsets
 
 
@@ -248,7 +248,7 @@ def _pack(call: KernelCall, zero: int, is_input: bool) -> PackedWeights:
 
 
 def channel_scales(call: KernelCall, channels: int) -> npt.NDArray[np.float32] | None:
-    """Input 12 if it is there and says anything (`load_channel_scales`)."""
+    """Input 12 if it is given and not neutral (`load_channel_scales`)."""
     if len(call.inputs) < 13:
         return None
     scales = call.inputs[12].reshape(-1).astype(np.float32)
@@ -257,7 +257,7 @@ def channel_scales(call: KernelCall, channels: int) -> npt.NDArray[np.float32] |
     if scales.size != channels:
         raise GraphError(f"{scales.size} channel scales for {channels} channels", where=call.op)
     if not bool(((scales <= 1) & (scales >= F32(1 / 2048))).all()):
-        raise GraphError("channel scales have to lie in 1/2048 .. 1", where=call.op)
+        raise GraphError("channel scales have to be in 1/2048 .. 1", where=call.op)
     return scales
 
 

@@ -1,6 +1,6 @@
 """`Supernode_u16x16p32to16`: convolution of uint16 by uint16, as four byte products.
 
-Only v60's way is known to the bit; the shipped v65 and v66 recode the weights in another one.
+Only v60's form is known to the bit; the shipped v65 and v66 recode the weights differently.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class ConvLayer16:
-    """What the consts say.
+    """The consts of the node.
 
     Args:
         gemm: products with the weights' high bytes, their low bytes, and a column of ones.
         columns: the sum of each of these columns.
-        zero: the weights' zero code.
-        size: what one weight code is worth.
+        zero: the weights' zero point.
+        size: scale of the weights.
         sums: (out,) sums of the weights, padding to a multiple of 32 channels included.
         padding: how many weights that padding has in one patch.
     """
@@ -53,7 +53,7 @@ class ConvLayer16:
 
 @kernel("Supernode_u16x16p32to16_d32")
 def supernode16(call: KernelCall) -> list[Array]:
-    """Convolution of uint16 with int32 bias, to a given or a found uint16 range.
+    """Convolution of uint16 with int32 bias, to a given or a measured uint16 range.
 
     Inputs as for `Supernode_8x8p32to8`, without channel scales.
     Source: ops/src/op_supernode_16b.c, asm_src/gvconv2db2b2b2_d32_h_v60.S.
@@ -62,7 +62,7 @@ def supernode16(call: KernelCall) -> list[Array]:
         raise GraphError(
             f"16-bit convolutions of {call.library} are not simulated",
             where=call.op,
-            why="the shipped libraries answer wrongly for most depths",
+            why="the shipped libraries return wrong values for most depths",
             hint="use Supernode_8x8p32to8",
         )
     x = call.inputs[0]
@@ -111,7 +111,7 @@ def _layer(call: KernelCall) -> ConvLayer16:
 
 
 def _sums(x: Array, zero: int, plan: WindowPlan, layer: ConvLayer16) -> Int:
-    """(B,Ho,Wo,out) int64: products and the weights' zero correction, each rounded to 2**16."""
+    """(B,Ho,Wo,out) int64: products and the zero point correction, each rounded to 2**16."""
     outputs = layer.sums.size
 
     def plane(shift: int) -> Int:
@@ -130,7 +130,7 @@ def _sums(x: Array, zero: int, plan: WindowPlan, layer: ConvLayer16) -> Int:
 def _offsets(
     call: KernelCall, layer: ConvLayer16, zero: int, product: np.float32, minimum: np.float32
 ) -> Int:
-    """What is added to each channel, in units of 2**16 products (`fill_bias_buf`)."""
+    """The offset of each channel, in units of 2**16 products (`fill_bias_buf`)."""
     weights = call.inputs[1]
     bias = full_bias(call.inputs[7], weights.shape[3])
     step = F32(F32(call.scalar(9) - call.scalar(8)) * F32(2.0**-32))
@@ -153,7 +153,7 @@ def _asked(call: KernelCall) -> tuple[int, tuple[np.float32, np.float32]]:
 
 
 def _limit(product: np.float32, bounds: tuple[np.float32, np.float32]) -> int:
-    """How many products one output code is worth."""
+    """How many products one output LSB is worth."""
     return int(np.rint(F32(F32(F32(bounds[1] - bounds[0]) / F32(65536)) / product)))
 
 

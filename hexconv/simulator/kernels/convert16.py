@@ -1,4 +1,4 @@
-"""uint8, float32 and 16-bit codes turned into each other (nnlib op_convert_16.c).
+"""Conversions between uint8, float32 and 16-bit values (nnlib op_convert_16.c).
 
 int16 tensors have a symmetric range of 65536 levels, uint16 ones min + code*(max - min)/65536.
 """
@@ -36,7 +36,7 @@ _LEVELS = F32(1.0 / 65536.0)
 
 @kernel("Dequantize_16", "Dequantize_u16")
 def dequantize_16(call: KernelCall) -> list[Array]:
-    """16-bit codes to float32."""
+    """16-bit values to float32."""
     codes, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     step = F32(F32(high - low) * _LEVELS)
     values = codes.astype(F32)
@@ -57,7 +57,7 @@ def symmetric(low: F32, high: F32) -> tuple[F32, F32, int]:
 
 @derived
 def asymmetric(low: F32, high: F32) -> tuple[F32, F32, int]:
-    """The uint16 range with an exact zero, and that zero's code."""
+    """The uint16 range with an exact zero, and its zero point."""
     low, high = min(low, ZERO), max(high, F32(1e-5))
     if low < 0:
         least = F32(low * F32(-1.0 / 65535.0))
@@ -68,7 +68,7 @@ def asymmetric(low: F32, high: F32) -> tuple[F32, F32, int]:
 
 @kernel("Quantize_16", "Quantize_u16")
 def quantize_16(call: KernelCall) -> list[Array]:
-    """float32 to 16-bit codes (`quant_x16_execute`)."""
+    """float32 to 16-bit values (`quant_x16_execute`)."""
     x, low, high = call.inputs[0], call.scalar(1), call.scalar(2)
     require_finite(call.op, low, high)
     signed = call.op == "Quantize_16"
@@ -82,7 +82,7 @@ def quantize_16(call: KernelCall) -> list[Array]:
 
 @derived
 def widening(low: F32, high: F32) -> tuple[int, int, F32]:
-    """Zero code, the whole factor to int16, and the end of its range (`cvt_8_16_execute`)."""
+    """Zero point, the integer factor to int16, and the end of its range (`cvt_8_16_execute`)."""
     value_range = F32(high - low)
     zero = sat_u8(round_int(F32(F32(low * F32(-255.0)) / value_range)))
     factor = 32767 // (255 - zero) if zero < 128 else 32768 // zero
@@ -91,7 +91,7 @@ def widening(low: F32, high: F32) -> tuple[int, int, F32]:
 
 @kernel("Convert_8_16")
 def convert_8_16(call: KernelCall) -> list[Array]:
-    """uint8 to int16 by a whole factor, without loss."""
+    """uint8 to int16 by an integer factor, without loss."""
     zero, factor, limit = widening(call.scalar(1), call.scalar(2))
     codes = call.inputs[0].astype(np.int16)
     codes -= zero
@@ -109,7 +109,7 @@ def convert_8_u16(call: KernelCall) -> list[Array]:
 
 
 class Narrowing(NamedTuple):
-    """code = ((x - 32768)*factor / 2^15 + offset) >> shift, for x counted from 0."""
+    """value = ((x - 32768)*factor / 2^15 + offset) >> shift, for x counted from 0."""
 
     low: F32
     high: F32
@@ -122,9 +122,9 @@ class Narrowing(NamedTuple):
 def narrowing(in_low: F32, in_high: F32, low: F32, high: F32, signed: bool) -> Narrowing:
     """Parameters of 16 bits to 8 (`cvt_x16_8_execute`).
 
-    The output step is at least two input steps; the range grows where it would be less. For int16
-    this is what the shipped library answers: it shifts by at most 7. The open source, which starts
-    from at least 7, differs by a code here and there; uint16 follows it.
+    The output scale is at least two input scales; the range grows where it would be less. For int16
+    this is what the shipped library returns: it shifts by at most 7. The open source, which starts
+    from at least 7, differs by 1 LSB here and there; uint16 follows it.
     """
     low, high, step, scale = adjust_range(low, high)
     zero = sat_u8(round_int(F32(-low * scale)))
@@ -147,7 +147,7 @@ def narrowing(in_low: F32, in_high: F32, low: F32, high: F32, signed: bool) -> N
 
 @kernel("Convert_16_8", "Convert_u16_8")
 def convert_16_8(call: KernelCall) -> list[Array]:
-    """16-bit codes to uint8, in the range of inputs 3 and 4 where they are there."""
+    """16-bit values to uint8, in the range of inputs 3 and 4 where they are given."""
     in_low, in_high = call.scalar(1), call.scalar(2)
     low, high = in_low, in_high
     if len(call.inputs) > 3:

@@ -1,4 +1,4 @@
-"""`DepthwiseSupernode_8x8p32to8`: one filter a channel, bias and requantization.
+"""`DepthwiseSupernode_8x8p32to8`: one filter per channel, bias and requantization.
 
 A product per weight and pixel, summed in float32, which is exact: 7x14 windows of 255 * 255 stay
 below 2**24. Lines are kept flat (pixels times channels), so that every pass runs over long rows.
@@ -47,7 +47,7 @@ GUESS = (-0.125, 0.125)
 def depthwise(call: KernelCall) -> list[Array]:
     """Depthwise convolution of uint8 with int32 bias; inputs as for `Supernode_8x8p32to8`.
 
-    Where the output range is found from the data, the columns that a 3x3 kernel computes beyond
+    Where the output range is measured from the data, the columns that a 3x3 kernel computes beyond
     the image count too, with zeros around the image (at stride 2 the library may look at pixels of
     the next line there).
 
@@ -80,12 +80,12 @@ def depthwise(call: KernelCall) -> list[Array]:
 
 @dataclass
 class DepthwiseLayer:
-    """What the consts say.
+    """The consts of the node.
 
     Args:
-        level: step and zero of the weights.
+        level: scale and zero point of the weights.
         packed: the weights.
-        centered: (kh, kw, D) int16, the weights less their zero.
+        centered: (kh, kw, D) int16, the weights less their zero point.
         range_given: whether both ends of the output range are.
     """
 
@@ -106,7 +106,7 @@ class DepthwiseLayer:
     def compiled(
         self, passes: native.Passes, plan: WindowPlan, x: Array, finish: Requantizer
     ) -> Array:
-        """(B,Ho,Wo,D) uint8 of padded x, in one pass; offsets hold what its zero code adds."""
+        """(B,Ho,Wo,D) uint8 of padded x, in one pass; offsets include its zero point's share."""
         key = x.shape, plan, id(finish)
         last = self._compiled
         if last is None or last[0] != key:
@@ -134,18 +134,18 @@ def _finish(call: KernelCall, layer: DepthwiseLayer) -> Requantizer:
 
 
 def _check_supported(call: KernelCall) -> None:
-    """What the library answers with an error, a crash, or garbage (facts/nnlib-quirks.md)."""
+    """Raise where the library fails, crashes, or returns wrong values (facts/nnlib-quirks.md)."""
     kh, kw, _, multiplier = call.inputs[1].shape
     across = call.inputs[6].shape[2]
     reason = ""
     if multiplier != 1:
-        reason = f"a channel multiplier of {multiplier} gives garbage; only 1 works"
+        reason = f"a channel multiplier of {multiplier} gives wrong values; only 1 works"
     elif kh < 2:
         reason = "the kernel has to be at least 2 high"
     elif kw not in (3, 5, 7):
         reason = f"a kernel {kw} wide crashes the library; only 3, 5 and 7 exist"
     elif across > 2:
-        reason = f"a stride of {across} across gives garbage; only 1 and 2 exist"
+        reason = f"a stride of {across} across gives wrong values; only 1 and 2 exist"
     elif call.consts and not call.consts[1]:
         reason = "the weights have to be a const"
     if reason:
@@ -153,7 +153,7 @@ def _check_supported(call: KernelCall) -> None:
 
 
 def _pack(call: KernelCall, zero: int) -> PackedWeights:
-    """Sums as `dwise_sumb` forms them; v65 and v66 do not squeeze depthwise weights."""
+    """Sums as `dwise_sumb` computes them; v65 and v66 do not squeeze depthwise weights."""
     weights = call.inputs[1]
     kh, kw, channels, _ = weights.shape
     flat = weights.reshape(kh * kw, channels)
@@ -234,7 +234,7 @@ def _tile_sums(
 
 
 def _phases(lines: npt.NDArray[np.uint8], zero: int, across: int) -> list[Float32]:
-    """Every `across`-th column, flat, zero taken off: (images, lines, columns*channels) float32."""
+    """Every `across`-th column, flat, less zero: (images, lines, columns*channels) float32."""
     images, count = lines.shape[:2]
     return [
         np.subtract(lines[:, :, phase::across], F32(zero), dtype=np.float32).reshape(

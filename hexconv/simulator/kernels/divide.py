@@ -18,7 +18,7 @@ from hexconv.simulator.numerics.fixed_point import (
 from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
-_LARGE = 256  # Recip looks whole tensors up from this many elements on
+_LARGE = 256  # from this many elements on, Recip uses a table
 
 
 @derived
@@ -30,22 +30,22 @@ def code_values(low: float, high: float) -> Array:
 
 
 def divisors(call: KernelCall, b_range: tuple[float, float]) -> Array:
-    """The real divisors, one or one a channel; float32, none of them zero."""
+    """The real divisors, one or one per channel; float32, none of them zero."""
     a, b = call.inputs[:2]
     if b.shape[:3] != (1, 1, 1) or b.shape[3] not in (1, a.shape[3]):
         raise GraphError(
             f"QuantizedDiv_8 of {a.shape} by {b.shape}",
-            why="the library divides by one value, or by one a channel",
+            why="the library divides by one value, or by one per channel",
             hint="multiply by the reciprocal (QuantizedRecip_8) instead",
         )
     values = code_values(*b_range)[b.ravel()]
     if not values.all():
-        raise GraphError("QuantizedDiv_8 by zero", why="the library refuses it")
+        raise GraphError("QuantizedDiv_8 by zero", why="the library rejects it")
     return values
 
 
 def natural_range(a_low: F32, a_high: F32, by: Array) -> tuple[F32, F32]:
-    """All quotients of both ends by every divisor, opened to hold zero."""
+    """All quotients of both ends by every divisor, widened to contain zero."""
     ends = np.concatenate([a_low / by, a_high / by])
     low, high = F32(ends.min()), F32(ends.max())
     low, high = F32(low + ZERO), F32(high + ZERO)  # -0 becomes 0
@@ -58,7 +58,7 @@ def natural_range(a_low: F32, a_high: F32, by: Array) -> tuple[F32, F32]:
 
 @kernel("QuantizedDiv_8")
 def divide(call: KernelCall) -> list[Array]:
-    """Division by one value or one a channel (`div_execute`)."""
+    """Division by one value or one per channel (`div_execute`)."""
     a = call.inputs[0]
     a_range, b_range = input_ranges(call)
     by = divisors(call, b_range)
@@ -79,11 +79,11 @@ def divide(call: KernelCall) -> list[Array]:
 
 
 def present_codes(codes: Array, low: F32, high: F32) -> tuple[int, int, int, int]:
-    """Bounds of the codes below and above zero that the library takes the output range from.
+    """Bounds of the values below and above zero that the library takes the output range from.
 
-    From `_LARGE` elements on, it looks at whole runs of codes, present or not (`recip_execute`).
-    Returns first and last code of the negative run, then of the positive one (last < first where
-    there is none).
+    From `_LARGE` elements on, it uses whole intervals of values, present or not (`recip_execute`).
+    Returns first and last value of the negative interval, then of the positive one (last < first
+    where there is none).
     """
     if low < 0 < high:
         zero = int(np.floor(float(F32(-low / F32(F32(high - low) / F32(255.0)))) + 0.5)) & 0xFF
@@ -94,9 +94,9 @@ def present_codes(codes: Array, low: F32, high: F32) -> tuple[int, int, int, int
     if low < 0 and high == 0:
         return 0, int(codes.max()), 0, -1
     raise GraphError(
-        f"QuantizedRecip_8 of {codes.size} codes of a range {low}..{high} without zero",
+        f"QuantizedRecip_8 of {codes.size} values of a range {low}..{high} without zero",
         why="from 256 elements on the library reads an unset output range",
-        hint="widen the input range to hold zero",
+        hint="widen the input range to contain zero",
     )
 
 

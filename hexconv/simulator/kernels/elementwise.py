@@ -1,8 +1,8 @@
 """QuantizedAdd_8p8to8 and QuantizedSub_8p8to8, flat and d32 (nnlib op_add.c, op_add_d32.c).
 
-Both forms scale the two codes by 15-bit factors of one common exponent, add, and shift down:
-one integer multiply-add a code and one shift. They differ in what they make of the requested
-range, and in how a single value is added where the range is left open.
+Both forms scale the two values by 15-bit factors of one common exponent, add, and shift down:
+one integer multiply-add per value and one shift. They differ in how they treat the requested
+range, and in how a single value is added where the range is not given.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BOTH_FIXED = MIN_FIXED + MAX_FIXED
 
 @dataclass(frozen=True)
 class SumScaling:
-    """How two codes become one: ((a*scale_a + b*scale_b >> first) + offset) >> last, saturated."""
+    """The sum of two values: ((a*scale_a + b*scale_b >> first) + offset) >> last, saturated."""
 
     low: F32
     high: F32
@@ -51,16 +51,16 @@ class SumScaling:
     last: int
     offset: int
     zero: int  # the value after the first shift of 0 + 0
-    unit: F32  # real value of one step after the first shift
+    unit: F32  # real value of one unit after the first shift
 
     @property
     def bias(self) -> int:
-        """Offset and rounding bias, at the place before the first shift."""
+        """Offset and rounding bias, scaled to before the first shift."""
         return (self.offset + ((1 << self.last) >> 1)) << self.first
 
 
 class Request(NamedTuple):
-    """The ranges of the operands, their signs, and what the node says of the output range."""
+    """The ranges of the operands, their signs, and the node's requested output range."""
 
     a: tuple[float, float]
     b: tuple[float, float]
@@ -115,7 +115,7 @@ def scaling_for(request: Request, low: F32, high: F32, fixed_range: bool) -> Sum
 
 @derived
 def fixed_scaling(request: Request) -> SumScaling:
-    """Scaling for an output range that is wholly given."""
+    """Scaling for an output range of which both ends are given."""
     low, high = zero_exact_fixed(F32(request.low), F32(request.high), BOTH_FIXED)
     return scaling_for(request, low, high, fixed_range=True)
 
@@ -140,7 +140,7 @@ def first_guess(request: Request) -> SumScaling:
 
 
 def rescaled(request: Request, guess: SumScaling, least: int, most: int) -> SumScaling:
-    """The scaling after one look at the data (`check_addsub_need_rerun`).
+    """The scaling after measuring the data (`check_addsub_need_rerun`).
 
     `least` and `most` bound the sums after the first shift.
     """
@@ -179,7 +179,7 @@ def weighted_sum(a: Array, b: Array, scaling: SumScaling, bias: int) -> Array:
 
 
 def combine(a: Array, b: Array, request: Request, search: bool) -> list[Array]:
-    """The output triple; `search` lets the range grow to what the data holds."""
+    """Output, min and max; `search` lets the range grow to contain the data."""
     if request.fixed == BOTH_FIXED:
         scaling = fixed_scaling(request)
     else:
@@ -192,7 +192,7 @@ def combine(a: Array, b: Array, request: Request, search: bool) -> list[Array]:
 
 
 def added(a: Array, b: Array, scaling: SumScaling) -> Array:
-    """The sum as codes."""
+    """The sum as quantized values."""
     scales, shift = (scaling.scale_a, scaling.scale_b), scaling.first + scaling.last
     passes = native.library()
     if passes is not None:
@@ -203,7 +203,7 @@ def added(a: Array, b: Array, scaling: SumScaling) -> Array:
 
 
 def wanted(call: KernelCall) -> tuple[float | None, float | None]:
-    """The requested ends of the output range; None where the library is to find one."""
+    """The requested ends of the output range; None where the library has to find one."""
     low = call.inputs[6].item() if len(call.inputs) > 6 else -inf
     high = call.inputs[7].item() if len(call.inputs) > 7 else inf
     return (None if low == -inf else low), (None if high == inf else high)
@@ -222,7 +222,7 @@ def add_flat(call: KernelCall) -> list[Array]:
     if a.shape != b.shape:
         raise GraphError(
             f"the flat QuantizedAdd_8p8to8 cannot combine shapes {a.shape} and {b.shape}",
-            why="the library stretches operands only in its d32 form",
+            why="the library broadcasts operands only in its d32 form",
         )
     low, high = wanted(call)
     request = Request(*input_ranges(call), (1, 1), low, high)
@@ -231,7 +231,7 @@ def add_flat(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedAdd_8p8to8_d32", "QuantizedSub_8p8to8_d32")
 def add_sub_d32(call: KernelCall) -> list[Array]:
-    """Add or subtract with one operand stretched to the other (`addsub_d32_execute_common`)."""
+    """Add or subtract with one operand broadcast to the other (`addsub_d32_execute_common`)."""
     plan = call.settled(2, lambda: _plan(call))
     a, b = call.inputs[:2]
     if plan.swapped:
@@ -246,7 +246,7 @@ def add_sub_d32(call: KernelCall) -> list[Array]:
 
 @dataclass(frozen=True)
 class AddPlan:
-    """What does not depend on the data; `scaling` and `ends` if the range is given."""
+    """The parameters that do not depend on the data; `scaling` and `ends` if the range is given."""
 
     swapped: bool
     request: Request
@@ -263,7 +263,7 @@ class AddPlan:
 
 
 def _plan(call: KernelCall) -> AddPlan:
-    """The operand that stretches is the second."""
+    """Whether the second operand is the one that is broadcast."""
     sign = -1 if call.op == "QuantizedSub_8p8to8_d32" else 1
     a_range, b_range = input_ranges(call)
     signs = (1, sign)
@@ -280,9 +280,9 @@ def _plan(call: KernelCall) -> AddPlan:
 
 @derived
 def single_plan(request: Request, code: int) -> tuple[int, int, F32, F32]:
-    """Scale and offset of the codes, and the output range, when one value is added to all.
+    """Scale and offset of the values, and the output range, when one value is added to all.
 
-    `addsub_setup_scaling`, mode 1111: the ends move, and codes are squeezed only where zero would
+    `addsub_setup_scaling`, mode 1111: the ends move, and values are rescaled only where zero would
     fall out of the range.
     """
     a_low, a_high = F32(request.a[0]), F32(request.a[1])
@@ -315,6 +315,6 @@ def single_plan(request: Request, code: int) -> tuple[int, int, F32, F32]:
 
 
 def add_single(a: Array, code: int, request: Request) -> list[Array]:
-    """One value added to, or subtracted from, every element, the output range left open."""
+    """One value added to, or subtracted from, every element, without a given output range."""
     scale, offset, low, high = single_plan(request, code)
     return [scaled_copy(a, scale, offset), *as_range(low, high)]

@@ -91,7 +91,7 @@ def clamp(call: KernelCall) -> list[Array]:
 
 @kernel("PRelu_f")
 def prelu(call: KernelCall) -> list[Array]:
-    """One alpha, or one a channel."""
+    """One alpha, or one per channel."""
     data, alpha = call.inputs[0], call.inputs[1].reshape(-1)
     if alpha.size not in (1, data.shape[3]):
         raise GraphError(f"{alpha.size} alphas for depth {data.shape[3]}", where=call.op)
@@ -120,7 +120,7 @@ def _running_sum(data: Array, axis: int) -> Array:
 
 
 def _reduced_axes(call: KernelCall) -> list[int]:
-    """Which of B, H, W, D input 1 names; input 2 says how many axes it counts."""
+    """The axes of input 1; input 2 is the rank by which it counts them."""
     if len(call.inputs) < 2:
         return [0, 1, 2, 3]
     rank = int(call.inputs[2].flat[0]) if len(call.inputs) > 2 else 4
@@ -177,7 +177,7 @@ def instance_norm(call: KernelCall) -> list[Array]:
 
 
 def _sum_in_runs(flat: Array) -> Array:
-    """Whole runs of 128 added up on their own, then the rest to that."""
+    """Complete runs of 128 added up separately, then the rest added to that."""
     whole = flat.shape[1] // 128 * 128
     rest = np.zeros_like(flat[:, :1])
     if whole < flat.shape[1]:

@@ -43,7 +43,7 @@ def _needs_padding(call: KernelCall) -> None:
 
 @kernel("AvgPool_f")
 def avg_pool(call: KernelCall) -> list[Array]:
-    """The mean over what lies inside."""
+    """The mean over the part inside the tensor."""
     _needs_padding(call)
     height, width = plan(call, 1, 2)
     parts = taps(pad_space(call.inputs[0], height, width, 0.0), height, width)
@@ -53,7 +53,7 @@ def avg_pool(call: KernelCall) -> list[Array]:
 
 @kernel("MaxPool_f")
 def max_pool(call: KernelCall) -> list[Array]:
-    """The largest of what lies inside."""
+    """The maximum over the part inside the tensor."""
     _needs_padding(call)
     height, width = plan(call, 1, 2)
     padded = pad_space(call.inputs[0], height, width, -np.inf)
@@ -77,7 +77,7 @@ def conv2d(call: KernelCall) -> list[Array]:
 
 @kernel("MatMul_f")
 def matmul(call: KernelCall) -> list[Array]:
-    """b is 1,1,K,N; an a whose depth is not K is taken as rows of K."""
+    """b is 1,1,K,N; an a whose depth is not K is treated as rows of K."""
     a, b = call.inputs[:2]
     if b.shape[:2] != (1, 1):
         raise GraphError("the second factor of MatMul_f must be 2-d", where=call.op)

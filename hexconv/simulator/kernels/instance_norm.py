@@ -1,8 +1,8 @@
 """QuantizedInstanceNorm_8 and InstanceNormBG_8 in d32 form (op_instancenorm_hvx.c,
 op_instancenormbg_d32.c, getstats_h.S, renorm_h.S).
 
-Everything but the sums is computed in 16-bit floats, and the gain to the output codes is cut to
-a whole number: answers are deterministic, and 1..11 steps off exact arithmetic.
+Everything but the sums is computed in 16-bit floats, and the gain to the output is truncated to
+an integer: results are deterministic, and 1..11 LSB from exact arithmetic.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAD_CODE = 0x80
 
 
 class _Stats(NamedTuple):
-    """Of each (batch, channel), channels filled up to a multiple of 32."""
+    """Of each (batch, channel), channels padded to a multiple of 32."""
 
     total: QFloat
     squares: QFloat
@@ -40,7 +40,7 @@ class _Affine(NamedTuple):
 
 @kernel("QuantizedInstanceNorm_8_d32")
 def instance_norm(call: KernelCall) -> list[Array]:
-    """(x - mean) / deviation of each batch and channel; epsilon is 1e-5 whatever is asked."""
+    """(x - mean) / deviation of each batch and channel; epsilon is always 1e-5."""
     data = call.inputs[0]
     stats = _stats(data)
     affine = _normalizer(data, stats, F32(1e-5))
@@ -51,7 +51,7 @@ def instance_norm(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedInstanceNormBG_8_d32")
 def instance_norm_bg(call: KernelCall) -> list[Array]:
-    """gamma * (x - mean) / deviation + beta; epsilon is compared with code units."""
+    """gamma * (x - mean) / deviation + beta; epsilon is compared in quantized units."""
     data = call.inputs[0]
     gamma, beta = (_codes_to_qfloat(call, at) for at in (4, 7))
     if gamma.m.shape[-1] != beta.m.shape[-1]:
@@ -84,7 +84,7 @@ def _grouped(value: QFloat) -> QFloat:
 
 
 def _stats(data: Array) -> _Stats:
-    """`getstats_asm`: what fills a row to 4 columns, and the rows to 2, counts as code 128."""
+    """`getstats_asm`: the padding of a row to 4 columns, and of rows to 2, counts as value 128."""
     _, height, width, depth = data.shape
     columns, rows = -width % 4, height % 2
     fill = columns * height + rows * (width + columns)
@@ -127,14 +127,14 @@ def _normalizer(data: Array, stats: _Stats, epsilon: np.float32) -> _Affine:
 
 
 def _extremes(affine: _Affine, stats: _Stats) -> tuple[QFloat, QFloat]:
-    """What the smallest and the largest code of each channel become."""
+    """The results for the minimum and the maximum of each channel."""
     low = qfloat.subtract(qfloat.multiply(stats.smallest, affine.gain), affine.offset)
     high = qfloat.subtract(qfloat.multiply(stats.largest, affine.gain), affine.offset)
     return low, high
 
 
 def _requantize(data: Array, affine: _Affine, low: QFloat, high: QFloat) -> list[Array]:
-    """The output range over all batches and channels, then the codes (`renorm_asm`)."""
+    """The output range over all batches and channels, then the values (`renorm_asm`)."""
     out_low = min(F32(9999), F32(qfloat.to_float(low).min()))
     out_high = max(F32(-9999), F32(qfloat.to_float(high).max()))
     if out_high > 0:
@@ -153,7 +153,7 @@ def _requantize(data: Array, affine: _Affine, low: QFloat, high: QFloat) -> list
 
 
 def _broadcast(data: Array, value: QFloat) -> QFloat:
-    """(batch, channel), the channels that are there."""
+    """(batch, channel), without padding channels."""
     batches, depth = data.shape[0], data.shape[3]
     shape = (batches, *value.m.shape[-2:])
     m, e = (np.broadcast_to(a, shape).reshape(batches, -1)[:, :depth] for a in value)
@@ -161,7 +161,7 @@ def _broadcast(data: Array, value: QFloat) -> QFloat:
 
 
 def _renormalize(gain: QFloat, offset: QFloat) -> Array:
-    """What each of the 256 codes becomes, (batch, channel, code): one fraction bit, rounded."""
+    """The result for each of the 256 values, (batch, channel, value): one fraction bit, rounded."""
     shift = offset.e + 14
     negated = np.where(shift > 15, 0, -_shift16(offset.m, shift))[..., None]
     scaled = mul_frac(gain.m[..., None], np.arange(256, dtype=np.int64) * -128)

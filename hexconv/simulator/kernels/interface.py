@@ -29,7 +29,7 @@ from hexconv.simulator.registry import KernelCall, kernel
 
 
 class FloatScale(NamedTuple):
-    """code = (trunc(x * 2^power) + offset) * factor / 2^24 (`find_scaling_for_hvx_quant`)."""
+    """value = (trunc(x * 2^power) + offset) * factor / 2^24 (`find_scaling_for_hvx_quant`)."""
 
     low: F32
     high: F32
@@ -61,9 +61,9 @@ def float_scale(low: F32, high: F32) -> FloatScale:
 
 
 def quantize(x: Array, low: F32, high: F32) -> list[Array]:
-    """float32 to uint8 codes in the (widened) range, as `quantize_floats_to_8b_asm`.
+    """float32 to uint8 in the (widened) range, as `quantize_floats_to_8b_asm`.
 
-    The library cuts values to about 20 bits towards zero before it scales them.
+    The library truncates values to about 20 bits towards zero before it scales them.
     """
     scale = float_scale(low, high)
     return [_scaled(x, scale), *as_range(scale.low, scale.high)]
@@ -86,7 +86,7 @@ def _scaled(x: Array, scale: FloatScale) -> Array:
 def quantize_found(x: Array) -> list[Array]:
     """float32 to uint8 in the range of the data and zero (`autoquantize_work`)."""
     if not np.isfinite(x).all():
-        raise GraphError("the data to quantize holds inf or NaN", why="the library refuses it")
+        raise GraphError("the data to quantize contains inf or NaN", why="the library rejects it")
     # The library keeps the minimum negated from +0 on, so that an empty side gives -0.
     low = F32(min(F32(-0.0), x.min()))
     return quantize(x, F32(-0.0) if low == 0 else low, F32(max(F32(0.0), x.max())))
@@ -100,8 +100,8 @@ def quantize_to_range(call: KernelCall) -> list[Array]:
     if low > 0:
         raise GraphError(
             f"Quantize to {low}..{high}, which starts above zero",
-            why="the library computes codes on a range from zero but reports the one asked for",
-            hint="widen the range to hold zero",
+            why="the library quantizes to a range from zero but reports the requested one",
+            hint="widen the range to contain zero",
         )
     value_range = float(high) - float(low)
     if float(np.abs(x).max()) > 1024 * max(value_range, 1e-18):
@@ -120,7 +120,7 @@ def auto_quantize(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizeINPUT_f_to_8")
 def quantize_input(call: KernelCall) -> list[Array]:
-    """One input of the graph: float32 quantized over what it holds, or uint8 taken as it is.
+    """One input of the graph: float32 quantized over its own range, or uint8 taken as it is.
 
     Inputs are (data, min, max, flag); min and max count only where the flag is 0.
     """
@@ -132,9 +132,9 @@ def quantize_input(call: KernelCall) -> list[Array]:
 
 @derived
 def exact_steps(zero: int, step: F32) -> Array:
-    """(code - zero)*step for all 256 codes, halves rounded away from zero.
+    """(value - zero)*step for all 256 values, halves rounded away from zero.
 
-    `hvx_do_dequantize` builds the floats from integer products; IEEE would round halves to even.
+    `hvx_do_dequantize` computes the floats from integer products; IEEE would round halves to even.
     """
     distance = np.arange(256, dtype=np.int64) - zero
     mantissa, power = math.frexp(float(step))
@@ -148,23 +148,23 @@ def exact_steps(zero: int, step: F32) -> Array:
 
 @derived
 def float_table(low: float, high: float) -> Array:
-    """The float32 value of every code of a range (`dequantize_execute`)."""
+    """The float32 of every quantized value of a range (`dequantize_execute`)."""
     step = div255(max(F32(1e-18), F32(F32(high) - F32(low))))
     if not 0 <= step < F32(2.0**121):
-        raise GraphError(f"a range of {low}..{high} cannot be turned into floats")
+        raise GraphError(f"a range of {low}..{high} cannot be converted to floats")
     if step < F32(2.0**-126):
         return np.zeros(256, F32)
     return exact_steps(sat_u8(round_int(F32(-F32(low) / step))), step)
 
 
 def dequantize(codes: Array, low: F32, high: F32) -> Array:
-    """uint8 codes to float32."""
+    """uint8 to float32."""
     return look_up(float_table(float(low), float(high)), codes)
 
 
 @kernel("Dequantize")
 def dequantize_node(call: KernelCall) -> list[Array]:
-    """uint8 codes to float32."""
+    """uint8 to float32."""
     return [dequantize(call.inputs[0], call.scalar(1), call.scalar(2))]
 
 

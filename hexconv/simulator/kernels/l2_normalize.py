@@ -13,7 +13,7 @@ from hexconv.simulator.registry import KernelCall, kernel
 
 @kernel("L2Normalize_8")
 def l2_normalize(call: KernelCall) -> list[Array]:
-    """Depth has a way of its own; the other axes share one."""
+    """Depth has its own algorithm; the other axes share one."""
     data = call.inputs[0]
     axis = int(call.inputs[3].flat[0]) if len(call.inputs) > 3 else 3
     if not -4 <= axis <= 3:
@@ -25,7 +25,7 @@ def l2_normalize(call: KernelCall) -> list[Array]:
         raise GraphError(
             "L2Normalize of a slice of zeros",
             where=call.op,
-            why="the library divides by nothing and gives garbage (op_l2normalize_8.c)",
+            why="the library divides by zero and returns wrong values (op_l2normalize_8.c)",
             hint="add a small constant before it",
         )
     codes = _along_depth(centered, squares) if axis == 3 else _along_other(centered, squares)

@@ -1,8 +1,8 @@
 """QuantizedLayerNorm_i16: layer normalization of int16 rows.
 
 The op is in the shipped library only; its source is not public. The arithmetic here is that of its
-two paths, which agree where both are right: integer sums, variance and scale in float32, and one
-32-bit multiplier a row.
+two paths, which agree where both are correct: integer sums, variance and scale in float32, and one
+32-bit multiplier per row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LANES = 64
 
 
 class Steps(NamedTuple):
-    """Real value of one code of the data, gamma, beta (int32) and the output."""
+    """Real value of one unit of the data, gamma, beta (int32) and the output."""
 
     data: F32
     gamma: F32
@@ -38,7 +38,7 @@ class Steps(NamedTuple):
 
 
 def steps_of(call: KernelCall) -> Steps:
-    """Steps from the pairs of ranges."""
+    """Scales from the pairs of ranges."""
 
     def step(index: int, levels: F32) -> F32:
         value: F32 = F32(call.scalar(index + 1) - call.scalar(index)) * levels
@@ -48,19 +48,19 @@ def steps_of(call: KernelCall) -> Steps:
 
 
 def require_row_sums(call: KernelCall, sums: Array) -> None:
-    """Stop outside of what the library computes rightly."""
+    """Raise outside of what the library computes correctly."""
     depth = call.inputs[0].shape[3]
     if int(call.inputs[11].flat[0]) != 2:
         raise GraphError("QuantizedLayerNorm_i16 over more than the depth", hint="use axis 2")
     if depth % _LANES:
         raise GraphError(
             f"QuantizedLayerNorm_i16 over a depth of {depth}",
-            why="the library is right for multiples of 64 only",
+            why="the library is correct only for multiples of 64",
         )
     if int(np.abs(sums).max()) > _LARGEST_SUM:
         raise GraphError(
-            f"QuantizedLayerNorm_i16 of a row whose codes add up to {int(np.abs(sums).max())}",
-            why=f"the library is right up to {_LARGEST_SUM}",
+            f"QuantizedLayerNorm_i16 of a row whose values add up to {int(np.abs(sums).max())}",
+            why=f"the library is correct up to {_LARGEST_SUM}",
             hint="give the input a wider range, or subtract the mean first",
         )
 
@@ -70,7 +70,7 @@ def multiplier(scale: Array) -> Array:
     if (scale > ONE).any():
         raise GraphError(
             "QuantizedLayerNorm_i16 into a range too narrow for it",
-            why="the library's vector path leaves out the shift that scales above 1 need",
+            why="the library's vector path omits the shift that scales above 1 need",
             hint="widen the output range",
         )
     fixed: Array = np.trunc(scale * F32(2.0**31) + HALF).astype(np.int64)
@@ -79,7 +79,7 @@ def multiplier(scale: Array) -> Array:
 
 @kernel("QuantizedLayerNorm_i16")
 def layer_norm(call: KernelCall) -> list[Array]:
-    """(x - mean)/std * gamma + beta over the depth; a row of equal codes gives beta."""
+    """(x - mean)/std * gamma + beta over the depth; a row of equal values returns beta."""
     x = call.inputs[0]
     low, high = call.scalar(9), call.scalar(10)
     require_finite(call.op, low, high)

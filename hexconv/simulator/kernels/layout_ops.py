@@ -57,7 +57,7 @@ def _blocks_and_edges(call: KernelCall) -> tuple[int, int, list[int]]:
 
 @kernel("SpaceToBatchND_8", "SpaceToBatchND_8_d32")
 def space_to_batch(call: KernelCall) -> list[Array]:
-    """`batchspace_s2b_execute`: pads with the zero code, then cuts into block offsets."""
+    """`batchspace_s2b_execute`: pads with the zero point, then splits into block offsets."""
     block_h, block_w, (top, bottom, left, right) = _blocks_and_edges(call)
     zero = quantize_code(ZERO, call.scalar(3), call.scalar(4))
     border = ((0, 0), (top, bottom), (left, right), (0, 0))
@@ -76,7 +76,7 @@ def space_to_batch(call: KernelCall) -> list[Array]:
 
 @kernel("BatchToSpaceND_8", "BatchToSpaceND_8_d32")
 def batch_to_space(call: KernelCall) -> list[Array]:
-    """`batchspace_b2s_execute`: the way back, then the crop."""
+    """`batchspace_b2s_execute`: the reverse, then the crop."""
     block_h, block_w, (top, bottom, left, right) = _blocks_and_edges(call)
     batches, rows, columns, depth = call.inputs[0].shape
     if batches % (block_h * block_w):
@@ -120,7 +120,7 @@ def space_to_depth(call: KernelCall) -> list[Array]:
 
 @kernel("DepthToSpace_8", "DepthToSpace_8_d32")
 def depth_to_space(call: KernelCall) -> list[Array]:
-    """`depthspace_d2s_execute`: the way back; input 4, if there, is the crop of the four edges.
+    """`depthspace_d2s_execute`: the reverse; input 4, if given, is the crop of the four edges.
 
     A fifth crop value is the depth to keep (only the d32 form reads it).
     """

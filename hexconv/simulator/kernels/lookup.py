@@ -12,7 +12,7 @@ from hexconv.simulator.registry import KernelCall, kernel
 
 @kernel("CastUInt8ToInt32")
 def cast(call: KernelCall) -> list[Array]:
-    """Codes as int32."""
+    """uint8 as int32."""
     return [call.inputs[0].astype(np.int32)]
 
 
@@ -26,8 +26,8 @@ def gather(call: KernelCall) -> list[Array]:
     """Slices of a table along one of its dimensions (`analyze_gather_op`).
 
     Inputs are index, table, table min, table max, [dimension], [rank of the index]. Leading ones
-    of both shapes drop out; the index takes the place of the dimension looked up. An index out
-    of range is held in it, or refused where the node's padding is SAME.
+    of both shapes are dropped; the index replaces the dimension looked up. An index out
+    of range is clamped, or rejected where the node's padding is SAME.
     """
     index, table = call.inputs[:2]
     options = [int(tensor.flat[0]) for tensor in call.inputs[4:6]]

@@ -46,7 +46,7 @@ _LOG2 = (
         "-2521 -2327 -2155 -2001 -1863 -1739 -1626 -1525"
     ),
 )
-_RECIPROCAL = 4096  # out_recip: the output's scale lies in sigma
+_RECIPROCAL = 4096  # out_recip: the output's scale is part of sigma
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class _Plan:
 
 @kernel("QuantizedLRN_8_d32")
 def lrn(call: KernelCall) -> list[Array]:
-    """`lrn_d32_execute`; the window const carries the divisor of alpha as a float."""
+    """`lrn_d32_execute`; the window const contains the divisor of alpha as a float."""
     data = call.inputs[0]
     if call.inputs[3].shape[:3] != (1, 1, 1):
         raise GraphError("LRN sums along depth only (op_lrn_d32.c)", where=call.op)
     radius = (call.inputs[3].shape[3] - 1) >> 1
     plan = call.memo(f"{call.scalar(1)} {call.scalar(2)}", lambda: _plan(call))
     if plan.copies:
-        # The bias drowns the squares: the library hands the codes on and scales the range.
+        # The bias dominates the squares: the library passes the values on and scales the range.
         scale = _power(call.scalar(4), F32(-call.scalar(6)))
         low, high = F32(call.scalar(1) * scale), F32(call.scalar(2) * scale)
         return [data, *as_range(low, high)]
@@ -168,7 +168,7 @@ def _check(window: int, bias: np.float32, alpha: np.float32, beta: np.float32, o
 def _output_range(
     low: np.float32, high: np.float32, bias: np.float32, alpha: np.float32, beta: np.float32
 ) -> tuple[np.float32, np.float32]:
-    """The largest answers: at the ends, or at the peak that beta > 0.5 makes."""
+    """The largest results: at the ends, or at the peak that beta > 0.5 causes."""
     peak = F32(9e30)
     if beta > F32(0.5):
         slope = F32(alpha * F32(F32(F32(2) * beta) - F32(1)))

@@ -1,4 +1,4 @@
-"""Matrix products that answer int32 or int16, and the bias that goes with the first."""
+"""Matrix products with int32 or int16 output, and the bias of the first."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def matmul(call: KernelCall) -> list[Array]:
         raise GraphError(
             f"a matrix of {depth} x {width} gives wrong columns from 32 on",
             where=call.op,
-            why="the library mislays the weights when K is at most 16 and N above 32",
+            why="the library misplaces the weights when K is at most 16 and N above 32",
             hint="pad K to 32 with zeros",
         )
     gemm = call.memo("gemm", lambda: Gemm(b.reshape(depth, width), _zero(call, 4)))
@@ -74,7 +74,7 @@ def batch_matmul(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedConv2d_8x8to32")
 def conv(call: KernelCall) -> list[Array]:
-    """Convolution that answers int32: what prepare leaves of one without bias or requantization.
+    """Convolution with int32 output: what prepare leaves of one without bias or requantization.
 
     Inputs x, weights (kh,kw,in,out), x min, x max, w min, w max, stride (shape). The integer
     convolution of ops/src/op_conv2d.c; no golden vector of it was recorded.
@@ -89,7 +89,7 @@ def conv(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedBiasAdd_32p32to32")
 def bias_add(call: KernelCall) -> list[Array]:
-    """int32 plus an int32 bias (1,1,1,D), in the steps of the first; its range is kept.
+    """int32 plus an int32 bias (1,1,1,D), in the scale of the first; its range is kept.
 
     Inputs x, bias, x min, x max, bias min, bias max. Source: ops/src/op_biasadd.c.
     """
@@ -108,7 +108,7 @@ def bias_add(call: KernelCall) -> list[Array]:
 def matmul16(call: KernelCall) -> list[Array]:
     """a (B,H,W,K) by const b (1,1,K,N) plus int32 bias, to int16.
 
-    The answer is (1,1,B*H*W,N), or (B,H,W,N) with `Dims`. Inputs a, b, a min, a max, b min,
+    The output is (1,1,B*H*W,N), or (B,H,W,N) with `Dims`. Inputs a, b, a min, a max, b min,
     b max, bias, bias min, bias max, out min, out max. Source: ops/src/op_matmul_16.c.
     """
     a, b = call.inputs[0], call.inputs[1]
@@ -118,7 +118,7 @@ def matmul16(call: KernelCall) -> list[Array]:
         raise GraphError(f"rows of {a.shape[3]} meet columns of {depth}", where=call.op)
     if width % 64 and call.library != "v60":
         raise GraphError(
-            f"{width} columns: the shipped libraries answer wrongly or crash",
+            f"{width} columns: the shipped libraries return wrong values or crash",
             where=call.op,
             hint="pad the columns to a multiple of 64",
         )
@@ -137,7 +137,7 @@ def matmul16(call: KernelCall) -> list[Array]:
 
 
 def _zero(call: KernelCall, index: int) -> int:
-    """The code of zero in the range at inputs `index` and `index + 1`."""
+    """The zero point of the range at inputs `index` and `index + 1`."""
     return quantize_code(ZERO, *_range(call, index))
 
 
@@ -146,7 +146,7 @@ def _range(call: KernelCall, index: int) -> tuple[np.float32, np.float32]:
 
 
 def _product_range(call: KernelCall) -> list[Array]:
-    """The int32 range of a product: the input steps multiplied, times INT32_MIN and INT32_MAX."""
+    """The int32 range of a product: the input scales multiplied, times INT32_MIN and INT32_MAX."""
     a_step = F32(F32(call.scalar(3) - call.scalar(2)) / F32(255))
     b_step = F32(F32(call.scalar(5) - call.scalar(4)) / F32(255))
     high = F32(INT32_SPAN * F32(a_step * b_step))
@@ -160,7 +160,7 @@ def _check_matrix(call: KernelCall) -> None:
         raise GraphError(
             "the second operand has to be a const",
             where=call.op,
-            why="the library packs it once, before it has a value: the product would be garbage",
+            why="the library packs it once, before it has a value: the product would be wrong",
             hint="use QuantizedBatchMatMul_8x8to32",
         )
     if b.shape[:2] != (1, 1):
@@ -170,7 +170,7 @@ def _check_matrix(call: KernelCall) -> None:
 
 
 def _level16(minimum: np.float32, maximum: np.float32) -> QParams:
-    """Step and zero as op_matmul_16.c finds them, with a rounding of its own."""
+    """Scale and zero point as op_matmul_16.c computes them, with its own rounding."""
     value_range = F32(maximum - minimum)
     zero = sat_u8(round_int(F32(F32(minimum * F32(-255)) / value_range)))
     return QParams(div255(value_range), zero)
@@ -183,13 +183,13 @@ def _recip16(call: KernelCall, gain: np.float32) -> int:
         raise GraphError(
             f"the output range is {gain:g} times too narrow or far too wide",
             where=call.op,
-            why="one output step has to be at least one step of the product",
+            why="one output LSB has to be at least one LSB of the product",
         )
     return min(recip, 0x7FFFFFFF)
 
 
 def _scaled_bias(call: KernelCall, product: np.float32) -> Int:
-    """The bias in steps of the product: a multiplier of 22 fractional bits (`make_offset_buf`)."""
+    """The bias in the product's scale: a multiplier of 22 fractional bits (`make_offset_buf`)."""
     bias = call.inputs[6].reshape(-1).astype(np.int64)
     if bias.size != call.inputs[1].shape[3]:
         raise GraphError(f"a bias of {bias.size} for {call.inputs[1].shape[3]} columns")

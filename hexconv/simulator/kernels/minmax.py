@@ -1,6 +1,6 @@
 """QuantizedMaximum_8, QuantizedMinimum_8 and Select_8 (nnlib op_minimum_maximum.c, op_select_8.c).
 
-Operands whose range is not the output's are moved into it first, by a 12-bit multiplier.
+Operands whose range is not the output's are requantized first, by a 12-bit multiplier.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _BITS = 12
 
 
 def moved_table(factor: int, in_zero: int, out_zero: int) -> Array:
-    """256 codes moved to another range (`jointly_quantize` of hvx_inlines.h).
+    """256 values requantized to another range (`jointly_quantize` of hvx_inlines.h).
 
-    The factor has 16 bits: it wraps where the output range is under a sixteenth of the input's.
+    The factor has 16 bits: it overflows where the output range is below a sixteenth of the input's.
     """
     moved = (np.arange(256, dtype=np.int64) - in_zero) * (factor & 0xFFFF)
     moved = np.clip((moved + (1 << (_BITS - 1))) >> _BITS, -32768, 32767) + out_zero
@@ -52,14 +52,14 @@ def to_output(in_range: tuple[float, float], out_range: tuple[float, float]) -> 
 def in_output_range(
     codes: Array, in_range: tuple[float, float], out_range: tuple[float, float]
 ) -> Array:
-    """Codes of the output range."""
+    """Values in the output range."""
     table = to_output(in_range, out_range)
     return codes if table is None else look_up(table, codes)
 
 
 @kernel("QuantizedMaximum_8", "QuantizedMinimum_8")
 def larger_or_smaller(call: KernelCall) -> list[Array]:
-    """The larger, or smaller, of two codes, any broadcast (`minmax_execute`)."""
+    """The larger, or smaller, of two values, any broadcast (`minmax_execute`)."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
     a_range, b_range = input_ranges(call)
@@ -97,7 +97,7 @@ def selection(
 
 @kernel("Select_8")
 def select(call: KernelCall) -> list[Array]:
-    """Codes of X where the condition's lowest bit is set, of Y elsewhere; no broadcast."""
+    """Values of X where the condition's lowest bit is set, of Y elsewhere; no broadcast."""
     condition, x, y = call.inputs[0], call.inputs[1], call.inputs[4]
     if not condition.shape == x.shape == y.shape:
         raise GraphError(

@@ -21,9 +21,9 @@ def guard_bits(count: int) -> int:
 
 
 def sums_of_squares(rows: Array, bits: int) -> Array:
-    """Sums over the last axis of (outputs, outer, inner) codes, `bits` low bits dropped.
+    """Sums over the last axis of (outputs, outer, inner) values, `bits` low bits dropped.
 
-    The library shifts each block of 2^15 squares of the inner dimension on its own.
+    The library shifts each block of 2^15 squares of the inner dimension separately.
     """
     squares = np.square(rows, dtype=np.int64)
     inner = rows.shape[2]
@@ -35,9 +35,9 @@ def sums_of_squares(rows: Array, bits: int) -> Array:
 
 
 def centered_squares(rows: Array, bits: int) -> Array:
-    """Sums of (code - 128)^2 over the last two axes, as `reduction1_hvx` gathers them.
+    """Sums of (value - 128)^2 over the last two axes, as `reduction1_hvx` gathers them.
 
-    32 lanes of 4 neighbors each keep a sum of their own; the dropped bits are those of the lanes.
+    32 lanes of 4 neighbors each have their own sum; the dropped bits are those of the lanes.
     """
     outputs, outer, inner = rows.shape
     squares = np.square(rows.astype(np.int64) - 128)
@@ -50,11 +50,11 @@ def centered_squares(rows: Array, bits: int) -> Array:
 
 @kernel("Moments_8to32")
 def moments(call: KernelCall) -> list[Array]:
-    """Mean as codes of the input's range, variance as int32 in steps of its step squared."""
+    """Mean in the input's range, variance as int32 in units of its scale squared."""
     x, low, high = call.inputs[0], call.scalar(2), call.scalar(3)
     axes = axes_of(call, 1)
     if (call.inputs[1] < 0).any():
-        raise GraphError("Moments_8to32 with a negative axis", why="the library refuses it")
+        raise GraphError("Moments_8to32 with a negative axis", why="the library rejects it")
     mean, variance = mean_and_variance(x, axes)
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
     step = F32(F32(high - low) / F32(255.0))
@@ -68,7 +68,7 @@ def moments(call: KernelCall) -> list[Array]:
 
 
 def mean_and_variance(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
-    """Mean codes and variances, one for each kept position in order."""
+    """Means and variances, one for each kept position in order."""
     kept = [axis for axis in range(4) if axis not in axes]
     last = max(axes)
     first_of_last = next(a for a in range(last, -2, -1) if a not in axes) + 1

@@ -1,7 +1,7 @@
 """QuantizedMul_8x8to8, flat and d32, and QuantizedMul_8x8to32.
 
-nnlib op_add_d32.c (the d32 form lives there), op_mul.c (the flat one, met only where the two
-operands stretch in different directions) and op_addsubmul_8to32.c.
+nnlib op_add_d32.c (which contains the d32 form), op_mul.c (the flat one, used only where the two
+operands broadcast in different directions) and op_addsubmul_8to32.c.
 """
 
 from __future__ import annotations
@@ -59,21 +59,21 @@ class Operands(NamedTuple):
 
 @dataclass(frozen=True)
 class ProductPlan:
-    """What follows from the input ranges alone."""
+    """The parameters that follow from the input ranges alone."""
 
     zero_a: int
     zero_b: int
-    unit: F32  # real value of one product of codes
-    bias: int  # moves every possible product into int16
+    unit: F32  # real value of one unit of the products
+    bias: int  # shifts every possible product into int16
 
 
 @dataclass(frozen=True)
 class ProductScaling:
     """p = product - bias; ((p*scale + 2^14 >> 15) + offset) >> shift, saturated.
 
-    The library keeps the offset in 16 bits. It wraps, and every code is wrong, where the output's
-    zero code is far from where the inputs' zero codes put it (two ranges from 0 into one that is
-    symmetric, say): give a product the range that it fills.
+    The library keeps the offset in 16 bits. It overflows, and every value is wrong, where the
+    output's zero point is far from the one that follows from the inputs' (two ranges from 0 into a
+    symmetric one, say): request the range that a product fills.
     """
 
     low: F32
@@ -85,7 +85,7 @@ class ProductScaling:
 
 @derived
 def product_of(operands: Operands) -> ProductPlan:
-    """Zero codes and the bias (`mul_setup_scaling`)."""
+    """Zero points and the bias (`mul_setup_scaling`)."""
     step_a, zero_a = step_and_zero(F32(operands.a[0]), F32(operands.a[1]))
     step_b, zero_b = step_and_zero(F32(operands.b[0]), F32(operands.b[1]))
     bias = (((2 * zero_a - 255) * (2 * zero_b - 255) + 256) >> 9) * 256
@@ -99,7 +99,7 @@ def scaling_for(product: ProductPlan, low: F32, high: F32) -> ProductScaling:
     shift = min(-exponent(factor), 7)
     if shift < 0:
         raise GraphError(
-            f"output range {low}..{high} is finer than the product of the inputs' steps",
+            f"output range {low}..{high} is finer than the product of the inputs' scales",
             why="the library would shift by a negative amount (op_add_d32.c)",
             hint="widen the output range",
         )
@@ -130,7 +130,7 @@ def first_scaling(operands: Operands) -> ProductScaling:
 
 
 def rescaled(operands: Operands, guess: ProductScaling, least: int, most: int) -> ProductScaling:
-    """The scaling after one look at the data (`check_mul_need_rerun`).
+    """The scaling after measuring the data (`check_mul_need_rerun`).
 
     `least` and `most` bound product - bias; a product of zero always counts as seen.
     """
@@ -176,7 +176,7 @@ def biased_product(a: Array, b: Array, product: ProductPlan) -> Array:
 
 @kernel("QuantizedMul_8x8to8_d32")
 def mul_d32(call: KernelCall) -> list[Array]:
-    """Product with one operand stretched to the other (`addsub_d32_execute_common`, op_mul).
+    """Product with one operand broadcast to the other (`addsub_d32_execute_common`, op_mul).
 
     With 8 inputs (shipped library) the output range is static; with 6 it starts at an eighth of
     the possible range and grows to the data: this is the first execution in a fresh graph.
@@ -197,14 +197,14 @@ def mul_d32(call: KernelCall) -> list[Array]:
 
 @dataclass(frozen=True)
 class MulPlan:
-    """What does not depend on the data; `ends` is the output range, if that does not either."""
+    """The parameters that do not depend on the data; `ends` is the output range, if static."""
 
     swapped: bool
     operands: Operands
 
     @cached_property
     def product(self) -> ProductPlan:
-        """Zero codes and the bias."""
+        """Zero points and the bias."""
         return product_of(self.operands)
 
     @cached_property
@@ -219,7 +219,7 @@ class MulPlan:
 
 
 def _plan(call: KernelCall) -> MulPlan:
-    """The operand that stretches is the second."""
+    """Whether the second operand is the one that is broadcast."""
     a_range, b_range = input_ranges(call)
     swapped = one_sided_broadcast(call.op, *call.inputs[:2])
     if swapped:
@@ -233,7 +233,7 @@ def _plan(call: KernelCall) -> MulPlan:
 
 
 def multiplied(a: Array, b: Array, product: ProductPlan, scaling: ProductScaling) -> Array:
-    """The product as codes."""
+    """The product as quantized values."""
     offset = scaling.offset + ((1 << scaling.shift) >> 1)
     passes = native.library()
     if passes is not None:
@@ -251,7 +251,7 @@ def multiplied(a: Array, b: Array, product: ProductPlan, scaling: ProductScaling
 def mul_single(
     a: Array, code: int, a_range: tuple[float, float], b_range: tuple[float, float]
 ) -> list[Array]:
-    """Every element times one value, the output range left open: the codes stay, or mirror."""
+    """Every element times one value, without a given output range: values stay, or are mirrored."""
     step_b, zero_b = step_and_zero(F32(b_range[0]), F32(b_range[1]))
     value = F32(F32(code - zero_b) * step_b)
     low, high = F32(F32(a_range[0]) * value), F32(F32(a_range[1]) * value)
@@ -264,10 +264,10 @@ def mul_single(
 
 @kernel("QuantizedMul_8x8to8")
 def mul_flat(call: KernelCall) -> list[Array]:
-    """Product where both operands stretch (`mul_8x8to8_execute`); the range comes from the data."""
+    """Product where both operands broadcast (`mul_8x8to8_execute`); the range is data-dependent."""
     if len(call.inputs) > 6:
         raise GraphError(
-            "QuantizedMul_8x8to8 with an output range cannot stretch both operands",
+            "QuantizedMul_8x8to8 with an output range cannot broadcast both operands",
             hint="tile one operand to the full shape first",
         )
     a, b = call.inputs[:2]
@@ -313,7 +313,7 @@ def flat_plan(unit: F32, least: int, most: int) -> tuple[int, int, int, F32, F32
 def mul_flat_single(
     full: Array, full_range: tuple[float, float], single: Array, single_range: tuple[float, float]
 ) -> list[Array]:
-    """Every element times one value: the codes stay, or mirror, or are all zero."""
+    """Every element times one value: the values stay, or are mirrored, or are all zero."""
     step, zero = step_and_zero(F32(single_range[0]), F32(single_range[1]))
     code = int(single.flat[0]) - zero
     value = F32(F32(code) * step)

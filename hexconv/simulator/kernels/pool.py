@@ -46,7 +46,7 @@ _NINTHS = mul_frac(np.arange(9 * 255 + 1, dtype=np.int64), 3641).astype(np.uint8
 
 @kernel("QuantizedMaxPool_8", "QuantizedMaxPool_8_d32")
 def max_pool(call: KernelCall) -> list[Array]:
-    """The largest code of each window; what lies outside counts as code 0."""
+    """The maximum of each window; positions outside count as 0."""
     height, width = plan(call)
     padded = pad_space(call.inputs[0], height, width, 0)
     return [max_over_windows(padded, height, width), call.inputs[1], call.inputs[2]]
@@ -68,7 +68,7 @@ def avg_pool_flat(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedAvgPool_8_d32")
 def avg_pool_d32(call: KernelCall) -> list[Array]:
-    """`avgpool_execute`: the library has a way of its own for 1x1 results, 3x3 and 2x2."""
+    """`avgpool_execute`: the library has separate code for 1x1 results, 3x3 and 2x2."""
     height, width = (simplify(axis) for axis in plan(call))
     data = call.inputs[0][:, : height.size, : width.size]
     if height.out == 1 and width.out == 1:
@@ -135,7 +135,7 @@ def _avg_two_by_two(data: Array, height: WindowAxis, width: WindowAxis) -> Array
 
 
 def _avg_integral(data: Array, height: WindowAxis, width: WindowAxis) -> Array:
-    """`consumer_run_row_hvx`: sums of 256 * code, scaled by 2**k / window size in two steps."""
+    """`consumer_run_row_hvx`: sums of 256 * value, scaled by 2**k / window size in two steps."""
     count = height.window * width.window
     shift = (count - 1).bit_length() + 1 if count > 1 else 1
     fraction = ((16384 << shift) // count + 1) >> 1
@@ -144,7 +144,7 @@ def _avg_integral(data: Array, height: WindowAxis, width: WindowAxis) -> Array:
 
 
 def _avg_to_one(call: KernelCall, data: Array) -> list[Array]:
-    """`avgpool_reduce_to_1x1_*`: one mean a channel, the output range taken from the results."""
+    """`avgpool_reduce_to_1x1_*`: one mean per channel, the output range taken from the results."""
     low, high = call.scalar(1), call.scalar(2)
     window_size = F32(data.shape[1] * data.shape[2])
     unit = F32(F32(high - low) / F32(F32(255) * window_size))
@@ -152,7 +152,7 @@ def _avg_to_one(call: KernelCall, data: Array) -> list[Array]:
     sums = data.sum(axis=(1, 2), keepdims=True, dtype=np.int64)
     smallest, largest = int(sums.min()), int(sums.max())
     if data.shape[3] % 32:
-        # The padding up to 32 channels holds the rounded zero while the range is found.
+        # The padding up to 32 channels contains the rounded zero point while the range is measured.
         smallest, largest = min(smallest, round_int(zero)), max(largest, round_int(zero))
     out_low = F32(min(F32(0), F32(F32(smallest) - zero)) * unit)
     out_high = max(F32(max(F32(0), F32(F32(largest) - zero)) * unit), F32(out_low + F32(0.001)))

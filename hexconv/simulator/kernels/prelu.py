@@ -1,6 +1,6 @@
 """QuantizedPRelu_8_d32 and QuantizedPRelu_8_V2_d32 (nnlib op_prelu_d32.c, op_prelu_v2_d32.c).
 
-Both take one slope a channel: the first as float32, the second as uint8 with a range. Their flat
+Both take one slope per channel: the first as float32, the second as uint8 with a range. Their flat
 names never run: prepare always makes them d32.
 """
 
@@ -33,12 +33,12 @@ from hexconv.simulator.registry import KernelCall, kernel
 
 
 def require_depth(call: KernelCall) -> None:
-    """Stop at slopes that are not one a channel."""
+    """Raise unless there is one slope per channel."""
     slopes, depth = call.inputs[3].shape[3], call.inputs[0].shape[3]
     if slopes != depth:
         raise GraphError(
             f"{call.op} with {slopes} slopes for a depth of {depth}",
-            why="the library needs one slope a channel",
+            why="the library needs one slope per channel",
             hint="repeat the slope for every channel",
         )
 
@@ -63,7 +63,7 @@ def slopes_of(alphas: Array) -> Slopes:
     if shift > 7:
         raise GraphError(
             f"QuantizedPRelu_8 with a slope of {largest}",
-            why="the library takes magnitudes below 128",
+            why="the library supports magnitudes below 128",
         )
     scaled = F32(F32(32768.0) * power2(-shift)) * alphas.ravel()
     fixed = np.trunc(scaled + np.copysign(F32(0.5), scaled))
@@ -72,7 +72,7 @@ def slopes_of(alphas: Array) -> Slopes:
 
 @dataclass(frozen=True)
 class PReluScale:
-    """code = ((code - zero)*128*gain / 2^15 + offset) >> shift; one gain for each side of zero."""
+    """value = ((value - zero)*128*gain / 2^15 + offset) >> shift; one gain per side of zero."""
 
     low: F32
     high: F32
@@ -109,7 +109,7 @@ def prelu_scale(
         offset=sat_u8(round_int(F32(F32(F32(-255.0) * low) / out_span))) << (7 - power),
         shift=7 - power,
         slope_factor=sat_i16(round_int(ldexp(through, 15 - through_power))),
-        # The vector shift looks at 4 bits of the amount.
+        # The vector shift uses 4 bits of the amount.
         slope_shift=(15 + power - through_power - slope_shift) & 0xF,
     )
 
@@ -135,7 +135,7 @@ def _gains(call: KernelCall) -> tuple[PReluScale, Array, list[Array]]:
 
 
 def _by_sign(x: Array, scale: PReluScale, gains: Array) -> Array:
-    """Codes above zero by one gain, those below by their channel's."""
+    """Values above zero times one gain, those below times their channel's."""
     # Both shifts in one: 255*32767*128 and the offset at its largest still fit int32.
     bias = (1 << 14) + ((scale.offset + ((1 << scale.shift) >> 1)) << 15)
     passes = native.library()
@@ -155,7 +155,7 @@ def _by_sign(x: Array, scale: PReluScale, gains: Array) -> Array:
 
 
 class PReluV2Scale(NamedTuple):
-    """Gains with 31 fractional bits, each with a left shift taken before it."""
+    """Gains with 31 fractional bits, each with a left shift applied before it."""
 
     low: F32
     high: F32
@@ -199,7 +199,7 @@ def prelu_v2_scale(
 
 @kernel("QuantizedPRelu_8_V2_d32")
 def prelu_v2(call: KernelCall) -> list[Array]:
-    """PRelu by uint8 slopes; inputs 6 and 7 give the output range where they are there."""
+    """PRelu by uint8 slopes; inputs 6 and 7 are the output range where they are given."""
     require_depth(call)
     in_range, slope_range = (
         (call.scalar(1), call.scalar(2)),

@@ -39,7 +39,7 @@ def axes_of(call: KernelCall, index: int) -> tuple[int, ...]:
 
 
 def require_whole_rows(call: KernelCall, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
-    """Stop where the second pass of the library stores vectors at unaligned places.
+    """Raise where the second pass of the library stores vectors at unaligned addresses.
 
     `reduce_sum_single_axis_hvx_32` (nn_reduce_utils.h) rounds the address of each later row down.
     """
@@ -56,7 +56,7 @@ def require_whole_rows(call: KernelCall, shape: tuple[int, ...], axes: tuple[int
 
 
 def summed(call: KernelCall, axes: tuple[int, ...]) -> tuple[Array, int]:
-    """Sums of codes, int64, and how many codes make one."""
+    """Sums of values, int64, and the number of values in each."""
     x = call.inputs[0]
     count = prod(x.shape[axis] for axis in axes)
     if count < x.size:
@@ -67,7 +67,7 @@ def summed(call: KernelCall, axes: tuple[int, ...]) -> tuple[Array, int]:
 
 @kernel("QuantizedSum_8to32")
 def reduce_sum(call: KernelCall) -> list[Array]:
-    """int32 sums of codes less their zero; the range is that of int32 in steps of the input."""
+    """int32 sums of values less their zero point; the range of int32 in the input's scale."""
     low, high = zero_exact(call.scalar(1), call.scalar(2))
     total, count = summed(call, axes_of(call, 3))
     total -= count * quantize_code(ZERO, low, high)
@@ -92,9 +92,9 @@ def mean_scale(in_low: F32, in_high: F32, out_low: F32, out_high: F32, count: in
     ratio = F32(in_step / F32(out_step * F32(count)))
     if not ratio > 0:
         raise GraphError(
-            f"QuantizedMean_8 of {count} codes of {in_low}..{in_high} into {out_low}..{out_high}"
+            f"QuantizedMean_8 of {count} values of {in_low}..{in_high} into {out_low}..{out_high}"
         )
-    # The library holds the ratio below 1: into a finer step than that of the sum, means come out
+    # The library clamps the ratio below 1: with a finer scale than that of the sum, means come out
     # too small.
     ratio = min(F32(0.99999), ratio)
     factor = int(float(fraction(ratio)) * 2**31)
@@ -113,9 +113,9 @@ def reduce_mean(call: KernelCall) -> list[Array]:
     require_finite(call.op, low, high)
     if not low <= 0 <= high:
         raise GraphError(
-            f"QuantizedMean_8 into {low}..{high}, which does not hold zero",
-            why="the library computes its codes as if it did",
-            hint="widen the output range to hold zero",
+            f"QuantizedMean_8 into {low}..{high}, which does not contain zero",
+            why="the library computes its values as if it did",
+            hint="widen the output range to contain zero",
         )
     total, count = summed(call, axes_of(call, 3))
     scale = mean_scale(in_low, in_high, low, high, count)

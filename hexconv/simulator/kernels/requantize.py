@@ -36,7 +36,7 @@ from hexconv.simulator.numerics.fixed_point import (
 from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
-_VECTOR = 128  # fewer codes than one vector take another path
+_VECTOR = 128  # fewer values than one vector take another path
 
 
 class IntegerGain(NamedTuple):
@@ -46,12 +46,12 @@ class IntegerGain(NamedTuple):
     high: F32
     real: F32  # gain as a float; used as it is where it is 1 or more
     fixed: int  # gain with 31 fractional bits
-    subtract: int  # integer offset taken off before the multiplication, for long tensors
+    subtract: int  # integer offset subtracted before the multiplication, for long tensors
     add: F32  # offset added after it, rounding bias included, for short ones
 
 
 def gain_for(level: F32, low: F32, high: F32) -> IntegerGain:
-    """Parameters for int32 steps of `level` onto the uint8 range low..high."""
+    """Parameters for int32 of scale `level` to the uint8 range low..high."""
     out_scale = F32(F32(255.0) / F32(high - low))
     gain = F32(level * out_scale)
     return IntegerGain(
@@ -73,9 +73,9 @@ def gain_to_range(in_low: float, in_high: float, low: float, high: float) -> Int
 
 
 def requantize_32_to_8(x: Array, gain: IntegerGain) -> Array:
-    """int32 to uint8 codes.
+    """int32 to uint8.
 
-    Short tensors get their offset after the multiplication, long ones before it. Doubles hold
+    Short tensors get their offset after the multiplication, long ones before it. Doubles represent
     every product that does not saturate exactly.
     """
     if gain.real >= ONE:
@@ -108,7 +108,7 @@ def _scaled_down(x: Array, subtract: int, factor: float) -> Array:
 
 @kernel("Requantize_32to8")
 def requantize_32to8(call: KernelCall) -> list[Array]:
-    """int32 onto a requested range, widened at one end until zero is exact."""
+    """int32 to a requested range, widened at one end until zero is exact."""
     gain, ends = call.settled(1, lambda: _requested_gain(call))
     return [requantize_32_to_8(call.inputs[0], gain), *ends]
 
@@ -122,25 +122,25 @@ def _requested_gain(call: KernelCall) -> tuple[IntegerGain, list[Array]]:
 
 @kernel("QuantizeDownAndShrinkRange_32to8")
 def shrink_32to8(call: KernelCall) -> list[Array]:
-    """int32 onto the range that the data fills (`do_autorequantize_execute`)."""
+    """int32 to the range that the data fills (`do_autorequantize_execute`)."""
     x = call.inputs[0]
     level = F32(F32(call.scalar(2) - call.scalar(1)) * F32(2.0**-32))
     least, most = min(0, int(x.min())), max(0, int(x.max()))
     low, high, _, _ = adjust_range(F32(level * F32(least)), F32(level * F32(most)))
-    if high == low:  # all zeros: the infinite gain gives codes of 0
+    if high == low:  # all zeros: the infinite gain gives values of 0
         return [np.zeros(x.shape, np.uint8), *as_range(low, high)]
     return [requantize_32_to_8(x, gain_for(level, low, high)), *as_range(low, high)]
 
 
 @derived
 def table_8to8(in_low: float, in_high: float, low: float, high: float) -> Array:
-    """256 codes in another range (`nn_requantize_qu8_to_qu8_hvx`)."""
+    """256 values in another range (`nn_requantize_qu8_to_qu8_hvx`)."""
     adjusted = adjust_range(F32(low), F32(high))[:2]
     if adjusted != (F32(low), F32(high)):
         raise GraphError(
-            f"Requantize_8to8 to {low}..{high}, whose zero is not a whole code",
-            why="the library refuses the range",
-            hint=f"ask for {adjusted[0]}..{adjusted[1]}",
+            f"Requantize_8to8 to {low}..{high}, whose zero point is not an integer",
+            why="the library rejects the range",
+            hint=f"request {adjusted[0]}..{adjusted[1]}",
         )
     in_span, out_span = F32(F32(in_high) - F32(in_low)), F32(F32(high) - F32(low))
     gain = F32(in_span / out_span)
@@ -161,7 +161,7 @@ def table_8to8(in_low: float, in_high: float, low: float, high: float) -> Array:
 
 @kernel("Requantize_8to8", "Requantize_8to8_d32")
 def requantize_8to8(call: KernelCall) -> list[Array]:
-    """uint8 codes into another range, whose zero must be exact already."""
+    """uint8 values to another range, whose zero must be exact already."""
     table, ends = call.settled(1, lambda: _requested_table(call))
     return [look_up(table, call.inputs[0]), *ends]
 
@@ -189,7 +189,7 @@ def scale_to_16(in_low: float, in_high: float, low: float, high: float) -> Scale
     if not (np.isfinite(ratio) and F32(2.0**-29) <= ratio < F32(2.0**24)):
         raise GraphError(
             f"Requantize_32to16 from {in_low}..{in_high} to {low}..{high}",
-            why="the ratio of the steps is beyond what the library scales by",
+            why="the ratio of the scales is beyond what the library supports",
         )
     shift = min(-exponent(ratio), 15)
     return Scale16(limit, round_int(ldexp(ratio, shift + 31)), shift)
@@ -197,7 +197,7 @@ def scale_to_16(in_low: float, in_high: float, low: float, high: float) -> Scale
 
 @kernel("Requantize_32to16")
 def requantize_32to16(call: KernelCall) -> list[Array]:
-    """int32 onto a symmetric int16 range (`scale_32_to_16`)."""
+    """int32 to a symmetric int16 range (`scale_32_to_16`)."""
     in_low, in_high, low, high = (tensor.item() for tensor in call.inputs[1:5])
     require_finite(call.op, low, high)
     scale = scale_to_16(in_low, in_high, low, high)
@@ -213,7 +213,7 @@ def requantize_32to16(call: KernelCall) -> list[Array]:
 
 @kernel("Requantize_32tou16")
 def requantize_32tou16(call: KernelCall) -> list[Array]:
-    """Refused: the library hands on half of the data."""
+    """Unsupported: the library passes on half of the data."""
     raise GraphError(
         "Requantize_32tou16",
         why="the library counts its output in elements, not bytes: readers see the first half only",

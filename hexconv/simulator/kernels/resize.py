@@ -23,7 +23,7 @@ def _sizes(call: KernelCall) -> tuple[int, int, bool]:
 
 @kernel("ResizeNearestNeighbor_8")
 def nearest(call: KernelCall) -> list[Array]:
-    """`resizenear_8_execute`: cut, or with align_corners rounded, float32 positions."""
+    """`resizenear_8_execute`: float32 positions, truncated, or with align_corners rounded."""
     height, width, align = _sizes(call)
     data = call.inputs[0]
     # With align_corners and one output row or column, both scales are the plain ones.
@@ -46,7 +46,7 @@ def _nearest_positions(size: int, new_size: int, shrink: int, *, align: bool) ->
 
 @kernel("QuantizedResizeBilinear_8_d32")
 def bilinear_d32(call: KernelCall) -> list[Array]:
-    """`resize_bilinear_d32_execute`: a way of its own for twice the size."""
+    """`resize_bilinear_d32_execute`: twice the size has its own algorithm."""
     height, width, align = _sizes(call)
     data = call.inputs[0]
     old_height, old_width = data.shape[1:3]
@@ -62,8 +62,8 @@ def bilinear_d32(call: KernelCall) -> list[Array]:
 def _double_d32(data: Array) -> Array:
     """`do_bilin_interp_x2_single_slice_HVX`.
 
-    Means along a row are cut. Means between rows are cut too, but for the row's last vector of
-    1..4 input columns, where they are rounded; the last row is repeated.
+    Means along a row are truncated. Means between rows are truncated too, but for the row's last
+    vector of 1..4 input columns, where they are rounded; the last row is repeated.
     """
     _, height, width, _ = data.shape
     wide = data.astype(np.uint16)

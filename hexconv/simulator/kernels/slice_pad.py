@@ -1,4 +1,4 @@
-"""Slices, pads and tiles: what moves codes without changing them (op_slice.c, op_stridedslice.c,
+"""Slices, pads and tiles: ops that move values unchanged (op_slice.c, op_stridedslice.c,
 op_pad.c, op_pad_d32.c, op_mirrorpad.c, op_tile.c)."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def slice_(call: KernelCall) -> list[Array]:
         size = data.shape[axis] - begin if size == -1 else size
         if size <= 0 or begin < 0 or begin + size > data.shape[axis]:
             raise GraphError(
-                f"Slice {begin}:{begin + size} does not lie in axis {_AXES[axis]} "
+                f"Slice {begin}:{begin + size} is not inside axis {_AXES[axis]} "
                 f"of {data.shape[axis]}",
                 where=call.op,
             )
@@ -74,7 +74,7 @@ def _positions(begin: int, end: int, step: int, size: int, axis: int, op: str) -
     positions = range(begin, end, step)
     if not positions:
         raise GraphError(
-            f"StridedSlice {begin}:{end}:{step} of axis {_AXES[axis]} gives nothing",
+            f"StridedSlice {begin}:{end}:{step} of axis {_AXES[axis]} is empty",
             where=op,
             why="a negative end counts from the end of the axis (op_stridedslice.c)",
             hint="set the axis's bit in the end mask to slice backwards to the start",
@@ -109,9 +109,9 @@ def _pad_code(
     code = round_int(F32(F32(F32(255) * F32(value - low)) / F32(high - low)))
     if not -2 <= code <= 257 or (strict and not low <= value <= high):
         raise GraphError(
-            f"the pad value {value:g} lies outside the range {low:g}..{high:g}",
+            f"the pad value {value:g} is outside the range {low:g}..{high:g}",
             where=op,
-            hint="widen the tensor's range so that it holds the pad value",
+            hint="widen the tensor's range so that it contains the pad value",
         )
     return sat_u8(code)
 
@@ -145,7 +145,7 @@ def mirror_pad(call: KernelCall) -> list[Array]:
                 where=call.op,
                 why="the library needs the axis to be longer than the pad",
             )
-    # The library knows two modes, and takes everything that is not REFLECT for SYMMETRIC.
+    # The library has two modes, and treats everything that is not REFLECT as SYMMETRIC.
     if call.padding == Padding.MIRROR_REFLECT:
         return [np.pad(data, rows, mode="reflect"), *call.inputs[2:4]]
     return [np.pad(data, rows, mode="symmetric"), *call.inputs[2:4]]

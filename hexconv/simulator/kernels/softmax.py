@@ -1,7 +1,7 @@
 """QuantizedSoftmax_8 and its d32 form (nnlib op_softmax_d32.c).
 
-The exponentials depend only on how far a code lies below its row's largest, so 256 entries of
-each are tabled once; a row then costs two look-ups, a sum and a scaling.
+The exponentials depend only on how far a value is below its row's maximum, so 256 entries of
+each are tabulated once; a row then costs two lookups, a sum and a scaling.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _ONE = np.ones((1, 1, 1, 1), np.float32)
 
 @dataclass(frozen=True)
 class _Exponentials:
-    """exp of 0..255 codes below the largest: 15 fraction bits, and 31 - `shift` bits, int32."""
+    """exp of 0..255 below the maximum: 15 fraction bits, and 31 - `shift` bits, int32."""
 
     exp16: Array
     exp32: Array
@@ -59,7 +59,7 @@ class _Exponentials:
 
 @kernel("QuantizedSoftmax_8")
 def softmax_flat(call: KernelCall) -> list[Array]:
-    """`softmax_flat_execute`: depth 1, 2 and at least 1408 go ways of their own."""
+    """`softmax_flat_execute`: depth 1, 2 and at least 1408 have their own algorithms."""
     data = call.inputs[0]
     depth = data.shape[3]
     if depth == 1:
@@ -87,7 +87,7 @@ def _is_v65(call: KernelCall) -> bool:
 
 
 def _scaling(value_range: np.float32, beta: np.float32, depth: int) -> tuple[int, int, int]:
-    """`set_scaling_parms`: multiplier of the codes, its right shift, bits kept for the sum."""
+    """`set_scaling_parms`: multiplier of the values, its right shift, bits kept for the sum."""
     scale = F32(F32(value_range * beta) * F32(1.0 / (255.0 * 0.69314718055994)))
     rsh = min(31, 7 - exponent(scale))
     accumulator_shift = max(2, (depth - 1).bit_length())
@@ -139,7 +139,7 @@ def _rows(call: KernelCall, data: Array) -> Array:
     below = data.max(axis=3, keepdims=True) - data
     total = tables.exp32.take(below).sum(axis=3, keepdims=True, dtype=np.int64)
     mantissa, shift = _row_factors(total, tables.shift, v65=v65)
-    # Both factors lie below 2**15: int32 holds the product, and 12 + 6 bits go off it at last.
+    # Both factors are below 2**15: int32 holds the product, and 12 + 6 bits are shifted off.
     scaled = tables.exp16.take(below) * mantissa
     scaled >>= shift
     scaled >>= 12
@@ -148,7 +148,7 @@ def _rows(call: KernelCall, data: Array) -> Array:
 
 
 def _row_factors(total: Int, kept_bits: int, *, v65: bool) -> tuple[Array, Array]:
-    """What the exponentials of a row are multiplied by and shifted right by, int32."""
+    """Multiplier and right shift of a row's exponentials, int32."""
     normalized = norm_amount32(total)
     mantissa = mul_frac(recip16((total << normalized) >> 16, v65=v65), 255 << 7)
     shift = np.maximum(kept_bits + 3 - normalized, 0)
@@ -166,7 +166,7 @@ def _exp_approx(x: np.float32) -> np.float32:
 
 
 def _pairs(call: KernelCall, data: Array) -> Array:
-    """`softmax_d2_flat_exec`: a table over the difference; equal codes give 128 and 127."""
+    """`softmax_d2_flat_exec`: a table over the difference; equal values give 128 and 127."""
     value_range, beta = _range_times_beta(call)
 
     def make() -> Array:
@@ -218,6 +218,6 @@ def _large_depth(call: KernelCall, data: Array) -> Array:
     shift = count_leading_zeros32(total)
     mantissa = recip16(((total << shift) & 0xFFFFFFFF) >> 17, v65=_is_v65(call))
     scale = sat16(shift_round(mantissa << shift, 15))
-    # Codes 192 and more below the largest fall off the library's table and give 0.
+    # Values 192 and more below the maximum are beyond the library's table and give 0.
     scaled = np.where(below < 192, mul_frac(exp16[255 - below], scale), 0)
     return satu8(shift_round(scaled, 7))

@@ -21,7 +21,7 @@ ATTEMPTS = 5
 
 @kernel("SuperFC_8x8p32to8")
 def superfc(call: KernelCall) -> list[Array]:
-    """Rows of uint8 by a const uint8 matrix with int32 bias; the answer is always (1,1,rows,N).
+    """Rows of uint8 by a const uint8 matrix with int32 bias; the output is always (1,1,rows,N).
 
     Inputs x, weights (1,1,K,N), x min, x max, w min, w max, bias, b min, b max, out min, out max.
     Its weights are never squeezed; its bias is not rounded together with the zero correction.
@@ -45,7 +45,7 @@ def superfc(call: KernelCall) -> list[Array]:
 
 @dataclass(frozen=True)
 class SuperFCLayer:
-    """What the consts say: step and zero of the weights, K, the product, if a range is given."""
+    """The consts: scale and zero point of the weights, K, the product, if a range is given."""
 
     level: QParams
     depth: int
@@ -63,7 +63,7 @@ def _layer(call: KernelCall) -> SuperFCLayer:
         raise GraphError(
             f"SuperFC cannot run with a depth of {depth}",
             where=call.op,
-            why="the library wants a multiple of 16 that is at least 32",
+            why="the library needs a multiple of 16 that is at least 32",
             hint="pad input and weights with zeros",
         )
     level = level_and_zero(call.scalar(4), call.scalar(5))
@@ -74,7 +74,7 @@ def _layer(call: KernelCall) -> SuperFCLayer:
 def _source(call: KernelCall) -> QParams:
     low, high = call.scalar(2), call.scalar(3)
     if low > 0 or high < 0 or not low < high:
-        raise GraphError(f"the input range {low} .. {high} does not hold zero", where=call.op)
+        raise GraphError(f"the input range {low} .. {high} does not contain zero", where=call.op)
     return level_and_zero(low, high)
 
 
@@ -107,7 +107,7 @@ def _find_range(
 ) -> tuple[Requantizer, npt.NDArray[np.uint8]]:
     """Grow the range until the data fits.
 
-    SuperFC puts zero on a whole code only if both ends are its own to choose
+    SuperFC makes the zero point an integer only if both ends are its own choice
     (`superfc_execute_workitem_check_for_retry`).
     """
     source, out = _source(call), _asked(call)

@@ -36,7 +36,7 @@ _CUBIC = numbers("""
 
 @derived
 def input_scale(low: F32, sigmoid: bool) -> tuple[int, int]:
-    """Factor and shift of |code| onto 16/3 = 65536 (`set_input_scale`)."""
+    """Factor and shift from |value| to 16/3 = 65536 (`set_input_scale`)."""
     factor = shift = 0
     if low < F32(-1e-5):
         scale = F32(F32(-3.0 / 8.0) * low)
@@ -47,7 +47,7 @@ def input_scale(low: F32, sigmoid: bool) -> tuple[int, int]:
             shift = min(shift, 15)
             factor = round_int(ldexp(scale, shift))
     if factor == 0:
-        raise GraphError(f"tanh or sigmoid of int16 codes in a range from {low}: out of bounds")
+        raise GraphError(f"tanh or sigmoid of int16 values in a range from {low}: out of bounds")
     return factor, shift
 
 
@@ -59,7 +59,7 @@ def step_down(sum_so_far: Array, by: Array, plus: Array) -> Array:
 
 @derived
 def codes_table(low: F32, sigmoid: bool) -> Array:
-    """The result for every int16 code, at index code & 0xFFFF."""
+    """The result for every int16 value, at index value & 0xFFFF."""
     factor, shift = input_scale(low, sigmoid)
     x = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int64)
     size = np.abs(x)

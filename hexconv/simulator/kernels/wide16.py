@@ -1,4 +1,4 @@
-"""Add, Sub and Mul of 16-bit codes (nnlib op_addsubmul_16.c, op_addsubmul16_d32.c, oper16.c).
+"""Add, Sub and Mul of 16-bit values (nnlib op_addsubmul_16.c, op_addsubmul16_d32.c, oper16.c).
 
 All take a static output range (inputs 6 and 7), which the library widens where it is far too
 narrow for the inputs.
@@ -55,7 +55,7 @@ def step_of(value_range: tuple[float, float]) -> F32:
 
 
 class SumScale(NamedTuple):
-    """out = (a*scale_a + b*scale_b) >> shift, in steps of the output."""
+    """out = (a*scale_a + b*scale_b) >> shift, in the output's scale."""
 
     low: F32
     high: F32
@@ -83,7 +83,7 @@ def sum_scale(ranges: Ranges, signed: bool, out_zero: int) -> SumScale:
 
 @kernel("QuantizedAdd_16", "QuantizedSub_16")
 def add_sub_signed(call: KernelCall) -> list[Array]:
-    """Sum or difference of int16 codes, any broadcast."""
+    """Sum or difference of int16 values, any broadcast."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
     scale = sum_scale(ranges_of(call), True, 0x8000)
@@ -99,13 +99,13 @@ def add_sub_signed(call: KernelCall) -> list[Array]:
 
 
 def zero_u16(value_range: tuple[float, float], step: F32) -> int:
-    """The zero code of a uint16 range (`get_qu16_level_size_zero`)."""
+    """The zero point of a uint16 range (`get_qu16_level_size_zero`)."""
     return sat_u16(round_int(F32(-F32(value_range[0]) / step)))
 
 
 @kernel("QuantizedAdd_u16_d32", "QuantizedSub_u16_d32")
 def add_sub_unsigned(call: KernelCall) -> list[Array]:
-    """Sum or difference of uint16 codes, one operand stretched to the other.
+    """Sum or difference of uint16 values, one operand broadcast to the other.
 
     A subtracted operand enters as its ones' complement.
     """
@@ -137,7 +137,7 @@ class ProductScale(NamedTuple):
 
 @derived
 def product_scale(ranges: Ranges, out_zero: int, extra_bits: int) -> ProductScale:
-    """The factor of Mul (`set_mul_scaling`); `extra_bits` are kept below the output step."""
+    """The factor of Mul (`set_mul_scaling`); `extra_bits` are kept below the output's LSB."""
     a_step, b_step, step = (step_of(value_range) for value_range in ranges)
     low, high = F32(ranges.out[0]), F32(ranges.out[1])
     unit = F32(F32(a_step * b_step) * F32(1 << extra_bits))
@@ -167,7 +167,7 @@ def stretched_inside(a: Array, b: Array) -> int:
 
 @kernel("QuantizedMul_16")
 def mul_signed(call: KernelCall) -> list[Array]:
-    """Product of int16 codes, any broadcast."""
+    """Product of int16 values, any broadcast."""
     a, b = call.inputs[:2]
     broadcast_shape(call.op, a, b)
     scale = product_scale(ranges_of(call), 0x8000, 0)
@@ -182,13 +182,13 @@ def mul_signed(call: KernelCall) -> list[Array]:
 
 
 def cut_zero_u16(value_range: tuple[float, float]) -> int:
-    """The zero code as the flat Mul computes it: a half added, then cut."""
+    """The zero point as the flat Mul computes it: a half added, then truncated."""
     return sat_u16(to_int(F32(F32(-F32(value_range[0]) / step_of(value_range)) + HALF)))
 
 
 @kernel("QuantizedMul_u16", "QuantizedMul_u16_d32")
 def mul_unsigned(call: KernelCall) -> list[Array]:
-    """Product of uint16 codes; the flat form takes any broadcast."""
+    """Product of uint16 values; the flat form supports any broadcast."""
     a, b = call.inputs[:2]
     ranges = ranges_of(call)
     if call.op == "QuantizedMul_u16":

@@ -1,9 +1,9 @@
 """Kernels' inner loops in C: the same bits as NumPy's, in one pass each.
 
-`library()` is the compiled form, or None where NumPy has to do. It is built once a machine, by the
+`library()` is the compiled form, or None where NumPy is used. It is built once per machine, by the
 system's C compiler or by zig (extra `fast`), as soon as this process has spent as long in NumPy as
-a build takes: a small model never waits for it. `HEXCONV_NATIVE=1` builds it at once, `=0` does
-without.
+a build takes: a small model never waits for it. `HEXCONV_NATIVE=1` builds it at once, `=0` disables
+it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 BUILD_AFTER = 2.0
-"""Seconds in NumPy that a build is worth."""
+"""Seconds in NumPy after which a build pays off."""
 
 
 class _State:
-    """What this process knows of the library."""
+    """This process's state of the library."""
 
     def __init__(self) -> None:
         self.passes: Passes | None = None
@@ -51,7 +51,7 @@ _state = _State()
 
 
 def library() -> Passes | None:
-    """The compiled passes, if they are there."""
+    """The compiled passes, if they are available."""
     if _state.off:
         return None
     if not _state.looked:
@@ -60,14 +60,14 @@ def library() -> Passes | None:
 
 
 def ensure() -> Passes | None:
-    """The compiled passes, built if they are not there yet."""
+    """The compiled passes, built if they are not available yet."""
     if library() is None and not _state.off:
         _build()
     return library()
 
 
 def spent(seconds: float) -> None:
-    """Tell that NumPy took so long; build when that is worth it."""
+    """Record seconds spent in NumPy; build when that pays off."""
     if _state.passes is not None or _state.off:
         return
     _state.seconds += seconds
@@ -76,14 +76,14 @@ def spent(seconds: float) -> None:
 
 
 def status() -> str:
-    """What computes: the instructions in use, or why it is NumPy."""
+    """What computes: the instruction set in use, or why it is NumPy."""
     passes = library()
     return f"compiled, {passes.isa}" if passes else f"NumPy ({_state.reason})"
 
 
 @contextmanager
 def disabled() -> Iterator[None]:
-    """NumPy alone, for as long as the context lasts."""
+    """Use only NumPy, for as long as the context lasts."""
     _state.off += 1
     try:
         yield
@@ -108,7 +108,7 @@ def _look() -> None:
 
 
 def _build() -> None:
-    """Build and load, once a process."""
+    """Build and load, once per process."""
     with _state.lock:
         if _state.passes is not None or _state.seconds == np.inf:
             return
@@ -119,7 +119,7 @@ def _build() -> None:
 
 
 def _load(path: Path) -> None:
-    """Take the library if it computes what NumPy computes."""
+    """Use the library if it computes the same as NumPy."""
     try:
         passes = Passes(path)
     except (OSError, AttributeError) as error:
@@ -128,11 +128,11 @@ def _load(path: Path) -> None:
     if _agrees(passes):
         _state.passes, _state.reason = passes, ""
     else:
-        _state.reason = f"{path} computes something else than NumPy"
+        _state.reason = f"{path} computes other values than NumPy"
 
 
 def _agrees(passes: Passes) -> bool:
-    """A small convolution gives the same sums: the CPU is the one that it was compiled for."""
+    """Whether a small convolution gives the same sums: the CPU is the one compiled for."""
     draw = np.random.default_rng(0)
     x = draw.integers(0, 256, (1, 3, 7, 5), np.uint8)
     weights = draw.integers(0, 256, (2 * 3 * 5, 37), np.uint8)

@@ -1,4 +1,4 @@
-"""What Python and C share: structures, arguments of the functions, addresses of arrays."""
+"""The interface of Python and C: structures, arguments of the functions, addresses of arrays."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ FUNCTIONS = {
 
 
 RESULTS = {"packed_bytes": _INT64, "isa": ctypes.c_char_p}
-"""What functions return that return anything."""
+"""Return types of the functions that return anything."""
 
 
 def address(array: Array) -> int:
-    """Its address. What can be written tells it faster than `ndarray.ctypes` does."""
+    """Its address. For writable arrays this is faster than `ndarray.ctypes`."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError):  # read-only, or empty

@@ -1,4 +1,4 @@
-"""Two operands that stretch along sizes of one, as the compiled passes walk them."""
+"""Two operands that broadcast along sizes of one, in the form of the compiled passes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def runs(pair: Pair) -> int:
 
 @lru_cache(maxsize=1024)
 def _plan(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, ...], Four, Four, Four]:
-    """The broadcast shape, and sizes and strides of at most four runs that it comes to.
+    """The broadcast shape, and the sizes and strides of at most four runs that it reduces to.
 
-    Neighboring axes along which each operand either runs on or stands still are one.
+    Adjacent axes along which each operand either advances or stays are merged.
     """
     shape = np.broadcast_shapes(a, b)
     axes: list[tuple[int, bool, bool]] = []
@@ -52,7 +52,7 @@ def _plan(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[tuple[int, ...], Four
 
 
 def _steps(sizes: list[int], moves: list[bool]) -> list[int]:
-    """Elements from one position to the next along each axis; 0 where the operand stretches."""
+    """Elements from one position to the next along each axis; 0 where the operand broadcasts."""
     steps, step = [0] * len(sizes), 1
     for axis in reversed(range(len(sizes))):
         if moves[axis]:

@@ -1,4 +1,4 @@
-"""Building the compiled passes from csrc/, once a machine, into the user's cache directory."""
+"""Build the compiled passes from csrc/, once per machine, into the user's cache directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hexconv.distribution import pip_install
 from hexconv.files import cache_directory
 
 SOURCES = Path(__file__).with_name("csrc")
-# Contracting a product and a sum into one rounding would change floats; traps are not looked at.
+# Contracting a product and a sum into one rounding would change floats; traps are not used.
 ROUNDING = ("-ffp-contract=off", "-fno-trapping-math", "-fno-math-errno")
 FLAGS = ("-O3", "-std=gnu11", *ROUNDING, "-fPIC", "-shared")
 TUNINGS = (
@@ -27,7 +27,7 @@ TUNINGS = (
     ("-mcpu=native",),
     (),
 )
-"""For this very CPU, as the compiler calls that; the last is for what has no such option."""
+"""For this exact CPU, in the compiler's options; the last is for CPUs without such an option."""
 BUILD_SECONDS = 300
 
 
@@ -43,7 +43,7 @@ def compilers() -> Iterator[list[str]]:
 
 @cache
 def built_path() -> Path:
-    """Where the library of these sources for this CPU is, or will be."""
+    """Where the library built from these sources for this CPU is, or will be."""
     digest = hashlib.sha256(repr((FLAGS, TUNINGS, _cpu())).encode())
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -51,7 +51,7 @@ def built_path() -> Path:
 
 
 def _cpu() -> str:
-    """What the CPU can do: a cache that several machines share keeps a library for each kind."""
+    """The features of the CPU: a cache that several machines share has a library for each kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
@@ -61,7 +61,7 @@ def _cpu() -> str:
 
 
 def compile_to(target: Path) -> str:
-    """Compile to `target`, whole or not at all.
+    """Compile to `target`, completely or not at all.
 
     Returns:
         Why it could not be built; nothing if it was.

@@ -1,4 +1,4 @@
-"""The compiled passes as functions of arrays; csrc/ says what each computes."""
+"""The compiled passes as functions of arrays; csrc/ documents what each computes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 
 PARALLEL_VALUES = 200_000
-"""Elements below which handing work to other threads costs more than it saves."""
+"""Elements below which using other threads costs more than it saves."""
 PARALLEL_PRODUCTS = 10_000_000
 
 
 class Windows(NamedTuple):
-    """Where the windows of a convolution lie in its padded, contiguous input.
+    """The positions of a convolution's windows in its padded, contiguous input.
 
     Args:
         height: lines of the output.
@@ -63,8 +63,8 @@ class Packed(NamedTuple):
         rows: of a window.
         length: columns of a window times input channels.
         channels: of the output.
-        zero: the weights' zero code.
-        sums: (channels,) of the weights less their zero.
+        zero: the weights' zero point.
+        sums: (channels,) of the weights less their zero point.
     """
 
     weights: UInt8
@@ -152,7 +152,7 @@ class Passes:
         multipliers: Int32 | None = None,
         shift: int = 0,
     ) -> Convolution:
-        """As `convolution`, with (rows, columns, channels) weights less their zero."""
+        """As `convolution`, with (rows, columns, channels) weights less their zero point."""
         call = DepthwiseCall(
             *(None, address(weights), None, address(offsets), address_or_null(multipliers)),
             *_strides(shape, windows),
@@ -209,7 +209,7 @@ class Passes:
         return result
 
     def prelu(self, x: UInt8, zero: int, gain: int, gains: Int32, bias: int, shift: int) -> UInt8:
-        """((x - zero) * 128 * gain + bias) >> shift; `gains`, one a channel, below zero."""
+        """((x - zero) * 128 * gain + bias) >> shift; `gains`, one per channel, below zero."""
         x = np.ascontiguousarray(x)
         result, depth = np.empty_like(x), x.shape[3]
         call = SlopesCall(
@@ -255,10 +255,10 @@ class Passes:
         exp16: Int32,
         row_factors: Callable[[npt.NDArray[np.int64]], tuple[Int32, Int32]],
     ) -> UInt8:
-        """Softmax along depth, from tables over how far a code lies below its row's largest.
+        """Softmax along depth, from tables over how far a value is below its row's maximum.
 
         Args:
-            data: codes.
+            data: uint8.
             exp32: the exponentials that are added up; a row's sum stays below 2**32.
             exp16: those that are scaled.
             row_factors: what they are multiplied by and shifted right by, by the rows' sums.
@@ -280,14 +280,14 @@ class Passes:
 
 
 class Convolution:
-    """A convolution of which all but the data is known.
+    """A convolution of which everything but the data is known.
 
     Args:
         function: that computes a part of it.
-        call: what it is given, without the two addresses.
+        call: its arguments, without the two addresses.
         shape: of the output.
         units: what the work is divided by.
-        parallel: whether it is worth more than one core.
+        parallel: whether it is large enough for more than one core.
         keep: arrays that the call points to.
     """
 

@@ -20,12 +20,12 @@ VTCM_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class PackedWeights:
-    """Weights ready for the product, and what the bias needs to know of them.
+    """Weights ready for the product, and what the bias depends on.
 
     Args:
         codes: (kh*kw*in, out) uint8.
-        zero: the code that stands for zero.
-        sums: (out,) the library's `gemsumb`: the sum that it multiplies by the input's zero code.
+        zero: the zero point.
+        sums: (out,) the library's `gemsumb`: the sum that it multiplies by the input's zero point.
         factor: (out,) float32 by which each channel has to be multiplied (`k_factor`), or None.
         inverse: (out,) float32, its reciprocal as the library computes it (`k_factor_recip`).
         largest: the largest factor, at least 1.
@@ -46,7 +46,7 @@ def pack(
 
     Args:
         weights: (kh, kw, in, out) uint8.
-        zero: the weights' zero code.
+        zero: the weights' zero point.
         scales: (out,) channel scales, or None.
         depth: the input depth that the library pads to: its padding weights are `zero`.
         squeeze: recode to int8 per output channel, as v65 and v66 do.
@@ -96,14 +96,14 @@ def squeeze_steps(codes: Array, zero: int) -> Int:
 
 
 def squeezed(codes: Array, zero: int, steps: Int) -> Int:
-    """The int8 weights that stand for `codes`, as int64."""
+    """The int8 weights that replace `codes`, as int64."""
     wide = codes.astype(np.int64)
     scaled = ((steps * wide + 128 * 256 + 128 - steps * zero) >> 8) - 128
     return np.where(steps == 0, np.clip(wide - zero, -128, 127), scaled)
 
 
 def _factors(kept: Float32, scales: Float32 | None) -> tuple[Float32 | None, Float32 | None]:
-    """`k_factor` and `k_factor_recip`: channel scale over what squeezing kept, and its inverse."""
+    """`k_factor` and `k_factor_recip`: channel scale over the squeezing factor, and its inverse."""
     if scales is None and bool((kept == 1).all()):
         return None, None
     channel = np.ones_like(kept) if scales is None else scales

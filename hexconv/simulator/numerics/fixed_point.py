@@ -1,8 +1,8 @@
-"""float32 and fixed-point arithmetic as the library's C code and HVX instructions do it.
+"""float32 and fixed-point arithmetic as in the library's C code and HVX instructions.
 
 Every function names the one of nnlib's `hexagon/include/quantize.h` or `hexagon/src/quantize.c`
 that it follows. Scalars are `numpy.float32` throughout: the order of the operations, and the
-rounding after each of them, decide which code a value gets.
+rounding after each of them, decide the quantized result.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ R = TypeVar("R")
 
 F32 = np.float32
 ZERO, ONE, HALF = F32(0.0), F32(1.0), F32(0.5)
-_NEAR_CODE = F32(6.1035156e-05)  # 2^-14: a zero this close to a whole code is left alone
+_NEAR_CODE = F32(6.1035156e-05)  # 2^-14: a zero point this close to an integer is not moved
 _NEAR_NEXT = F32(0.999938965)
 _INT_LIMIT = 2147483648.0
 
 
 def derived(function: Callable[P, R]) -> Callable[P, R]:
-    """A pure function of ranges, remembered: most nodes meet the same ranges in every run.
+    """A pure function of ranges, cached: most nodes use the same ranges in every run.
 
     float32 overflow and division by zero are silent, as on the DSP.
     """
@@ -42,17 +42,17 @@ def as_range(low: float | F32, high: float | F32) -> list[Array]:
 
 
 def require_finite(op: str, low: float | F32, high: float | F32) -> None:
-    """Stop at a requested range of -inf..inf that the library would echo back as it is."""
+    """Raise for a requested range of -inf..inf, which the library would return unchanged."""
     if not (np.isfinite(low) and np.isfinite(high)):
         raise GraphError(
-            f"{op} is asked for the output range {low}..{high}",
-            why="the library echoes an infinite range and the codes mean nothing",
+            f"{op} has the requested output range {low}..{high}",
+            why="the library returns an infinite range and the values are meaningless",
             hint="give the node a finite range",
         )
 
 
 def broadcast_shape(op: str, a: Array, b: Array) -> Shape4:
-    """The common shape of two operands that stretch along sizes of one."""
+    """The common shape of two operands that broadcast along sizes of one."""
     try:
         shape: Shape4 = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -61,7 +61,7 @@ def broadcast_shape(op: str, a: Array, b: Array) -> Shape4:
 
 
 def one_sided_broadcast(op: str, a: Array, b: Array) -> bool:
-    """Whether `a` is the one that stretches; both at once is an error.
+    """Whether `a` is the one that is broadcast; both at once is an error.
 
     nnlib `check_compatible_elementwise_d32` (shape_util.c).
     """
@@ -71,7 +71,7 @@ def one_sided_broadcast(op: str, a: Array, b: Array) -> bool:
     if shape not in (a.shape, b.shape):
         raise GraphError(
             f"{op} cannot combine shapes {a.shape} and {b.shape}",
-            why="each operand would have to stretch in another direction",
+            why="each operand would have to be broadcast in another direction",
             hint="tile one operand to the full shape first",
         )
     return a.shape != shape
@@ -81,7 +81,7 @@ def one_sided_broadcast(op: str, a: Array, b: Array) -> bool:
 
 
 def fma(a: F32, b: F32, c: F32) -> F32:
-    """a*b + c with one rounding; exact in double for the operands met here."""
+    """a*b + c with one rounding; exact in double for the operands used here."""
     rounded: F32 = F32(float(a) * float(b) + float(c))
     return rounded
 
@@ -93,7 +93,7 @@ def div255(x: F32) -> F32:
 
 
 def to_int(x: F32) -> int:
-    """A float cut to int32, saturating like `convert_sf2w:chop`; NaN gives -1."""
+    """A float truncated to int32, saturating like `convert_sf2w:chop`; NaN gives -1."""
     value = float(x)
     if value != value:
         return -1
@@ -106,7 +106,7 @@ def round_int(x: F32) -> int:
 
 
 def round_uint(x: F32) -> int:
-    """Nearest uint32; what is negative gives 0 (`roundf_u32`)."""
+    """Nearest uint32; negative values give 0 (`roundf_u32`)."""
     return min(max(int(float(F32(x + HALF))), 0), 0xFFFFFFFF)
 
 
@@ -135,22 +135,22 @@ def ldexp(x: F32, n: int) -> F32:
 
 
 def clamp(value: int, low: int, high: int) -> int:
-    """An integer held in low..high."""
+    """An integer clamped to low..high."""
     return min(max(value, low), high)
 
 
 def sat_u8(value: int) -> int:
-    """An integer held in 0..255."""
+    """An integer clamped to 0..255."""
     return clamp(value, 0, 255)
 
 
 def sat_u16(value: int) -> int:
-    """An integer held in 0..65535."""
+    """An integer clamped to 0..65535."""
     return clamp(value, 0, 65535)
 
 
 def sat_i16(value: int) -> int:
-    """An integer held in -32768..32767."""
+    """An integer clamped to -32768..32767."""
     return clamp(value, -32768, 32767)
 
 
@@ -159,23 +159,23 @@ def wrap_i16(value: int) -> int:
     return ((value + 0x8000) & 0xFFFF) - 0x8000
 
 
-# ---- ranges and zero codes
+# ---- ranges and zero points
 
 
 def step_and_zero(low: F32, high: F32) -> tuple[F32, int]:
-    """Step and zero code of a uint8 range (`get_qu8_level_size_zero`)."""
+    """Scale and zero point of a uint8 range (`get_qu8_level_size_zero`)."""
     step = div255(F32(high - low))
     return step, sat_u8(round_int(F32(-low / step)))
 
 
 def quantize_code(value: F32, low: F32, high: F32) -> int:
-    """The uint8 code of one value, saturated (`quantize_uint8`)."""
+    """One value quantized to uint8, saturated (`quantize_uint8`)."""
     scale = F32(F32(255.0) / max(F32(1e-18), F32(high - low)))
     return sat_u8(round_int(F32(F32(value - low) * scale)))
 
 
 def quantize_codes(values: Array, low: F32, high: F32) -> Array:
-    """The uint8 codes of float32 values, saturated (`quantize_uint8`)."""
+    """float32 values quantized to uint8, saturated (`quantize_uint8`)."""
     scale = F32(F32(255.0) / max(F32(1e-18), F32(high - low)))
     scaled = (values - low) * scale
     codes: Array = np.clip(np.trunc(scaled + np.copysign(HALF, scaled)), 0, 255).astype(np.uint8)
@@ -183,7 +183,7 @@ def quantize_codes(values: Array, low: F32, high: F32) -> Array:
 
 
 def adjust_range(low: F32, high: F32) -> tuple[F32, F32, F32, F32]:
-    """A range opened to hold zero, then widened at one end until zero is a whole code.
+    """A range widened to contain zero, then at one end until the zero point is an integer.
 
     `quantize_adjust_range`. Returns min, max, step and 1/step.
     """
@@ -206,7 +206,7 @@ def adjust_range(low: F32, high: F32) -> tuple[F32, F32, F32, F32]:
 
 
 def zero_exact(low: F32, high: F32) -> tuple[F32, F32]:
-    """The range with one end moved outward until zero is a whole code.
+    """The range with one end moved outward until the zero point is an integer.
 
     `adjust_minmax_for_zero`; a range below 1e-6 wide is left as it is.
     """
@@ -244,7 +244,7 @@ MIN_FIXED, MAX_FIXED = 1, 2
 
 
 def zero_exact_fixed(low: F32, high: F32, fixed: int) -> tuple[F32, F32]:
-    """`zero_exact` where some ends are meant to stay: a sum of MIN_FIXED and MAX_FIXED.
+    """`zero_exact` where some ends are fixed: a sum of MIN_FIXED and MAX_FIXED.
 
     With both fixed, both ends move by the same amount, or the one next to zero where the range is
     lopsided 3:1 (`adjust_minmax_for_zero_with_constraints`).
@@ -305,7 +305,7 @@ _FEW = 4096
 
 
 def clip_to(x: Array, dtype: Any) -> Array:
-    """Numbers saturated to `dtype`; works in place on what it is given."""
+    """Numbers saturated to `dtype`; works in place on its argument."""
     least, most = _LIMITS[dtype]
     if x.size < _FEW:  # two plain calls cost less than np.clip's own work on a few elements
         np.minimum(np.maximum(x, least, out=x), most, out=x)
@@ -315,5 +315,5 @@ def clip_to(x: Array, dtype: Any) -> Array:
 
 
 def to_codes(x: Array) -> Array:
-    """Numbers saturated to uint8 codes; works in place on what it is given."""
+    """Numbers saturated to uint8; works in place on its argument."""
     return clip_to(x, np.uint8)

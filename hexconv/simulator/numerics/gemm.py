@@ -1,9 +1,9 @@
 """Exact uint8 matrix products: compiled, or on ONNX Runtime's integer kernels.
 
 `MatMulInteger` on two uint8 operands is exact on every CPU, faster than float32 BLAS, and reads a
-quarter of the memory. Each session runs on the calling thread alone; the caller cuts big products
-into tiles and spreads them over the cores, with everything that belongs to a tile, so that its
-data stays in the cache.
+quarter of the memory. Each session runs on the calling thread alone; the caller splits big
+products into tiles and distributes them over the cores, with everything that belongs to a tile, so
+that its data stays in the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Int32 = npt.NDArray[np.int32]
 
 
 def _session(nodes: list[Any], inputs: list[Any], initializers: list[Any], kind: int) -> Any:
-    """A single-threaded ONNX Runtime session that answers `y`."""
+    """A single-threaded ONNX Runtime session with the output `y`."""
     import onnxruntime
     from onnx import helper
 
@@ -45,7 +45,7 @@ class Gemm:
 
     Args:
         weights: (K, N) uint8.
-        zero: the code of the weights that stands for zero.
+        zero: the zero point of the weights.
 
     `columns` is N.
     """
@@ -55,11 +55,11 @@ class Gemm:
         self._weights, self._zero = weights, zero
         self._sessions: dict[str, Any] = {}
         self._packed: dict[int, Packed] = {}
-        # The last one, and what its key names by id: held, so that the id stays its own.
+        # The last one, and the object in its key by id: kept alive, so that the id stays its own.
         self._compiled: tuple[object, Convolution, object] | None = None
 
     def accumulate(self, rows: UInt8, zero: int) -> Int32:
-        """(M, N) int32: the sums of (row - zero) * (weight - its zero)."""
+        """(M, N) int32: the sums of (row - zero) * (weight - its zero point)."""
         passes = native.library()
         if passes is not None:
             wide: Int32 = self.windows(passes, *_as_pixels(rows), zero)[0, 0]
@@ -71,7 +71,7 @@ class Gemm:
         return sums
 
     def requantized(self, rows: UInt8, finish: Requantizer) -> UInt8:
-        """(M, N) uint8: the sums as output codes."""
+        """(M, N) uint8: the sums as quantized outputs."""
         passes = native.library()
         if passes is not None:
             narrow: UInt8 = self.windows(passes, *_as_pixels(rows), finish)[0, 0]
@@ -91,8 +91,8 @@ class Gemm:
         Args:
             passes: the compiled library.
             x: (B,H,W,D); a window's rows, columns and channels are the rows of the weights.
-            windows: where they lie.
-            end: what turns the sums into codes; or the zero code of x, for int32 sums.
+            windows: their positions.
+            end: how the sums are requantized; or the zero point of x, for int32 sums.
         """
         key = (x.shape, windows, end if isinstance(end, int) else id(end))
         last = self._compiled
@@ -103,7 +103,7 @@ class Gemm:
     def _convolution(
         self, passes: Passes, shape: tuple[int, ...], windows: Windows, end: Requantizer | int
     ) -> Convolution:
-        """Offsets hold what the zero codes add to each channel, modulo 2**32."""
+        """Offsets contain what the zero points add to each channel, modulo 2**32."""
         packed = self._packed.get(windows.rows)
         if packed is None:
             packed = passes.pack(self._weights, windows.rows, self._zero)
@@ -135,7 +135,7 @@ class Gemm:
         return _session([product], *self._constants(), TensorProto.INT32)
 
     def _codes_session(self) -> Any:
-        """Product, gain, clip and cut in one session."""
+        """Product, gain, clip and truncation in one session."""
         from onnx import TensorProto, helper, numpy_helper
 
         def node(op: str, inputs: list[str], output: str, **attributes: int) -> Any:

@@ -1,7 +1,7 @@
-"""The HVX and scalar instructions that nnlib's fixed-point code is made of, on int64 arrays.
+"""The HVX and scalar instructions that nnlib's fixed-point code uses, on int64 arrays.
 
 Named after what they do; the intrinsic is named in each docstring. Values are held in int64, so an
-intermediate that the hardware keeps in 32 bits is only wrapped where wrapping can happen.
+intermediate that the hardware keeps in 32 bits is only wrapped where an overflow can happen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def table(values: Any) -> Int:
 
 
 def numbers(text: str) -> Int:
-    """A table written as whole numbers between spaces."""
+    """A table written as integers between spaces."""
     return np.array(text.split(), dtype=np.int64)
 
 
@@ -87,7 +87,7 @@ def poly_v65(x: Int, leading: int, rest: tuple[tuple[int, int], ...]) -> Int:
     Args:
         x: uint16 values.
         leading: four int16 leading coefficients.
-        rest: (sign, four uint16 coefficients) a step; each step is p*x + sign*(c << 15), >> 16.
+        rest: (sign, four uint16 coefficients) per step; each step is p*x + sign*(c << 15), >> 16.
     """
     p = wrap16(_by_segment(x, leading))
     for sign, constants in rest:

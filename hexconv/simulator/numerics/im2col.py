@@ -24,7 +24,7 @@ class Tile(NamedTuple):
 def patches(x: UInt8, rows: WindowAxis, columns: WindowAxis) -> npt.NDArray[Any]:
     """A view (B, Ho, Wo, kh, kw*D) of every window of the padded, contiguous `x`.
 
-    The columns of a window lie one after another in memory, so that a copy moves long runs.
+    The columns of a window are contiguous in memory, so that a copy moves long runs.
     """
     b, _, _, d = x.shape
     sb, sh, sw, _ = x.strides
@@ -47,7 +47,7 @@ def blocks(images: int, height: int, width: int, pixels: int) -> list[Tile]:
 
 
 def _cuts(size: int, step: int) -> list[slice]:
-    """0 .. size in even pieces of at most `step`."""
+    """0 .. size in equal parts of at most `step`."""
     count = -(-size // step)
     edges = [size * i // count for i in range(count + 1)]
     return [slice(a, b) for a, b in pairwise(edges)]

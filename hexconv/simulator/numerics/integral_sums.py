@@ -1,7 +1,7 @@
-"""Window sums as the library's integral buffer finds them (nnlib integral_buffer.c and its header).
+"""Window sums as the library's integral buffer computes them (nnlib integral_buffer.c).
 
 Where a window reaches beyond the tensor, the library continues the integral image by what the
-rest of the window holds, scaled with 15 fraction bits: the mean over the inside, nearly.
+rest of the window contains, scaled with 15 fraction bits: approximately the mean over the inside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Levels of uint8 tensors, and how convolutions choose their output range.
+"""Scales of uint8 tensors, and how convolutions choose their output range.
 
 Everything is float32, operation by operation, as nnlib's C does it: a range that differs in the
-last bit gives other codes.
+last bit gives other quantized values.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from hexconv.simulator.numerics.fixed_point import (
 
 
 class QParams(NamedTuple):
-    """What one code is worth, and the code that stands for zero."""
+    """Scale and zero point."""
 
     size: np.float32
     zero: int
 
 
 def level_and_zero(minimum: np.float32, maximum: np.float32) -> QParams:
-    """Step and zero of a uint8 range.
+    """Scale and zero point of a uint8 range.
 
     Raises:
         GraphError: the range is empty.
@@ -57,7 +57,7 @@ def _signed(size: np.float32, like: np.float32) -> np.float32:
 
 @dataclass
 class OutputRange:
-    """The output range of a convolution as it is asked for, guessed and grown.
+    """The requested output range of a convolution, with its guessed ends and their growth.
 
     Source: `setup_initial_output_range` and `supernode_execute_workitem_check_for_retry` of
     nnlib's supernode_utils.h.
@@ -65,8 +65,8 @@ class OutputRange:
     Args:
         minimum: the lower end now in use.
         maximum: the upper end now in use.
-        asked: the ends as the node's inputs give them.
-        fixed: bit 0 if the minimum is given, bit 1 if the maximum is; the rest is found from data.
+        asked: the ends in the node's inputs.
+        fixed: bit 0 if the minimum is given, bit 1 if the maximum is; the rest is measured.
         first_guess: nothing was executed yet, so a gain that is too large may still widen it.
     """
 
@@ -80,11 +80,11 @@ class OutputRange:
     def ask(
         cls, minimum: np.float32, maximum: np.float32, guess: tuple[float, float]
     ) -> OutputRange:
-        """Start from what the node's inputs ask for, with `guess` where that is infinite."""
+        """Start from the requested range, with `guess` where that is infinite."""
         if minimum > 0 or maximum < 0 or not minimum < maximum:
             raise GraphError(
-                f"the output range {minimum} .. {maximum} does not hold zero",
-                why="the library refuses it when it prepares the graph",
+                f"the output range {minimum} .. {maximum} does not contain zero",
+                why="the library rejects it when it prepares the graph",
             )
         fixed = int(minimum != -np.inf) + 2 * int(maximum != np.inf)
         low = minimum if fixed & 1 else F32(guess[0])
@@ -94,16 +94,16 @@ class OutputRange:
         return cls(low, high, (minimum, maximum), fixed, fixed != 3)
 
     def level(self) -> np.float32:
-        """What one output code is worth."""
+        """Scale of the output."""
         return level_and_zero(self.minimum, self.maximum).size
 
     def grow(self, lowest: int, highest: int, *, exact: bool = True) -> bool:
-        """Widen the ends that are not given until codes `lowest` .. `highest` fit.
+        """Widen the ends that are not given until values `lowest` .. `highest` fit.
 
         Args:
-            lowest: the smallest output before clipping, in output codes.
+            lowest: the smallest output before clipping, in LSB of the output.
             highest: the largest.
-            exact: put zero on a whole code again.
+            exact: make the zero point an integer again.
 
         Returns:
             Whether anything moved, so that the node has to run again.
@@ -124,11 +124,11 @@ class OutputRange:
         return moved
 
     def limit_gain(self, gain: np.float32, accumulator: np.float32) -> np.float32:
-        """Before the first execution: widen a guessed range that asks for a gain above 1.75.
+        """Before the first execution: widen a guessed range that would need a gain above 1.75.
 
         Args:
-            gain: accumulator steps in one output step.
-            accumulator: what one accumulator step is worth, times the largest channel factor.
+            gain: accumulator units per output LSB.
+            accumulator: real value of one accumulator unit, times the largest channel factor.
 
         Returns:
             The gain to use (`fill_info_minmax_basics` of supernode_utils.h).
@@ -153,7 +153,7 @@ class OutputRange:
         return now
 
     def _restore(self) -> None:
-        """Put the given ends back to what was asked for, so that they can't drift."""
+        """Reset the given ends to the requested values, so that they can't drift."""
         if self.fixed & 1:
             self.minimum = self.asked[0]
         if self.fixed & 2:

@@ -40,7 +40,7 @@ def from_float(values: Array) -> QFloat:
 
 
 def from_int32(values: Int) -> QFloat:
-    """`i2q`, and what getstats_asm does to sums, maxima and minima: cut to 16 bits."""
+    """`i2q`, and how getstats_asm converts sums, maxima and minima: truncated to 16 bits."""
     bits = np.frexp(np.where(values < 0, ~values, values).astype(np.float64))[1]
     amount = 31 - bits.astype(np.int64)
     return QFloat((values << amount) >> 16, amount - 31)
@@ -75,7 +75,7 @@ def add(a: QFloat, b: QFloat) -> QFloat:
 
 
 def subtract(a: QFloat, b: QFloat) -> QFloat:
-    """`vsubqf`: half the difference, cut, normalized."""
+    """`vsubqf`: half the difference, truncated, normalized."""
     x, y = _aligned(a, b)
     return _normalized((x - y) >> 1, np.minimum(a.e, b.e) - 1)
 
@@ -148,7 +148,7 @@ _ISQRT = (
 
 
 def inverse_root(a: QFloat) -> QFloat:
-    """`visqrt64_asm`; what is not positive counts as 2**-30."""
+    """`visqrt64_asm`; non-positive values count as 2**-30."""
     positive = a.m > 0
     m, e = np.where(positive, a.m, 0x4000), np.where(positive, a.e, 29)
     segment, x = (m >> 10) & 15, (2 * m) & 0x7FF

@@ -1,4 +1,4 @@
-"""From int32 accumulators to output codes: the fixed-point gain of the convolution family.
+"""From int32 accumulators to quantized outputs: the fixed-point gain of convolutions.
 
 The library computes `sat8(((sum << shift) * recip + 2**30) >> 31)`. Here the same number is
 `floor(sum * gain + 1/2)` with the exact `gain = recip * 2**(shift - 31)` in float64: a sum has at
@@ -26,11 +26,11 @@ TIE = 2.0**-34
 
 @dataclass(frozen=True)
 class Gain:
-    """How accumulators become codes, for one execution.
+    """The requantization of accumulators, for one execution.
 
     Args:
-        product: what one accumulator step is worth (input step times weight step), float32.
-        recip: 31-bit multipliers, one a channel or one for all.
+        product: scale of the accumulator (input scale times weight scale), float32.
+        recip: 31-bit multipliers, one per channel or one for all.
         shift: left shift of the accumulators before the multiplication.
     """
 
@@ -55,10 +55,10 @@ def choose_gain(
     """The multipliers of a convolution (`fill_info_minmax_basics` of supernode_utils.h).
 
     Args:
-        source: step and zero of the input.
-        weight_size: step of the weights.
+        source: scale and zero point of the input.
+        weight_size: scale of the weights.
         out: the output range; a first guess of it may be widened here.
-        channel_factor: what each channel's weights have to be multiplied by, if any.
+        channel_factor: multiplier of each channel's weights, if any.
         largest_factor: the largest of them, at least 1.
     """
     product = F32(source.size * weight_size)
@@ -75,22 +75,22 @@ def choose_gain(
 
 
 def codes(accumulators: Int, gain: Gain) -> Int:
-    """Output codes before clipping to 0..255, exactly as the library's integers give them."""
+    """Outputs before clipping to 0..255, exactly as the library's integers give them."""
     wrapped = ((accumulators << gain.shift) + 2**31) % 2**32 - 2**31
     shifted: Int = (wrapped * gain.recip + 2**30) >> 31
     return shifted
 
 
 def affine(offsets: Int, gain: Gain, terms: int) -> tuple[Float64, Float64] | None:
-    """(m, c) with `clip(floor(x * m + c), 0, 255)` the code of accumulator x + offset.
+    """(m, c) with `clip(floor(x * m + c), 0, 255)` the output of accumulator x + offset.
 
     None where a bias is so far outside the output range that float64 is not exact enough, or where
-    the shifted accumulator can leave 32 bits: `codes` has to do it.
+    the shifted accumulator can exceed 32 bits: `codes` has to be used.
 
     Args:
-        offsets: one a channel, added to every accumulator.
+        offsets: one per channel, added to every accumulator.
         gain: the gain.
-        terms: how many products of two codes an accumulator holds.
+        terms: how many products of two values an accumulator sums up.
     """
     most = terms * 255 * 255 + int(np.abs(offsets).max(initial=0))
     if most << gain.shift >= 2**31:
@@ -104,11 +104,11 @@ def affine(offsets: Int, gain: Gain, terms: int) -> tuple[Float64, Float64] | No
 
 @dataclass(frozen=True)
 class Requantizer:
-    """All that turns the integer products of one node into its outputs.
+    """Everything that requantizes the integer products of one node.
 
     Args:
-        zero: the input's zero code.
-        offsets: one a channel, added to the sums.
+        zero: the input's zero point.
+        offsets: one per channel, added to the sums.
         gain: the gain.
         line: `affine` of these two.
         minimum: output 1.
@@ -124,12 +124,12 @@ class Requantizer:
 
     @cached_property
     def multipliers(self) -> npt.NDArray[np.int32]:
-        """(out,) the gain's factors, one a channel."""
+        """(out,) the gain's factors, one per channel."""
         return np.broadcast_to(self.gain.recip, self.offsets.shape).astype(np.int32)
 
     @classmethod
     def of(cls, zero: int, gain: Gain, offsets: Int, out: OutputRange, terms: int) -> Requantizer:
-        """With the range as it stands now; `terms` as for `affine`."""
+        """With the current range; `terms` as for `affine`."""
         line = affine(offsets, gain, terms)
         return cls(zero, offsets, gain, line, *as_range(out.minimum, out.maximum))
 

@@ -1,4 +1,4 @@
-"""Codes moved by one scale and offset: nnlib's tensor_copy_scaled_d32 (tensor_copy_scaled.c)."""
+"""Values moved by one scale and offset: nnlib's tensor_copy_scaled_d32 (tensor_copy_scaled.c)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hexconv.simulator.numerics.tables import look_up
 def scaled_table(scale: int, offset: int) -> Array:
     """The 256 results: ((code*scale >> 8) + offset + 64) >> 7, saturated to uint8.
 
-    Scales next to +-32768 with the matching offset are exactly a copy, or the ones' complement.
+    Scales close to +-32768 with the matching offset are exactly a copy, or the ones' complement.
     """
     codes = np.arange(256, dtype=np.int32)
     if offset == 0 and 32704 <= scale <= 32767:
@@ -27,5 +27,5 @@ def scaled_table(scale: int, offset: int) -> Array:
 
 
 def scaled_copy(codes: Array, scale: int, offset: int) -> Array:
-    """Every uint8 code mapped through `scaled_table`."""
+    """Every uint8 value mapped through `scaled_table`."""
     return look_up(scaled_table(scale, offset), codes)

@@ -1,4 +1,4 @@
-"""uint8 codes through a table of 256."""
+"""uint8 values through a table of 256."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hexconv.simulator import native
 
 
 def look_up(table: Array, codes: Array) -> Array:
-    """table[codes]: what each code becomes, uint8 or float32."""
+    """table[codes]: the result for each value, uint8 or float32."""
     passes = native.library()
     if passes is None or codes.dtype != np.uint8:
         found: Array = np.take(table, codes)

@@ -80,7 +80,7 @@ def pad_space(data: Array, height: WindowAxis, width: WindowAxis, value: int | f
 
 
 def taps(padded: Array, height: WindowAxis, width: WindowAxis) -> list[Array]:
-    """One strided view a window position; each is (B, out height, out width, D)."""
+    """One strided view per window position; each is (B, out height, out width, D)."""
     last_row = (height.out - 1) * height.stride + 1
     last_column = (width.out - 1) * width.stride + 1
     return [
@@ -91,7 +91,7 @@ def taps(padded: Array, height: WindowAxis, width: WindowAxis) -> list[Array]:
 
 
 def max_over_windows(padded: Array, height: WindowAxis, width: WindowAxis) -> Array:
-    """The largest of each window, rows first and columns then."""
+    """The maximum of each window, rows first and columns then."""
     rows = _max_along(padded, height, 1)
     return _max_along(rows, width, 2)
 
