@@ -28,7 +28,7 @@ def foreign(site: str | None = None) -> str | None:
     """The other package named hexconv that is installed beside this one, with its version.
 
     Args:
-        site: the folder that holds this package; only tests name another one.
+        site: the folder that contains this package; only tests name another one.
 
     Returns:
         Such as `hexconv 0.3.1`, or None. Metadata is looked for beside the package alone: there

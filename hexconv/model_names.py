@@ -1,4 +1,4 @@
-"""Names of models: what MACE takes, for it makes C++ identifiers of them."""
+"""Names of models that MACE accepts: it makes C++ identifiers of them."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ RESERVED = frozenset(_WORDS.split())
 
 
 def model_name(source: str | Path | onnx.ModelProto) -> str:
-    """A name that MACE takes, from the file's or the graph's."""
+    """A name that MACE accepts, from the file's or the graph's."""
     stem = Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
     name = re.sub(r"\W", "_", stem, flags=re.ASCII)
     return name if fault(name) is None else f"model_{name}".rstrip("_")
 
 
 def fault(name: str) -> str | None:
-    """What to do about a name that MACE does not take; None for one that it takes."""
+    """What to do about a name that MACE does not accept; None for one that it does."""
     if not IDENTIFIER.fullmatch(name):
         return "use letters, digits and _, not a digit first"
     if name in RESERVED:
@@ -47,7 +47,7 @@ def fault(name: str) -> str | None:
 
 
 def check_model_name(name: str) -> None:
-    """Hold a name to what MACE takes.
+    """Check a name against what MACE accepts.
 
     Raises:
         ConfigError: it cannot name a model.

@@ -113,7 +113,7 @@ def prepared(
 
 
 def check_formats(graph: FloatGraph, formats: Mapping[str, DataFormat]) -> None:
-    """Hold data formats to the model's inputs and outputs.
+    """Check data formats against the model's inputs and outputs.
 
     Raises:
         ConfigError: there is no such tensor, or the format gives it other data than it should.

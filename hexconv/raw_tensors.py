@@ -16,7 +16,7 @@ from hexconv.arrays import FloatArray
 from hexconv.errors import FileError, RangeError
 
 DataFormat = Literal["NONE", "NHWC", "NCHW"]
-"""What MACE's applications say of a tensor's axes."""
+"""What MACE's applications declare about a tensor's axes."""
 
 DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 NOT_NCHW = (

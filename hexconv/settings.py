@@ -42,7 +42,7 @@ class Settings:
         float_fallback: compute in float on the DSP what int8 does not support, where the library
             has a float op.
         keep_float: names of nodes, or of tensors that they compute, to compute in float.
-        data_formats: how MACE's application hands 4-D inputs and outputs over, by name: "NCHW" or
+        data_formats: how MACE's application passes 4-D inputs and outputs, by name: "NCHW" or
             "NHWC" (the DSP gets channels last), "NONE" (it gets the bytes of the ONNX order).
             Where nothing is said, NCHW for images and NONE for the rest.
     """

@@ -1,8 +1,8 @@
 """Sample inputs: read lazily from files or taken from the caller, each checked before use.
 
-What a file holds is told by its shape: an array of an input's own shape is one sample; with one
+The shape decides what an array is: an array of the input's own shape is one sample; with one
 more axis in front, or N where the input has a leading 1, it is N samples. A raw file (`.bin`, as
-MACE's tools read it) holds as many samples as its size says.
+MACE's tools read it) contains as many samples as its size allows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class SampledModel(Protocol):
 
 @dataclass(frozen=True)
 class _Input:
-    """One input of a model, and how raw files hold it."""
+    """One input of a model, and its format in raw files."""
 
     name: str
     shape: tuple[int, ...]
@@ -73,7 +73,7 @@ def read_samples(
         source: a .npy, .npz or raw .bin file; a folder of such files (each one or more samples),
             or of one file or folder an input, named after it; {input: path} or
             ["input=path", ...]; or an iterable of {input: array}.
-        graph: whose inputs the samples are for.
+        graph: the graph whose inputs the samples are for.
         formats: of the inputs in raw files, by name: "NHWC" images have their channels last;
             all others are in the ONNX order of axes.
 
@@ -190,7 +190,7 @@ def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, 
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not files:
-            raise RangeError("the folder holds no .npy, .npz or .bin file", where=str(path))
+            raise RangeError("the folder contains no .npy, .npz or .bin file", where=str(path))
         for file in files:
             yield from _from_file(file, inputs)
     else:
@@ -206,7 +206,9 @@ def _from_file(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, 
         return
     if len(set(several.values())) > 1:
         listed = ", ".join(f"'{name}' {count}" for name, count in several.items())
-        raise RangeError(f"the arrays hold different numbers of samples: {listed}", where=str(path))
+        raise RangeError(
+            f"the arrays contain different numbers of samples: {listed}", where=str(path)
+        )
     for number in range(next(iter(several.values()))):
         sample = {
             name: array[number].reshape(inputs[name].shape) if name in several else array
@@ -251,7 +253,7 @@ def _only(inputs: Mapping[str, _Input], path: Path) -> str:
         "the file does not name the input that it is for",
         where=str(path),
         why=f"the model has {len(inputs)} inputs: {', '.join(inputs)}",
-        hint="give a .npz with one array an input, or input=path for each",
+        hint="give a .npz with one array per input, or input=path for each",
     )
 
 

@@ -31,7 +31,7 @@ class Verbs(click.Group):
     """The verbs are the modules of this package; each has a `command`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every verb, by name."""
+        """All verbs, by name."""
         files = FOLDER.glob("*.py")
         return sorted(file.stem for file in files if not file.stem.startswith(PRIVATE))
 
@@ -70,7 +70,7 @@ def group() -> None:
 
 
 def _write_utf8() -> None:
-    """Output is UTF-8 wherever it goes: a console or pipe of another code page has no Chinese."""
+    """Write UTF-8 in any case: a console or pipe of another code page has no Chinese."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")
@@ -93,7 +93,7 @@ def main() -> None:
     _write_utf8()
     try:
         _check_installation()
-        # A command that ends by ctx.exit(code) makes click answer the code.
+        # A command that ends by ctx.exit(code) makes click return the code.
         sys.exit(group(standalone_mode=False) or 0)
     except HexconvError as error:
         click.echo(f"error: {error.render(cli=True)}", err=True)

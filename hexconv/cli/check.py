@@ -1,4 +1,4 @@
-"""`hexconv check`: what each node of a model maps to, and every unsupported op at once."""
+"""`hexconv check`: what each node of a model maps to, and every unsupported node at once."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _names(text: str) -> list[str]:
     is_flag=True,
     help="Write the first sample as the raw float32 files that MACE's tools read.",
 )
-@click.option("--explain", is_flag=True, help="Say what each rewrite saved (converts again).")
+@click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
 def command(

@@ -86,7 +86,7 @@ def command() -> None:
 @json_option
 @quiet_option
 def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
-    """Say what is there and what is missing; build the runner; run a self-test."""
+    """Show what is installed and what is missing; build the runner; run a self-test."""
     from hexconv.compare.selftest import checks
 
     found = []

@@ -64,7 +64,7 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     type=click.Choice(["simulate", "device"]),
     default="simulate",
     show_default=True,
-    help="Whose outputs: the simulator's, or the real library's under an emulator.",
+    help="Which outputs to measure: the simulator's, or the real library's under an emulator.",
 )
 @click.option(
     "--compare",

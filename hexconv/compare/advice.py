@@ -243,7 +243,7 @@ def _input(case: AdviceCase) -> str | None:
     if case.site.op != INPUT_OP:
         return None
     return (
-        "the runtime quantizes the input over all that it holds: clip or normalize outliers "
+        "the runtime quantizes the input over its full range: clip or normalize outliers "
         "before the model"
     )
 

@@ -91,7 +91,7 @@ def _refused_anyway(graph: Graph, version: LibraryVersion) -> str:
     """The cause, if no model with such a node passes the checks of a conversion."""
     bare = [f"({op}, " for op in ("INPUT", "OUTPUT")]  # ends of a graph that has no model
     found = [text for text in problems(graph, version) if not any(end in text for end in bare)]
-    return f"a conversion refuses {found[0]}" if found else ""
+    return f"a conversion rejects {found[0]}" if found else ""
 
 
 def _real(library: Library, trial: Trial) -> tuple[list[Array] | None, str]:
@@ -132,11 +132,11 @@ def _bits(array: Array) -> np.dtype[np.unsignedinteger]:
 
 
 def page(found: Mapping[LibraryVersion, Sequence[Agreement]], release: str, command: str) -> str:
-    """The page as Markdown: a row for each group, then every trial that is not exact.
+    """The page as Markdown: one row per group, then every trial that is not exact.
 
     Args:
         found: the same trials on each version of the library.
-        release: of the library, as it tells.
+        release: the library's own version number.
         command: that writes the page.
     """
     heads = " | ".join(f"{version} exact | largest difference" for version in found)

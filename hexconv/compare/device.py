@@ -17,7 +17,7 @@ from hexconv.simulator.run import simulate
 
 
 class NodeVerdict(StrEnum):
-    """What the comparison of one node says."""
+    """The result of the comparison of one node."""
 
     EXACT = "exact"
     DIFFERS = "differs"

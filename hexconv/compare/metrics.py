@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hexconv.errors import ModelError
 
 EXACT = 200.0
-"""SQNR in dB that stands for no difference at all, and negated for noise without any signal:
+"""SQNR in dB that represents no difference at all, and negated for noise without any signal:
 JSON has no infinity."""
 RTOL, ATOL = 1e-3, 1e-4
 """Close means |x - y| <= ATOL + RTOL * |x|: a common criterion in the field."""
@@ -58,7 +58,7 @@ class Totals:
 
     Args:
         what: the tensor, as named in errors.
-        classes: whether the last axis holds class scores.
+        classes: whether the last axis contains class scores.
     """
 
     def __init__(self, what: str, *, classes: bool = False) -> None:

@@ -54,7 +54,7 @@ def verify(
 
     Raises:
         ConfigError: there are no samples at all, or `library` is not the device's version.
-        HexconvError: samples do not fit, a side does not run, or answers NaN.
+        HexconvError: samples do not fit, a side cannot run, or returns NaN.
     """
     if samples is None and held_out is None:
         raise ConfigError("there is nothing to compare on", hint="give samples, or held-out ones")

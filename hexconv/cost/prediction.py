@@ -1,4 +1,4 @@
-"""What a graph will cost: packets of each node that the library really executes."""
+"""Predicted packets of each node that the library really executes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class NodeCost:
     """One executed node.
 
     Args:
-        id: of the node in the executed graph; one that prepare made counts down from 2^32 - 1.
+        id: of the node in the executed graph; those of prepare's own count down from 2^32 - 1.
         name: its own, or of the node that it was made for.
         op: as it is executed.
         onnx_node: the ONNX node that it comes from; "" if that is not known.
-        packets: predicted; None if nothing like it was measured.
-        low, high: between these nine of ten like it were.
+        packets: predicted; None if no similar node was measured.
+        low, high: nine of ten similar nodes were between these.
         moved: bytes read and written.
-        basis: what the prediction rests on, in words.
+        basis: what the prediction is based on, as text.
     """
 
     id: int
@@ -44,7 +44,7 @@ class NodeCost:
 
 @dataclass(frozen=True)
 class CostSum:
-    """Nodes taken together."""
+    """A group of nodes."""
 
     count: int
     packets: float
@@ -53,7 +53,7 @@ class CostSum:
 
 @dataclass(frozen=True, repr=False)
 class Cost:
-    """The executed nodes of a graph in order, and what each costs."""
+    """The executed nodes of a graph in order, and the cost of each."""
 
     nodes: tuple[NodeCost, ...]
     library: str
@@ -75,7 +75,7 @@ class Cost:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Packets at least and at most: every node at its low, at its high."""
+        """Lower and upper estimate of the packets: every node at its low, at its high."""
         known = [node for node in self.nodes if node.packets is not None]
         return sum(node.low for node in known), sum(node.high for node in known)
 
@@ -86,21 +86,21 @@ class Cost:
 
     @property
     def unknown(self) -> tuple[NodeCost, ...]:
-        """Nodes whose cost cannot be told."""
+        """Nodes of unknown cost."""
         return tuple(node for node in self.nodes if node.packets is None)
 
     @property
     def by_type(self) -> Mapping[str, CostSum]:
-        """Sums by executed op, the dearest first."""
+        """Sums by executed op, most expensive first."""
         return self._sums(lambda node: node.op)
 
     @property
     def by_layer(self) -> Mapping[str, CostSum]:
-        """Sums by ONNX node (by name where that is not known), the dearest first."""
+        """Sums by ONNX node (by name where that is not known), most expensive first."""
         return self._sums(lambda node: node.onnx_node or node.name)
 
     def milliseconds(self, soc: str = socs.DEFAULT) -> float:
-        """Time of one execution on a phone, our best guess; see `time` for how sure it is."""
+        """Estimated time of one execution on a phone; see `time` for its uncertainty."""
         return self.time(soc).milliseconds
 
     def time(self, soc: str = socs.DEFAULT) -> socs.Time:
@@ -125,7 +125,7 @@ class Cost:
 
 
 def predict(model: Graph | HasGraph, library: str = "v60") -> Cost:
-    """Predict what a model costs.
+    """Predict the cost of a model.
 
     Args:
         model: a converted or loaded model, or its nnlib graph, not yet prepared.
@@ -156,7 +156,7 @@ def node_packets(
     padding: Padding = Padding.NA,
     library: str = "v60",
 ) -> float | None:
-    """Packets of one executed node, or None if nothing like it was measured.
+    """Packets of one executed node, or None if no similar node was measured.
 
     Args:
         op: as it is executed: `Supernode_8x8p32to8_d32`, not `Supernode_8x8p32to8`.
@@ -189,9 +189,9 @@ def _node_cost(node: Node, facts: Facts, name: str, layer: str, library: str) ->
 
 
 def _layers(graph: Graph) -> dict[int, tuple[str, str]]:
-    """(name, ONNX node) of each node; one that prepare made belongs to what it was made for.
+    """(name, ONNX node) of each node; one that prepare inserted belongs to the node it is for.
 
-    A Convert_to_d32 or a pad serves its first reader, a Convert_from_d32 its producer.
+    A Convert_to_d32 or a pad belongs to its first reader, a Convert_from_d32 to its producer.
     """
     own = {node.id: (node.name, node.onnx_node) for node in graph.nodes}
     made = {node.id: node for node in graph.nodes if not node.onnx_node and node.id >= 1 << 31}

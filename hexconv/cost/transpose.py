@@ -108,7 +108,7 @@ def _without_outer(rows: list[_Row]) -> tuple[list[_Row], int]:
 
 
 def _is_tile(inner: int, across: int, down: int) -> bool:
-    """The special cases with vector code of their own."""
+    """The special cases with separate vector code."""
     if inner == 6:
         return across == 2 and down >= 4
     if not _power_of_two(inner) or inner > 64:

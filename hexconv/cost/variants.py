@@ -80,7 +80,7 @@ def _deep_blocks(facts: Facts) -> str:
 
 
 def _grown(facts: Facts) -> str:
-    """Doubling has vector code of its own."""
+    """Doubling has separate vector code."""
     return "double" if facts.out[1:3] == (2 * facts.first[1], 2 * facts.first[2]) else "other"
 
 

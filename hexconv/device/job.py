@@ -55,7 +55,7 @@ def _four(shape: Sequence[int]) -> tuple[int, ...]:
 class JobWriter:
     """Writes the records of one job to an open file.
 
-    `counts` tells whether one of the runs written so far counts what it executes.
+    `counts` says whether one of the runs written so far counts what it executes.
     """
 
     def __init__(self, file: BinaryIO) -> None:

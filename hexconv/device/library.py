@@ -47,7 +47,7 @@ def library_path(path: str | os.PathLike[str] | None = None) -> Path:
 
 
 class Library:
-    """`libhexagon_nn_skel.so` under the emulator. Each call starts processes of its own.
+    """`libhexagon_nn_skel.so` under the emulator. Each call starts its own processes.
 
     Args:
         path: the library for v60, v65 or v66; without it, the one that `HEXCONV_LIBRARY` names.
@@ -69,7 +69,7 @@ class Library:
         return self.session.library.version
 
     def expect(self, version: LibraryVersion | None) -> None:
-        """Check that the library is of the version that the user asks for, if any.
+        """Check that the library is of the version that the user requires, if any.
 
         Raises:
             ConfigError: it is another one.

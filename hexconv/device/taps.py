@@ -86,7 +86,7 @@ def _unique_names(graph: Graph) -> None:
 
 
 def _groups(nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Split so that no group's tensors take more than `GROUP_BYTES` (unless one node's do)."""
+    """Split so that no group's tensors need more than `GROUP_BYTES` (unless one node's do)."""
     group: list[Node] = []
     size = 0
     for node in nodes:

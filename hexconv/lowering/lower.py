@@ -74,7 +74,7 @@ def lower(
         ranges: static ranges of all computed values.
         name: of the nnlib graph.
         float_fallback: compute in float what int8 does not support, where the library can.
-        data_formats: how 4-D inputs and outputs are handed over: `hexconv.Settings`.
+        data_formats: how 4-D inputs and outputs are passed: `hexconv.Settings`.
 
     Raises:
         RangeError: a value has no range.
@@ -252,7 +252,7 @@ def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
             f"the input '{info.name}' is of type {info.dtype}",
             node=info.name,
             op="input",
-            why="MACE's DSP runtime takes float inputs only",
+            why="MACE's DSP runtime accepts only float inputs",
             hint="compute its readers on the CPU and cut the model there",
         )
     rank = len(info.shape)
@@ -268,7 +268,7 @@ def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
 
 
 def _in_format(info: TensorInfo, form: DataFormat, value_range: Range) -> Interface:
-    """An input or output as MACE's application hands it over: at rank 4 the format counts."""
+    """An input or output as MACE's application passes it: at rank 4 the format counts."""
     bounds = value_range.min, value_range.max
     nhwc = form == "NHWC" and len(info.shape) == 4
     return Interface(info.name, info.shape, _layout(info.shape, form), bounds, nhwc)

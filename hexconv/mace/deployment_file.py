@@ -189,7 +189,7 @@ def read_deployment(
         model: an ONNX file to use instead of the one that the YAML names; its checksum then
             replaces the YAML's.
         beside: look for files in the YAML's folder first; a preset's are in the current one.
-        name: of the model to take, of a YAML that holds several.
+        name: of the model to convert, if the YAML has several.
 
     Raises:
         FileError: the YAML cannot be read.

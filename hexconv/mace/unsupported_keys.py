@@ -56,7 +56,7 @@ def unsupported(data: Mapping[str, Any]) -> list[Mistake]:
     """What of a file, right by itself, hexconv does not do."""
     models = data["models"]
     if len(models) > 1:
-        what = f"the file holds {len(models)} models: {', '.join(models)}"
+        what = f"the file contains {len(models)} models: {', '.join(models)}"
         hint = "hexconv convert reads one: split the file, or use `hexconv mace convert`"
         return [Mistake(("models",), what, hint)]
     ((name, entry),) = models.items()

@@ -157,7 +157,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         raise FileError("the checkpoint cannot be read", where=str(path), why=str(error)) from error
     except _NOT_A_CHECKPOINT as error:
         raise FileError(
-            "this is not a torch checkpoint that holds only weights",
+            "this is not a torch checkpoint that contains only weights",
             where=str(path),
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
             hint="give the generator file of a HiFi-GAN training (g_XXXXXXXX)",

@@ -252,7 +252,7 @@ class Builder:
         """Record that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
 
         The first name stays, but one that hexconv made up is replaced by one of the model's own. A
-        tensor that reads the node's values in a range of its own is not the node's tensor.
+        tensor that reads the node's values in another range is not the node's tensor.
         """
         index = self._index.get(tensor.data.node)
         if index is None or tensor.data.port != 0 or tensor.min.node != tensor.data.node:

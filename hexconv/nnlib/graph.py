@@ -136,7 +136,7 @@ class Interface:
 
     `shape` and the axes of `layout` are the ONNX model's; the library sees
     `layout.shape(shape)`. `range` is the calibrated (min, max), float32. `nhwc`: MACE's
-    application hands the image over channels last, and not as the ONNX model has it.
+    application passes the image channels last, and not as the ONNX model has it.
     """
 
     name: str
@@ -152,10 +152,10 @@ class Interface:
 
     @property
     def data_format(self) -> DataFormat:
-        """What MACE's application has to say of the tensor for the right bytes to arrive.
+        """What MACE's application has to declare for the tensor so that the right bytes arrive.
 
-        MACE turns NCHW to the NHWC that a graph with channels last reads; it hands NHWC and NONE
-        over as they are.
+        MACE transposes NCHW to the NHWC that a graph with channels last reads; it passes NHWC and
+        NONE unchanged.
         """
         if self.nhwc:
             return "NHWC"
@@ -197,7 +197,7 @@ class Graph:
 
     @property
     def data_formats(self) -> dict[str, DataFormat]:
-        """What MACE's application says of each input and output, by name."""
+        """What MACE's application declares for each input and output, by name."""
         return {item.name: item.data_format for item in (*self.inputs, *self.outputs)}
 
     def histogram(self) -> dict[str, int]:

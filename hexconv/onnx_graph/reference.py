@@ -2,7 +2,7 @@
 
 MACE's DSP runtime reads four sizes of every input, whatever its rank, so applications pass 4-D
 tensors with leading ones. MACE's tools feed ONNX Runtime what they feed the phone: the reference
-model takes the same 4-D inputs, and a Reshape in front of the model gives it what it is used to.
+model takes the same 4-D inputs, and a Reshape before the model restores its own shape.
 Inputs that nothing reads are left out, for MACE has none of them. Names stay as they are.
 
 What was changed is noted in the model's metadata: hexconv reads a reference model as the model

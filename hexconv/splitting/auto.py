@@ -89,7 +89,7 @@ def _loaded(own: Mapping[str, ir.Node], unsupported_op: UnsupportedOpError) -> i
 def _origins(
     pieces: Pieces, own: Mapping[str, ir.Node], node: ir.Node, graph: FloatGraph
 ) -> set[ir.Node]:
-    """The model's nodes that a node of the normal form comes from.
+    """The model's nodes that a node of the canonical form comes from.
 
     The one of its name; else those that compute the first values after it that are in the file.
     """

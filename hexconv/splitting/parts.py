@@ -115,7 +115,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
     """The nodes that depend on a cut.
 
     Raises:
-        ConfigError: a cut depends on another one, or a tensor goes round the cuts.
+        ConfigError: a cut depends on another one, or a tensor bypasses the cuts.
     """
     cpu = pieces.behind({node for value in cuts for node in pieces.readers(value)})
     for value in cuts:
@@ -131,7 +131,7 @@ def _behind_cuts(pieces: Pieces, cuts: Sequence[ir.Value]) -> set[ir.Node]:
         better = [*(value for value in cuts if value.producer() not in beyond), *missing]
         names = [str(value.name) for value in missing]
         raise ConfigError(
-            f"the cuts do not separate the model: {listed(names)} goes round them",
+            f"the cuts do not separate the model: {listed(names)} bypasses them",
             why="the CPU part needs what the DSP part computes, but does not return",
             hint=f"use --split {','.join(str(value.name) for value in better)}",
         )

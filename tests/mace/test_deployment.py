@@ -344,7 +344,7 @@ def test_a_key_without_meaning_on_the_dsp_is_told(tmp_path: Path, key: str) -> N
     document = yaml.safe_load(GOOD.replace("{sum}", SUM))
     document["models"]["conformer"][key] = IDLE[key]
     asked = read_deployment(write(tmp_path, yaml.safe_dump(document)))
-    assert any(f"{key}: {IDLE[key]} means nothing" in text for text in asked.warnings)
+    assert any(f"{key}: {IDLE[key]} has no effect" in text for text in asked.warnings)
 
 
 WORDS = ["error", "line", "module", "import", "co_await", "wchar_t", "and_eq", "final", "include"]

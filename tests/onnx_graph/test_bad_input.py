@@ -249,7 +249,7 @@ def test_weights_that_are_not_finite(bad: float) -> None:
     weights = WEIGHTS.astype(np.float32).copy()
     weights[1, 2] = bad
     proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
-    with pytest.raises(ModelError, match="tensor 'w' holds") as error:
+    with pytest.raises(ModelError, match="tensor 'w' contains") as error:
         load(proto)
     assert "1 " in message(error) and "of 12" in message(error)
 

@@ -219,7 +219,7 @@ def test_a_tensor_that_goes_round_the_cuts_is_named() -> None:
     ]
     with pytest.raises(ConfigError) as caught:
         hexconv.split(classifier(tail=tail, outputs=[("p", FLOAT)]), "q", SHAPES)
-    assert "'l' goes round them" in str(caught.value)
+    assert "'l' bypasses them" in str(caught.value)
     assert caught.value.hint == "use --split l", "q depends on it"
     tail = [
         helper.make_node("Softmax", ["l"], ["q"], name="softmax"),

@@ -67,7 +67,7 @@ def jump_if_not_zero(r: int, distance: int) -> int:
 
 
 def extender(value: int) -> int:
-    """The upper 26 bits of the constant of the instruction behind it."""
+    """The upper 26 bits of the constant of the instruction after it."""
     return scattered(value >> 6, *EXTENDER_FIELDS)
 
 

@@ -37,7 +37,7 @@ class Code:
     words: NDArray[np.uint32]
 
     def packet(self, index: int) -> Packet:
-        """The packet that holds word `index`."""
+        """The packet that contains word `index`."""
         first = index
         while first and not self._ends(first - 1) and index - first < MOST_WORDS:
             first -= 1

@@ -41,7 +41,7 @@ LOW_SIX = 0x3F
 def why_not_movable(word: int) -> str:
     """Why an instruction cannot execute elsewhere; "" if it can."""
     if word & PARSE == DUPLEX:
-        return "it holds two instructions of half a word"
+        return "it contains two instructions of half a word"
     kind, top = word >> 28, word >> 24
     if kind == 5 or (kind in (1, 2) and not word >> 27 & 1):
         return "it jumps"

@@ -59,7 +59,7 @@ class Heads:
 
 @rewrite(Stage.FUSION)
 def one_projection(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
-    """Linears of one input whose heads move alike (Q and V) are one, split behind one transpose."""
+    """Linears of one input whose heads move alike (Q and V) are one, split after one transpose."""
     found: dict[tuple[object, ...], list[Heads]] = {}
     for node in graph.nodes:
         heads = _heads(node)

@@ -237,7 +237,7 @@ def _pack(call: KernelCall, zero: int, is_input: bool) -> PackedWeights:
     depth = call.inputs[0].shape[3]
     if weights.shape[2] != depth:
         raise GraphError(
-            f"weights for {weights.shape[2]} channels meet an input of {depth}", where=call.op
+            f"weights for {weights.shape[2]} channels for an input of {depth}", where=call.op
         )
     if is_input:
         return pack(weights, zero, None, depth=4, squeeze=False)

@@ -1,6 +1,6 @@
 """Conversions between uint8, float32 and 16-bit values (nnlib op_convert_16.c).
 
-int16 tensors have a symmetric range of 65536 levels, uint16 ones min + code*(max - min)/65536.
+int16 tensors have a symmetric range of 65536 levels, uint16 ones min + value*(max - min)/65536.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def depthwise(call: KernelCall) -> list[Array]:
     layer = call.memo("layer", lambda: _layer(call))
     if x.shape[3] != layer.packed.codes.shape[1]:
         raise GraphError(
-            f"{layer.packed.codes.shape[1]} filters meet {x.shape[3]} channels", where=call.op
+            f"{layer.packed.codes.shape[1]} filters for {x.shape[3]} channels", where=call.op
         )
     plan = make_plan(call)
     if layer.range_given:

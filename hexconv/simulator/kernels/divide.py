@@ -23,7 +23,7 @@ _LARGE = 256  # from this many elements on, Recip uses a table
 
 @derived
 def code_values(low: float, high: float) -> Array:
-    """low + code*step as the division ops compute it, in float32."""
+    """low + value*step as the division ops compute it, in float32."""
     step = F32(F32(F32(high) - F32(low)) / F32(255.0))
     values: Array = F32(low) + np.arange(256, dtype=F32) * step
     return values

@@ -67,7 +67,7 @@ def batch_matmul(call: KernelCall) -> list[Array]:
             why="the library does not broadcast them: execution fails",
         )
     if a.shape[3] != b.shape[2]:
-        raise GraphError(f"rows of {a.shape[3]} meet columns of {b.shape[2]}", where=call.op)
+        raise GraphError(f"rows of {a.shape[3]} for columns of {b.shape[2]}", where=call.op)
     sums = multiply(a, b, _zero(call, 2), _zero(call, 4))
     return [sums, *_product_range(call)]
 
@@ -95,7 +95,7 @@ def bias_add(call: KernelCall) -> list[Array]:
     """
     x, bias = call.inputs[0], call.inputs[1]
     if bias.shape != (1, 1, 1, x.shape[3]):
-        raise GraphError(f"a bias of {bias.shape} meets {x.shape[3]} channels", where=call.op)
+        raise GraphError(f"a bias of {bias.shape} for {x.shape[3]} channels", where=call.op)
     step = F32(F32(call.scalar(3) - call.scalar(2)) * F32(2.0**-32))
     bias_step = F32(F32(call.scalar(5) - call.scalar(4)) * F32(2.0**-32))
     scaled = np.rint(bias.astype(np.float32) * F32(bias_step / step)).astype(np.float64)
@@ -115,7 +115,7 @@ def matmul16(call: KernelCall) -> list[Array]:
     _check_matrix(call)
     depth, width = b.shape[2:]
     if a.shape[3] != depth:
-        raise GraphError(f"rows of {a.shape[3]} meet columns of {depth}", where=call.op)
+        raise GraphError(f"rows of {a.shape[3]} for columns of {depth}", where=call.op)
     if width % 64 and call.library != "v60":
         raise GraphError(
             f"{width} columns: the shipped libraries return wrong values or crash",
