@@ -96,5 +96,5 @@ def test_the_golden_check_counts_and_its_exit_code_tells(tmp_path: Path) -> None
     (tmp_path / "manifest.json").write_text('{"cases": []}')
     result = CliRunner().invoke(group, ["simulate", "--golden", str(tmp_path), "--json"])
     assert result.exit_code == 0
-    results = json.loads(result.output)["graphs: answers"]
+    results = json.loads(result.output)["graphs: outputs"]
     assert results == {"cases": 1, "exact": 1, "largest_difference": 0.0}

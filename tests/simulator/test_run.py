@@ -156,14 +156,14 @@ def test_tensors_are_dropped_after_their_last_reader() -> None:
 @pytest.mark.parametrize(
     ("feeds", "complaint"),
     [
-        ({}, "'mel' is not fed"),
+        ({}, "no data for input 'mel'"),
         ({"mel": None, "mol": np.zeros(3, np.float32)}, "no input 'mol'"),
         ({"mel": np.zeros((80, 10), np.float32)}, "'mel' has shape"),
         ({"mel": np.zeros((1, 80, 9), np.int64)}, "'mel' has type int64"),
         ({"mel": "text"}, "'mel' has type"),
-        ({"mel": np.full((1, 80, 9), np.nan, np.float32)}, "'mel' holds NaN"),
-        ({"mel": np.full((1, 80, 9), np.inf, np.float32)}, "'mel' holds infinity"),
-        ({"mel": np.full((1, 80, 9), 1e300)}, "'mel' holds infinity"),
+        ({"mel": np.full((1, 80, 9), np.nan, np.float32)}, "'mel' contains NaN"),
+        ({"mel": np.full((1, 80, 9), np.inf, np.float32)}, "'mel' contains infinity"),
+        ({"mel": np.full((1, 80, 9), 1e300)}, "'mel' contains infinity"),
         ({"mel": [[1.0], [2.0, 3.0]]}, "'mel' is not an array"),
         ([np.zeros((1, 80, 9), np.float32)], "dict"),
     ],
