@@ -241,7 +241,7 @@ def test_a_depthwise_stride_of_three_is_refused() -> None:
 
 def test_an_output_range_without_zero_is_refused() -> None:
     x, weights = np.zeros((1, 3, 3, 8), np.uint8), np.zeros((1, 1, 8, 4), np.uint8)
-    with pytest.raises(GraphError, match="does not hold zero"):
+    with pytest.raises(GraphError, match="does not contain zero"):
         KERNELS[SUPERNODE](call(SUPERNODE, x, weights, out=(1.0, 2.0)))
 
 
