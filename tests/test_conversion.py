@@ -73,7 +73,7 @@ def test_what_is_loaded_equals_what_was_saved(source: Path, tmp_path: Path, leve
     check_graph(loaded)
 
 
-def test_a_loaded_model_answers_bit_for_bit_the_same(model: Model, tmp_path: Path) -> None:
+def test_a_loaded_model_returns_bit_for_bit_the_same(model: Model, tmp_path: Path) -> None:
     model.save(tmp_path)
     feeds = samples(SMALL, 1)[0]
     before = hexconv.simulate(model, feeds)["fa_out"]

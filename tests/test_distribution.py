@@ -71,7 +71,7 @@ def test_another_package_is_known_by_its_metadata(
     assert foreign(str(tmp_path)) == found
 
 
-def test_nothing_foreign_stands_beside_this_checkout() -> None:
+def test_nothing_foreign_is_beside_this_checkout() -> None:
     assert foreign() is None
 
 
@@ -87,7 +87,7 @@ def test_the_command_names_the_other_package(
     assert "'hexconv 0.3.1'" in said and pip_install() in said
 
 
-def test_an_archive_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_an_archive_is_rejected_with_the_reason(tmp_path: Path) -> None:
     archive = tmp_path / "hexconv.zip"
     with zipfile.ZipFile(archive, "w") as file:
         for path in ROOT.glob("hexconv/**/*.py"):

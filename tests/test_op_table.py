@@ -74,7 +74,7 @@ def test_every_nnlib_op_named_is_one_that_may_be_emitted(op: str) -> None:
         assert name in catalogue() and spec(name).emit == "yes"
 
 
-def test_refused_ops_are_named_not_missing() -> None:
+def test_unsupported_ops_are_listed_not_missing() -> None:
     for op in ("If", "Loop", "Scan", "StringConcat", "SequenceAt", "NonZero", "NonMaxSuppression"):
         assert TABLE[op].glance is Kind.UNSUPPORTED and TABLE[op].int8 == "no"
     assert "Loop" in TABLE and "Frobnicate" not in TABLE
@@ -89,7 +89,7 @@ def test_the_table_is_json() -> None:
     assert data["MatMul"]["does"]["zh"]
 
 
-def test_a_lowering_has_a_row_that_is_not_a_refusal() -> None:
+def test_a_lowering_has_a_row_that_is_not_unsupported() -> None:
     import hexconv.lowering  # noqa: F401  (registers them)
     from hexconv.lowering import registry
 

@@ -51,7 +51,7 @@ def test_what_others_read_too_is_left_alone() -> None:
     assert bounded_masks(graph, observed) == observed
 
 
-def test_infinity_elsewhere_is_refused() -> None:
+def test_infinity_elsewhere_is_rejected() -> None:
     nodes = [helper.make_node("Add", ["x", "m"], ["y"], name="node")]
     consts = {"m": np.array([-np.inf, 0], np.float32)}
     with pytest.raises(HexconvError, match="infinite"):

@@ -65,7 +65,7 @@ def test_the_script_runs_python_and_cpp_and_compares(mel, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["-l", "O7"], ["-p", "ios"], ["-g", "most"], ["-z"], ["x"]])
-def test_the_script_refuses_wrong_usage(arguments):
+def test_the_script_rejects_wrong_usage(arguments):
     done = subprocess.run(["sh", SCRIPT, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "usage:" in done.stderr
 

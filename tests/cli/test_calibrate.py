@@ -42,7 +42,7 @@ def test_json_and_quiet(tmp_path: Path) -> None:
     assert run(*common, "-q").output == ""
 
 
-def test_a_shape_that_is_missing_is_asked_for(tmp_path: Path) -> None:
+def test_a_shape_that_is_missing_is_requested(tmp_path: Path) -> None:
     path, samples = files(tmp_path)
     error = run(path, "--samples", samples).exception
     assert isinstance(error, ModelError)

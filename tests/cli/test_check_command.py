@@ -53,7 +53,7 @@ def test_a_model_that_runs_has_exit_code_0(models: Path) -> None:
     assert "QuantizedRelu_8" in run(str(models / "good.onnx"), "--all").output
 
 
-def test_every_refusal_is_listed_at_once(models: Path) -> None:
+def test_every_unsupported_node_is_listed_at_once(models: Path) -> None:
     result = run(str(models / "bad.onnx"))
     assert result.exit_code == 1
     for text in ("Det", "my::Foo", "NonZero", "'places'", "4 unsupported", "20.0%"):
@@ -70,7 +70,7 @@ def test_json_has_every_node(models: Path) -> None:
     assert report["node_share"] == pytest.approx(0.2)
 
 
-def test_it_speaks_chinese(models: Path) -> None:
+def test_it_prints_chinese(models: Path) -> None:
     result = run(str(models / "bad.onnx"), "--lang", "zh")
     assert "节点" in result.output and "不支持" in result.output
 
@@ -80,7 +80,7 @@ def test_quiet_leaves_the_exit_code(models: Path) -> None:
     assert (result.exit_code, result.output) == (1, "")
 
 
-def test_a_dynamic_size_is_asked_for_by_name(models: Path) -> None:
+def test_a_dynamic_size_is_requested_by_name(models: Path) -> None:
     model = onnx.load(models / "good.onnx")
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "time"
     onnx.save(model, models / "open.onnx")

@@ -364,7 +364,7 @@ def test_a_directory_is_no_model(home: Path) -> None:
     rejected("folder", said="directory")
 
 
-def test_control_flow_and_other_refusals_come_together(home: Path) -> None:
+def test_control_flow_and_other_unsupported_nodes_are_listed_together(home: Path) -> None:
     inner = helper.make_graph(
         [helper.make_node("Relu", ["speech"], ["r"])],
         "inner",

@@ -63,7 +63,7 @@ def test_the_2d_form_has_its_published_shape(tmp_path, config_file):
         ["--length", "0"],
     ],
 )
-def test_wrong_usage_is_told(arguments):
+def test_wrong_usage_is_reported(arguments):
     assert call(*arguments).exit_code == 2
 
 

@@ -27,7 +27,7 @@ def test_the_whole_table_lists_every_op() -> None:
     assert f"{len(load())}:" in result.output
 
 
-def test_the_table_speaks_chinese() -> None:
+def test_the_table_is_printed_in_chinese() -> None:
     result = run("--lang", "zh")
     assert result.exit_code == 0 and "查表" in result.output and "不支持" in result.output
 

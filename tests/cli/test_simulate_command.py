@@ -50,7 +50,9 @@ def mels(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_batch_answers_as_its_samples_one_by_one(model: Path, mels: Path, tmp_path: Path) -> None:
+def test_a_batch_computes_the_same_as_its_samples_one_by_one(
+    model: Path, mels: Path, tmp_path: Path
+) -> None:
     run(model, "--input", mels, "-o", tmp_path / "out", "-q")
     together = np.load(tmp_path / "out" / "wave.npy")
     assert together.shape[0] == 3
@@ -60,7 +62,7 @@ def test_a_batch_answers_as_its_samples_one_by_one(model: Path, mels: Path, tmp_
         np.testing.assert_array_equal(np.load(tmp_path / "one" / "wave.npy")[0], together[number])
 
 
-def test_json_tells_shape_and_range_of_every_output(model: Path, mels: Path) -> None:
+def test_json_shows_shape_and_range_of_every_output(model: Path, mels: Path) -> None:
     returned = json.loads(run(model, "--input", mels, "--json", "--library", "v60").output)
     assert returned["library"] == "v60"
     wave = returned["outputs"]["wave"]
@@ -89,7 +91,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(group, ["simulate", *arguments]).exit_code == 2
 
 
-def test_the_golden_check_counts_and_its_exit_code_tells(tmp_path: Path) -> None:
+def test_the_golden_check_counts_and_sets_the_exit_code(tmp_path: Path) -> None:
     (tmp_path / "graphs").mkdir()
     for path in GOLDEN.glob("layernorm_recip.*"):
         shutil.copy(path, tmp_path / "graphs")

@@ -95,7 +95,7 @@ def test_a_built_model_is_verified_against_its_origin(place: Path, tmp_path: Pat
     assert json.loads(result.stdout)["layers"][0]["calibration"] is None
 
 
-def test_two_runs_answer_the_same_bytes(place: Path) -> None:
+def test_two_runs_return_the_same_bytes(place: Path) -> None:
     assert run(*usual(place), "--json").stdout == run(*usual(place), "--json").stdout
 
 
@@ -114,7 +114,7 @@ def test_two_runs_answer_the_same_bytes(place: Path) -> None:
         (["{place}/net.onnx", "--test", "x", "--library", "v61"], "'v61' is not one of"),
     ],
 )
-def test_wrong_usage_is_told(place: Path, arguments: list[str], told: str) -> None:
+def test_wrong_usage_is_reported(place: Path, arguments: list[str], told: str) -> None:
     with pytest.raises(click.UsageError, match=told):
         run(*(text.format(place=place) for text in arguments))
 

@@ -28,7 +28,7 @@ def test_a_recording_is_spoken_measured_and_drawn(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"held.onnx.wav", "held.png"}
 
 
-def test_torch_is_the_reference_where_it_is_asked_for(tmp_path):
+def test_torch_is_the_reference_where_it_is_requested(tmp_path):
     pytest.importorskip("torch")
     np.save(tmp_path / "m.npy", next(iter(voice.mels().values()))[0, :, :100])
     done = call(
@@ -78,7 +78,7 @@ def test_a_model_file_is_taken(tmp_path):
         ["--wav", "a.wav", "--chunk", "0"],
     ],
 )
-def test_wrong_usage_is_told(arguments):
+def test_wrong_usage_is_reported(arguments):
     assert call(*arguments).exit_code == 2
 
 

@@ -23,7 +23,7 @@ def outputs() -> dict[str, list[np.ndarray]]:
     return {name: [codes.copy(), low, high] for name in NAMES}
 
 
-def test_equal_answers_are_exact() -> None:
+def test_equal_outputs_are_exact() -> None:
     rows = compare_taps(chain(), outputs(), outputs(), {})
     assert [row.verdict for row in rows] == [NodeVerdict.EXACT] * 4
     assert first_difference(rows) is None
@@ -43,7 +43,7 @@ def test_a_difference_is_counted_and_traced_to_where_it_starts() -> None:
     assert "comes from a node before" in rows["c"].sentence()
 
 
-def test_ranges_count_as_much_as_codes() -> None:
+def test_ranges_count_as_much_as_values() -> None:
     ours = outputs()
     ours["d"][2] = ours["d"][2] + np.float32(1e-6)
     (row,) = [r for r in compare_taps(chain(), outputs(), ours, {}) if r.name == "d"]

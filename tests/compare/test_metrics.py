@@ -71,14 +71,14 @@ def test_tiny_values_do_not_underflow_to_a_wrong_figure() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_nan_and_infinity_are_refused_by_tensor_and_sample(bad: float) -> None:
+def test_nan_and_infinity_are_rejected_by_tensor_and_sample(bad: float) -> None:
     totals = Totals("logits")
     totals.add([1.0], [1.0])
     with pytest.raises(ModelError, match=r"'logits'[\s\S]*sample 1"):
         totals.add([bad], [1.0])
 
 
-def test_unlike_shapes_are_refused() -> None:
+def test_unlike_shapes_are_rejected() -> None:
     with pytest.raises(ModelError, match=r"\[2\].*\[3\]"):
         Totals("y").add([1.0, 2.0], [1.0, 2.0, 3.0])
 
@@ -95,7 +95,7 @@ def test_floors_name_what_is_below_them() -> None:
 
 
 @given(st.floats(-50, 0), st.floats(0.1, 50))
-def test_codes_of_the_library_round_trip(low: float, high: float) -> None:
+def test_quantized_values_of_the_library_round_trip(low: float, high: float) -> None:
     codes = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     outputs = [codes, np.float32([[[[low]]]]), np.float32([[[[high]]]])]
     scale = Scale.of(outputs)
@@ -103,14 +103,14 @@ def test_codes_of_the_library_round_trip(low: float, high: float) -> None:
     assert np.array_equal(scale.codes(values_of(outputs)), codes)
 
 
-def test_wide_codes_have_their_own_steps() -> None:
+def test_wide_integers_have_their_own_scales() -> None:
     ends = [np.full((1, 1, 1, 1), v, np.float32) for v in (-2.0, 2.0)]
     for dtype, steps in (("int16", 2**16), ("int32", 2**32)):
         data = np.full((1, 1, 1, 1), 1000, dtype)
         assert values_of([data, *ends]).item() == pytest.approx(1000 * 4 / steps)
 
 
-def test_a_range_fit_tells_clipping_from_coarseness() -> None:
+def test_a_range_fit_separates_clipping_from_coarseness() -> None:
     scale = Scale(1 / 255, 0, "uint8")
     x = np.array([0.0] * 90 + [0.5] * 9 + [3.0])
     totals = RangeTotals()

@@ -31,7 +31,7 @@ def test_every_tensor_that_both_sides_have_is_compared(report: Report) -> None:
     assert report.unmatched == ()
 
 
-def test_both_sets_stand_side_by_side(report: Report) -> None:
+def test_both_sets_are_shown_side_by_side(report: Report) -> None:
     for row in report.outputs:
         assert row.calibration is not None and row.held_out is not None
         assert (row.calibration.samples, row.held_out.samples) == (4, 3)
@@ -59,7 +59,7 @@ def test_the_first_tensor_accumulates_its_own_error_alone(report: Report) -> Non
     assert row.calibration.own == row.calibration.accumulated
 
 
-def test_outputs_are_what_simulate_answers(model: hexconv.Model, report: Report) -> None:
+def test_outputs_are_what_simulate_returns(model: hexconv.Model, report: Report) -> None:
     sample = samples(4)[0]
     returned = hexconv.simulate(model, sample)["scores"]
     alone = verify(model, convolutions(), [sample])
@@ -71,7 +71,7 @@ def test_outputs_are_what_simulate_answers(model: hexconv.Model, report: Report)
     assert alone.outputs[0].calibration.max_error == pytest.approx(apart, rel=1e-4)
 
 
-def test_the_node_with_a_clipped_range_is_found_and_those_behind_it_point_at_it() -> None:
+def test_the_node_with_a_clipped_range_is_found_and_later_ones_point_at_it() -> None:
     good = hexconv.convert(convolutions(), samples=samples(4))
     ranges = {**good.ranges, "second": (-0.3, 0.3)}
     bad = hexconv.convert(convolutions(), ranges=ranges, samples=samples(4))
@@ -97,7 +97,7 @@ def test_outliers_that_stretch_a_range_are_named() -> None:
     assert any("outliers stretch" in text for text in relu.advice)
 
 
-def test_a_softmax_over_many_classes_is_told_what_it_is() -> None:
+def test_a_softmax_over_many_classes_gets_its_own_advice() -> None:
     draw = np.random.default_rng(0)
     feeds = [{"x": draw.standard_normal((1, 4, 32)).astype(np.float32)} for _ in range(3)]
     model = hexconv.convert(softmax_of_many(), samples=feeds)
@@ -149,24 +149,24 @@ def test_floors_hold_on_every_set_and_name_the_output(report: Report) -> None:
     assert len(failed) == 2 and all("'scores'" in text for text in failed)
 
 
-def test_a_stranger_is_refused(model: hexconv.Model) -> None:
+def test_an_unrelated_model_is_rejected(model: hexconv.Model) -> None:
     with pytest.raises(HexconvError):
         verify(model, softmax_of_many(), samples(1))
 
 
-def test_another_output_is_refused_by_name(model: hexconv.Model) -> None:
+def test_another_output_is_rejected_by_name(model: hexconv.Model) -> None:
     other = convolutions()
     other.graph.output[0].name = other.graph.node[-1].output[0] = "logits"
     with pytest.raises(ModelError, match="no output 'scores'"):
         verify(model, other, samples(1))
 
 
-def test_no_samples_at_all_are_refused(model: hexconv.Model) -> None:
+def test_no_samples_at_all_are_rejected(model: hexconv.Model) -> None:
     with pytest.raises(ConfigError, match="nothing to compare on"):
         verify(model, convolutions())
 
 
-def test_top1_without_classes_is_refused() -> None:
+def test_top1_without_classes_is_rejected() -> None:
     other = convolutions()
     del other.graph.node[4:]
     other.graph.output[0].name = "added"

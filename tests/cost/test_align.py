@@ -134,7 +134,7 @@ def test_ids_are_what_maces_runtime_makes_of_them() -> None:
     assert mace_id((1 << 32) - 3) == -3
 
 
-def test_a_graph_too_large_for_maces_table_is_told_apart() -> None:
+def test_a_graph_too_large_for_maces_table_is_reported() -> None:
     text = "I MACE: Get perf info\nF MACE: Check failed: get perf info error"
     with pytest.raises(FileError, match="more than 2,048 nodes") as caught:
         parse_log(text)

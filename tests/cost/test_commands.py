@@ -106,6 +106,6 @@ def test_a_chart_is_the_same_each_time(kind: str, tmp_path: Path) -> None:
     assert charts[0].read_bytes() == charts[1].read_bytes() != b""
 
 
-def test_another_kind_of_chart_is_refused(tmp_path: Path) -> None:
+def test_another_kind_of_chart_is_rejected(tmp_path: Path) -> None:
     result = run("profile", PUBLISHED, "--chart", tmp_path / "chart.gif")
     assert "svg" in str(result.exception)

@@ -135,7 +135,7 @@ def test_counters_are_read_with_names_and_per_execution() -> None:
         ("| 节点 | 类型 | 耗时 |\n| 1 | 2 | 3 |\n".encode("gbk"), "not a profile"),
     ],
 )
-def test_what_is_no_profile_is_refused_with_a_reason(
+def test_what_is_no_profile_is_rejected_with_a_reason(
     content: bytes, says: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "phone.log"
@@ -145,7 +145,7 @@ def test_what_is_no_profile_is_refused_with_a_reason(
     assert says in str(unsupported_op.value)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot be read"):
         read_log(tmp_path / "none.log")
 
@@ -171,7 +171,7 @@ def test_two_runs_are_laid_beside_each_other_row_by_row() -> None:
     assert sum(pair.change for pair in pairs) == pytest.approx(after.total - before.total)
 
 
-def test_the_dearest_type_comes_with_what_to_do() -> None:
+def test_the_most_expensive_type_comes_with_advice() -> None:
     log = read_log(PUBLISHED)
     first = advise((op, row.value) for op, row in log.by_type.items())[0]
     assert first.op == "QuantizedDiv_8"

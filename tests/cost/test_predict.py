@@ -87,12 +87,12 @@ def test_an_op_never_measured_is_named_and_not_guessed() -> None:
     assert predicted.packets > 0
 
 
-def test_a_library_that_was_not_measured_is_refused() -> None:
+def test_a_library_that_was_not_measured_is_rejected() -> None:
     with pytest.raises(ConfigError, match="v66"):
         cost.predict(chain(["QuantizedRelu_8"]), library="v66")
 
 
-def test_one_node_can_be_asked_for() -> None:
+def test_one_node_can_be_requested() -> None:
     linear = cost.node_packets(
         "Supernode_8x8p32to8_d32",
         [(1, 1, 144, 256), (1, 1, 256, 256), (1, 1, 1, 256)],
@@ -112,7 +112,7 @@ def test_time_on_w_is_cheaper_than_time_on_h() -> None:
     assert packets[1] / packets[0] == pytest.approx(4.4, rel=0.15)  # encoder.md
 
 
-def test_a_column_count_of_the_first_operand_that_is_no_multiple_of_16_is_dear() -> None:
+def test_a_column_count_of_the_first_operand_that_is_no_multiple_of_16_is_expensive() -> None:
     op = "QuantizedBatchMatMul_8x8to32"
     awkward = cost.node_packets(op, [(1, 4, 144, 36), (1, 4, 36, 144)], [(1, 4, 144, 144)])
     padded = cost.node_packets(op, [(1, 4, 144, 48), (1, 4, 48, 144)], [(1, 4, 144, 144)])

@@ -16,7 +16,7 @@ def test_a_later_soc_is_faster() -> None:
     assert times[0] > times[1] > times[2] > 0
 
 
-def test_a_time_lies_within_its_range() -> None:
+def test_a_time_is_within_its_range() -> None:
     time = cost.predict(chain(["QuantizedAdd_8p8to8"])).time("sd855")
     assert time.low < time.milliseconds < time.high
 
@@ -36,6 +36,6 @@ def test_every_soc_says_where_its_figures_come_from() -> None:
         assert "contexts" in soc.soc(key).source
 
 
-def test_an_unknown_soc_is_refused_with_those_that_are_known() -> None:
+def test_an_unknown_soc_is_rejected_with_those_that_are_known() -> None:
     with pytest.raises(ConfigError, match="sd855"):
         cost.predict(chain(["QuantizedRelu_8"])).time("sd999")

@@ -55,7 +55,7 @@ def test_it_prints_time_and_shape(place):
     assert "c++ cost time: " in done.stdout and "output tensor shape: 1x1x4096" in done.stdout
 
 
-def test_its_answer_is_pythons(place):
+def test_its_output_is_pythons(place):
     folder, job = place
     feed = bench.read_feed(folder / "mel.npy")
     _, expected = bench.run_python(folder / "voice.onnx", feed, "all", 1, 0, 1)
@@ -97,7 +97,7 @@ def test_models_and_libraries_that_it_does_not_take_are_errors(place):
 
 
 @pytest.mark.parametrize("wrong", [{"runs": 0}, {"runs": "many"}, {"graph": "most"}, {"speed": 3}])
-def test_wrong_usage_is_told(place, wrong):
+def test_wrong_usage_is_reported(place, wrong):
     done = run(place, **wrong)
     assert done.returncode == 2 and "hexconv_run --model" in done.stderr
 

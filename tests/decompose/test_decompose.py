@@ -65,7 +65,7 @@ def decomposed(proto: onnx.ModelProto) -> tuple[FloatGraph, dict[str, int]]:
 
 
 @pytest.mark.parametrize("op", MODELS)
-def test_the_answer_stays_the_same(op: str) -> None:
+def test_the_output_stays_the_same(op: str) -> None:
     proto = MODELS[op]
     value = proto.graph.input[0].type.tensor_type.shape.dim
     feeds = {"x": numbers([dim.dim_value for dim in value], 7)}
@@ -132,7 +132,7 @@ def test_a_swish_of_slope_one_uses_the_sigmoid_that_the_library_has() -> None:
     assert [node.op_type for node in steep.nodes] == ["Swish"]
 
 
-def test_a_pool_whose_windows_lie_inside_stays_one() -> None:
+def test_a_pool_whose_windows_are_inside_stays_one() -> None:
     graph, counts = decomposed(one("AveragePool", IMAGE, kernel_shape=[3, 3]))
     assert counts == {} and [node.op_type for node in graph.nodes] == ["AveragePool"]
 

@@ -68,6 +68,6 @@ def test_dots_stand_for_the_axes_in_front(
     )
 
 
-def test_a_diagonal_is_refused() -> None:
+def test_a_diagonal_is_rejected() -> None:
     nodes = [helper.make_node("Einsum", ["x"], ["y"], name="node", equation="ii->i")]
     assert "diagonal" in unsupported_op(model(nodes, {"x": (4, 4)}, ["y"]))

@@ -93,7 +93,7 @@ def test_what_only_one_of_them_has(op: str, settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("op", GATES)
-def test_the_dsp_answers_near_float(op: str) -> None:
+def test_the_dsp_returns_nearly_the_same_as_float(op: str) -> None:
     """Five steps of 8-bit states: 30 dB."""
     proto = recurrent(op, direction="bidirectional")
     feeds = {"x": numbers((TIME, BATCH, INPUT))}
@@ -103,19 +103,19 @@ def test_the_dsp_answers_near_float(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", GATES)
-def test_the_last_state_alone_may_be_asked_for(op: str) -> None:
+def test_the_last_state_alone_may_be_requested(op: str) -> None:
     prove(recurrent(op, outputs=("", "last")), 20.0, {"x": numbers((TIME, BATCH, INPUT))})
 
 
-def test_a_long_sequence_is_refused() -> None:
+def test_a_long_sequence_is_rejected() -> None:
     text = unsupported_op(recurrent("GRU", time=MOST_STEPS + 1))
     assert f"{MOST_STEPS + 1} steps" in text and "node 'node' (GRU)" in text
 
 
-def test_sequences_of_different_lengths_are_refused() -> None:
+def test_sequences_of_different_lengths_are_rejected() -> None:
     assert "different lengths" in unsupported_op(recurrent("LSTM", lengths=[TIME, TIME - 2]))
 
 
-def test_an_activation_with_parameters_is_refused() -> None:
+def test_an_activation_with_parameters_is_rejected() -> None:
     proto = recurrent("RNN", activations=["LeakyRelu"], activation_alpha=[0.3])
     assert "parameters" in unsupported_op(proto)

@@ -102,7 +102,7 @@ def test_run_shows_the_nodes_before_and_after_prepare(run) -> None:
     assert f"/layer2/{NEG}" in output
 
 
-def test_quiet_says_nothing(run, x_file: Path, tmp_path: Path) -> None:
+def test_quiet_prints_nothing(run, x_file: Path, tmp_path: Path) -> None:
     assert run("run", "chain1.pb", "--input", x_file, "-o", tmp_path, "-q").output == ""
 
 

@@ -28,14 +28,14 @@ def test_the_version_is_that_of_the_files_architecture(fake_path: Path, version:
 
 
 @pytest.mark.parametrize("version", [0x62, 0x68, 0x73, 0x05])
-def test_other_versions_are_refused_with_the_reason(fake_path: Path, version: int) -> None:
+def test_other_versions_are_rejected_with_the_reason(fake_path: Path, version: int) -> None:
     data = patched(fake_path.read_bytes(), FLAGS_AT, "<I", version)
     with pytest.raises(DeviceError, match=f"Hexagon v{version:x}: MACE's libraries") as caught:
         checked_library(fake_path, data)
     assert ("from v68 on do not run" in caught.value.why) == (version >= 0x68)
 
 
-def test_the_phones_own_libraries_are_told_apart(fake_path: Path) -> None:
+def test_the_phones_own_libraries_are_distinguished(fake_path: Path) -> None:
     data = patched(fake_path.read_bytes(), MACHINE_AT, "<H", 183)
     with pytest.raises(DeviceError, match="not for Hexagon"):
         checked_library(fake_path, data)
@@ -48,7 +48,7 @@ def test_a_program_is_no_shared_object(fake_path: Path) -> None:
         checked_library(fake_path, patched(fake_path.read_bytes(), TYPE_AT, "<H", 2))
 
 
-def test_a_hexagon_library_without_the_functions_is_refused(fake_path: Path) -> None:
+def test_a_hexagon_library_without_the_functions_is_rejected(fake_path: Path) -> None:
     data = fake_path.read_bytes()
     for name in NEEDED[:4]:
         data = data.replace(name.encode() + b"\0", b"x" * len(name) + b"\0")
@@ -57,14 +57,14 @@ def test_a_hexagon_library_without_the_functions_is_refused(fake_path: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF", b"\x7fELF" + bytes(60)])
-def test_what_is_no_elf_file_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_elf_file_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "library.so"
     path.write_bytes(content)
     with pytest.raises(DeviceError, match="cannot be run"):
         Library(path)
 
 
-def test_a_file_cut_short_anywhere_is_refused(fake_path: Path) -> None:
+def test_a_file_cut_short_anywhere_is_rejected(fake_path: Path) -> None:
     data = fake_path.read_bytes()
     for length in range(0, len(data) // 2, 97):
         with pytest.raises(DeviceError):

@@ -102,7 +102,7 @@ def test_a_hostile_library_reaches_no_file_and_no_network(fake: Library) -> None
     assert contained["files"] is not outside.exists()
 
 
-def test_a_child_that_the_library_leaves_behind_ends_with_it(fake: Library) -> None:
+def test_a_child_process_of_the_library_ends_with_it(fake: Library) -> None:
     fake.run_raw(beside("Stay"), [])  # nothing_is_left looks for it
 
 
@@ -139,7 +139,7 @@ def test_ctrl_c_stops_the_emulator_too(fake_path: Path, tmp_path: Path) -> None:
         (b"OUTP\x0c\0\0\0" + b"\1\0\0\0\4\0\0\0abcd", "holds more than it can"),
     ],
 )
-def test_a_broken_job_file_is_refused(fake: Library, records: bytes, why: str) -> None:
+def test_a_broken_job_file_is_rejected(fake: Library, records: bytes, why: str) -> None:
     with pytest.raises(DeviceError, match=why):
         fake.session.ask(lambda job: job._file.write(records))
 

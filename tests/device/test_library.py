@@ -52,7 +52,7 @@ def test_a_batch_runs_in_one_process(fake: Library, monkeypatch: pytest.MonkeyPa
         np.testing.assert_allclose(output["y"], -feeds["x"], atol=1e-6)
 
 
-def test_an_empty_batch_has_no_answers(fake: Library) -> None:
+def test_an_empty_batch_has_no_outputs(fake: Library) -> None:
     assert fake.run_batch(graph_of(NEG), []) == []
 
 
@@ -147,7 +147,7 @@ def test_an_input_quantized_on_the_dsp_needs_its_data(fake: Library) -> None:
             fake.run(graph, feeds)
 
 
-def test_a_graph_whose_ends_do_not_fit_is_refused(fake: Library) -> None:
+def test_a_graph_whose_ends_do_not_fit_is_rejected(fake: Library) -> None:
     graph = graph_of(NEG)
     for broken in (
         replace(graph, nodes=graph.nodes[1:]),

@@ -55,14 +55,14 @@ def test_everything_that_setup_looks_for_is_there() -> None:
     assert [check.found for check in checks(None) if not check.ok] == []
 
 
-def test_the_catalogue_speaks_of_this_library(library: Library) -> None:
+def test_the_catalogue_describes_this_library(library: Library) -> None:
     report = compare_ops(library.session)
     assert (report.version, report.library) == ("13.77.29", library.version)
     assert report.disagreements == []
 
 
 @pytest.mark.parametrize("path", mace_graphs(), ids=lambda path: path.stem)
-def test_recorded_graphs_answer_what_was_recorded(library: Library, path: Path) -> None:
+def test_recorded_graphs_return_what_was_recorded(library: Library, path: Path) -> None:
     item = recorded(path)
     if item.library != library.version:
         pytest.skip(f"recorded on {item.library}")
@@ -86,7 +86,7 @@ def test_whole_graphs_agree(library: Library, path: Path) -> None:
     assert result.exact, result
 
 
-def test_a_refusal_names_the_node_and_gives_the_librarys_reason(library: Library) -> None:
+def test_an_error_names_the_node_and_the_librarys_reason(library: Library) -> None:
     graph = self_test_graph()
     x_over_x = tuple(Ref(5, port) for port in (0, 0, 1, 2, 1, 2))
     graph.nodes[1] = replace(graph.nodes[1], name="x/x", op="QuantizedDiv_8", inputs=x_over_x)

@@ -30,7 +30,7 @@ def record(tag: bytes, payload: bytes) -> bytes:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(data: bytes) -> None:
     try:
         read_records(data, [Slot(4, "float32")])
     except DeviceError as error:
@@ -38,7 +38,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 @given(st.sampled_from([b"OP  ", b"TRY ", b"LIST", b"FAIL", b"RUN ", b"PERF"]), st.binary())
-def test_any_record_is_read_or_refused(tag: bytes, payload: bytes) -> None:
+def test_any_record_is_read_or_rejected(tag: bytes, payload: bytes) -> None:
     try:
         read_records(record(tag, payload), [Slot(4, "float32"), Slot(8, "uint8")])
     except DeviceError as error:
@@ -52,7 +52,7 @@ def test_a_record_cut_off_by_a_crash_is_left_out() -> None:
     assert read_records(whole, ()).done
 
 
-def test_an_output_larger_than_its_room_is_refused() -> None:
+def test_an_output_larger_than_its_room_is_rejected() -> None:
     tensor = struct.pack("<5I", 1, 1, 1, 8, 8) + bytes(8)
     with pytest.raises(DeviceError, match="malformed"):
         read_records(record(b"RUN ", tensor), [Slot(4, "uint8")])

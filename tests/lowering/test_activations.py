@@ -74,7 +74,7 @@ def test_softmax_along_any_axis(axis: int) -> None:
 
 @pytest.mark.parametrize("opset", [11, 12])
 @pytest.mark.parametrize("axis", [1, 2])
-def test_softmax_before_opset_13_takes_all_axes_behind_as_one(opset: int, axis: int) -> None:
+def test_softmax_before_opset_13_takes_all_axes_after_as_one(opset: int, axis: int) -> None:
     prove(one("Softmax", (2, 3, 4), opset=opset, axis=axis), NATIVE)
 
 
@@ -129,7 +129,7 @@ def test_a_constant_to_the_power_of_a_tensor() -> None:
     prove(model(nodes, {"x": SHAPE}, ["y"], {"c": np.float32(2)}), TABLE)
 
 
-def test_a_power_that_varies_on_both_sides_is_refused() -> None:
+def test_a_power_that_varies_on_both_sides_is_rejected() -> None:
     nodes = [helper.make_node("Pow", ["a", "b"], ["y"], name="node")]
     feeds = {"a": np.abs(on_codes((3, 4))) + 1, "b": on_codes((3, 4))}
     text = unsupported_op(model(nodes, dict.fromkeys(feeds, (3, 4)), ["y"]), feeds)

@@ -56,7 +56,7 @@ def test_five_axes_that_broadcast_in_turn_are_tiled(
     prove(of_two("Mul", left, right), STEPS)
 
 
-def test_the_large_operand_stays_where_it_lies() -> None:
+def test_the_large_operand_is_not_moved() -> None:
     """A bias in ONNX order on an image that lies channels last: the constant is packed, no node."""
     kernel = numbers((4, 3, 1, 1))
     nodes = [

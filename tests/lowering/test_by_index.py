@@ -77,12 +77,12 @@ def test_scatters_that_combine(reduction: str) -> None:
     prove(scattered("ScatterND", ints([1], [3]), (2, 5, 6), reduction=reduction), 1.1)
 
 
-def test_scatters_that_collide_are_refused() -> None:
+def test_scatters_that_collide_are_rejected() -> None:
     assert "repeated" in unsupported_op(scattered("ScatterND", ints([1], [1]), (2, 5, 6)))
 
 
 @pytest.mark.parametrize("op", ["GatherElements", "GatherND"])
-def test_computed_indices_are_refused(op: str) -> None:
+def test_computed_indices_are_rejected(op: str) -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["i"], to=TensorProto.INT64),
         helper.make_node(op, ["x", "i"], ["y"]),

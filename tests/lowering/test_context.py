@@ -35,14 +35,14 @@ def ops(ctx: Context) -> list[str]:
     return [node.op for node in ctx.builder.graph.nodes if node.op != "Made"]
 
 
-def test_what_lies_right_is_taken_as_it_is() -> None:
+def test_a_matching_layout_is_used_as_it_is() -> None:
     ctx = context(x=IMAGE)
     made(ctx, "x", LAST)
     assert ctx.take("x", LAST).shape == (1, 8, 9, 3)
     assert ops(ctx) == [] and ctx.transposes.emitted == 0
 
 
-def test_a_layout_is_made_once_for_all_who_want_it() -> None:
+def test_a_layout_is_made_once_for_all_readers() -> None:
     ctx = context(x=IMAGE)
     made(ctx, "x", PLAIN)
     assert ctx.take("x", LAST) == ctx.take("x", LAST)
@@ -76,7 +76,7 @@ def test_a_range_that_the_run_decides_is_pinned_where_a_fixed_one_is_needed() ->
     assert pinned.static and pinned.range == UNIT and ops(ctx) == ["Requantize_8to8"]
 
 
-def test_constants_take_the_tightest_range_and_lie_as_asked() -> None:
+def test_constants_get_the_tightest_range_and_the_requested_layout() -> None:
     array = np.arange(6, dtype=np.float32).reshape(1, 2, 3, 1)
     ctx = Context(Builder("m"), {"c": array.shape}, {"c": array}, {})
     tensor = ctx.take("c", LAST)
@@ -84,14 +84,14 @@ def test_constants_take_the_tightest_range_and_lie_as_asked() -> None:
     assert ctx.builder.graph.consts[0].array.shape == (1, 3, 1, 2)
 
 
-def test_a_constant_that_is_not_finite_is_refused() -> None:
+def test_a_constant_that_is_not_finite_is_rejected() -> None:
     array = np.array([1.0, np.nan], np.float32)
     ctx = Context(Builder("m"), {"c": (2,)}, {"c": array}, {})
     with pytest.raises(UnsupportedOpError, match="'c' is not finite"):
         ctx.take("c", Layout.plain(1))
 
 
-def test_a_missing_range_is_asked_for_by_name() -> None:
+def test_a_missing_range_is_requested_by_name() -> None:
     with pytest.raises(RangeError, match="no range for tensor 'x'"):
         Context(Builder("m"), {"x": (1,)}, {}, {}).range("x")
 

@@ -59,7 +59,7 @@ def test_images(attrs: dict[str, Any]) -> None:
         ((1, 4, 100), (4, 4, 5), {"dilations": [9], "strides": [2]}),
     ],
 )
-def test_wide_kernels_stand_upright(
+def test_wide_kernels_are_laid_out_along_h(
     shape: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any]
 ) -> None:
     """From 32 columns on the library answers anything; rows may be any number."""
@@ -73,12 +73,12 @@ def test_wide_kernels_stand_upright(
     assert wide and max(wide) <= WIDEST_KERNEL
 
 
-def test_a_kernel_wide_and_high_is_refused() -> None:
+def test_a_kernel_wide_and_high_is_rejected() -> None:
     assert "32 columns" in unsupported_op(conv((1, 4, 40, 40), (4, 4, 33, 33)))
 
 
 @pytest.mark.parametrize(("columns", "stride"), [(32, 1), (63, 2)])
-def test_a_wide_transposed_kernel_is_refused(columns: int, stride: int) -> None:
+def test_a_wide_transposed_kernel_is_rejected(columns: int, stride: int) -> None:
     proto = one("ConvTranspose", (1, 4, 40), weights(4, 4, columns), strides=[stride])
     assert "32 columns" in unsupported_op(proto)
 
@@ -100,7 +100,7 @@ def test_any_kernel_stride_and_padding(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("attrs", [{}, {"pads": [2, 2]}, {"dilations": [3]}, {"strides": [2]}])
-def test_signals_lie_along_w(attrs: dict[str, Any]) -> None:
+def test_signals_are_laid_out_along_w(attrs: dict[str, Any]) -> None:
     converted = prove(conv((1, 8, 20), (6, 8, 5), **attrs), ROUNDED)
     assert all(node.outputs[0].shape[1] <= 2 for node in converted.graph.nodes if node.outputs)
 
@@ -154,7 +154,7 @@ def test_no_weights_leave_the_bias() -> None:
     prove(one("Conv", (1, 3, 8, 8), kernel, bias(4)), ROUNDED)
 
 
-def test_a_volume_is_refused() -> None:
+def test_a_volume_is_rejected() -> None:
     shape = ints(1, 2, 4, 4, 4)
     nodes = [
         helper.make_node("Reshape", ["x", "shape"], ["v"]),
@@ -171,7 +171,7 @@ def test_a_dilated_kernel_has_zeros_between_its_taps() -> None:
     assert dilate(kernel, [1]) is kernel
 
 
-def test_groups_lie_along_the_diagonal() -> None:
+def test_groups_are_on_the_diagonal() -> None:
     kernel = np.arange(4, dtype=np.float32).reshape(1, 1, 1, 4)  # HWIO, four groups
     assert (block_diagonal(kernel, 4)[0, 0] == np.diag([0, 1, 2, 3])).all()
     transposed = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)  # IO and space

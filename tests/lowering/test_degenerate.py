@@ -87,13 +87,13 @@ CASES: dict[str, onnx.ModelProto] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_degenerate_ops_are_refused_by_name(case: str) -> None:
+def test_degenerate_ops_are_rejected_by_name(case: str) -> None:
     text = unsupported_op(CASES[case])
     assert "node" in text or "NaN" in text, text
     assert "ONNXRuntimeError" not in text
 
 
-def test_a_norm_over_no_space_is_refused() -> None:
+def test_a_norm_over_no_space_is_rejected() -> None:
     assert "no space" in unsupported_op(
         one("InstanceNormalization", (2, 4), numbers(4), numbers(4))
     )

@@ -46,7 +46,7 @@ def test_what_fits_is_taken_as_it_is_wanted(left: Range, right: Range, wanted: R
 
 
 @pytest.mark.parametrize("op", ["Sub", "Mul"])
-def test_a_result_much_smaller_than_its_operands_is_answered(op: str) -> None:
+def test_a_result_much_smaller_than_its_operands_has_a_range(op: str) -> None:
     """The library refuses such a range; a coarser one holds all that the operands tell."""
     nodes = [helper.make_node(op, ["a", "b"], ["y"], name="node")]
     a = on_codes((1, 4, 4, 8)) * 4
@@ -56,7 +56,7 @@ def test_a_result_much_smaller_than_its_operands_is_answered(op: str) -> None:
     assert emitted(converted)
 
 
-def test_a_positive_product_joined_with_negatives_keeps_its_codes() -> None:
+def test_a_positive_product_joined_with_negatives_keeps_its_values() -> None:
     """One range for both parts of a Concat would overrun the product's offset."""
     nodes = [
         helper.make_node("Mul", ["a", "b"], ["p"], name="mul"),

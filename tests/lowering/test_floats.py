@@ -121,13 +121,13 @@ def chain() -> onnx.ModelProto:
     return model(nodes, {"x": (1, 5, 7)}, ["y"], {"two": np.float32(2.0)})
 
 
-def test_neighbors_in_float_hand_floats_over() -> None:
+def test_neighbors_in_float_pass_floats_directly() -> None:
     converted = proved(chain(), ("tanh", "mul", "add", "sig"))
     counts = histogram(converted)
     assert (counts["Dequantize"], counts["Quantize"]) == (1, 1)
 
 
-def test_codes_that_stand_for_other_values_are_not_taken_for_the_same_floats() -> None:
+def test_equal_integers_of_other_ranges_are_not_the_same_floats() -> None:
     """The Mul by 2 in int8 only gives the codes of tanh another range."""
     feeds = {"x": on_codes((1, 5, 7))}
     converted = hexconv.convert(chain(), samples=[feeds], keep_float=("tanh", "add"))
@@ -142,7 +142,7 @@ def test_a_node_is_found_by_its_tensor_too() -> None:
     assert histogram(by_node) == histogram(by_tensor)
 
 
-def test_nothing_is_float_unless_asked() -> None:
+def test_nothing_is_float_unless_requested() -> None:
     feeds = {"x": on_codes(SHAPE)}
     for settings in ({}, {"float_fallback": True}):
         converted = hexconv.convert(one("Tanh", SHAPE), samples=[feeds], **settings)
@@ -151,7 +151,7 @@ def test_nothing_is_float_unless_asked() -> None:
         assert converted.conversion.floats == ()
 
 
-def test_fallback_takes_what_int8_refuses() -> None:
+def test_fallback_computes_what_int8_does_not_support() -> None:
     proto = one("Clip", SHAPE, np.float32(1), np.float32(-1))
     with pytest.raises(UnsupportedOpErrors):
         proved(proto, ())

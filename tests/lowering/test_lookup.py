@@ -26,7 +26,7 @@ EVERYWHERE = sorted(
 
 @FEW
 @given(st.floats(-8, 0), st.floats(0, 8))
-def test_each_code_answers_its_own_value(low: float, high: float) -> None:
+def test_each_value_maps_to_its_own_result(low: float, high: float) -> None:
     source, target = cover(low, high), cover(-1.0, 1.0)
     codes = table(np.sin, source, target)
     values = (np.arange(256) - source.zero) * source.step
@@ -36,12 +36,12 @@ def test_each_code_answers_its_own_value(low: float, high: float) -> None:
     )
 
 
-def test_poles_answer_the_end_of_the_range() -> None:
+def test_poles_map_to_the_end_of_the_range() -> None:
     codes = table(lambda x: 1.0 / x, Range(1.0, 0), Range(1.0 / 255.0, 0))
     assert codes[0] == 255 and codes[1] == 255 and codes[255] == 1
 
 
-def test_what_is_not_defined_answers_zero() -> None:
+def test_undefined_values_map_to_zero() -> None:
     target = cover(-5.0, 5.0)
     codes = table(np.log, Range(1.0, 128), target)
     assert (codes[:128] == target.zero).all()

@@ -36,7 +36,9 @@ def picked(op: str, left: str, right: str) -> list[NodeProto]:
 @pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("number", [0.0, 0.5, -1.25, -9.0, 9.0])
 @pytest.mark.parametrize("swapped", [False, True])
-def test_a_constant_is_compared_exactly_on_codes(op: str, number: float, swapped: bool) -> None:
+def test_a_constant_is_compared_exactly_as_an_integer(
+    op: str, number: float, swapped: bool
+) -> None:
     sides = ("c", "x") if swapped else ("x", "c")
     other = np.zeros(SHAPE, np.float32)
     other[0] = 2.0
@@ -48,7 +50,7 @@ def test_a_constant_is_compared_exactly_on_codes(op: str, number: float, swapped
 @given(
     op=st.sampled_from(OPS), number=st.floats(-10, 10), low=st.floats(-5, 0), high=st.floats(0.1, 5)
 )
-def test_a_code_test_says_what_the_values_say(
+def test_comparing_quantized_values_equals_comparing_floats(
     op: str, number: float, low: float, high: float
 ) -> None:
     value_range = cover(low, high)
@@ -102,7 +104,7 @@ def test_a_constant_mask_picks(mask: tuple[int, ...]) -> None:
     prove(model(nodes, {"a": SHAPE, "b": (4, 5)}, ["y"], {"c": chosen}), PICKED)
 
 
-def test_a_mask_may_be_the_models_answer() -> None:
+def test_a_mask_may_be_the_models_output() -> None:
     nodes = [
         helper.make_node("Less", ["x", "c"], ["mask"], name="less"),
         helper.make_node("Cast", ["mask"], ["y"], name="cast", to=TensorProto.FLOAT),

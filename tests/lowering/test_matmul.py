@@ -93,7 +93,7 @@ def test_a_constant_on_the_left_is_a_matrix_as_well() -> None:
     prove(model(nodes, {"x": (2, 8, 5)}, ["y"], {"w": weights(6, 8)}), ROUNDED)
 
 
-def test_batches_that_broadcast_crosswise_over_three_runs_are_refused() -> None:
+def test_batches_that_broadcast_crosswise_over_three_runs_are_rejected() -> None:
     message = unsupported_op(both((2, 1, 3, 5, 8), (1, 2, 1, 8, 6)))
     assert "broadcasts over more than two runs" in message and "reshape" in message
 

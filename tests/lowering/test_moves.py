@@ -70,7 +70,7 @@ def test_a_reshape_still_to_be_made_is_made_on_the_way(
 
 
 @given(journeys())
-def test_what_lies_right_does_not_move(journey: tuple[Sizes, Layout, Layout]) -> None:
+def test_a_matching_layout_does_not_move(journey: tuple[Sizes, Layout, Layout]) -> None:
     shape, source, target = journey
     assert moves(shape, source, source) == []
     same = [a for a in source.order if shape[a] > 1] == [a for a in target.order if shape[a] > 1]
@@ -158,7 +158,7 @@ def test_there_is_always_an_order_in_which_it_only_renames(
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=6), st.data())
-def test_gathered_axes_lie_in_the_order_asked_for(shape: Sizes, data: st.DataObject) -> None:
+def test_gathered_axes_are_in_the_requested_order(shape: Sizes, data: st.DataObject) -> None:
     order = data.draw(st.permutations([a for a, size in enumerate(shape) if size != 1]))
     layout = gather_axes(shape, order)
     assert [axis for axis in layout.order if shape[axis] != 1] == order

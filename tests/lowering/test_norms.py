@@ -61,7 +61,7 @@ def test_layer_norm_over_trailing_axes(axis: int) -> None:
     prove(one("LayerNormalization", shape, numbers(part), numbers(part, 2), axis=axis), STEPS)
 
 
-def test_layer_norm_tells_mean_and_deviation() -> None:
+def test_layer_norm_returns_mean_and_deviation() -> None:
     proto = one("LayerNormalization", (2, 5, 64), numbers(64), numbers(64, 2), outputs=3)
     prove(proto, STEPS)
 

@@ -59,7 +59,7 @@ def test_l1_pools(form: str) -> None:
     prove(one("LpPool", SHAPE, opset=18, p=1, **FORMS[form]), steps=1.1)
 
 
-def test_norms_that_8_bits_cannot_hold_are_refused() -> None:
+def test_norms_that_8_bits_cannot_hold_are_rejected() -> None:
     assert "order 3" in unsupported_op(one("LpPool", SHAPE, opset=18, kernel_shape=[2, 2], p=3))
     assert "dilations" in unsupported_op(one("LpPool", SHAPE, opset=18, **FORMS["dilated"]))
     assert "order 4" in unsupported_op(one("GlobalLpPool", SHAPE, opset=18, p=4))
@@ -83,7 +83,7 @@ def test_pools_that_the_library_has_are_one_node() -> None:
     assert emitted(prove(one("MaxPool", SHAPE, **FORMS["strided"]))) == {"QuantizedMaxPool_8": 1}
 
 
-def test_what_the_library_lacks_is_refused() -> None:
+def test_what_the_library_lacks_is_rejected() -> None:
     assert "Indices" in unsupported_op(one("MaxPool", SHAPE, outputs=2, kernel_shape=[2, 2]))
     nodes = [
         helper.make_node("Reshape", ["x", "shape"], ["cube"]),

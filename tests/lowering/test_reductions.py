@@ -111,5 +111,5 @@ def test_the_one_largest() -> None:
     assert "single largest" in unsupported_op(one("TopK", (3, 5, 7), ints(2), outputs=2))
 
 
-def test_positions_beyond_a_byte_are_refused() -> None:
+def test_positions_beyond_a_byte_are_rejected() -> None:
     assert "255" in unsupported_op(one("ArgMax", (2, 300), axis=1))

@@ -40,7 +40,7 @@ def test_nearest_is_exact(transform: str, rounding: str, scale: tuple[float, flo
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("mode", ["linear", "cubic"])
 @pytest.mark.parametrize("transform", MODES)
-def test_interpolation_is_within_two_steps(
+def test_interpolation_is_within_two_lsb(
     transform: str, mode: str, scale: tuple[float, float]
 ) -> None:
     """Two roundings, one an axis, and weights of 8 bits: 1.9 steps at most were measured."""
@@ -48,7 +48,7 @@ def test_interpolation_is_within_two_steps(
     prove(one("Resize", (1, 3, 6, 8), None, *asked(transform, scale), **attrs), steps=2.0)
 
 
-def test_aligned_corners_with_a_fraction_are_refused() -> None:
+def test_aligned_corners_with_a_fraction_are_rejected() -> None:
     """ONNX divides by 2.3 * 8 - 1 = 17.4, ONNX Runtime by 17."""
     mode = {"coordinate_transformation_mode": "align_corners", "mode": "linear"}
     assert "ONNX Runtime" in unsupported_op(
@@ -98,7 +98,7 @@ def test_old_upsample() -> None:
     prove(proto)
 
 
-def test_what_is_not_honored_is_refused() -> None:
+def test_what_is_not_honored_is_rejected() -> None:
     policy = {"axes": [2, 3], "keep_aspect_ratio_policy": "not_larger"}
     text = unsupported_op(
         one("Resize", (1, 3, 6, 8), None, None, ints(9, 20), mode="nearest", **policy)

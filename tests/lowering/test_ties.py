@@ -79,7 +79,7 @@ def test_what_clips_at_zero_joins_nothing_that_reaches_below(op: str) -> None:
     assert ranges["r"].min == 0.0 and ranges["y"].min <= -3.0
 
 
-def test_what_clips_at_zero_joins_what_lies_above() -> None:
+def test_what_clips_at_zero_joins_what_is_above() -> None:
     net = Net().add("Conv", "x", "r", clips=(0.0, float("inf"))).add("Concat", "r s", "y")
     ranges = net.solve(x=(-1.0, 1.0), r=(0.0, 4.0), s=(0.0, 9.0), y=(0.0, 9.0))
     assert ranges["r"] == ranges["y"] == cover(0.0, 9.0)

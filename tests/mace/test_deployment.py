@@ -105,7 +105,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_every_preset_is_valid_and_speaks_two_languages(path: Path) -> None:
+def test_every_preset_is_valid_and_commented_in_two_languages(path: Path) -> None:
     assert read_deployment(path, beside=False).name == path.stem
     text = path.read_text(encoding="utf-8")
     assert "# " in text and any("一" <= letter <= "鿿" for letter in text)
@@ -190,7 +190,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize("old, new, what, hint", MISTAKES)
-def test_a_mistake_is_told_with_its_line(
+def test_a_mistake_is_reported_with_its_line(
     tmp_path: Path, old: str, new: str, what: str, hint: str
 ) -> None:
     path = write(tmp_path, GOOD.replace("{sum}", SUM).replace(old, new, 1))
@@ -207,7 +207,7 @@ def test_the_line_is_the_right_one(tmp_path: Path, old: str, new: str) -> None:
         read_deployment(changed(tmp_path, old, new))
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, obfuscate="obfuscat", backend="backnd", **{"runtime: dsp": "runtime: x"})
     with pytest.raises(ConfigError) as caught:
         read_deployment(path)
@@ -217,7 +217,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         assert key in text
 
 
-def test_a_second_model_and_a_second_subgraph_are_refused(tmp_path: Path) -> None:
+def test_a_second_model_and_a_second_subgraph_are_rejected(tmp_path: Path) -> None:
     whole = yaml.safe_load(GOOD.replace("{sum}", SUM))
     whole["models"]["other"] = whole["models"]["conformer"]
     with pytest.raises(ConfigError, match="2 models: conformer, other"):
@@ -250,7 +250,7 @@ def test_a_checksum_may_be_in_upper_case(tmp_path: Path) -> None:
     read_deployment(changed(tmp_path, SUM, SUM.upper())).check_file()
 
 
-def test_a_missing_model_is_told_with_the_line(tmp_path: Path) -> None:
+def test_a_missing_model_is_reported_with_the_line(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / "model.onnx").unlink()
     with pytest.raises(FileError, match=f"line {line_of('model_file_path')}"):
@@ -265,7 +265,7 @@ def test_unknown_tensors_name_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("declared", [(1, 144, 41), (144, 40), (1, 0, 41)])
-def test_shapes_that_contradict_the_model_are_told(
+def test_shapes_that_contradict_the_model_are_reported(
     tmp_path: Path, declared: tuple[int, ...]
 ) -> None:
     asked = read_deployment(write(tmp_path))
@@ -284,7 +284,7 @@ def test_an_image_in_nhwc_is_turned_around(tmp_path: Path) -> None:
     asked.check_model({"speech": (1, 3, 224, 200)}, ["fa_out"])
 
 
-def test_an_nchw_shape_said_to_be_nhwc_is_told(tmp_path: Path) -> None:
+def test_an_nchw_shape_said_to_be_nhwc_is_reported(tmp_path: Path) -> None:
     path = write(tmp_path, **{"1,144,40": "1,3,224,200", "NONE": "NHWC"})
     with pytest.raises(ConfigError, match="write input_data_formats: NCHW"):
         read_deployment(path).check_model({"speech": (1, 3, 224, 200)}, ["fa_out"])
@@ -308,14 +308,14 @@ def test_an_nchw_shape_said_to_be_nhwc_is_told(tmp_path: Path) -> None:
         (b"a: 1\n---\nb: 1\n", "not YAML"),
     ],
 )
-def test_what_is_no_deployment_file_is_told(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_deployment_file_is_reported(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "x.yml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=said):
         read_deployment(path)
 
 
-def test_a_bomb_of_anchors_is_refused(tmp_path: Path) -> None:
+def test_a_bomb_of_anchors_is_rejected(tmp_path: Path) -> None:
     layers = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     path = tmp_path / "x.yml"
@@ -325,7 +325,7 @@ def test_a_bomb_of_anchors_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["missing.yml", "."])
-def test_a_file_that_is_not_there_is_told(tmp_path: Path, place: str) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path, place: str) -> None:
     with pytest.raises(HexconvError, match="cannot be read"):
         read_deployment(tmp_path / place)
 
@@ -340,7 +340,7 @@ IDLE = {
 
 
 @pytest.mark.parametrize("key", sorted(IDLE))
-def test_a_key_without_meaning_on_the_dsp_is_told(tmp_path: Path, key: str) -> None:
+def test_a_key_without_meaning_on_the_dsp_is_reported(tmp_path: Path, key: str) -> None:
     document = yaml.safe_load(GOOD.replace("{sum}", SUM))
     document["models"]["conformer"][key] = IDLE[key]
     asked = read_deployment(write(tmp_path, yaml.safe_dump(document)))
@@ -366,7 +366,7 @@ def test_a_file_named_by_a_word_of_cpp_gives_a_name_that_mace_takes(word: str) -
         ("https://host/x", "is not a local file"),
     ],
 )
-def test_validation_data_that_mace_or_hexconv_cannot_read_is_told(
+def test_validation_data_that_mace_or_hexconv_cannot_read_is_reported(
     tmp_path: Path, file: str, said: str
 ) -> None:
     for name in ("x.npy", "x.dat"):

@@ -126,7 +126,7 @@ def declare(folder: Path, **values: str) -> Path:
 
 
 @pytest.mark.parametrize("formats", PAIRS, ids="-".join)
-def test_a_yaml_asks_for_each_format(tmp_path: Path, formats: tuple[str, str]) -> None:
+def test_a_yaml_requests_each_format(tmp_path: Path, formats: tuple[str, str]) -> None:
     saved(image(), tmp_path)
     shapes = {"NHWC": ("1,8,6,3", "1,8,6,5")}
     one, two = (shapes.get(form, ("1,3,8,6", "1,5,8,6"))[i] for i, form in enumerate(formats))

@@ -91,7 +91,7 @@ def test_the_tool_takes_quantized_layers_and_passes_over_the_others(tmp_path: Pa
     assert len(taken) >= 6
 
 
-def test_each_layer_model_answers_what_the_layer_does(tmp_path: Path) -> None:
+def test_each_layer_model_returns_what_the_layer_does(tmp_path: Path) -> None:
     path = network(tmp_path)
     feeds = {"x": random(1, 3, 8, 6)}
     _, taps = hexconv.simulate(hexconv.load(path), feeds, library="v60", taps=True)
@@ -110,7 +110,7 @@ def test_each_layer_model_answers_what_the_layer_does(tmp_path: Path) -> None:
     assert len(compared) >= 5
 
 
-def test_layers_answer_under_their_onnx_names_where_mace_can_compare_them(tmp_path: Path) -> None:
+def test_layers_have_their_onnx_names_where_mace_can_compare_them(tmp_path: Path) -> None:
     multi = parsed(network(tmp_path))
     formats = {
         op.output[0]: argument(op, "data_format").i
@@ -147,7 +147,7 @@ def appended(multi: Any) -> Any:
     )
 
 
-def test_what_the_runtime_appends_does_not_depend_on_what_the_tool_is_told(
+def test_what_the_runtime_appends_does_not_depend_on_the_tools_arguments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = hexconv.load(network(tmp_path)).graph

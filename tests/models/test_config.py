@@ -80,14 +80,14 @@ def test_a_missing_key_is_named():
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3"])
-def test_what_is_not_a_json_object_is_refused(tmp_path, text):
+def test_what_is_not_a_json_object_is_rejected(tmp_path, text):
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises((FileError, ConfigError)):
         config.read(path)
 
 
-def test_a_missing_file_is_refused(tmp_path):
+def test_a_missing_file_is_rejected(tmp_path):
     with pytest.raises(FileError):
         config.read(tmp_path / "none.json")
 

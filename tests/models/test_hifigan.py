@@ -92,14 +92,14 @@ def test_a_checkpoint_never_runs_code(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04broken", b"\x80\x02."])
-def test_what_is_not_a_checkpoint_is_refused(tmp_path, content):
+def test_what_is_not_a_checkpoint_is_rejected(tmp_path, content):
     path = tmp_path / "g"
     path.write_bytes(content)
     with pytest.raises(FileError):
         hifigan.read_checkpoint(path)
 
 
-def test_a_missing_checkpoint_is_refused(tmp_path):
+def test_a_missing_checkpoint_is_rejected(tmp_path):
     with pytest.raises(FileError, match="cannot be read"):
         hifigan.read_checkpoint(tmp_path / "none")
     with pytest.raises(FileError):
@@ -110,14 +110,14 @@ def test_a_missing_checkpoint_is_refused(tmp_path):
     "content",
     [{"mpd": {}}, {"generator": {"weight": 1}}, [1, 2], {"generator": {"conv_pre.bias": 1}}],
 )
-def test_a_checkpoint_without_generator_is_refused(tmp_path, content):
+def test_a_checkpoint_without_generator_is_rejected(tmp_path, content):
     path = tmp_path / "do_1"
     torch.save(content, path)
     with pytest.raises(ModelError, match="no HiFi-GAN generator"):
         hifigan.read_checkpoint(path)
 
 
-def test_half_a_weight_norm_pair_is_refused(tmp_path, weights):
+def test_half_a_weight_norm_pair_is_rejected(tmp_path, weights):
     state = official_state(weights, old=True)
     del state["conv_pre.weight_g"]
     torch.save({"generator": state}, tmp_path / "g")

@@ -30,7 +30,7 @@ def test_the_shortest_wave_is_one_frame():
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf])
-def test_values_that_are_not_finite_are_refused(broken):
+def test_values_that_are_not_finite_are_rejected(broken):
     wave = noise(4096)
     wave[7] = broken
     with pytest.raises(RangeError, match="not finite"):

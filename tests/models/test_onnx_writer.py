@@ -42,7 +42,7 @@ def test_the_2d_form_is_the_same_network():
     assert np.abs(made.ravel() - plain.ravel()).max() < 1e-5
 
 
-def test_names_and_fixed_length_are_as_asked():
+def test_names_and_fixed_length_are_as_requested():
     form = VocoderForm(length=12, input_name="speech", output_name="wave")
     graph = onnx_writer.write(SMALL, layers.seeded(SMALL), form).graph
     assert [graph.input[0].name, graph.output[0].name] == ["speech", "wave"]
@@ -78,18 +78,18 @@ def test_a_foreign_file_has_no_config():
     "form",
     [{"opset": 6}, {"opset": 99}, {"length": 0}, {"input_name": ""}, {"input_name": "output"}],
 )
-def test_a_form_that_cannot_be_is_refused(form):
+def test_a_form_that_cannot_be_is_rejected(form):
     with pytest.raises(ConfigError):
         VocoderForm(**form)
 
 
-def test_weights_of_another_config_are_refused():
+def test_weights_of_another_config_are_rejected():
     with pytest.raises(ModelError, match="another config") as caught:
         onnx_writer.write(SMALL_2, layers.seeded(SMALL))
     assert "resblocks.0.convs.0.bias is missing" in str(caught.value)
 
 
-def test_weights_that_are_not_finite_are_refused():
+def test_weights_that_are_not_finite_are_rejected():
     weights = layers.seeded(SMALL)
     weights["conv_post.bias"] = np.array([np.nan], np.float32)
     with pytest.raises(ModelError, match="not finite"):

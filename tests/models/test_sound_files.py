@@ -47,13 +47,13 @@ def test_odd_recordings_are_taken_with_a_warning(tmp_path, wave, subtype, warnin
     assert any(warning in text for text in heard.warnings)
 
 
-def test_an_empty_recording_is_refused(tmp_path):
+def test_an_empty_recording_is_rejected(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(0), 22050)
     with pytest.raises(FileError, match="empty"):
         wav.read(tmp_path / "a.wav", 22050)
 
 
-def test_values_that_are_not_finite_are_refused(tmp_path):
+def test_values_that_are_not_finite_are_rejected(tmp_path):
     wave = tone(22050)
     wave[5] = np.nan
     soundfile.write(tmp_path / "a.wav", wave, 22050, subtype="FLOAT")
@@ -62,13 +62,13 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"hello"])
-def test_what_is_not_sound_is_refused(tmp_path, content):
+def test_what_is_not_sound_is_rejected(tmp_path, content):
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(FileError, match="not a sound file"):
         wav.read(tmp_path / "a.wav", 22050)
 
 
-def test_missing_files_are_refused(tmp_path):
+def test_missing_files_are_rejected(tmp_path):
     with pytest.raises(FileError, match="no such"):
         wav.read(tmp_path / "none.wav", 22050)
     (tmp_path / "file").touch()
@@ -91,19 +91,19 @@ def test_a_mel_of_two_or_three_axes_is_taken(tmp_path, shape):
 @pytest.mark.parametrize(
     "shape", [(7, 80), (2, 80, 7), (1, 80, 0), (80,), (1, 1, 80, 7), (1, 40, 7)]
 )
-def test_a_mel_of_another_shape_is_refused(tmp_path, shape):
+def test_a_mel_of_another_shape_is_rejected(tmp_path, shape):
     np.save(tmp_path / "m.npy", np.zeros(shape, np.float32))
     with pytest.raises(RangeError, match="is expected"):
         spectra.read(tmp_path / "m.npy", V1)
 
 
-def test_a_mel_that_is_not_finite_is_refused(tmp_path):
+def test_a_mel_that_is_not_finite_is_rejected(tmp_path):
     np.save(tmp_path / "m.npy", np.full((1, 80, 7), np.nan, np.float32))
     with pytest.raises(RangeError, match="not finite"):
         spectra.read(tmp_path / "m.npy", V1)
 
 
-def test_a_file_that_is_no_mel_is_refused(tmp_path):
+def test_a_file_that_is_no_mel_is_rejected(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"nothing")
     np.save(tmp_path / "b.npy", np.array(["text"]))
     np.save(tmp_path / "c.npy", np.array([{}], object), allow_pickle=True)

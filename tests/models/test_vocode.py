@@ -47,13 +47,13 @@ def test_a_short_mel_is_filled_up(spectrum):
     assert vocoder.speak("onnx", cut, spectrum[:, :, :10]).wave.shape == (2560,)
 
 
-def test_a_chunk_within_the_receptive_field_is_refused(spectrum):
+def test_a_chunk_within_the_receptive_field_is_rejected(spectrum):
     cut = vocoder.small_voice(chunk=2 * voice.CONFIG.receptive_frames)
     with pytest.raises(ConfigError, match="no frames left"):
         vocoder.speak("onnx", cut, spectrum)
 
 
-def test_torch_and_onnx_speak_alike(spectrum):
+def test_torch_and_onnx_compute_the_same(spectrum):
     pytest.importorskip("torch")
     waves = [
         vocoder.speak(name, vocoder.small_voice(), spectrum).wave for name in ("torch", "onnx")
@@ -61,7 +61,7 @@ def test_torch_and_onnx_speak_alike(spectrum):
     assert fidelity.snr(*waves) > 80
 
 
-def test_a_2d_file_speaks_alike(tmp_path, spectrum):
+def test_a_2d_file_computes_the_same(tmp_path, spectrum):
     path = tmp_path / "voice2d.onnx"
     onnx.save(voice.onnx_model(conv2d=True), path)
     made = vocoder.speak("onnx", vocoder.from_onnx(path), spectrum).wave
@@ -69,7 +69,7 @@ def test_a_2d_file_speaks_alike(tmp_path, spectrum):
     assert fidelity.snr(plain, made) > 80
 
 
-def test_an_unknown_backend_is_refused(spectrum):
+def test_an_unknown_backend_is_rejected(spectrum):
     with pytest.raises(ConfigError, match="no backend 'gpu'"):
         vocoder.speak("gpu", vocoder.small_voice(), spectrum)
 
@@ -95,7 +95,7 @@ def test_a_foreign_file_needs_a_config(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model"])
-def test_what_is_not_onnx_is_refused(tmp_path, content):
+def test_what_is_not_onnx_is_rejected(tmp_path, content):
     path = tmp_path / "a.onnx"
     if content is not None:
         path.write_bytes(content)

@@ -29,12 +29,12 @@ def test_held_out_mels_are_speech():
         assert spectrum.min() >= np.log(1e-5) - 0.01 and spectrum.std() > 1
 
 
-def test_a_fixed_length_is_as_asked():
+def test_a_fixed_length_is_as_requested():
     graph = voice.onnx_model(50, conv2d=True).graph
     assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim] == [1, 80, 50, 1]
 
 
-def test_what_it_speaks_has_the_mel_that_it_was_given():
+def test_its_speech_has_the_mel_that_it_was_given():
     spectrum = next(iter(voice.mels().values()))
     made = mel.log_mel(speak(spectrum), voice.CONFIG)
     frames = min(made.shape[2], spectrum.shape[2])

@@ -22,7 +22,7 @@ LIGHT = ["squeezenet", "shufflenet"]
     "name",
     [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in zoo.NETWORKS],
 )
-def test_a_torch_network_answers_near_its_original(name: str) -> None:
+def test_a_torch_network_returns_nearly_the_same_as_its_original(name: str) -> None:
     network = zoo.NETWORKS[name]
     proto = exporting.export(zoo.build(name), torch.zeros(network.shape))
     feed = proto.graph.input[0].name
@@ -42,7 +42,7 @@ def test_a_torch_network_answers_near_its_original(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [n if n in LIGHT else pytest.param(n, marks=pytest.mark.slow) for n in light.names()]
 )
-def test_a_light_model_of_onnx_answers_near_its_original(name: str) -> None:
+def test_a_light_model_of_onnx_returns_nearly_the_same_as_its_original(name: str) -> None:
     proto = light.load(name)
     inputs = [light.image(proto, seed) for seed in range(4)]
     model = hexconv.convert(proto, samples=inputs[:3])

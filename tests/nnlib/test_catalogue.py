@@ -52,7 +52,7 @@ def test_limits_name_roles_axes_and_rules_that_exist(op: str) -> None:
             assert role in roles and (not axis or axis in AXES)
 
 
-def test_every_trap_guards_an_op() -> None:
+def test_every_constraint_guards_an_op() -> None:
     assert {limit.rule for op in OPS for limit in spec(op).limits if limit.rule} == set(CONSTRAINTS)
 
 
@@ -87,7 +87,7 @@ def test_variadic_operands_by_position() -> None:
     assert roles == ["data", "min", "max", "data", "min", "max"]
 
 
-def test_an_unknown_op_is_answered_with_its_neighbors() -> None:
+def test_an_unknown_op_is_reported_with_its_neighbors() -> None:
     with pytest.raises(GraphError, match="Supernode_8x8p32to8"):
         spec("Supernode_8x8p32to")
 

@@ -107,24 +107,24 @@ def test_a_port_that_is_not_there_is_named() -> None:
     assert "output 3 of node 10, which has 3" in problems(graph)[0]
 
 
-def test_an_id_taken_twice_is_refused() -> None:
+def test_an_id_taken_twice_is_rejected() -> None:
     graph = changed(chain(2), 1, id=12)
     assert any("the id 12 is taken twice" in line for line in problems(graph))
 
 
-def test_a_cycle_is_told_by_its_nodes() -> None:
+def test_a_cycle_is_reported_by_its_nodes() -> None:
     graph = chain(4)
     looped = changed(graph, 1, inputs=(Ref(13), *graph.nodes[1].inputs[1:]))
     assert any("cycle" in line and "n0" in line and "n2" in line for line in problems(looped))
 
 
-def test_nodes_in_front_of_what_they_read_are_refused() -> None:
+def test_nodes_before_what_they_read_are_rejected() -> None:
     graph = chain(4)
     graph.nodes[1], graph.nodes[2] = graph.nodes[2], graph.nodes[1]
     assert any("execution order" in line for line in problems(graph))
 
 
-def test_a_declared_shape_that_the_library_will_not_compute_is_refused() -> None:
+def test_a_declared_shape_that_the_library_will_not_compute_is_rejected() -> None:
     graph = changed(chain(1), 1, outputs=(data(1, 1, 9, 32), ONE, ONE))
     assert any("declared [1, 1, 9, 32], will be [1, 1, 8, 32]" in line for line in problems(graph))
 
@@ -147,7 +147,7 @@ def test_a_min_must_be_one_number() -> None:
     assert any("(w_min) must be a scalar" in line for line in problems(graph))
 
 
-def test_a_const_of_rank_3_is_refused() -> None:
+def test_a_const_of_rank_3_is_rejected() -> None:
     graph = chain(1)
     graph.consts[4] = Const(4, "bias", np.zeros((1, 1, 32), np.int32))
     assert any("not four sizes" in line for line in problems(graph))
@@ -160,13 +160,13 @@ def test_an_unknown_op_is_named_with_its_neighbors() -> None:
     )
 
 
-def test_an_op_that_only_prepare_makes_is_refused() -> None:
+def test_an_op_that_only_prepare_makes_is_rejected() -> None:
     graph = changed(chain(1), 1, op="Supernode_8x8p32to8_d32")
     assert any("only the library's own prepare" in line for line in problems(graph))
 
 
 @pytest.mark.parametrize("low, high", [(-1.0, 1.0), (-3.0, 5.0), (-20.0, 20.0), (-0.5, 0.7)])
-def test_requantize_8to8_wants_zero_on_a_whole_code(low: float, high: float) -> None:
+def test_requantize_8to8_needs_an_integer_zero_point(low: float, high: float) -> None:
     """U Requantize_8to8/001, 003, 005, 007."""
     inputs = [data(1, 1, 1, 8), number(-1), number(1), number(low), number(high)]
     assert "exact zero" in says(single("Requantize_8to8", inputs, data(1, 1, 1, 8), ONE, ONE))
@@ -180,7 +180,7 @@ def test_the_ranges_that_the_library_proposes_instead_are_accepted(low: float, h
     assert says(single("Requantize_8to8", inputs, data(1, 1, 1, 8), ONE, ONE)) == ""
 
 
-def test_an_infinite_range_is_refused_where_it_would_be_echoed() -> None:
+def test_an_infinite_range_is_rejected_where_it_would_be_echoed() -> None:
     """T Requantize_32to8/008."""
     inputs = [Output((1, 1, 1, 8), "int32"), number(-1), number(1)]
     inputs += [number(-np.inf), number(np.inf)]
@@ -208,7 +208,7 @@ def test_a_negative_end_is_an_index_from_the_back(
 
 
 @pytest.mark.parametrize("op", ["QuantizedAdd_8p8to8", "QuantizedSub_8p8to8"])
-def test_broadcasting_both_ways_is_refused_for_add_and_sub(op: str) -> None:
+def test_broadcasting_both_ways_is_rejected_for_add_and_sub(op: str) -> None:
     inputs = [data(1, 4, 1, 8), data(1, 1, 5, 8), *(number(x) for x in (-1, 1, -1, 1, -2, 2))]
     assert "one sided broadcast" in says(single(op, inputs, data(1, 4, 5, 8), ONE, ONE))
 
@@ -220,26 +220,26 @@ def test_batch_matmul_needs_equal_batches_and_k() -> None:
     assert "a.h is 2, b.h is 1" in told and "a.d is 16, b.w is 32" in told
 
 
-def test_an_uneven_split_is_refused() -> None:
+def test_an_uneven_split_is_rejected() -> None:
     inputs = [ints(3), data(1, 1, 1, 7), number(-1), number(1)]
     half = data(1, 1, 1, 4)
     assert "does not split into 2" in says(single("QuantizedSplit_8", inputs, half, half, ONE, ONE))
 
 
-def test_a_prelu_slope_of_128_is_refused() -> None:
+def test_a_prelu_slope_of_128_is_rejected() -> None:
     """U QuantizedPRelu_8/013."""
     slopes = Const(0, "alpha", np.full((1, 1, 1, 8), 128, np.float32))
     inputs = [data(1, 1, 1, 8), number(-1), number(1), slopes]
     assert "prelu alpha" in says(single("QuantizedPRelu_8", inputs, data(1, 1, 1, 8), ONE, ONE))
 
 
-def test_a_mean_whose_range_is_too_fine_is_refused() -> None:
+def test_a_mean_whose_range_is_too_fine_is_rejected() -> None:
     inputs = [data(1, 1, 1, 4), number(-8), number(8), ints(3), number(-1), number(1)]
     assert "mean scale" in says(single("QuantizedMean_8", inputs, data(1, 1, 1, 1), ONE, ONE))
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_an_instance_norm_of_few_rows_is_refused(rows: int) -> None:
+def test_an_instance_norm_of_few_rows_is_rejected(rows: int) -> None:
     """The library's statistics read rows 2 and 3 whatever the height (run on v60, v65 and v66)."""
 
     def norm(height: int) -> Graph:
@@ -260,7 +260,7 @@ def test_a_range_is_followed_through_the_ops_that_copy_it() -> None:
     assert [line for line in problems(graph) if "range from zero" in line]
 
 
-def test_an_empty_requested_range_is_refused() -> None:
+def test_an_empty_requested_range_is_rejected() -> None:
     graph = chain(1)
     graph.consts[1] = scalar(1, "high", -1.0)
     assert any("is empty" in line for line in problems(graph))

@@ -58,12 +58,12 @@ def test_what_the_library_runs_is_accepted(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", UNSUPPORTED, ids=lambda case: f"{case['library']}-{case['case']}")
-def test_what_the_library_refuses_or_gets_wrong_is_refused(case: dict[str, Any]) -> None:
+def test_what_the_library_rejects_or_gets_wrong_is_rejected(case: dict[str, Any]) -> None:
     assert found(case)
 
 
 @pytest.mark.parametrize("case", RUNS, ids=lambda case: f"{case['library']}-{case['case']}")
-def test_the_shapes_inferred_are_those_that_the_library_answered(case: dict[str, Any]) -> None:
+def test_the_shapes_inferred_are_those_that_the_library_returned(case: dict[str, Any]) -> None:
     consts = [value(s, t, v) if const else None for s, t, const, v in case["inputs"]]
     shapes = infer(
         case["op"],

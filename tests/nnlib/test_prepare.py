@@ -103,7 +103,7 @@ def test_a_relu_stays_where_something_else_reads_the_convolution() -> None:
     assert "QuantizedRelu_8" in ops(prepare(finish(made, relu, conv)))
 
 
-def test_a_relu_stays_behind_a_depthwise_convolution() -> None:
+def test_a_relu_stays_after_a_depthwise_convolution() -> None:
     made = Builder()
     conv = supernode(made, source(made), (3, 3), op="DepthwiseSupernode_8x8p32to8")
     relu = made.quantized("QuantizedRelu_8", conv, (1, 4, 8, 32))

@@ -92,7 +92,7 @@ def is_shifted(*names: str, padding: Padding = Padding.SAME) -> bool:
         ("depthwise 7", (False, True, True)),
     ],
 )
-def test_a_node_behind_depthwise_kernels_3_5_and_7_wide(
+def test_a_node_after_depthwise_kernels_3_5_and_7_wide(
     name: str, behind: tuple[bool, bool, bool]
 ) -> None:
     assert tuple(is_shifted(f"depthwise {width}", name) for width in (3, 5, 7)) == behind
@@ -112,7 +112,7 @@ def test_without_padding_nothing_is_shifted() -> None:
     assert not is_shifted("depthwise 3", "MaxPool 2 2", padding=Padding.VALID)
 
 
-def test_the_refusal_names_the_node_and_what_to_do() -> None:
+def test_the_error_names_the_node_and_what_to_do() -> None:
     made = Builder()
     x = convolution(made, list(made.quantized("INPUT", [], SHAPE)), (3, 3), depthwise=True)
     x = follow(made, x, "MaxPool 2 2")

@@ -194,7 +194,7 @@ def test_unknown_ops(domain: str, op_type: str) -> None:
     assert domain or "did the exporter mean Relu" in message(error)
 
 
-def test_control_flow_is_refused_by_name() -> None:
+def test_control_flow_is_rejected_by_name() -> None:
     out = helper.make_tensor_value_info("b", onnx.TensorProto.FLOAT, None)
     branch = helper.make_graph([helper.make_node("Relu", ["x"], ["b"])], "g", [], [out])
     nodes = [

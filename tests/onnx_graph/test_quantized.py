@@ -58,7 +58,7 @@ def qdq(*, per_channel: bool = False, zero: Any = ZERO) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_a_qdq_model_needs_no_samples_and_answers_as_it_states(per_channel: bool) -> None:
+def test_a_qdq_model_needs_no_samples_and_has_its_declared_ranges(per_channel: bool) -> None:
     proto = qdq(per_channel=per_channel)
     x = INSIDE
     converted = hexconv.convert(proto)
@@ -77,7 +77,7 @@ def test_the_ranges_are_those_of_scale_and_zero_point() -> None:
     assert (low, high) == pytest.approx((0.0, 63.75))
 
 
-def test_int8_codes_state_the_same() -> None:
+def test_int8_quantization_gives_the_same_ranges() -> None:
     assert load(qdq(zero=np.int8(-28))).ranges["x"] == pytest.approx((-2.0, 3.1))
 
 
@@ -88,7 +88,7 @@ def test_samples_complete_what_the_model_leaves_out() -> None:
     assert "conv" in converted.ranges
 
 
-def test_codes_that_are_moved_between_stay_codes_of_one_range() -> None:
+def test_integers_that_are_moved_in_between_keep_their_range() -> None:
     nodes = between("x", "d", "i")
     nodes[1].input[0] = "moved"
     nodes.insert(
@@ -163,14 +163,14 @@ def test_dynamic_quantization_becomes_static(per_column: bool) -> None:
 
 
 @pytest.mark.parametrize("last", ["QuantizeLinear", "DynamicQuantizeLinear"])
-def test_a_model_that_answers_integers_is_refused(last: str) -> None:
+def test_a_model_that_returns_integers_is_rejected(last: str) -> None:
     inputs, outputs = (["x", "s"], ["y"]) if last == "QuantizeLinear" else (["x"], ["y", "s", "z"])
     consts = {"s": scale(0.1)} if last == "QuantizeLinear" else {}
     nodes = [helper.make_node(last, inputs, outputs, name="node")]
     assert "node 'node'" in unsupported_op(model(nodes, {"x": (2, 3)}, ["y"], consts))
 
 
-def test_scales_by_axis_on_data_are_refused() -> None:
+def test_scales_by_axis_on_data_are_rejected() -> None:
     nodes = [*between("x", "d", "i"), helper.make_node("Neg", ["d"], ["y"], name="neg")]
     for node in nodes[:2]:
         node.attribute.append(helper.make_attribute("axis", 1))

@@ -88,7 +88,7 @@ def test_layer_norm_as_keras_writes_it() -> None:
     assert ops(same_outputs(proto)) == ["LayerNormalization"]
 
 
-def test_layer_norm_stays_as_exported_if_asked() -> None:
+def test_layer_norm_stays_as_exported_on_request() -> None:
     proto = model([*layer_norm(), *AFFINE], {"x": (2, 5, 6)}, consts=CONSTS, opset=18)
     kept = ops(same_outputs(proto, recognize=False))
     assert kept == [item.op_type for item in proto.graph.node]

@@ -70,7 +70,7 @@ def outputs_of(model: onnx.ModelProto, feeds: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("ir_version", [3, 8])
-def test_the_reference_takes_four_axes_and_answers_the_same(ir_version: int) -> None:
+def test_the_reference_takes_four_axes_and_returns_the_same(ir_version: int) -> None:
     model, feeds = network(ir_version), {name: random(*shape) for name, shape in SHAPES.items()}
     made = reference_model(model, SHAPES)
     onnx.checker.check_model(made)

@@ -14,7 +14,7 @@ def add(first: Shape, second: Shape, **shapes: tuple[int, ...]) -> list[tuple[in
     return [info.shape for info in graph.inputs]
 
 
-def test_a_missing_dimension_is_asked_for_by_name() -> None:
+def test_a_missing_dimension_is_requested_by_name() -> None:
     with pytest.raises(ModelError) as error:
         add(("batch", "time", 40), (1, 1, 40))
     text = str(error.value)
@@ -22,7 +22,7 @@ def test_a_missing_dimension_is_asked_for_by_name() -> None:
     assert 'shapes={"a": (1, 100, 40)' in text
 
 
-def test_unnamed_dimensions_and_missing_shapes_are_asked_for() -> None:
+def test_unnamed_dimensions_and_missing_shapes_are_requested() -> None:
     with pytest.raises(ModelError, match=r"dimension 1 \(unnamed\)"):
         add((1, None), (1, 1))
 
@@ -51,7 +51,7 @@ def test_shapes_that_do_not_fit(shapes: dict[str, tuple[int, ...]], text: str) -
         add(("n", 3), ("n", 3), **shapes)
 
 
-def test_an_unknown_input_is_answered_with_the_nearest() -> None:
+def test_an_unknown_input_is_reported_with_the_nearest() -> None:
     proto = model([node("Relu", "speech", "y")], {"speech": ("t",)})
     with pytest.raises(ModelError, match="did you mean 'speech'"):
         load(proto, {"speach": (3,)})

@@ -96,7 +96,7 @@ def test_an_input_that_others_read_keeps_its_negative_values() -> None:
     ],
     ids=lambda node: node.op_type,
 )
-def test_what_lies_behind_does_not_undo_it(behind: NodeProto) -> None:
+def test_later_nodes_do_not_undo_it(behind: NodeProto) -> None:
     """A shared range that reaches below zero, or a table, would bring negative values back."""
     proto = net("Conv", RELU, behind)
     mask = np.arange(120).reshape(1, 1, 10, 12) % 2 == 0

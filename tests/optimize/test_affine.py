@@ -50,13 +50,13 @@ def test_other_constants_are_left_alone(gamma: tuple[int, ...], beta: tuple[int,
     assert NAME not in applied(on) and max(errors(on, proto, FEEDS)) <= 3.0
 
 
-def test_a_product_that_is_asked_for_stays() -> None:
+def test_a_product_that_is_requested_stays() -> None:
     proto = net(also=True)
     on = converted(proto, FEEDS)
     assert NAME not in applied(on) and max(errors(on, proto, FEEDS)) <= 3.0
 
 
-def test_channels_may_lie_anywhere() -> None:
+def test_channels_may_be_on_any_axis() -> None:
     """Behind a convolution the last ONNX axis is not the last in memory."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"]),

@@ -65,7 +65,7 @@ def test_parts_that_overlap_are_left_alone() -> None:
     assert rewritten(overlapping, NAME, LINEAR)[1] == 0
 
 
-def test_a_whole_that_is_asked_for_stays() -> None:
+def test_a_model_output_stays_whole() -> None:
     assert rewritten(glu(split(2), conv=False, also="p"), NAME, LINEAR)[1] == 0
 
 

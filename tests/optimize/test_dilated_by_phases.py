@@ -49,7 +49,7 @@ def net(
 
 
 @pytest.mark.parametrize(("length", "taps", "dilation", "same"), CASES)
-def test_every_form_answers_as_the_library_s_own(
+def test_every_form_computes_the_same_as_the_library_s_own(
     length: int, taps: int, dilation: int, same: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pad = (taps - 1) * dilation // 2 if same else 0

@@ -73,7 +73,7 @@ def test_full_lanes_odd_and_short_signals_are_left_alone(
     assert NAME not in applied(converted(net(inputs, outputs, length), feeds))
 
 
-def test_a_relu_that_its_range_stands_for_still_clips() -> None:
+def test_a_relu_replaced_by_its_range_still_clips() -> None:
     """Joined with what reaches below zero, the folded convolution keeps a range of its own."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[3, 3]),

@@ -38,7 +38,7 @@ def test_a_sum_that_is_no_bias_stays_a_sum() -> None:
     assert ops(on)["QuantizedAdd_8p8to8"] == 1 and max(errors(on, proto, feeds)) <= STEPS
 
 
-def test_a_product_that_others_read_keeps_its_own_answer() -> None:
+def test_a_product_with_other_readers_keeps_its_own_output() -> None:
     nodes = [PRODUCT, helper.make_node("Add", ["m", "b"], ["y"])]
     proto = model(nodes, {"x": (10, 16)}, ["m", "y"], CONSTS)
     feeds = {"x": numbers((10, 16))}

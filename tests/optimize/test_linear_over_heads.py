@@ -84,7 +84,7 @@ def test_where_it_would_cost_more_it_stays_a_linear(depth: int, time: int) -> No
 
 
 @pytest.mark.parametrize("also", ["m", "t", "f"])
-def test_tensors_that_are_asked_for_keep_it_away(also: str) -> None:
+def test_tensors_that_are_requested_keep_it_away(also: str) -> None:
     proto, values = net(also=also), feeds()
     on = converted(proto, values)
     assert NAME not in applied(on) and max(errors(on, proto, values)) <= STEPS

@@ -66,7 +66,7 @@ def test_other_orders_are_left_alone(perm: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("also", ["t", "f", "r"])
-def test_tensors_that_are_asked_for_keep_it_away(also: str) -> None:
+def test_tensors_that_are_requested_keep_it_away(also: str) -> None:
     proto = net(also=also)
     on = converted(proto, FEEDS)
     assert max(errors(on, proto, FEEDS)) <= 4.0

@@ -46,7 +46,7 @@ def norm_inputs(graph: FloatGraph) -> list[np.ndarray | None]:
 
 @pytest.mark.parametrize("readers", [1, 2])
 @pytest.mark.parametrize("bias", [True, False])
-def test_the_float_graph_answers_the_same(readers: int, bias: bool) -> None:
+def test_the_float_graph_returns_the_same(readers: int, bias: bool) -> None:
     graph, count = rewritten(net(readers=readers, bias=bias), NAME, FEEDS)
     assert count == 1
     gamma, *beta = norm_inputs(graph)

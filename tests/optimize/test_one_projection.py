@@ -77,7 +77,7 @@ def test_fewer_heads_of_keys_and_values_are_cut_out() -> None:
 
 
 @pytest.mark.parametrize("also", ["aq", "zv", "rv"])
-def test_what_is_asked_for_stays(also: str) -> None:
+def test_what_is_requested_stays(also: str) -> None:
     proto = attention(also=also, before=0.5)
     on = converted(proto, FEEDS)
     assert NAME not in applied(on) and max(errors(on, proto, FEEDS)) <= 8.0

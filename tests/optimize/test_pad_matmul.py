@@ -31,7 +31,7 @@ def feeds(heads: int, rows: int, depth: int, columns: int) -> dict[str, np.ndarr
 
 @FEW
 @given(st.integers(1, 3), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
-def test_answers_stay_the_same_bits(heads: int, rows: int, depth: int, columns: int) -> None:
+def test_outputs_stay_bit_identical(heads: int, rows: int, depth: int, columns: int) -> None:
     sizes = heads, rows, depth, columns
     proto, given_feeds = net(*sizes), feeds(*sizes)
     on, off = (converted(proto, given_feeds, without=names) for names in ((), (NAME,)))

@@ -36,7 +36,7 @@ def test_between_two_transposes_none_is_left(bias: bool) -> None:
     assert [node.op_type for node in graph.nodes] == (["MatMul", "Add"] if bias else ["MatMul"])
 
 
-def test_behind_one_transpose_it_moves_behind() -> None:
+def test_after_one_transpose_it_moves_after() -> None:
     graph, count = rewritten(net(back=False), NAME, FEEDS)
     assert count == 1
     assert [node.op_type for node in graph.nodes] == ["MatMul", "Add", "Transpose"]

@@ -49,7 +49,7 @@ def chain(readers: int) -> Builder:
     return builder
 
 
-def test_a_requantize_behind_its_only_source_goes() -> None:
+def test_a_requantize_after_its_only_source_is_removed() -> None:
     graph = chain(readers=1).finish()
     limits = graph.nodes[1].inputs[-2:]
     assert requantize_once(graph) == 1

@@ -41,12 +41,12 @@ def test_what_was_done_is_reported() -> None:
     assert applied(converted(PROTO, FEEDS)) == {"linear": 1, "activation_into_range": 1}
 
 
-def test_an_unknown_rewrite_is_refused_with_the_nearest() -> None:
+def test_an_unknown_rewrite_is_rejected_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"no rewrite 'liner'\n.*'linear'"):
         converted(PROTO, FEEDS, without=("liner",))
 
 
-def test_an_unknown_level_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_level_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=", ".join(map(repr, OPTIMIZE_LEVELS))):
         hexconv.convert(PROTO, samples=[FEEDS], optimize="fast")
 

@@ -57,7 +57,7 @@ def test_short_rows_and_batches_are_left_alone(channels: int, batch: int) -> Non
     assert NAME not in applied(on) and max(errors(on, proto, feeds)) <= 4.0
 
 
-def test_stretches_behind_each_other_are_one_lookup() -> None:
+def test_consecutive_slices_are_one_lookup() -> None:
     on, _ = better(pieces(axis=2), NAME, {"x": numbers((1, 128, TIME))}, 4.0)
     assert ops(on)["Gather_8"] == 1
 

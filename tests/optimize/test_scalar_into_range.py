@@ -38,7 +38,7 @@ def test_scaling_is_free(op: str, inputs: list[str], factor: float) -> None:
         ("Mul", ["s", "f"], np.arange(1, 17)),
     ],
 )
-def test_what_changes_codes_stays_a_node(op: str, inputs: list[str], factor: float) -> None:
+def test_what_changes_values_stays_a_node(op: str, inputs: list[str], factor: float) -> None:
     proto = net(op, inputs, np.asarray(factor))
     on = converted(proto, FEEDS)
     # Softmax of steep slopes.

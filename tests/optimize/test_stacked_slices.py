@@ -60,7 +60,7 @@ def test_they_become_products_and_nothing_is_cut() -> None:
     assert ops(off)["Supernode_8x8p32to8"] == 1 and ops(on)["Supernode_8x8p32to8"] == 3
 
 
-def test_a_stack_that_is_asked_for_stays_beside_its_slices() -> None:
+def test_a_stack_that_is_requested_stays_beside_its_slices() -> None:
     graph, count = rewritten(stacked(also="u"), NAME, FEEDS)
     assert count == 3 and "Transpose" in [node.op_type for node in graph.nodes]
 
@@ -82,7 +82,7 @@ def test_other_moves_are_left_alone(perm: tuple[int, ...], parted: tuple[int, ..
     assert stacked_slices(load(stacked(perm=perm, parted=parted))) == 0
 
 
-def test_channels_in_front_of_an_axis_of_one_are_left_alone() -> None:
+def test_channels_before_an_axis_of_one_are_left_alone() -> None:
     nodes = [
         helper.make_node("Reshape", ["x", "p"], ["r"]),
         helper.make_node("Gather", ["r", "i"], ["y"], axis=1),

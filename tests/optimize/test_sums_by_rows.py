@@ -46,7 +46,7 @@ FEEDS = {"x": numbers((1, 32, LENGTH))}
 
 
 @pytest.mark.parametrize(("parts", "factors"), [(4, (1.0,)), (6, (1.0, -0.5))])
-def test_the_answers_stay(parts: int, factors: tuple[float, ...]) -> None:
+def test_the_outputs_stay(parts: int, factors: tuple[float, ...]) -> None:
     proto = net(parts, diagonal(parts, factors))
     on = converted(proto, FEEDS, without=STACKS)
     off = converted(proto, FEEDS, without=(*STACKS, NAME))

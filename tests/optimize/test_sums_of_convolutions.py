@@ -64,13 +64,13 @@ def ops(graph: FloatGraph) -> dict[str, int]:
     return {name: names.count(name) for name in names}
 
 
-def test_a_stage_of_blocks_answers_the_same() -> None:
+def test_a_stage_of_blocks_returns_the_same() -> None:
     graph, count = rewritten(stage(V3), NAME, FEEDS)
     after = ops(graph)
     assert count == 1 and after["Concat"] >= 1 and after["Add"] < 8
 
 
-def test_a_stage_converted_answers_as_before() -> None:
+def test_a_stage_converted_computes_the_same_as_before() -> None:
     on, off = better(stage(V3), NAME, FEEDS, 6.0)
     assert len(on.graph.nodes) < len(off.graph.nodes)
     if LIBRARY:
@@ -148,7 +148,7 @@ def test_one_input_needs_one_convolution(residual: bool) -> None:
     assert count == 1 and ops(graph)["Conv"] == 1
 
 
-def test_one_convolution_answers_as_two_did() -> None:
+def test_one_convolution_computes_the_same_as_two_did() -> None:
     on, _ = better(side_by_side(True), STACKS, FEEDS, 3.0)
     if LIBRARY:
         found = hexconv.simulate(on, FEEDS, library="v60")["y"]

@@ -47,7 +47,7 @@ def net(
         ((1, 32, 6, 9), (3, 4), 2, 1),
     ],
 )
-def test_it_answers_as_the_library_s_own_form(
+def test_it_computes_the_same_as_the_library_s_own_form(
     shape: tuple[int, ...], taps: tuple[int, ...], stride: int, pad: int
 ) -> None:
     proto, feeds = net(shape, taps, stride, pad), {"x": numbers(shape)}

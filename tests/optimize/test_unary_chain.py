@@ -63,7 +63,7 @@ def test_without_it_there_is_a_node_for_each() -> None:
     assert max(errors(on, proto, FEEDS)) < max(errors(off, proto, FEEDS))
 
 
-def test_a_value_that_is_asked_for_ends_a_chain() -> None:
+def test_a_value_that_is_requested_ends_a_chain() -> None:
     proto = net([("Abs", "v"), ("Exp", "v"), ("Neg", "v")], outputs=("t1",))
     on = converted(proto, FEEDS)
     assert ops(on)["Table_8"] == 2 and max(errors(on, proto, FEEDS)) <= 1.01

@@ -59,24 +59,24 @@ def test_constant_tensors_get_a_usable_range(low: float, high: float, zero: int)
     assert value_range.min <= low and high <= value_range.max
 
 
-def test_a_tensor_that_was_always_zero_gets_a_step_of_ordinary_size() -> None:
+def test_a_tensor_that_was_always_zero_gets_an_ordinary_scale() -> None:
     assert cover(0.0, 0.0) == Range(2.0**-8, 0) and symmetric(0.0, 0.0) == Range(2.0**-8, 128)
 
 
-def test_a_side_that_has_values_has_a_code() -> None:
+def test_a_side_that_has_values_has_a_level() -> None:
     assert cover(-1e-4, 100.0).zero == 1
     assert cover(-100.0, 1e-4).zero == 254
     assert cover(0.0, 100.0).zero == 0
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (math.nan, 1.0), (0.0, math.inf)])
-def test_what_is_no_range_is_refused(low: float, high: float) -> None:
+def test_what_is_no_range_is_rejected(low: float, high: float) -> None:
     with pytest.raises(RangeError, match="is not a range"):
         cover(low, high)
 
 
 @given(bounds, bounds)
-def test_weights_lie_around_128(one: float, other: float) -> None:
+def test_weights_are_around_128(one: float, other: float) -> None:
     """127..129 is what v65 and v66 keep (facts/shipped-library.md)."""
     low, high = min(one, other), max(one, other)
     value_range = symmetric(low, high)
@@ -89,14 +89,16 @@ def test_weights_lie_around_128(one: float, other: float) -> None:
 
 
 @given(bounds, bounds, factors)
-def test_a_positive_factor_keeps_the_codes(one: float, other: float, factor: float) -> None:
+def test_a_positive_factor_keeps_the_quantized_values(
+    one: float, other: float, factor: float
+) -> None:
     value_range = cover(min(one, other), max(one, other))
     scaled = value_range.scaled(factor)
     assert scaled.zero == value_range.zero and exact(scaled)
     assert factor * value_range.step <= scaled.step <= factor * value_range.step * (1 + 2.0**-15)
 
 
-def test_holding_allows_half_a_step() -> None:
+def test_holding_allows_half_an_lsb() -> None:
     value_range = Range(0.5, 10)
     assert (
         value_range.holds(-5.2, 122.7)

@@ -10,7 +10,7 @@ from hexconv.quantize.weights import CHUNK
 
 
 @pytest.mark.parametrize("count", [1, 7, CHUNK, CHUNK + 1])
-def test_no_value_is_off_by_more_than_half_a_step(count: int) -> None:
+def test_no_value_has_an_error_above_half_an_lsb(count: int) -> None:
     values = np.random.default_rng(count).standard_normal(count).astype(np.float32)
     for quantized in (quantize_weights(values), quantize_const(values)):
         value_range = quantized.range
@@ -38,7 +38,7 @@ def test_zero_is_exact_in_weights_and_constants() -> None:
     assert quantize_const(values).range.zero == 0
 
 
-def test_all_zero_and_empty_arrays_have_codes() -> None:
+def test_all_zero_and_empty_arrays_can_be_quantized() -> None:
     for shape in ((3,), (0,)):
         quantized = quantize_weights(np.zeros(shape, np.float32))
         assert quantized.codes.shape == shape and (quantized.codes == 128).all()

@@ -113,7 +113,7 @@ def convolutions(draw: st.DrawFn, op: str) -> tuple[KernelCall, Array, int]:
 @pytest.mark.parametrize("op", [SUPERNODE, INPUT, DEPTHWISE])
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_codes_are_within_half_a_step_of_exact_arithmetic(op: str, data: Any) -> None:
+def test_outputs_are_within_half_an_lsb_of_exact_arithmetic(op: str, data: Any) -> None:
     made, weights, zero = data.draw(convolutions(op))
     # 0.01 of a step: gains are rounded to 31 bits, biases to float32
     assert steps_off(made, plain(made, weights, zero)) <= 0.51
@@ -164,7 +164,7 @@ def test_sums_that_leave_32_bits_before_they_are_scaled_are_left_to_the_integers
     assert requantize_gain.affine(np.zeros(1, np.int64), chosen, terms=9) is None
 
 
-def test_a_bias_far_outside_the_range_still_gives_exact_codes() -> None:
+def test_a_bias_far_outside_the_range_still_gives_exact_outputs() -> None:
     x = np.full((1, 1, 4, 8), 101, np.uint8)
     bias = np.array([2**30, -(2**30)] * 2, np.int32).reshape(1, 1, 1, 4)
     made = call(SUPERNODE, x, np.full((1, 1, 8, 4), 130, np.uint8), bias=bias)
@@ -172,7 +172,7 @@ def test_a_bias_far_outside_the_range_still_gives_exact_codes() -> None:
     assert codes[0, 0, 0].tolist() == [255, 0, 255, 0]
 
 
-def test_tiles_in_threads_answer_like_one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_in_threads_compute_the_same_as_one_tile(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     x = rng.integers(0, 256, (2, 9, 11, 16)).astype(np.uint8)
     weights = rng.integers(0, 256, (3, 3, 16, 8)).astype(np.uint8)
@@ -186,7 +186,7 @@ def test_tiles_in_threads_answer_like_one_tile(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(KERNELS[DEPTHWISE](call(DEPTHWISE, x, filters))[0], lines)
 
 
-def test_a_second_run_with_another_range_and_shape_is_not_answered_from_the_first() -> None:
+def test_a_second_run_with_another_range_and_shape_does_not_reuse_the_first() -> None:
     rng = np.random.default_rng(6)
     weights = rng.integers(0, 256, (3, 3, 8, 8)).astype(np.uint8)
     made = call(SUPERNODE, rng.integers(0, 256, (1, 6, 6, 8)).astype(np.uint8), weights)
@@ -200,7 +200,7 @@ def test_a_second_run_with_another_range_and_shape_is_not_answered_from_the_firs
 
 @given(zero=st.integers(0, 255), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
-def test_squeezed_weights_are_int8_and_near_what_they_stand_for(zero: int, seed: int) -> None:
+def test_squeezed_weights_are_int8_and_near_the_originals(zero: int, seed: int) -> None:
     codes = np.random.default_rng(seed).integers(0, 256, (50, 7)).astype(np.uint8)
     steps = squeeze_steps(codes, zero)
     signed = squeezed(codes, zero, steps)
@@ -227,31 +227,31 @@ def test_weights_around_128_lose_nothing_on_v66() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 1), (3, 4, 8, 1), (3, 1, 8, 1), (3, 3, 8, 2)])
-def test_depthwise_kernels_that_the_library_lacks_are_refused(shape: tuple[int, ...]) -> None:
+def test_depthwise_kernels_that_the_library_lacks_are_rejected(shape: tuple[int, ...]) -> None:
     x = np.zeros((1, 9, 9, 8), np.uint8)
     with pytest.raises(GraphError):
         KERNELS[DEPTHWISE](call(DEPTHWISE, x, np.zeros(shape, np.uint8)))
 
 
-def test_a_depthwise_stride_of_three_is_refused() -> None:
+def test_a_depthwise_stride_of_three_is_rejected() -> None:
     x, weights = np.zeros((1, 9, 9, 8), np.uint8), np.zeros((3, 3, 8, 1), np.uint8)
     with pytest.raises(GraphError, match="cannot run"):
         KERNELS[DEPTHWISE](call(DEPTHWISE, x, weights, stride=(1, 3)))
 
 
-def test_an_output_range_without_zero_is_refused() -> None:
+def test_an_output_range_without_zero_is_rejected() -> None:
     x, weights = np.zeros((1, 3, 3, 8), np.uint8), np.zeros((1, 1, 8, 4), np.uint8)
     with pytest.raises(GraphError, match="does not contain zero"):
         KERNELS[SUPERNODE](call(SUPERNODE, x, weights, out=(1.0, 2.0)))
 
 
-def test_weights_of_another_depth_are_refused() -> None:
+def test_weights_of_another_depth_are_rejected() -> None:
     x, weights = np.zeros((1, 3, 3, 8), np.uint8), np.zeros((1, 1, 9, 4), np.uint8)
     with pytest.raises(GraphError, match="9 channels"):
         KERNELS[SUPERNODE](call(SUPERNODE, x, weights))
 
 
-def test_weights_that_are_computed_are_refused() -> None:
+def test_weights_that_are_computed_are_rejected() -> None:
     x, weights = np.zeros((1, 3, 3, 8), np.uint8), np.zeros((1, 1, 8, 4), np.uint8)
     made = call(SUPERNODE, x, weights)
     made.consts = (False, False, *[True] * 10)

@@ -25,7 +25,7 @@ def call(width: int, library: str) -> KernelCall:
     return KernelCall(op, [x, weights, *ends, *bias], Padding.SAME, library=library)
 
 
-def test_a_plain_product_comes_out_within_two_codes() -> None:
+def test_a_plain_product_is_within_two_lsb() -> None:
     codes, low, high = supernode16(call(8, "v60"))
     exact = 32 * (40000 - 32768) / 32768 * (33000 - 32768) / 32768
     step = (high.flat[0] - low.flat[0]) / 65536
@@ -33,11 +33,11 @@ def test_a_plain_product_comes_out_within_two_codes() -> None:
     assert np.abs(codes * step + low.flat[0] - exact).max() < 2 * step
 
 
-def test_widths_that_overrun_the_buffers_are_refused() -> None:
+def test_widths_that_overrun_the_buffers_are_rejected() -> None:
     with pytest.raises(GraphError, match="overruns"):
         supernode16(call(6, "v60"))
 
 
-def test_the_newer_libraries_are_refused() -> None:
+def test_the_newer_libraries_are_rejected() -> None:
     with pytest.raises(GraphError, match="v66"):
         supernode16(call(8, "v66"))

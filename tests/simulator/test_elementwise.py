@@ -77,7 +77,7 @@ def steps_off(codes: Array, low: float, high: float, exact: Array) -> float:
 
 @settings(deadline=None, max_examples=60)
 @given(pairs(), ranges(), ranges(), st.floats(0.2, 4.0), st.booleans(), st.booleans())
-def test_sums_and_differences_are_within_a_step(
+def test_sums_and_differences_are_within_one_lsb(
     tensors: tuple[Array, Array],
     a_range: Range,
     b_range: Range,
@@ -96,7 +96,7 @@ def test_sums_and_differences_are_within_a_step(
 
 @settings(deadline=None, max_examples=60)
 @given(pairs(), ranges(), ranges(), st.floats(0.2, 2.0))
-def test_products_are_within_a_step(
+def test_products_are_within_one_lsb(
     tensors: tuple[Array, Array], a_range: Range, b_range: Range, share: float
 ) -> None:
     a, b = tensors
@@ -196,7 +196,7 @@ def test_moments_are_mean_and_variance(seed: int, value_range: Range, count: int
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges(), st.integers(1, 400))
-def test_float_goes_to_codes_and_back_within_half_a_step(
+def test_float_is_quantized_and_back_within_half_an_lsb(
     seed: int, value_range: Range, count: int
 ) -> None:
     x = np.random.default_rng(seed).uniform(*value_range, (1, 1, count, 2)).astype(F32)
@@ -208,7 +208,7 @@ def test_float_goes_to_codes_and_back_within_half_a_step(
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges(), ranges(), st.integers(1, 400))
-def test_requantizing_int32_rounds_to_the_nearest_code(
+def test_requantizing_int32_rounds_to_nearest(
     seed: int, value_range: Range, out: Range, count: int
 ) -> None:
     limit = 2.0**31 * value_range[1] / 20000 if value_range[1] else 2.0**31 / 20000
@@ -220,7 +220,7 @@ def test_requantizing_int32_rounds_to_the_nearest_code(
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges())
-def test_int16_and_back_keeps_every_code(seed: int, value_range: Range) -> None:
+def test_int16_and_back_keeps_every_value(seed: int, value_range: Range) -> None:
     x = np.random.default_rng(seed).integers(0, 256, (1, 2, 3, 9)).astype(np.uint8)
     wide, low, high = run("Convert_8_16", x, *value_range)
     codes, _, _ = run("Convert_16_8", wide, low, high, *value_range)
@@ -278,11 +278,11 @@ def test_int16_and_back_keeps_every_code(seed: int, value_range: Range) -> None:
         ),
     ],
 )
-def test_what_the_library_gets_wrong_is_refused(op: str, inputs: list[Any]) -> None:
+def test_what_the_library_gets_wrong_is_rejected(op: str, inputs: list[Any]) -> None:
     with pytest.raises(GraphError):
         run(op, *inputs)
 
 
-def test_a_refused_range_is_answered_with_the_one_to_ask_for() -> None:
+def test_a_rejected_range_comes_with_the_one_to_request() -> None:
     with pytest.raises(GraphError, match=r"1\.007874"):
         run("Requantize_8to8", np.zeros((1, 1, 1, 4), np.uint8), -1.0, 1.0, -1.0, 1.0)

@@ -35,7 +35,7 @@ CASES = [case for op in OPS.split() for case in json.loads((GOLDEN / f"{op}.json
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['case']} {case['library']}")
-def test_codes_and_ranges_equal_the_librarys(case: dict[str, Any]) -> None:
+def test_values_and_ranges_equal_the_librarys(case: dict[str, Any]) -> None:
     with np.load(GOLDEN / f"{case['op']}.npz") as data:
         inputs = [data[part["key"]] for part in case["inputs"]]
         expected = [data[part["key"]] for part in case["outputs"]]

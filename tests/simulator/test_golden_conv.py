@@ -32,7 +32,7 @@ CASES = [case for op in OPS for case in json.loads((GOLDEN / f"{op}.json").read_
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['case']} {case['library']}")
-def test_the_simulator_answers_what_the_library_answered(case: dict[str, Any]) -> None:
+def test_the_simulator_returns_what_the_library_returned(case: dict[str, Any]) -> None:
     with np.load(GOLDEN / f"{case['op']}.npz") as data:
         inputs = [data[part["key"]] for part in case["inputs"]]
         expected = [data[part["key"]] for part in case["outputs"]]

@@ -67,7 +67,7 @@ def real(codes_, low, high):
 
 @FEW
 @given(spans())
-def test_tanh_and_sigmoid_are_within_a_code_of_exact(value_range):
+def test_tanh_and_sigmoid_are_within_one_lsb_of_exact(value_range):
     data = np.arange(256, dtype=np.uint8).reshape(1, 1, 1, 256)
     low, high = value_range
     # The library works from a whole zero code: start from a range that has one.
@@ -86,7 +86,7 @@ def test_tanh_and_sigmoid_are_within_a_code_of_exact(value_range):
 
 @FEW
 @given(codes(3, 90), st.floats(0.5, 20, width=32), st.sampled_from(["v60", "v66"]))
-def test_softmax_is_within_a_step_of_exact(data, value_range, library):
+def test_softmax_is_within_one_lsb_of_exact(data, value_range, library):
     x = real(data, -value_range, value_range)
     exact = np.exp(x - x.max(axis=3, keepdims=True))
     exact /= exact.sum(axis=3, keepdims=True)
@@ -96,7 +96,7 @@ def test_softmax_is_within_a_step_of_exact(data, value_range, library):
         assert np.abs(got / 255 - exact).max() <= 1.01 / 255
 
 
-def test_softmax_of_a_long_row_is_within_a_step_of_exact():
+def test_softmax_of_a_long_row_is_within_one_lsb_of_exact():
     data = np.random.default_rng(0).integers(0, 256, (1, 1, 4, 1500), dtype=np.uint8)
     x = real(data, -8, 8)
     exact = np.exp(x - x.max(axis=3, keepdims=True))
@@ -105,7 +105,7 @@ def test_softmax_of_a_long_row_is_within_a_step_of_exact():
     assert np.abs(got / 255 - exact).max() <= 1.01 / 255
 
 
-def test_softmax_refuses_a_range_that_its_fixed_point_cannot_hold():
+def test_softmax_rejects_a_range_that_its_fixed_point_cannot_hold():
     data = np.zeros((1, 1, 1, 4), np.uint8)
     with pytest.raises(GraphError, match="too large"):
         run("QuantizedSoftmax_8", data, scalar(-30000), scalar(30000), scalar(2))
@@ -150,7 +150,7 @@ def test_pools_are_the_largest_and_the_mean_of_each_window(data, window, padding
     assert error.max() <= STEP_OF_PADDED_MEAN * step + 1e-6
 
 
-def test_l2_pool_refuses_to_leave_rows_unused():
+def test_l2_pool_rejects_unused_rows():
     data = np.zeros((1, 5, 5, 4), np.uint8)
     consts = (scalar(0), scalar(1), shape_only(3, 3), shape_only(3, 3))
     with pytest.raises(GraphError, match="unused"):
@@ -159,7 +159,7 @@ def test_l2_pool_refuses_to_leave_rows_unused():
 
 @FEW
 @given(codes(4, 33), codes(4, 33), spans(), spans(), st.integers(0, 3))
-def test_concat_brings_every_input_to_the_union_within_a_step(a, b, first, second, axis):
+def test_concat_brings_every_input_to_the_union_within_one_lsb(a, b, first, second, axis):
     shape = list(a.shape)
     shape[axis] = b.shape[axis]
     b = np.resize(b, shape)
@@ -193,7 +193,7 @@ def test_split_gives_back_what_concat_joined(data, count, axis):
         np.testing.assert_array_equal(part, data)
 
 
-def test_an_uneven_split_is_refused():
+def test_an_uneven_split_is_rejected():
     data = np.zeros((1, 1, 1, 5), np.uint8)
     with pytest.raises(GraphError, match="uneven split"):
         run("QuantizedSplit_8", ints(3), data, scalar(0), scalar(1), outputs=4)
@@ -230,13 +230,13 @@ def test_a_reverse_slice_to_the_start_needs_the_end_mask():
 
 @FEW
 @given(codes(4, 6), st.lists(st.integers(0, 2), min_size=4, max_size=4))
-def test_pads_count_from_the_last_axis_and_hold_the_zero_code(data, pads):
+def test_pads_count_from_the_last_axis_and_are_the_zero_point(data, pads):
     got = run("QuantizedPad_8", data, scalar(-1), scalar(3), rows(*pads))[0]
     border = ((0, 0), (0, 0), pads[:2], pads[2:])
     np.testing.assert_array_equal(got, np.pad(data, border, constant_values=64))
 
 
-def test_a_pad_value_far_outside_the_range_is_refused():
+def test_a_pad_value_far_outside_the_range_is_rejected():
     data = np.zeros((1, 1, 1, 2), np.uint8)
     with pytest.raises(GraphError, match="pad value"):
         run("QuantizedPad_8", data, scalar(0), scalar(1), rows(1, 1), scalar(2))
@@ -314,14 +314,14 @@ def test_argmax_takes_the_first_of_equals(data, axis):
         np.testing.assert_array_equal(run(op, data, ints(axis), *bounds)[0], exact)
 
 
-def test_an_argmax_that_would_hang_the_dsp_is_refused():
+def test_an_argmax_that_would_hang_the_dsp_is_rejected():
     with pytest.raises(GraphError, match="ArgMax_8toInt32"):
         run("ArgMax_8", np.zeros((1, 1, 1, 256), np.uint8), ints(3), scalar(0), scalar(1))
 
 
 @FEW
 @given(codes(4, 20), st.integers(1, 3))
-def test_l2_normalize_is_near_its_definition_and_refuses_zeros(data, axis):
+def test_l2_normalize_is_near_its_definition_and_rejects_zeros(data, axis):
     centered = data.astype(float) - 100
     norm = np.sqrt((centered**2).sum(axis=axis, keepdims=True))
     inputs = (data, scalar(-100), scalar(155), ints(axis))

@@ -50,7 +50,7 @@ def test_a_batched_product_is_exact(seed: int, b: int, h: int, za: int, zb: int)
     np.testing.assert_array_equal(data, (x.astype(int) - za) @ (y.astype(int) - zb))
 
 
-def test_batches_that_differ_are_refused() -> None:
+def test_batches_that_differ_are_rejected() -> None:
     x, y = np.zeros((1, 2, 3, 4), np.uint8), np.zeros((1, 1, 4, 3), np.uint8)
     with pytest.raises(GraphError, match="differ"):
         matmul.batch_matmul(
@@ -58,7 +58,7 @@ def test_batches_that_differ_are_refused() -> None:
         )
 
 
-def test_a_computed_second_operand_is_refused() -> None:
+def test_a_computed_second_operand_is_rejected() -> None:
     x, y = np.zeros((1, 1, 3, 32), np.uint8), np.zeros((1, 1, 32, 3), np.uint8)
     made = KernelCall("QuantizedMatMul_8x8to32", [x, y, *ranges(0), *ranges(0)])
     made.consts = (False, False, True, True, True, True)
@@ -76,7 +76,7 @@ def test_a_computed_second_operand_is_refused() -> None:
         (1, 17, 40, False),
     ],
 )
-def test_narrow_matrices_that_the_library_mislays_are_refused(
+def test_narrow_matrices_that_the_library_misplaces_are_rejected(
     rows: int, depth: int, width: int, wrong: bool
 ) -> None:
     x, y = np.zeros((1, 1, rows, depth), np.uint8), np.zeros((1, 1, depth, width), np.uint8)
@@ -96,7 +96,7 @@ def fc(x: Array, weights: Array, bias: Array, out: tuple[float, float]) -> Kerne
 
 @given(SEEDS, st.integers(1, 5), st.sampled_from([32, 48, 160]), st.integers(1, 40))
 @settings(max_examples=25, deadline=None)
-def test_superfc_is_within_half_a_step(seed: int, rows: int, depth: int, width: int) -> None:
+def test_superfc_is_within_half_an_lsb(seed: int, rows: int, depth: int, width: int) -> None:
     rng = np.random.default_rng(seed)
     x, weights = codes(rng, rows, 1, 1, depth), codes(rng, 1, 1, depth, width)
     bias = rng.integers(-9000, 9000, (1, 1, 1, width)).astype(np.int32)
@@ -108,7 +108,7 @@ def test_superfc_is_within_half_a_step(seed: int, rows: int, depth: int, width: 
 
 
 @pytest.mark.parametrize("depth", [16, 40, 100])
-def test_superfc_depths_that_fail_at_run_time_are_refused(depth: int) -> None:
+def test_superfc_depths_that_fail_at_run_time_are_rejected(depth: int) -> None:
     weights = np.zeros((1, 1, depth, 8), np.uint8)
     made = fc(
         np.zeros((1, 1, 1, depth), np.uint8), weights, np.zeros((1, 1, 1, 8), np.int32), (-1, 1)
@@ -133,7 +133,7 @@ def test_the_int16_product_scales_to_its_range() -> None:
     assert (low.flat[0], high.flat[0]) == (-10, 10)
 
 
-def test_the_int16_product_refuses_what_the_shipped_libraries_answer_wrongly() -> None:
+def test_the_int16_product_rejects_what_the_shipped_libraries_compute_wrongly() -> None:
     assert matmul.matmul16(wide("v60", 32, 10.0))[0].shape == (1, 1, 2, 32)
     with pytest.raises(GraphError, match="32 columns"):
         matmul.matmul16(wide("v66", 32, 10.0))
@@ -143,7 +143,7 @@ def test_the_int16_product_refuses_what_the_shipped_libraries_answer_wrongly() -
 
 @given(SEEDS, st.integers(1, 40), st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_batch_norm_is_within_a_step(seed: int, depth: int, found: bool) -> None:
+def test_batch_norm_is_within_one_lsb(seed: int, depth: int, found: bool) -> None:
     rng = np.random.default_rng(seed)
     x, scale = codes(rng, 1, 3, 4, depth), codes(rng, 1, 1, 1, depth)
     bias = rng.integers(-9000, 9000, (1, 1, 1, depth)).astype(np.int32)
@@ -161,7 +161,7 @@ def test_batch_norm_is_within_a_step(seed: int, depth: int, found: bool) -> None
     assert np.abs(data - ideal).max() <= 0.75
 
 
-def test_a_bias_is_added_in_the_steps_of_the_sum() -> None:
+def test_a_bias_is_added_in_the_scale_of_the_sum() -> None:
     x = np.array([[[[1000, -1000]]]], np.int32)
     bias = np.array([[[[10, 3]]]], np.int32)
     edge = 2.0**31

@@ -60,7 +60,7 @@ def executed(case):
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_answers_the_bits_of_the_library(op):
+def test_it_returns_the_bits_of_the_library(op):
     arrays = np.load(GOLDEN / f"{op}.npz")
     for case in json.loads((GOLDEN / f"{op}.json").read_text()):
         expected = [arrays[entry["key"]] for entry in case["outputs"]]

@@ -263,7 +263,7 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
     assert probe(tmp_path, ASKED, HEXCONV_NATIVE="0") == "NumPy (HEXCONV_NATIVE=0)"
 
 
-def test_a_padding_wider_than_the_image_is_filled_with_the_zero_code() -> None:
+def test_a_padding_wider_than_the_image_is_filled_with_the_zero_point() -> None:
     x = np.full((1, 2, 2, 3), 200, np.uint8)
     arrays = [
         x,

@@ -70,14 +70,14 @@ def test_recorded_graphs_are_exact_in_every_tensor(path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", RETURNED)
-def test_random_graphs_answer_as_the_library_did(seed: str) -> None:
+def test_random_graphs_compute_the_same_as_the_library_did(seed: str) -> None:
     graph, feeds = Generator(int(seed)).graph()
     returned = Executor(prepare(graph), "v60").run(feeds)
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in returned))
     assert digest.hexdigest()[:16] == RANDOM[seed]["answers"]
 
 
-def test_feeds_and_answers_have_the_models_own_names_layout_and_rank() -> None:
+def test_feeds_and_outputs_have_the_models_own_names_layout_and_rank() -> None:
     graph, mel, wave = vocoder()
     returned = simulate(graph, {"mel": mel}, library="v60")
     assert list(returned) == ["wave"]
@@ -168,13 +168,13 @@ def test_tensors_are_dropped_after_their_last_reader() -> None:
         ([np.zeros((1, 80, 9), np.float32)], "dict"),
     ],
 )
-def test_bad_feeds_are_refused_by_name(feeds: object, complaint: str) -> None:
+def test_bad_feeds_are_rejected_by_name(feeds: object, complaint: str) -> None:
     graph, _, _ = vocoder()
     with pytest.raises(ConfigError, match=complaint):
         simulate(graph, feeds)  # type: ignore[call-overload]
 
 
-def test_an_unknown_library_and_an_op_without_kernel_are_refused() -> None:
+def test_an_unknown_library_and_an_op_without_kernel_are_rejected() -> None:
     graph, mel, _ = vocoder()
     with pytest.raises(HexconvError, match="v67"):
         simulate(graph, {"mel": mel}, library="v67")
@@ -217,7 +217,7 @@ def test_run_op_takes_padding_by_its_name_and_splits_in_two_unless_told_otherwis
     np.testing.assert_array_equal(np.concatenate(thirds[:3], 3), codes)
 
 
-def test_run_op_refuses_what_it_does_not_know_clearly() -> None:
+def test_run_op_rejects_unknown_arguments_clearly() -> None:
     codes, one = np.zeros((1, 2, 4, 12), np.uint8), np.ones((1, 1, 1, 1), np.float32)
     with pytest.raises(GraphError, match="NN_PAD_ODD"):
         run_op("QuantizedRelu_8", [codes, -one, one], "NN_PAD_ODD")

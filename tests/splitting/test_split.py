@@ -212,7 +212,7 @@ def test_cuts_that_cannot_be(at: list[str], said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_a_tensor_that_goes_round_the_cuts_is_named() -> None:
+def test_a_tensor_that_bypasses_the_cuts_is_named() -> None:
     tail = [
         helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
         helper.make_node("Add", ["q", "l"], ["p"], name="add"),
@@ -231,7 +231,7 @@ def test_a_tensor_that_goes_round_the_cuts_is_named() -> None:
     assert caught.value.hint == "use --split q,u"
 
 
-def test_a_cut_of_integers_is_refused() -> None:
+def test_a_cut_of_integers_is_rejected() -> None:
     tail = [
         helper.make_node("TopK", ["l", "k"], ["v", "i"], name="topk"),
         helper.make_node("Add", ["i", "i"], ["p"], name="add"),

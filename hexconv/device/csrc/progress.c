@@ -1,4 +1,4 @@
-/* Where the run stands, in a file that outlives a crash or a kill.
+/* The progress of the run, in a file that outlives a crash or a kill.
  *
  * The file is mapped, so that keeping it up to date costs no system call; whoever started this
  * process reads it afterwards and can say which node was being executed.

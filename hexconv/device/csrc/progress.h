@@ -1,4 +1,4 @@
-/* Where the run stands, in a file that outlives a crash or a kill. */
+/* The progress of the run, in a file that outlives a crash or a kill. */
 #ifndef HEXCONV_PROGRESS_H
 #define HEXCONV_PROGRESS_H
 

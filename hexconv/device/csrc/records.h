@@ -35,7 +35,7 @@ void record_u32(uint32_t value);
 void record_bytes(const void *from, uint32_t size);
 void record_end(void);
 
-/* A record that holds numbers and then a text. */
+/* A record of numbers and then a text. */
 void record_text(uint32_t tag, const uint32_t *numbers, uint32_t count, const char *text);
 
 #endif

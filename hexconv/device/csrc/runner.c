@@ -176,7 +176,7 @@ static int add_output(struct record *record)
     uint32_t size = take_u32(record);
     const void *data = take_bytes(record, size);
     if (size > (uint32_t)tensor.capacity) {
-        fprintf(stderr, "an output of the job file holds more than it can\n");
+        fprintf(stderr, "an output of the job file contains more than it can\n");
         exit(EXIT_FAILURE);
     }
     tensor.data = new_block(tensor.capacity);
@@ -292,7 +292,7 @@ static int do_record(struct record *record)
     case TAG('R', 'U', 'N', ' '):
         return run(record);
     }
-    fprintf(stderr, "the job file holds an unknown record\n");
+    fprintf(stderr, "the job file contains an unknown record\n");
     exit(EXIT_FAILURE);
 }
 

@@ -1,4 +1,4 @@
-/* What stands in for the DSP's operating system and C library; one file a family.
+/* Replacements for the DSP's operating system and C library; one file per family.
  * Prototypes are those of the Hexagon SDK's headers, as far as the library uses them. */
 #ifndef HEXCONV_SHIMS_H
 #define HEXCONV_SHIMS_H

@@ -1,6 +1,6 @@
 /* printf and its kin in the library's own calling convention.
  *
- * The library was built for the bare-metal ABI: variable arguments lie on the stack and va_list
+ * The library was built for the bare-metal ABI: variable arguments are on the stack and va_list
  * is a plain pointer, unlike Linux, where some of them stay in registers. This file alone is
  * compiled for that ABI (target hexagon-freestanding-none); it cuts the format into single
  * conversions, whose values format.c turns into text.

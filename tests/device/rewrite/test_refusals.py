@@ -40,13 +40,13 @@ def test_what_is_not_replaced_is_an_error_with_its_address(tmp_path: Path, packe
     assert caught.value.address == 8
 
 
-def test_a_conditional_jump_beside_what_may_write_its_predicate_is_refused(tmp_path: Path) -> None:
+def test_a_conditional_jump_beside_what_may_write_its_predicate_is_rejected(tmp_path: Path) -> None:
     packet = "if (p0) v4.tmp = vmem(r1+#0); v1 = v4; p1 = or(p2,p3); if (p1) jump:nt .+8"
     with pytest.raises(RewriteError, match="it jumps"):
         rewritten(object_file([packet], tmp_path), counting=False)
 
 
-def test_memcpy_beside_another_instruction_is_refused(tmp_path: Path) -> None:
+def test_memcpy_beside_another_instruction_is_rejected(tmp_path: Path) -> None:
     """No assembler writes such a packet: here memcpy takes the place of its second word."""
     data = object_file(["m0 = r1; v1 = v2", "memcpy(r1,r2,m0)"], tmp_path)
     _, second, copy = (word.tobytes() for word in next(code(data)))
@@ -64,7 +64,7 @@ def test_code_without_such_instructions_stays_as_it_is(tmp_path: Path) -> None:
     assert rewritten(data, counting=True) is data
 
 
-def test_a_library_with_such_a_packet_is_refused_with_its_address(fake_path: Path) -> None:
+def test_a_library_with_such_a_packet_is_rejected_with_its_address(fake_path: Path) -> None:
     """The product of `pair` made one that does not accumulate."""
     data = fake_path.read_bytes()
     product, other = bytes.fromhex("00e2a419"), bytes.fromhex("a0c2c419")

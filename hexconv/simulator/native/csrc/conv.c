@@ -1,7 +1,7 @@
 /* Convolutions, and matrix products as convolutions of one pixel: uint8 by uint8 to int32 or uint8.
  *
  * A window is `segments` runs of `length` bytes, one a kernel row: the columns of a window and
- * their channels lie one after another in memory, so that nothing has to be copied. Weights are
+ * their channels are contiguous in memory, so that nothing has to be copied. Weights are
  * packed in panels of up to VECTORS * LANES output channels; a panel meets a block of pixels at a
  * time, whose sums stay in registers. */
 #include "requantize.h"

@@ -2,7 +2,7 @@
  *
  * LANES int32 sums are formed at once, of GROUP products each:
  *   dot(sums, data, weights): sums[i] += data[0] * w[i][0] + ... + data[GROUP-1] * w[i][GROUP-1].
- * Weights are stored as uint8 code - WEIGHT_ZERO. All of it is exact modulo 2^32: the AVX2 form
+ * Weights are stored as uint8 value - WEIGHT_ZERO. All of it is exact modulo 2^32: the AVX2 form
  * works on int16, for vpmaddubsw saturates. -DPLAIN_C does without the CPU's own instructions. */
 #ifndef HEXCONV_SIMD_H
 #define HEXCONV_SIMD_H

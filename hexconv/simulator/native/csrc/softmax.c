@@ -1,4 +1,4 @@
-/* Softmax along the innermost axis, from two tables over how far a code lies below its row's
+/* Softmax along the innermost axis, from two tables over how far a value is below its row's
  * largest (nnlib op_softmax_d32.c). What happens once a row is left to the caller. */
 #include "simd.h"
 
@@ -12,15 +12,15 @@ INLINE uint8_t largest(const uint8_t *row, int32_t depth)
 
 struct rows {
     const uint8_t *input;
-    const int32_t *exponentials;  /* of 0 .. 255 codes below the largest */
-    uint8_t *most;                /* the largest code of each row */
+    const int32_t *exponentials;  /* of 0 .. 255 below the largest */
+    uint8_t *most;                /* the largest value of each row */
     int64_t *totals;              /* the sum of each row's exponentials, below 2^32 */
     const int32_t *mantissas, *shifts;
     uint8_t *output;
     int32_t depth;
 };
 
-/* Of rows first .. last - 1: the largest code, and the sum of the exponentials. */
+/* Of rows first .. last - 1: the largest value, and the sum of the exponentials. */
 void exponential_sums(const struct rows *given, int64_t first, int64_t last)
 {
     const struct rows s = *given;
