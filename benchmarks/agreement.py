@@ -3,7 +3,7 @@
     python -m benchmarks.agreement --library-file V60.so --library-file V65.so ... [--random 40]
 
 Each version of the library is compared with the simulator of that version. Takes the cases of
-tests/golden (their inputs; what was recorded is not looked at), its whole graphs, and random graphs
+tests/golden (only their inputs), its whole graphs, and random graphs
 of the ops that converters emit. Exits with 1 if anything differs without a known cause.
 """
 
@@ -42,7 +42,7 @@ def op_trials() -> Iterator[Trial]:
 
 
 def op_trial(case: dict, arrays: dict[str, np.ndarray]) -> Trial:
-    """One case: constants stay constants, the rest is fed."""
+    """One case: constants stay constants, the rest become inputs."""
     inputs = [arrays[part["key"]].reshape(part["shape"]) for part in case["inputs"]]
     consts = [part["const"] for part in case["inputs"]]
     outputs = [
@@ -80,7 +80,7 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "agreement.md")
     parser.add_argument("--library-file", action="append", help="default: HEXCONV_LIBRARY's")
     parser.add_argument("--random", type=int, default=40, help="number of random graphs")
-    parser.add_argument("--only", default="", help="ops whose name holds this")
+    parser.add_argument("--only", default="", help="ops whose name contains this")
     given = parser.parse_args()
     libraries = [Library(file) for file in given.library_file or [None]]
     trials = [*op_trials(), *graph_trials(), *random_trials(given.random)]

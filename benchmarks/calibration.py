@@ -99,7 +99,7 @@ def plain(
 
 
 def memory(path: Path) -> dict[str, float]:
-    """Peak megabytes of calibrating few and many samples, each in a process of its own."""
+    """Peak megabytes of calibrating few and many samples, each in its own process."""
     figures = {}
     for observer in ("minmax", "percentile"):
         for count in (FEW, MANY):

@@ -26,7 +26,7 @@ from hexconv.models.encoder import EncoderConfig, reference_encoder
 
 
 class Net:
-    """Appends nodes and seeded weights; every method answers the name of its output."""
+    """Appends nodes and seeded weights; every method returns the name of its output."""
 
     def __init__(self, seed: int = 1) -> None:
         self.rng = np.random.default_rng(seed)
@@ -188,7 +188,7 @@ def encoder() -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class Job:
-    """A model and what its conversion may take: seconds and MB; None where nothing is set."""
+    """A model and the limits of its conversion: seconds and MB; None without a limit."""
 
     build: Callable[[], onnx.ModelProto]
     seconds: float | None
@@ -219,7 +219,7 @@ def measure(name: str, folder: Path, repeats: int, options: list[str]) -> Figure
     """The best of several conversions."""
     source, ranges = folder / f"{name}.onnx", folder / f"{name}.ranges"
     if not ranges.exists():
-        # In a process of its own: a child's peak counts what its parent holds at the fork.
+        # In a separate process: a child's peak includes its parent's memory at the fork.
         make = multiprocessing.get_context("spawn").Process(target=prepare, args=(source, ranges))
         make.start()
         make.join()
@@ -237,7 +237,7 @@ def measure(name: str, folder: Path, repeats: int, options: list[str]) -> Figure
         "-q",
         *options,
     ]
-    # Bytecode is kept, as Python does for every user, but not in the source tree.
+    # Bytecode is cached, as Python does for every user, but not in the source tree.
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "pycache")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     _timed(command, environment)

@@ -92,7 +92,7 @@ class Bench:
         padding: Padding = Padding.NA,
         ranged: bool = True,
     ) -> Triple:
-        """A node; with `ranged` it answers a min and a max as well."""
+        """A node; with `ranged` it returns a min and a max as well."""
         made = [Output(shape, dtype) for shape, dtype in outputs]  # type: ignore[arg-type]
         count = len(made)
         made += [Output((1, 1, 1, 1), "float32")] * (2 if ranged else 0)
@@ -189,7 +189,7 @@ def _flat_unary(b: Bench, shape: tuple[int, ...]) -> None:
 
 
 def binary() -> Iterator[Case]:
-    """Two operands, alike or broadcast, each flat or in d32."""
+    """Two operands, equal or broadcast, each flat or in d32."""
     ops = ["Add_8p8to8", "Sub_8p8to8", "Mul_8x8to8", "Maximum_8", "Minimum_8"]
     for shape, op, kind in product(SHAPES, ops, ("same", "depth", "row", "scalar", "d32", "const")):
         spread = {"depth": (1, 1, 1, shape[3]), "row": (*shape[:3], 1), "scalar": (1, 1, 1, 1)}
@@ -623,7 +623,7 @@ FLOAT_UNARY = [
 
 
 def floats() -> Iterator[Case]:
-    """What --keep-float puts between Dequantize and Quantize."""
+    """Ops that --keep-float inserts between Dequantize and Quantize."""
     for shape, name in product(SMALL, FLOAT_UNARY):
 
         def build(b: Bench, shape=shape, name=name) -> None:

@@ -1,4 +1,4 @@
-"""Fit op_tables/cost from measured packets, and say how well it predicts what it has not seen.
+"""Fit op_tables/cost from measured packets, and report how well it predicts unseen nodes.
 
     python benchmarks/fit_cost.py [--check] [--only OP]
 
@@ -88,7 +88,7 @@ def third(key: str) -> bool:
 
 
 def read(path: Path, skip: int = 0) -> list[tuple[Measured, str]]:
-    """Nodes of a file, each with what stands in its second column if `skip`."""
+    """Nodes of a file, each with its second column if `skip`."""
     found = []
     with path.open(encoding="utf-8") as file:
         for row in list(csv.reader(file))[1:]:
@@ -167,8 +167,8 @@ def non_negative(matrix: Floats, target: Floats) -> Floats:
 def robust(matrix: Floats, packets: Floats, rounds: int = 8) -> Floats:
     """Coefficients of the least sum of relative errors, by reweighted least squares.
 
-    An error is relative to the larger of what is said and what was measured, so that neither
-    saying far too much nor far too little is cheap.
+    An error is relative to the larger of prediction and measurement, so that neither
+    far too much nor far too little is favored.
     """
     size = packets + np.median(packets)
     weight = np.ones(len(packets))
@@ -263,7 +263,7 @@ def fit_all(nodes: Iterable[Measured]) -> Laws:
 
 
 def predicted(laws: Laws, node: Measured) -> float | None:
-    """Packets as hexconv.cost would say them, from laws in memory."""
+    """Packets as hexconv.cost would predict them, from laws in memory."""
     others = [node.library, *(name for name in LIBRARIES if name != node.library)]
     op, kind = kernel(node.facts.op), variant(node.facts) or ANY
     for which, library in [(k, name) for k in (kind, ANY) for name in others]:

@@ -1,4 +1,4 @@
-"""Fit the time model against a phone's published profile; prints what op_tables/cost/soc.yml holds.
+"""Fit the time model against a phone's published profile; prints op_tables/cost/soc.yml.
 
     python benchmarks/fit_time.py
 

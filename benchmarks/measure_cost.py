@@ -58,7 +58,7 @@ REPEATS = 3
 
 
 def measure(library: Library, graph: Graph, feeds: Sequence[Array], tag: str, out: TextIO) -> None:
-    """Count a graph's nodes and append their lines; says where prepare is predicted wrongly."""
+    """Count a graph's nodes and append their lines; report wrong predictions of prepare."""
     runs = [Run(feeds, Counter.PACKETS)] * (WARM_UP + REPEATS)
     output = library.session.execute(graph, runs, output_slots(graph), list_nodes=True)
     least: dict[int, int] = {}

@@ -1,8 +1,8 @@
-"""Whole networks through hexconv: converted, simulated against float, taken by the real library.
+"""Whole networks through hexconv: converted, simulated against float, run in the real library.
 
     python benchmarks/networks.py [--library-file FILE] [--write] [NAME...]
 
-The nine light models of the onnx package with made-up weights, and networks of many kinds built
+The nine light models of the onnx package with random weights, and networks of many kinds built
 with torch (tests/networks). SQNR is over one input that calibration has not seen.
 """
 
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """What came out of one network; times in seconds."""
+    """The results of one network; times in seconds."""
 
     name: str
     onnx_nodes: int
@@ -130,7 +130,7 @@ def page(rows: list[Row], version: str) -> str:
     for row in rows:
         lines.append(
             f"| {row.name} | {row.onnx_nodes} | {row.nodes} | {row.macs / 1e6:.1f} | "
-            f"{row.sqnr:.1f} | {row.floor:g} | {row.convert:.1f} | {row.real or 'not asked'} |"
+            f"{row.sqnr:.1f} | {row.floor:g} | {row.convert:.1f} | {row.real or 'not run'} |"
         )
     return "\n".join([*lines, ""])
 
@@ -158,7 +158,7 @@ def main() -> int:
             flush=True,
         )
     if options.write:
-        PAGE.write_text(page(rows, library.version if library else "not asked"), encoding="utf-8")
+        PAGE.write_text(page(rows, library.version if library else "not run"), encoding="utf-8")
     return 1 if any(row.sqnr < row.floor or row.real == "DIFFERS" for row in rows) else 0
 
 

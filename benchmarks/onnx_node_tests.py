@@ -1,15 +1,15 @@
-"""ONNX's own backend node tests through hexconv: right, refused by reason, wrong, or crashed.
+"""ONNX's own backend node tests through hexconv: right, rejected with a reason, wrong, or crashed.
 
     python benchmarks/onnx_node_tests.py [--library-file FILE ...] [--only PATTERN] [--write]
 
 Every test of kind "node" that is fed float data is converted, calibrated on its own data and
 simulated as each version of the library computes it; with --library-file (once for each version)
-the real library runs it as well, and must answer with the simulator's bits. Inputs of other types
+the real library runs it as well, and must return the simulator's bits. Inputs of other types
 (axes, shapes, indices, masks) become constants, as they are in models; float inputs stay inputs,
-and where that is refused (weights, slopes, bounds), all but the first become constants too.
+and where that is unsupported (weights, slopes, bounds), all but the first become constants too.
 
-The judge: quantization moves an input by up to one code, and float arithmetic says how far that
-moves the answer. An answer is right if it is no farther from float's than that, plus a code of the
+The criterion: quantization moves an input by up to 1 LSB, and float arithmetic tells how far that
+moves the output. An output is right if it is no farther from float's than that, plus 1 LSB of the
 output's range, plus `STEP_A_NODE` for each node of the library that rounds in between.
 """
 
@@ -38,8 +38,8 @@ from hexconv.quantize import cover, encode
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "onnx-node-tests.md"
 FLOATS = (np.float32, np.float16, np.float64)
-STEP_A_NODE = 0.8  # the most that any op of the library rounds by (facts: Maximum, 0.8 steps)
-EXACT = {  # nodes that move codes
+STEP_A_NODE = 0.8  # the largest rounding error of any library op (Maximum, 0.8 LSB)
+EXACT = {  # nodes that only move values
     "QuantizeINPUT_f_to_8",
     "DequantizeOUTPUT_8tof",
     "QuantizedReshape",
@@ -59,7 +59,7 @@ Feeds = dict[str, np.ndarray[Any, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """One test: the model, its inputs, the answers that ONNX states."""
+    """One test: the model, its inputs, the outputs that ONNX defines."""
 
     name: str
     model: onnx.ModelProto
@@ -74,7 +74,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a case; `excess` is its error over what quantization explains, in codes."""
+    """The result of a case; `excess` is its error beyond what quantization explains, in LSB."""
 
     case: str
     fate: str
@@ -83,7 +83,7 @@ class Verdict:
 
 
 def cases(pattern: str = "*") -> Iterator[Case]:
-    """The tests that are fed float data; each with its first data set."""
+    """The tests with float inputs; each with its first data set."""
     from onnx.backend.test.loader import load_model_tests
 
     with warnings.catch_warnings():
@@ -105,10 +105,10 @@ def cases(pattern: str = "*") -> Iterator[Case]:
 def judged(case: Case, libraries: Sequence[Any] = ()) -> Verdict:
     """Convert and simulate one case, all float inputs at run time if possible, then the first."""
     floats = [name for name, array in case.feeds.items() if array.dtype in FLOATS]
-    verdict = Verdict(case.name, "refused", "")
+    verdict = Verdict(case.name, "rejected", "")
     for live in dict.fromkeys((tuple(floats), tuple(floats[:1]))):
         verdict = _judged(case, live, libraries)
-        if verdict.fate != "refused":
+        if verdict.fate != "rejected":
             break
     return verdict
 
@@ -116,7 +116,7 @@ def judged(case: Case, libraries: Sequence[Any] = ()) -> Verdict:
 def _judged(case: Case, live: tuple[str, ...], libraries: Sequence[Any]) -> Verdict:
     feeds = {name: np.asarray(case.feeds[name], np.float32) for name in live}
     if not all(np.isfinite(array).all() for array in feeds.values()):
-        return Verdict(case.name, "refused", "an input that is not finite")
+        return Verdict(case.name, "rejected", "an input that is not finite")
     try:
         model = hexconv.convert(_bound(case, live), samples=[feeds])
         simulated = {v: hexconv.simulate(model, feeds, library=v) for v in LIBRARIES}
@@ -126,7 +126,7 @@ def _judged(case: Case, live: tuple[str, ...], libraries: Sequence[Any]) -> Verd
                     why = f"the {library.version} library computes another '{name}'"
                     return Verdict(case.name, "wrong", why)
     except HexconvError as error:
-        return Verdict(case.name, "refused", _reason(error))
+        return Verdict(case.name, "rejected", _reason(error))
     except Exception as error:  # a crash is what this looks for
         return Verdict(case.name, "crashed", f"{type(error).__name__}: {error}")
     excess = max(_excess(case, live, outputs) for outputs in simulated.values())
@@ -151,7 +151,7 @@ def _bound(case: Case, live: Iterable[str]) -> onnx.ModelProto:
 
 
 def _excess(case: Case, live: tuple[str, ...], results: Mapping[str, Any]) -> float:
-    """The largest error beyond what a code more or less in the inputs explains, in output codes."""
+    """The largest error beyond what 1 LSB in the inputs explains, in LSB of the output."""
     run = _float_runner(case.model)
     floats = [name for name in case.feeds if name in live or _is_data(case.feeds[name])]
     steps = {name: _step(case.feeds[name]) for name in floats}
@@ -194,12 +194,12 @@ def _float_runner(model: onnx.ModelProto) -> Callable[[None, Any], Any]:
 
 
 def _is_data(array: np.ndarray[Any, Any]) -> bool:
-    """Whether a constant is quantized as data is; factors, bounds and scales are lists."""
+    """Whether a constant is quantized like data; factors, bounds and scales are lists."""
     return array.dtype in FLOATS and array.ndim > 1 and array.size > 0
 
 
 def _step(array: np.ndarray[Any, Any]) -> float:
-    """One code of a uint8 tensor that holds the array and zero."""
+    """1 LSB of a uint8 tensor that contains the array and zero."""
     finite = np.asarray(array, np.float64)
     finite = finite[np.isfinite(finite)]
     value_range = max(finite.max(initial=0.0), 0.0) - min(finite.min(initial=0.0), 0.0)
@@ -209,7 +209,7 @@ def _step(array: np.ndarray[Any, Any]) -> float:
 def _moved(
     case: Case, steps: Mapping[str, float], rng: np.random.Generator, sign: float | None = None
 ) -> Feeds:
-    """The inputs up, down, or at random a code away."""
+    """The inputs 1 LSB up, down, or at random."""
     feeds = dict(case.feeds)
     for name, step in steps.items():
         array = feeds[name]
@@ -219,7 +219,7 @@ def _moved(
 
 
 def _rounded(case: Case, floats: Iterable[str]) -> Feeds:
-    """The inputs as uint8 codes have them."""
+    """The inputs, quantized to uint8 and back."""
     feeds = dict(case.feeds)
     for name in floats:
         array = np.asarray(feeds[name], np.float32)
@@ -248,32 +248,36 @@ def page(verdicts: list[Verdict], versions: Sequence[str]) -> str:
         "",
         "Generated by `python benchmarks/onnx_node_tests.py --write`; do not edit by hand.",
         "",
-        f"onnx {onnx.__version__}: {total} tests of kind `node` are fed float data. Each is "
+        f"onnx {onnx.__version__}: {total} tests of kind `node` have float inputs. Each is "
         "converted, calibrated on its own data, and simulated as each version of the library "
         "computes it."
-        + (f" The real libraries ({', '.join(versions)}) gave the same bits." if versions else ""),
+        + (
+            f" The real libraries ({', '.join(versions)}) returned the same bits."
+            if versions
+            else ""
+        ),
         "",
         "| fate | tests | share |",
         "|---|---|---|",
     ]
-    for fate in ("right", "refused", "wrong", "crashed"):
+    for fate in ("right", "rejected", "wrong", "crashed"):
         lines.append(f"| {fate} | {counts[fate]} | {counts[fate] / max(total, 1):.1%} |")
     lines += [
         "",
-        f"Right: no farther from ONNX's stated answer than float arithmetic moves when the inputs "
-        f"move by one uint8 code, plus one code of the output's range, plus {STEP_A_NODE} for each "
+        f"Right: no farther from ONNX's expected output than float arithmetic moves if the inputs "
+        f"move by 1 LSB of uint8, plus 1 LSB of the output's range, plus {STEP_A_NODE} for each "
         "node of the library that rounds.",
         "",
     ]
     for fate, title in (
         ("crashed", "Crashed"),
         ("wrong", "Wrong"),
-        ("refused", "Refused, by reason"),
+        ("rejected", "Rejected, by reason"),
     ):
         groups: dict[str, list[str]] = defaultdict(list)
         for verdict in verdicts:
             if verdict.fate == fate:
-                groups[verdict.reason or "the answer"].append(verdict.case.removeprefix("test_"))
+                groups[verdict.reason or "the output"].append(verdict.case.removeprefix("test_"))
         if groups:
             lines += [f"## {title}", "", "| reason | tests | which |", "|---|---|---|"]
             for reason, names in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):

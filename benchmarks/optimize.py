@@ -138,7 +138,7 @@ def noise(proto: onnx.ModelProto, count: int, seed: int) -> list[Feeds]:
 
 @dataclass(frozen=True)
 class Network:
-    """A network, its inputs, and what issue optimize asks of packets and nodes against `none`."""
+    """A network, its inputs, and the targets for packets and nodes against `none`."""
 
     build: Callable[[], onnx.ModelProto]
     inputs: Callable[[onnx.ModelProto, int, int], list[Feeds]]
@@ -212,7 +212,7 @@ class Bench:
 
 
 def without_softmax(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The network up to its logits: a softmax hides what they lost."""
+    """The network up to its logits: a softmax hides their error."""
     last = proto.graph.node[-1]
     if last.op_type != "Softmax":
         return proto
@@ -229,7 +229,7 @@ def run(name: str, network: Network, library: Library | None, each: bool) -> dic
     plain, best = bench.figure(optimize="none"), bench.figure()
     share, fewer = best.packets / plain.packets, best.nodes / plain.nodes
     good = share <= network.packets and fewer <= network.nodes and best.sqnr >= plain.sqnr
-    print(f"\n{name}: {'as asked' if good else 'NOT as asked'}")
+    print(f"\n{name}: {'as required' if good else 'NOT as required'}")
     print(f"{'':24}{'packets':>12}{'nodes':>7}{'SQNR':>8}{'convert':>9}")
     for title, figure in (("none", plain), ("default", best)):
         print(

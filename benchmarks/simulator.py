@@ -1,7 +1,7 @@
 """The simulator against ONNX Runtime's float inference: `python -m benchmarks.simulator`.
 
 Same model, same inputs, same cores, one run: float and simulated inferences take turns, so that
-whatever else the machine does hits both. Warm: the first inference of each is not counted. Memory
+other load on the machine affects both. Warm: the first inference of each is not counted. Memory
 is the peak of two fresh processes that do nothing but open the model and infer.
 """
 
@@ -102,7 +102,7 @@ def samples(model: onnx.ModelProto, count: int) -> list[dict[str, Any]]:
 
 
 def float_runner(path: Path) -> Callable[[dict[str, Any]], Any]:
-    """ONNX Runtime on all cores, as it comes."""
+    """ONNX Runtime on all cores, with default options."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -131,7 +131,7 @@ def timed(run: Callable[[dict[str, Any]], Any], feeds: dict[str, Any]) -> tuple[
 
 
 def measure(name: str, count: int, folder: Path) -> Row:
-    """Convert once, then time both sides and weigh them."""
+    """Convert once, then time both sides and compare them."""
     import hexconv
 
     model = NETWORKS[name]()

@@ -1,4 +1,4 @@
-"""How long hexconv's own steps take, and that they grow with the number of nodes and no faster.
+"""How long hexconv's own stages take, and that they grow linearly with the number of nodes.
 
 python -m benchmarks.tool_speed
 """
@@ -31,7 +31,7 @@ IMPORT_TABLE = (
 
 
 def chain(count: int) -> Graph:
-    """A graph of `count` element-wise nodes behind each other."""
+    """A graph of `count` consecutive element-wise nodes."""
     builder, value_range = Builder("chain"), cover(-1, 1)
     outputs = [Output(SHAPE, "uint8"), *(Output((1, 1, 1, 1), "float32") for _ in range(2))]
     node = builder.node(INPUT_OP, [], outputs, name="in")

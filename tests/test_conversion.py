@@ -1,4 +1,4 @@
-"""The whole way: what a conversion makes, twice the same, and the same when loaded."""
+"""End to end: the result of a conversion, reproducible, and the same when loaded."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_names_of_every_exporter_survive(tmp_path: Path, name: str) -> None:
     loaded = hexconv.load(tmp_path / "names.pb")
     assert [item.name for item in loaded.graph.inputs] == [name]
     output = hexconv.simulate(loaded, feeds)[f"{name}->out"]
-    assert np.abs(output - np.maximum(feeds[name], 0)).max() < 0.02  # two steps of 2/255
+    assert np.abs(output - np.maximum(feeds[name], 0)).max() < 0.02  # two LSB of 2/255
     again = convert_deployment(tmp_path / "names.yml")
     assert [item.name for item in again.graph.outputs] == [f"{name}->out"]
     assert again.graph.nodes == made.graph.nodes

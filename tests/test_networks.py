@@ -1,8 +1,8 @@
 """Real exported networks: both of torch's exporters, several opsets, to the simulated DSP.
 
 Floors of SQNR are the measured values less 3 dB: 8-bit networks with min-max ranges, random
-weights and no training to be robust. The Conformers are held to it at their logits: behind the
-softmax a change of half a code anywhere in the network moves the SQNR by several dB, either way,
+weights and no training to be robust. The Conformers are measured at their logits: after the
+softmax a change of half an LSB anywhere in the network moves the SQNR by several dB, either way,
 while that of the logits stays where it is. Of the two the one with decomposed norms has random
 gains in them.
 """
@@ -68,7 +68,7 @@ def converts(
     floor: float,
     scored: onnx.ModelProto | None = None,
 ) -> None:
-    """check says yes, it converts, and the simulated answer (of `scored`) is near the float one."""
+    """check says yes, it converts, and the simulated output (of `scored`) is near the float one."""
     report = hexconv.check(proto)
     assert report.ok, [(row.node, row.rejected) for row in report.unsupported]
     assert report.mac_share == 1.0

@@ -55,7 +55,7 @@ def test_a_row_is_whole(op: str) -> None:
     assert row.op == op and row.source and row.since == tuple(sorted(row.since))
     assert row.does.en and row.does.zh and row.forms
     assert row.int8 in ("yes", "partly", "no")
-    assert (row.int8 != "yes") <= bool(row.why), "what is not int8 says why"
+    assert (row.int8 != "yes") <= bool(row.why), "what is not int8 has a reason"
     for text in (row.does, row.why, row.accuracy, row.limits, row.hint):
         assert bool(text.en) == bool(text.zh)
         assert not HAN.search(text.en)
@@ -65,7 +65,7 @@ def test_a_row_is_whole(op: str) -> None:
         assert bool(form.when.en) == bool(form.when.zh)
     assert len(row.forms) == 1 or sum(not form.when for form in row.forms) <= 1
     if row.glance is Kind.UNSUPPORTED:
-        assert row.hint, "a refusal says what to do"
+        assert row.hint, "an unsupported op has a hint"
 
 
 @pytest.mark.parametrize("op", sorted(TABLE))
@@ -97,4 +97,6 @@ def test_a_lowering_has_a_row_that_is_not_unsupported() -> None:
     assert len(own) < 10  # what fusions make, in hexconv's own domain
     for op in set(registry.LOWERINGS) - own:
         assert op in TABLE, f"{op} is lowered but has no row"
-        assert TABLE[op].glance is not Kind.UNSUPPORTED, f"{op} is lowered but its row refuses it"
+        assert TABLE[op].glance is not Kind.UNSUPPORTED, (
+            f"{op} is lowered but its row is unsupported"
+        )

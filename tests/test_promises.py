@@ -1,4 +1,4 @@
-"""The table decides: what it promises is there, and nothing is there that it does not promise."""
+"""The table decides: what it lists exists, and nothing exists that it does not list."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_search_for_emitted_ops_finds_them() -> None:
 
 @pytest.mark.parametrize("op", PROMISED)
 def test_what_is_promised_in_int8_is_there(op: str) -> None:
-    """Lowered, written out in others, brought into normal form, or computed beforehand."""
+    """Lowered, decomposed, brought into canonical form, or computed beforehand."""
     row = TABLE[op]
     name = f"{row.domain}::{op}".removeprefix("::")
     somewhere = (
@@ -72,6 +72,6 @@ def test_every_op_that_can_be_emitted_may_be_runs_and_is_proved(op: str) -> None
 
 
 def _expanded_by_prepare(op: str) -> bool:
-    """Nodes that prepare always replaces by others need no kernel of their own."""
+    """Nodes that prepare always replaces by others need no kernel."""
     kinds = ("Dilated", "Grouped", "Transpose")
     return op in {f"Quantized{kind}Conv2d_8x8p32to8" for kind in kinds}

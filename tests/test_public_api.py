@@ -1,4 +1,4 @@
-"""What a caller of the package relies on: names, settings, messages, representations."""
+"""The public API: names, settings, messages, representations."""
 
 from __future__ import annotations
 

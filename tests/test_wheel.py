@@ -1,4 +1,4 @@
-"""What is built: the wheel holds what is listed and runs, the sdist is the project, same bytes."""
+"""Builds: the wheel contains what is listed and runs, the sdist is the project, same bytes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def built(kind: str, source: Path, target: Path, umask: str = "022") -> Path:
 
 
 def package_files(root: Path) -> set[str]:
-    """Where each file of the package stands in the wheel."""
+    """The position of each file of the package in the wheel."""
     files = set()
     for folder in FOLDERS:
         inside = "" if folder == "hexconv" else "hexconv/"

@@ -1,10 +1,10 @@
-"""Speaks the sentences of texts.txt with espeak-ng: the whole corpus of the small voice.
+"""Synthesize the sentences of texts.txt with espeak-ng: the whole corpus of the sample voice.
 
     python benchmarks/voice/corpus.py OUT natural|flat
 
 `natural` has the melody that espeak-ng gives a sentence. `flat` has none: every voice stays on the
-one pitch that lies nearest 86.13 Hz, the frame rate (22,050 / 256), or its octave. docs/hifigan.md
-says why the voice is finished on that.
+one pitch that is nearest 86.13 Hz, the frame rate (22,050 / 256), or its octave. docs/hifigan.md
+explains why the voice is finished on that.
 
 Each training sentence is spoken by four voices, each held-out sentence by two; which voices, and
 how fast and how high each speaks, follows from the sentence's number alone. espeak-ng (Debian

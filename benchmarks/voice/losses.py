@@ -1,4 +1,4 @@
-"""What the small voice is trained against: spectral distances, and discriminators of waves.
+"""The losses of the sample voice's training: spectral distances, and discriminators of waves.
 
 Mel distance, least-squares adversarial loss and feature matching follow the HiFi-GAN paper; the
 multi-resolution STFT distance follows Parallel WaveGAN (Yamamoto et al., 2020). The period
@@ -68,7 +68,7 @@ def _magnitudes(wave: Tensor, size: int, hop: int, window: Tensor) -> Tensor:
 
 
 class PeriodJudge(nn.Module):
-    """Judges a wave folded into rows of one period."""
+    """Discriminates a wave folded into rows of one period."""
 
     def __init__(self, period: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class PeriodJudge(nn.Module):
 
 
 class SpectrumJudge(nn.Module):
-    """Judges a magnitude spectrogram of one resolution."""
+    """Discriminates a magnitude spectrogram of one resolution."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Judges(nn.Module):
         )
 
     def own_loss(self, made: Tensor, true: Tensor) -> Tensor:
-        """Least squares: true waves towards 1, made ones towards 0."""
+        """Least squares: real waves towards 1, generated ones towards 0."""
         losses = [
             (1 - judge(true)[-1]).square().mean() + judge(made)[-1].square().mean()
             for judge in self.judges
@@ -131,7 +131,7 @@ class Judges(nn.Module):
         return torch.stack(losses).mean()
 
     def generator_loss(self, made: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
-        """The adversarial loss and the feature-matching loss of made waves."""
+        """The adversarial loss and the feature-matching loss of generated waves."""
         adversarial, matching = [], []
         for judge in self.judges:
             *ours, verdict = judge(made)

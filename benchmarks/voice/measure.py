@@ -5,7 +5,7 @@
 Each recording becomes a mel, the mel a wave again, and the wave is compared with the recording.
 With --dsp the mel also goes through the simulated int8 voice, 64 frames at a time, whose wave is
 compared with the float voice's; its ranges come from the four mels that ship with hexconv. Prints
-one row a take and the mean.
+one row per take and the mean.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The small voice from nothing: benchmarks/voice/recipe.sh WORK
+# The sample voice from nothing: benchmarks/voice/recipe.sh WORK
 # Needs espeak-ng 1.51 and hexconv[export,audio]; about an hour and a half of an idle core.
 set -eu
 work=$1

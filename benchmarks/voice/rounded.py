@@ -1,12 +1,12 @@
 """The generator as the DSP computes it: every tensor and every weight on 256 levels.
 
-A training that hears this beside the plain generator finds weights that 8 bits hardly hurt
+Training with this beside the plain generator finds weights that 8 bits hardly affect
 (quantization-aware training: Jacob et al., 2018, "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", section 3). Rounded is what the converted graph holds
-in 8 bits: the mel, each weight, and what each convolution, LeakyReLU, sum and the tanh answer.
+Efficient Integer-Arithmetic-Only Inference", section 3). The rounded tensors are those of the converted
+graph in 8 bits: the mel, each weight, and the outputs of each convolution, LeakyReLU, sum and the tanh.
 Gradients pass a rounding as if it were not there, and reach the ends of a range (Esser et al.,
 2020, "Learned Step Size Quantization", equation 3), so that outliers which cost the others their
-codes are pulled in.
+outliers which cost the others their resolution are pulled in.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hexconv.models.config import LAST_LEAKY_SLOPE, LEAKY_SLOPE, GeneratorConfig
 
 LEVELS = 255
 FORGET = 0.002
-"""What a range gives up a step: it holds the extremes of some 500 batches, as calibration does."""
+"""How much a range shrinks per training step: it keeps the extremes of some 500 batches."""
 SMALL = 1e-6
 
 
@@ -35,7 +35,7 @@ def on_levels(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def rounded_weight(layer: Any) -> Tensor:
-    """A layer's weights with zero on code 128, one step for all (hexconv.quantize.symmetric)."""
+    """A layer's weights with zero point 128, one scale for all (hexconv.quantize.symmetric)."""
     low, high = torch.aminmax(layer.weight.detach())
     step = torch.maximum(-low / 128, high / 127)
     return on_levels(layer.weight, -128 * step, 127 * step)
@@ -63,7 +63,7 @@ class Range(nn.Module):
 
 
 class Rounded(nn.Module):
-    """A generator run in 8 bits: it has ranges of its own, and the generator's parameters."""
+    """A generator run in 8 bits: it has its own ranges, and the generator's parameters."""
 
     def __init__(self, generator: Any) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Rounded(nn.Module):
         return torch.stack([self.ranges[name].crest for name in self.ranges]).mean()
 
     def forward(self, mel: Tensor) -> Tensor:
-        """(N, num_mels, T) to (N, 1, hop_size*T), as the DSP would answer."""
+        """(N, num_mels, T) to (N, 1, hop_size*T), as the DSP would compute it."""
         (generator,) = self.generator
         x = self._conv("pre", generator.conv_pre, self.ranges["mel"](mel))
         for stage, up in enumerate(generator.ups):
@@ -117,7 +117,7 @@ class Rounded(nn.Module):
 
 
 def _names(config: GeneratorConfig) -> Iterator[str]:
-    """Of everything that is rounded; residual blocks of kind 2, as the small voice has them."""
+    """Of everything that is rounded; residual blocks of kind 2, as the sample voice has them."""
     count = len(config.resblock_kernel_sizes)
     yield from ("mel", "pre", "post_leaky", "post", "out")
     for stage in range(len(config.upsample_rates)):

@@ -1,4 +1,4 @@
-"""Puts a trained voice where hexconv ships it: weights, held-out mels, one recording.
+"""Copy a trained voice to where hexconv ships it: weights, held-out mels, one recording.
 
 python benchmarks/voice/ship.py CORPUS RUN
 """

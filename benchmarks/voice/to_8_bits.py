@@ -1,10 +1,10 @@
-"""Finishes a trained voice for the DSP: the last steps are trained on what 8 bits leave of it.
+"""Finishes a trained voice for the DSP: the last training steps include the 8-bit rounding.
 
     python benchmarks/voice/to_8_bits.py CORPUS RUN --steps 2600 --peak 8e-4 --sameness 1.5
 
-Takes RUN/voice.npz (train.py) and trains its plain weights, without weight norm, on three things:
-that the voice is like the recordings, that its 8 bits are (rounded.py), and that both have the same
-mel. The learning rate is train.py's, a warm-up and half a cosine. What is kept is a running mean of
+Reads RUN/voice.npz (train.py) and trains its plain weights, without weight norm, on three things:
+that the voice is like the recordings, that its 8-bit form is (rounded.py), and that both have the
+same mel. The learning rate is train.py's, a warm-up and half a cosine. The result is a running mean of
 the weights, in RUN/voice8.npz as float16; RUN/last8.pt is written beside it and taken up again.
 """
 

@@ -1,10 +1,10 @@
-"""Trains the small voice on the corpus that corpus.py speaks.
+"""Train the sample voice on the corpus of corpus.py.
 
     python benchmarks/voice/train.py CORPUS RUN --stage FIRST:LAST --peak RATE [--judged]
 
 Each call trains one stage, from step FIRST to step LAST: spectral losses, and with --judged the
 discriminators. The learning rate climbs to RATE and falls along half a cosine to a hundredth of it.
-What is kept is a running mean of the weights. RUN/last.pt is written every 200 steps and taken up
+The result is a running mean of the weights. RUN/last.pt is written every 200 steps and taken up
 again when it exists; RUN/voice.npz holds float16 weights. recipe.sh has the stages of the voice.
 """
 

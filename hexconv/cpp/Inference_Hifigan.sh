@@ -9,7 +9,7 @@ usage: Inference_Hifigan.sh [-l O0|O1|O2|O3] [-p linux|aarch64|android]
   -l  compiler optimization level (00 to 03 mean the same)     default O2
   -p  platform that the C++ program runs on                    default linux
   -g  ONNX Runtime's graph optimization                        default all
-  -m  the generator            default: the small voice that ships with hexconv
+  -m  the generator            default: the sample voice that ships with hexconv
   -i  its input                default: a held-out mel of that voice
   -n  runs to average over                                     default 5
   -d  print the commands, run none

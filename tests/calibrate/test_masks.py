@@ -1,4 +1,4 @@
-"""Attention masks leave the scores their codes."""
+"""Attention masks leave the scores their resolution."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHAPE = (1, 2, 6, 6)
 
 
 def attention(how: str, far: float) -> tuple[list[NodeProto], dict[str, Array]]:
-    """Softmax of scores that a causal mask adds to, or takes the place of."""
+    """Softmax of scores to which a causal mask is added, or which it replaces."""
     later = np.triu(np.ones((6, 6), bool), 1)
     if how == "Add":
         consts: dict[str, Array] = {"m": np.where(later, np.float32(far), np.float32(0))}
@@ -32,7 +32,7 @@ def attention(how: str, far: float) -> tuple[list[NodeProto], dict[str, Array]]:
 def test_masked_softmax_is_right_in_8_bits(how: str, far: float) -> None:
     nodes, consts = attention(how, far)
     proto = model(nodes, {"x": SHAPE}, ["y"], consts)
-    # Scores of -3..3 and the margin in 255 codes: 0.07 a code, 7 % of a probability at most.
+    # Scores of -3..3 and the margin in 255 levels: 0.07 per level, 7 % of a probability at most.
     prove(proto, 10.0, {"x": numbers(SHAPE)})
 
 

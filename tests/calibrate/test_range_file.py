@@ -1,4 +1,4 @@
-"""MACE's range file gives back what was written, and a bad line is named by its number."""
+"""MACE's range file reads back what was written, and a bad line is reported by its number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`hexconv calibrate` writes a range file, or says clearly why not."""
+"""`hexconv calibrate` writes a range file, or reports clearly why not."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hexconv.cli import group
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """good.onnx, and bad.onnx: one op without lowering, one unknown, one behind a loop of data."""
+    """good.onnx, and bad.onnx: one op without lowering, one unknown, one after a loop over data."""
     info = helper.make_tensor_value_info
     relu = helper.make_node("Relu", ["x"], ["y"], name="relu")
     _save(tmp_path / "good.onnx", [relu], [info("y", TensorProto.FLOAT, [1, 3, 3])])

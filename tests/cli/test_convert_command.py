@@ -76,7 +76,7 @@ def rejected(*args: str, said: str = "") -> str:
 
 
 def process(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The real command in a process of its own."""
+    """The real command in its own process."""
     root = str(Path(hexconv.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, **options.pop("env", {})}
     return subprocess.run(

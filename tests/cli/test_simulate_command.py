@@ -1,4 +1,4 @@
-"""`hexconv simulate`: samples in, answers out, mistakes answered clearly."""
+"""`hexconv simulate`: samples in, outputs out, clear errors."""
 
 from __future__ import annotations
 

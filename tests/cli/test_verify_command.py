@@ -1,4 +1,4 @@
-"""`hexconv verify`: tables, JSON, CSV, floors for CI; mistakes answered clearly."""
+"""`hexconv verify`: tables, JSON, CSV, floors for CI; clear errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_floor_that_holds_passes(place: Path) -> None:
 
 def test_a_floor_that_does_not_hold_exits_with_3_and_names_the_output(place: Path) -> None:
     result = run(*usual(place), "-q", "--fail-below", "sqnr=25", "--fail-below", "close=0.9999")
-    # Click hands the code of an Exit back instead of leaving, where it does not stand alone.
+    # Click returns the code of an Exit instead of exiting, in standalone_mode=False.
     assert 3 in (result.exit_code, result.return_value)
     assert "output 'scores' on held-out samples: close" in result.stderr
     assert result.stdout == ""

@@ -31,7 +31,7 @@ def normal(shape: tuple[int, ...]) -> Callable[[onnx.ModelProto], list[dict[str,
 
 
 def mels(model: onnx.ModelProto) -> list[dict[str, np.ndarray]]:
-    """Six pieces of held-out speech."""
+    """Six excerpts of held-out speech."""
     whole = next(iter(voice.mels().values()))
     pieces = [whole[:, :, start : start + 32] for start in range(0, 6 * 16, 16)]
     return [{"inputs": np.ascontiguousarray(piece)} for piece in pieces]
@@ -85,7 +85,7 @@ def test_networks_keep_their_signal(
 
 @pytest.mark.slow
 def test_a_conformer_errs_in_its_softmaxes_not_elsewhere() -> None:
-    """Seeded weights spread 287 labels evenly: each probability is about one code of 1/255."""
+    """Seeded weights spread 287 labels evenly: each probability is about one level of 1/255."""
     report = measured(conformer, normal((1, 144, 40)))
     assert report.failures({"sqnr": 8.0, "top1": 0.6, "cosine": 0.93}) == []
     assert "Softmax" in report.layers[0].op

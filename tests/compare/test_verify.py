@@ -1,4 +1,4 @@
-"""Layer by layer: the guilty node first, whatever stands behind it."""
+"""Layer by layer: the node that causes the error first, whatever follows it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_node_with_a_clipped_range_is_found_and_later_ones_point_at_it() -> 
     assert guilty.tensor == "second"
     assert "outside" in guilty.advice[0]
     rows = {row.tensor: row for row in found.layers}
-    # Its reader gets clipped codes, whoever made them; what comes after is sound by itself.
+    # Its reader gets clipped values, wherever they come from; what comes after is sound by itself.
     assert "its input 'second'" in rows["added"].advice[0]
     pooled = rows["pooled"]
     assert pooled.worst.own.sqnr > 30
@@ -123,7 +123,7 @@ def test_a_saved_model_is_compared_like_the_converted_one(tmp_path: Path, optimi
 
 
 def test_memory_does_not_grow_with_samples(model: hexconv.Model) -> None:
-    """Kept inputs alone would take 4.6 kB a sample, kept tensors sixty.
+    """Stored inputs alone would take 4.6 kB a sample, kept tensors sixty.
 
     NumPy keeps small freed blocks for later, and the simulator a bounded number of tables by
     input range: hence the same image again and again, and not exactly nothing.

@@ -1,4 +1,4 @@
-"""Rows of two runs laid beside each other: by MACE's node ids, by order, and in n log n."""
+"""Rows of two runs aligned: by MACE's node ids, by order, and in n log n."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predicted packets against measured ones, and what a prediction tells."""
+"""Predicted packets against measured ones, and the contents of a prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The C++ runner itself: what it answers to and what it refuses."""
+"""The C++ runner itself: what it accepts and what it rejects."""
 
 import shutil
 import subprocess

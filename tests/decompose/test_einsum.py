@@ -50,7 +50,7 @@ def test_an_equation_holds_in_float_and_on_the_dsp(equation: str) -> None:
     graph, _ = prepared(proto, None, Settings())
     output = FloatSession(graph).run(feeds)["y"]
     np.testing.assert_allclose(output, expected, atol=1e-5)
-    prove(proto, 8.0, feeds, [expected])  # inputs are not on whole codes here
+    prove(proto, 8.0, feeds, [expected])  # inputs are not exactly representable here
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN of fixed length, unrolled: right in float, refused by reason where not."""
+"""LSTM, GRU and RNN of fixed length, unrolled: right in float, rejected with a reason where not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stand-in library, and the skip where there is no emulator."""
+"""The fake library, and the skip where there is no emulator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.device.fake_library import fake_library
 
 @pytest.fixture(scope="session")
 def fake_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stand-in's file; its users are skipped where qemu-hexagon is missing."""
+    """The fake library's file; its users are skipped where qemu-hexagon is missing."""
     if not shutil.which("qemu-hexagon"):
         pytest.skip("qemu-hexagon is not installed (Debian: apt-get install qemu-user)")
     return fake_library(tmp_path_factory.mktemp("fake"))
@@ -21,5 +21,5 @@ def fake_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fake(fake_path: Path) -> Library:
-    """The stand-in, with time enough for a busy machine."""
+    """The fake library, with time enough for a busy machine."""
     return Library(fake_path, Limits(seconds=60))

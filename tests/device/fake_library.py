@@ -1,4 +1,4 @@
-"""The stand-in for the DSP library, compiled from fake/ with zig, and graphs of its ops."""
+"""The fake DSP library, compiled from fake/ with zig, and graphs of its ops."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def graph_of(*ops: str, shape: tuple[int, ...] = SHAPE) -> Graph:
 
 
 def beside(op: str) -> Graph:
-    """One node that reads nothing, and the single byte that it answers."""
+    """One node that reads nothing, and the single byte that it returns."""
     nodes = [
         Node(1, "input", "INPUT", (), ()),
         Node(2, f"/hostile/{op}", op, (), (Output((1, 1, 1, 1), "uint8"),)),
@@ -71,5 +71,5 @@ def beside(op: str) -> Graph:
 
 
 def values(shape: tuple[int, ...] = SHAPE, seed: int = 0) -> np.ndarray:
-    """Values that the stand-in's codes hold exactly: tenths from -9 to 9."""
+    """Values that the fake library represents exactly: tenths from -9 to 9."""
     return np.random.default_rng(seed).integers(-90, 91, shape).astype(np.float32) / 10

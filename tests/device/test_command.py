@@ -20,7 +20,7 @@ NEG = "QuantizedNeg_8"
 
 @pytest.fixture
 def run(fake_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Run a command with the stand-in; MODEL `chainN.pb` is N negations."""
+    """Run a command with the fake library; MODEL `chainN.pb` is N negations."""
     monkeypatch.setenv("HEXCONV_LIBRARY", str(fake_path))
 
     def load(path: Path) -> SimpleNamespace:
@@ -45,7 +45,7 @@ def x_file(tmp_path: Path) -> Path:
 
 
 def test_setup_says_what_is_there_and_what_is_not(run, fake_path: Path) -> None:
-    """The stand-in has no addition, so all is well but the self-test."""
+    """The fake library has no addition, so all is well but the self-test."""
     result = run("setup", fails=True)
     assert result.exit_code == 1
     lines = result.output.splitlines()
@@ -74,7 +74,7 @@ def test_setup_without_an_emulator_says_how_to_install_it(run, monkeypatch) -> N
 
 
 def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
-    """The stand-in numbers its ops in its own way and lacks most of them."""
+    """The fake library numbers its ops in its own way and lacks most of them."""
     result = run("ops", fails=True)
     assert result.exit_code == 1
     assert "library 1.2.3 for v66, " in result.output

@@ -1,4 +1,4 @@
-"""Which files are taken for a library, and what is said of the others."""
+"""Which files are accepted as a library, and the errors for the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong in the library is said with the node's name, and leaves nothing behind."""
+"""Failures in the library are reported with the node's name, and leave no files or processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def running_in(directory: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
-    """Each test runs in a temporary directory of its own, which must end up empty and idle."""
+    """Each test runs in its own temporary directory, which must end up empty and idle."""
     place = tmp_path / "jobs"
     place.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(place))

@@ -1,4 +1,4 @@
-"""Graphs run in the stand-in: loader, imports and runner do their work."""
+"""Graphs run in the fake library: loader, imports and runner do their work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEG = "QuantizedNeg_8"
 
 
 def test_every_import_keeps_its_promise(fake: Library) -> None:
-    """The stand-in checks memory, printf, threads, arithmetic and registers when configured."""
+    """The fake library checks memory, printf, threads, arithmetic and registers when configured."""
     version, ops = fake.ops()
     assert version == 10203
     assert ops[6] == NEG
@@ -77,7 +77,7 @@ def test_taps_show_every_nodes_raw_outputs(fake: Library) -> None:
 
 
 def test_more_taps_than_the_library_takes_at_once_come_in_several_runs(fake: Library) -> None:
-    """The stand-in's OUTPUT takes 8 tensors; ten nodes have 30."""
+    """The fake library's OUTPUT takes 8 tensors; ten nodes have 30."""
     graph = graph_of(*[NEG] * 9)
     _, seen = fake.run(graph, {"x": values()}, taps=True)
     assert len(seen) == 10
@@ -115,7 +115,7 @@ def test_the_profile_has_every_executed_node_and_counts_its_workers(fake: Librar
     names = [node.name for node in counted.nodes]
     assert names == ["input", f"/layer2/{NEG}", "output"]
     negate = counted.nodes[1]
-    assert negate.packets > 8000  # at least one packet an element, in a thread of its own
+    assert negate.packets > 8000  # at least one packet an element, in its own thread
     assert negate.main_packets < negate.packets / 2
     assert negate.instructions >= negate.packets
     assert counted.packets == sum(node.packets for node in counted.nodes)

@@ -1,4 +1,4 @@
-"""The answer file, and the texts in it."""
+"""The record file, and the texts in it."""
 
 from __future__ import annotations
 

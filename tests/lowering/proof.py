@@ -1,8 +1,8 @@
 """Models of one op, and the proof that a conversion of them is right.
 
-Inputs lie on whole codes of a range that holds zero on one, so that quantizing them loses
-nothing: what only moves data must answer exactly what ONNX Runtime answers, and any difference
-elsewhere was made by the op itself. With HEXCONV_LIBRARY set, the real library must answer the
+Inputs are exact in a range with an integer zero point, so that quantizing them loses
+nothing: what only moves data must return exactly what ONNX Runtime does, and any difference
+elsewhere comes from the op itself. With HEXCONV_LIBRARY set, the real library must return the
 simulator's very bits.
 """
 
@@ -31,7 +31,7 @@ STEP = 1 / 32
 
 
 def on_codes(shape: Sequence[int], seed: int = 0, *, zero: int = 128) -> Array:
-    """float32 whose codes fill 0..255 at the step 1/32, with the code `zero` for 0."""
+    """float32 whose quantized values fill 0..255 at the scale 1/32, with the zero point `zero`."""
     codes = np.random.default_rng(seed).integers(0, 256, prod(shape))
     codes[0], codes[-1] = 0, 255
     return ((codes.reshape(shape) - zero) * STEP).astype(np.float32)
@@ -95,7 +95,7 @@ def of_two(op: str, left: Sequence[int], right: Sequence[int], **attrs: Any) -> 
 
 
 def float_outputs(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
-    """What ONNX Runtime answers."""
+    """ONNX Runtime's outputs."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(
@@ -114,8 +114,8 @@ def prove(
 
     Args:
         proto: the model.
-        steps: how far an element may be off, in codes of its output.
-        feeds: inputs; on whole codes by default.
+        steps: the largest error of an element, in LSB of its output.
+        feeds: inputs; exactly representable by default.
         expected: what to compare with where ONNX Runtime lacks the op.
     """
     if feeds is None:
@@ -131,7 +131,7 @@ def prove(
         assert result.shape == reference.shape
         step = (output.range[1] - output.range[0]) / 255
         worst = float(np.abs(result - reference).max()) / step
-        assert worst <= steps, f"{output.name} is {worst:.2f} steps off"
+        assert worst <= steps, f"{output.name} has an error of {worst:.2f} LSB"
     if os.environ.get("HEXCONV_LIBRARY"):
         library = Library()
         simulated = hexconv.simulate(converted, feeds, library=library.version)
@@ -141,7 +141,7 @@ def prove(
 
 
 def unsupported_op(proto: onnx.ModelProto, feeds: Mapping[str, Array] | None = None) -> str:
-    """The message with which a model is refused."""
+    """The message of the error for a model."""
     with pytest.raises(HexconvError) as caught:
         prove(proto, feeds=feeds, expected=[])
     return str(caught.value)

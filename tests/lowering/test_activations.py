@@ -9,9 +9,9 @@ from onnx import helper
 from tests.lowering.proof import emitted, model, numbers, on_codes, one, prove, unsupported_op
 
 SHAPE = (1, 3, 8, 10)
-# A table rounds to the output's codes once; the input on whole codes is exact.
+# A table rounds to the output's values once; the input is exactly representable.
 TABLE = 0.51
-# Tanh_8 and Sigmoid_8 interpolate; Softmax_8 multiplies two rounded numbers (facts: 1 step).
+# Tanh_8 and Sigmoid_8 interpolate; Softmax_8 multiplies two rounded numbers (1 LSB).
 NATIVE = 1.1
 WHOLE = [
     "Erf",
@@ -80,7 +80,7 @@ def test_softmax_before_opset_13_takes_all_axes_after_as_one(opset: int, axis: i
 
 @pytest.mark.parametrize("axis", [-1, 1])
 def test_log_softmax_keeps_small_probabilities(axis: int) -> None:
-    """Six roundings lie between; a table behind softmax would be 100 steps off."""
+    """Six roundings in between; a table after softmax would have an error of 100 LSB."""
     prove(one("LogSoftmax", SHAPE, axis=axis), 3.0)
 
 

@@ -11,7 +11,7 @@ from onnx import helper
 from tests.lowering.proof import emitted, model, numbers, of_two, prove
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
-# One rounding to the output's codes, and fixed-point factors of 15 bits.
+# One rounding to the output's values, and fixed-point factors of 15 bits.
 STEPS = 1.0
 
 
@@ -38,7 +38,7 @@ def test_computed_operands(op: str, shapes: tuple[tuple[int, ...], tuple[int, ..
 def test_constants_of_any_shape(op: str, shape: tuple[int, ...]) -> None:
     nodes = [helper.make_node(op, ["x", "c"], ["y"])]
     constant = np.round(numbers(shape) * 32) / 32
-    # The constant is rounded to its own 256 codes too.
+    # The constant is rounded to its own 256 levels too.
     prove(model(nodes, {"x": (2, 4, 5, 6)}, ["y"], {"c": constant.astype(np.float32)}), 1.5)
 
 
@@ -57,7 +57,7 @@ def test_five_axes_that_broadcast_in_turn_are_tiled(
 
 
 def test_the_large_operand_is_not_moved() -> None:
-    """A bias in ONNX order on an image that lies channels last: the constant is packed, no node."""
+    """A bias in ONNX order on an image that is channels last: the constant is packed, no node."""
     kernel = numbers((4, 3, 1, 1))
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"]),

@@ -1,4 +1,4 @@
-"""What is built is what MACE would have built: ids, names, shared constants."""
+"""The graph is what MACE would have built: ids, names, shared constants."""
 
 from __future__ import annotations
 

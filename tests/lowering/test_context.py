@@ -1,4 +1,4 @@
-"""A tensor moves only when someone wants it elsewhere, and once."""
+"""A tensor moves only when a reader needs another layout, and once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def context(**shapes: tuple[int, ...]) -> Context:
 
 
 def made(ctx: Context, name: str, layout: Layout, *, static: bool = True) -> None:
-    """Bind a value to a node of its own."""
+    """Bind a value to its own node."""
     shape: Shape4 = layout.shape(ctx.shape(name))
     ctx.bind(
         name,

@@ -21,7 +21,7 @@ FEW = settings(max_examples=15, deadline=None, derandomize=True)
 
 
 def bias(channels: int) -> Array:
-    """Multiples of the product of the steps, 1/32 and 1/64."""
+    """Multiples of the product of the scales, 1/32 and 1/64."""
     return (np.random.default_rng(5).integers(-999, 999, channels) / 2048.0).astype(np.float32)
 
 
@@ -62,7 +62,7 @@ def test_images(attrs: dict[str, Any]) -> None:
 def test_wide_kernels_are_laid_out_along_h(
     shape: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any]
 ) -> None:
-    """From 32 columns on the library answers anything; rows may be any number."""
+    """From 32 columns on the library returns wrong values; rows are unlimited."""
     made = prove(conv(shape, kernel, **attrs), 3.0)
     consts = made.graph.const_by_id()
     wide = [
@@ -149,7 +149,7 @@ def test_transposed_images(group: int) -> None:
 
 
 def test_no_weights_leave_the_bias() -> None:
-    """Pruned to nothing: at the product of the steps the bias still fits int32."""
+    """Pruned to nothing: at the product of the scales the bias still fits int32."""
     kernel = np.zeros((4, 3, 3, 3), np.float32)
     prove(one("Conv", (1, 3, 8, 8), kernel, bias(4)), ROUNDED)
 

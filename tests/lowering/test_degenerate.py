@@ -1,4 +1,4 @@
-"""What makes no sense is refused by name, before anything runs."""
+"""Invalid models are rejected with the name of the node, before anything runs."""
 
 from __future__ import annotations
 

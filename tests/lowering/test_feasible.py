@@ -1,4 +1,4 @@
-"""The range that a binary op is asked for is one that its 16-bit arithmetic can answer in."""
+"""The requested range of a binary op is one that its 16-bit arithmetic supports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_product_gets_a_range_whose_offset_does_not_wrap(
     scaling = scaling_for(product_of(operands), F32(value_range.min), F32(value_range.max))
     zero = (0 - product_of(operands).bias) * scaling.scale + 16384 >> 15
     code = (zero + scaling.offset) >> scaling.shift
-    assert abs(code - value_range.zero) <= 1, "a product of zero must have the code of zero"
+    assert abs(code - value_range.zero) <= 1, "a product of zero must be the zero point"
 
 
 @given(left=RANGES, right=RANGES, wanted=RANGES)
@@ -47,7 +47,7 @@ def test_what_fits_is_taken_as_it_is_wanted(left: Range, right: Range, wanted: R
 
 @pytest.mark.parametrize("op", ["Sub", "Mul"])
 def test_a_result_much_smaller_than_its_operands_has_a_range(op: str) -> None:
-    """The library refuses such a range; a coarser one holds all that the operands tell."""
+    """The library rejects such a range; a coarser one has all the precision of the operands."""
     nodes = [helper.make_node(op, ["a", "b"], ["y"], name="node")]
     a = on_codes((1, 4, 4, 8)) * 4
     b = np.where(a == 0, a, 0.0).astype(np.float32) if op == "Mul" else a

@@ -1,4 +1,4 @@
-"""Ops between Dequantize and Quantize: what they answer, when they are used, what they cost."""
+"""Ops between Dequantize and Quantize: their outputs, when they are used, what they cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hexconv.errors import ConfigError, UnsupportedOpErrors
 from hexconv.model import Model
 from tests.lowering.proof import float_outputs, model, numbers, of_two, on_codes, one
 
-# Half a step is the rounding of Quantize; it cuts values to about 20 bits before it scales them.
+# Half an LSB is the rounding of Quantize; it truncates values to about 20 bits before scaling.
 ROUNDED = 0.55
 SHAPE = (1, 5, 7, 9)
 
@@ -128,7 +128,7 @@ def test_neighbors_in_float_pass_floats_directly() -> None:
 
 
 def test_equal_integers_of_other_ranges_are_not_the_same_floats() -> None:
-    """The Mul by 2 in int8 only gives the codes of tanh another range."""
+    """The Mul by 2 in int8 only gives the values of tanh another range."""
     feeds = {"x": on_codes((1, 5, 7))}
     converted = hexconv.convert(chain(), samples=[feeds], keep_float=("tanh", "add"))
     result = hexconv.simulate(converted, feeds)["y"]

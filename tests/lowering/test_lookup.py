@@ -1,4 +1,4 @@
-"""Any function of one variable is exact to half a step: one of 256 answers, computed in float64."""
+"""Any function of one variable is exact to half an LSB: one of 256 results, computed in float64."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_functions_of_a_part_of_the_line(op: str) -> None:
     values = ((codes - value_range.zero) * value_range.step).astype(np.float32)
     values = values[(values >= low) & (values <= high)]
     values = np.append(values, [values[0]] * 2)  # the range that is observed stays the same
-    # The input's own range is quantized again: its codes move by up to half a step.
+    # The input's own range is quantized again: its values move by up to half an LSB.
     slope = np.abs(np.gradient(getattr(np, _numpy(op))(values[:-2]), values[:-2])).max()
     out = cover(*sorted(getattr(np, _numpy(op))(np.array([values.min(), values.max()]))))
     steps = HALF + slope * value_range.step / out.step

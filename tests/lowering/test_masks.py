@@ -1,4 +1,4 @@
-"""Comparisons, logic and Where: masks are exact, values as exact as their codes."""
+"""Comparisons, logic and Where: masks are exact, values as exact as their quantization."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hexconv.lowering.mask import code_test
 from hexconv.quantize import cover
 from tests.lowering.proof import STEP, emitted, model, on_codes, prove
 
-# What Where picks is rounded to the result's own range; a mask as a number is off by what a step
+# What Where picks is rounded to the result's own range; a mask as a number has the error of an LSB
 # is rounded up by (2^-16 of it, for each of 255).
 PICKED, AS_NUMBER = 0.51, 0.01
 OPS = ["Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"]
@@ -56,7 +56,7 @@ def test_comparing_quantized_values_equals_comparing_floats(
     value_range = cover(low, high)
     values = (np.arange(256) - value_range.zero) * value_range.step
     test, code = code_test(op, number, value_range)
-    assert 0 < code < 256, "a single value of code 0 is compared with leftover memory"
+    assert 0 < code < 256, "a single value of 0 is compared with uninitialized memory"
     said = HOLDS[test](np.arange(256), code)
     clear = np.abs(values - number) > value_range.step
     if op == "Equal":

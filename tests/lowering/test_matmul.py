@@ -1,4 +1,4 @@
-"""MatMul goes to the op that computes it rightly, whatever the ranks and the broadcasting."""
+"""MatMul is lowered to the op that computes it correctly, for any ranks and broadcasting."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from onnx import helper
 from tests.lowering.proof import Array, emitted, model, of_two, prove, unsupported_op
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
-# Half a step of rounding, and what the 31-bit factors of Requantize add.
+# Half an LSB of rounding, and what the 31-bit factors of Requantize add.
 ROUNDED = 0.51
 
 
 def weights(*shape: int, seed: int = 3) -> Array:
-    """Values that uint8 weights hold exactly: whole numbers over 64, the largest 127/64."""
+    """Values that uint8 weights represent exactly: integers over 64, the largest 127/64."""
     values = np.random.default_rng(seed).integers(-127, 128, shape)
     values.reshape(-1)[0] = 127
     return (values / 64.0).astype(np.float32)
@@ -118,5 +118,5 @@ def test_gemm_with_its_transposes_and_factors(attrs: dict[str, float]) -> None:
     b = weights(8, 16) if attrs.get("transB") else weights(16, 8)
     bias = np.arange(8, dtype=np.float32)
     nodes = [helper.make_node("Gemm", ["x", "w", "c"], ["y"], **attrs)]
-    # The bias is added in a node of its own: two roundings.
+    # The bias is added in a separate node: two roundings.
     prove(model(nodes, {"x": a}, ["y"], {"w": b, "c": bias}), 2.0)

@@ -1,4 +1,4 @@
-"""Ops that move data answer exactly what ONNX Runtime does, in few nodes."""
+"""Ops that move data return exactly what ONNX Runtime does, in few nodes."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.lowering.proof import numbers, one, prove
 
-# 1/std comes from a table of codes: some tenths of a percent, beside the roundings of x - mean
+# 1/std comes from a table of 256 entries: some tenths of a percent, plus the roundings of x - mean
 # and of the products (shipped-library.md b).
 STEPS = 2.0
 
@@ -68,6 +68,6 @@ def test_layer_norm_returns_mean_and_deviation() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 9), (2, 9, 11), (2, 9, 5, 4)])
 def test_batch_norm_of_every_rank(shape: tuple[int, ...]) -> None:
-    """One product and sum in int32; scales of 8 bits add up to half a step."""
+    """One product and sum in int32; scales of 8 bits add up to half an LSB."""
     values = [np.abs(numbers(9, seed)) + 0.1 for seed in range(4)]
     prove(one("BatchNormalization", shape, *values), 1.1)

@@ -49,7 +49,7 @@ def test_average_pools(form: str, include: int) -> None:
 
 @pytest.mark.parametrize("form", [name for name in FORMS if "dilated" not in name])
 def test_l2_pools(form: str) -> None:
-    """The library's root is right to half a step."""
+    """The library's root is correct to half an LSB."""
     prove(one("LpPool", SHAPE, opset=18, **FORMS[form]), steps=0.51)
 
 

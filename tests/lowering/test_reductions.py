@@ -12,7 +12,7 @@ from tests.lowering.proof import emitted, ints, on_codes, one, prove, unsupporte
 AXES = [(1,), (-1,), (0, 2), (1, 2), (2, 3), (0, 1, 2, 3), None]
 SHAPE = (2, 6, 5, 7)
 
-# Measured distances: a mean is rounded twice (0.9 step), what is read before it adds its own.
+# Measured distances: a mean is rounded twice (0.9 LSB), its input adds its own rounding.
 STEPS = {
     "ReduceMean": 0.95,
     "ReduceSum": 0.95,
@@ -35,9 +35,9 @@ def test_reductions(op: str, axes: tuple[int, ...] | None, keep: int) -> None:
 
 @pytest.mark.parametrize("few", [1, 2, 5, 16])
 def test_small_norms_of_few_elements_are_not_lost(few: int) -> None:
-    """Rows a hundred times apart: squares of 8 bits would lose the small ones (11 steps).
+    """Rows a hundred times apart: squares of 8 bits would lose the small ones (11 LSB).
 
-    A step of the pool is sqrt(n) of the input's, and half of it is lost.
+    An LSB of the pool is sqrt(n) of the input's, and half of it is lost.
     """
     data = on_codes((12, few)) * np.logspace(-2, 0, 12, dtype=np.float32)[:, None]
     prove(one("ReduceL2", data.shape, ints(1)), 2.5, {"x": data})
@@ -45,7 +45,7 @@ def test_small_norms_of_few_elements_are_not_lost(few: int) -> None:
 
 @pytest.mark.parametrize("keep", [0, 1])
 def test_logarithm_of_a_sum(keep: int) -> None:
-    """The logarithm is steepest where the sum is small: a step there is many of the result's."""
+    """The logarithm is steepest where the sum is small: an LSB there is many of the result's."""
     feeds = {"x": on_codes(SHAPE, zero=0) + 1.0}
     prove(one("ReduceLogSum", SHAPE, ints(1), keepdims=keep), 3.0, feeds)
 

@@ -43,7 +43,7 @@ def test_nearest_is_exact(transform: str, rounding: str, scale: tuple[float, flo
 def test_interpolation_is_within_two_lsb(
     transform: str, mode: str, scale: tuple[float, float]
 ) -> None:
-    """Two roundings, one an axis, and weights of 8 bits: 1.9 steps at most were measured."""
+    """Two roundings, one per axis, and weights of 8 bits: 1.9 LSB at most were measured."""
     attrs = {"coordinate_transformation_mode": transform, "mode": mode}
     prove(one("Resize", (1, 3, 6, 8), None, *asked(transform, scale), **attrs), steps=2.0)
 

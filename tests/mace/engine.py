@@ -1,6 +1,6 @@
 """What MACE's engine does with an application's tensors, as data and a few rules of our own.
 
-Measured with MACE's engine (docs/deployment.md says how): an input is handed to the DSP as four
+Measured with MACE's engine (docs/deployment.md says how): an input is passed to the DSP as four
 sizes and its bytes; a format that the application gives is kept for the next run; every output
 is taken for NHWC.
 """

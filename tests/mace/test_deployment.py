@@ -46,7 +46,7 @@ models:
     quantize: 1
 """
 SUM = hashlib.sha256(b"model").hexdigest()
-# The keys of the conformer file that the field's engineers have in their hands.
+# The keys of the conformer file that the field's engineers use.
 FIELD_MODEL = {
     "platform",
     "model_file_path",

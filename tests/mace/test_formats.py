@@ -39,7 +39,7 @@ def random(*shape: int) -> Any:
 
 
 def image() -> Any:
-    """A convolution: its channels lie last in the library."""
+    """A convolution: its channels are last in the library."""
     node = helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
     return model_of([node], [1, 3, 8, 6], [1, 5, 8, 6], {"w": random(5, 3, 3, 3)})
 
@@ -116,7 +116,7 @@ def test_each_format_of_a_4d_tensor_is_lowered_to_the_right_data(
 
 
 def declare(folder: Path, **values: str) -> Path:
-    """The deployment of `saved`, with other words, in a folder of its own."""
+    """The deployment of `saved`, with other words, in its own folder."""
     path = folder / "net.yml"
     document = yaml.safe_load(path.read_text())
     document["models"]["net"]["subgraphs"][0].update({k: [v] for k, v in values.items()})

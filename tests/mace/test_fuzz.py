@@ -63,7 +63,7 @@ def damage(content: bytes, seed: int) -> bytes:
 
 
 def sound(model: Model) -> None:
-    """What loads must be refused by the check, or run."""
+    """A graph that loads must be rejected by the check, or run."""
     check_graph(model.graph)
     shapes = {item.name: item.shape for item in model.graph.inputs}
     if all(np.prod(shape) < 1e5 for shape in shapes.values()):

@@ -24,7 +24,7 @@ def random(*shape: int) -> Any:
 
 
 def network(folder: Path) -> Path:
-    """Images, a Concat, a mean and a product whose int32 sums are a node of their own."""
+    """Images, a Concat, a mean and a product whose int32 sums are a separate node."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["c"], ["r"]),

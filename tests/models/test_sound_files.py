@@ -1,4 +1,4 @@
-"""Recordings and mels from outside: every kind that is taken, every kind that is refused."""
+"""Recordings and mels from outside: every kind that is accepted, every kind that is rejected."""
 
 import numpy as np
 import pytest

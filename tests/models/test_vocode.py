@@ -1,4 +1,4 @@
-"""One utterance on several backends, whole and in chunks."""
+"""One utterance on several backends, complete and in chunks."""
 
 import dataclasses
 

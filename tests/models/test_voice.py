@@ -1,4 +1,4 @@
-"""The small voice that ships: there, small, and speaking."""
+"""The sample voice that ships with hexconv: present, small, and intelligible."""
 
 from pathlib import Path
 

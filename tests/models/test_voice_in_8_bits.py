@@ -1,4 +1,4 @@
-"""The small voice on the DSP: its 8 bits are hardly heard, and training knew them."""
+"""The sample voice on the DSP: 8 bits are hardly audible, as it was trained for them."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_training_rounds_as_the_dsp_does(vocoder):
     rounded = Rounded(generator).train()
     spectrum = next(iter(SPECTRA.values()))
     with torch.no_grad():
-        for other in voice.mels().values():  # what the simulated voice is calibrated on
+        for other in voice.mels().values():  # the calibration set of the simulated voice
             rounded(torch.from_numpy(other))
         returned = rounded.eval()(torch.from_numpy(spectrum))[0, 0].numpy()
     plain = hifigan.run(generator, np.ascontiguousarray(spectrum)).ravel()

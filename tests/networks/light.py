@@ -3,7 +3,7 @@
 The package ships them with weights as ConstantOfShape; those become seeded random numbers in the
 sizes that keep activations at an even level (He et al. 2015). Batch norms scale by half and shift
 up, as trained ones do: a deep network of random weights, normalized to full swing, is chaotic, and
-any rounding is all noise behind twenty layers.
+any rounding is all noise after twenty layers.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def load(name: str, seed: int = 0, *, logits: bool = True) -> onnx.ModelProto:
     Args:
         name: one of `names()`.
         seed: of the weights.
-        logits: leave a last softmax out. Of 1000 labels that made-up weights cannot tell apart
-            each has a probability of 0.001, a quarter of a code.
+        logits: leave a last softmax out. Of 1000 labels that random weights cannot separate
+            each has a probability of 0.001, a quarter of an LSB.
     """
     model = onnx.load(FOLDER / f"light_{name}.onnx")
     graph = model.graph

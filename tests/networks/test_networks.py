@@ -1,4 +1,4 @@
-"""Networks of many kinds: each converts whole, and answers near its float original."""
+"""Networks of many kinds: each converts completely, with outputs near the float original's."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ class UNet(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A transformer encoder, norms behind (BERT) or in front (ViT), GELU, an additive mask."""
+    """A transformer encoder, norms after (BERT) or before (ViT), GELU, an additive mask."""
 
     def __init__(
         self, width: int, heads: int, layers: int, *, before: bool, masked: int = 0, time: int = 0
@@ -219,7 +219,7 @@ class ViT(nn.Module):
 
 
 class CRNN(nn.Module):
-    """Convolutions, a bidirectional LSTM, a Linear a step (Shi et al. 2017)."""
+    """Convolutions, a bidirectional LSTM, a Linear per step (Shi et al. 2017)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -302,7 +302,7 @@ def ds_cnn() -> nn.Module:
 class Network:
     """How to build a network, what it is fed, and the SQNR in dB that it must reach.
 
-    Floors lie 4 dB and more under what was measured: random weights, min-max ranges of 4 samples.
+    Floors are 4 dB or more below the measured values: random weights, min-max ranges of 4 samples.
     """
 
     build: Callable[[], nn.Module]

@@ -1,6 +1,6 @@
 """Random graphs of the ops that converters emit, the same for the same seed.
 
-What the shipped v60 library made of them, and answered, is recorded in
+The graphs that the shipped v60 library made of them, and its outputs, are recorded in
 tests/golden/random_graphs.json.
 """
 
@@ -93,7 +93,7 @@ class Generator:
         self.made = Builder()
 
     def graph(self) -> tuple[Graph, list[Array]]:
-        """A graph of 3 to 14 steps, and what to feed it: codes, min, max."""
+        """A graph of 3 to 14 ops, and its inputs: values, min, max."""
         shape: Shape4 = (1, 1, self._of(8, 12, 16, 33), self._of(32, 64, 40, 3, 80))
         if self.dice.random() < 0.5:
             shape = (1, self._of(6, 8, 9), self._of(6, 8, 12), self._of(3, 4, 16, 32, 64))
@@ -275,7 +275,7 @@ class Generator:
         self.made.quantized("QuantizedSplit_8", inputs, (b, h, w, d), parts=2)
 
     def move(self) -> None:
-        """Codes that change their places."""
+        """Ops that move values."""
         (x, low, high), (b, h, w, d) = self._tensor()
         made = self.made
         match self._of(*range(7)):

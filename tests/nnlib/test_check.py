@@ -1,4 +1,4 @@
-"""What `check` refuses, by the message that the user reads."""
+"""What `check` rejects, by the message that the user reads."""
 
 from __future__ import annotations
 

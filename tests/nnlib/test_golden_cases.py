@@ -33,7 +33,7 @@ def value(shape: list[int], dtype: str, values: list[float] | None) -> Any:
 
 
 def graph_of(case: dict[str, Any]) -> Graph:
-    """The case's node behind an imaginary source of its run-time inputs."""
+    """The case's node after an imaginary source of its run-time inputs."""
     consts, refs, source = [], [], []
     for index, (shape, dtype, const, values) in enumerate(case["inputs"]):
         if const:

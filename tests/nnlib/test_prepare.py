@@ -1,4 +1,4 @@
-"""What prepare makes of graphs: as the shipped library does, node for node."""
+"""Prepared graphs equal the shipped library's, node for node."""
 
 from __future__ import annotations
 

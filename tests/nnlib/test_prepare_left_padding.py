@@ -1,7 +1,7 @@
 """Graphs in which the library misreads what a depthwise convolution wrote.
 
 The expectations were measured on the shipped v60 library: the same two nodes, run there and
-computed exactly, differ (or the library fails to execute) where True stands.
+computed exactly, differ (or the library fails to execute) where the table has True.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def convolution(
 
 
 def follow(made: Builder, x: list[Ref], name: str) -> list[Ref]:
-    """A node behind it."""
+    """A node after it."""
     match name.split():
         case ["conv", width]:
             return convolution(made, x, (1, int(width)))
@@ -61,7 +61,7 @@ def follow(made: Builder, x: list[Ref], name: str) -> list[Ref]:
 
 
 def is_shifted(*names: str, padding: Padding = Padding.SAME) -> bool:
-    """Whether a chain of nodes, the first a depthwise convolution, is refused."""
+    """Whether a chain of nodes, the first a depthwise convolution, is rejected."""
     made = Builder()
     x = list(made.quantized("INPUT", [], SHAPE))
     width = int(names[0].split()[1])

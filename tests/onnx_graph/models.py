@@ -1,4 +1,4 @@
-"""Small ONNX models, and a comparison of the normal form with the model as it was."""
+"""Small ONNX models, and a comparison of the canonical form with the original model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def feeds_of(graph: FloatGraph, seed: int = 0) -> dict[str, Array]:
 
 
 def original_outputs(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Array]:
-    """What ONNX Runtime answers for the model as it was given."""
+    """ONNX Runtime's outputs for the original model."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
@@ -75,7 +75,7 @@ def _numpy(name: str) -> str:
 def same_outputs(
     proto: onnx.ModelProto, *, recognize: bool = True, tolerance: float = 1e-5, **shapes: Any
 ) -> FloatGraph:
-    """Load a model and check that the normal form answers what the model does."""
+    """Load a model and check that the canonical form returns what the model does."""
     graph = load(proto, shapes or None, recognize=recognize)
     feeds = feeds_of(graph)
     ours = FloatSession(graph).run(feeds)

@@ -1,4 +1,4 @@
-"""Constants are computed, what says nothing is gone, names stay, and one form is left."""
+"""Constants are computed, nodes without effect are removed, names stay, and one form is left."""
 
 from __future__ import annotations
 

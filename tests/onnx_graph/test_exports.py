@@ -1,4 +1,4 @@
-"""What torch's exporters write of whole networks comes out in one form, and answers the same."""
+"""What torch's exporters write of whole networks is loaded in one form, and returns the same."""
 
 from __future__ import annotations
 

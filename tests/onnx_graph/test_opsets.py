@@ -1,4 +1,4 @@
-"""Whatever opset a model was written for, the normal form computes the same in one opset."""
+"""Whatever opset a model was written for, the canonical form computes the same in one opset."""
 
 from __future__ import annotations
 

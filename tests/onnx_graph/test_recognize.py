@@ -1,4 +1,4 @@
-"""Compositions that exporters write are one op each, and answer the same."""
+"""Compositions that exporters write become one op each, and return the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dynamic dimensions are fixed by name; what does not fit is said with the dimension."""
+"""Dynamic dimensions are fixed by name; errors name the dimension."""
 
 from __future__ import annotations
 

@@ -20,10 +20,10 @@ Feeds = Mapping[str, Array]
 
 
 def rewritten(proto: onnx.ModelProto, name: str, feeds: Feeds) -> tuple[FloatGraph, int]:
-    """The float graph after one rewrite, which must not change what it answers.
+    """The float graph after one rewrite, which must not change its outputs.
 
-    Float32 sums in another order: 1e-4 of the largest answer is far above that and far below a
-    step.
+    Float32 sums in another order: 1e-4 of the largest output is far above that and far below 1
+    LSB.
     """
     graph = load(proto)
     before = float_outputs(graph.to_proto(), feeds)
@@ -46,7 +46,7 @@ def applied(model: Model) -> dict[str, int]:
 
 
 def errors(model: Model, proto: onnx.ModelProto, feeds: Feeds) -> list[float]:
-    """The largest error of each output against ONNX Runtime, in steps of its range."""
+    """The largest error of each output against ONNX Runtime, in LSB of its range."""
     results = hexconv.simulate(model, feeds, library="v60")
     wanted = float_outputs(proto, feeds)
     return [
@@ -56,7 +56,7 @@ def errors(model: Model, proto: onnx.ModelProto, feeds: Feeds) -> list[float]:
 
 
 def better(proto: onnx.ModelProto, name: str, feeds: Feeds, steps: float) -> tuple[Model, Model]:
-    """Convert with and without a rewrite: it applies only with it, and answers within `steps`."""
+    """Convert with and without a rewrite: applied only with it, outputs equal within `steps`."""
     on, off = converted(proto, feeds), converted(proto, feeds, without=(name,))
     assert applied(on).get(name) and name not in applied(off)
     for model in (on, off):

@@ -14,7 +14,7 @@ from tests.lowering.test_matmul import weights
 from tests.optimize.proof import applied, better, converted, errors, ops
 
 NAME = "activation_into_range"
-# On whole codes, as the weights: what is left is one rounding a node.
+# Exactly representable, as the weights: what is left is one rounding per node.
 FEEDS = {"x": on_codes((1, 8, 10, 12))}
 STEPS = 1.6
 CONSTS = {

@@ -57,7 +57,7 @@ def test_a_product_that_is_requested_stays() -> None:
 
 
 def test_channels_may_be_on_any_axis() -> None:
-    """Behind a convolution the last ONNX axis is not the last in memory."""
+    """After a convolution the last ONNX axis is not the last in memory."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"]),
         helper.make_node("Mul", ["c", "g"], ["m"]),

@@ -15,7 +15,7 @@ HEADS, TIME = 3, 10
 
 
 def parted(width: int, *, perm: tuple[int, ...] = (0, 2, 1, 3), also: str = "") -> ModelProto:
-    """A sigmoid apart into heads, each multiplied by a matrix: the product wants heads outside."""
+    """A sigmoid split into heads, each times a matrix: the product needs heads outermost."""
     consts = {"s": ints(1, TIME, HEADS, width), "w": numbers((1, HEADS, width, 32), 2)}
     if perm != (0, 2, 1, 3):
         consts["w"] = numbers((1, TIME, HEADS, 32), 2)
@@ -43,7 +43,7 @@ def merged(width: int, batch: int = 1) -> ModelProto:
 
 
 def same_bits(proto: ModelProto, feeds: dict[str, np.ndarray]) -> dict[str, int]:
-    """Ops with the rewrite, whose answers are those without it."""
+    """Ops with the rewrite, whose outputs are those without it."""
     on, off = better(proto, NAME, feeds, 8.0)
     assert ops(off)["Transpose_8"] > ops(on).get("Transpose_8", 0)
     assert ops(off)["QuantizedReshape"] > ops(on).get("QuantizedReshape", 0)

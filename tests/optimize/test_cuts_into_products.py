@@ -1,4 +1,4 @@
-"""Parts of a product are products of their own, where that moves less."""
+"""Parts of a product become separate products, where that moves less data."""
 
 from __future__ import annotations
 

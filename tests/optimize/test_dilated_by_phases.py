@@ -36,7 +36,7 @@ CASES = [
 def net(
     length: int, taps: int, dilation: int, pads: tuple[int, int], channels: int = 8
 ) -> ModelProto:
-    """A dilated convolution behind a node in d32."""
+    """A dilated convolution after a node in d32."""
     consts = {
         "v": numbers((channels, channels, 1), 2) / 4,
         "w": numbers((channels, channels, taps), 3) / 4,
@@ -61,7 +61,7 @@ def test_every_form_computes_the_same_as_the_library_s_own(
         for form in forms(taps, (1, dilation), deep=deep):
             on = forced(form, proto, feeds, monkeypatch)
             found = hexconv.simulate(on, feeds, library="v60")["y"]
-            # More taps, though of zeros, scale the accumulators otherwise: a step here and there.
+            # More taps, though of zeros, scale the accumulators otherwise: an LSB here and there.
             low, high = on.graph.outputs[0].range
             steps = np.abs(found - wanted) * 255 / (high - low)
             assert steps.max() < (0.01 if form.phases == (1, dilation) else 1.01)

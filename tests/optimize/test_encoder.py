@@ -1,4 +1,4 @@
-"""The reference encoder: what it is as exported, and what optimizing makes of it."""
+"""The reference encoder: as exported, and optimized."""
 
 from __future__ import annotations
 

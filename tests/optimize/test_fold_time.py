@@ -1,4 +1,4 @@
-"""Steps side by side in the channels: the same convolution, its lanes filled."""
+"""Time steps as channels: the same convolution, its lanes filled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.optimize.proof import applied, better, converted
 
 NAME = "fold_time"
 LONG = 1 << 17
-"""Samples: a signal of one channel that is worth the way to the folded shape."""
+"""Samples: a signal of one channel, long enough for folding to pay off."""
 
 
 def plain(signal: Signal, x: np.ndarray) -> np.ndarray:
@@ -59,7 +59,7 @@ def net(inputs: int, outputs: int, length: int) -> ModelProto:
 
 
 def test_the_last_convolution_of_a_vocoder_is_folded() -> None:
-    """Inputs and weights of 224 products are each off by half a step of theirs: 3 of the answer."""
+    """Inputs and weights of 224 products each have an error of half an LSB: 3 LSB of the output."""
     better(net(32, 1, 32768), NAME, {"x": numbers((1, 32, 32768))}, 4.0)
 
 
@@ -74,7 +74,7 @@ def test_full_lanes_odd_and_short_signals_are_left_alone(
 
 
 def test_a_relu_replaced_by_its_range_still_clips() -> None:
-    """Joined with what reaches below zero, the folded convolution keeps a range of its own."""
+    """Joined with what reaches below zero, the folded convolution keeps its own range."""
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], pads=[3, 3]),
         helper.make_node("Relu", ["c"], ["r"]),

@@ -1,4 +1,4 @@
-"""What the library would compute wrongly is put right at every level."""
+"""Graphs that the library would compute incorrectly are corrected at every level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Linear behind attention is a convolution over its heads: nothing is moved."""
+"""A Linear after attention is a convolution over its heads: nothing is moved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.optimize.proof import applied, better, converted, errors, ops
 
 NAME = "linear_over_heads"
 TIME, HEADS = 20, 3
-# Both operands, their product and the answer are rounded, over sums of 96 products.
+# Both operands, their product and the output are rounded, over sums of 96 products.
 STEPS = 6.0
 MOVES = {"Transpose_8", "SpaceToDepth_8"}
 

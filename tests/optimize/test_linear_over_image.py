@@ -1,4 +1,4 @@
-"""Flattened channels and frequencies in front of a Linear are a convolution: nothing is moved."""
+"""Flattened channels and frequencies before a Linear are a convolution: nothing is moved."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def net(
 def test_it_is_a_convolution_and_moves_nothing(relu: bool) -> None:
     on, off = better(net(relu=relu), NAME, FEEDS, 4.0)
     assert ops(on)["Supernode_8x8p32to8"] == 2
-    # The model's input is laid with time on W once; without it, all that the convolution made.
+    # The model's input is laid out with time on W once; without it, the convolution's whole output.
     assert on.conversion is not None and off.conversion is not None
     moved = [
         sum(n.outputs[0].nbytes for n in model.graph.nodes if n.op == "Transpose_8")

@@ -1,4 +1,4 @@
-"""A mean over depth as a 1x1 Supernode: the same to a step."""
+"""A mean over depth as a 1x1 Supernode: the same to 1 LSB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gamma and beta go into the products behind a norm: the same answers, no Mul, no Add."""
+"""gamma and beta are folded into the products after a norm: the same outputs, no Mul, no Add."""
 
 from __future__ import annotations
 

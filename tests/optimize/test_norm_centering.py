@@ -79,7 +79,7 @@ def test_it_declines_where_the_stream_comes_from_outside() -> None:
 
 
 def test_it_declines_after_a_norm() -> None:
-    """Post-norm: what the second norm reads is the first one's answer, not a sum of products."""
+    """Post-norm: the second norm reads the first one's output, not a sum of products."""
     nodes = [
         helper.make_node("MatMul", ["x", "w0"], ["m"]),
         helper.make_node("LayerNormalization", ["m", "gamma"], ["n"], axis=-1),
@@ -114,7 +114,7 @@ def block(stream: str, number: int) -> list[NodeProto]:
 
 
 def blocks() -> ModelProto:
-    """As a Conformer: each block ends in a norm, whose answer is the next one's stream."""
+    """As a Conformer: each block ends in a norm, whose output is the next one's stream."""
     start = helper.make_node("MatMul", ["x", "w0"], ["s"])
     return model([start, *block("s", 0), *block("y0", 1)], {"x": (1, 10, 8)}, ["y1"], CONSTS)
 
@@ -125,7 +125,7 @@ def test_what_joins_a_stream_from_outside_is_centered_once() -> None:
     assert count == 2 and "LayerNormalization" not in ops_
     assert ops_.count("RMSNormalization") == 6
     assert ops_.count("ReduceMean") == ops_.count("Sub") == 1
-    # Behind beta, so that gamma and beta stay one node.
+    # After beta, so that gamma and beta stay one node.
     joining = next(node for node in graph.nodes if node.op_type == "Sub").inputs[0]
     assert joining is not None and joining.name == "y0"
 

@@ -25,7 +25,7 @@ def attention(
     batch: int = 1,
     before: float = 1.0,
 ) -> ModelProto:
-    """softmax(q k) v without the projection behind it; the weights are of different sizes."""
+    """softmax(q k) v without the projection after it; the weights are of different sizes."""
     nodes: list[NodeProto] = []
     consts = {"f": np.float32(before)}
     for seed, (name, count, perm, scale) in enumerate(
@@ -51,7 +51,7 @@ def attention(
 
 @pytest.mark.parametrize("before", [1.0, 0.25])
 def test_queries_and_values_are_one_supernode_and_one_transpose(before: float) -> None:
-    """Softmax of slopes in the tens makes steps of the noise of the scores."""
+    """Softmax of slopes in the tens turns the noise of the scores into jumps."""
     on, off = better(attention(before=before), NAME, FEEDS, 8.0)
     assert ops(off)["Supernode_8x8p32to8"] == 3 and ops(on)["Supernode_8x8p32to8"] == 2
     assert ops(off)["Transpose_8"] == 3 and ops(on)["Transpose_8"] == 2
@@ -59,7 +59,7 @@ def test_queries_and_values_are_one_supernode_and_one_transpose(before: float) -
 
 
 def test_no_part_is_compared_in_the_range_that_they_share() -> None:
-    """The Split's codes are those of q and v, its range is not."""
+    """The Split's values are those of q and v, its range is not."""
     nodes = converted(attention(), FEEDS).graph.nodes
     known = {node.origin.tensor for node in nodes if node.origin}
     assert {"scores", "p", "y"} <= known and not {"q", "v"} & known
@@ -71,7 +71,7 @@ def test_a_batch_keeps_its_examples_apart() -> None:
 
 
 def test_fewer_heads_of_keys_and_values_are_cut_out() -> None:
-    """Grouped queries: the parts are unequal, which Split refuses."""
+    """Grouped queries: the parts are unequal, which Split does not support."""
     on, off = better(attention(heads=(HEADS, 1, 1)), NAME, FEEDS, 8.0)
     assert ops(on)["QuantizedSlice_8"] == ops(off)["QuantizedSlice_8"] + 2
 

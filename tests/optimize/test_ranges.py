@@ -22,7 +22,7 @@ def leaky() -> ModelProto:
 
 
 def test_leaky_relu_takes_its_range_from_its_input() -> None:
-    """PRelu_8 is off by 0.7 of a step of its input, sigmoid by half a step of its answer."""
+    """PRelu_8 has an error of 0.7 LSB of its input, sigmoid of half an LSB of its output."""
     on, off = better(leaky(), "prelu_own_range", {"x": numbers((1, 32, 16))}, 2.0)
     assert "QuantizedPRelu_8" in ops(on) and "QuantizedPRelu_8_V2" in ops(off)
 

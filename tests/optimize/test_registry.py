@@ -1,4 +1,4 @@
-"""Rewrites are known by name, say what they do, and can be left out."""
+"""Rewrites are known by name, have a description, and can be disabled."""
 
 from __future__ import annotations
 

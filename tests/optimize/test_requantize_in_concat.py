@@ -1,4 +1,4 @@
-"""A Concat brings what it joins to one range: a requantize in front of it is spared."""
+"""A Concat brings its operands to one range: a requantize before it is not needed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_concat_rescales(gain: float) -> None:
 
 
 def test_without_another_tensor_in_that_range_it_stays() -> None:
-    """The Concat would answer in a narrower range than what reads it was made for."""
+    """The Concat would have a narrower range than its reader was made for."""
     nodes = [
         helper.make_node("Conv", ["x", "a"], ["c"]),
         helper.make_node("Conv", ["x", "b"], ["d"]),

@@ -25,7 +25,7 @@ def depthwise(channels: int, *, batch: int = 1) -> ModelProto:
 
 
 def pieces(*, axis: int, also: str = "", second: str = "r") -> ModelProto:
-    """Two stretches of a signal behind each other."""
+    """Two parts of a signal, concatenated."""
     consts = {f"n{number}": ints(number) for number in (0, 3, 8, 12, 17)}
     consts |= {"time": ints(2), "w": 0.1 * numbers((128, 128, 1), 2)}
     nodes = [
@@ -50,7 +50,7 @@ def test_the_rows_of_a_wide_depthwise_are_one_lookup() -> None:
 
 @pytest.mark.parametrize(("channels", "batch"), [(64, 1), (128, 2)])
 def test_short_rows_and_batches_are_left_alone(channels: int, batch: int) -> None:
-    """Rows shorter than a vector are copied byte by byte; an index has no place for a batch."""
+    """Rows shorter than a vector are copied byte by byte; an index has no batch axis."""
     proto = depthwise(channels, batch=batch)
     feeds = {"x": numbers((batch, channels, TIME))}
     on = converted(proto, feeds)

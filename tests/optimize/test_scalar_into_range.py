@@ -1,4 +1,4 @@
-"""A product with a positive constant keeps the codes: no node."""
+"""A product with a positive constant keeps the quantized values: no node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`optimize="all"`: never dearer, never less accurate than stated, always the same."""
+"""`optimize="all"`: never more expensive, never less accurate than stated, always the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is computed twice is computed once."""
+"""Common subexpressions are computed once."""
 
 from __future__ import annotations
 

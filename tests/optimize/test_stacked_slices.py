@@ -1,4 +1,4 @@
-"""Parts that are stacked in front and taken by their index are slices of the channels."""
+"""Parts that are stacked on the first axis and taken by their index are slices of the channels."""
 
 from __future__ import annotations
 

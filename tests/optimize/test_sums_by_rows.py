@@ -19,7 +19,7 @@ LENGTH = 1024
 
 
 def net(parts: int, weights: np.ndarray, last: str = "LeakyRelu") -> ModelProto:
-    """Convolutions side by side, a convolution of width 1 over them, and something behind it."""
+    """Convolutions side by side, a convolution of width 1 over them, and a node after it."""
     channels = weights.shape[0]
     consts = {"m": weights, "k": numbers((channels, channels, 7), 1) / 9}
     nodes = []
@@ -65,14 +65,14 @@ def test_what_mixes_channels_stays_dense() -> None:
 
 
 def test_what_needs_more_room_to_the_left_keeps_the_dense_form() -> None:
-    """A convolution of width 7 pads by 3 columns; behind the depthwise one there is room for 1."""
+    """A convolution of width 7 pads by 3 columns; after the depthwise one there is space for 1."""
     proto = net(4, diagonal(4, (1.0,)), last="Conv")
     on = converted(proto, FEEDS, without=STACKS)
     assert NAME not in applied(on) and "legalize" not in applied(on)
 
 
 def test_the_sum_of_a_stage_is_one() -> None:
-    """What sums_of_convolutions makes of a long sum."""
+    """The result of sums_of_convolutions for a long sum."""
     consts = {f"v{part}": numbers((64, 64, 3), part) * 4**part / 9 for part in range(5)}
     nodes = [
         helper.make_node("Conv", ["x", f"v{part}"], [f"p{part}"], pads=[1, 1]) for part in range(5)

@@ -22,7 +22,7 @@ CHANNELS, LENGTH = 32, 1024
 
 
 def block(x: str, name: str, taps: int, dilations: tuple[int, int]) -> list[NodeProto]:
-    """Residual convolutions one behind the other: y = x + conv(l(x))."""
+    """Consecutive residual convolutions: y = x + conv(l(x))."""
     nodes, value = [], x
     for step, dilation in enumerate(dilations):
         at = f"{name}{step}"
@@ -156,7 +156,7 @@ def test_one_convolution_computes_the_same_as_two_did() -> None:
 
 
 def test_long_signals_are_not_worth_zeros_between_the_taps() -> None:
-    """Where dilations differ, one kernel for both multiplies by zero: dearer than the nodes."""
+    """Where dilations differ, one kernel for both multiplies by zero: the nodes are cheaper."""
     nodes = [
         helper.make_node("Conv", ["x", "a"], ["c"], pads=[3, 3]),
         helper.make_node("Conv", ["x", "b"], ["d"], pads=[12, 12], dilations=[12]),

@@ -21,7 +21,7 @@ LIBRARY = os.environ.get("HEXCONV_LIBRARY")
 def net(
     shape: tuple[int, ...], taps: tuple[int, ...], stride: int, pad: int, outputs: int = 32
 ) -> ModelProto:
-    """A transposed convolution behind a node in d32; with two axes W has the stride."""
+    """A transposed convolution after a node in d32; with two axes W has the stride."""
     axes, before = len(taps), (1,) * (len(taps) - 1)
     consts = {
         "v": numbers((shape[1], shape[1], *(1,) * axes), 2) / 4,
@@ -55,7 +55,7 @@ def test_it_computes_the_same_as_the_library_s_own_form(
     assert applied(on)[NAME] == 1 and "QuantizedTransposeConv2d_8x8p32to8" not in ops(on)
     found, wanted = (hexconv.simulate(m, feeds, library="v60")["y"] for m in (on, off))
     low, high = on.graph.outputs[0].range
-    # More taps, though of zeros, scale the accumulators otherwise: a step here and there.
+    # More taps, though of zeros, scale the accumulators otherwise: an LSB here and there.
     assert np.abs(found - wanted).max() * 255 / (high - low) < 1.01
     assert np.mean(found != wanted) < 0.02
     if LIBRARY:

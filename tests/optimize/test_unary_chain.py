@@ -1,4 +1,4 @@
-"""Functions of one variable behind each other are one table, exact to half a step."""
+"""Consecutive functions of one variable are one table, exact to half an LSB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONSTS = {"half": np.float32(0.5), "two": np.float32(2), "eps": np.float32(1e-3)
 TABLE = {"CastUInt8ToInt32": 1, "Requantize_8to8": 1, "Table_8": 1}  # the input is pinned
 
 CHAINS = {
-    "softplus by hand": [("Exp", "v"), ("Add", "v two"), ("Log", "v")],
+    "softplus written out": [("Exp", "v"), ("Add", "v two"), ("Log", "v")],
     "rsqrt": [("Mul", "v v"), ("Add", "v eps"), ("Sqrt", "v"), ("Reciprocal", "v")],
     "swapped": [("Abs", "v"), ("Sub", "two v"), ("Exp", "v")],
     "native ones inside": [("Tanh", "v"), ("Exp", "v"), ("Sigmoid", "v")],
@@ -33,7 +33,9 @@ def net(steps: list[tuple[str, str]], outputs: tuple[str, ...] = ()) -> ModelPro
     return model(nodes, {"x": (1, 5, 60)}, [*outputs, value], CONSTS)
 
 
-@pytest.mark.parametrize("name", ["softplus by hand", "swapped", "activations inside", "powers"])
+@pytest.mark.parametrize(
+    "name", ["softplus written out", "swapped", "activations inside", "powers"]
+)
 def test_a_chain_is_one_table(name: str) -> None:
     proto = net(CHAINS[name])
     on = converted(proto, FEEDS)
@@ -57,7 +59,7 @@ def test_the_root_of_a_layer_norm_is_one_table() -> None:
 
 
 def test_without_it_there_is_a_node_for_each() -> None:
-    proto = net(CHAINS["softplus by hand"])
+    proto = net(CHAINS["softplus written out"])
     on, off = better(proto, NAME, FEEDS, 130.0)
     assert ops(off)["Table_8"] == 2
     assert max(errors(on, proto, FEEDS)) < max(errors(off, proto, FEEDS))

@@ -1,4 +1,4 @@
-"""A range holds what it must, its zero lies on a whole code, and float32 gives it back exactly."""
+"""A range contains its values, its zero point is an integer, and float32 represents it exactly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ factors = st.floats(1e-3, 1e3)
 
 
 def exact(value_range: Range) -> bool:
-    """Whether min, max, their difference and the step are float32 as they stand."""
+    """Whether min, max, their difference and the scale are exact in float32."""
     values = (value_range.min, value_range.max, value_range.max - value_range.min, value_range.step)
     return all(float(np.float32(value)) == value for value in values)
 
@@ -34,7 +34,7 @@ def test_a_cover_holds_its_bounds_and_zero(one: float, other: float) -> None:
 
 @given(bounds, bounds)
 def test_a_cover_is_no_wider_than_its_zero_demands(one: float, other: float) -> None:
-    """Half a code to move the zero, or a whole one for a side that is nearly empty; 2^-15 more."""
+    """Half an LSB to move the zero point, or one for a side that is nearly empty; 2^-15 more."""
     low, high = min(one, other, 0.0), max(one, other, 0.0)
     assume(high - low > 1e-6)
     assert cover(low, high).step <= (high - low) / 254 * (1 + 2.0**-14)
@@ -42,7 +42,7 @@ def test_a_cover_is_no_wider_than_its_zero_demands(one: float, other: float) -> 
 
 @given(bounds, bounds)
 def test_the_library_need_not_move_the_zero(one: float, other: float) -> None:
-    """As float32, -min * 255 / (max - min) is a whole number but for rounding (quantize.h)."""
+    """As float32, -min * 255 / (max - min) is an integer but for rounding (quantize.h)."""
     value_range = cover(min(one, other), max(one, other))
     low, high = np.float32(value_range.min), np.float32(value_range.max)
     zero = -low * np.float32(255.0) / (high - low)

@@ -1,4 +1,4 @@
-"""Codes are the nearest ones, whatever the size of the array."""
+"""Quantized values are the nearest ones, whatever the size of the array."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_no_value_has_an_error_above_half_an_lsb(count: int) -> None:
     for quantized in (quantize_weights(values), quantize_const(values)):
         value_range = quantized.range
         back = (quantized.codes.astype(np.float64) - value_range.zero) * value_range.step
-        # 2^-16 of the step: codes are computed in float32.
+        # 2^-16 of the scale: quantization is computed in float32.
         assert np.abs(back - values).max() <= value_range.step * (0.5 + 2.0**-14)
 
 

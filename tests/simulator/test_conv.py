@@ -1,4 +1,4 @@
-"""Convolution kernels against a plain definition, and what they refuse."""
+"""Convolution kernels against a plain definition, and what they reject."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def call(
     weight_zero: int = 128,
     library: str = "v60",
 ) -> KernelCall:
-    """One step an input code around code 100, one hundredth a weight code."""
+    """Scale 1 and zero point 100 for the input, scale 1/100 for the weights."""
     channels = weights.shape[2] if op == DEPTHWISE else weights.shape[3]
     bias = np.zeros((1, 1, 1, channels), np.int32) if bias is None else bias
     low, high = -0.01 * weight_zero, 0.01 * (255 - weight_zero)
@@ -72,7 +72,7 @@ def plain(c: KernelCall, weights: Array, weight_zero: int) -> Array:
 
 
 def steps_off(c: KernelCall, exact: Array) -> float:
-    """The largest distance of the codes from exact arithmetic, in steps of the output range."""
+    """The largest error against exact arithmetic, in LSB of the output range."""
     codes, low, high = KERNELS[c.op](c)
     step = (float(high.flat[0]) - float(low.flat[0])) / 255
     ideal = np.clip((exact - float(low.flat[0])) / step, 0, 255)
@@ -115,7 +115,7 @@ def convolutions(draw: st.DrawFn, op: str) -> tuple[KernelCall, Array, int]:
 @settings(max_examples=25, deadline=None)
 def test_outputs_are_within_half_an_lsb_of_exact_arithmetic(op: str, data: Any) -> None:
     made, weights, zero = data.draw(convolutions(op))
-    # 0.01 of a step: gains are rounded to 31 bits, biases to float32
+    # 0.01 LSB: gains are rounded to 31 bits, biases to float32
     assert steps_off(made, plain(made, weights, zero)) <= 0.51
 
 
@@ -138,7 +138,7 @@ def test_the_float64_gain_equals_the_fixed_point_one(seed: int, channels: int) -
     rng = np.random.default_rng(seed)
     recip = rng.integers(1, 2**31, channels)
     chosen = requantize_gain.Gain(np.float32(1), recip, int(rng.integers(0, 3)))
-    # results near 0..255, where codes differ, whatever the gain
+    # results near 0..255, where values differ, whatever the gain
     reach = np.minimum(300 / chosen.factor, 2**27).astype(np.int64)
     sums = rng.integers(-reach - 1, reach + 1, (500, channels))
     offsets = rng.integers(-reach - 1, reach + 1)
@@ -207,7 +207,7 @@ def test_squeezed_weights_are_int8_and_near_the_originals(zero: int, seed: int) 
     assert signed.min() >= -128
     assert signed.max() <= 127
     kept = np.where(steps == 0, 256, steps)
-    # half a step of rounding; where nothing is squeezed, one clipped code at either end
+    # half an LSB of rounding; where nothing is squeezed, one clipped value at either end
     worst = np.where(steps == 0, 1, 0.5 * 256 / kept + 1e-9)
     assert bool((np.abs(signed * 256 / kept - (codes.astype(int) - zero)) <= worst).all())
 

@@ -1,4 +1,4 @@
-"""What the 16-bit convolution refuses; what it answers is in the golden vectors."""
+"""What the 16-bit convolution rejects; its outputs are in the golden vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Elementwise, reduction and 16-bit kernels stay within a step of exact arithmetic."""
+"""Elementwise, reduction and 16-bit kernels stay within 1 LSB of exact arithmetic."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def real(codes: Array, low: float, high: float) -> Array:
 
 @st.composite
 def ranges(draw: st.DrawFn, smallest: float = 0.05, largest: float = 50.0) -> Range:
-    """A uint8 range whose zero is a whole code."""
+    """A uint8 range with an integer zero point."""
     value_range = draw(st.floats(smallest, largest))
     low = -value_range * draw(st.floats(0.0, 1.0))
     nudged = adjust_range(F32(low), F32(low + value_range))
@@ -70,7 +70,7 @@ def pairs(draw: st.DrawFn) -> tuple[Array, Array]:
 
 
 def steps_off(codes: Array, low: float, high: float, exact: Array) -> float:
-    """Largest distance from exact values, clipped to the range, in steps of it."""
+    """Largest distance from exact values, clipped to the range, in its LSB."""
     step = (float(high) - float(low)) / 255
     return float(np.abs(real(codes, low, high) - np.clip(exact, low, high)).max() / step)
 
@@ -121,7 +121,7 @@ def test_an_open_output_range_of_add_holds_every_result(
 
 
 def test_a_product_without_a_range_can_be_all_wrong_as_in_the_library() -> None:
-    """Its offset outgrows 16 bits: the real v60 library answers these very zeros."""
+    """Its offset outgrows 16 bits: the real v60 library returns the same zeros."""
     a = np.array([[231, 98, 93, 115], [47, 127, 2, 144], [117, 243, 155, 53]], np.uint8)
     b = np.array([[15, 109, 50, 112], [211, 69, 215, 94], [141, 81, 150, 89]], np.uint8)
     ranges_ = (-0.18840579688549042, 0.8125, 0.0, 1.0)
@@ -135,9 +135,9 @@ def test_a_product_without_a_range_can_be_all_wrong_as_in_the_library() -> None:
 def test_maximum_and_minimum_follow_the_real_values(
     tensors: tuple[Array, Array], a_range: Range, b_range: Range
 ) -> None:
-    """Two roundings, of the offset and of the value: a whole step off at the very most.
+    """Two roundings, of the offset and of the value: an error of 1 LSB at most.
 
-    The real v60 library answers 237 for the larger of code 217 of 0..7.5 and 163 of -7.5..0 in
+    The real v60 library returns 237 for the larger of 217 of 0..7.5 and 163 of -7.5..0 in
     -7.5..7.5, where 236 is exact.
     """
     a, b = tensors

@@ -1,4 +1,4 @@
-"""Elementwise, requantize, reduction, lookup and 16-bit ops answer what the library answered."""
+"""Elementwise, requantize, reduction, lookup and 16-bit ops return what the library returned."""
 
 from __future__ import annotations
 

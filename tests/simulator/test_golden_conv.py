@@ -1,4 +1,4 @@
-"""Convolutions and matrix products answer what the real library answered, bit for bit."""
+"""Convolutions and matrix products return what the real library returned, bit for bit."""
 
 from __future__ import annotations
 

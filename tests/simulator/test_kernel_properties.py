@@ -70,7 +70,7 @@ def real(codes_, low, high):
 def test_tanh_and_sigmoid_are_within_one_lsb_of_exact(value_range):
     data = np.arange(256, dtype=np.uint8).reshape(1, 1, 1, 256)
     low, high = value_range
-    # The library works from a whole zero code: start from a range that has one.
+    # The library needs an integer zero point: start from a range that has one.
     zero = round(-low * 255 / (high - low))
     step = (high - low) / 255
     low, high = -zero * step, (255 - zero) * step
@@ -347,7 +347,7 @@ def test_instance_norm_is_near_its_definition(shape):
     exact = (wide - wide.mean(axis=(1, 2), keepdims=True)) / wide.std(axis=(1, 2), keepdims=True)
     got, low, high = run("QuantizedInstanceNorm_8_d32", data, scalar(-1), scalar(1))
     step = (high.item() - low.item()) / 255
-    # The gain to codes is cut to a whole number, 2% of the range at worst here.
+    # The gain to the output is truncated to an integer, 2% of the range at worst here.
     assert np.abs(real(got, low.item(), high.item()) - exact).max() <= 7 * step
     ones, zeros = (np.full((1, 1, 1, shape[3]), v, np.uint8) for v in (255, 0))
     gamma, beta = (ones, scalar(0), scalar(1)), (zeros, scalar(0), scalar(1))

@@ -1,4 +1,4 @@
-"""Matrix products, batch norm and bias against a plain definition, and what they refuse."""
+"""Matrix products, batch norm and bias against a plain definition, and what they reject."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scalar(value: float) -> Array:
 
 
 def ranges(zero: int) -> list[Array]:
-    """Steps of one hundredth around a zero code."""
+    """A scale of one hundredth and a zero point."""
     return [scalar(-0.01 * zero), scalar(0.01 * (255 - zero))]
 
 
@@ -127,7 +127,7 @@ def wide(library: str, width: int, out: float) -> KernelCall:
 
 def test_the_int16_product_scales_to_its_range() -> None:
     data, low, high = matmul.matmul16(wide("v66", 64, 10.0))
-    # 32 products of -10 * 10 hundredths squared, and a bias of 500 steps of 1e-4
+    # 32 products of -10 * 10 hundredths squared, and a bias of 500 times 1e-4
     assert data.dtype == np.int16
     assert np.abs(data * (20 / 65536) - (32 * -0.1 * 0.1 + 0.05)).max() < 20 / 65536
     assert (low.flat[0], high.flat[0]) == (-10, 10)
@@ -167,7 +167,7 @@ def test_a_bias_is_added_in_the_scale_of_the_sum() -> None:
     edge = 2.0**31
     ends = [scalar(-edge), scalar(edge), scalar(-edge * 2.5), scalar(edge * 2.5)]
     data, low, high = matmul.bias_add(KernelCall("QuantizedBiasAdd_32p32to32", [x, bias, *ends]))
-    # 2.5 * 3 lies halfway: to the even neighbor
+    # 2.5 * 3 is halfway: to the even neighbor
     assert data.flatten().tolist() == [1025, -992]
     assert (low.flat[0], high.flat[0]) == (-edge, edge)
 

@@ -1,4 +1,4 @@
-"""Kernels of activations, pools, norms, layout moves, resizes: the library's own answers."""
+"""Kernels of activations, pools, norms, layout moves, resizes: the library's own outputs."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ MOVES = {"Convert_to_d32", "Convert_from_d32"}
 
 
 def executed(case):
-    """The node that does the work; changes of the physical layout keep every code."""
+    """The node that does the work; changes of the physical layout keep every value."""
     (op,) = [op for op in case["post"] if op not in MOVES]
     return op
 

@@ -83,7 +83,7 @@ def test_random_graphs_come_out_the_same(seed: int) -> None:
         prepared = prepare(graph, library)
         compiled = Executor(prepared, library).run(feeds)
     except HexconvError:
-        pytest.skip("the library refuses this graph")
+        pytest.skip("the library rejects this graph")
     with native.disabled():
         plain = Executor(prepared, library).run(feeds)
     assert_same(compiled, plain)
@@ -216,7 +216,7 @@ def assert_product(found: passes.Passes, seed: int) -> None:
 
 
 def probe(cache: Path, program: str, **environment: str) -> str:
-    """What a fresh process prints, its cache in a folder of its own."""
+    """What a fresh process prints, its cache in its own folder."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(Path(hexconv.__file__).parents[1]), "XDG_CACHE_HOME": str(cache)}

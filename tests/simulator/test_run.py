@@ -1,4 +1,4 @@
-"""Whole graphs: the library's answers, tensor by tensor, and a caller's mistakes."""
+"""Complete graphs: the library's outputs, tensor by tensor, and a caller's mistakes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RETURNED = [seed for seed, row in RANDOM.items() if "answers" in row]
 
 
 def vocoder() -> tuple[Graph, Array, Array]:
-    """A recorded model with its interface in channels-first order, an input and the answer."""
+    """A recorded model with its interface in channels-first order, an input and the output."""
     item = recorded(GOLDEN / "graphs" / "vocoder_s2b.json")
     sources, returned = item.runs[0]
     layout = Layout.channels_last(3)

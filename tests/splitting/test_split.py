@@ -1,4 +1,4 @@
-"""A model in two parts: where it is cut, that both together are the model, and what is refused."""
+"""A model in two parts: where it is cut, that both together are the model, and what is rejected."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def images(count: int = 16) -> Array:
 
 
 def run(proto: onnx.ModelProto, feeds: dict[str, Array]) -> dict[str, Array]:
-    """What ONNX Runtime answers, fed what it asks for."""
+    """ONNX Runtime's outputs for the inputs that it needs."""
     session = onnxruntime.InferenceSession(
         proto.SerializeToString(), providers=["CPUExecutionProvider"]
     )

@@ -270,7 +270,7 @@ class Found:
 
 @pytest.fixture(scope="module")
 def found(fake: Library) -> dict[tuple[str, int], Found]:
-    """Every case in both forms, as many in one process as the stand-in has outputs."""
+    """Every case in both forms, as many in one process as the fake library has outputs."""
     keys = [(name, form) for name in CASES for form in (EIGHT, ALL)]
     results: dict[tuple[str, int], Found] = {}
     for start in range(0, len(keys), MOST_OUTPUTS):

@@ -1,4 +1,4 @@
-"""Packets that are neither in the emulator nor replaced: the error says where, and why."""
+"""Packets that are neither in the emulator nor replaced: the error reports where, and why."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_conditional_jump_beside_what_may_write_its_predicate_is_rejected(tmp_
 
 
 def test_memcpy_beside_another_instruction_is_rejected(tmp_path: Path) -> None:
-    """No assembler writes such a packet: here memcpy takes the place of its second word."""
+    """No assembler writes such a packet: here memcpy replaces its second word."""
     data = object_file(["m0 = r1; v1 = v2", "memcpy(r1,r2,m0)"], tmp_path)
     _, second, copy = (word.tobytes() for word in next(code(data)))
     with pytest.raises(RewriteError, match="more than memcpy"):
