@@ -19,7 +19,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "step": (
         "1 LSB is one quantization level of the output, (max - min) / 255. "
         "On the DSP all data are uint8.",
-        "“步长”指输出的一个编码：(max - min) / 255。DSP 上的数据均为 uint8 编码。",
+        "一个量化级（1 LSB）指输出的一级：(max - min) / 255。DSP 上的数据均量化为 uint8。",
     ),
     "sources": (
         "Sources: `op_*.c`, `prepare.c` and `ops.txt` are nnlib's own (XiaoMi/nnlib df7ad3c); "
@@ -27,7 +27,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "`G`, `T` and `U` name recorded cases that run, that return wrong values, that fail.",
         "出处：`op_*.c`、`prepare.c`、`ops.txt` 为 nnlib 源码与文档（XiaoMi/nnlib df7ad3c）；"
         "`quirks n` 与 `shipped x)` 为本项目对库的实测；"
-        "`G`、`T`、`U` 分别为可运行、结果错误、被拒绝的录制用例。",
+        "`G`、`T`、`U` 分别为可运行、结果错误、执行失败的录制用例。",
     ),
     "glance": ("At a glance", "一览"),
     "op": ("ONNX op", "ONNX 算子"),
@@ -80,15 +80,15 @@ WORDS: dict[str, tuple[str, str]] = {
 RANGES: dict[RangeRule, tuple[str, str]] = {
     RangeRule.REQUESTED_NUDGED: (
         "as requested, both ends shifted until the zero point is an integer",
-        "按请求，两端平移直至零为整编码",
+        "按请求，两端平移直至零点为整数",
     ),
     RangeRule.REQUESTED_WIDENED: (
         "as requested, one end widened until the zero point is an integer",
-        "按请求，一端加宽直至零为整编码",
+        "按请求，一端加宽直至零点为整数",
     ),
     RangeRule.REQUESTED_EXACT: (
         "as requested, the zero point must already be an integer",
-        "按请求，零须已为整编码",
+        "按请求，零点须已为整数",
     ),
     RangeRule.COPIED: ("the input's", "与输入相同"),
     RangeRule.UNION: ("the union of the inputs'", "各输入范围的并集"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import hexconv
+import hexconv.decompose
 from hexconv import op_table
 from hexconv.lowering import LOWERINGS
 from hexconv.nnlib.ops import catalogue, spec

@@ -2,11 +2,11 @@
 
 Training with this beside the plain generator finds weights that 8 bits hardly affect
 (quantization-aware training: Jacob et al., 2018, "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", section 3). The rounded tensors are those of the converted
-graph in 8 bits: the mel, each weight, and the outputs of each convolution, LeakyReLU, sum and the tanh.
+Efficient Integer-Arithmetic-Only Inference", section 3). The rounded tensors are those of the
+converted graph: the mel, each weight, and the outputs of convolutions, LeakyReLUs, sums and tanh.
 Gradients pass a rounding as if it were not there, and reach the ends of a range (Esser et al.,
 2020, "Learned Step Size Quantization", equation 3), so that outliers which cost the others their
-outliers which cost the others their resolution are pulled in.
+resolution are pulled in.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 Reads RUN/voice.npz (train.py) and trains its plain weights, without weight norm, on three things:
 that the voice is like the recordings, that its 8-bit form is (rounded.py), and that both have the
-same mel. The learning rate is train.py's, a warm-up and half a cosine. The result is a running mean of
-the weights, in RUN/voice8.npz as float16; RUN/last8.pt is written beside it and taken up again.
+same mel. The learning rate is train.py's, a warm-up and half a cosine. The result is a running mean
+of the weights, in RUN/voice8.npz as float16; RUN/last8.pt is written beside it and taken up again.
 """
 
 from __future__ import annotations
