@@ -136,7 +136,7 @@ def test_ctrl_c_stops_the_emulator_too(fake_path: Path, tmp_path: Path) -> None:
         (b"CNST\x18\0\0\0" + bytes(20) + b"\xff\xff\xff\xff", "too short"),
         (b"NODE\x14\0\0\0" + bytes(8) + b"\xff" * 8 + b"abcd", "too short"),
         (b"OPTN\x08\0\0\0" + bytes(4) + b"abcd", "no end"),
-        (b"OUTP\x0c\0\0\0" + b"\1\0\0\0\4\0\0\0abcd", "holds more than it can"),
+        (b"OUTP\x0c\0\0\0" + b"\1\0\0\0\4\0\0\0abcd", "contains more than it can"),
     ],
 )
 def test_a_broken_job_file_is_rejected(fake: Library, records: bytes, why: str) -> None:

@@ -83,7 +83,7 @@ class Malicious:
 def test_a_checkpoint_never_runs_code(tmp_path, capsys):
     path = tmp_path / "g_evil"
     torch.save({"generator": {"conv_pre.weight": Malicious()}}, path)
-    with pytest.raises(FileError, match="holds only weights"):
+    with pytest.raises(FileError, match="contains only weights"):
         hifigan.read_checkpoint(path)
     path.write_bytes(pickle.dumps(Malicious()))
     with pytest.raises(FileError):
