@@ -21,8 +21,8 @@ import numpy as np
 
 from hexconv.compare.agreement import Trial, agree, page
 from hexconv.device import Library
-from hexconv.device.catalogue import version_text
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Output
+from hexconv.nnlib.versions import release
 from hexconv.simulator.golden import recorded
 from hexconv.simulator.run_op import single
 from tests.nnlib.random_graphs import Generator
@@ -89,8 +89,8 @@ def main() -> int:
     with ThreadPoolExecutor(2) as pool:
         for library in libraries:
             found[library.version] = list(pool.map(partial(agree, library), trials))
-    release = version_text(libraries[0].ops()[0])
-    given.output.write_text(page(found, release, COMMAND), "utf-8")
+    number = libraries[0].ops()[0]
+    given.output.write_text(page(found, release(number), COMMAND), "utf-8")
     everything = [item for items in found.values() for item in items]
     differing = [item for item in everything if not item.exact]
     unknown = [item for item in differing if not item.cause]

@@ -98,6 +98,10 @@ class DeviceError(HexconvError):
     """The emulated library could not be built or started, or did not respond."""
 
 
+class PhoneError(HexconvError):
+    """A phone that is not there, or on which a model does not run."""
+
+
 class HexconvWarning(UserWarning):
     """What a user must know about a conversion that succeeded."""
 

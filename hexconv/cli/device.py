@@ -114,10 +114,12 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
     known = sum(row.catalogue_id is not None for row in report.rows)
     if as_json:
         rows = [asdict(row) for row in report.rows]
-        head = {"version": report.version, "library": report.library}
+        versions = {"version": report.version, "mace_version": report.mace_version}
+        head = {**versions, "library": report.library}
         click.echo(json.dumps({**head, "ops": rows}, indent=1))
     elif not quiet:
-        title = f"library {report.version} for {report.library}"
+        release = f"{report.version} ({report.mace_version} in MACE's log)"
+        title = f"library {release} for {report.library}"
         click.echo(f"{title}, {len(report.rows)} ops, {known} catalogued")
         for row in report.disagreements:
             click.echo(f"{row.name}: {'; '.join(row.problems)}")

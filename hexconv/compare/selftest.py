@@ -12,7 +12,6 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.device.build import runner, runner_path
-from hexconv.device.catalogue import version_text
 from hexconv.device.job import JobWriter
 from hexconv.device.library import Library
 from hexconv.device.toolchain import find_qemu
@@ -20,6 +19,7 @@ from hexconv.distribution import pip_install
 from hexconv.errors import DeviceError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Interface, Node, Output, Ref
 from hexconv.nnlib.layout import Layout
+from hexconv.nnlib.versions import release_text
 from hexconv.simulator.run_op import run_op, single
 
 SHAPE = (1, 4, 8, 40)
@@ -89,7 +89,7 @@ def _compiler() -> Check:
 def _library(path: str | os.PathLike[str] | None) -> str:
     library = Library(path)
     version, ops = library.ops()
-    return f"{library.path}, {library.version}, release {version_text(version)}, {len(ops)} ops"
+    return f"{library.path}, {library.version}, release {release_text(version)}, {len(ops)} ops"
 
 
 def _containment(library: Library) -> str:

@@ -9,7 +9,7 @@ from hexconv.device.job import NODE_BASE, JobWriter
 from hexconv.device.session import Session
 from hexconv.nnlib.graph import Node, Output, Ref
 from hexconv.nnlib.ops import OpSpec, catalogue
-from hexconv.nnlib.versions import LibraryVersion
+from hexconv.nnlib.versions import LibraryVersion, release
 
 MOST_INPUTS = 16
 """Variadic ops take any number of inputs; no more than these are tried."""
@@ -33,9 +33,13 @@ class OpRow:
 
 @dataclass(frozen=True)
 class OpReport:
-    """The library's release and the DSP that it is for, and every op of either side by name."""
+    """The library's release and the DSP that it is for, and every op of either side by name.
+
+    `mace_version` is the release as MACE's log prints it.
+    """
 
     version: str
+    mace_version: str
     library: LibraryVersion
     rows: tuple[OpRow, ...]
 
@@ -64,12 +68,7 @@ def compare_ops(session: Session) -> OpReport:
         known = specs.get(name)
         problems = [] if known is None else _problems(known, ids.get(name), rejected.get(name, []))
         rows.append(OpRow(name, ids.get(name), known.id if known else None, tuple(problems)))
-    return OpReport(version_text(records.version), version, tuple(rows))
-
-
-def version_text(version: int) -> str:
-    """`hexagon_nn_version`'s number in its usual notation."""
-    return f"{version // 10000}.{version // 100 % 100}.{version % 100}"
+    return OpReport(release(records.version), f"{records.version:#x}", version, tuple(rows))
 
 
 def _problems(known: OpSpec, library_id: int | None, rejected: list[Node]) -> Iterator[str]:

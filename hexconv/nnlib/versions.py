@@ -27,3 +27,13 @@ def check_library(name: str) -> LibraryVersion:
             hint=f"{did_you_mean(name, LIBRARIES)}use {', '.join(LIBRARIES)}",
         )
     return name
+
+
+def release(number: int) -> str:
+    """The release of a library, from what `hexagon_nn_version` returns: 137729 is 2.26.1."""
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def release_text(number: int) -> str:
+    """A release with the number as MACE's log prints it: "2.26.1 (0x21a01 in MACE's log)"."""
+    return f"{release(number)} ({number:#x} in MACE's log)"

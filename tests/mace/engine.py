@@ -17,6 +17,7 @@ import numpy as np
 import hexconv
 from hexconv.arrays import FloatArray
 from hexconv.mace import proto
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator import Simulator
 
 FORMATS = {0: "NONE", 1: "NHWC", 2: "NCHW"}
@@ -35,14 +36,14 @@ class Tensor:
 class Engine:
     """A loaded model: runs it again and again, as MACE's engine would."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, library: LibraryVersion = "v60") -> None:
         multi = proto.MultiNetDef()
         multi.ParseFromString(model.read_bytes())
         (net,) = multi.net_def
         self.sizes = {info.name: tuple(info.dims) for info in net.input_info}
         self.stored = {info.name: FORMATS[info.data_format] for info in net.input_info}
         self.graph = hexconv.load(model).graph
-        self.simulator = Simulator(self.graph, "v60")
+        self.simulator = Simulator(self.graph, library)
 
     def run(
         self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]
