@@ -118,9 +118,9 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
         head = {**versions, "library": report.library}
         click.echo(json.dumps({**head, "ops": rows}, indent=1))
     elif not quiet:
-        release = f"{report.version} ({report.mace_version} in MACE's log)"
-        title = f"library {release} for {report.library}"
-        click.echo(f"{title}, {len(report.rows)} ops, {known} catalogued")
+        title = f"library {report.version} for {report.library}"
+        counts = f"{len(report.rows)} ops, {known} catalogued"
+        click.echo(f"{title}, {counts}; in MACE's log it is {report.mace_version}")
         for row in report.disagreements:
             click.echo(f"{row.name}: {'; '.join(row.problems)}")
         click.echo(f"{len(report.disagreements)} disagreements")

@@ -78,6 +78,7 @@ def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
     result = run("ops", fails=True)
     assert result.exit_code == 1
     assert "library 1.2.3 for v66, " in result.output
+    assert "in MACE's log it is 0x10203" in result.output
     assert f"{NEG}: the catalogue gives it id" in result.output
     assert "QuantizedAdd_8p8to8: the library has no such op" in result.output
     listed = json.loads(run("ops", "--json", fails=True).output)

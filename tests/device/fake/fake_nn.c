@@ -1,7 +1,7 @@
 /* The stand-in's outside: the functions of hexagon_nn.h that the runner calls. */
 #include "fake.h"
 
-enum { LOG_SIZE = 4096, CONST = 3, ANY = -1, VERSION = 10203 };
+enum { LOG_SIZE = 4096, CONST = 3, ANY = -1, VERSION = 0x010203 };
 
 static struct node *first, **last = &first;
 static char log_text[LOG_SIZE];
