@@ -1,82 +1,98 @@
-# make demo, make test: each sets up a virtual environment of its own in .venv first.
+# Each target makes the environment that it needs in .venv first, or names what is missing;
+# a second run installs nothing. tools/environment.py does it.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-# Plain `torch` may bring gigabytes of GPU libraries; this release has a CPU build.
-TORCH := torch==2.13.0
+VENV ?= .venv
+RUN = $(VENV)/bin/python
 JOBS ?= 2
+# The release that the tests were run with; on Linux its CPU build is taken.
+export TORCH ?= torch==2.13.0
 
-.PHONY: help demo test test-device lint format benchmarks onnx-tests docs clean
+SETUP = @$(PYTHON) tools/environment.py --venv $(VENV)
+PYTEST = $(RUN) -m pytest -q -n $(JOBS) --dist loadfile tests
+
+.PHONY: help demo test test-all test-device test-oldest lint format onnx-exports benchmarks \
+        onnx-tests docs docs-site dist fresh clean
 
 help:
 	@echo "make demo         convert the built-in acoustic model and show the result"
-	@echo "make test         run the tests (sets everything up)"
-	@echo "make test-device  run them with the real DSP library: HEXCONV_LIBRARY=.../libhexagon_nn_skel.so"
+	@echo "make test         the tests that need no torch (sets everything up)"
+	@echo "make test-all     all tests, as CI runs them: with torch and the emulator's compiler"
+	@echo "make test-device  all tests, with the real DSP library: HEXCONV_LIBRARY=.../libhexagon_nn_skel.so"
+	@echo "make test-oldest  the tests with the oldest releases that pyproject.toml allows"
 	@echo "make lint         ruff and mypy"
+	@echo "make format       ruff's formatter and fixes"
 	@echo "make benchmarks   the figures that the documentation states"
 	@echo "make onnx-tests   ONNX's own backend node tests"
-	@echo "make docs         the generated pages"
+	@echo "make onnx-exports the networks in tests/networks/exported, from torch"
+	@echo "make docs         the generated pages; make docs-site: the site in build/site"
+	@echo "make dist         the sdist and the wheel"
+	@echo "make fresh        try all of this on a bare Debian (root, debootstrap)"
 
-$(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "hexconv needs Python 3.11 or newer; give one: make PYTHON=python3.11 ..."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
-	  { echo "no virtual environment could be made; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --upgrade pip
+demo:
+	$(SETUP) demo
+	$(RUN) -m hexconv demo
 
-$(VENV)/.core: $(BIN)/python pyproject.toml
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e .
-	@touch $@
+test:
+	$(SETUP) test
+	$(PYTEST)
 
-$(VENV)/.test: $(VENV)/.core
-	$(BIN)/python -m pip install --quiet $(TORCH)
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -e '.[dev]'
-	@touch $@
+test-all:
+	$(SETUP) all
+	$(PYTEST)
 
-# The emulated Hexagon needs qemu-hexagon: installed where that is allowed, named where it is not.
-.PHONY: system
-system:
-	@command -v qemu-hexagon >/dev/null || \
-	  { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	    apt-get update -qq >/dev/null && apt-get install -y -qq qemu-user >/dev/null; } || \
-	  echo "qemu-hexagon is missing: the tests of 'hexconv device' are skipped." \
-	       "On Debian: sudo apt-get install qemu-user"
+test-device:
+	@[ -n "$$HEXCONV_LIBRARY" ] || { echo "set HEXCONV_LIBRARY to a libhexagon_nn_skel.so of MACE"; exit 1; }
+	$(SETUP) all
+	$(PYTEST)
 
-	@command -v cmake >/dev/null && command -v c++ >/dev/null || \
-	  echo "cmake or a C++ compiler is missing: the tests of 'hexconv bench --cpp' are skipped." \
-	       "On Debian: sudo apt-get install cmake g++"
+test-oldest: VENV := .venv-oldest
+test-oldest:
+	$(SETUP) oldest
+	$(PYTEST)
 
-demo: $(VENV)/.core
-	$(BIN)/python -m hexconv demo
+lint:
+	$(SETUP) lint
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
-test: $(VENV)/.test system
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+format:
+	$(SETUP) lint
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
 
-test-device: $(VENV)/.test system
-	@[ -n "$$HEXCONV_LIBRARY" ] || { echo "set HEXCONV_LIBRARY to libhexagon_nn_skel.so (v60)"; exit 1; }
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile tests
+onnx-exports:
+	$(SETUP) all
+	$(RUN) -m tests.networks.make_exports
 
-lint: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+benchmarks:
+	$(SETUP) all
+	$(RUN) -m benchmarks.conversion
+	$(RUN) -m benchmarks.calibration
+	$(RUN) -m benchmarks.simulator
+	$(RUN) -m benchmarks.tool_speed
+	$(RUN) -m benchmarks.optimize
 
-format: $(VENV)/.test
-	$(BIN)/ruff check --fix .
+onnx-tests:
+	$(SETUP) test
+	$(RUN) -m benchmarks.onnx_node_tests
 
-benchmarks: $(VENV)/.test
-	$(BIN)/python -m benchmarks.conversion
-	$(BIN)/python -m benchmarks.calibration
-	$(BIN)/python -m benchmarks.simulator
-	$(BIN)/python -m benchmarks.tool_speed
-	$(BIN)/python -m benchmarks.optimize
+docs:
+	$(SETUP) demo
+	$(RUN) -m hexconv ops --format md --lang en > docs/ops.md
+	$(RUN) -m hexconv ops --format md --lang zh > docs/ops.zh-CN.md
 
-onnx-tests: $(VENV)/.test
-	$(BIN)/python -m benchmarks.onnx_node_tests
+docs-site:
+	$(SETUP) docs
+	$(RUN) -m mkdocs build --strict --site-dir build/site
 
-docs: $(VENV)/.test
-	$(BIN)/python -m hexconv ops --format md --lang en > docs/ops.md
-	$(BIN)/python -m hexconv ops --format md --lang zh > docs/ops.zh-CN.md
+dist:
+	$(SETUP) test
+	$(RUN) -m hatchling build -d dist
+
+fresh:
+	bash tools/fresh.sh
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
