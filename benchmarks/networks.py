@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,24 +60,17 @@ class Row:
 
 def cases(names: list[str]) -> Iterator[Case]:
     """All networks, or those named."""
-    from tests.networks import light
+    from tests.networks import exports, light
 
     for name in light.names():
         if not names or name in names:
             model = light.load(name)
             yield Case(name, model, [light.image(model, seed) for seed in range(4)], light.FLOOR)
-    try:
-        import torch
-
-        from tests.networks import zoo
-        from tests.networks.export import export
-    except ImportError:
-        return
-    for name, network in zoo.NETWORKS.items():
-        if not names or name in names:
-            model = export(zoo.build(name), torch.zeros(network.shape))
+    for name, network in exports.ZOO.items():
+        if (not names or name in names) and (network.stored or find_spec("torch")):
+            model = exports.load(name)
             feed = model.graph.input[0].name
-            inputs = [{feed: zoo.sample(name, seed).numpy()} for seed in range(5)]
+            inputs = [{feed: exports.sample(name, seed)} for seed in range(5)]
             yield Case(name, model, inputs, network.floor)
 
 

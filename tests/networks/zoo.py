@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional as f
+
+from tests.networks.exports import ZOO
 
 
 def block(
@@ -162,7 +163,7 @@ class UNet(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A transformer encoder, norms after (BERT) or before (ViT), GELU, an additive mask."""
+    """A transformer encoder, norms behind (BERT) or in front (ViT), GELU, an additive mask."""
 
     def __init__(
         self, width: int, heads: int, layers: int, *, before: bool, masked: int = 0, time: int = 0
@@ -219,7 +220,7 @@ class ViT(nn.Module):
 
 
 class CRNN(nn.Module):
-    """Convolutions, a bidirectional LSTM, a Linear per step (Shi et al. 2017)."""
+    """Convolutions, a bidirectional LSTM, a Linear a step (Shi et al. 2017)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -298,41 +299,26 @@ def ds_cnn() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12))
 
 
-@dataclass(frozen=True)
-class Network:
-    """How to build a network, what it is fed, and the SQNR in dB that it must reach.
-
-    Floors are 4 dB or more below the measured values: random weights, min-max ranges of 4 samples.
-    """
-
-    build: Callable[[], nn.Module]
-    shape: tuple[int, ...]
-    floor: float
-
-
-IMAGE = (1, 3, 64, 64)
-NETWORKS: dict[str, Network] = {
-    "mobilenet_v1": Network(mobilenet_v1, IMAGE, 45.0),
-    "mobilenet_v3": Network(mobilenet_v3, IMAGE, 38.0),
-    "efficientnet": Network(efficientnet, IMAGE, 36.0),
-    "yolo": Network(Yolo, IMAGE, 40.0),
-    "u_net": Network(UNet, (1, 1, 64, 64), 40.0),
-    "bert": Network(
-        lambda: Encoder(384, 12, 6, before=False, masked=32, time=128), (1, 128, 384), 20.0
-    ),
-    "vit": Network(ViT, (1, 3, 32, 32), 26.0),
-    "crnn": Network(CRNN, (1, 1, 32, 64), 24.0),
-    "crnn_gru": Network(crnn_gru, (1, 1, 32, 64), 25.0),
-    "dnsmos": Network(DNSMOS, (1, 900, 120), 32.0),
-    "tcn": Network(TCN, (1, 16, 100), 24.0),
-    "ds_cnn": Network(ds_cnn, (1, 1, 49, 10), 40.0),
+BUILDERS: dict[str, Callable[[], nn.Module]] = {
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v3": mobilenet_v3,
+    "efficientnet": efficientnet,
+    "yolo": Yolo,
+    "u_net": UNet,
+    "bert": lambda: Encoder(384, 12, 6, before=False, masked=32, time=128),
+    "vit": ViT,
+    "crnn": CRNN,
+    "crnn_gru": crnn_gru,
+    "dnsmos": DNSMOS,
+    "tcn": TCN,
+    "ds_cnn": ds_cnn,
 }
 
 
 def build(name: str) -> nn.Module:
     """A network in eval mode, its batch norm statistics those of random data."""
     torch.manual_seed(7)
-    model = NETWORKS[name].build().train()
+    model = BUILDERS[name]().train()
     with torch.no_grad():
         for seed in range(100, 104):
             model(sample(name, seed))
@@ -341,6 +327,6 @@ def build(name: str) -> nn.Module:
 
 def sample(name: str, seed: int) -> torch.Tensor:
     """A smooth random input."""
-    steps = torch.randn(NETWORKS[name].shape, generator=torch.Generator().manual_seed(seed))
+    steps = torch.randn(ZOO[name].shape, generator=torch.Generator().manual_seed(seed))
     smooth = torch.cumsum(steps, -2)
     return smooth / smooth.std()
