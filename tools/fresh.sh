@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Try README's two commands as a stranger would: in a bare Debian that has git, make and python3.
+#
+#   tools/fresh.sh [SUITE...]     default: bookworm trixie (Debian 12 and 13)
+#
+# For each suite, as root and as a user: `make demo` and `make test` name what is missing, the
+# named packages are installed, both run, and run again without a network. Prints one line a step
+# with its seconds. Needs root, debootstrap, and about 6 GB in $FRESH.
+set -euo pipefail
+
+FRESH=${FRESH:-/var/tmp/hexconv-fresh}
+MIRROR=${MIRROR:-http://deb.debian.org/debian}
+USERS=${FRESH_USERS:-root stranger}
+PROJECT=$(cd "$(dirname "$0")/.." && pwd)
+CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
+mkdir -p "$FRESH"
+
+base() { # the bare system, made once a suite
+  local base="$FRESH/base-$1"
+  [ -e "$base/.complete" ] && return
+  rm -rf "$base"
+  debootstrap --variant=minbase --include=git,make,python3,ca-certificates \
+    "$1" "$base" "$MIRROR" >"$FRESH/debootstrap-$1.log"
+  touch "$base/.complete"
+}
+
+inside() { # USER COMMAND: in the chroot, with the machine's certificates and proxies and nothing else
+  local user=$1 home=/root
+  [ "$user" = root ] || home=/home/$user
+  chroot --userspec="$user:$user" "$ROOT" /usr/bin/env -i \
+    HOME="$home" PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
+    http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" PIP_CERT=$CERTIFICATES \
+    SSL_CERT_FILE=$CERTIFICATES CI="${CI:-}" bash -c "cd ~/hexconv 2>/dev/null; $2"
+}
+
+step() { # NAME USER COMMAND...: seconds and fate; the output is kept
+  local name=$1 begin=$SECONDS log
+  log="$FRESH/$TAG-${name// /-}.log"
+  shift
+  if "$@" >"$log" 2>&1; then fate=ok; else fate=failed; fi
+  printf '%-18s %-34s %-6s %4d s  %s\n' "$TAG" "$name" "$fate" $((SECONDS - begin)) \
+    "$(grep -E '^[0-9]+ (passed|failed)|[0-9]+ passed' "$log" | tail -1)"
+  [ "$fate" = "$EXPECT" ] || { tail -20 "$log"; failures=$((failures + 1)); }
+}
+
+offline() { unshare --net -- bash -c "$(declare -f inside); ROOT='$ROOT' CERTIFICATES='$CERTIFICATES' inside $1 '$2'"; }
+
+try() { # SUITE USER
+  TAG="$1-$2" ROOT="$FRESH/$1-$2"
+  rm -rf "$ROOT" && cp -a "$FRESH/base-$1" "$ROOT"
+  trap 'umount -R "$ROOT/proc" "$ROOT/dev" 2>/dev/null || true' EXIT
+  mount -t proc proc "$ROOT/proc" && mount --rbind /dev "$ROOT/dev" && mount --make-rslave "$ROOT/dev"
+  cp -L /etc/resolv.conf "$ROOT/etc/" && cp -L $CERTIFICATES "$ROOT$CERTIFICATES"
+  [ "$2" = root ] || chroot "$ROOT" useradd -m "$2"
+  local home="$ROOT/home/$2"
+  [ "$2" != root ] || home="$ROOT/root"
+  git clone -q "$PROJECT" "$home/hexconv"
+  mkdir "$home/hexconv/.venv" && touch "$home/hexconv/.venv/pyvenv.cfg" # of an interrupted run
+  chroot "$ROOT" chown -R "$2:$2" "${home#"$ROOT"}"
+
+  EXPECT=failed step "demo names what is missing" inside "$2" "make demo"
+  EXPECT=failed step "test names what is missing" inside "$2" "make test"
+  local install
+  install=$(sed -n 's/^on Debian.*: sudo //p' "$FRESH/$TAG-test-names-what-is-missing.log")
+  EXPECT=ok step "what it names" inside root "apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+    ${install/install/install -y -qq --no-install-recommends}"
+  EXPECT=ok step "make demo" inside "$2" "make demo"
+  EXPECT=ok step "make test" inside "$2" "make test && du -sm .venv"
+  EXPECT=ok step "make demo, offline" offline "$2" "make demo"
+  EXPECT=ok step "make test, offline" offline "$2" "make test"
+  echo "$TAG: $(tail -1 "$FRESH/$TAG-make-test.log") (MB), installed: ${install#*install }"
+  umount -R "$ROOT/proc" "$ROOT/dev"
+  rm -rf --one-file-system "$ROOT"
+}
+
+failures=0
+[ $# -gt 0 ] || set -- bookworm trixie
+for suite in "$@"; do
+  base "$suite"
+  for user in $USERS; do try "$suite" "$user"; done
+done
+exit "$failures"
