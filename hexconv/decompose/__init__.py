@@ -9,6 +9,7 @@ from __future__ import annotations
 from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
     average_pool,
     center_crop_pad,
+    col2im,
     cumsum,
     divide,
     einsum,

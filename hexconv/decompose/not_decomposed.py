@@ -25,6 +25,11 @@ REASONS = {
         "make the indices constants, each position once",
     ),
     "Trilu": ("a diagonal that is computed", MOVES, "make k a constant"),
+    "Col2Im": (
+        "an image of three axes, or sizes that are computed",
+        "it is a transposed convolution, which the library has in one or two axes",
+        "make the sizes constants, and fold two axes at a time",
+    ),
     "CumSum": (
         "an axis that is computed or has more than 2048 elements",
         "the running sum is a product with a square matrix",
