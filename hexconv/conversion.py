@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hexconv.errors import HexconvWarning
+from hexconv.errors import AccuracyError, HexconvWarning
 from hexconv.model import AppliedRewrite, Model
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
@@ -44,13 +44,15 @@ def convert(
 
     Raises:
         HexconvError: the model, samples or ranges cannot be used; `UnsupportedOpErrors` lists
-            every node that cannot run on the DSP.
+            every node that cannot run on the DSP; `AccuracyError` where `strict` asks for it.
 
     Warns:
         HexconvWarning: each of `model.conversion.warnings`.
     """
     job = _Job(source, shapes, _Kept(samples), ranges, Settings.of(settings))
     model = job.converted()
+    if job.settings.strict:
+        job.check_accuracy(model)
     if job.settings.explain:
         model = job.explained(model)
     for text in model.conversion.warnings if model.conversion else ():
@@ -99,9 +101,25 @@ class _Job:
         from hexconv.compare.accuracy import accuracy
         from hexconv.cost import predict
 
-        found = accuracy(model, self.source, self.samples.again())
+        found = accuracy(model, self.source, self.samples.again(), estimate=False)
         cost = predict(model)
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
+
+    def check_accuracy(self, model: Model) -> None:
+        """Refuse a model that is far below what 8 bits allow.
+
+        Raises:
+            AccuracyError: naming the outputs, and parts of outputs.
+        """
+        from hexconv.compare.accuracy import accuracy, far_below
+
+        told = far_below(accuracy(model, self.source, self.samples.again()))
+        if told:
+            raise AccuracyError(
+                "the model is far less accurate than 8 bits allow",
+                why="\n       ".join(told),
+                hint="without --strict it is written, with a warning",
+            )
 
     def explained(self, model: Model) -> Model:
         """The model with the packets that each of its rewrites saved, predicted."""

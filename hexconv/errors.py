@@ -78,6 +78,12 @@ class RangeError(HexconvError):
     exit_code = 2
 
 
+class AccuracyError(HexconvError):
+    """A model that is less accurate than was asked for."""
+
+    exit_code = 3
+
+
 class GraphError(HexconvError):
     """An nnlib graph that the library would reject, crash on, or compute incorrectly."""
 

@@ -23,7 +23,10 @@ from hexconv.model_names import model_name
 from hexconv.names import did_you_mean, listed
 from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
+from hexconv.nnlib.prepare.left_padding import require_unshifted
+from hexconv.nnlib.ranges.consistency import check_ranges
 from hexconv.onnx_graph import FloatGraph, NodeView, load
+from hexconv.optimize.legalize import legalize
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.quantize import Bounds
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
@@ -72,6 +75,12 @@ def built(
     final, counts = passes.nnlib(lowered.graph, settings)
     history += _named("nnlib", counts)
     check_graph(final)
+    final, executed, parted = legalize(final)
+    if parted:
+        history += _named("nnlib", {"legalize": parted})
+        check_graph(final)
+    require_unshifted(executed.graph)
+    check_ranges(final, executed)
     return Model(
         graph=final,
         ranges={name: observed[name] for name in calibrated},
@@ -215,7 +224,8 @@ def lowered_graph(
     Raises:
         UnsupportedOpErrors: nodes that cannot run on the DSP.
     """
-    ranges = solve([NodeView(node) for node in graph.nodes], observed)
+    ends = [info.name for info in (*graph.inputs, *graph.outputs)]
+    ranges = solve([NodeView(node) for node in graph.nodes], observed, ends)
     lowered = lower(
         graph,
         ranges,

@@ -45,6 +45,8 @@ class Settings:
         data_formats: how MACE's application passes 4-D inputs and outputs, by name: "NCHW" or
             "NHWC" (the DSP gets channels last), "NONE" (it gets the bytes of the ONNX order).
             Where nothing is said, NCHW for images and NONE for the rest.
+        strict: simulate the model, and raise AccuracyError if an output, or a part of a
+            concatenated output, is 6 dB or more below what 8 bits allow.
     """
 
     optimize: OptimizeLevel = "default"
@@ -59,6 +61,7 @@ class Settings:
     float_fallback: bool = False
     keep_float: Sequence[str] = ()
     data_formats: Mapping[str, DataFormat] = field(default_factory=dict)
+    strict: bool = False
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -99,6 +102,7 @@ class SettingsDict(TypedDict, total=False):
     float_fallback: bool
     keep_float: Sequence[str]
     data_formats: Mapping[str, DataFormat]
+    strict: bool
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -23,8 +23,13 @@ SOC = "sd855"
 KINDS = ("recognized", "rewritten", "decomposed", "fused", "nnlib")
 
 
-def warn(model: Model) -> None:
-    """Print warnings on stderr, even with --quiet; the one about random ranges in a box."""
+def warn(model: Model, more: Sequence[str] = ()) -> None:
+    """Print warnings on stderr, even with --quiet; the one about random ranges in a box.
+
+    Args:
+        model: with the warnings of its conversion.
+        more: warnings that came after it.
+    """
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
@@ -32,7 +37,7 @@ def warn(model: Model) -> None:
     from hexconv.pipeline import SYNTHETIC_WARNING
 
     console = Console(stderr=True)
-    for text in model.conversion.warnings if model.conversion else ():
+    for text in (*(model.conversion.warnings if model.conversion else ()), *more):
         if text == SYNTHETIC_WARNING:
             console.print(Panel(Text(text), title="WARNING", border_style="bold red"))
         else:

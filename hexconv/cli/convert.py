@@ -86,6 +86,11 @@ def _names(text: str) -> list[str]:
     is_flag=True,
     help="Write the first sample as the raw float32 files that MACE's tools read.",
 )
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Write nothing, exit with 3, if an output is 6 dB or more below what 8 bits allow.",
+)
 @click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
@@ -141,9 +146,9 @@ def command(
         )
         first = _first_sample(model, given) if save_inputs else None
         files = model.save(output, mace_layout=mace_layout, inputs=first)
-        warn(model)
         progress("accuracy", 0)
-        found = _measured(model, given, accuracy_samples, library) if measured else {}
+        found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
+        warn(model, more)
     if as_json:
         click.echo(json.dumps(machine(model, files, found, library), ensure_ascii=False, indent=1))
     elif not quiet:
@@ -186,13 +191,15 @@ def _samples(texts: tuple[str, ...]) -> str | list[str] | None:
 
 def _measured(
     model: Model, samples: Any, count: int, library: LibraryVersion
-) -> dict[str, Accuracy]:
-    """The accuracy; a warning where it cannot be had, for the files are written by then."""
+) -> tuple[dict[str, Accuracy], list[str]]:
+    """The accuracy and warnings about it: the files are written by then."""
+    from hexconv.compare.accuracy import far_below
+
     try:
-        return _accuracy(model, samples, count, library)
+        found = _accuracy(model, samples, count, library)
     except HexconvError as error:
-        click.echo(f"warning: the result was not compared: {error.render(cli=True)}", err=True)
-        return {}
+        return {}, [f"the result was not compared: {error.render(cli=True)}"]
+    return found, far_below(found)
 
 
 def _accuracy(

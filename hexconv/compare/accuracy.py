@@ -1,16 +1,23 @@
-"""How far the quantized model's outputs are from the float model's, on a few samples."""
+"""How far the quantized model's outputs are from the float model's, on a few samples.
+
+Beside each figure stands what 8 bits allow (`eight_bits`): a graph that is right loses a few dB to
+that, a wrong one everything. A joined output is measured part by part as well, since a loud part
+hides what happens to a quiet one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexconv.arrays import FloatArray
-from hexconv.calibrate import read_samples, synthetic_samples
+from hexconv.arrays import Array, FloatArray
+from hexconv.calibrate import observe, read_samples, synthetic_samples
+from hexconv.compare.eight_bits import EightBits, OutputPart, parts_of
 from hexconv.compare.metrics import Totals
+from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
@@ -21,6 +28,28 @@ if TYPE_CHECKING:
     from hexconv.calibrate.samples import SampleSource
     from hexconv.model import Model
 
+FAR_BELOW = 6.0
+"""dB below what 8 bits allow from which on a figure is suspicious: one bit of eight."""
+GOOD = 50.0
+"""dB that nobody needs more than: an exact output has no figure to be held against."""
+
+
+@dataclass(frozen=True)
+class PartAccuracy:
+    """One tensor that is joined with others into an output.
+
+    Attributes:
+        tensor: its name.
+        sqnr: of its elements, dB.
+        allowed: what 8 bits of its own range allow, dB.
+        values: how many different numbers the quantized model gives for them.
+    """
+
+    tensor: str
+    sqnr: float
+    allowed: float
+    values: int
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -30,11 +59,15 @@ class Accuracy:
         sqnr: signal to quantization noise, dB (`metrics.Metrics`).
         largest: largest absolute difference.
         peak: largest absolute value of the float model's output, the reference for `largest`.
+        allowed: what 8 bits allow, dB; None where it was not estimated.
+        parts: of an output that a Concat makes.
     """
 
     sqnr: float
     largest: float
     peak: float
+    allowed: float | None = None
+    parts: tuple[PartAccuracy, ...] = ()
 
 
 def accuracy(
@@ -44,6 +77,7 @@ def accuracy(
     *,
     count: int = 4,
     library: LibraryVersion = DEFAULT_LIBRARY,
+    estimate: bool = True,
 ) -> dict[str, Accuracy]:
     """Simulate the model and compare it with its float source.
 
@@ -53,6 +87,7 @@ def accuracy(
         samples: as for `convert`; random inputs in the model's input ranges without them.
         count: number of samples to take, from the first.
         library: of the phone: "v60", "v65" or "v66".
+        estimate: whether to find what 8 bits allow as well.
 
     Returns:
         Accuracy by output name.
@@ -70,23 +105,98 @@ def accuracy(
         else synthetic_samples(graph, spans)
     )
     session, simulator = FloatSession(graph), Simulator(model, library)
-    totals = {item.name: Totals(item.name) for item in model.graph.outputs}
-    for sample in islice(feeds, count):
+    taken = list(islice(feeds, count))
+    names = [item.name for item in model.graph.outputs]
+    ideal = _eight_bits(model, source, taken) if estimate else None
+    joined = {name: parts_of(graph, name) if ideal else [] for name in names}
+    sums = {name: _Sums(name, joined[name]) for name in names}
+    for sample in taken:
         expected, returned = session.run(sample), simulator.run(sample)
-        for name, total in totals.items():
-            total.add(expected[name], returned[name])
-    found = {name: total.result() for name, total in totals.items()}
-    return {
-        name: Accuracy(item.sqnr, item.max_error, item.peak)
-        for name, item in found.items()
-        if item is not None
-    }
+        allowed = ideal.run(sample) if ideal else {}
+        for name, item in sums.items():
+            item.add(expected[name], returned[name], allowed.get(name))
+    return {name: found for name, item in sums.items() if (found := item.result()) is not None}
+
+
+def _eight_bits(
+    model: Model, source: str | Path | onnx.ModelProto, samples: Sequence[Mapping[str, Array]]
+) -> EightBits | None:
+    """The estimate; None where it cannot be made, which is no reason to fail."""
+    shapes = {item.name: item.shape for item in model.graph.inputs}
+    try:
+        graph = load(source, shapes)
+        return EightBits(graph, observe(graph, samples))
+    except HexconvError:
+        return None
+
+
+class _Sums:
+    """One output and its parts, of both quantized sides."""
+
+    def __init__(self, name: str, parts: Sequence[OutputPart]) -> None:
+        self._parts = parts
+        self._own, self._allowed = Totals(name), Totals(name)
+        self._of_parts = [(Totals(name), Totals(name), set[float]()) for _ in parts]
+
+    def add(self, expected: Array, returned: Array, allowed: Array | None) -> None:
+        """One sample."""
+        self._own.add(expected, returned)
+        if allowed is None:
+            return
+        self._allowed.add(expected, allowed)
+        for part, (own, ideal, values) in zip(self._parts, self._of_parts, strict=True):
+            own.add(expected[part.where], returned[part.where])
+            ideal.add(expected[part.where], allowed[part.where])
+            values.update(returned[part.where].tolist())
+
+    def result(self) -> Accuracy | None:
+        """The figures; None before the first sample."""
+        own, allowed = self._own.result(), self._allowed.result()
+        if own is None:
+            return None
+        return Accuracy(
+            own.sqnr,
+            own.max_error,
+            own.peak,
+            None if allowed is None else allowed.sqnr,
+            tuple(self._part_results()),
+        )
+
+    def _part_results(self) -> Iterator[PartAccuracy]:
+        for part, (own, ideal, values) in zip(self._parts, self._of_parts, strict=True):
+            figures, best = own.result(), ideal.result()
+            if figures is not None and best is not None:
+                yield PartAccuracy(part.tensor, figures.sqnr, best.sqnr, len(values))
 
 
 def describe(found: Mapping[str, Accuracy]) -> Iterable[str]:
     """One line per output."""
     for name, item in found.items():
+        beside = "" if item.allowed is None else f" where 8 bits allow {item.allowed:.1f}"
         yield (
-            f"{name}: {item.sqnr:.1f} dB SQNR, max abs error {item.largest:.3g} "
+            f"{name}: {item.sqnr:.1f} dB SQNR{beside}, max abs error {item.largest:.3g} "
             f"(peak {item.peak:.3g})"
         )
+
+
+def far_below(found: Mapping[str, Accuracy]) -> list[str]:
+    """What a user must know of outputs, and of parts of them, far below what 8 bits allow."""
+    told = []
+    for name, item in found.items():
+        if item.allowed is not None and _far(item.sqnr, item.allowed):
+            told.append(
+                f"output '{name}' has {item.sqnr:.1f} dB where 8 bits allow {item.allowed:.1f}: "
+                "`hexconv verify` shows in which layer it is lost"
+            )
+        for part in item.parts:
+            if _far(part.sqnr, part.allowed):
+                told.append(
+                    f"output '{name}' joins '{part.tensor}' with what has a wider range: "
+                    f"{part.values} different values are left of it, {part.sqnr:.1f} dB where 8 "
+                    f"bits of its own range allow {part.allowed:.1f}; make it an output of its own"
+                )
+    return told
+
+
+def _far(sqnr: float, allowed: float) -> bool:
+    return min(allowed, GOOD) - sqnr >= FAR_BELOW

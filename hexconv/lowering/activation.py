@@ -13,9 +13,10 @@ from hexconv.lowering import lookup
 from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
+from hexconv.lowering.range_groups import WORTH
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.relayout import gather_axes
-from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.builder import RangeSource, Tensor
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, quantize_const
@@ -26,45 +27,70 @@ UNIT = Range(1.0 / 255.0, 0)
 """The fixed output range of Sigmoid_8 and Softmax_8: 0..1."""
 TANH = Range(1.0 / 127.0, 127)
 """The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
+OWN_RANGE_WIDER = 1.25
+"""By how much the range that PRelu_8 derives may be wider than its result: a third of a bit."""
 
 
 def same_place(
-    node: NodeView, ctx: Context, op: str, extra: list[float], value_range: Range | None
+    node: NodeView, ctx: Context, op: str, extra: list[float], value_range: Range
 ) -> None:
-    """A unary op in its input's layout; a range of None is copied from it."""
+    """A unary op in its input's layout, with a range of its own."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     scalars = [ctx.builder.scalar(f"{output}/limit{i}", v) for i, v in enumerate(extra)]
     inputs = [*form.tensor.data_min_max, *scalars]
-    tensor = ctx.builder.quantized(
-        op,
-        inputs,
-        form.tensor.shape,
-        value_range or form.tensor.range,
-        name=output,
-        static=value_range is not None or form.tensor.static,
-    )
+    tensor = ctx.builder.quantized(op, inputs, form.tensor.shape, value_range, name=output)
     ctx.bind_order(output, form.layout.order, tensor)
 
 
-@lowers("Relu", tie=Tie.COPY)
+@lowers("Relu", tie=Tie.CLIP)
 def relu(node: NodeView, ctx: Context) -> None:
-    """QuantizedRelu_8."""
-    same_place(node, ctx, "QuantizedRelu_8", [], None)
+    """QuantizedRelu_8, or a range of its own."""
+    _clipped(node, ctx, 0.0, math.inf)
 
 
-@lowers("Clip", tie=Tie.COPY)
+@lowers("Clip", tie=Tie.CLIP)
 def clip(node: NodeView, ctx: Context) -> None:
-    """QuantizedRelu_8, QuantizedReluX_8 or QuantizedClamp_8, depending on the bounds."""
+    """On its input's quantized values, or in a range of its own."""
     low, high = bounds(node, ctx)
+    _clipped(node, ctx, low, high)
+
+
+def _clipped(node: NodeView, ctx: Context, low: float, high: float) -> None:
+    """Codes held between two, where the input's range suits the result; else a range that clips.
+
+    A range ends at a bound, if zero is between the two: what it requantizes saturates there.
+    """
+    source, output = node.input(0), node.outputs[0]
+    form, wanted = ctx.form(source), ctx.range(output)
+    tensor = form.tensor
+    if not _suits(tensor, wanted, low, high, WORTH[node.op]):
+        tensor = ctx.requantize8(tensor, wanted, output)
+        if low <= 0.0 <= high:
+            ctx.builder.mark_saturating(tensor, (low, high))
+            ctx.bind_order(output, form.layout.order, tensor)
+            return
+    ctx.bind_order(output, form.layout.order, _held(ctx, tensor, low, high, output))
+
+
+def _suits(tensor: Tensor, wanted: Range, low: float, high: float, wider: float) -> bool:
+    """Whether the result may have the range of what is clipped, whatever a run makes of that."""
+    if tensor.source is RangeSource.RUN_TIME and not low <= 0.0 <= high:
+        return False
+    return tensor.range.step <= wider * wanted.step and tensor.range.holds(wanted.min, wanted.max)
+
+
+def _held(ctx: Context, tensor: Tensor, low: float, high: float, name: str) -> Tensor:
+    """QuantizedReluX_8 from zero up, QuantizedClamp_8 otherwise, QuantizedRelu_8 without a top."""
     if low == 0.0 and high == math.inf:
-        same_place(node, ctx, "QuantizedRelu_8", [], None)
+        op, limits = "QuantizedRelu_8", []
     elif low == 0.0:
-        same_place(node, ctx, "QuantizedReluX_8", [high], None)
+        op, limits = "QuantizedReluX_8", [high]
     else:
-        value_range = ctx.form(node.input(0)).tensor.range
-        limits = [max(low, value_range.min), min(high, value_range.max)]
-        same_place(node, ctx, "QuantizedClamp_8", limits, None)
+        op = "QuantizedClamp_8"
+        limits = [max(low, tensor.range.min), min(high, tensor.range.max)]
+    scalars = [ctx.builder.scalar(f"{name}/limit{i}", v) for i, v in enumerate(limits)]
+    return ctx.copied(op, [*tensor.data_min_max, *scalars], tensor, tensor.shape, name)
 
 
 def bounds(node: NodeView, ctx: Context) -> tuple[float, float]:
@@ -170,11 +196,12 @@ def _prelu(
 ) -> None:
     output = node.outputs[0]
     name = f"{output}/slope"
-    if notes_of(node.node).own_range and slopes.min() > 0.0 and slopes.max() <= 1.0:
-        result = _prelu_own_range(ctx, tensor, slopes, output)
-        ctx.bind_order(output, order, result)
-        return
     value_range = ctx.range(output)
+    if notes_of(node.node).own_range and slopes.min() > 0.0 and slopes.max() <= 1.0:
+        derived = cover(tensor.range.min * float(slopes.max()), tensor.range.max)
+        if derived.step <= OWN_RANGE_WIDER * value_range.step:
+            ctx.bind_order(output, order, _prelu_own_range(ctx, tensor, slopes, derived, output))
+            return
     quantized = quantize_const(np.asarray(slopes, np.float32).reshape(1, 1, 1, -1))
     inputs = [
         *tensor.data_min_max,
@@ -189,18 +216,21 @@ def _prelu(
 
 
 def _prelu_own_range(
-    ctx: Context, tensor: Tensor, slopes: npt.NDArray[np.floating], output: str
+    ctx: Context,
+    tensor: Tensor,
+    slopes: npt.NDArray[np.floating],
+    value_range: Range,
+    output: str,
 ) -> Tensor:
     """QuantizedPRelu_8: float slopes; the library scales the range's negative end itself.
 
-    The output range is fixed by the input's, but known here only to 1 LSB: not `static`, so a
-    table behind it sets the range first.
+    The output range is fixed by the input's, but known here only to 1 LSB.
     """
     alpha = np.asarray(slopes, np.float32).reshape(1, 1, 1, -1)
     inputs = [*tensor.data_min_max, ctx.builder.const(f"{output}/slope", alpha)]
-    value_range = cover(tensor.range.min * float(slopes.max()), tensor.range.max)
+    source = max(tensor.source, RangeSource.DERIVED)
     return ctx.builder.quantized(
-        "QuantizedPRelu_8", inputs, tensor.shape, value_range, name=output, static=False
+        "QuantizedPRelu_8", inputs, tensor.shape, value_range, name=output, source=source
     )
 
 
@@ -209,7 +239,7 @@ def sqrt(node: NodeView, ctx: Context) -> None:
     """QuantizedSqrt_8 if the range starts at 0 (facts/shipped-library.md d); else a table."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
-    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    tensor = ctx.pinned(source, form.tensor)
     if tensor.range.zero != 0:
         lookup.apply(ctx, source, lambda x: np.sqrt(np.maximum(x, 0.0)), output)
         return

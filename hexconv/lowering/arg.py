@@ -41,8 +41,7 @@ def position(node: NodeView, ctx: Context) -> None:
 
     def emit(tensor: Tensor, places: Mapping[int, int]) -> Tensor:
         if smallest:
-            fixed = tensor if tensor.static else ctx.pinned(source, tensor)
-            tensor = negative(ctx, fixed, f"{output}/negative")
+            tensor = negative(ctx, ctx.pinned(source, tensor), f"{output}/negative")
         place = next(iter(places))
         if not last:
             return argmax(ctx, tensor, place, output)

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import ceil, log2, prod
 
 import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import RangeError, UnsupportedOpError
 from hexconv.lowering.relayout import fit, gather_axes, moves
-from hexconv.nnlib.builder import Builder, Tensor
+from hexconv.nnlib.builder import Builder, RangeSource, Tensor
 from hexconv.nnlib.graph import Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range, quantize_const
 
 # Requantize_8to8 keeps its factor in 16 bits (op_requantize.c): a larger one takes two nodes.
 LARGEST_GAIN = 2.0**14
+# A floor for quiet inputs that another reader needs serves one that needs less.
+SHARED_FLOOR = 2.0**8
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Context:
         """The float32 tensor that data, min and max were quantized from or dequantized to."""
         self._forms: dict[str, list[LayoutForm]] = {}
         self._sources: dict[str, str] = {}
+        self._fixed: dict[tuple[Ref, Range], Tensor] = {}
+        self._floored: dict[tuple[Ref, float], Tensor] = {}
 
     # -- facts about ONNX values ------------------------------------------------------------
 
@@ -162,7 +166,7 @@ class Context:
         if array is not None:
             return self.const_tensor(name, layout.pack(np.asarray(array, np.float32)))
         tensor = self._lay_out(name, layout)
-        return self.pinned(name, tensor) if static and not tensor.static else tensor
+        return self.pinned(name, tensor) if static else tensor
 
     def take_broadcast(self, name: str, layout: Layout) -> Tensor:
         """As `take`, for a value of lower rank: its shape is padded with ones on the left."""
@@ -185,8 +189,47 @@ class Context:
         return Tensor(data, low, high, shape, quantized.range)
 
     def pinned(self, name: str, tensor: Tensor) -> Tensor:
-        """A tensor whose range depends on the run, requantized to the calibrated one."""
-        return self.requantize8(tensor, self.range(self._sources.get(name, name)), f"{name}/pinned")
+        """The tensor of an ONNX value in its calibrated range, whichever the run decides."""
+        if tensor.static:
+            return tensor
+        return self.fixed(tensor, name, self.range(self._sources.get(name, name)))
+
+    def fixed(self, tensor: Tensor, name: str, value_range: Range | None = None) -> Tensor:
+        """A tensor in a static range; itself if it has one.
+
+        It is requantized once for all that need it so.
+
+        Args:
+            tensor: whose range the run may decide.
+            name: of what needs it, for the node.
+            value_range: that it shall have; by default what calibration saw of it.
+        """
+        if tensor.static:
+            return tensor
+        key = tensor.data, value_range or tensor.range
+        if key not in self._fixed:
+            self._fixed[key] = self.requantize8(tensor, key[1], f"{name}/pinned")
+        return self._fixed[key]
+
+    def at_least(self, tensor: Tensor, step: float, name: str) -> Tensor:
+        """A tensor whose step is never below `step`, however quiet a run is (`Builder.floored`).
+
+        Args:
+            tensor: whose range the run may decide; others stay as they are.
+            step: far below the tensor's at the loudness that calibration saw.
+            name: of what needs it, for the node.
+        """
+        if tensor.source is not RangeSource.RUN_TIME or step == 0.0:
+            return tensor
+        least = 2.0 ** ceil(log2(step))
+        for (data, known), floored in self._floored.items():
+            if data == tensor.data and least <= known <= least * SHARED_FLOOR:
+                return floored
+        floor = Range(least, tensor.range.zero)
+        inputs = self.builder.floored(tensor.data_min_max, floor, name)
+        floored = self.copied("Select_8", inputs, tensor, tensor.shape, f"{name}/loud_enough")
+        self._floored[tensor.data, least] = floored
+        return floored
 
     def requantize8(self, tensor: Tensor, value_range: Range, name: str) -> Tensor:
         """The same values in another static range (Requantize_8to8)."""
@@ -248,7 +291,7 @@ class Context:
     ) -> Tensor:
         """A node whose output has its input's range."""
         return self.builder.quantized(
-            op, inputs, shape, tensor.range, name=name, static=tensor.static
+            op, inputs, shape, tensor.range, name=name, source=tensor.source
         )
 
     def rescaled(self, tensor: Tensor, factor: float, name: str) -> Tensor:

@@ -16,7 +16,7 @@ from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.quantize import Range, quantize_bias, quantize_weights
+from hexconv.quantize import LARGEST_BIAS, Range, quantize_bias, quantize_weights
 
 # cost/README.md: a convolution is about 1250 packets and 0.004 a multiply-accumulate; a group also
 # costs its Split and Concat.
@@ -98,7 +98,7 @@ class ConvEmitter:
         if padding is None:
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
             padding = Padding.VALID
-        weights, limits, step = self._weights(kernel, bias, tensor)
+        tensor, weights, limits, step = self._weights(kernel, bias, tensor)
         builder = self.ctx.builder
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
         inputs = [
@@ -145,7 +145,9 @@ class ConvEmitter:
         self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window], group: int
     ) -> Tensor:
         """QuantizedGroupedConv2d, or one dense kernel: kernel (kh, kw, Cin/g, Cout)."""
-        if self._dense_is_cheaper(kernel, group) or stays_flat(kernel, axes):
+        # The grouped op has no dilation: its kernel would have zeros between the taps.
+        wide = axes[1].extent > WIDEST_KERNEL
+        if wide or self._dense_is_cheaper(kernel, group) or stays_flat(kernel, axes):
             return self.dense(tensor, block_diagonal(kernel, group), bias, axes)
         if any(axis.dilation > 1 for axis in axes):
             kernel, axes = undilated(kernel, axes)
@@ -174,7 +176,7 @@ class ConvEmitter:
         extra: Ref,
         padding: Padding,
     ) -> Tensor:
-        weights, limits, step = self._weights(kernel, bias, tensor)
+        tensor, weights, limits, step = self._weights(kernel, bias, tensor)
         builder = self.ctx.builder
         data, low, high = self._bias(bias, tensor.range.step * step)
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
@@ -224,7 +226,7 @@ class ConvEmitter:
         # prepare's convolution has the taps of one stride phase.
         if -(-width // strides[1]) > WIDEST_KERNEL:
             raise wide(height, width)
-        codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)
+        tensor, codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)
         builder = self.ctx.builder
         inputs = [
             tensor.data,
@@ -252,12 +254,15 @@ class ConvEmitter:
 
     def _weights(
         self, kernel: Array, bias: Array, tensor: Tensor
-    ) -> tuple[Ref, tuple[Ref, Ref], float]:
+    ) -> tuple[Tensor, Ref, tuple[Ref, Ref], float]:
+        """The input, the weights, their limits and step: with the bias they fit the accumulator."""
         quantized = quantize_weights(np.ascontiguousarray(kernel), bias, tensor.range.step)
-        builder = self.ctx.builder
+        builder, step = self.ctx.builder, quantized.range.step
         name = f"{self.name}/weights"
         codes = builder.const(name, quantized.codes, quantized.range)
-        return codes, builder.minmax(name, quantized.range), quantized.range.step
+        offset = float(np.abs(bias).max(initial=0.0)) - self.range.min
+        tensor = self.ctx.at_least(tensor, offset / (step * LARGEST_BIAS), self.name)
+        return tensor, codes, builder.minmax(name, quantized.range), step
 
     def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:
         builder = self.ctx.builder

@@ -23,6 +23,19 @@ WIDTHS = (3, 5, 7)
 MAX_STRIDE_W = 2
 
 
+def runs(axes: Sequence[Window], multiplier: int) -> bool:
+    """Whether a depthwise convolution takes a form of this module, and none with more groups.
+
+    Args:
+        axes: height and width.
+        multiplier: output channels of each input channel.
+    """
+    height, width = axes
+    if multiplier != 1 or width.stride > MAX_STRIDE_W:
+        return False
+    return width.extent <= max(WIDTHS) or (height.extent == 1 and height.size == 1)
+
+
 def lower(
     emitter: ConvEmitter, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
 ) -> Tensor:
@@ -37,10 +50,10 @@ def lower(
     """
     channels = tensor.shape[3]
     multiplier = bias.size // channels
+    if not runs(axes, multiplier):
+        return emitter.grouped(tensor, kernel, bias, axes, channels)
     if any(axis.dilation > 1 for axis in axes):
         kernel, axes = undilated(kernel, axes)
-    if multiplier != 1 or axes[1].stride > MAX_STRIDE_W:
-        return emitter.grouped(tensor, kernel, bias, axes, channels)
     kernel = kernel.transpose(0, 1, 3, 2)  # (kh, kw, C, 1)
     height, width = kernel.shape[:2]
     if height == 1 and width == 1 and axes[0].stride == axes[1].stride == 1:
@@ -84,11 +97,7 @@ def _in_rows(
 ) -> Tensor:
     """Widths over 7: `rows` shifted copies of the input along H, a kernel of rows x `step`."""
     time = axes[1]
-    height, width = kernel.shape[:2]
-    if height != 1 or tensor.shape[1] != 1:
-        channels = tensor.shape[3]
-        dense = kernel.transpose(0, 1, 3, 2)
-        return emitter.grouped(tensor, dense, bias, axes, channels)
+    width = kernel.shape[1]
     # Fewer copies are cheaper even where their kernels are longer: 51.7 k packets in 5 rows of 7
     # for a width of 31 on 144 x 144, 67.0 k in 11 rows of 3.
     rows, step = min((-(-width // step), step) for step in WIDTHS)

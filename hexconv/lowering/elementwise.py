@@ -9,9 +9,9 @@ import numpy as np
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.context import Context, lanes, memory_order
-from hexconv.lowering.range_limits import request
+from hexconv.lowering.range_limits import always_fits, request
 from hexconv.lowering.registry import lowers
-from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover
@@ -138,6 +138,7 @@ def emit(
     if shape not in (left.shape, right.shape):
         # None of them lets both operands broadcast against each other with a requested range.
         left = spread(ctx, left, shape, f"{name}/left")
+    left, right = _static_where_needed(ctx, op, left, right, value_range, name)
     given = request(op, left.range, right.range, value_range)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
     if given == value_range:
@@ -150,6 +151,24 @@ def emit(
     if given.step / value_range.step > LARGEST_GAIN:
         return wide
     return ctx.requantize8(wide, value_range, name)
+
+
+def _static_where_needed(
+    ctx: Context, op: str, left: Tensor, right: Tensor, value_range: Range, name: str
+) -> tuple[Tensor, Tensor]:
+    """Both operands, requantized to their calibrated ranges if other ranges would not do.
+
+    A tensor whose range each run decides comes in others than the one that calibration saw; the
+    range requested of the result must suit them all.
+    """
+    if RangeSource.RUN_TIME not in (left.source, right.source):
+        return left, right
+    asked = request(op, left.range, right.range, value_range)
+    comes = [ranges_of(tensor) for tensor in (left, right)]
+    if always_fits(op, comes[0], comes[1], asked):
+        return left, right
+    one = ctx.fixed(left, f"{name}/left")
+    return one, one if left == right else ctx.fixed(right, f"{name}/right")
 
 
 def partial_range(op: str, left: Range, right: Range) -> Range:

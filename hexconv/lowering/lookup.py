@@ -38,7 +38,11 @@ def emit_table(
     """Look up `tensor`'s values in `codes` (256,) uint8; the output's range is `value_range`."""
     builder = ctx.builder
     index = builder.node(
-        "CastUInt8ToInt32", [tensor.data], [Output(tensor.shape, "int32")], name=f"{name}/index"
+        "CastUInt8ToInt32",
+        [tensor.data],
+        [Output(tensor.shape, "int32")],
+        name=f"{name}/index",
+        made_for=tensor.range,
     )
     inputs = [
         Ref(index),
@@ -51,7 +55,7 @@ def emit_table(
 def apply(ctx: Context, source: str, function: Function, output: str) -> None:
     """Lower `output = function(source)` in whatever layout the source has."""
     form = ctx.form(source)
-    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    tensor = ctx.pinned(source, form.tensor)
     value_range = ctx.range(output)
     codes = table(function, tensor.range, value_range)
     ctx.bind_order(output, form.layout.order, emit_table(ctx, tensor, codes, value_range, output))

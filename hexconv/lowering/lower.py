@@ -13,9 +13,10 @@ from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context, TransposeCount
 from hexconv.lowering.floats import FORMS, op_of
 from hexconv.lowering.mask import MASK
+from hexconv.lowering.range_groups import clipped_to
 from hexconv.lowering.registry import LOWERINGS
 from hexconv.lowering.relayout import gather_axes
-from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder, Tensor
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder, RangeSource, Tensor
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
@@ -170,6 +171,9 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
                 hint="cut the model before this node and compute it on the CPU",
             )
     lowering.function(node, ctx)
+    limits = clipped_to(node)
+    if limits is not None:
+        ctx.builder.mark_saturating(ctx.forms(node.outputs[0])[0].tensor, limits)
     _check_read(node)
 
 
@@ -241,7 +245,7 @@ def _bind_inputs(
     ctx.builder.graph.inputs += interfaces
     for index, item in enumerate(interfaces):
         data, low, high = (Ref(node, 3 * index + port) for port in range(3))
-        tensor = Tensor(data, low, high, item.bhwd, ctx.range(item.name), static=False)
+        tensor = Tensor(data, low, high, item.bhwd, ctx.range(item.name), RangeSource.RUN_TIME)
         ctx.bind(item.name, item.layout, tensor)
     return unsupported
 

@@ -83,7 +83,7 @@ def _threshold(ctx: Context, op: str, source: str, number: float, output: str) -
     A single 0 would be compared with uninitialized memory (op_compare_8.c).
     """
     form = ctx.form(source)
-    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    tensor = ctx.pinned(source, form.tensor)
     test, code = code_test(op, number, tensor.range)
     right = _code(ctx, code, tensor.range, f"{output}/threshold")
     result = emit_mask(ctx, COMPARE[test], tensor, right, tensor.shape, output)
@@ -124,8 +124,7 @@ def _still(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> T
     if array is not None and array.dtype == np.bool_:
         padded = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
         return _constant(ctx, name, layout.pack(padded.astype(np.float32)), MASK)
-    tensor = operand(ctx, name, layout, shape)
-    return tensor if tensor.static else ctx.pinned(name, tensor)
+    return ctx.pinned(name, operand(ctx, name, layout, shape))
 
 
 def _constant(ctx: Context, name: str, packed: Array, value_range: Range) -> Tensor:
@@ -183,11 +182,12 @@ def negation(node: NodeView, ctx: Context) -> None:
     ctx.bind_order(output, form.layout.order, result)
 
 
-@lowers("Where", tie=Tie.JOIN)
+@lowers("Where", tie=Tie.PICK)
 def where(node: NodeView, ctx: Context) -> None:
     """Select_8: operands tiled to one shape, both branches in the range of the result.
 
-    Then the range that the library returns, the union of theirs, is that of the result.
+    Then the range that the library returns, the union of theirs, is that of the result. Values
+    that the mask never selects may be outside of it: they are clipped.
     """
     names, output = [node.input(i) for i in range(3)], node.outputs[0]
     shape, value_range = ctx.shape(output), ctx.range(output)
@@ -227,7 +227,7 @@ def cast(node: NodeView, ctx: Context) -> None:
         number = ctx.requantize8(form.tensor, ctx.range(output), output)
         ctx.bind_order(output, form.layout.order, number)
         return
-    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    tensor = ctx.pinned(source, form.tensor)
     zero = tensor.range.zero
     name = f"{output}/zero"
     op, code = ("QuantizedNotEqual_8", zero) if zero else ("QuantizedGreaterEqual_8", 1)

@@ -142,7 +142,7 @@ def _accumulate(
         Ref(node, 2),
         shape,
         Range(step * INT32_LEVELS / 128.0, 128),
-        left.static and right.static,
+        max(left.source, right.source),
         "int32",
     )
 

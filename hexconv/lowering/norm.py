@@ -14,6 +14,10 @@ from hexconv.nnlib.builder import Tensor
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import quantize_bias, quantize_weights
 
+# Scales are multiplied by 128 before they meet the data, and the range's minimum is added to the
+# offset (op_batchnorm_d32.c): 8 bits less than int32, and one to be safe.
+LARGEST_OFFSET = 2.0**22
+
 
 @lowers("BatchNormalization")
 def batch_norm(node: NodeView, ctx: Context) -> None:
@@ -58,8 +62,10 @@ def scaled_and_shifted(
     """x * factor + offset per channel on D; factor and offset (D,) float."""
     value_range = ctx.range(name)
     scale = np.asarray(factor, np.float32).reshape(1, 1, 1, -1)
-    quantized = quantize_weights(scale, offset, tensor.range.step)
+    quantized = quantize_weights(scale, offset, tensor.range.step, LARGEST_OFFSET)
     step = tensor.range.step * quantized.range.step
+    reach = float(np.abs(offset).max(initial=0.0)) - value_range.min
+    tensor = ctx.at_least(tensor, reach / (quantized.range.step * LARGEST_OFFSET), name)
     builder = ctx.builder
     scale_name, bias_name = f"{name}/scale", f"{name}/bias"
     bias = quantize_bias(np.asarray(offset, np.float32), step).reshape(1, 1, 1, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from hexconv.onnx_graph import NodeView
 Sides = tuple[int, int]
 
 
-@lowers("Pad", tie=Tie.COPY)
+@lowers("Pad", tie=Tie.JOIN)
 def pad(node: NodeView, ctx: Context) -> None:
     """QuantizedPad_8 with the quantized value, or MirrorPad_8.
 
@@ -61,8 +62,8 @@ def _value(node: NodeView, ctx: Context) -> float:
 
 
 def filled(ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str) -> Tensor:
-    """A constant around B, H, W, D; the value must be in the tensor's range."""
-    if value and not tensor.static:
+    """A constant around B, H, W, D: in the tensor's range, or -inf for its lowest value."""
+    if value and isfinite(value):
         tensor = ctx.pinned(name, tensor)
     inputs = [
         tensor.data,
@@ -95,5 +96,5 @@ def _grown(
         size + before + after for size, (before, after) in zip(tensor.shape, rows, strict=True)
     )
     return ctx.builder.quantized(
-        op, inputs, (b, h, w, d), tensor.range, name=name, static=tensor.static, padding=padding
+        op, inputs, (b, h, w, d), tensor.range, name=name, source=tensor.source, padding=padding
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import inf, sqrt
 
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
@@ -39,8 +39,8 @@ def max_pool(node: NodeView, ctx: Context) -> None:
     dilated = any(axis.dilation > 1 for axis in axes)
     padding = None if dilated else mode(axes, counts)
     if padding is None:
-        # Padding must never be the maximum: the lowest value of the range acts as -inf.
-        tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=True)
+        # Padding must never be the maximum: -inf is the lowest value of any range.
+        tensor = _padded(ctx, tensor, axes, counts, output, lowest=True)
         axes = _fitting(tensor, axes)
         padding = Padding.VALID
     if dilated:
@@ -84,7 +84,7 @@ def l2_pool(node: NodeView, ctx: Context) -> None:
             hint="use p = 1 or an undilated p = 2",
         )
     tensor = ctx.take(source, layout, static=True)
-    tensor = _padded(ctx, source, tensor, axes, counts, output, lowest=False)
+    tensor = _padded(ctx, tensor, axes, counts, output, lowest=False)
     axes = _fitting(tensor, axes)
     pooled = _pool(ctx, L2_POOL, tensor, axes, counts, Padding.VALID, output)
     area = axes[0].kernel * axes[1].kernel
@@ -130,13 +130,12 @@ def _pool(
     shape = (tensor.shape[0], counts[0], counts[1], tensor.shape[3])
     value_range = Range(tensor.range.step, 0) if op == L2_POOL else tensor.range
     return builder.quantized(
-        op, inputs, shape, value_range, name=name, static=tensor.static, padding=padding
+        op, inputs, shape, value_range, name=name, source=tensor.source, padding=padding
     )
 
 
 def _padded(
     ctx: Context,
-    source: str,
     tensor: Tensor,
     axes: Sequence[Window],
     counts: Sequence[int],
@@ -153,9 +152,8 @@ def _padded(
         rows[place] = (axis.before, max(after, 0))
     if not any(map(any, rows)):
         return tensor
-    if lowest and not tensor.static:
-        tensor = ctx.pinned(source, tensor)
-    value = tensor.range.min if lowest else 0.0
+    # The lowest code whatever the range is by then: prepare may move a Relu into a convolution.
+    value = -inf if lowest else 0.0
     return filled(ctx, tensor, rows, value, f"{name}/padded")
 
 

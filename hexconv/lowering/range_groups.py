@@ -1,54 +1,71 @@
 """Tensors that share a range: solved together, before anything is lowered.
 
 An op that copies its input's range ties output and input; a join (Concat) ties its output to those
-inputs that nothing else reads. Every group gets one range that covers all its members. A
-tensor that clips at the end of its range joins no group that would widen it.
+inputs that nothing else reads. Every group gets one range that covers all its members. A tensor
+that clips at the end of its range joins no group that would widen it, nor does one that is read
+elsewhere too: a model output, say, or the input of a Linear.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.registry import LOWERINGS, Tie
 from hexconv.onnx_graph import NodeView
+from hexconv.onnx_graph.builder import array_of
 from hexconv.quantize import Bounds, Range, cover
 
 EVERYTHING = (-inf, inf)
+WIDER, WIDER_END = 1.25, 1.1
+"""By how much a range may grow for the sake of one reader among others: a third of a bit. Of an
+input or output, whose own figure it is, 0.8 dB."""
+WORTH = {"Clip": 1.25, "Relu": 4.0}
+"""How much wider than its result the range of what is clipped may be, so that clipping codes in it
+costs a fraction of a bit. A Relu costs nothing where prepare moves it into a convolution."""
 
 
-@dataclass
+@dataclass(eq=False)
 class RangeGroup:
-    """Tensors of one range: their names, their values' range, and the limits of their range."""
+    """Tensors of one range.
+
+    Attributes:
+        names: of the tensors.
+        bounds: what they hold.
+        limits: what their range may hold.
+        widest: how wide their range may be.
+        ties: numbers of the nodes that tie them to each other.
+        mixes: whether one of these nodes computes values between those that it reads.
+    """
 
     names: list[str]
     bounds: Bounds
     limits: Bounds = EVERYTHING
+    widest: float = inf
+    ties: set[int] = field(default_factory=set)
+    mixes: bool = False
 
 
-def solve(nodes: Iterable[NodeView], observed: Mapping[str, Bounds]) -> dict[str, Range]:
+def solve(
+    nodes: Iterable[NodeView], observed: Mapping[str, Bounds], ends: Collection[str] = ()
+) -> dict[str, Range]:
     """Static ranges for all values that were observed.
 
     Args:
         nodes: the float graph's nodes in order.
         observed: (min, max) of each computed value, as calibrated.
+        ends: the graph's inputs and outputs, which keep their own ranges.
 
     Returns:
         A range with an integer zero point for each name; members of one group share it.
     """
-    nodes = list(nodes)
-    readers = Counter(name for node in nodes for name in node.inputs)
-    limits = {node.outputs[0]: limit for node in nodes if (limit := clipped_to(node))}
-    groups = {name: _alone(name, bounds, limits.get(name)) for name, bounds in observed.items()}
-    for node in nodes:
-        for name, other in _tied(node, readers):
-            if name in groups and other in groups and groups[name] is not groups[other]:
-                _join(groups, groups[name], groups[other])
+    solver = _Solver(list(nodes), observed, ends)
+    for number, node in enumerate(solver.nodes):
+        solver.tie(number, node)
     ranges: dict[str, Range] = {}
-    for group in {id(group): group for group in groups.values()}.values():
+    for group in {id(group): group for group in solver.groups.values()}.values():
         ranges.update(dict.fromkeys(group.names, cover(*group.bounds)))
     return ranges
 
@@ -58,31 +75,126 @@ def clipped_to(node: NodeView) -> Bounds | None:
     return notes_of(node.node).saturates
 
 
+def clip_limits(node: NodeView) -> Bounds | None:
+    """(low, high) of a Relu or Clip; None where a bound is computed."""
+    if node.op == "Relu":
+        return 0.0, inf
+    found = []
+    for position, default in ((1, -inf), (2, inf)):
+        if not node.has(position):
+            found.append(default)
+            continue
+        array = array_of(node.node.inputs[position])
+        if array is None:
+            return None
+        found.append(float(array.reshape(-1)[0]))
+    return found[0], found[1]
+
+
+class _Solver:
+    """The groups while nodes tie them."""
+
+    def __init__(
+        self, nodes: list[NodeView], observed: Mapping[str, Bounds], ends: Collection[str]
+    ) -> None:
+        self.nodes, self._ends = nodes, frozenset(ends)
+        self._readers: dict[str, set[int]] = {}
+        for number, node in enumerate(nodes):
+            for name in node.inputs:
+                self._readers.setdefault(name, set()).add(number)
+        limits = {node.outputs[0]: found for node in nodes if (found := clipped_to(node))}
+        self.groups = {name: _alone(name, own, limits.get(name)) for name, own in observed.items()}
+
+    def tie(self, number: int, node: NodeView) -> None:
+        """Join the groups of a node's inputs and outputs as its lowering says."""
+        lowering = LOWERINGS.get(node.op)
+        outputs = [name for name in node.outputs if name in self.groups]
+        inputs = [name for name in node.inputs if name in self.groups]
+        if lowering is None or not outputs or not inputs:
+            return
+        match lowering.tie:
+            case Tie.COPY:
+                for output in outputs:
+                    self._join(inputs[0], output, number, node)
+            case Tie.JOIN:
+                for name in inputs:
+                    self._share(name, outputs[0], number, node)
+            case Tie.PICK:
+                for name in inputs:
+                    self._narrow(name, outputs[0], number, node)
+            case Tie.CLIP:
+                self._clip(inputs[0], outputs[0], number, node)
+
+    def _share(self, name: str, output: str, number: int, node: NodeView) -> None:
+        """A join: what others need too grows hardly at all."""
+        group = self.groups[name]
+        if not self._only_for(group, number):
+            wider = WIDER if self._ends.isdisjoint(group.names) else WIDER_END
+            group.widest = min(group.widest, wider * _width(group.bounds))
+        self._join(name, output, number, node)
+
+    def _narrow(self, name: str, output: str, number: int, node: NodeView) -> None:
+        """Of what only this node reads, values outside of its result's range do not matter."""
+        group, result = self.groups[name], self.groups[output]
+        if group is not result and self._only_for(group, number) and not group.mixes:
+            group.bounds = _within(group.bounds, result.bounds)
+            self._join(name, output, number, node)
+
+    def _clip(self, name: str, output: str, number: int, node: NodeView) -> None:
+        """A Relu or Clip on the codes of its input, or in a range of its own that clips."""
+        group, result = self.groups[name], self.groups[output]
+        if _width(group.bounds) <= WORTH[node.op] * _width(result.bounds) and _inside(
+            result.bounds, group.bounds
+        ):
+            self._join(name, output, number, node)
+        elif self._only_for(group, number):
+            self._narrow(name, output, number, node)
+        else:
+            result.limits = clip_limits(node) or EVERYTHING
+
+    def _only_for(self, group: RangeGroup, number: int) -> bool:
+        """Whether a node alone reads the tensors of a group, but for what ties them."""
+        inner = group.ties | {number}
+        return not any(
+            name in self._ends or not self._readers.get(name, inner) <= inner
+            for name in group.names
+        )
+
+    def _join(self, name: str, output: str, number: int, node: NodeView) -> None:
+        """Make two groups one, unless a member would not clip any more, or grow too wide."""
+        one, other = self.groups[name], self.groups[output]
+        if one is other:
+            return
+        low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
+        limits = max(one.limits[0], other.limits[0]), min(one.limits[1], other.limits[1])
+        widest = min(one.widest, other.widest)
+        if low < limits[0] or high > limits[1] or _width((low, high)) > widest:
+            return
+        small, large = sorted((one, other), key=lambda group: len(group.names))
+        large.names += small.names
+        large.bounds, large.limits, large.widest = (low, high), limits, widest
+        large.ties |= small.ties | {number}
+        large.mixes |= small.mixes or node.op == "Resize"
+        self.groups.update(dict.fromkeys(small.names, large))
+
+
 def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> RangeGroup:
     if limits is None:
         return RangeGroup([name], bounds)
     # A range file may be wider than what the activation lets through.
+    return RangeGroup([name], _within(bounds, limits), limits)
+
+
+def _within(bounds: Bounds, limits: Bounds) -> Bounds:
     low, high = (min(max(bound, limits[0]), limits[1]) for bound in bounds)
-    return RangeGroup([name], (low, high), limits)
+    return low, high
 
 
-def _join(groups: dict[str, RangeGroup], one: RangeGroup, other: RangeGroup) -> None:
-    """Merge two groups, unless a member would no longer clip."""
-    low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
-    limits = max(one.limits[0], other.limits[0]), min(one.limits[1], other.limits[1])
-    if low < limits[0] or high > limits[1]:
-        return
-    small, large = sorted((one, other), key=lambda group: len(group.names))
-    large.names += small.names
-    large.bounds, large.limits = (low, high), limits
-    groups.update(dict.fromkeys(small.names, large))
+def _inside(bounds: Bounds, limits: Bounds) -> bool:
+    low, high = min(limits[0], 0.0), max(limits[1], 0.0)
+    return low <= bounds[0] and bounds[1] <= high
 
 
-def _tied(node: NodeView, readers: Mapping[str, int]) -> list[tuple[str, str]]:
-    lowering = LOWERINGS.get(node.op)
-    if lowering is None or lowering.tie is Tie.FREE:
-        return []
-    outputs = [name for name in node.outputs if name]
-    if lowering.tie is Tie.COPY:
-        return [(node.inputs[0], output) for output in outputs]
-    return [(name, outputs[0]) for name in node.inputs if readers[name] == 1]
+def _width(bounds: Bounds) -> float:
+    """Of the range that holds zero too."""
+    return max(bounds[1], 0.0) - min(bounds[0], 0.0)

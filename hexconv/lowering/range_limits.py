@@ -7,11 +7,17 @@ the nearest range that fits, which is as fine as the operands are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import frexp
 
 from hexconv.quantize import Range, cover
 
 INT16 = 1 << 15
+LARGEST_SUM = 4000.0
+"""Of the ratios of both operands' steps to the result's: 12 bits (op_add_d32.c,
+set_addsub_scaling_for_output_range)."""
+LARGEST_MOVE = 15.0
+"""Of the ratio of steps in Maximum and Minimum: 12 fractional bits of 16 (op_minimum_maximum.c)."""
 
 
 def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
@@ -26,10 +32,22 @@ def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
     if op == "Mul":
         return _product(left, right, wanted)
     if op in ("Max", "Min"):
-        # The factor in_step / out_step has 12 fractional bits of 16 (op_minimum_maximum.c).
-        return _coarser(wanted, max(left.step, right.step) / 15.0)
-    # factor_a + factor_b under 2^12 (op_add_d32.c, set_addsub_scaling_for_output_range).
-    return _coarser(wanted, (left.step + right.step) / 4000.0)
+        return _coarser(wanted, max(left.step, right.step) / LARGEST_MOVE)
+    return _coarser(wanted, (left.step + right.step) / LARGEST_SUM)
+
+
+def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: Range) -> bool:
+    """Whether a binary op can answer in `asked` whichever of these ranges its operands come in."""
+    others = list(right)
+    return all(_fits(op, one, other, asked) for one in left for other in others)
+
+
+def _fits(op: str, left: Range, right: Range, asked: Range) -> bool:
+    if op == "Mul":
+        return left.step * right.step < asked.step and _offset_fits(left, right, asked)
+    if op in ("Max", "Min"):
+        return max(left.step, right.step) <= LARGEST_MOVE * asked.step
+    return left.step + right.step <= LARGEST_SUM * asked.step
 
 
 def _product(left: Range, right: Range, wanted: Range) -> Range:

@@ -12,7 +12,7 @@ from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.select import constant_ints
 from hexconv.lowering.slice_concat import as_range
-from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.builder import Tensor, ranges_of
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range
@@ -55,17 +55,23 @@ def mean(
     """The mean over some of B, H, W, D.
 
     The library computes in_step / (out_step * n) and clamps it below 1
-    (facts/shipped-library.md c), so the output scale must be above in_step / n. The axes must
-    not be `needs_separate_reductions`.
+    (facts/shipped-library.md c), so the output scale must be above in_step / n, however loud an
+    input is. The axes must not be `needs_separate_reductions`.
     """
     count = prod(tensor.shape[place] for place in places)
+    loudest = max(came.step for came in ranges_of(tensor))
+    if loudest / count >= value_range.step:
+        tensor = ctx.fixed(tensor, name)
     finest = tensor.range.step / count * (1.0 + 2.0**-12)
-    if value_range.step < finest:
+    coarse = value_range.step < finest
+    if coarse:
         value_range = value_range.scaled(finest / value_range.step)
     b, h, w, d = (1 if place in places else size for place, size in enumerate(tensor.shape))
     axes = ctx.builder.ints(f"{name}_axes", list(places))
     inputs = [*tensor.data_min_max, axes, *ctx.builder.minmax(name, value_range)]
-    return ctx.builder.quantized("QuantizedMean_8", inputs, (b, h, w, d), value_range, name=name)
+    return ctx.builder.quantized(
+        "QuantizedMean_8", inputs, (b, h, w, d), value_range, name=name, keeps_range=coarse
+    )
 
 
 def needs_separate_reductions(shape: Shape4, places: Sequence[int]) -> bool:

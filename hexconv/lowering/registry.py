@@ -16,7 +16,9 @@ class Tie(Enum):
 
     FREE = "its own, requested"
     COPY = "the first input's"
-    JOIN = "one for all inputs and the output"
+    JOIN = "one for all inputs and the output, where nothing else reads the inputs"
+    PICK = "its own, which is enough for inputs that nothing else reads"
+    CLIP = "the first input's where that is hardly wider than its own"
 
 
 Function = Callable[[NodeView, Context], None]

@@ -99,7 +99,7 @@ def _even_split(
             Ref(node, count + 1),
             part,
             tensor.range,
-            tensor.static,
+            tensor.source,
         )
         ctx.bind(name, layout, piece)
 

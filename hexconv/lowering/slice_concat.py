@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hexconv.lowering.context import Context
 from hexconv.lowering.relayout import gather_axes
 from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.constraints import misrepeats
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
 
@@ -91,9 +92,9 @@ def concatenated(
         *(p.min for p in parts),
         *(p.max for p in parts),
     ]
-    static = all(part.static for part in parts)
+    source = max(part.source for part in parts)
     return ctx.builder.quantized(
-        "QuantizedConcat_8", inputs, shape, value_range, name=name, static=static
+        "QuantizedConcat_8", inputs, shape, value_range, name=name, source=source
     )
 
 
@@ -175,9 +176,18 @@ def runs(indices: Sequence[int]) -> list[tuple[int, int, int]]:
 
 
 def tiled(ctx: Context, tensor: Tensor, multiples: Shape4, name: str) -> Tensor:
-    """The tensor repeated along B, H, W, D (QuantizedTile_8)."""
+    """The tensor repeated along B, H, W, D (QuantizedTile_8).
+
+    A depth that the library would repeat wrongly is repeated as columns of one element each.
+    """
     if multiples == (1, 1, 1, 1):
         return tensor
+    if misrepeats(tensor.shape[3], multiples[3]):
+        (b, h, w, d), times = tensor.shape, multiples[3]
+        rows = ctx.reshaped(tensor, (b, h * w, 1, d), f"{name}/rows")
+        repeated = tiled(ctx, rows, (1, 1, times, 1), f"{name}/repeated")
+        tensor = ctx.reshaped(repeated, (b, h, w, d * times), f"{name}/deep")
+        return tiled(ctx, tensor, (*multiples[:3], 1), name)
     b, h, w, d = (s * m for s, m in zip(tensor.shape, multiples, strict=True))
     inputs = [
         tensor.data,

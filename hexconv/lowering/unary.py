@@ -147,7 +147,7 @@ def rescale(node: NodeView, ctx: Context) -> None:
     """A product with a positive constant: the same values under another range, no node."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
-    tensor = form.tensor if form.tensor.static else ctx.pinned(source, form.tensor)
+    tensor = ctx.pinned(source, form.tensor)
     ctx.bind_order(
         output, form.layout.order, ctx.rescaled(tensor, float(node.attr("factor")), output)
     )

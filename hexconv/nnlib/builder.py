@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,26 @@ from hexconv.arrays import Array
 from hexconv.names import unique_name
 from hexconv.nnlib.graph import Const, Graph, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.quantize import Range
+from hexconv.quantize import Range, run_time_ranges
 
 SCALAR: Shape4 = (1, 1, 1, 1)
 RANGE_OUTPUTS = (Output(SCALAR, "float32"), Output(SCALAR, "float32"))
+
+
+class RangeSource(IntEnum):
+    """Where the range of a tensor comes from, the surest first."""
+
+    STATIC = 0  # as requested
+    DERIVED = 1  # from its input's: fixed, but known here only to a step
+    RUN_TIME = 2  # found in each run: the model's inputs, and what copies their range
 
 
 @dataclass(frozen=True)
 class Tensor:
     """A quantized tensor in the graph under construction: data, min, max, and its properties.
 
-    `range` is the range of its quantized values; `static` is False where it depends on the run
-    (the model's inputs, and ops that copy their range). int32 accumulators have dtype int32.
+    `range` is the range of its quantized values, as far as `source` lets it be known. int32
+    accumulators have dtype int32.
     """
 
     data: Ref
@@ -31,13 +40,25 @@ class Tensor:
     max: Ref
     shape: Shape4
     range: Range
-    static: bool = True
+    source: RangeSource = RangeSource.STATIC
     dtype: str = "uint8"
+
+    @property
+    def static(self) -> bool:
+        """Whether `range` is what the library gives it, exactly and in each run."""
+        return self.source is RangeSource.STATIC
 
     @property
     def data_min_max(self) -> tuple[Ref, Ref, Ref]:
         """(data, min, max), the order of most ops' first inputs."""
         return self.data, self.min, self.max
+
+
+def ranges_of(tensor: Tensor) -> tuple[Range, ...]:
+    """The ranges in which a tensor may come."""
+    if tensor.source is RangeSource.RUN_TIME:
+        return run_time_ranges(tensor.range)
+    return (tensor.range,)
 
 
 class Builder:
@@ -84,6 +105,10 @@ class Builder:
         """The values of a const; None for a node's output."""
         const = self._consts.get(ref.node)
         return None if const is None else const.array
+
+    def const_at(self, ref: Ref) -> Const:
+        """A const of the graph."""
+        return self._consts[ref.node]
 
     def shape(self, ref: Ref) -> Shape4:
         """B, H, W, D of a tensor."""
@@ -157,6 +182,20 @@ class Builder:
             f"{tensor}_max", value_range.max
         )
 
+    def floored(self, refs: tuple[Ref, Ref, Ref], floor: Range, name: str) -> tuple[Ref, ...]:
+        """What a Select_8 reads to give a tensor a range that never is within `floor`.
+
+        It answers in the union of the ranges of both its operands: here of the tensor, which it
+        takes everywhere, and of a constant. Where the tensor reaches further its codes stay.
+
+        Args:
+            refs: data, min and max.
+            floor: the least range.
+            name: of what reads it.
+        """
+        ones = self.const(f"{name}/everywhere", np.ones(self.shape(refs[0]), np.uint8))
+        return ones, *refs, ones, *self.minmax(f"{name}/floor", floor)
+
     # -- nodes ------------------------------------------------------------------------------
 
     def new_node(
@@ -169,6 +208,7 @@ class Builder:
         padding: Padding = Padding.NA,
         origin: Origin | None = None,
         keeps_range: bool = False,
+        made_for: Range | None = None,
         onnx_node: str | None = None,
     ) -> Node:
         """A node for a rewrite to insert: it is not in the graph yet."""
@@ -182,6 +222,7 @@ class Builder:
             onnx_node=self.onnx_node if onnx_node is None else onnx_node,
             origin=origin,
             keeps_range=keeps_range,
+            made_for=None if made_for is None else (made_for.min, made_for.max),
         )
         self._nodes[node.id] = node
         return node
@@ -203,10 +244,18 @@ class Builder:
         padding: Padding = Padding.NA,
         origin: Origin | None = None,
         keeps_range: bool = False,
+        made_for: Range | None = None,
     ) -> int:
         """Append one op node; returns its id."""
         node = self.new_node(
-            op, inputs, outputs, name=name, padding=padding, origin=origin, keeps_range=keeps_range
+            op,
+            inputs,
+            outputs,
+            name=name,
+            padding=padding,
+            origin=origin,
+            keeps_range=keeps_range,
+            made_for=made_for,
         )
         self._index[node.id] = len(self.graph.nodes)
         self.graph.nodes.append(node)
@@ -221,7 +270,7 @@ class Builder:
         *,
         name: str,
         dtype: str = "uint8",
-        static: bool = True,
+        source: RangeSource = RangeSource.STATIC,
         padding: Padding = Padding.NA,
         keeps_range: bool = False,
     ) -> Tensor:
@@ -231,10 +280,10 @@ class Builder:
             op: nnlib op name.
             inputs: in the library's order.
             shape: BHWD of the data output.
-            span: the range of the output's quantized values.
+            value_range: the range of the output's quantized values.
             name: the tensor that it computes.
             dtype: of the data output.
-            static: whether `span` is fixed, or only expected.
+            source: how far the range is known.
             padding: of the node.
             keeps_range: whether it cannot return values in a narrower range.
         """
@@ -246,7 +295,7 @@ class Builder:
             padding=padding,
             keeps_range=keeps_range,
         )
-        return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, value_range, static, dtype)
+        return Tensor(Ref(node), Ref(node, 1), Ref(node, 2), shape, value_range, source, dtype)
 
     def mark_origin(self, tensor: Tensor, origin: Origin) -> None:
         """Record that a node's output 0 is an ONNX tensor: for layer-wise checks and reports.
@@ -262,6 +311,12 @@ class Builder:
         made_up = known is not None and known.tensor not in self.original
         if known is None or (made_up and origin.tensor in self.original):
             self.graph.nodes[index] = replace(node, origin=origin)
+
+    def mark_saturating(self, tensor: Tensor, limits: tuple[float, float]) -> None:
+        """Say that a node's output 0 must not leave `limits`: an activation is gone for it."""
+        index = self._index.get(tensor.data.node)
+        if index is not None and tensor.data.port == 0:
+            self.graph.nodes[index] = replace(self.graph.nodes[index], saturates=limits)
 
     def finish(self) -> Graph:
         """The graph, numbered as MACE numbers it."""

@@ -29,6 +29,16 @@ def constraint(function: Constraint) -> Constraint:
     return function
 
 
+RANGE_CONSTRAINTS: set[str] = set()
+"""Rules that look at ranges: prepare, or a run, may break them."""
+
+
+def range_constraint(function: Constraint) -> Constraint:
+    """Register a rule that looks at ranges."""
+    RANGE_CONSTRAINTS.add(function.__name__)
+    return constraint(function)
+
+
 @constraint
 def channel_scales(site: NodeSite) -> bool:
     scales = site.const("channel_scale")
@@ -74,13 +84,18 @@ def prelu_depth(site: NodeSite) -> bool:
     return data is not None and site.shape("alpha") not in ((1, 1, 1, 1), (1, 1, 1, data[3]))
 
 
-@constraint
+@range_constraint
 def prelu_alpha(site: NodeSite) -> bool:
     alpha, known = site.const("alpha"), site.range()
     if alpha is None:
         return False
-    empty = known is not None and known[1] <= 0 and not alpha.any()
-    return empty or bool((np.abs(alpha) >= 128).any())
+    steep = bool((np.abs(alpha) >= 128).any())
+    if known is None or known[0] >= known[1]:
+        return steep
+    # op_prelu_d32.c, set_scaling: the input's range beside the one that is derived, under 2^7.
+    least, most = min(0.0, float(alpha.min())), max(0.0, float(alpha.max()))
+    width = max(known[1], known[0] * least) - known[0] * most
+    return steep or (known[1] - known[0]) * max(1.0, most, -least) >= 128 * width
 
 
 @constraint
@@ -89,7 +104,7 @@ def narrow_matmul(site: NodeSite) -> bool:
     return b is not None and b[2] <= 16 and b[3] > 32
 
 
-@constraint
+@range_constraint
 def matmul16_range(site: NodeSite) -> bool:
     a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
     if a is None or b is None or out is None:
@@ -113,7 +128,7 @@ def one_sided_product(site: NodeSite) -> bool:
     return len(site.shapes) == 8 and one_sided_broadcast(site)
 
 
-@constraint
+@range_constraint
 def product_scale(site: NodeSite) -> bool:
     a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
     if a is None or b is None or out is None or not all(low < high for low, high in (a, b, out)):
@@ -128,13 +143,87 @@ def product_scale(site: NodeSite) -> bool:
     return shift < 0 or not -(2**15) <= offset < 2**15
 
 
+@range_constraint
+def sum_scale(site: NodeSite) -> bool:
+    # op_add_d32.c, set_addsub_scaling_for_output_range: the factors' sum has 12 bits
+    ratios = _ratios(site)
+    total = sum(ratios) if site.spec.name.startswith("QuantizedAdd") else max(ratios, default=0.0)
+    return total * (16384 / 16380) >= 2**12
+
+
+@range_constraint
+def move_scale(site: NodeSite) -> bool:
+    # op_minimum_maximum.c: 12 fractional bits of 16
+    return max(_ratios(site), default=0.0) >= 16
+
+
+def _ratios(site: NodeSite) -> list[float]:
+    """The steps of both operands beside the result's, as far as they are known."""
+    out = site.range("out_")
+    if out is None or out[0] >= out[1]:
+        return []
+    operands = [site.range(prefix) for prefix in ("a_", "b_")]
+    return [(known[1] - known[0]) / (out[1] - out[0]) for known in operands if known is not None]
+
+
+@range_constraint
+def requantize_gain(site: NodeSite) -> bool:
+    # op_requantize.c: the factor has 15 bits before its point
+    known, out = site.range(), site.range("out_")
+    if known is None or out is None or out[0] >= out[1]:
+        return False
+    return (known[1] - known[0]) / (out[1] - out[0]) >= 2**15
+
+
+@range_constraint
+def bias_fits(site: NodeSite) -> bool:
+    # supernode_utils.h, fill_bias_buf: the bias less the range's minimum, in accumulator steps
+    steps, weights = _product_step(site, "w_"), site.shape("weights")
+    offset = _offset(site)
+    if steps is None or weights is None or not isfinite(offset):
+        return False
+    outputs = site.node.outputs[0].shape[3]
+    products = 255 * 128 * (weights[0] * weights[1] * weights[2] * weights[3] // max(outputs, 1))
+    scales = site.const("channel_scale")
+    smallest = 1.0 if scales is None else float(scales.min())
+    return offset / (steps * smallest) + products >= 2**31
+
+
+@range_constraint
+def offset_fits(site: NodeSite) -> bool:
+    # op_batchnorm_d32.c: scales are multiplied by 128, the offset is added in 32 bits
+    step, out = _product_step(site, "scale_"), site.range("out_")
+    if step is None or out is None or not (out[0] < out[1] and all(map(isfinite, out))):
+        return False
+    unit = step / 128
+    ratio = 255 * unit / (out[1] - out[0]) * 1.00001831
+    return _offset(site) / unit + 2**22 >= 2**31 or not 2.0**-29 <= ratio < 0.5
+
+
+def _product_step(site: NodeSite, prefix: str) -> float | None:
+    """The step of the data times that of its factor; None where one is not known, or empty."""
+    data, factor = site.range(), site.range(prefix)
+    if data is None or factor is None or data[0] >= data[1] or factor[0] >= factor[1]:
+        return None
+    return (data[1] - data[0]) / 255 * (factor[1] - factor[0]) / 255
+
+
+def _offset(site: NodeSite) -> float:
+    """The largest bias, and the minimum of the requested range."""
+    bias, known, out = site.const("bias"), site.range("bias_"), site.range("out_")
+    if bias is None or known is None or out is None or bias.dtype != np.int32:
+        return 0.0
+    real = bias.astype(np.float64) * ((known[1] - known[0]) * 2.0**-32)
+    return float(np.abs(real).max(initial=0.0)) + abs(out[0])
+
+
 @constraint
 def divisor(site: NodeSite) -> bool:
     a, b = site.shape("a"), site.shape("b")
     return a is not None and b not in ((1, 1, 1, 1), (1, 1, 1, a[3]))
 
 
-@constraint
+@range_constraint
 def no_zero_code(site: NodeSite) -> bool:
     codes, known = site.const("b"), site.range("b_")
     if codes is None or known is None or known[0] >= known[1]:
@@ -143,7 +232,7 @@ def no_zero_code(site: NodeSite) -> bool:
     return bool((np.abs(known[0] + codes.astype(np.float64) * step) < step * 1e-4).any())
 
 
-@constraint
+@range_constraint
 def softmax_beta(site: NodeSite) -> bool:
     # op_softmax_d32.c set_scaling_parms: beta * range / 255 / ln 2 must stay below 2^8
     known, beta = site.range(), 1.0
@@ -152,13 +241,13 @@ def softmax_beta(site: NodeSite) -> bool:
     return known is not None and (known[1] - known[0]) * beta / (255 * log(2)) >= 256
 
 
-@constraint
+@range_constraint
 def range_from_zero(site: NodeSite) -> bool:
     low = site.scalar("min")
     return low is not None and low != 0.0
 
 
-@constraint
+@range_constraint
 def recip_range(site: NodeSite) -> bool:
     known = site.range()
     return known is not None and (known[0] > 0.0 or known[0] < 0.0 < known[1])
@@ -188,7 +277,7 @@ def mean_batches(site: NodeSite) -> bool:
     return data is not None and both and data[0] > 1 and data[3] % 32 != 0
 
 
-@constraint
+@range_constraint
 def mean_scale(site: NodeSite) -> bool:
     data, known, out = site.shape("data"), site.range(), site.range("out_")
     if data is None or known is None or out is None or out[1] <= out[0]:
@@ -199,13 +288,24 @@ def mean_scale(site: NodeSite) -> bool:
     return (known[1] - known[0]) / ((out[1] - out[0]) * count) > 1.0
 
 
+def misrepeats(depth: int, times: int) -> bool:
+    """Whether QuantizedTile_8 mixes up codes: its copies of 2, 4 and 8 bytes go wrong."""
+    return depth in (2, 4, 8) and times & (times - 1) != 0
+
+
+@constraint
+def tile_depth(site: NodeSite) -> bool:
+    data, times = site.shape("data"), site.const("multiples")
+    return data is not None and times is not None and misrepeats(data[3], int(times.flat[-1]))
+
+
 @constraint
 def argmax_bytes(site: NodeSite) -> bool:
     data, axis = site.shape("data"), site.const("axis")
     return data is not None and axis is not None and data[int(axis.flat[0]) % 4] > 256
 
 
-@constraint
+@range_constraint
 def pad_value(site: NodeSite) -> bool:
     known = site.range()
     value = 0.0 if site.position("value") is None else site.scalar("value")
@@ -224,19 +324,19 @@ def mirror_reach(site: NodeSite) -> bool:
     return any(max(pair) > size - edge for pair, size in zip(pairs, data, strict=False))
 
 
-@constraint
+@range_constraint
 def finite_range(site: NodeSite) -> bool:
     out = site.range("out_")
     return out is not None and not all(map(isfinite, out))
 
 
-@constraint
+@range_constraint
 def holds_zero(site: NodeSite) -> bool:
     out = site.range("out_")
     return out is not None and not out[0] <= 0.0 <= out[1]
 
 
-@constraint
+@range_constraint
 def exact_zero(site: NodeSite) -> bool:
     out = site.range("out_")
     if out is None or not all(map(isfinite, out)):

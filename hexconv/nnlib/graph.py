@@ -116,7 +116,9 @@ class Node:
 
     `onnx_node` names the ONNX node that it was lowered from; `origin` the ONNX tensor that output
     0 is, where it is one. `keeps_range`: the library cannot use a narrower range than the
-    one that is requested, so rewrites leave it unchanged.
+    one that is requested, so rewrites leave it unchanged. `saturates`: (low, high) that output 0
+    must not leave, because the end of its range replaces an activation. `made_for`: (min, max) of
+    input 0 for which constants were computed (a lookup table's).
     """
 
     id: int
@@ -128,6 +130,8 @@ class Node:
     onnx_node: str = ""
     origin: Origin | None = None
     keeps_range: bool = False
+    saturates: tuple[float, float] | None = field(default=None, compare=False)
+    made_for: tuple[float, float] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class NodeSite:
 
     def output_scalars(self) -> dict[Ref, float]:
         """The scalars that this node returns, as far as they are known without running it."""
-        known = self._output_range()
+        known = self.output_range()
         if known is None:
             return {}
         roles = self.spec.results(len(self.node.outputs))
@@ -63,7 +63,8 @@ class NodeSite:
             if operand.role in low_high
         }
 
-    def _output_range(self) -> tuple[float, float] | None:
+    def output_range(self) -> tuple[float, float] | None:
+        """Both ends of the range of its output, if they are known."""
         rule = self.spec.rule_of(len(self.shapes))
         if rule is RangeRule.FIXED:
             return self.spec.fixed

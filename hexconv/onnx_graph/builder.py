@@ -358,6 +358,11 @@ def array_of(value: ir.Value | None) -> npt.NDArray[Any] | None:
     return value.const_value.numpy()
 
 
+def is_row(array: npt.NDArray[Any], columns: int) -> bool:
+    """Whether an array holds one number for each of `columns` of the last axis."""
+    return array.ndim > 0 and array.size == array.shape[-1] == columns
+
+
 def shape_of(value: ir.Value | None) -> tuple[int, ...]:
     """The static shape of a value of a graph in canonical form."""
     assert value is not None and value.shape is not None

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from hexconv.errors import ConfigError
 from hexconv.names import did_you_mean
 from hexconv.nnlib.graph import Graph
+from hexconv.nnlib.ranges.rewritten import check_scales, scales_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
-from hexconv.optimize.legalize import legalize
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.registry import REWRITES, Stage, apply
 from hexconv.quantize import Bounds
@@ -50,11 +50,14 @@ def fuse(
 def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
     """Rewrites that change only the form in which the DSP computes the same values.
 
-    At every level, graphs that the library would compute incorrectly are corrected.
+    Raises:
+        GraphError: one of them lost a factor, which is a fault of hexconv.
     """
-    counts = dict(_stage(Stage.NNLIB, settings, graph))
-    if parted := legalize(graph):
-        counts["legalize"] = parted
+    if settings.optimize == "none":
+        return graph, {}
+    before = scales_of(graph)
+    counts = _stage(Stage.NNLIB, settings, graph)
+    check_scales(before, graph)
     return (tidied(graph) if counts else graph), counts
 
 

@@ -1,4 +1,8 @@
-"""Correct graphs that prepare would break: always, at every level of optimization."""
+"""Correct graphs that prepare would break: always, at every level of optimization.
+
+It breaks two things: rows that a depthwise convolution shifted, and the activation or the factor
+of a convolution that is given one range with all others of a Concat.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,91 @@ from dataclasses import replace
 
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
-from hexconv.nnlib.prepare import trace
-from hexconv.nnlib.prepare.left_padding import DEPTHWISE, shifted
+from hexconv.nnlib.prepare import Prepared, trace
+from hexconv.nnlib.prepare.left_padding import shifted
+from hexconv.nnlib.ranges.consistency import range_source, wronged_convolutions
+from hexconv.nnlib.ranges.found import FoundRanges
+from hexconv.nnlib.ranges.operands import RangedOperand, ranged_inputs
+from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.quantize import cover
 
 ROUNDS = 8
+CONCAT = "QuantizedConcat_8"
 
 
-def legalize(graph: Graph) -> int:
-    """Separate depthwise convolutions from the nodes that would misread their d32 rows.
+def legalize(graph: Graph) -> tuple[Graph, Prepared, int]:
+    """Part nodes of which prepare would make others than were meant.
+
+    Returns:
+        The graph, what the library makes of it, and how many nodes were put in between.
+    """
+    count, prepared = 0, trace(graph)
+    for _ in range(ROUNDS):
+        parted = _unshift(graph, prepared) or _part_shared_ranges(graph, prepared)
+        if not parted:
+            break
+        count += parted
+        graph = tidied(graph)
+        prepared = trace(graph)
+    return graph, prepared, count
+
+
+def _part_shared_ranges(graph: Graph, prepared: Prepared) -> int:
+    """Part a Concat from a convolution that must keep its own range.
+
+    prepare looks for the convolutions behind a Concat and gives them one range
+    (nnlib/prepare/fake_concat); it does not look through a Requantize_8to8.
+
+    Returns:
+        How many requantizes were put in.
+    """
+    if not any(node.op == CONCAT for node in graph.nodes):
+        return 0
+    wronged = wronged_convolutions(graph, prepared)
+    return _parted(graph, prepared.graph, wronged) if wronged else 0
+
+
+def _parted(graph: Graph, executed: Graph, wronged: set[int]) -> int:
+    """Put a requantize behind one part of each Concat that reads a convolution of `wronged`."""
+    builder, found = Builder.on(graph), FoundRanges.of(graph)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.op == CONCAT:
+            parts = ranged_inputs(node.op, len(node.inputs))
+            makers = [range_source(executed, node.id, part.data) for part in parts]
+            mine = [part for part, maker in zip(parts, makers, strict=True) if maker in wronged]
+            if mine:
+                own, node = _requantized(node, mine[0], builder, found)
+                nodes.append(own)
+        nodes.append(node)
+    count = len(nodes) - len(graph.nodes)
+    graph.nodes[:] = nodes
+    return count
+
+
+def _requantized(
+    node: Node, part: RangedOperand, builder: Builder, found: FoundRanges
+) -> tuple[Node, Node]:
+    """A part of a Concat in the range of all parts, and the Concat that reads it."""
+    refs = [node.inputs[at] for at in (part.data, part.low, part.high)]
+    site = found.site(node)
+    given = {Ref(0): found.scalars[refs[1]], Ref(1): found.scalars[refs[2]]}
+    union = site.output_scalars() or given
+    own = builder.new_node(
+        "Requantize_8to8",
+        (*refs, *builder.minmax(f"{node.name}/apart", cover(*union.values()))),
+        (Output(builder.shape(refs[0]), "uint8"), *RANGE_OUTPUTS),
+        name=f"{node.name}/apart",
+        onnx_node=node.onnx_node,
+    )
+    inputs = list(node.inputs)
+    for port, at in enumerate((part.data, part.low, part.high)):
+        inputs[at] = Ref(own.id, port)
+    return own, replace(node, inputs=tuple(inputs))
+
+
+def _unshift(graph: Graph, prepared: Prepared) -> int:
+    """Part depthwise convolutions from the nodes that would misread their d32 rows.
 
     A reshape to the same shape runs flat, so the library unpacks the rows and packs them again,
     with the left padding that every node expects (nnlib/prepare/left_padding).
@@ -21,25 +102,19 @@ def legalize(graph: Graph) -> int:
     Returns:
         The number of reshapes inserted.
     """
-    if not any(f"{node.op}_d32" in DEPTHWISE for node in graph.nodes):
+    misread = _misread_nodes(graph, prepared)
+    if not misread:
         return 0
-    count = 0
-    for _ in range(ROUNDS):
-        misread_nodes = _misread_nodes(graph)
-        if not misread_nodes:
-            break
-        builder = Builder.on(graph)
-        nodes: list[Node] = []
-        for node in graph.nodes:
-            nodes += _unshifted(node, builder) if node.id in misread_nodes else [node]
-        graph.nodes[:] = nodes
-        count += len(misread_nodes)
-    return count
+    builder = Builder.on(graph)
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        nodes += _unshifted(node, builder) if node.id in misread else [node]
+    graph.nodes[:] = nodes
+    return len(misread)
 
 
-def _misread_nodes(graph: Graph) -> set[int]:
+def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
     """Nodes that would read shifted rows; of fused ones the first, which is the reader."""
-    prepared = trace(graph)
     wrong = {node.id for node, _ in shifted(prepared.graph)}
     holders = {node.id: prepared.holder(node.id) for node in graph.nodes}
     return {

@@ -1,7 +1,8 @@
 """From float values to the library's quantized values: ranges, weights, biases."""
 
-from hexconv.quantize.ranges import Bounds, Range, cover, symmetric
+from hexconv.quantize.ranges import Bounds, Range, cover, run_time_ranges, symmetric
 from hexconv.quantize.weights import (
+    LARGEST_BIAS,
     QuantizedArray,
     encode,
     quantize_bias,
@@ -10,6 +11,7 @@ from hexconv.quantize.weights import (
 )
 
 __all__ = [
+    "LARGEST_BIAS",
     "Bounds",
     "QuantizedArray",
     "Range",
@@ -18,5 +20,6 @@ __all__ = [
     "quantize_bias",
     "quantize_const",
     "quantize_weights",
+    "run_time_ranges",
     "symmetric",
 ]

@@ -21,6 +21,9 @@ LEVELS = 255
 STEP_BITS = 16
 # Smaller scales would underflow once two of them are multiplied in float32.
 SMALLEST_STEP = 2.0**-40
+# Zero points, and loudness relative to calibration, that a run may bring.
+RUN_TIME_ZEROS = (0, 1, 64, 128, 192, 254, 255)
+RUN_TIME_SCALES = (2.0**-20, 2.0**-4, 2.0**-2, 1.0, 10.0)
 # For a tensor that is always zero: any scale works, one near 1 needs no extreme factor.
 STEP_OF_ZERO = 2.0**-8
 
@@ -45,6 +48,10 @@ class Range:
     def scaled(self, factor: float) -> Range:
         """The range of the same quantized values after a multiplication by a positive factor."""
         return Range(_round_step_up(self.step * factor), self.zero)
+
+    def moved(self, zero: int) -> Range:
+        """The range of the same step with another code for 0.0."""
+        return Range(self.step, zero)
 
     def holds(self, low: float, high: float, slack: float = 0.5) -> bool:
         """Whether [low, high] is inside, up to `slack` LSB."""
@@ -87,6 +94,16 @@ def _with_zero(low: float, high: float, zero: int) -> Range:
     below = -low / zero if zero else 0.0
     above = high / (LEVELS - zero) if zero < LEVELS else 0.0
     return Range(_round_step_up(max(below, above)), zero)
+
+
+def run_time_ranges(calibrated: Range) -> tuple[Range, ...]:
+    """Ranges in which a tensor may come that the library quantizes over the data of each run.
+
+    Any zero, and any loudness from far below what calibration saw up to ten times that: what is
+    computed from such a tensor must be right in all of them.
+    """
+    zeros = sorted({*RUN_TIME_ZEROS, calibrated.zero})
+    return tuple(calibrated.scaled(s).moved(z) for s in RUN_TIME_SCALES for z in zeros)
 
 
 def symmetric(low: float, high: float, smallest: float = SMALLEST_STEP) -> Range:

@@ -13,8 +13,8 @@ from hexconv.quantize.ranges import LEVELS, SMALLEST_STEP, Range, cover, symmetr
 # Elements quantized at a time: temporaries stay in the cache, and a layer of 100 M weights does
 # not need three float copies of itself.
 CHUNK = 1 << 18
-# Half of int32: products are added to it.
-LARGEST_BIAS = 2.0**30
+# A quarter of int32: the minimum of the result's range is taken off, and products are added.
+LARGEST_BIAS = 2.0**29
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ def quantize_weights(
     weights: npt.NDArray[np.float32],
     bias: npt.NDArray[np.floating[Any]] | None = None,
     step: float = 1.0,
+    largest: float = LARGEST_BIAS,
 ) -> QuantizedArray:
     """Weights of any shape to uint8 with zero point 128, rounded half to even.
 
@@ -40,11 +41,12 @@ def quantize_weights(
         bias: added to their products; it has to fit into int32 at the product of the
             scales, so weights that are tiny relative to it get a larger scale.
         step: scale of what they are multiplied with.
+        largest: bias that the accumulator holds, in products of the scales.
     """
     low, high = _bounds(weights)
     smallest = SMALLEST_STEP
     if bias is not None and bias.size:
-        smallest = max(smallest, float(np.abs(bias).max()) / (step * LARGEST_BIAS))
+        smallest = max(smallest, float(np.abs(bias).max()) / (step * largest))
     value_range = symmetric(low, high, smallest)
     return QuantizedArray(encode(weights, value_range), value_range)
 

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from tests.lowering.proof import emitted, model, numbers, on_codes, one, prove, unsupported_op
+from tests.lowering.proof import (
+    decibels,
+    emitted,
+    model,
+    numbers,
+    on_codes,
+    one,
+    prove,
+    unsupported_op,
+)
 
 SHAPE = (1, 3, 8, 10)
 # A table rounds to the output's values once; the input is exactly representable.
@@ -59,7 +68,8 @@ def test_a_pole_is_never_reached(op: str) -> None:
         helper.make_node("Clip", ["x", "least"], ["above"], name="clip"),
         helper.make_node(op, ["above"], ["y"], name="node"),
     ]
-    prove(model(nodes, {"x": SHAPE}, ["y"], {"least": np.float32(0.5)}), TABLE)
+    proto = model(nodes, {"x": SHAPE}, ["y"], {"least": np.float32(0.5)})
+    prove(proto, TABLE, {"x": on_codes(SHAPE, zero=0)})
 
 
 @pytest.mark.parametrize("op", ["Sigmoid", "Tanh", "Relu"])
@@ -121,7 +131,7 @@ def test_other_powers_of_positive_numbers(exponent: float) -> None:
         helper.make_node("Pow", ["above", "e"], ["y"], name="node"),
     ]
     consts = {"least": np.float32(0.5), "e": np.float32(exponent)}
-    prove(model(nodes, {"x": SHAPE}, ["y"], consts), TABLE)
+    prove(model(nodes, {"x": SHAPE}, ["y"], consts), TABLE, {"x": on_codes(SHAPE, zero=0)})
 
 
 def test_a_constant_to_the_power_of_a_tensor() -> None:
@@ -148,3 +158,50 @@ def test_any_number_of_operands(op: str, count: int) -> None:
     nodes = [helper.make_node(op, names, ["y"], name="node")]
     feeds = {name: on_codes(shape, i) for i, (name, shape) in enumerate(shapes.items())}
     prove(model(nodes, shapes, ["y"]), 0.9 * count, feeds)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "data"),
+    [
+        ((0.2, 0.9), (-0.1, 0.1)),
+        ((-2.0, -0.1), (0.4, 0.6)),
+        ((0.2, 0.9), (-1.0, 1.0)),
+        ((-0.3, -0.2), (-9.0, 9.0)),
+        ((0.0, 1.0), (-100.0, 100.0)),
+        ((-0.5, 0.5), (-20.0, 3.0)),
+    ],
+)
+@pytest.mark.parametrize("behind", ["input", "sum"])
+def test_a_clip_is_at_its_bounds_wherever_the_data_lies(
+    behind: str, bounds: tuple[float, float], data: tuple[float, float]
+) -> None:
+    """Neither the range nor the codes of its input need to hold a bound."""
+    source = "x" if behind == "input" else "s"
+    nodes = [helper.make_node("Clip", [source, "low", "high"], ["y"])]
+    if behind == "sum":
+        nodes = [helper.make_node("Add", ["x", "z"], ["s"]), *nodes]
+    consts = {"low": np.float32(bounds[0]), "high": np.float32(bounds[1])}
+    outputs = ["y", "s"] if behind == "sum" else ["y"]
+    proto = model(nodes, {"x": SHAPE, "z": SHAPE}, outputs, consts)
+    samples = [uniform(data, seed) for seed in range(3)]
+    assert decibels(proto, samples) > 30.0
+
+
+def uniform(bounds: tuple[float, float], seed: int) -> dict[str, np.ndarray]:
+    """Data of a range, and what is small beside it."""
+    values = np.random.default_rng(seed).uniform(*bounds, SHAPE).astype(np.float32)
+    return {"x": values, "z": 1e-3 * values}
+
+
+@pytest.mark.parametrize("readers", [1, 2])
+def test_a_relu_that_is_always_zero_can_be_prepared(readers: int) -> None:
+    """prepare moves it into the convolution, whose range would be empty."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1]),
+        helper.make_node("Relu", ["c"], ["y"]),
+    ]
+    outputs = ["y", "c"][:readers]
+    consts = {"w": 0.02 * numbers((6, 8, 3)), "b": np.full(6, -3, np.float32)}
+    proto = model(nodes, {"x": (1, 8, 20)}, outputs, consts)
+    for level in ("none", "default"):
+        assert decibels(proto, [{"x": numbers((1, 8, 20))}], optimize=level) > 30.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from tests.lowering.proof import emitted, model, numbers, of_two, prove
+from tests.lowering.proof import decibels, emitted, model, numbers, of_two, prove
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 # One rounding to the output's values, and fixed-point factors of 15 bits.
@@ -68,3 +68,25 @@ def test_the_large_operand_is_not_moved() -> None:
     proto = model(nodes, {"x": (1, 3, 6, 6)}, ["y"], consts)
     counts = emitted(prove(proto, 4.0))
     assert counts == {"Supernode_8x8p32to8": 2, "QuantizedMul_8x8to8": 1}
+
+
+@pytest.mark.parametrize("kind", ["relu * -c", "relu * -v", "clip * -v", "halves", "two inputs"])
+def test_products_of_the_models_input_are_right_in_each_sample(kind: str) -> None:
+    """A run decides where the input's zero lies: the product's offset has 16 bits."""
+    shape = (1, 8, 20)
+    consts = {"v": -np.abs(numbers((8, 1), 2)), "c": np.float32([-1.33]), "top": np.float32(6)}
+    consts |= {"zero": np.float32(0)}
+    first = {
+        "halves": helper.make_node("Split", ["x"], ["r", "b"], axis=1, num_outputs=2),
+        "clip * -v": helper.make_node("Clip", ["x", "zero", "top"], ["r"]),
+    }.get(kind, helper.make_node("Relu", ["x"], ["r"]))
+    operands = {"halves": ["r", "b"], "two inputs": ["x", "z"], "relu * -c": ["r", "c"]}
+    nodes = [first, helper.make_node("Mul", operands.get(kind, ["r", "v"]), ["y"])]
+    proto = model(nodes, {"x": shape, "z": shape}, ["y"], consts)
+    samples = []
+    for i, (low, high) in enumerate(((1, 2), (0.8, 2), (0.6, 1.8), (0.4, 1.6))):
+        below = -np.abs(low * numbers((1, 4, 20), i))
+        above = high * np.random.default_rng(i).random((1, 4, 20), np.float32)
+        x = np.concatenate([below, above], axis=1)
+        samples.append({"x": x, "z": np.float32(0.3) - x})
+    assert decibels(proto, samples) > 34.0

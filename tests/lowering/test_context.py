@@ -7,7 +7,7 @@ import pytest
 
 from hexconv.errors import RangeError, UnsupportedOpError
 from hexconv.lowering.context import Context
-from hexconv.nnlib.builder import Builder
+from hexconv.nnlib.builder import Builder, RangeSource
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
 
@@ -21,13 +21,13 @@ def context(**shapes: tuple[int, ...]) -> Context:
     return Context(Builder("m"), shapes, {}, dict.fromkeys(shapes, UNIT))
 
 
-def made(ctx: Context, name: str, layout: Layout, *, static: bool = True) -> None:
+def made(ctx: Context, name: str, layout: Layout, source: RangeSource = RangeSource.STATIC) -> None:
     """Bind a value to its own node."""
     shape: Shape4 = layout.shape(ctx.shape(name))
     ctx.bind(
         name,
         layout,
-        ctx.builder.quantized("Made", [], shape, UNIT, name=name, static=static),
+        ctx.builder.quantized("Made", [], shape, UNIT, name=name, source=source),
     )
 
 
@@ -70,7 +70,7 @@ def test_the_nearest_form_is_taken() -> None:
 
 def test_a_range_that_the_run_decides_is_pinned_where_a_fixed_one_is_needed() -> None:
     ctx = context(x=IMAGE)
-    made(ctx, "x", PLAIN, static=False)
+    made(ctx, "x", PLAIN, RangeSource.RUN_TIME)
     assert not ctx.take("x", PLAIN).static
     pinned = ctx.take("x", PLAIN, static=True)
     assert pinned.static and pinned.range == UNIT and ops(ctx) == ["Requantize_8to8"]
@@ -107,7 +107,7 @@ def test_a_view_adds_and_drops_axes_of_one_without_a_node() -> None:
 
 def test_a_view_takes_the_range_of_what_it_views() -> None:
     ctx = context(x=(4, 5))
-    made(ctx, "x", Layout.plain(2), static=False)
+    made(ctx, "x", Layout.plain(2), RangeSource.RUN_TIME)
     alias = ctx.view("x", (1, 4, 5))
     assert ctx.take(alias, Layout.plain(3), static=True).range == UNIT
 

@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from hexconv.lowering.mask import code_test
 from hexconv.quantize import cover
-from tests.lowering.proof import STEP, emitted, model, on_codes, prove
+from tests.lowering.proof import STEP, decibels, emitted, model, numbers, on_codes, prove
 
 # What Where picks is rounded to the result's own range; a mask as a number has the error of an LSB
 # is rounded up by (2^-16 of it, for each of 255).
@@ -112,3 +112,29 @@ def test_a_mask_may_be_the_models_output() -> None:
     feeds = {"x": on_codes(SHAPE)}
     consts = {"c": np.float32(3 * STEP)}
     prove(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER, feeds)
+
+
+@pytest.mark.parametrize("louder", [10.0, 100.0])
+@pytest.mark.parametrize("branch", [1, 2])
+def test_a_branch_that_is_never_taken_costs_no_codes(branch: int, louder: float) -> None:
+    names = ["mask", "x", "z"] if branch == 2 else ["mask", "z", "x"]
+    op = "Less" if branch == 2 else "Greater"
+    nodes = [
+        helper.make_node(op, ["x", "nine"], ["mask"]),
+        helper.make_node("Where", names, ["y"], name="where"),
+    ]
+    proto = model(nodes, {"x": SHAPE, "z": SHAPE}, ["y"], {"nine": np.float32(9)})
+    samples = [{"x": numbers(SHAPE, i), "z": louder * numbers(SHAPE, 7 + i)} for i in range(2)]
+    assert decibels(proto, samples) > 38.0
+
+
+def test_an_elu_written_out_has_the_range_that_is_taken() -> None:
+    """exp(x) reaches 400 where x is taken; a table answers in any range."""
+    nodes = [
+        helper.make_node("Greater", ["x", "zero"], ["mask"]),
+        helper.make_node("Exp", ["x"], ["e"]),
+        helper.make_node("Sub", ["e", "one"], ["n"]),
+        helper.make_node("Where", ["mask", "x", "n"], ["y"]),
+    ]
+    proto = model(nodes, {"x": SHAPE}, ["y"], {"zero": np.float32(0), "one": np.float32(1)})
+    assert decibels(proto, [{"x": 2 * numbers(SHAPE, i)} for i in range(2)]) > 35.0

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+from hexconv.errors import GraphError
+from hexconv.simulator.run_op import run_op
 from tests.lowering.proof import emitted, ints, model, one, prove
 
 FEW = settings(max_examples=20, deadline=None, derandomize=True)
@@ -150,3 +152,20 @@ def test_space_to_depth() -> None:
 def test_triangles_are_masked() -> None:
     prove(one("Trilu", (2, 5, 5)), steps=0.51)
     prove(one("Trilu", (1, 2, 4, 6), np.array(-1, np.int64), upper=0), steps=0.51)
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+@pytest.mark.parametrize("times", [3, 5, 6, 12])
+@pytest.mark.parametrize("others", [(1, 1, 1), (2, 3, 2)])
+def test_narrow_depths_are_repeated_by_columns(
+    depth: int, times: int, others: tuple[int, ...]
+) -> None:
+    """The library repeats depths of 2, 4 and 8 rightly a power of two times only."""
+    prove(one("Tile", (1, 2, 33, depth), ints(*others, times)))
+
+
+def test_a_tile_that_the_library_mixes_up_is_refused() -> None:
+    codes, limits = np.zeros((1, 1, 24, 8), np.uint8), np.zeros((1, 1, 1, 1), np.float32)
+    times = np.array([1, 1, 1, 3], np.int32).reshape(1, 1, 1, 4)
+    with pytest.raises(GraphError, match="8, 3 times"):
+        run_op("QuantizedTile_8", [codes, times, limits, limits + 1])

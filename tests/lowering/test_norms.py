@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import helper
 
-from tests.lowering.proof import numbers, one, prove
+from tests.lowering.proof import decibels, model, numbers, one, prove
 
 # 1/std comes from a table of 256 entries: some tenths of a percent, plus the roundings of x - mean
 # and of the products (shipped-library.md b).
@@ -71,3 +72,21 @@ def test_batch_norm_of_every_rank(shape: tuple[int, ...]) -> None:
     """One product and sum in int32; scales of 8 bits add up to half an LSB."""
     values = [np.abs(numbers(9, seed)) + 0.1 for seed in range(4)]
     prove(one("BatchNormalization", shape, *values), 1.1)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 3e-4, 1e-5, 1e-9])
+@pytest.mark.parametrize("form", ["BatchNormalization", "Affine"])
+def test_an_addend_far_above_the_data_does_not_wrap(form: str, scale: float) -> None:
+    generator = np.random.default_rng(1)
+    shape = (1, 6, 30) if form == "BatchNormalization" else (1, 30, 6)
+    consts = {"s": generator.uniform(0.5, 1.5, 6).astype(np.float32), "b": 0.5 * numbers((6,), 3)}
+    if form == "BatchNormalization":
+        consts |= {"m": np.zeros(6, np.float32), "v": np.ones(6, np.float32)}
+        nodes = [helper.make_node(form, ["x", "s", "b", "m", "v"], ["y"])]
+    else:
+        nodes = [
+            helper.make_node("Mul", ["x", "s"], ["p"]),
+            helper.make_node("Add", ["p", "b"], ["y"]),
+        ]
+    proto = model(nodes, {"x": shape}, ["y"], consts)
+    assert decibels(proto, [{"x": np.float32(scale) * numbers(shape, i)} for i in range(2)]) > 40.0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from onnx import helper
 
-from tests.lowering.proof import emitted, ints, model, one, prove, unsupported_op
+from tests.lowering.proof import decibels, emitted, ints, model, numbers, one, prove, unsupported_op
 
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_shape": [3, 3]},
@@ -92,3 +92,12 @@ def test_what_the_library_lacks_is_rejected() -> None:
     ]
     text = unsupported_op(model(nodes, {"x": (1, 2, 64)}, ["y"], {"shape": ints(1, 2, 4, 4, 4)}))
     assert "3 axes" in text
+
+
+@pytest.mark.parametrize("window", [31, 32, 45])
+def test_average_pools_wider_than_a_kernel_may_be(window: int) -> None:
+    """Padded and with a stride of 3 they are grouped convolutions: columns become rows."""
+    attrs = {"kernel_shape": [window], "strides": [3], "pads": [10, 5], "count_include_pad": 1}
+    node = helper.make_node("AveragePool", ["x"], ["y"], **attrs)
+    proto = model([node], {"x": (1, 4, 128)}, ["y"])
+    assert decibels(proto, [{"x": numbers((1, 4, 128))}]) > 35.0

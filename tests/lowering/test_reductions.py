@@ -6,8 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import helper
 
-from tests.lowering.proof import emitted, ints, on_codes, one, prove, unsupported_op
+from tests.lowering.proof import (
+    decibels,
+    emitted,
+    ints,
+    model,
+    numbers,
+    on_codes,
+    one,
+    prove,
+    unsupported_op,
+)
 
 AXES = [(1,), (-1,), (0, 2), (1, 2), (2, 3), (0, 1, 2, 3), None]
 SHAPE = (2, 6, 5, 7)
@@ -113,3 +124,22 @@ def test_the_one_largest() -> None:
 
 def test_positions_beyond_a_byte_are_rejected() -> None:
     assert "255" in unsupported_op(one("ArgMax", (2, 300), axis=1))
+
+
+@pytest.mark.parametrize("op", ["AveragePool", "ReduceMean", "GlobalAveragePool"])
+@pytest.mark.parametrize("size", [(2, 3), (4, 6)])
+@pytest.mark.parametrize("bounds", [(0.0, 0.3), (-0.2, 0.2), (0.0, 1.0)])
+def test_a_mean_that_is_clipped_keeps_its_scale(
+    op: str, size: tuple[int, int], bounds: tuple[float, float]
+) -> None:
+    """QuantizedMean_8 holds in_step / (out_step * n) under 1: it cannot answer in every range."""
+    attrs = {"AveragePool": {"kernel_shape": size}, "ReduceMean": {"axes": [2, 3]}}.get(op, {})
+    nodes = [
+        helper.make_node(op, ["x"], ["m"], **attrs),
+        helper.make_node("Clip", ["m", "low", "high"], ["y"]),
+    ]
+    consts = dict(zip(("low", "high"), map(np.float32, bounds), strict=True))
+    proto = model(nodes, {"x": (1, 16, *size)}, ["y"], consts, opset=13)
+    samples = [{"x": 6 * numbers((1, 16, *size), i)} for i in range(3)]
+    plain = decibels(proto, samples, optimize="none")
+    assert plain > 28.0 and decibels(proto, samples) > plain - 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import onnx_ir as ir
@@ -36,9 +37,9 @@ class Net:
         self.nodes.append(node)
         return self
 
-    def solve(self, **observed: Bounds) -> dict[str, Range]:
+    def solve(self, ends: Sequence[str] = (), **observed: Bounds) -> dict[str, Range]:
         """The ranges, given what was seen."""
-        return solve([NodeView(node) for node in self.nodes], observed)
+        return solve([NodeView(node) for node in self.nodes], observed, ends)
 
 
 def test_an_op_that_copies_its_range_ties_its_output_to_its_input() -> None:
@@ -104,14 +105,14 @@ def test_a_range_file_cannot_undo_an_activation() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["Relu", "Add", "Concat"])), max_size=8),
+    st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["Slice", "Add", "Concat"])), max_size=8),
     st.lists(st.tuples(st.floats(-9, 0), st.floats(0, 9)), min_size=16, max_size=16),
 )
 def test_every_tensor_fits_its_range(steps: list[tuple[int, str]], bounds: list[Bounds]) -> None:
     net = Net()
     names = [f"t{i}" for i in range(8)]
     for index, op in steps:
-        inputs = names[index] if op == "Relu" else f"{names[index]} {names[index - 1]}"
+        inputs = names[index] if op == "Slice" else f"{names[index]} {names[index - 1]}"
         names.append(f"t{len(names)}")
         net.add(op, inputs, names[-1])
     observed = dict(zip(names, bounds, strict=False))
@@ -119,3 +120,45 @@ def test_every_tensor_fits_its_range(steps: list[tuple[int, str]], bounds: list[
     assert ranges.keys() == observed.keys()
     for name, (low, high) in observed.items():
         assert ranges[name].min <= low and high <= ranges[name].max
+
+
+@pytest.mark.parametrize("reader", ["Concat", "Pad"])
+@pytest.mark.parametrize("other", ["output", "Sigmoid", "through a copy"])
+def test_what_something_else_needs_too_keeps_its_range(reader: str, other: str) -> None:
+    net = Net()
+    name = "a"
+    if other == "through a copy":
+        name = "t"
+        net.add("Transpose", "a", "t")
+    if other != "output":
+        net.add("Sigmoid", "a", "z")
+    net.add(reader, f"{name} b" if reader == "Concat" else name, "y")
+    observed = {"a": (-1.0, 1.0), "t": (-1.0, 1.0), "b": (-9.0, 9.0), "y": (-9.0, 9.0)}
+    ranges = net.solve(ends=["a"] if other == "output" else [], **observed, z=(0.0, 1.0))
+    assert ranges["a"] == cover(-1.0, 1.0) and ranges["y"] == cover(-9.0, 9.0)
+
+
+def test_a_range_that_hardly_grows_is_shared_all_the_same() -> None:
+    net = Net().add("Sigmoid", "a", "z").add("Concat", "a b", "y")
+    ranges = net.solve(a=(-1.0, 1.0), b=(-1.2, 1.2), y=(-1.2, 1.2), z=(0.0, 1.0))
+    assert ranges["a"] == ranges["y"]
+
+
+def test_what_a_where_alone_reads_needs_no_more_than_its_range() -> None:
+    net = Net().add("Exp", "x", "e").add("Where", "m e x", "y")
+    ranges = net.solve(x=(-2.0, 6.0), e=(0.0, 400.0), y=(-1.0, 6.0))
+    assert ranges["e"] == ranges["y"] == cover(-1.0, 6.0)
+    assert ranges["x"] == cover(-2.0, 6.0)
+
+
+@pytest.mark.parametrize("op", ["Relu", "Clip"])
+def test_what_is_clipped_far_inside_has_a_range_of_its_own(op: str) -> None:
+    net = Net().add(op, "x", "y").add("Sigmoid", "x", "z")
+    ranges = net.solve(x=(-9.0, 1.0), y=(0.0, 1.0), z=(0.0, 1.0))
+    assert ranges["x"] == cover(-9.0, 1.0) and ranges["y"] == cover(0.0, 1.0)
+
+
+@pytest.mark.parametrize("op", ["Relu", "Clip"])
+def test_what_only_a_clip_reads_has_its_range(op: str) -> None:
+    ranges = Net().add("Add", "u v", "x").add(op, "x", "y").solve(x=(-9.0, 1.0), y=(0.0, 1.0))
+    assert ranges["x"] == ranges["y"] == cover(0.0, 1.0)

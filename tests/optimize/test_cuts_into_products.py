@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, helper
 
-from tests.lowering.proof import ints, model, numbers
+from tests.lowering.proof import decibels, ints, model, numbers
 from tests.optimize.proof import better, ops, rewritten
 
 NAME = "cuts_into_products"
@@ -91,3 +91,14 @@ def test_slivers_are_not_worth_a_product_each() -> None:
 def test_nothing_is_sliced_on_the_dsp() -> None:
     on, off = better(glu(slices(), conv=False), NAME, LINEAR, 4.0)
     assert "QuantizedSlice_8" in ops(off) and "QuantizedSlice_8" not in ops(on)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 12), (4, 12), (1, 160)])
+@pytest.mark.parametrize("columns", [5, 1])
+def test_a_linear_with_one_number_as_its_bias(shape: tuple[int, ...], columns: int) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["y"]),
+    ]
+    consts = {"w": 0.3 * numbers((shape[-1], columns)), "b": np.float32(0.7)}
+    assert decibels(model(nodes, {"x": shape}, ["y"], consts), [{"x": numbers(shape)}]) > 35.0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from onnx import ModelProto, helper
+from onnx import ModelProto, NodeProto, helper
 
 import hexconv
 from hexconv.nnlib.prepare import trace
 from hexconv.nnlib.prepare.left_padding import shifted
-from tests.lowering.proof import model, numbers
+from tests.lowering.proof import decibels, model, numbers
 from tests.optimize.proof import errors
 
 
@@ -35,3 +36,56 @@ def test_no_node_misreads_depthwise_rows(level: str, depth: int) -> None:
     converted = hexconv.convert(proto, samples=[feeds], optimize=level)
     assert not list(shifted(trace(converted.graph).graph))
     assert max(errors(converted, proto, feeds)) <= 2.0 + 2.0 * depth
+
+
+def conv(source: str, weights: str, result: str, dilation: int = 1) -> NodeProto:
+    """Of width 3, or 3 x 3, that keeps the size; weights named v... are of two axes."""
+    axes = 2 if weights.startswith("v") else 1
+    return helper.make_node(
+        "Conv", [source, weights], [result], pads=[dilation] * 2 * axes, dilations=[dilation] * axes
+    )
+
+
+W = {f"w{n}": 0.15 * numbers((8, 16, 3), n) for n in range(3)}
+V = {f"v{n}": 0.1 * numbers((16, 16, 3, 3), n) for n in range(3)}
+NUMBERS = {"zero": np.float32(0), "half": np.float32(0.5), "low": np.float32(-0.5)}
+NUMBERS |= {"four": np.float32(4), "quarter": np.float32(0.25)}
+
+
+def joined(kind: str) -> ModelProto:
+    """Convolutions side by side, of which one clips or is multiplied."""
+    first, second = ("v0", "v1") if "2-D" in kind else ("w0", "w1")
+    nodes = [conv("x", first, "a", 2 if "dilated" in kind else 1), conv("x", second, "b")]
+    if "relu" in kind:
+        nodes.append(helper.make_node("Relu", ["b"], ["c"]))
+    elif "clip" in kind:
+        nodes.append(
+            helper.make_node("Clip", ["b", "low" if "below" in kind else "zero", "half"], ["c"])
+        )
+    else:
+        nodes.append(helper.make_node("Mul", ["b", "four" if "4" in kind else "quarter"], ["c"]))
+    parts = ["a", "c"]
+    if "pooled" in kind:
+        pools = [("a", "p"), ("c", "q")]
+        nodes += [
+            helper.make_node("MaxPool", [one], [other], kernel_shape=[2, 2], strides=[2, 2])
+            for one, other in pools
+        ]
+        parts = ["p", "q"]
+    nodes.append(helper.make_node("Concat", parts, ["y"], axis=1))
+    shape = (1, 16, 10, 10) if "2-D" in kind else (1, 16, 20)
+    return model(nodes, {"x": shape}, ["y"], W | V | NUMBERS)
+
+
+KINDS = ["relu", "relu beside dilated", "clip", "clip from below zero", "4 times", "a quarter"]
+KINDS += ["2-D relu", "2-D clip", "2-D 4 times", "2-D relu pooled", "2-D 4 times pooled"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_concat_keeps_what_its_convolutions_clip_and_are_multiplied_by(kind: str) -> None:
+    """prepare gives all convolutions that one Concat joins the union of their ranges."""
+    proto = joined(kind)
+    shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
+    samples = [{"x": numbers(shape, 5 + i)} for i in range(3)]
+    plain = decibels(proto, samples, optimize="none")
+    assert plain > 30.0 and decibels(proto, samples) > plain - 1.0

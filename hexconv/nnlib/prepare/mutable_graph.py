@@ -32,6 +32,8 @@ class Op:
     onnx_node: str = ""
     origin: Origin | None = None
     keeps_range: bool = False
+    saturates: tuple[float, float] | None = None
+    made_for: tuple[float, float] | None = None
     removed: bool = False
 
     @classmethod

@@ -12,5 +12,4 @@ from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the 
     prelu_own_range,
     unary_chain,
     tanh_in_range,
-    concat_in_one_range,
 )

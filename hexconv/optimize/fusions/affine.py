@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import array_of, shape_of
+from hexconv.onnx_graph.builder import array_of, is_row, shape_of
 from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
@@ -40,7 +40,7 @@ def _channels(node: ir.Node, op: str) -> ir.Value | None:
         if array is None or value is None or array_of(value) is not None:
             continue
         shape = shape_of(value)
-        if shape and array.size == shape[-1] > 1 and array.shape[-1] == array.size:
+        if shape and shape[-1] > 1 and is_row(array, shape[-1]):
             return value if shape == shape_of(node.outputs[0]) else None
     return None
 

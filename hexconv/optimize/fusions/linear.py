@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import array_of, constant, shape_of
+from hexconv.onnx_graph.builder import array_of, constant, is_row, shape_of
 from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
@@ -54,7 +54,7 @@ def _bias(node: ir.Node, columns: int) -> tuple[ir.Node | None, ir.Value | None]
     position = 1 if reader.inputs[0] is node.outputs[0] else 0
     value = reader.inputs[position]
     array = array_of(value)
-    if array is None or array.size != columns or array.shape[-1] != columns:
+    if array is None or not is_row(array, columns):
         return None, None
     if reader.outputs[0].shape != node.outputs[0].shape:
         return None, None

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, is_row, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.on_float.slices_and_concats import cut_of
 from hexconv.optimize.registry import Stage, rewrite
@@ -86,7 +86,9 @@ def _product(node: ir.Node) -> StackedProduct | None:
     if len(uses) == 1 and uses[0].node.op_type == "Add" and not result.is_graph_output():
         add = uses[0].node
         bias = array_of(add.inputs[1 - uses[0].idx])
-        if bias is None or not bias.size == bias.shape[-1] == weights.shape[1]:
+        if bias is None or not is_row(bias, weights.shape[1]):
+            return None
+        if shape_of(add.outputs[0]) != shape_of(result):
             return None
         return StackedProduct(node, add.outputs[0], last, weights, bias)
     return StackedProduct(node, result, last, weights, None)

@@ -210,9 +210,9 @@ class _Sum:
 
     def _in_order(self) -> list[ir.Value]:
         """The other tensors; those that a group reads concatenated are concatenated here too."""
-        read = dict.fromkeys(v for g in self.groups if len(g.branches) > 1 for v in g.inputs)
-        together = [value for value in read if value in self.others]
-        return [*(value for value in self.others if value not in read), *together]
+        read = list(dict.fromkeys(v for g in self.groups if len(g.branches) > 1 for v in g.inputs))
+        # A stable sort: a tensor that is added twice stays twice.
+        return sorted(self.others, key=lambda v: 1 + read.index(v) if v in read else 0)
 
     def _price(self, groups: Sequence[SumGroup]) -> float:
         terms = len(groups) + len(self.others)

@@ -1,6 +1,7 @@
 """Rewrites of the nnlib graph: the same values, computed in a cheaper form."""
 
 from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the order matters)
+    floor_at_input,
     dilated_by_phases,
     transposed_without_pad,
     sums_by_rows,

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hexconv.nnlib.builder import Builder
-from hexconv.nnlib.graph import Graph, Node, Padding, Ref
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
+from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
+from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.optimize.registry import Stage, rewrite
-from hexconv.quantize import quantize_weights
+from hexconv.quantize import LARGEST_BIAS, Range, quantize_weights
 
 DEPTH = 3
 
@@ -17,12 +18,16 @@ DEPTH = 3
 @rewrite(Stage.NNLIB)
 def mean_as_conv(graph: Graph) -> int:
     """QuantizedMean_8 over D is a 1x1 Supernode with weights 1/D: vectors instead of scalar C."""
-    builder = Builder.on(graph)
+    builder, found = Builder.on(graph), FoundRanges.of(graph)
+    nodes: list[Node] = []
     count = 0
-    for index, node in enumerate(graph.nodes):
+    for node in graph.nodes:
         if node.op == "QuantizedMean_8" and len(node.inputs) == 6 and _over_depth(node, builder):
-            graph.nodes[index] = _convolution(node, builder)
+            nodes += _convolution(node, builder, found)
             count += 1
+        else:
+            nodes.append(node)
+    graph.nodes[:] = nodes
     return count
 
 
@@ -31,11 +36,20 @@ def _over_depth(node: Node, builder: Builder) -> bool:
     return axes is not None and {int(a) % 4 for a in axes.reshape(-1)} == {DEPTH}
 
 
-def _convolution(node: Node, builder: Builder) -> Node:
+def _convolution(node: Node, builder: Builder, found: FoundRanges) -> list[Node]:
+    """The convolution; where a run decides how loud its input is, behind a floor for that."""
     data, low, high, _, out_low, out_high = node.inputs
     depth = builder.shape(data)[DEPTH]
     weights = quantize_weights(np.full((1, 1, depth, 1), 1.0 / depth, np.float32))
     name = f"{node.name}/weights"
+    before: list[Node] = []
+    least = -found.scalars[out_low] / (weights.range.step * LARGEST_BIAS)
+    if least > 0.0 and not isinstance(found.bound(high), float):
+        refs = builder.floored((data, low, high), Range(least, 128).scaled(1.0), node.name)
+        outputs = (Output(builder.shape(data), "uint8"), *RANGE_OUTPUTS)
+        floor = builder.new_node("Select_8", refs, outputs, name=f"{node.name}/loud_enough")
+        before.append(floor)
+        data, low, high = (Ref(floor.id, port) for port in range(3))
     bias = builder.const(f"{node.name}/bias", np.zeros((1, 1, 1, 1), np.int32))
     inputs: tuple[Ref, ...] = (
         data,
@@ -52,4 +66,5 @@ def _convolution(node: Node, builder: Builder) -> Node:
         out_low,
         out_high,
     )
-    return replace(node, op="Supernode_8x8p32to8", inputs=inputs, padding=Padding.VALID)
+    conv = replace(node, op="Supernode_8x8p32to8", inputs=inputs, padding=Padding.VALID)
+    return [*before, conv]

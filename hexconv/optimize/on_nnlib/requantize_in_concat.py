@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hexconv.nnlib.graph import Graph, Ref
-from hexconv.optimize.on_nnlib.requantize_once import limits, requests
+from hexconv.nnlib.graph import Graph, Node, Ref
+from hexconv.nnlib.ranges.found import Ends, FoundRanges
+from hexconv.nnlib.ranges.operands import ranged_inputs
 from hexconv.optimize.registry import Stage, rewrite
 
 CONCAT, REQUANTIZE = "QuantizedConcat_8", "Requantize_8to8"
@@ -14,38 +15,47 @@ CONCAT, REQUANTIZE = "QuantizedConcat_8", "Requantize_8to8"
 @rewrite(Stage.NNLIB)
 def requantize_in_concat(graph: Graph) -> int:
     """Requantize_8to8 before a Concat is removed: the Concat rescales its operands by itself."""
-    nodes, consts = graph.node_by_id(), graph.const_by_id()
-
-    def asked(ref: Ref) -> tuple[float, float] | None:
-        """The requested range of a tensor."""
-        node = nodes.get(ref.node)
-        return limits(node, consts) if node is not None and requests(node) else None
-
+    nodes, found = graph.node_by_id(), FoundRanges.of(graph)
     count = 0
     for position, node in enumerate(graph.nodes):
-        if node.op != CONCAT:
-            continue
-        inputs = list(node.inputs)
-        parts = (len(inputs) - 1) // 3
-        before = [nodes.get(ref.node) for ref in inputs[1 : 1 + parts]]
-        spans = [asked(ref) for ref in inputs[1 : 1 + parts]]
-        kept = {
-            value_range
-            for value_range, one in zip(spans, before, strict=True)
-            if one is None or one.op != REQUANTIZE
-        }
-        for part, (value_range, one) in enumerate(zip(spans, before, strict=True)):
-            if (
-                one is None
-                or one.op != REQUANTIZE
-                or value_range is None
-                or value_range not in kept
-            ):
-                continue
-            # Kept operands define the range; direct ones must not widen it.
-            own = asked(one.inputs[0])
-            if own is not None and value_range[0] <= own[0] and own[1] <= value_range[1]:
-                inputs[1 + part :: parts] = one.inputs[:3]
-                count += 1
-        graph.nodes[position] = replace(node, inputs=tuple(inputs))
+        if node.op == CONCAT:
+            changed = _direct(node, nodes, found)
+            count += sum(old != new for old, new in zip(node.inputs, changed, strict=True)) // 3
+            graph.nodes[position] = replace(node, inputs=changed)
     return count
+
+
+def _direct(node: Node, nodes: dict[int, Node], found: FoundRanges) -> tuple[Ref, ...]:
+    """The inputs of a Concat that reads what is before the requantizes, where it may."""
+    inputs = list(node.inputs)
+    parts = ranged_inputs(node.op, len(inputs))
+    before = [nodes.get(inputs[part.data].node) for part in parts]
+    ranges = [_read(inputs[part.low], inputs[part.high], found) for part in parts]
+    kept = {
+        value_range
+        for value_range, one in zip(ranges, before, strict=True)
+        if one is None or one.op != REQUANTIZE
+    }
+    for part, value_range, one in zip(parts, ranges, before, strict=True):
+        if one is None or one.op != REQUANTIZE or value_range not in kept:
+            continue
+        data, low, high = one.inputs[:3]
+        if data.node != low.node or data.node != high.node:
+            # Codes times a constant: the Concat would round them once more, and not to the nearest.
+            continue
+        # What is kept holds the range up; what comes directly must not widen it.
+        if _inside(_read(low, high, found), value_range):
+            inputs[part.data], inputs[part.low], inputs[part.high] = data, low, high
+    return tuple(inputs)
+
+
+def _read(low: Ref, high: Ref, found: FoundRanges) -> Ends:
+    return found.bound(low), found.bound(high)
+
+
+def _inside(ends: Ends, outer: Ends) -> bool:
+    """Whether a known range lies in another."""
+    low, high, least, most = *ends, *outer
+    if not (isinstance(low, float) and isinstance(high, float)):
+        return False
+    return isinstance(least, float) and isinstance(most, float) and least <= low and high <= most

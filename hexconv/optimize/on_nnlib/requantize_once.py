@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from hexconv.nnlib.graph import Const, Graph, Node, Ref
+from hexconv.nnlib.builder import Builder
+from hexconv.nnlib.constraints import CONSTRAINTS
+from hexconv.nnlib.graph import Graph, Node, Ref
 from hexconv.nnlib.ops import spec
+from hexconv.nnlib.ranges.found import Ends, FoundRanges
+from hexconv.nnlib.ranges.scale import scale_of
 from hexconv.optimize.registry import Stage, rewrite
-from hexconv.quantize.ranges import LEVELS
+from hexconv.quantize.ranges import LEVELS, Range
 
 PORTS = 3
 LIMITS = 2
@@ -18,36 +21,96 @@ LIMITS = 2
 @rewrite(Stage.NNLIB)
 def requantize_once(graph: Graph) -> int:
     """Requantize_8to8 after its only producer is removed: the range is requested there."""
-    readers = graph.consumers()
-    nodes = {node.id: node for node in graph.nodes}
-    consts = graph.const_by_id()
-    removed: dict[int, int] = {}
+    merger = _Merger(graph)
     for node in graph.nodes:
-        if node.op != "Requantize_8to8":
-            continue
-        producer = nodes.get(node.inputs[0].node)
-        if producer is None or not requests(producer) or not _feeds_only(producer, node, readers):
-            continue
-        if not _inside(limits(node, consts), limits(producer, consts)):
-            continue
-        nodes[producer.id] = replace(
+        merger.take(node)
+    graph.nodes[:] = merger.nodes.values()
+    return merger.count
+
+
+class _Merger:
+    """Nodes in order, asked for other ranges where that spares a requantize."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.count = 0
+        self._builder = Builder.on(graph)
+        self._readers = graph.consumers()
+        self._found = FoundRanges(graph.consts)
+        self.nodes: dict[int, Node] = {}
+        self._instead: dict[Ref, Ref] = {}
+
+    def take(self, node: Node) -> None:
+        """The next node: as it is, or with the one before it made one."""
+        node = replace(node, inputs=tuple(self._instead.get(ref, ref) for ref in node.inputs))
+        merged = self._merged(node) if node.op == "Requantize_8to8" else None
+        if merged is not None:
+            self._instead.update(merged.instead)
+            self.count += 1
+            node = merged.node
+        self.nodes[node.id] = node
+        self._found.visit(node)
+
+    def _merged(self, node: Node) -> _Merged | None:
+        """The node before a requantize, asked for its range; None where it cannot have it."""
+        producer = self.nodes.get(node.inputs[0].node)
+        if producer is None or not requests(producer) or not self._feeds_only(producer, node):
+            return None
+        given, read = self._limits(producer), self._read(node)
+        scale = scale_of(given, read)
+        if scale is None:
+            return None
+        low, high = (end / scale for end in self._limits(node))
+        if not _inside((low, high), given):
+            return None
+        limits = tuple(node.inputs[-LIMITS:])
+        if scale != 1.0:
+            limits = self._builder.minmax(f"{producer.name}/unscaled", _range(low, high))
+            for ref in limits:
+                self._found.add_const(self._builder.const_at(ref))
+        asked = replace(
             producer,
-            inputs=(*producer.inputs[:-LIMITS], *node.inputs[-LIMITS:]),
-            origin=node.origin or producer.origin,
+            inputs=(*producer.inputs[:-LIMITS], *limits),
+            origin=(node.origin if scale == 1.0 else None) or producer.origin,
+            saturates=_both(producer.saturates, node.saturates, scale),
         )
-        removed[node.id] = producer.id
-    graph.nodes[:] = [
-        replace(
-            nodes[node.id],
-            inputs=tuple(
-                Ref(removed[ref.node], ref.port) if ref.node in removed else ref
-                for ref in nodes[node.id].inputs
-            ),
+        return _Merged(asked, self._replaced(node, asked, scale)) if self._runs(asked) else None
+
+    def _replaced(self, node: Node, asked: Node, scale: float) -> dict[Ref, Ref]:
+        """What readers of a requantize read then: a scaled range is that of its own limits."""
+        ranges = (
+            [Ref(asked.id, 1), Ref(asked.id, 2)] if scale == 1.0 else list(node.inputs[-LIMITS:])
         )
-        for node in graph.nodes
-        if node.id not in removed
-    ]
-    return len(removed)
+        refs = [Ref(asked.id), *ranges]
+        return {Ref(node.id, port): ref for port, ref in enumerate(refs)}
+
+    def _runs(self, node: Node) -> bool:
+        """Whether the library computes it rightly."""
+        site = self._found.site(node)
+        return not any(limit.rule and CONSTRAINTS[limit.rule](site) for limit in site.spec.limits)
+
+    def _limits(self, node: Node) -> tuple[float, float]:
+        low, high = (self._found.scalars[ref] for ref in node.inputs[-LIMITS:])
+        return low, high
+
+    def _read(self, node: Node) -> Ends:
+        low, high = (self._found.bound(ref) for ref in node.inputs[1:3])
+        return low, high
+
+    def _feeds_only(self, producer: Node, node: Node) -> bool:
+        found = [
+            reader.id
+            for port in range(PORTS)
+            for reader, _ in self._readers.get(Ref(producer.id, port), [])
+        ]
+        return bool(found) and set(found) == {node.id}
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """A node with another range, and what is read instead of the requantize behind it."""
+
+    node: Node
+    instead: dict[Ref, Ref]
 
 
 def requests(node: Node) -> bool:
@@ -63,11 +126,6 @@ def requests(node: Node) -> bool:
     ]
 
 
-def limits(node: Node, consts: Mapping[int, Const]) -> tuple[float, float]:
-    low, high = (float(consts[ref.node].array.flat[0]) for ref in node.inputs[-LIMITS:])
-    return low, high
-
-
 def _inside(wanted: tuple[float, float], given: tuple[float, float]) -> bool:
     """Whether one range is inside the other, up to half an LSB.
 
@@ -77,8 +135,17 @@ def _inside(wanted: tuple[float, float], given: tuple[float, float]) -> bool:
     return given[0] - slack <= wanted[0] and wanted[1] <= given[1] + slack
 
 
-def _feeds_only(producer: Node, node: Node, readers: dict[Ref, list[tuple[Node, int]]]) -> bool:
-    found = [
-        reader.id for port in range(PORTS) for reader, _ in readers.get(Ref(producer.id, port), [])
-    ]
-    return bool(found) and set(found) == {node.id}
+def _range(low: float, high: float) -> Range:
+    """As `Range`, zero on the code where it is."""
+    step = (high - low) / LEVELS
+    return Range(step, round(-low / step)).scaled(1.0)
+
+
+def _both(
+    own: tuple[float, float] | None, other: tuple[float, float] | None, scale: float
+) -> tuple[float, float] | None:
+    """What a node must hold that stands for two; the other's limits are `scale` times larger."""
+    if other is None:
+        return own
+    low, high = other[0] / scale, other[1] / scale
+    return (low, high) if own is None else (max(low, own[0]), min(high, own[1]))

@@ -16,6 +16,7 @@ from hexconv.nnlib.builder import Builder
 from hexconv.nnlib.graph import Graph, Node, Padding, Ref
 from hexconv.optimize.registry import Stage, rewrite
 
+SLICE = "QuantizedSlice_8"
 VECTOR = 128
 H, W = 1, 2
 
@@ -33,9 +34,10 @@ def rows_by_gather(graph: Graph) -> int:
         parts = (len(node.inputs) - 1) // 3
         slices = [nodes.get(ref.node) for ref in node.inputs[1 : 1 + parts]]
         rows = _rows(node, slices, readers, builder)
-        first = slices[0]
-        if rows is None or first is None:
+        if rows is None:
             continue
+        first = slices[0]
+        assert first is not None
         index = builder.const(f"{node.name}/index", rows)
         data, _, _, low, high = first.inputs
         inputs = (index, data, low, high)
@@ -53,14 +55,14 @@ def _rows(
     """The rows of each part, as the index of a Gather; None for anything else."""
     axis = builder.values(concat.inputs[0])
     first = slices[0]
-    if axis is None or first is None or int(axis.flat[0]) not in (H, W):
+    if axis is None or first is None or first.op != SLICE or int(axis.flat[0]) not in (H, W):
         return None
     batch, height, _, depth = builder.shape(first.inputs[0])
     if batch != 1 or height != 1 or depth < VECTOR:
         return None
     stretches = []
     for node in slices:
-        if node is None or node.op != "QuantizedSlice_8" or node.inputs[0] != first.inputs[0]:
+        if node is None or node.op != SLICE or node.inputs[0] != first.inputs[0]:
             return None
         others = {reader.id for reader, _ in readers.get(Ref(node.id), [])} - {concat.id}
         begin = builder.values(node.inputs[1])

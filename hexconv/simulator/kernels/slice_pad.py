@@ -9,6 +9,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.nnlib.constraints import misrepeats
 from hexconv.nnlib.graph import Padding
 from hexconv.simulator.numerics.fixed_point import F32, round_int, sat_u8
 from hexconv.simulator.numerics.window import bordered
@@ -154,7 +155,14 @@ def mirror_pad(call: KernelCall) -> list[Array]:
 @kernel("QuantizedTile_8")
 def tile(call: KernelCall) -> list[Array]:
     """`tile_execute`: multiples of the last n axes."""
-    return [np.tile(call.inputs[0], _multiples(integers(call.inputs[1]))), *call.inputs[2:4]]
+    x, times = call.inputs[0], _multiples(integers(call.inputs[1]))
+    if misrepeats(x.shape[3], times[3]):
+        raise GraphError(
+            f"QuantizedTile_8 of a depth of {x.shape[3]}, {times[3]} times",
+            why="the library mixes up codes: depths of 2, 4 and 8 only double",
+            hint="repeat columns of one element each",
+        )
+    return [np.tile(x, times), *call.inputs[2:4]]
 
 
 def _multiples(values: Sequence[int]) -> tuple[int, ...]:

@@ -1,0 +1,200 @@
+"""What 8 bits allow: the float model, each tensor rounded to 256 values of its own range.
+
+The estimate knows nothing of the DSP. Each op computes exactly, on tensors in the range that the
+samples show and on weights of 8 bits; what only moves values, or what an activation or a constant
+follows at once, is not rounded. A quantized model that is far below it lost more than 8 bits cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.arrays import Array
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import array_of, constant, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.session import FloatSession
+from hexconv.quantize import Bounds, Range, cover, symmetric
+from hexconv.quantize.ranges import LEVELS
+
+MOVES = frozenset(
+    (
+        "Concat",
+        "DepthToSpace",
+        "Dropout",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Identity",
+        "MaxPool",
+        "Neg",
+        "Pad",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    )
+)
+"""Ops whose results are values that they read."""
+FOLLOWS = frozenset(("Relu", "Clip", "LeakyRelu", "PRelu", "BatchNormalization"))
+"""Ops that one node of a DSP does together with the one before."""
+WITH_CONSTANT = frozenset(("Add", "Sub", "Mul", "Div"))
+"""Ops that do so where the other operand is constant."""
+WEIGHED = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
+"""Ops with weights, and where these are."""
+
+
+class EightBits:
+    """The float model in 8 bits.
+
+    Args:
+        graph: with the ops that exporters write out put together; it is changed.
+        ranges: (min, max) of the tensors over the samples.
+    """
+
+    def __init__(self, graph: FloatGraph, ranges: Mapping[str, Bounds]) -> None:
+        _round_weights(graph)
+        for value in list(_rounded(graph)):
+            bounds = ranges.get(str(value.name))
+            if bounds is not None and bounds[0] < bounds[1]:
+                _round(graph, value, cover(*bounds))
+        remove_dead(graph.graph)
+        self._session = FloatSession(graph, as_written=True)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The model's outputs by name.
+
+        Raises:
+            ModelError: ONNX Runtime fails.
+        """
+        return self._session.run(feeds)
+
+
+def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
+    """The values that would be tensors of 8 bits."""
+    for value in graph.graph.inputs:
+        if value.dtype == ir.DataType.FLOAT:
+            yield value
+    for node in graph.nodes:
+        for value in node.outputs if node.op_type not in MOVES else ():
+            ends = value.is_graph_output() or not _goes_on(value)
+            if value.dtype == ir.DataType.FLOAT and ends:
+                yield value
+
+
+def _goes_on(value: ir.Value) -> bool:
+    """Whether one reader alone takes a value, and in the node that makes it."""
+    uses = list(value.uses())
+    if len(uses) != 1:
+        return False
+    node, other = uses[0].node, 1 - uses[0].idx
+    if node.op_type in FOLLOWS:
+        return uses[0].idx == 0
+    constant_beside = len(node.inputs) == 2 and array_of(node.inputs[other]) is not None
+    return node.op_type in WITH_CONSTANT and constant_beside
+
+
+def _round(graph: FloatGraph, value: ir.Value, value_range: Range) -> None:
+    """QuantizeLinear and DequantizeLinear behind a value, for all that reads it."""
+    name = str(value.name)
+    readers = [(use.node, use.idx) for use in value.uses()]
+    scale = constant(f"{name}/scale", np.asarray(value_range.step, np.float32))
+    zero = constant(f"{name}/zero", np.asarray(value_range.zero, np.uint8))
+    for item in (scale, zero):
+        graph.graph.register_initializer(item)
+    down = ir.node("QuantizeLinear", [value, scale, zero])
+    up = ir.node("DequantizeLinear", [down.outputs[0], scale, zero])
+    down.outputs[0].name, up.outputs[0].name = f"{name}/codes", f"{name}/rounded"
+    up.outputs[0].shape, up.outputs[0].type = value.shape, value.type
+    producer = value.producer()
+    if producer is None:
+        first = next(iter(graph.graph), None)
+        if first is None:
+            return
+        graph.graph.insert_before(first, [down, up])
+    else:
+        graph.graph.insert_after(producer, [down, up])
+    for node, position in readers:
+        node.replace_input_with(position, up.outputs[0])
+    for place, output in enumerate(graph.graph.outputs):
+        if output is value:
+            graph.graph.outputs[place] = up.outputs[0]
+            value.name, up.outputs[0].name = f"{name}/exact", name
+
+
+def _round_weights(graph: FloatGraph) -> None:
+    for node in graph.nodes:
+        position = WEIGHED.get(node.op_type)
+        if position is None or node.domain:
+            continue
+        value = node.inputs[position]
+        weights = array_of(value)
+        if value is None or weights is None or weights.dtype != np.float32 or not weights.size:
+            continue
+        step = symmetric(float(weights.min()), float(weights.max())).step
+        rounded = constant(f"{value.name}/{node.name}/rounded", _nearest(weights, step))
+        graph.graph.register_initializer(rounded)
+        node.replace_input_with(position, rounded)
+
+
+def _nearest(values: Array, step: float) -> npt.NDArray[np.float32]:
+    steps = np.clip(np.rint(values / np.float32(step)), -(LEVELS + 1) // 2, LEVELS // 2)
+    rounded: npt.NDArray[np.float32] = steps.astype(np.float32) * np.float32(step)
+    return rounded
+
+
+@dataclass(frozen=True)
+class OutputPart:
+    """A tensor that is joined with others into a model output.
+
+    Attributes:
+        tensor: its name.
+        where: (output's shape) bool, the elements that are its.
+    """
+
+    tensor: str
+    where: npt.NDArray[np.bool_]
+
+
+def parts_of(graph: FloatGraph, output: str) -> list[OutputPart]:
+    """What an output joins; nothing for one that no Concat makes."""
+    value = graph.values()[output]
+    moves: list[ir.Node] = []
+    node = value.producer()
+    while node is not None and node.op_type in PLAIN_MOVES:
+        moves.append(node)
+        node = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if node is None or node.op_type != "Concat":
+        return []
+    names, labels = _labels(node)
+    for move in reversed(moves):
+        if move.op_type == "Transpose":
+            perm = move.attributes.get("perm")
+            labels = labels.transpose(None if perm is None else list(perm.as_ints()))
+        else:
+            labels = labels.reshape(shape_of(move.outputs[0]))
+    return [OutputPart(name, labels == number) for number, name in enumerate(names)]
+
+
+PLAIN_MOVES = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
+
+
+def _labels(concat: ir.Node) -> tuple[Sequence[str], npt.NDArray[np.int32]]:
+    """The names of what is joined, and for each element which of them it is from."""
+    shape = shape_of(concat.outputs[0])
+    axis = concat.attributes["axis"].as_int() % len(shape)
+    sizes = [shape_of(value)[axis] for value in concat.inputs]
+    along = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+    view = [-1 if place == axis else 1 for place in range(len(shape))]
+    names = [str(value.name) for value in concat.inputs if value is not None]
+    return names, np.broadcast_to(along.reshape(view), shape)

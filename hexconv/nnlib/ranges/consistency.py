@@ -1,0 +1,258 @@
+"""Whether a graph, once the library has prepared it, still means what it was built to mean.
+
+Consts of a graph are computed for the ranges that its tensors have when it is appended: limits
+that a reader is given, lookup tables, biases, an activation that is nothing but the end of a
+range. prepare then moves activations, gives the convolutions that one Concat joins a range in
+common, and fuses; a run quantizes each input over its own data. Each tensor's range as the library
+really gives it is held against what its readers were built for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import inf
+
+from hexconv.errors import GraphError
+from hexconv.names import listed
+from hexconv.nnlib.graph import Graph, Node, Ref
+from hexconv.nnlib.ops import RangeRule, spec
+from hexconv.nnlib.prepare import Prepared
+from hexconv.nnlib.prepare.fake_concat import FAKE
+from hexconv.nnlib.ranges.found import Ends, FoundRanges
+from hexconv.nnlib.ranges.limits import broken_rules
+from hexconv.nnlib.ranges.operands import ranged_inputs
+from hexconv.nnlib.ranges.run_time import broken_in_a_run
+from hexconv.nnlib.ranges.scale import CLOSE, scale_of
+
+LEVELS = 255
+SLACK = 1.1
+"""Steps by which a range that clips may reach beyond the bound: one, so that its zero is exact."""
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RangeConflict:
+    """A tensor whose range is not the one that a reader was built for.
+
+    Attributes:
+        reader: the node that would read it wrongly, or its name.
+        maker: the node that makes it.
+        why: what is assumed, and what is so.
+    """
+
+    reader: Node
+    maker: Node | None
+    why: str
+
+    def __str__(self) -> str:
+        made = "" if self.maker is None or self.maker is self.reader else f" of {named(self.maker)}"
+        return f"{named(self.reader)}: {self.why}{made}"
+
+
+@dataclass(frozen=True)
+class RangeRead:
+    """One tensor as one node reads it: the range that it has, and the one that it is read in."""
+
+    node: Node
+    ref: Ref
+    own: Ends
+    read: Ends
+
+    @property
+    def scale(self) -> float | None:
+        """By what the reader multiplies it; None where nothing makes one range of the other."""
+        return scale_of(self.own, self.read)
+
+
+def named(node: Node) -> str:
+    """A node as messages name it."""
+    origin = f", from '{node.onnx_node}'" if node.onnx_node else ""
+    return f"'{node.name}' ({node.op}{origin})"
+
+
+def check_ranges(graph: Graph, prepared: Prepared) -> None:
+    """Refuse a graph that the library would prepare, or run, into another one than was meant.
+
+    Raises:
+        GraphError: with each conflict on a line, both nodes named.
+    """
+    found = list(conflicts(graph, prepared))
+    if not found:
+        return
+    names = listed(sorted({item.reader.onnx_node or item.reader.name for item in found}))
+    more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    raise GraphError(
+        f"the ranges in the graph '{graph.name}' do not fit together at {names}",
+        why="\n       ".join([*map(str, found[:SHOWN]), *more]),
+        hint="this is a fault of hexconv; --optimize none, or --without a rewrite, may avoid it",
+    )
+
+
+def conflicts(graph: Graph, prepared: Prepared) -> Iterator[RangeConflict]:
+    """Every conflict.
+
+    Args:
+        graph: as it is appended.
+        prepared: what the library makes of it.
+    """
+    own, real = FoundRanges.of(graph), FoundRanges.of(prepared.graph)
+    reads, executed = reads_of(graph, own), reads_of(prepared.graph, real)
+    nodes = {node.id: node for node in (*graph.nodes, *prepared.graph.nodes)}
+    yield from _misread(reads, nodes)
+    yield from _rescaled(graph, reads, executed, nodes)
+    yield from _unclipped(graph, prepared, real, nodes)
+    yield from _out_of_limits(prepared.graph, real, graph, own)
+    for node, rule in broken_in_a_run(prepared.graph, real):
+        yield RangeConflict(node, None, f"{rule}, in a range that an input may have in a run")
+
+
+def wronged_convolutions(graph: Graph, prepared: Prepared) -> set[int]:
+    """Executed convolutions whose range prepare changed though a reader, or an activation that
+    their range stands for, relies on it."""
+    own, real = FoundRanges.of(graph), FoundRanges.of(prepared.graph)
+    reads, executed = reads_of(graph, own), reads_of(prepared.graph, real)
+    nodes = {node.id: node for node in prepared.graph.nodes}
+    found = [
+        *_rescaled(graph, reads, executed, nodes),
+        *_unclipped(graph, prepared, real, nodes),
+    ]
+    return {_source(nodes, item.maker.id) for item in found if item.maker is not None}
+
+
+def range_source(executed: Graph, node: int, position: int) -> int | None:
+    """The id of the node that decides the range of an input of an executed node."""
+    nodes = {item.id: item for item in executed.nodes}
+    if node not in nodes or nodes[node].inputs[position].node not in nodes:
+        return None
+    return _source(nodes, nodes[node].inputs[position].node)
+
+
+def _source(nodes: Mapping[int, Node], node: int) -> int:
+    """The node from which a range is copied."""
+    while True:
+        item = nodes[node]
+        copies = spec(item.op).rule_of(len(item.inputs)) is RangeRule.COPIED
+        if not (copies or item.op.startswith("Convert_")) or item.inputs[0].node not in nodes:
+            return node
+        node = item.inputs[0].node
+
+
+Place = tuple[int, int]
+"""A node's id, and the position of an input."""
+
+
+def reads_of(graph: Graph, found: FoundRanges) -> dict[Place, RangeRead]:
+    """The tensors that nodes read in other ranges than they have, by reader and position."""
+    reads: dict[Place, RangeRead] = {}
+    for node in graph.nodes:
+        inputs = node.inputs
+        for item in ranged_inputs(node.op, len(inputs)):
+            own = found.ends.get(inputs[item.data])
+            read = (found.bound(inputs[item.low]), found.bound(inputs[item.high]))
+            if own is not None and own != read:
+                reads[node.id, item.data] = RangeRead(node, inputs[item.data], own, read)
+        if node.made_for is not None:
+            own = found.ends.get(inputs[0])
+            if own is not None and own != node.made_for:
+                reads[node.id, 0] = RangeRead(node, inputs[0], own, node.made_for)
+    return reads
+
+
+def _misread(
+    reads: Mapping[Place, RangeRead], nodes: Mapping[int, Node]
+) -> Iterator[RangeConflict]:
+    """Limits that no factor makes of the range that the tensor has."""
+    for item in reads.values():
+        if item.scale is None:
+            why = f"reads {_shown(item.read)} where {_shown(item.own)} is the range"
+            yield RangeConflict(item.node, nodes.get(item.ref.node), why)
+
+
+def _rescaled(
+    graph: Graph,
+    before: Mapping[Place, RangeRead],
+    after: Mapping[Place, RangeRead],
+    nodes: Mapping[int, Node],
+) -> Iterator[RangeConflict]:
+    """Factors that prepare changed: it gave a tensor another range than its reader was built for.
+
+    A node that prepare fused reads other things at its positions: only one of the same op counts.
+    """
+    appended = graph.node_by_id()
+    for place in {**before, **after}:
+        built, found = before.get(place), after.get(place)
+        node = appended.get(place[0])
+        if node is None or not (_same_op(built, node) and _same_op(found, node)):
+            continue
+        meant = 1.0 if built is None else built.scale
+        now = 1.0 if found is None else found.scale
+        if meant is None or (now is not None and abs(now / meant - 1.0) <= CLOSE):
+            continue
+        item = found or built
+        assert item is not None
+        why = (
+            f"was built to read a tensor times {meant:.6g}, and prepare gives it the range "
+            f"{_shown(item.own)}, read as {_shown(item.read)}"
+        )
+        yield RangeConflict(item.node, nodes.get(item.ref.node), why)
+
+
+def _same_op(read: RangeRead | None, node: Node) -> bool:
+    return read is None or _op(read.node) == _op(node)
+
+
+def _op(node: Node) -> str:
+    """As it was appended; the concat of what is written in place has a name of its own."""
+    return "QuantizedConcat_8" if node.op == FAKE else spec(node.op).form_of or node.op
+
+
+def _unclipped(
+    graph: Graph, prepared: Prepared, real: FoundRanges, nodes: Mapping[int, Node]
+) -> Iterator[RangeConflict]:
+    """Activations that the end of a range stands for, and that prepare undid by widening it."""
+    executed = {node.id for node in prepared.graph.nodes}
+    for node in graph.nodes:
+        limits = node.saturates
+        if limits is None and node.op == "QuantizedRelu_8" and node.id not in executed:
+            limits = 0.0, inf
+        ref = prepared.tensor(Ref(node.id))
+        ends = real.ends.get(ref)
+        if limits is None or ends is None:
+            continue
+        low, high = ends
+        if not (isinstance(low, float) and isinstance(high, float)):
+            continue
+        slack = SLACK * (high - low) / LEVELS
+        if low < limits[0] - slack or high > limits[1] + slack:
+            why = f"has to clip at {_shown(limits)}, and has the range {_shown(ends)}"
+            yield RangeConflict(node, nodes.get(ref.node), why)
+
+
+def _out_of_limits(
+    prepared: Graph, real: FoundRanges, graph: Graph, own: FoundRanges
+) -> Iterator[RangeConflict]:
+    """Nodes that the library computes wrongly, or not at all, with the ranges that they get.
+
+    Those whose ranges prepare left alone were looked at when the graph was checked.
+    """
+    before = {node.id: _scalars(node, own) for node in graph.nodes}
+    for node in prepared.nodes:
+        now = _scalars(node, real)
+        if before.get(node.id) == now:
+            continue
+        for rule in broken_rules(node, real):
+            yield RangeConflict(node, None, rule)
+        asked = real.site(node).range("out_")
+        if asked is not None and not asked[0] < asked[1]:
+            yield RangeConflict(node, None, f"is asked for the empty range {_shown(asked)}")
+
+
+def _scalars(node: Node, found: FoundRanges) -> list[float | None]:
+    return [found.scalars.get(ref) for ref in node.inputs]
+
+
+def _shown(ends: Ends) -> str:
+    if all(isinstance(end, float) for end in ends):
+        return f"{ends[0]:.6g}..{ends[1]:.6g}"
+    return "a range that each run finds"

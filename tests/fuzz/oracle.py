@@ -1,0 +1,281 @@
+"""What a converted graph has to hold: one failure for each that it does not.
+
+Figures are SQNR in dB of the simulated v60 library over all samples of a case.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+import hexconv
+from hexconv.calibrate import observe
+from hexconv.compare.eight_bits import EightBits
+from hexconv.compare.metrics import decibels
+from hexconv.device import Library
+from hexconv.errors import HexconvError
+from hexconv.model import Model
+from hexconv.onnx_graph import load
+from hexconv.optimize.registry import REWRITES
+from hexconv.simulator import Simulator
+from tests.fuzz.cases import Array, Case, Feeds
+
+FAR = 10.0
+"""dB below what 8 bits allow from which on a graph counts as wrong. Tables, and sums of several
+roundings, cost up to half of that; a wrong graph loses 20 and more."""
+GOOD = 30.0
+"""dB that are right, whatever 8 bits allow."""
+APART = 6.0
+"""dB by which the levels of optimization, or a rewrite left out, may differ."""
+ERRORS = (HexconvError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError)
+
+Figures = dict[str, float]
+Runs = Sequence[Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What does not hold; two of a kind have one cause more often than not."""
+
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+def failures(case: Case, library: Library | None = None) -> list[Failure]:
+    """All that does not hold for a case.
+
+    Args:
+        case: whose float model is finite.
+        library: the real one, which has to answer the simulator's bits.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _Trial(case, library).run()
+
+
+def figures(expected: Runs, answered: Runs) -> Figures:
+    """SQNR by output, over all samples."""
+    found = {}
+    for name in expected[0]:
+        pairs = [(np.float64(e[name]), a[name]) for e, a in zip(expected, answered, strict=True)]
+        signal = sum(float((x**2).sum()) for x, _ in pairs)
+        found[name] = decibels(signal, sum(float(((x - y) ** 2).sum()) for x, y in pairs))
+    return found
+
+
+class _Trial:
+    """One case under trial; what is computed once serves all that is asked."""
+
+    def __init__(self, case: Case, library: Library | None) -> None:
+        self.case, self.library = case, library
+        self.proto = case.model()
+        self.expected = case.values()
+        self.allowed = self._eight_bits()
+        self.found: list[Failure] = []
+
+    def run(self) -> list[Failure]:
+        """Everything, and one of the slower questions, by turns."""
+        checked = self._checked()
+        plain = self._level("none", checked)
+        model = self._level("default", checked)
+        if plain is not None and model is not None:
+            worst = {name: plain[1][name] - figure for name, figure in model[1].items()}
+            self._hold_levels(worst, model[1])
+        if model is not None:
+            QUESTIONS[self.case.seed % len(QUESTIONS)](self, *model)
+            if self.library is not None:
+                self._same_bits(model[0])
+        return self.found
+
+    def fail(self, kind: str, detail: str) -> None:
+        """One more failure."""
+        self.found.append(Failure(kind, detail))
+
+    def _eight_bits(self) -> Figures:
+        graph = load(self.proto)
+        ideal = EightBits(graph, observe(graph, self.case.samples))
+        return figures(self.expected, [ideal.run(sample) for sample in self.case.samples])
+
+    def _checked(self) -> bool | None:
+        try:
+            return hexconv.check(self.proto).ok
+        except ERRORS as error:
+            self.fail("check", _short(error))
+            return None
+
+    def _level(self, level: Any, checked: bool | None) -> tuple[Model, Figures] | None:
+        model = self.converted(f"optimize {level}", checked, optimize=level)
+        found = None if model is None else self.simulated(f"optimize {level}", model)
+        if model is None or found is None:
+            return None
+        self.hold(f"optimize {level}", found)
+        return model, found
+
+    def converted(
+        self, what: str, checked: bool | None = None, case: Case | None = None, **settings: Any
+    ) -> Model | None:
+        """The model; an error is a failure where `check` saw none, or none of hexconv's own."""
+        case = case or self.case
+        try:
+            proto = self.proto if case is self.case else case.model()
+            model = hexconv.convert(proto, samples=case.samples, **settings)
+        except ERRORS as error:
+            if checked is not False or not isinstance(error, HexconvError):
+                self.fail("convert", f"{what}: {_short(error)}")
+            return None
+        if checked is False:
+            self.fail("check refuses what converts", what)
+        return model
+
+    def simulated(self, what: str, model: Model, case: Case | None = None) -> Figures | None:
+        """Its figures."""
+        case = case or self.case
+        expected = self.expected if case is self.case else case.values()
+        try:
+            return figures(expected, answers(model, case.samples))
+        except ERRORS as error:
+            self.fail("simulate", f"{what}: {_short(error)}")
+            return None
+
+    def hold(self, what: str, found: Figures, allowed: Figures | None = None) -> None:
+        """Figures against what 8 bits allow."""
+        allowed = allowed or self.allowed
+        for name, figure in found.items():
+            if figure < GOOD and allowed[name] - figure >= FAR:
+                self.fail("far off", f"{what}: {name} {figure:.1f} dB, allowed {allowed[name]:.1f}")
+
+    def _hold_levels(self, worse: Figures, found: Figures) -> None:
+        for name, less in worse.items():
+            if less >= APART and found[name] < GOOD:
+                self.fail("levels apart", f"{name} {found[name]:.1f} dB, {less:.1f} less than none")
+
+    def _same_bits(self, model: Model) -> None:
+        """The real library against the simulator, sample for sample."""
+        assert self.library is not None
+        simulator = Simulator(model, "v60")
+        for sample in self.case.samples[:2]:
+            try:
+                wanted, real = simulator.run(sample), self.library.run(model, sample)
+            except ERRORS as error:
+                self.fail("library", _short(error))
+                return
+            for name, values in wanted.items():
+                if not np.array_equal(values, real[name]):
+                    apart = int((values != real[name]).sum())
+                    self.fail("bits", f"{name}: {apart} of {values.size} elements differ")
+
+
+def answers(model: Model, samples: Sequence[Feeds]) -> Runs:
+    """What the simulated DSP answers to each sample."""
+    simulator = Simulator(model, "v60")
+    return [simulator.run(sample) for sample in samples]
+
+
+def _short(error: Exception) -> str:
+    text = " / ".join(line.strip() for line in str(error).splitlines()[:3])
+    return f"{type(error).__name__}: {text}"[:300]
+
+
+Question = Callable[[_Trial, Model, Figures], None]
+QUESTIONS: list[Question] = []
+
+
+def question(function: Question) -> Question:
+    """One of the slower questions, of which each case is asked one."""
+    QUESTIONS.append(function)
+    return function
+
+
+@question
+def without_a_rewrite(trial: _Trial, model: Model, found: Figures) -> None:
+    """Each rewrite left out leaves the figure where it was."""
+    assert model.conversion is not None
+    for rewrite in model.conversion.rewrites:
+        if rewrite[1] not in REWRITES:
+            continue
+        what = f"without {rewrite[1]}"
+        other = trial.converted(what, without=(rewrite[1],))
+        figure = None if other is None else trial.simulated(what, other)
+        if figure is not None:
+            trial.hold(what, figure)
+
+
+@question
+def saved_and_loaded(trial: _Trial, model: Model, found: Figures) -> None:
+    """The files say all that the model does."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(folder)
+        loaded = hexconv.load(Path(folder) / f"{model.name}.pb")
+        before, after = (answers(item, trial.case.samples) for item in (model, loaded))
+    _same(trial, "save and load", before, after)
+
+
+@question
+def run_again(trial: _Trial, model: Model, found: Figures) -> None:
+    """A run leaves nothing behind for the next."""
+    samples = [*trial.case.samples, trial.case.samples[0]]
+    runs = answers(model, samples)
+    _same(trial, "second run", runs[:1], runs[-1:])
+
+
+@question
+def renamed(trial: _Trial, model: Model, found: Figures) -> None:
+    """Names mean nothing."""
+    case = trial.case.renamed("/a b/c.0:")
+    other = trial.converted("renamed", case=case)
+    if other is not None:
+        runs = [
+            {name.removeprefix("/a b/c.0:"): value for name, value in run.items()}
+            for run in answers(other, case.samples)
+        ]
+        _same(trial, "renamed", answers(model, trial.case.samples), runs)
+
+
+@question
+def reordered(trial: _Trial, model: Model, found: Figures) -> None:
+    """Nor does the order in which independent nodes stand."""
+    case = trial.case.reordered()
+    other = trial.converted("reordered", case=case)
+    figure = None if other is None else trial.simulated("reordered", other, case)
+    if figure is not None:
+        trial.hold("reordered", figure)
+
+
+@question
+def in_a_batch(trial: _Trial, model: Model, found: Figures) -> None:
+    """Two samples at once."""
+    case = trial.case
+    pairs = [(case.samples[i], case.samples[i - 1]) for i in range(len(case.samples))]
+    shapes = {name: (2 * shape[0], *shape[1:]) for name, shape in case.shapes.items()}
+    samples = tuple({n: np.concatenate([a[n], b[n]]) for n in case.shapes} for a, b in pairs)
+    batch = replace(case, shapes=shapes, samples=samples)
+    try:
+        expected = batch.values()
+    except (RuntimeError, onnx.shape_inference.InferenceError, Exception):
+        return  # something in the graph holds the batch in a constant
+    other = trial.converted("in a batch", case=batch)
+    if other is None:
+        return
+    graph = load(batch.model())
+    ideal = EightBits(graph, observe(graph, samples))
+    allowed = figures(expected, [ideal.run(sample) for sample in samples])
+    figure = trial.simulated("in a batch", other, batch)
+    if figure is not None:
+        trial.hold("in a batch", figure, allowed)
+
+
+def _same(trial: _Trial, what: str, before: Runs, after: Runs) -> None:
+    for one, other in zip(before, after, strict=True):
+        for name, values in one.items():
+            if not np.array_equal(values, other[name]):
+                trial.fail(what, f"{name} changes")
