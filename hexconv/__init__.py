@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hexconv import calibrate, compare, cost, device, errors, nnlib, op_table, simulator
+    from hexconv import calibrate, compare, cost, device, errors, exact, nnlib, op_table, simulator
     from hexconv.compare import verify
     from hexconv.conversion import convert
     from hexconv.from_deployment import convert_deployment
@@ -29,6 +29,7 @@ __all__ = [
     "cost",
     "device",
     "errors",
+    "exact",
     "load",
     "nnlib",
     "op_table",

@@ -63,7 +63,7 @@ class Simulator:
     def __init__(self, model: HasGraph | Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
         self.graph = graph_of(model)
         self.library = library
-        _check_ends(self.graph)
+        check_ends(self.graph)
         self.prepared: Prepared = trace(self.graph, library)
         require_unshifted(self.prepared.graph)
         self._plain = Executor(self.prepared.graph, library)
@@ -139,7 +139,7 @@ class Simulator:
         }
 
 
-def _check_ends(graph: Graph) -> None:
+def check_ends(graph: Graph) -> None:
     """Check that the graph has MACE's two ends, and that they fit its interface."""
     for op, ports, wanted in (
         (INPUT_OP, [len(n.outputs) for n in graph.nodes if n.op == INPUT_OP], graph.inputs),

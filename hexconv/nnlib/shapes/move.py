@@ -135,8 +135,9 @@ def _space_to_depth(view: View) -> Shape4:
 @shape_rule("DepthToSpace_8")
 def _depth_to_space(view: View) -> Shape4:
     (b, h, w, d), (bh, bw) = view.shape("data"), _block(view)
-    top, bottom, left, right = view.ints("crops") if view.has("crops") else (0, 0, 0, 0)
-    depth = _divide(d, bh * bw, "depth")
+    crops = view.ints("crops") if view.has("crops") else (0, 0, 0, 0)
+    top, bottom, left, right, *kept = crops  # the depth to keep is there after prepare only
+    depth = kept[0] if kept and kept[0] > 0 else _divide(d, bh * bw, "depth")
     return b, h * bh - top - bottom, w * bw - left - right, depth
 
 

@@ -19,7 +19,7 @@ from hexconv.simulator.numerics.tables import look_up
 from hexconv.simulator.registry import KernelCall, kernel
 
 # tanh_lut and sigmoid_lut of op_tanh_d32.c: tanh over 0 .. 3.2 in 16 segments, orders 2, 1, 0.
-_TANH = (
+TANH = (
     numbers(
         "-7994 -21652 -29653 -31481 -28797 -23876 -18511 -13703 "
         "-9826 -6894 -4766 -3262 -2217 -1500 -1011 -677"
@@ -29,7 +29,7 @@ _TANH = (
         "0 6418 12354 17462 21590 24761 27104 28784 29965 30782 31342 31723 31981 32155 32272 32351"
     ),
 )
-_SIGMOID = (
+SIGMOID = (
     numbers(
         "-8026 -21738 -29770 -31605 -28910 -23970 -18584 -13757 "
         "-9865 -6921 -4785 -3275 -2226 -1506 -1015 -680"
@@ -80,7 +80,7 @@ def _gain(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> tuple[i
 def tanh_table(minimum: np.float32, maximum: np.float32, *, sigmoid: bool) -> Array:
     """`make_tanh_lookup_table`: the result for each of the 256 values, uint8."""
     zero, multiplier, shift = _gain(minimum, maximum, sigmoid=sigmoid)
-    order2, order1, order0 = _SIGMOID if sigmoid else _TANH
+    order2, order1, order0 = SIGMOID if sigmoid else TANH
     distance = np.arange(256, dtype=np.int64) - zero
     x = sat16(shift_round(np.abs(distance) * multiplier, shift))
     segment, rest = x >> 11, x & 0x7FF

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from hexconv.arrays import Array
@@ -64,14 +66,14 @@ def unary(call: KernelCall) -> list[Array]:
         case "Ceil_f":
             return [np.ceil(data)]
         case "Tanh_f":
-            return [np.tanh(data)]
+            return [in_double(np.tanh, data)]
     return [np.fmax(data, F32(0))]
 
 
 @kernel("Sigmoid_f")
 def sigmoid(call: KernelCall) -> list[Array]:
     """(1 + tanh(x/2)) / 2."""
-    return [(F32(1) + np.tanh(call.inputs[0] * F32(0.5))) * F32(0.5)]
+    return [(F32(1) + in_double(np.tanh, call.inputs[0] * F32(0.5))) * F32(0.5)]
 
 
 @kernel("ReluX_f")
@@ -103,7 +105,7 @@ def softmax(call: KernelCall) -> list[Array]:
     """exp(beta * (x - max)) by the reciprocal of its sum, along depth."""
     beta = call.scalar(1) if len(call.inputs) > 1 else F32(1)
     data = call.inputs[0]
-    exponentials = np.exp(beta * (data - data.max(axis=3, keepdims=True)))
+    exponentials = in_double(np.exp, beta * (data - data.max(axis=3, keepdims=True)))
     return [exponentials * (F32(1) / _running_sum(exponentials, 3))]
 
 
@@ -111,7 +113,17 @@ def softmax(call: KernelCall) -> list[Array]:
 def log_softmax(call: KernelCall) -> list[Array]:
     """x - max - log(sum(exp(x - max))), along depth."""
     shifted = call.inputs[0] - call.inputs[0].max(axis=3, keepdims=True)
-    return [shifted - np.log(_running_sum(np.exp(shifted), 3))]
+    return [shifted - in_double(np.log, _running_sum(in_double(np.exp, shifted), 3))]
+
+
+def in_double(function: Callable[[Array], Array], x: Array) -> Array:
+    """A function of float32, computed in float64 and rounded once.
+
+    The library's own functions err by up to a few last bits; NumPy's in float32 err more, and
+    otherwise on every kind of CPU.
+    """
+    result: Array = function(x.astype(np.float64)).astype(F32)
+    return result
 
 
 def _running_sum(data: Array, axis: int) -> Array:

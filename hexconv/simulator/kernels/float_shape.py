@@ -8,6 +8,8 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.layout import Shape4
+from hexconv.simulator import native
 from hexconv.simulator.kernels.slice_pad import pad_rows
 from hexconv.simulator.numerics.window import (
     bordered,
@@ -79,16 +81,31 @@ def conv2d(call: KernelCall) -> list[Array]:
 def matmul(call: KernelCall) -> list[Array]:
     """b is 1,1,K,N; an a whose depth is not K is treated as rows of K."""
     a, b = call.inputs[:2]
-    if b.shape[:2] != (1, 1):
-        raise GraphError("the second factor of MatMul_f must be 2-d", where=call.op)
-    length, columns = b.shape[2:]
-    batches, height, width, depth = a.shape
+    shape = product_shape(a.shape, b.shape)
+    return [_in_order(a.reshape(-1, b.shape[2]), b[0, 0]).reshape(shape)]
+
+
+def product_shape(a: tuple[int, ...], b: tuple[int, ...]) -> Shape4:
+    """The shape of what MatMul_f makes of operands of these shapes."""
+    if b[:2] != (1, 1):
+        raise GraphError("the second factor of MatMul_f must be 2-d", where="MatMul_f")
+    length, columns = b[2:]
+    batches, height, width, depth = a
     if depth == length:
-        shape = (batches, height, width, columns)
-    elif depth % length == 0:
-        shape = (batches, height, width * (depth // length), columns)
-    elif height * width * depth % length == 0:
-        shape = (batches, 1, height * width * depth // length, columns)
-    else:
-        raise GraphError(f"{a.shape} by {b.shape}: the inner sizes do not fit", where=call.op)
-    return [(a.reshape(-1, length) @ b[0, 0]).reshape(shape)]
+        return batches, height, width, columns
+    if depth % length == 0:
+        return batches, height, width * (depth // length), columns
+    if height * width * depth % length == 0:
+        return batches, 1, height * width * depth // length, columns
+    raise GraphError(f"{a} by {b}: the inner sizes do not fit", where="MatMul_f")
+
+
+def _in_order(rows: Array, matrix: Array) -> Array:
+    """A matrix product whose terms are added one after another, each rounded, as a plain loop."""
+    passes = native.library()
+    if passes is not None:
+        return passes.multiply_floats(rows, matrix)
+    sums = np.zeros((rows.shape[0], matrix.shape[1]), np.float32)
+    for k in range(rows.shape[1]):
+        sums += rows[:, k : k + 1] * matrix[k]
+    return sums

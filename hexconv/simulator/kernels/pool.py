@@ -41,7 +41,7 @@ from hexconv.simulator.numerics.window import (
 from hexconv.simulator.registry import KernelCall, kernel
 
 # A ninth of 0 .. 9 * 255 by the fraction 3641 / 32768 (avgpool_slice_hvx_3x3_stride1).
-_NINTHS = mul_frac(np.arange(9 * 255 + 1, dtype=np.int64), 3641).astype(np.uint8)
+NINTHS = mul_frac(np.arange(9 * 255 + 1, dtype=np.int64), 3641).astype(np.uint8)
 
 
 @kernel("QuantizedMaxPool_8", "QuantizedMaxPool_8_d32")
@@ -73,7 +73,7 @@ def avg_pool_d32(call: KernelCall) -> list[Array]:
     data = call.inputs[0][:, : height.size, : width.size]
     if height.out == 1 and width.out == 1:
         return _avg_to_one(call, data)
-    if _is_three_by_three(height, width):
+    if is_three_by_three(height, width):
         pooled = _avg_three_by_three(data, height, width)
     elif height.window == 2 and width.window == 2 and width.stride == 2:
         pooled = _avg_two_by_two(data, height, width)
@@ -102,7 +102,7 @@ def simplify(axis: WindowAxis) -> WindowAxis:
     )
 
 
-def _is_three_by_three(height: WindowAxis, width: WindowAxis) -> bool:
+def is_three_by_three(height: WindowAxis, width: WindowAxis) -> bool:
     windows = (height.window, width.window, height.stride, width.stride)
     return windows == (3, 3, 1, 1) and height.size > 1 and width.size > 1
 
@@ -112,7 +112,7 @@ def _avg_three_by_three(data: Array, height: WindowAxis, width: WindowAxis) -> A
     for dimension, axis in ((1, height), (2, width)):
         data = _extend_by_mean(data, axis, dimension)
     rows = data[:, :-2].astype(np.uint16) + data[:, 1:-1] + data[:, 2:]
-    means: Array = _NINTHS[rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]]
+    means: Array = NINTHS[rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]]
     return means
 
 
@@ -175,14 +175,14 @@ def _avg_to_one(call: KernelCall, data: Array) -> list[Array]:
 
 
 # lut_sqrt_cn of op_sqrth_8.h: square root of 0.5 .. 1 in 16 segments, orders 0, 1, 2.
-_SQRT0 = numbers(
+SQRT0 = numbers(
     "23170 23884 24576 25249 25905 26545 27170 27780 "
     "28378 28963 29537 30099 30652 31194 31727 32251"
 )
-_SQRT1 = numbers(
+SQRT1 = numbers(
     "11582 11237 10920 10629 10360 10111 9879 9662 9458 9267 9087 8917 8757 8605 8460 8322"
 )
-_SQRT2 = numbers(
+SQRT2 = numbers(
     "-2767 -2533 -2330 -2153 -1998 -1860 -1737 -1627 "
     "-1529 -1440 -1359 -1286 -1218 -1157 -1101 -1049"
 )
@@ -193,7 +193,7 @@ def l2_pool(call: KernelCall) -> list[Array]:
     """`l2pool_execute_ref`: the root of the mean square of each window, range 0 .. max-min."""
     if call.padding == Padding.NA:
         raise GraphError("L2Pool needs a padding", where=call.op)
-    height, width = (_l2_axis(axis, call.op) for axis in plan(call))
+    height, width = (l2_axis(axis, call.op) for axis in plan(call))
     low, high = call.scalar(1), call.scalar(2)
     squares = (call.inputs[0].astype(np.int32) - quantize_code(ZERO, low, high)) ** 2
     parts = taps(pad_space(squares, height, width, 0), height, width)
@@ -205,7 +205,7 @@ def l2_pool(call: KernelCall) -> list[Array]:
     return [_root(mean & 0xFFFF), *as_range(0, F32(F32(255) * step))]
 
 
-def _l2_axis(axis: WindowAxis, op: str) -> WindowAxis:
+def l2_axis(axis: WindowAxis, op: str) -> WindowAxis:
     """The pool's own padding: half of what the windows reach beyond, towards zero."""
     beyond = (axis.out - 1) * axis.stride + axis.window - axis.size
     if beyond <= -2:
@@ -226,8 +226,8 @@ def _root(squares: Int) -> Array:
     exponent = 16 - np.frexp(squares.astype(np.float64))[1].astype(np.int64)
     normal = squares << exponent
     segment, x = (normal >> 11) & 15, normal & 0x7FF
-    y = wrap16(_mul_frac_once(_SQRT2[segment], x) + _SQRT1[segment])
-    y = wrap16(_mul_frac_once(y, x) + _SQRT0[segment])
+    y = wrap16(_mul_frac_once(SQRT2[segment], x) + SQRT1[segment])
+    y = wrap16(_mul_frac_once(y, x) + SQRT0[segment])
     y = np.where(exponent & 1, _mul_frac_once(y, 23170), y) >> (exponent >> 1)
     roots = np.minimum((y + 64) >> 7, 255)
     return np.where(squares == 0, 0, roots).astype(np.uint8)

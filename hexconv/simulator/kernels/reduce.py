@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -31,10 +32,14 @@ _LANES = 32  # int32 values of one vector
 
 def axes_of(call: KernelCall, index: int) -> tuple[int, ...]:
     """The axes to reduce over, as 0..3 in the node's own order."""
-    axes = tuple(int(axis) for axis in call.inputs[index].ravel())
+    return wrapped_axes([int(axis) for axis in call.inputs[index].ravel()], call.op)
+
+
+def wrapped_axes(axes: Sequence[int], op: str) -> tuple[int, ...]:
+    """Axes of which negative ones count from the end, as 0..3."""
     wrapped = tuple(axis + 4 if axis < 0 else axis for axis in axes)
     if not wrapped or len(set(wrapped)) != len(wrapped) or not set(wrapped) <= {0, 1, 2, 3}:
-        raise GraphError(f"{call.op} over the axes {axes}", why="they must be distinct, -4..3")
+        raise GraphError(f"{op} over the axes {tuple(axes)}", why="they must be distinct, -4..3")
     return wrapped
 
 

@@ -45,13 +45,31 @@ def slice_(call: KernelCall) -> list[Array]:
 
 @kernel("QuantizedStridedSlice_8")
 def strided_slice(call: KernelCall) -> list[Array]:
-    """`strided_slice_impl`; bit 0 of a mask is B. A negative end counts from the axis's end."""
+    """`strided_slice_impl`; bit 0 of a mask is B."""
     data = call.inputs[0]
-    begins, ends, steps = (integers(array) for array in call.inputs[1:4])
-    begin_mask, end_mask, shrink_mask = (int(array.flat[0]) for array in call.inputs[4:7])
+    masks = [int(array.flat[0]) for array in call.inputs[4:7]]
+    lists = [integers(array) for array in call.inputs[1:4]]
+    result = data[np.ix_(*slice_ranges(data.shape, lists, masks, call.op))]
+    kept = [result.shape[axis] for axis in range(4) if not masks[2] >> axis & 1]
+    return [result.reshape([1] * (4 - len(kept)) + kept), *call.inputs[7:9]]
+
+
+def slice_ranges(
+    shape: Sequence[int], lists: Sequence[Sequence[int]], masks: Sequence[int], op: str
+) -> list[range]:
+    """The positions taken of each axis. A negative end counts from the axis's end.
+
+    Args:
+        shape: of the data.
+        lists: begins, ends and steps of the last axes.
+        masks: of begins, ends and shrunk axes.
+        op: named in errors.
+    """
+    begins, ends, steps = lists
+    begin_mask, end_mask, shrink_mask = masks
     ranges = []
     for axis in range(4):
-        size, at = data.shape[axis], axis - 4 + len(begins)
+        size, at = shape[axis], axis - 4 + len(begins)
         begin, end, step = (begins[at], ends[at], steps[at]) if at >= 0 else (0, size, 1)
         begin = max(0, begin + size) if begin < 0 else begin
         end = max(-1, end + size) if end < 0 else end
@@ -63,10 +81,8 @@ def strided_slice(call: KernelCall) -> list[Array]:
                 begin = size - 1 if step < 0 else 0
             if end_mask & bit:
                 end = -1 if step < 0 else size
-        ranges.append(_positions(begin, end, step, size, axis, call.op))
-    result = data[np.ix_(*ranges)]
-    kept = [result.shape[axis] for axis in range(4) if not shrink_mask >> axis & 1]
-    return [result.reshape([1] * (4 - len(kept)) + kept), *call.inputs[7:9]]
+        ranges.append(_positions(begin, end, step, size, axis, op))
+    return ranges
 
 
 def _positions(begin: int, end: int, step: int, size: int, axis: int, op: str) -> range:

@@ -16,6 +16,7 @@ from hexconv.errors import GraphError
 from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import F32, div255, exponent, power2, round_int, sat_i16
 from hexconv.simulator.numerics.hvx import (
+    POW2_V65,
     Int,
     count_leading_zeros32,
     mul_frac,
@@ -42,8 +43,8 @@ POW2 = (
     ),
     numbers("7703 7377 7064 6765 6478 6203 5940 5688 5447 5216 4995 4783 4580 4386 4200 4022"),
 )
-_LARGE_DEPTH = 1408  # MIN_DEPTH_FOR_LARGED
-_LARGE_SIZE = _LARGE_DEPTH * 4  # MIN_SIZE_FOR_LARGED
+LARGE_DEPTH = 1408  # MIN_DEPTH_FOR_LARGED
+LARGE_SIZE = LARGE_DEPTH * 4  # MIN_SIZE_FOR_LARGED
 _ZERO = np.zeros((1, 1, 1, 1), np.float32)
 _ONE = np.ones((1, 1, 1, 1), np.float32)
 
@@ -66,7 +67,7 @@ def softmax_flat(call: KernelCall) -> list[Array]:
         return [np.full_like(data, 255), _ZERO, _ONE]
     if depth == 2:
         return [_pairs(call, data), _ZERO, _ONE]
-    if depth >= _LARGE_DEPTH and data.size >= _LARGE_SIZE:
+    if depth >= LARGE_DEPTH and data.size >= LARGE_SIZE:
         return [_large_depth(call, data), _ZERO, _ONE]
     return [_rows(call, data), _ZERO, _ONE]
 
@@ -106,9 +107,7 @@ def _pow2_fraction(fraction: Int, *, v65: bool) -> Int:
     """2**-x of 16 fraction bits, in 15 bits: 0x4000 .. 0x7fff (`hvx_pow2_func`)."""
     if v65:
         inverted = 0xFFFF - fraction
-        return poly_v65(
-            inverted, 0x1C3E17C713FF10CC, ((1, 0x40144D915538587C), (1, 0x8773825B806C8001))
-        )
+        return poly_v65(inverted, POW2_V65)
     segment = fraction >> 12
     x = (fraction & 0x0FFF) >> 1
     slope = sat16(POW2[1][segment] + mul_frac(POW2[2][segment], x))

@@ -99,7 +99,8 @@ def _scale(
     step = F32(F32(call.scalar(8) - call.scalar(7)) * F32(2.0**-32))
     wanted = bias.astype(np.float32) * F32(step / gain.product)
     wanted = (wanted + F32(F32(-out.minimum) / gain.product)).astype(np.float32)
-    return gain, np.rint(wanted).astype(np.int64)
+    final = np.rint(wanted).astype(np.float64)  # converted with saturation, as in convolutions
+    return gain, np.clip(final, -(2.0**31), 2.0**31 - 1).astype(np.int64)
 
 
 def _find_range(

@@ -61,7 +61,7 @@ def negate(call: KernelCall) -> list[Array]:
 
 
 # The library's table is the square root of value/255, to the nearest value.
-_SQUARE_ROOTS = np.floor(np.sqrt(255.0 * np.arange(256)) + 0.5).astype(np.uint8)
+SQUARE_ROOTS = np.floor(np.sqrt(255.0 * np.arange(256)) + 0.5).astype(np.uint8)
 
 
 @kernel("QuantizedSqrt_8")
@@ -74,7 +74,7 @@ def square_root(call: KernelCall) -> list[Array]:
             why="the library rejects a negative minimum, and a positive one gives wrong values",
             hint="give its producer a range from exactly 0",
         )
-    return [look_up(_SQUARE_ROOTS, call.inputs[0]), *as_range(np.sqrt(low), np.sqrt(high))]
+    return [look_up(SQUARE_ROOTS, call.inputs[0]), *as_range(np.sqrt(low), np.sqrt(high))]
 
 
 def hard_swish_of(x: Array) -> Array:

@@ -92,6 +92,7 @@ FUNCTIONS = {
     "look_up": [_POINTER, _POINTER, _POINTER, _INT64],
     "dequantize": [_POINTER, _POINTER, _POINTER, _INT64],
     "quantize": [_POINTER, _DOUBLE, _DOUBLE, _DOUBLE, _POINTER, _INT64],
+    "multiply_floats": [*[_POINTER] * 3, *[_INT64] * 3],
     "scale_down": [_POINTER, _DOUBLE, _DOUBLE, _POINTER, _INT64],
     "exponential_sums": [_POINTER, _INT64, _INT64],
     "scaled_exponentials": [_POINTER, _INT64, _INT64],

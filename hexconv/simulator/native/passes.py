@@ -241,6 +241,14 @@ class Passes:
         self._dll.quantize(address(x), power, offset, factor, address(result), x.size)
         return result
 
+    def multiply_floats(self, a: Array, b: Array) -> Array:
+        """A float32 matrix product whose terms are added in their order."""
+        a, b = np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32)
+        result = np.empty((a.shape[0], b.shape[1]), np.float32)
+        arrays = (address(array) for array in (a, b, result))
+        self._dll.multiply_floats(*arrays, *a.shape, b.shape[1])
+        return result
+
     def scale_down(self, x: Int32, subtract: float, factor: float) -> UInt8:
         """(x - subtract) * factor + 1/2 in double, clipped and cut."""
         x = np.ascontiguousarray(x)

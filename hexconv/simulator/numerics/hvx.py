@@ -6,7 +6,7 @@ intermediate that the hardware keeps in 32 bits is only wrapped where an overflo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -81,16 +81,26 @@ def _by_segment(x: Int, constants: int) -> Int:
     return picked
 
 
-def poly_v65(x: Int, leading: int, rest: tuple[tuple[int, int], ...]) -> Int:
-    """`vlut4` followed by `vmpa`/`vmps` steps: a piecewise polynomial, v65 and later.
+class V65Polynomial(NamedTuple):
+    """A piecewise polynomial of uint16 x, four pieces; four uint16 coefficients make one number.
 
     Args:
-        x: uint16 values.
         leading: four int16 leading coefficients.
         rest: (sign, four uint16 coefficients) per step; each step is p*x + sign*(c << 15), >> 16.
     """
-    p = wrap16(_by_segment(x, leading))
-    for sign, constants in rest:
+
+    leading: int
+    rest: tuple[tuple[int, int], ...]
+
+
+RECIP_V65 = V65Polynomial(0x09E20F69199B2E12, ((-1, 0x472E57516AB67D56), (1, 0x736C794E7DE88001)))
+POW2_V65 = V65Polynomial(0x1C3E17C713FF10CC, ((1, 0x40144D915538587C), (1, 0x8773825B806C8001)))
+
+
+def poly_v65(x: Int, polynomial: V65Polynomial) -> Int:
+    """`vlut4` followed by `vmpa`/`vmps` steps, v65 and later."""
+    p = wrap16(_by_segment(x, polynomial.leading))
+    for sign, constants in polynomial.rest:
         p = sat16((p * x + sign * (_by_segment(x, constants) << 15)) >> 16)
     return p
 
@@ -98,11 +108,7 @@ def poly_v65(x: Int, leading: int, rest: tuple[tuple[int, int], ...]) -> Int:
 def recip16(d: Int, *, v65: bool) -> Int:
     """`hvx_recip16_inline(d, 10)` of hvx_mathops.h: 2**29 / d for d in 0x4000 .. 0x7fff."""
     if v65:
-        x = poly_v65(
-            (d << 2) & 0xFFFF,
-            0x09E20F69199B2E12,
-            ((-1, 0x472E57516AB67D56), (1, 0x736C794E7DE88001)),
-        )
+        x = poly_v65((d << 2) & 0xFFFF, RECIP_V65)
         x = sat16(2 * x)
         return _refine_recip(d, x)
     d2 = wrap16(2 * d)

@@ -40,16 +40,16 @@ def _continue(image: Int, axis: WindowAxis, dimension: int) -> Int:
         if p <= beyond_reach:
             before.append(np.zeros_like(lines[0]))
         else:
-            before.append(mul_frac32(lines[axis.window - p], _edge_scale(p, axis, beyond_reach)))
+            before.append(mul_frac32(lines[axis.window - p], edge_scale(p, axis, beyond_reach)))
     total = lines[axis.size]
     after = []
     for p in range(1, axis.after + 1):
         inside = total - lines[axis.size - min(axis.size, axis.window - p)]
-        after.append(total - mul_frac32(inside, _edge_scale(p, axis, beyond_reach)))
+        after.append(total - mul_frac32(inside, edge_scale(p, axis, beyond_reach)))
     return np.moveaxis(np.stack([*before, *lines, *after]), 0, dimension)
 
 
-def _edge_scale(p: int, axis: WindowAxis, beyond_reach: int) -> int:
+def edge_scale(p: int, axis: WindowAxis, beyond_reach: int) -> int:
     """`integ_buf_find_padding_scales`: -p/(window - p), 15 fraction bits."""
     p = max(p, beyond_reach + 1)
     inside = axis.window - p

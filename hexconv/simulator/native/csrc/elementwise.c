@@ -120,6 +120,18 @@ void dequantize(const float *restrict table, codes_in in, float *restrict out, i
         out[i] = table[in[i]];
 }
 
+/* (rows, depth) by (depth, width), terms added in their order, each rounded to float. */
+void multiply_floats(const float *restrict a, const float *restrict b, float *restrict out,
+                     int64_t rows, int64_t depth, int64_t width)
+{
+    for (int64_t i = 0; i < rows * width; i++)
+        out[i] = 0;
+    for (int64_t r = 0; r < rows; r++, a += depth, out += width)
+        for (int64_t k = 0; k < depth; k++)
+            for (int64_t c = 0; c < width; c++)
+                out[c] += a[k] * b[k * width + c];
+}
+
 /* (x - subtract) * factor + 1/2: doubles hold every value that does not saturate. */
 void scale_down(const int32_t *restrict in, double subtract, double factor, codes_out out,
                 int64_t count)
