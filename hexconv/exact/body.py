@@ -31,6 +31,9 @@ class Functions(Protocol):
     def dtypes_of(self, function: Callable[..., Any], given: Sequence[Value]) -> list[str]:
         """Define the function; the types of its outputs."""
 
+    def attribute(self, name: str) -> int | Sequence[int] | Sequence[float]:
+        """An attribute of the node that calls the function."""
+
     def parameter(self, value: Value) -> str:
         """Make what is known of one node an input of the function; its name."""
 
@@ -139,9 +142,7 @@ class Body:
     def ints(self, values: Sequence[int | Value] | Attribute) -> Value:
         """A list of int64: of numbers and Values, or an attribute of the function."""
         if isinstance(values, Attribute):
-            out = self.name("constant")
-            self.append("Constant", (), [out], "", {"value_ints": values})
-            return Value(self.functions, out, "int64")
+            return self.given(self.functions.attribute(values.name), "int64")
         if any(isinstance(value, Value) for value in values):
             parts = [
                 v.to("int64").flat() if isinstance(v, Value) else self.constant([v], "int64")
@@ -152,9 +153,7 @@ class Body:
 
     def floats(self, attribute: Attribute) -> Value:
         """A list of float32 that is an attribute of the function."""
-        out = self.name("constant")
-        self.append("Constant", (), [out], "", {"value_floats": attribute})
-        return Value(self.functions, out, "float32")
+        return self.given(self.functions.attribute(attribute.name), "float32")
 
     def copy(self, value: Value) -> Value:
         """The same under a name of its own."""

@@ -31,6 +31,7 @@ SHARED = "hexconv.nnlib.arithmetic"
 """Of the functions that they share."""
 
 Built = list[Value]
+AttributeValue = int | Sequence[int] | Sequence[float]
 Build = Callable[..., Built]
 
 
@@ -92,7 +93,7 @@ class Form:
 
     build: Build
     reads: tuple[int, ...]
-    attributes: Mapping[str, int | Sequence[int]] = field(default_factory=dict)
+    attributes: Mapping[str, AttributeValue] = field(default_factory=dict)
     suffix: str = ""
     defaults: tuple[Array, ...] = ()
     shape: Shape4 | None = None
@@ -160,6 +161,7 @@ class FunctionSet:
         self.library = library
         self.bodies: list[Body] = []
         self._parameters: list[Array] = []
+        self._attributes: Mapping[str, AttributeValue] = {}
         self._shared: dict[str, tuple[onnx.FunctionProto, list[str], list[str]]] = {}
         self._ops: dict[str, onnx.FunctionProto] = {}
 
@@ -167,6 +169,10 @@ class FunctionSet:
     def body(self) -> Body:
         """The body being written, the innermost if it is a branch."""
         return self.bodies[-1]
+
+    def attribute(self, name: str) -> AttributeValue:
+        """An attribute of the node that calls the function."""
+        return self._attributes[name]
 
     def parameter(self, value: Value) -> str:
         """Make what is known of one node an input of the function; its name."""
@@ -198,7 +204,7 @@ class FunctionSet:
         What follows from constants is computed now, and becomes inputs of the function: its body
         does not depend on the node.
         """
-        self._parameters = []
+        self._parameters, self._attributes = [], form.attributes
         values = [
             Value(self, "", operand.dtype, operand.array, specific=True)
             if operand.array is not None
