@@ -42,7 +42,7 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write MODEL.pb as an ONNX model that gives the very bits that the DSP gives.
+    """Write MODEL.pb as an ONNX model that returns the bits that the DSP returns.
 
     Any ONNX Runtime from 1.17 on runs it, from any language. Its nodes are the ops that the DSP
     executes (domain hexconv.nnlib), each defined in the file by standard ONNX ops.

@@ -27,7 +27,7 @@ def export(model: HasGraph | Graph, library: LibraryVersion = DEFAULT_LIBRARY) -
         library: "v60", "v65" or "v66": whose arithmetic.
 
     Raises:
-        GraphError: the library would refuse the graph, or an op has no exact function.
+        GraphError: the library would reject the graph, or an op has no exact function.
     """
     from hexconv.exact.functions import load_functions
     from hexconv.exact.metadata import describe

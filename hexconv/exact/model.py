@@ -258,7 +258,7 @@ class ExactModel:
 
 
 def need_functions(nodes: Sequence[Node]) -> None:
-    """Refuse a graph with ops that have no exact function."""
+    """Raise for ops that have no exact function."""
     known = set(EXACT) | SILENT | {"INPUT", "OUTPUT"}
     missing = sorted({node.op for node in nodes} - known)
     if missing:

@@ -46,7 +46,7 @@ def test_random_graphs_are_exact(seed: int) -> None:
     try:
         has_functions = known(graph, library)
     except HexconvError:
-        pytest.skip("the library refuses this graph")
+        pytest.skip("the library rejects this graph")
     if not has_functions:
         pytest.skip("an op that no conversion emits")
     assert_same(graph, feeds, library)
@@ -197,12 +197,12 @@ def test_an_op_without_a_function_is_named() -> None:
         assert_same(graph, recorded(path).runs[0][0], "v60")
 
 
-def test_a_graph_without_maces_ends_is_refused() -> None:
+def test_a_graph_without_maces_ends_is_an_error() -> None:
     with pytest.raises(GraphError, match="QuantizeINPUT_f_to_8"):
         export(Graph("empty"))
 
 
-def test_an_unknown_library_is_refused() -> None:
+def test_an_unknown_library_is_an_error() -> None:
     with pytest.raises(ConfigError, match="v99"):
         export(Graph("empty"), "v99")  # type: ignore[arg-type]
 

@@ -248,7 +248,7 @@ def test_random_shapes_are_exact(op: str) -> None:
         try:
             assert_op(op, arrays, pads, library)
         except HexconvError as error:
-            assert isinstance(error, GraphError), "the library refuses this shape"
+            assert isinstance(error, GraphError), "the library rejects this shape"
             continue
         ran += 1
     assert ran >= 3, "too few of the shapes are ones that the library takes"
