@@ -36,6 +36,7 @@ demo:
 test:
 	$(SETUP) test
 	$(PYTEST)
+	@echo "torch's exporters and the emulated DSP library are tested by make test-all"
 
 test-all:
 	$(SETUP) all

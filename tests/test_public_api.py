@@ -64,6 +64,7 @@ def test_a_choice_that_is_not_there_names_those_that_are(setting: dict[str, str]
 
 @pytest.mark.slow
 def test_a_caller_is_checked_by_a_type_checker(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
     caller = tmp_path / "caller.py"
     caller.write_text(CALLER)
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]

@@ -26,7 +26,8 @@ class NodeCost:
         op: as it is executed.
         onnx_node: the ONNX node that it comes from; "" if that is not known.
         packets: predicted; None if no similar node was measured.
-        low, high: nine of ten similar nodes were between these.
+        low: lower bound; nine of ten similar nodes were between it and `high`.
+        high: upper bound.
         moved: bytes read and written.
         basis: what the prediction is based on, as text.
     """
