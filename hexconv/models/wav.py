@@ -87,7 +87,7 @@ def resample(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.fl
     if rate == wanted:
         return wave
     try:
-        import soxr  # type: ignore[import-untyped]  # it ships no stubs
+        import soxr
     except ImportError as error:
         raise MissingExtra("soxr", "audio") from error
     return np.asarray(soxr.resample(wave, rate, wanted), np.float32)
