@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 
 from hexconv.nnlib.ops import Limit, Operand, OpSpec, RangeRule
 from hexconv.op_table import Kind, OpTable, Row
 
+CITATION = re.compile(r"\b(quirks|shipped-library|costs)\.md#([a-z0-9-]+)")
+"""A source in op_tables/: a page of docs/nnlib and an anchor in it."""
 WORDS: dict[str, tuple[str, str]] = {
     "title": ("ONNX ops on the Hexagon DSP", "Hexagon DSP 上的 ONNX 算子"),
     "generated": (
@@ -23,10 +26,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "sources": (
         "Sources: `op_*.c`, `prepare.c` and `ops.txt` are nnlib's own (XiaoMi/nnlib df7ad3c); "
-        "`quirks n` and `shipped x)` are measurements of the library for this project; "
+        "`quirks.md`, `shipped-library.md` and `costs.md` are this project's own measurements, in docs/nnlib; "
         "`G`, `T` and `U` name recorded cases that run, that return wrong values, that fail.",
         "出处：`op_*.c`、`prepare.c`、`ops.txt` 为 nnlib 源码与文档（XiaoMi/nnlib df7ad3c）；"
-        "`quirks n` 与 `shipped x)` 为本项目对库的实测；"
+        "`quirks.md`、`shipped-library.md`、`costs.md` 为本项目的实测，见 docs/nnlib；"
         "`G`、`T`、`U` 分别为可运行、结果错误、执行失败的录制用例。",
     ),
     "glance": ("At a glance", "一览"),
@@ -121,7 +124,7 @@ def page(table: OpTable, catalogue: Mapping[str, OpSpec], lang: str) -> str:
         parts += [row_page(row, lang) for row in rows if row.family == family]
     parts += [f"## {word('catalogue', lang)}", word("reading", lang)]
     parts += [spec_page(catalogue[op], lang) for op in sorted(catalogue)]
-    return "\n\n".join(parts) + "\n"
+    return _linked("\n\n".join(parts), lang) + "\n"
 
 
 def glance(rows: Iterable[Row], lang: str) -> str:
@@ -197,6 +200,12 @@ def as_csv(rows: Iterable[Row], lang: str) -> str:
     for row in rows:
         writer.writerow([*glance_cells(row, lang), row.limits.to(lang), row.hint.to(lang)])
     return out.getvalue()
+
+
+def _linked(text: str, lang: str) -> str:
+    """`text` with each citation of docs/nnlib (`quirks.md#softmax`) as a link from docs/."""
+    suffix = ".md" if lang == "en" else ".zh-CN.md"
+    return CITATION.sub(rf"[\1: \2](nnlib/\1{suffix}#\2)", text)
 
 
 def _unsupported(rows: Iterable[Row], lang: str) -> str:

@@ -13,7 +13,7 @@ from hexconv.compare.metrics import EXACT, decibels, inner
 
 CODES = 256
 STEPS = {"uint8": 255.0, "int16": 65536.0, "uint16": 65536.0, "int32": 2.0**32}
-"""Levels between min and max by integer type (facts/nnlib-quirks.md, conventions)."""
+"""Levels between min and max by integer type (docs/nnlib/quirks.md#conventions)."""
 MOST = 0.99
 """The share of elements that `RangeFit.used` has to cover."""
 SLACK = 0.5

@@ -110,7 +110,7 @@ def with_real_output(facts: Facts) -> Facts:
 
 
 SHAPE_ROLES = ("stride", "window")
-"""Roles of consts whose shape is their value (facts/nnlib-quirks 1)."""
+"""Roles of consts whose shape is their value (docs/nnlib/quirks.md#conventions)."""
 
 DATA_ROLES = ("bias", "index", "data", "a", "b")
 

@@ -1,7 +1,7 @@
 """Instance and group normalization, and MeanVarianceNormalization.
 
 Ulyanov et al. 2016; Wu and He 2018, eq. 1 to 7. The library's one op for it,
-QuantizedInstanceNormBG_8, has a data-dependent output range (facts/nnlib-quirks.md 2, 4).
+QuantizedInstanceNormBG_8, has a data-dependent output range (docs/nnlib/quirks.md#instance-norm).
 """
 
 from __future__ import annotations

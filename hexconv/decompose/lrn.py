@@ -17,7 +17,7 @@ def banded_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """x * (bias + alpha / size * sum of squares of neighbors) ^ -beta.
 
     The sum is a product with a banded matrix over the channels, a 1x1 convolution on images.
-    QuantizedLRN_8's output range depends on the data (facts/nnlib-quirks.md 2).
+    QuantizedLRN_8's output range depends on the data (docs/nnlib/quirks.md#output-ranges).
     """
     source = node.inputs[0]
     assert source is not None

@@ -12,7 +12,7 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 @DECOMPOSITIONS.rule("Swish")
 def sigmoid_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
-    """x * Sigmoid(x): 0.14 packets an element against a table's 2.9 (cost/README.md)."""
+    """x * Sigmoid(x): 0.14 packets an element against a table's 2.9 (docs/nnlib/costs.md#rules)."""
     alpha = node.attributes.get("alpha")
     if alpha is not None and alpha.as_float() != 1.0:
         return None

@@ -1,7 +1,7 @@
 """Depthwise convolutions in the cheapest form that the library computes exactly.
 
 DepthwiseSupernode takes kernels of width 3, 5 or 7 with at least two rows, strides along W up to
-2, and a multiplier of 1 (facts/nnlib-quirks.md 4, "Depthwise"). Other widths become rows: the
+2, and a multiplier of 1 (docs/nnlib/quirks.md#depthwise). Other widths become rows: the
 input is stacked H' times, each copy shifted by the kernel's new width, so that a kernel of
 1 x (H' * w) is one of H' x w. A dense kernel with zeros would cost a hundred times as much.
 """

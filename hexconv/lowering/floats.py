@@ -1,7 +1,7 @@
 """Ops computed in float32 on the DSP, between Dequantize and Quantize.
 
 For what int8 cannot or should not compute. Only float ops that the library computes correctly
-(shipped-library h) are emitted. A float op that reads another one's output in the same layout
+(docs/nnlib/shipped-library.md#float-ops) are emitted. A float op that reads another one's output in the same layout
 reads its float32, not its quantized values.
 """
 

@@ -2,7 +2,7 @@
 
 CastUInt8ToInt32 turns the quantized values into indices, Table_8 looks them up: exact on every
 library, with a static output range and the input range compiled into the table
-(facts/shipped-library.md a).
+(docs/nnlib/shipped-library.md#lookup-table).
 """
 
 from __future__ import annotations

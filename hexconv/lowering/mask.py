@@ -2,7 +2,7 @@
 
 A mask is a uint8 tensor of the values 0 and 1 in the range 0..255: exact as a number too, so that
 ops that move or cast data treat it like any other tensor. The library's compare ops return it
-without a range (facts/nnlib-quirks.md 3).
+without a range (docs/nnlib/quirks.md#operands).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 QuantizedMatMul_8x8to32 needs a constant B of [1,1,K,N] and flattens A; QuantizedBatchMatMul_8x8to32
 takes [B,H,M,K] x [B,H,K,N], constant or not, with no broadcasting and no check that K agrees
-(facts/nnlib-quirks.md 4, facts/shipped-library.md). The lowerings here handle everything else.
+(docs/nnlib/quirks.md#matmul). The lowerings here handle everything else.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def rows_layout(ctx: Context, name: str) -> Layout:
     """[..., K] with K on D and all else on W: rows in their present order.
 
     Time on W is also cheapest: [1,T,1,K] costs 4.4 times [1,1,T,K]
-    (cost/encoder.md).
+    (docs/nnlib/costs.md#encoder).
     """
     rank = len(ctx.shape(name))
     last = rank - 1

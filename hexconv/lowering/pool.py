@@ -56,7 +56,7 @@ def average_pool(node: NodeView, ctx: Context) -> None:
     """QuantizedAvgPool_8 of windows inside the input; all else was decomposed.
 
     Its output range depends on the data where a single window is left, and its padded windows are
-    not exact (facts/nnlib-quirks.md 2; op_avgpool_d32.c).
+    not exact (docs/nnlib/quirks.md#output-ranges; op_avgpool_d32.c).
     """
     source, output = node.input(0), node.outputs[0]
     node.done("count_include_pad")
@@ -71,7 +71,7 @@ def l2_pool(node: NodeView, ctx: Context) -> None:
     """QuantizedL2Pool_8, the root of the MEAN square of each window, times the root of its area.
 
     Its range is the width of the input's. Windows leave no row or column unused: VALID returns
-    wrong values where two or more are left (facts/nnlib-quirks.md 4, "L2Pool").
+    wrong values where two or more are left (docs/nnlib/quirks.md#l2pool).
     """
     source, output = node.input(0), node.outputs[0]
     order = int(node.attr("p", 2))

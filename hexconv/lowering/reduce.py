@@ -55,7 +55,7 @@ def mean(
     """The mean over some of B, H, W, D.
 
     The library computes in_step / (out_step * n) and clamps it below 1
-    (facts/shipped-library.md c), so the output scale must be above in_step / n, however loud an
+    (docs/nnlib/shipped-library.md#mean), so the output scale must be above in_step / n, however loud an
     input is. The axes must not be `needs_separate_reductions`.
     """
     count = prod(tensor.shape[place] for place in places)
@@ -78,7 +78,7 @@ def needs_separate_reductions(shape: Shape4, places: Sequence[int]) -> bool:
     """Whether the library would mix up rows when it reduces these BHWD axes at once.
 
     From the second on, each must have a multiple of 32 values after it, or few, or nothing
-    before it (`reduce_sum_single_axis_hvx_32`; facts/nnlib-quirks.md 4, "Mean/Sum").
+    before it (`reduce_sum_single_axis_hvx_32`; docs/nnlib/quirks.md#mean).
     """
     sizes = list(shape)
     for number, place in enumerate(places):

@@ -12,7 +12,7 @@ from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
 
 # A slice and its share of the Concat cost about as much as gathering a few rows
-# (cost/README.md): index lists of more runs than this use a lookup.
+# (docs/nnlib/costs.md#rules): index lists of more runs than this use a lookup.
 MAX_RUNS = 8
 
 Bounds = tuple[int, int, int]
@@ -108,7 +108,7 @@ def cut(ctx: Context, tensor: Tensor, cuts: Mapping[int, Bounds], name: str) -> 
 
     QuantizedSlice_8 where all steps are 1, else QuantizedStridedSlice_8. A negative end counts
     from the back there, so that a reversed slice to the first element needs the end mask
-    (facts/nnlib-quirks.md 4, "StridedSlice").
+    (docs/nnlib/quirks.md#strided-slice).
     """
     begins, ends, steps, mask = [0, 0, 0, 0], list(tensor.shape), [1, 1, 1, 1], 0
     sizes = list(tensor.shape)

@@ -1,4 +1,4 @@
-"""Write the deployment YAML that MACE's tools read (facts/mace-contract.md)."""
+"""Write the deployment YAML that MACE's tools read (docs/nnlib/mace-contract.md#yaml)."""
 
 from __future__ import annotations
 

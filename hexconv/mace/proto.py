@@ -1,6 +1,6 @@
 """MACE's protobuf messages (proto2), described as data and built at import.
 
-Field numbers and types are the contract (facts/mace-contract.md); nothing is generated, so any
+Field numbers and types are the contract (docs/nnlib/mace-contract.md#protobuf); nothing is generated, so any
 protobuf runtime will do.
 """
 

@@ -1,4 +1,4 @@
-"""An nnlib graph as MACE's NetDef and its weight file (facts/mace-contract.md)."""
+"""An nnlib graph as MACE's NetDef and its weight file (docs/nnlib/mace-contract.md#graph)."""
 
 from __future__ import annotations
 

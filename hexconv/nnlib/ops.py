@@ -29,7 +29,7 @@ Proof = Literal["golden", "run", "source"]
 
 
 class RangeRule(StrEnum):
-    """How an op's output range is determined (facts/nnlib-quirks 2)."""
+    """How an op's output range is determined (docs/nnlib/quirks.md#output-ranges)."""
 
     REQUESTED_NUDGED = "requested_nudged"  # as requested; both ends shift until zero is exact
     REQUESTED_WIDENED = "requested_widened"  # as requested; one end is widened until zero is exact

@@ -1,4 +1,4 @@
-"""The three builds of the Hexagon NN library that MACE ships (docs/nnlib/shipped-library.md)."""
+"""The three builds of the Hexagon NN library that MACE ships (docs/nnlib/shipped-library.md#versions)."""
 
 from __future__ import annotations
 

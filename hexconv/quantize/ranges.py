@@ -1,7 +1,7 @@
 """Ranges with an integer zero point, exactly representable in float32.
 
 A uint8 tensor means `real = min + value * step`, `step = (max - min) / 255`
-(facts/nnlib-quirks.md, section 1). The library moves a requested range until its zero point is an
+(docs/nnlib/quirks.md#conventions). The library moves a requested range until its zero point is an
 integer; a range built here already has one, so every op uses it unchanged.
 """
 

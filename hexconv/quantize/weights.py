@@ -34,7 +34,7 @@ def quantize_weights(
     """Weights of any shape to uint8 with zero point 128, rounded half to even.
 
     v65 and v66 squeeze convolution weights of other zero points to int8 and lose accuracy
-    (facts/shipped-library.md, "How v65 and v66 squeeze").
+    (docs/nnlib/shipped-library.md#squeeze).
 
     Args:
         weights: float values.

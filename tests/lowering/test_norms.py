@@ -9,7 +9,7 @@ from onnx import helper
 from tests.lowering.proof import decibels, model, numbers, one, prove
 
 # 1/std comes from a table of 256 entries: some tenths of a percent, plus the roundings of x - mean
-# and of the products (shipped-library.md b).
+# and of the products (docs/nnlib/shipped-library.md#division).
 STEPS = 2.0
 
 

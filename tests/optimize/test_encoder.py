@@ -36,7 +36,7 @@ def count(graph: Graph, op: str) -> int:
 
 
 def test_as_exported_it_is_what_the_field_runs() -> None:
-    """The nodes that profiles of phones show (issue convert; cost/encoder.md)."""
+    """The nodes that profiles of phones show (docs/nnlib/costs.md#encoder)."""
     counts = converted("none").graph.histogram()
     assert counts["QuantizedMatMul_8x8to32"] == 26
     assert counts["QuantizedBatchMatMul_8x8to32"] == 8

@@ -77,7 +77,7 @@ def test_what_is_no_range_is_rejected(low: float, high: float) -> None:
 
 @given(bounds, bounds)
 def test_weights_are_around_128(one: float, other: float) -> None:
-    """127..129 is what v65 and v66 keep (facts/shipped-library.md)."""
+    """127..129 is what v65 and v66 keep (docs/nnlib/shipped-library.md#squeeze)."""
     low, high = min(one, other), max(one, other)
     value_range = symmetric(low, high)
     assert (

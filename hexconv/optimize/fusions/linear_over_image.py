@@ -3,7 +3,7 @@
 Speech encoders flatten [B,C,T,F] to [B,T,C*F] before a Linear. As exported that is a transpose
 of all outputs of the convolutions (55 k packets for 144 x 320) and a reshape; as a
 convolution of 1 x F it needs neither. With time on W and frequency on H its result has the layout
-that the following Linears need (cost/encoder.md).
+that the following Linears need (docs/nnlib/costs.md#encoder).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layer norm's gamma and beta folded into the following Linear (cost/encoder.md)."""
+"""Layer norm's gamma and beta folded into the following Linear (docs/nnlib/costs.md#encoder)."""
 
 from __future__ import annotations
 
