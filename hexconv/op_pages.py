@@ -26,7 +26,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "sources": (
         "Sources: `op_*.c`, `prepare.c` and `ops.txt` are nnlib's own (XiaoMi/nnlib df7ad3c); "
-        "`quirks.md`, `shipped-library.md` and `costs.md` are this project's own measurements, in docs/nnlib; "
+        "`quirks.md`, `shipped-library.md` and `costs.md` in docs/nnlib are measurements of this "
+        "project; "
         "`G`, `T` and `U` name recorded cases that run, that return wrong values, that fail.",
         "出处：`op_*.c`、`prepare.c`、`ops.txt` 为 nnlib 源码与文档（XiaoMi/nnlib df7ad3c）；"
         "`quirks.md`、`shipped-library.md`、`costs.md` 为本项目的实测，见 docs/nnlib；"

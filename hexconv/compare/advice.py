@@ -143,7 +143,10 @@ def _weights(case: AdviceCase) -> str | None:
 
 
 def _squeezed(case: AdviceCase) -> str | None:
-    """Only zero points 127..129 are lossless on v65 and v66 (docs/nnlib/shipped-library.md#squeeze)."""
+    """Only zero points 127..129 are lossless on v65 and v66.
+
+    (docs/nnlib/shipped-library.md#squeeze)
+    """
     const = case.weights
     if const is None or const.range is None or case.library == "v60":
         return None

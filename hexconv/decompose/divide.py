@@ -15,7 +15,8 @@ def reciprocal_product(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Valu
     """x / y is x * Reciprocal(y) where y is computed.
 
     QuantizedDiv_8 accepts only a scalar divisor or one per channel
-    (docs/nnlib/shipped-library.md#division); the reciprocal is a lookup table on y, usually the smaller one.
+    (docs/nnlib/shipped-library.md#division); the reciprocal is a lookup table on y, usually the
+    smaller one.
     """
     numerator, divisor = node.inputs
     if array_of(divisor) is not None:

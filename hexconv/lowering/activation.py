@@ -236,7 +236,7 @@ def _prelu_own_range(
 
 @lowers("Sqrt")
 def sqrt(node: NodeView, ctx: Context) -> None:
-    """QuantizedSqrt_8 if the range starts at 0 (docs/nnlib/shipped-library.md#sqrt); else a table."""
+    """QuantizedSqrt_8 from 0 on (docs/nnlib/shipped-library.md#sqrt), else a table."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
     tensor = ctx.pinned(source, form.tensor)

@@ -18,8 +18,8 @@ from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import LARGEST_BIAS, Range, quantize_bias, quantize_weights
 
-# docs/nnlib/costs.md#rules: a convolution is about 1250 packets and 0.004 a multiply-accumulate; a group also
-# costs its Split and Concat.
+# docs/nnlib/costs.md#rules: a convolution is about 1250 packets and 0.004 a multiply-accumulate;
+# a group also costs its Split and Concat.
 PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1

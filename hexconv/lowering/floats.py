@@ -1,8 +1,8 @@
 """Ops computed in float32 on the DSP, between Dequantize and Quantize.
 
 For what int8 cannot or should not compute. Only float ops that the library computes correctly
-(docs/nnlib/shipped-library.md#float-ops) are emitted. A float op that reads another one's output in the same layout
-reads its float32, not its quantized values.
+(docs/nnlib/shipped-library.md#float-ops) are emitted. A float op that reads another
+one's output in the same layout reads its float32, not its quantized values.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def mean(
     """The mean over some of B, H, W, D.
 
     The library computes in_step / (out_step * n) and clamps it below 1
-    (docs/nnlib/shipped-library.md#mean), so the output scale must be above in_step / n, however loud an
-    input is. The axes must not be `needs_separate_reductions`.
+    (docs/nnlib/shipped-library.md#mean), so the output scale must be above in_step / n, however
+    loud an input is. The axes must not be `needs_separate_reductions`.
     """
     count = prod(tensor.shape[place] for place in places)
     loudest = max(came.step for came in ranges_of(tensor))

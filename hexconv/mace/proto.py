@@ -1,7 +1,7 @@
 """MACE's protobuf messages (proto2), described as data and built at import.
 
-Field numbers and types are the contract (docs/nnlib/mace-contract.md#protobuf); nothing is generated, so any
-protobuf runtime will do.
+Field numbers and types are the contract (docs/nnlib/mace-contract.md#protobuf); nothing is
+generated, so any protobuf runtime will do.
 """
 
 from __future__ import annotations

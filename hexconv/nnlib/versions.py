@@ -1,4 +1,4 @@
-"""The three builds of the Hexagon NN library that MACE ships (docs/nnlib/shipped-library.md#versions)."""
+"""The three builds of the Hexagon NN library in MACE (docs/nnlib/shipped-library.md#versions)."""
 
 from __future__ import annotations
 

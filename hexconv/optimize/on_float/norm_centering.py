@@ -1,4 +1,4 @@
-"""Layer norm's centering folded into the nodes that compute its input (docs/nnlib/costs.md#encoder).
+"""Layer norm's centering folded into the nodes before it (docs/nnlib/costs.md#encoder).
 
 In a pre-norm network the residual stream is read by layer norms and by nothing else, so its mean
 over channels may as well be zero: then layer norm is RMS norm. Values that join the stream from

@@ -1,4 +1,7 @@
-"""The mean over depth as a convolution: 6.9 k packets against 114 k (docs/nnlib/costs.md#encoder)."""
+"""The mean over depth as a convolution: 6.9 k packets against 114 k.
+
+Source: docs/nnlib/costs.md#encoder.
+"""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _finish(call: KernelCall, layer: DepthwiseLayer) -> Requantizer:
 
 
 def _check_supported(call: KernelCall) -> None:
-    """Raise where the library fails, crashes, or returns wrong values (docs/nnlib/quirks.md#depthwise)."""
+    """Raise where the library fails or returns wrong values (docs/nnlib/quirks.md#depthwise)."""
     kh, kw, _, multiplier = call.inputs[1].shape
     across = call.inputs[6].shape[2]
     reason = ""

@@ -57,7 +57,8 @@ def matmul(call: KernelCall) -> list[Array]:
 def batch_matmul(call: KernelCall) -> list[Array]:
     """a (B,H,M,K) by b (B,H,K,N), either one const or computed: (B,H,M,N) int32.
 
-    Inputs a, b, a min, a max, b min, b max. Not in the open source: docs/nnlib/shipped-library.md#batch-matmul.
+    Inputs a, b, a min, a max, b min, b max. Not in the open source:
+    docs/nnlib/shipped-library.md#batch-matmul.
     """
     a, b = call.inputs[0], call.inputs[1]
     if a.shape[:2] != b.shape[:2]:
