@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
+import numpy as np
 import pytest
-from onnx import helper
+from onnx import NodeProto, helper
 
 import hexconv
 from hexconv.errors import ConfigError
+from hexconv.optimize.fusions.linear import LARGE_MATRIX
 from hexconv.optimize.registry import REWRITES, Stage, rewrite
 from hexconv.settings import OPTIMIZE_LEVELS
 from tests.lowering.proof import model, numbers
@@ -19,6 +24,7 @@ PROTO = model(
     {"w": numbers((8, 4), 2)},
 )
 FEEDS = {"x": numbers((4, 8))}
+ROW = np.linspace(-1.5, 1.5, 8, dtype=np.float32)[None]
 
 
 @pytest.mark.parametrize("name", REWRITES)
@@ -30,6 +36,34 @@ def test_each_says_in_a_line_what_it_does(name: str) -> None:
 @pytest.mark.parametrize("name", REWRITES)
 def test_each_can_be_left_out(name: str) -> None:
     assert name not in applied(converted(PROTO, FEEDS, without=(name,)))
+
+
+def declined(caplog: pytest.LogCaptureFixture, nodes: list[NodeProto], **weights: Any) -> str:
+    """What the log says of a model of `nodes` that reads x and gives y."""
+    with caplog.at_level(logging.DEBUG, "hexconv.optimize"):
+        hexconv.convert(model(nodes, {"x": (1, 8)}, ["y"], weights), samples=[{"x": ROW}])
+    return caplog.text
+
+
+def test_the_log_says_why_a_relu_stays(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m"]),
+        helper.make_node("Relu", ["m"], ["r"], name="relu"),
+        helper.make_node("Add", ["r", "m"], ["y"]),
+    ]
+    text = declined(caplog, nodes, w=numbers((8, 4), 2))
+    assert "activation_into_range: not at relu: 'm' is read elsewhere too" in text
+
+
+def test_the_log_says_why_a_tanh_keeps_its_range(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [helper.make_node("Tanh", ["x"], ["y"], name="tanh")]
+    assert "tanh_in_range: not at tanh: it reaches 0.9" in declined(caplog, nodes)
+
+
+def test_the_log_says_why_a_row_stays_a_product(caplog: pytest.LogCaptureFixture) -> None:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="wide")]
+    text = declined(caplog, nodes, w=np.ones((8, LARGE_MATRIX // 8), np.float32))
+    assert "linear: not at wide: one row by a large matrix is cheaper as MatMul" in text
 
 
 def test_none_leaves_out_all() -> None:

@@ -12,7 +12,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.fusions.edit import remove
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
 # Lowerings whose result has the range that was requested, so that it saturates there.
@@ -41,7 +41,10 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
         if producer is None or source is None or producer.op_type not in SATURATING:
             continue
         limits = _limits(node)
-        if limits is None or not read_once(source):
+        if limits is None:
+            continue
+        if not read_once(source):
+            declined("activation_into_range", node.name, f"'{source.name}' is read elsewhere too")
             continue
         result = node.outputs[0]
         name = result.name

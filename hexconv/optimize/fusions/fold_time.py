@@ -21,7 +21,7 @@ from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import Inserter, remove
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
 FACTORS = (2, 4, 8, 16, 32)
@@ -95,7 +95,11 @@ def plan(graph: FloatGraph) -> dict[ir.Node, tuple[Signal, int]]:
     for members in alike.values():
         factor, worth = best([signal for _, signal in members])
         pairs = zip(members, worth, strict=True)
-        found.update({node: (signal, factor) for (node, signal), fold in pairs if fold})
+        for (node, signal), folds in pairs:
+            if folds:
+                found[node] = (signal, factor)
+            else:
+                declined("fold_time", node.name, "no number of steps at once is cheaper")
     return found
 
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, is_row, shape_of
 from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
 LARGE_MATRIX = 1 << 17
@@ -34,6 +34,7 @@ def linear(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         if weights is None or weights.ndim != 2 or len(shape) < 2:
             continue
         if prod(shape[:-1]) == 1 and weights.size >= LARGE_MATRIX:
+            declined("linear", node.name, "one row by a large matrix is cheaper as MatMul")
             continue
         add, bias = _bias(node, weights.shape[1])
         last = add or node

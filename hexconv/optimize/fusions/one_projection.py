@@ -20,7 +20,7 @@ from hexconv.lowering.annotations import NO_NOTES, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import DOMAIN, Inserter, insert_custom_op, only_reader, remove
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
 COARSER = 2.0
@@ -112,7 +112,11 @@ def _joined(group: list[Heads], graph: FloatGraph, observed: MutableMapping[str,
     """Merge the projections into one; returns 1 if it was done."""
     scaled = [_scaled(heads.linear, observed) for heads in group]
     reaches = [float(np.abs(part.weights).max()) for part in scaled]
-    if len(group) < 2 or max(reaches) > COARSER * min(reaches):
+    if len(group) < 2:
+        return 0
+    if max(reaches) > COARSER * min(reaches):
+        reason = f"their weights reach {min(reaches):.3g} to {max(reaches):.3g}: too far apart"
+        declined("one_projection", group[0].linear.name, reason)
         return 0
     insert = Inserter(graph, group[0].linear, observed)
     parts = _split(_product(group[0].linear, scaled, insert), group, insert)

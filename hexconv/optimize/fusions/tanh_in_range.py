@@ -8,7 +8,7 @@ import numpy as np
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.fusions.edit import insert_custom_op, remove
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
 WORTH = 0.75
@@ -22,7 +22,10 @@ def tanh_in_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
     for node in graph.nodes:
         if node.op_type != "Tanh" or node.domain or not node.outputs[0].is_graph_output():
             continue
-        if max(abs(bound) for bound in observed[str(node.outputs[0].name)]) < WORTH:
+        largest = max(abs(bound) for bound in observed[str(node.outputs[0].name)])
+        if largest >= WORTH:
+            declined("tanh_in_range", node.name, f"it reaches {largest:.3g}, of {WORTH} allowed")
+        else:
             insert_custom_op("Lookup", node, [node.inputs[0]], node.outputs[0], functions=np.tanh)
             remove(node)
             count += 1

@@ -23,7 +23,7 @@ from hexconv.optimize.on_float.same_convolution import (
     same_shape_sum,
     stacked,
 )
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,10 @@ def convolutions_of_one_input(graph: FloatGraph) -> int:
         parts = [value for value in node.inputs if value is not None]
         branches = [_branch(value) for value in parts]
         found = [branch for branch in branches if branch is not None]
-        if len(found) < len(parts) or not _fit(parts, found) or not _cheaper(node, found):
+        if len(found) < len(parts) or not _fit(parts, found):
+            continue
+        if not _cheaper(node, found):
+            declined("convolutions_of_one_input", node.name, "one convolution is not cheaper")
             continue
         _replace(parts, found, graph.nodes, builder)
         count += 1

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 
 NORMS = ("LayerNormalization", "RMSNormalization")
 
@@ -38,6 +38,8 @@ def _fold(node: ir.Node, builder: FloatBuilder) -> bool:
     if plain or node.outputs[0].is_graph_output() or not readers:
         return False
     if not all(_is_linear(reader, node.outputs[0]) for reader in readers):
+        reason = f"'{node.outputs[0].name}' is read by more than products with constants"
+        declined("norm_affine_into_linear", node.name, reason)
         return False
     for reader in readers:
         _scale(reader, gamma, beta, builder)

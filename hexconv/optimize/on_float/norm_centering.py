@@ -16,7 +16,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 
 SUMS = ("Add", "Sub", "Mul", "Div")
 """Ops that pass the centering of an operand on; a factor or divisor is one constant."""
@@ -30,7 +30,11 @@ def norm_centering(graph: FloatGraph) -> int:
     for node in graph.nodes:
         if node.graph and node.op_type == "LayerNormalization" and _last_axis(node):
             stream = _stream(node)
-            if stream is not None and stream.worth_it:
+            if stream is None:
+                declined("norm_centering", node.name, "a reader of its input needs the mean")
+            elif not stream.worth_it:
+                declined("norm_centering", node.name, "it would add as many means as it removes")
+            else:
                 _center(stream, graph, builder)
                 count += 1
     if count:

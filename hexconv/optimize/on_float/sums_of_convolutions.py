@@ -31,7 +31,7 @@ from hexconv.optimize.on_float.same_convolution import (
     same_shape_sum,
 )
 from hexconv.optimize.on_nnlib import price
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 
 ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
 
@@ -52,11 +52,14 @@ def sums_of_convolutions(graph: FloatGraph) -> int:
             folded = plan(graph)
         # With few channels the lanes are better filled with time.
         if any(branch.value.producer() in folded for branch in total.branches):
+            declined("sums_of_convolutions", node.name, "fold_time serves its convolutions better")
             continue
-        if total.cheapen():
-            builder.at(node)
-            builder.replace(node, [total.put(builder)])
-            count += 1
+        if not total.cheapen():
+            declined("sums_of_convolutions", node.name, "no grouping is cheaper")
+            continue
+        builder.at(node)
+        builder.replace(node, [total.put(builder)])
+        count += 1
     if count:
         remove_dead(graph.graph)
     return count

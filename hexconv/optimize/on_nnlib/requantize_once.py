@@ -10,7 +10,7 @@ from hexconv.nnlib.graph import Graph, Node, Ref
 from hexconv.nnlib.ops import spec
 from hexconv.nnlib.ranges.found import Ends, FoundRanges
 from hexconv.nnlib.ranges.scale import scale_of
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize.ranges import LEVELS, Range
 
 PORTS = 3
@@ -58,9 +58,11 @@ class _Merger:
         given, read = self._limits(producer), self._read(node)
         scale = scale_of(given, read)
         if scale is None:
+            declined("requantize_once", node.name, "the range it reads is not that of its data")
             return None
         low, high = (end / scale for end in self._limits(node))
         if not _inside((low, high), given):
+            declined("requantize_once", node.name, f"'{producer.name}' clips to a smaller range")
             return None
         limits = tuple(node.inputs[-LIMITS:])
         if scale != 1.0:

@@ -17,7 +17,7 @@ from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
 from hexconv.optimize.on_nnlib import price
-from hexconv.optimize.registry import Stage, rewrite
+from hexconv.optimize.registry import Stage, declined, rewrite
 
 OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", 13
 LANES = 32
@@ -34,6 +34,8 @@ def transposed_without_pad(graph: Graph) -> int:
         if node.op == OP and len(node.inputs) == INPUTS and _fits(builder, node):
             made = _cheaper(graph, builder, node)
             count += len(made) > 1
+            if made == [node]:
+                declined("transposed_without_pad", node.name, "the library's own form is cheaper")
         nodes += made
     graph.nodes[:] = nodes
     return count
