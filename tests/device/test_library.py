@@ -19,7 +19,7 @@ NEG = "QuantizedNeg_8"
 def test_every_import_keeps_its_promise(fake: Library) -> None:
     """The fake library checks memory, printf, threads, arithmetic and registers when configured."""
     version, ops = fake.ops()
-    assert version == 10203
+    assert version == 0x010203
     assert ops[6] == NEG
 
 
