@@ -26,6 +26,7 @@ def convert_deployment(
     samples: Samples | None = None,
     ranges: Ranges | None = None,
     preset: bool = False,
+    only: str = "",
     **settings: Unpack[SettingsDict],
 ) -> Model:
     """Convert the model of a deployment YAML; its settings are carried over to the new YAML.
@@ -37,13 +38,15 @@ def convert_deployment(
         ranges: instead of the YAML's `quantize_range_file`.
         preset: the YAML is a preset: its files are looked up in the current folder, and may be
             missing.
+        only: the model to convert, of a YAML that holds several.
         **settings: see `hexconv.settings.Settings`; `shapes` comes from the YAML.
 
     Raises:
         ConfigError: mistakes in the YAML, a wrong checksum, or a contradiction to the model.
         HexconvError: as `hexconv.convert`.
     """
-    asked = read_deployment(Path(config), None if source is None else Path(source), not preset)
+    model_file = None if source is None else Path(source)
+    asked = read_deployment(Path(config), model_file, beside=not preset, name=only)
     asked.check_file()
     asked = check_interface(asked)
     warnings = list(asked.warnings)

@@ -193,8 +193,8 @@ class Model:
 
         Args:
             folder: made as needed.
-            mace_layout: write into `folder/NAME/model`, where MACE's tools look, and name files
-                in the YAML by absolute paths.
+            mace_layout: write into `folder/NAME/model`, where MACE's tools look, name files in the
+                YAML by absolute paths, and write the net as text too, `NAME.pb_txt`.
             inputs: one sample, to be written as the raw files that MACE's tools read.
 
         Returns:
@@ -208,6 +208,7 @@ class Model:
         """
         place = Path(folder) / self.name / "model" if mace_layout else Path(folder)
         stem = place / self.name
+        net = to_proto(self.graph)
         onnx_files = self._onnx_files(stem)
         raw = self._raw_inputs(place, inputs or {})
         source, sha256 = self._named_source(onnx_files)
@@ -221,13 +222,15 @@ class Model:
         )
         report = json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         files: dict[Path, Any] = {
-            stem.with_suffix(".pb"): to_proto(self.graph).SerializeToString(deterministic=True),
+            stem.with_suffix(".pb"): net.SerializeToString(deterministic=True),
             stem.with_suffix(".data"): data_pieces(self.graph),
             stem.with_suffix(".yml"): deployment_yaml(
                 self.graph, deployed, self.deployment
             ).encode(),
             stem.with_suffix(".report.json"): report.encode(),
         }
+        if mace_layout:
+            files[stem.with_suffix(".pb_txt")] = str(net).encode()
         if self.ranges:
             files[stem.with_suffix(".ranges")] = format_ranges(self.ranges).encode()
         files.update({**onnx_files, **dict(raw.values())})

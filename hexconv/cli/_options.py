@@ -100,6 +100,13 @@ def conversion_options(function: F) -> F:
     return function
 
 
+def given_samples(texts: tuple[str, ...]) -> str | list[str] | None:
+    """What --samples was given, as the library takes it."""
+    if not texts:
+        return None
+    return texts[0] if len(texts) == 1 else list(texts)
+
+
 def table_options(function: F) -> F:
     """--by and --top, for every verb that prints a table of nodes."""
     function = click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._options import conversion_options
+from hexconv.cli._options import conversion_options, given_samples
 from hexconv.cli._terminal import stages
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
@@ -132,7 +132,7 @@ def command(
         raise click.UsageError("--save-inputs writes a sample: give --samples")
     at = [name for names in cuts for name in names]
     check_folder(output)
-    given = _samples(samples)
+    given = given_samples(samples)
     with stages("converting", shown=not quiet) as progress:
         model = _convert(
             source,
@@ -181,12 +181,6 @@ def _convert(
     return convert_deployment(
         path, source, samples=samples, ranges=ranges, preset=preset is not None, **settings
     )
-
-
-def _samples(texts: tuple[str, ...]) -> str | list[str] | None:
-    if not texts:
-        return None
-    return texts[0] if len(texts) == 1 else list(texts)
 
 
 def _measured(

@@ -154,10 +154,10 @@ def _build() -> dict[str, Any]:
     }
 
 
-_CLASSES = _build()
-Argument = _CLASSES["Argument"]
-ConstTensor = _CLASSES["ConstTensor"]
-InputOutputInfo = _CLASSES["InputOutputInfo"]
-MultiNetDef = _CLASSES["MultiNetDef"]
-NetDef = _CLASSES["NetDef"]
-OperatorDef = _CLASSES["OperatorDef"]
+CLASSES = _build()
+Argument = CLASSES["Argument"]
+ConstTensor = CLASSES["ConstTensor"]
+InputOutputInfo = CLASSES["InputOutputInfo"]
+MultiNetDef = CLASSES["MultiNetDef"]
+NetDef = CLASSES["NetDef"]
+OperatorDef = CLASSES["OperatorDef"]

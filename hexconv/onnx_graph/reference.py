@@ -41,6 +41,17 @@ def four_axes(shape: Shape) -> Shape:
     return (1,) * (4 - len(shape)) + shape
 
 
+def needs_reference(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> bool:
+    """Whether MACE's tools cannot feed a model as it is.
+
+    Args:
+        model: as its user has it.
+        fed: the ONNX shape of each input that MACE has.
+    """
+    inputs = {value.name for value in _inputs(model.graph)}
+    return bool(_idle(model.graph, fed)) or any(len(fed[name]) < 4 for name in inputs & set(fed))
+
+
 def reference_of(
     source: str | Path | onnx.ModelProto, sha256: str, fed: Mapping[str, Shape]
 ) -> onnx.ModelProto:

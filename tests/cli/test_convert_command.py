@@ -221,7 +221,8 @@ def test_files_are_laid_out_as_maces_tools_look_for_them(home: Path) -> None:
     arguments = ("tiny.onnx", "--samples", "speech.npy", "--mace-layout", "--save-inputs")
     assert run(*arguments).exit_code == 0
     folder = home / "build" / "tiny" / "model"
-    assert {path.name for path in folder.iterdir()} == {f"tiny{s}" for s in (*SUFFIXES, "_speech")}
+    names = {f"tiny{suffix}" for suffix in (*SUFFIXES, "_speech", ".pb_txt")}
+    assert {path.name for path in folder.iterdir()} == names
     entry = yaml.safe_load((folder / "tiny.yml").read_text())["models"]["tiny"]
     graph = entry["subgraphs"][0]
     for path in (

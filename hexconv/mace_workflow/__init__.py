@@ -1,0 +1,1 @@
+"""hexconv inside MACE's own workflow: its converter's place taken, its scripts run."""

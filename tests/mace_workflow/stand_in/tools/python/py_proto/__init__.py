@@ -1,0 +1,3 @@
+"""MACE's builds its messages with a compiler when it is imported."""
+
+raise RuntimeError("the messages would be built here")
