@@ -86,7 +86,8 @@ docs:
 
 docs-site:
 	$(SETUP) docs
-	$(RUN) -m mkdocs build --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet --strict --site-dir build/site
+	@echo "the site is in build/site"
 
 dist:
 	$(SETUP) test

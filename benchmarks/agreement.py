@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import pages
 from hexconv.compare.agreement import Trial, agree, page
 from hexconv.device import Library
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Output
@@ -90,7 +91,7 @@ def main() -> int:
         for library in libraries:
             found[library.version] = list(pool.map(partial(agree, library), trials))
     number = libraries[0].ops()[0]
-    given.output.write_text(page(found, release(number), COMMAND), "utf-8")
+    pages.write(given.output, page(found, release(number), COMMAND))
     everything = [item for items in found.values() for item in items]
     differing = [item for item in everything if not item.exact]
     unknown = [item for item in differing if not item.cause]

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import hexconv  # noqa: E402  (the tests' networks lie beside it)
+from benchmarks import pages  # noqa: E402
 from hexconv.compare.accuracy import accuracy  # noqa: E402
 from hexconv.nnlib.versions import DEFAULT_LIBRARY  # noqa: E402
 
@@ -152,7 +153,7 @@ def main() -> int:
             flush=True,
         )
     if options.write:
-        PAGE.write_text(page(rows, library.version if library else "not run"), encoding="utf-8")
+        pages.write(PAGE, page(rows, library.version if library else "not run"))
     return 1 if any(row.sqnr < row.floor or row.real == "DIFFERS" for row in rows) else 0
 
 

@@ -32,6 +32,7 @@ import onnx
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hexconv
+from benchmarks import pages
 from hexconv.errors import HexconvError, UnsupportedOpErrors
 from hexconv.nnlib.versions import LIBRARIES
 from hexconv.quantize import cover, encode
@@ -309,9 +310,7 @@ def main() -> int:
     for fate, count in Counter(v.fate for v in verdicts).items():
         print(f"{fate}: {count} of {len(verdicts)}, {count / len(verdicts):.1%}")
     if options.write:
-        PAGE.write_text(
-            page(verdicts, [library.version for library in libraries]), encoding="utf-8"
-        )
+        pages.write(PAGE, page(verdicts, [library.version for library in libraries]))
     return 1 if any(v.fate in ("wrong", "crashed") for v in verdicts) else 0
 
 

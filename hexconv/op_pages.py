@@ -245,4 +245,4 @@ def _limit(limit: Limit) -> str:
         ]
         said = " ".join(text.format(value) for value, text in bounds if value is not None)
         demand = f"{limit.name or limit.of + '.' + limit.axis} {said}"
-    return f"{demand}: {limit.why} [{limit.ref}]"
+    return f"{demand}: {limit.why} ({limit.ref})"

@@ -1,7 +1,8 @@
 """What mkdocs does to pages written for both GitHub and the site.
 
 On GitHub a page links to its twin in the other language, and to `X.zh-CN.md` pages by name. On the
-site the language menu does the first, and each language has its own `X.md`.
+site the language menu does the first, and each language has its own `X.md`. Lines of a Chinese
+paragraph are joined: a browser would show a space where they break.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ from typing import Any
 
 # "[中文](device.zh-CN.md) · " at the head of a page, alone or before other links.
 TWIN = re.compile(r"\[(?:中文|English)\]\([\w/-]+(?:\.zh-CN)?\.md\)(?: · )?")
-CHINESE = re.compile(r"(\]\([\w/.-]+)\.zh-CN\.md")
+CHINESE_PAGE = re.compile(r"(\]\([\w/.-]+)\.zh-CN\.md")
+FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+WIDE = "\u2014\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
+BREAK = re.compile(rf"(?<=[{WIDE}])\n *(?=[{WIDE}])")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Drop the links between twins; name pages without their language."""
-    return CHINESE.sub(r"\1.md", TWIN.sub("", markdown))
+    """Drop the links between twins, name pages without their language, join Chinese lines."""
+    text = CHINESE_PAGE.sub(r"\1.md", TWIN.sub("", markdown))
+    parts = FENCE.split(text)
+    return "".join(BREAK.sub("", part) if i % 2 == 0 else part for i, part in enumerate(parts))

@@ -495,6 +495,8 @@ def test_an_interrupted_run_loses_nothing(home: Path, delay: float) -> None:
         env={**os.environ, "PYTHONPATH": root},
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job ignores it, and so would this child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(delay + 1.2)
     child.send_signal(signal.SIGINT)
