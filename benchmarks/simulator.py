@@ -114,7 +114,8 @@ def float_runner(path: Path) -> Callable[[dict[str, Any]], Any]:
 def simulated_runner(path: Path) -> Callable[[dict[str, Any]], Any]:
     """hexconv's simulator of MACE's files, its passes compiled."""
     import hexconv
-    from hexconv.simulator import Simulator, native
+    from hexconv import native
+    from hexconv.simulator import Simulator
 
     native.ensure()
     return Simulator(hexconv.load(path)).run
@@ -197,7 +198,7 @@ def main() -> None:
         kind, path, folder = options.child
         child(kind, Path(path), Path(folder))
         return
-    from hexconv.simulator import native
+    from hexconv import native
 
     rows = []
     machine = f"{CORES} cores, {native.status()}, load {os.getloadavg()[0]:.1f}"

@@ -7,9 +7,16 @@ hexadecimal text that installs into a folder of the same name.
 from __future__ import annotations
 
 import os
+import sys
 
 NAME = "hexconv-mace"
 IMPORT_NAME = "hexconv"
+
+
+def version() -> str:
+    """The version of this package."""
+    found: str = sys.modules[IMPORT_NAME].__version__  # imported before any of its modules
+    return found
 
 
 def pip_install(extra: str = "") -> str:

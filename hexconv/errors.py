@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hexconv.distribution import pip_install
 from hexconv.option_names import in_python
@@ -30,6 +31,10 @@ class HexconvError(Exception):
         self.what, self.where, self.why, self.hint = what, where, why, hint
         super().__init__(self.render())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With all attributes: errors come from other processes too."""
+        return _restored, (type(self), self.args, self.__dict__)
+
     def render(self, *, cli: bool = False) -> str:
         """The message, one part per line."""
         lines = [self.what]
@@ -38,6 +43,12 @@ class HexconvError(Exception):
                 lines.append(f"  {label}: {text}")
         text = "\n".join(lines)
         return text if cli else in_python(text)
+
+
+def _restored(kind: type[HexconvError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class FileError(HexconvError):
@@ -106,6 +117,10 @@ class DeviceError(HexconvError):
 
 class PhoneError(HexconvError):
     """A phone that is not there, or on which a model does not run."""
+
+
+class ClusterError(HexconvError):
+    """Workers that are gone, do not fit, or could not do a part of the samples."""
 
 
 class HexconvWarning(UserWarning):

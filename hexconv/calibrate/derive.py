@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
 from hexconv.quantize import Bounds
-
-Map = Callable[[np.float32], np.float32]
 
 SAME_VALUES = {
     "Reshape",
@@ -33,16 +32,34 @@ SAME_VALUES = {
 
 @dataclass(frozen=True)
 class Derived:
-    """A value's range as a monotonic function of the range of `source`."""
+    """A value's range as a monotonic function of the range of `source`.
+
+    Args:
+        source: name of the value that it follows from.
+        op: the ONNX op between the two; "Identity" for all that keep the values.
+        numbers: the other operand of a binary op; low and high of a Clip.
+        flipped: the source is the right operand.
+    """
 
     source: str
-    function: Map
+    op: str
+    numbers: tuple[float, ...] = ()
+    flipped: bool = False
 
     def bounds(self, source: Bounds) -> Bounds:
         """The range of the value."""
         with np.errstate(all="ignore"):
-            ends = [float(self.function(np.float32(end))) for end in source]
+            ends = [float(self._value(np.float32(end))) for end in source]
         return min(ends), max(ends)
+
+    def _value(self, x: np.float32) -> np.float32:
+        numbers = [np.float32(number) for number in self.numbers]
+        if self.op == "Clip":
+            return np.float32(np.minimum(np.maximum(x, numbers[0]), numbers[1]))
+        if self.op in BINARY:
+            left, right = (numbers[0], x) if self.flipped else (x, numbers[0])
+            return np.float32(BINARY[self.op](left, right))
+        return np.float32(UNARY[self.op](x))
 
 
 def derivations(nodes: Iterable[ir.Node]) -> dict[str, Derived]:
@@ -59,9 +76,9 @@ def _derive(node: ir.Node) -> Derived | None:
     if node.domain or not node.inputs or node.inputs[0] is None:
         return None
     if node.op_type in SAME_VALUES:
-        return Derived(str(node.inputs[0].name), lambda x: x)
+        return Derived(_name(node.inputs[0]), "Identity")
     if node.op_type in UNARY:
-        return Derived(str(node.inputs[0].name), UNARY[node.op_type])
+        return Derived(_name(node.inputs[0]), node.op_type)
     if node.op_type == "Clip":
         return _clip(node)
     if node.op_type in BINARY and len(node.inputs) == 2:
@@ -70,39 +87,27 @@ def _derive(node: ir.Node) -> Derived | None:
 
 
 def _clip(node: ir.Node) -> Derived | None:
-    low, high = np.float32(-np.inf), np.float32(np.inf)
-    bounds = [*node.inputs[1:], None, None][:2]
-    arrays = [array_of(bound) for bound in bounds]
-    for bound, array in zip(bounds, arrays, strict=True):
-        if bound is not None and (array is None or array.size != 1):
+    limits = [-inf, inf]
+    for index, bound in enumerate(node.inputs[1:3]):
+        if bound is None:
+            continue
+        array = array_of(bound)
+        if array is None or array.size != 1:
             return None
-    if arrays[0] is not None:
-        low = np.float32(arrays[0].item())
-    if arrays[1] is not None:
-        high = np.float32(arrays[1].item())
-    return Derived(str(_name(node.inputs[0])), lambda x: np.minimum(np.maximum(x, low), high))
+        limits[index] = float(np.float32(array.item()))
+    return Derived(_name(node.inputs[0]), "Clip", tuple(limits))
 
 
 def _with_constant(node: ir.Node) -> Derived | None:
     left, right = node.inputs
-    function = BINARY[node.op_type]
     for value, other, flipped in ((left, right, False), (right, left, True)):
         array = array_of(other)
         if array is None or array.size != 1 or array.dtype != np.float32:
             continue
         if flipped and node.op_type == "Div":
             return None  # c / x is monotonic only on one side of zero
-        return Derived(_name(value), _bound(function, np.float32(array.item()), flipped))
+        return Derived(_name(value), node.op_type, (float(array.item()),), flipped)
     return None
-
-
-def _bound(
-    function: Callable[[np.float32, np.float32], np.float32], number: np.float32, flipped: bool
-) -> Map:
-    """The function of one number that remains when the other operand is constant."""
-    if flipped:
-        return lambda x: np.float32(function(number, x))
-    return lambda x: np.float32(function(x, number))
 
 
 def _name(value: ir.Value | None) -> str:
@@ -110,7 +115,8 @@ def _name(value: ir.Value | None) -> str:
     return str(value.name)
 
 
-UNARY: dict[str, Map] = {
+UNARY: dict[str, Callable[[np.float32], np.float32]] = {
+    "Identity": lambda x: x,
     "Relu": lambda x: np.maximum(x, np.float32(0)),
     "Neg": lambda x: -x,
     "Sqrt": np.sqrt,

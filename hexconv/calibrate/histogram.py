@@ -2,54 +2,91 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hexconv import native
+
 HALF = 2048
+BINS = 2 * HALF
+NARROWEST = 2.0**-126
+"""Of a bin: its reciprocal is a float32."""
 
 
 class Histogram:
     """Counts over `2 * HALF` equal bins around zero; bins double in width for a value outside.
 
-    Zero is always a bin edge, and doubling merges pairs of bins, so no count is ever split: the
-    result does not depend on the order of values. The exact minimum and maximum are stored as well.
+    Zero is always a bin edge, and doubling merges pairs of bins, so no count is ever split. Values
+    on the upper edge itself are counted apart, since they move to another bin than their
+    neighbors below when bins double. The result depends neither on the order of values nor on how
+    they were distributed over histograms that are merged later. The exact minimum and maximum are
+    stored as well.
+
+    Attributes:
+        counts: (BINS + 1,) int64; the last is of values on the upper edge.
+        width: of a bin, a power of two; 0 while there is nothing but zeros.
     """
 
     def __init__(self) -> None:
-        self.counts = np.zeros(2 * HALF, np.int64)
+        self.counts = np.zeros(BINS + 1, np.int64)
         self.width = 0.0
         self.low, self.high = np.inf, -np.inf
 
-    def add(self, values: npt.NDArray[Any]) -> None:
-        """Count float32 values of any shape."""
-        flat = values.reshape(-1)
-        low, high = float(flat.min()), float(flat.max())
+    def add(self, values: npt.NDArray[Any], ends: tuple[float, float] | None = None) -> None:
+        """Count finite float32 values of any shape.
+
+        Args:
+            values: to be counted.
+            ends: their minimum and maximum, where those are known.
+        """
+        flat = np.ascontiguousarray(values).reshape(-1)
+        low, high = ends if ends is not None else (float(flat.min()), float(flat.max()))
         self.low, self.high = min(self.low, low), max(self.high, high)
-        self._reach(max(-low, high))
+        self._reach(_width(max(-low, high)))
         if self.width == 0.0:  # nothing but zeros so far
             self.counts[HALF] += flat.size
             return
-        place = flat * np.float32(1.0 / self.width)
-        np.floor(place, out=place)
-        place += np.float32(HALF)
-        counted = np.bincount(place.astype(np.intp), minlength=2 * HALF)
-        counted[2 * HALF - 1] += counted[2 * HALF :].sum()  # the outermost edge itself
-        self.counts += counted[: 2 * HALF]
+        self._count(flat)
 
-    def _reach(self, largest: float) -> None:
-        """Make the bins wide enough for +-largest; widths are powers of two."""
-        if largest == 0.0:
+    def _count(self, flat: npt.NDArray[np.float32]) -> None:
+        passes = native.library()
+        if passes is not None:
+            passes.histogram(flat, 1.0 / self.width, HALF, self.counts)
             return
-        wanted = 2.0 ** np.ceil(np.log2(largest / HALF))
+        start = time.perf_counter()
+        self.counts += _counted(flat, 1.0 / self.width)
+        native.spent(time.perf_counter() - start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: counts as small as they can be."""
+        largest = np.min_scalar_type(int(self.counts.max()))
+        return {**self.__dict__, "counts": self.counts.astype(largest)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.counts = self.counts.astype(np.int64)
+
+    def merge(self, other: Histogram) -> None:
+        """Add another histogram's counts, which may be widened by that."""
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self._reach(other.width)
+        other._reach(self.width)
+        self.counts += other.counts
+
+    def _reach(self, wanted: float) -> None:
+        """Make the bins at least `wanted` wide; widths are powers of two."""
         if self.width == 0.0:
             self.width = wanted
             return
         while self.width < wanted:
-            pairs = self.counts.reshape(-1, 2).sum(axis=1)
+            edge = self.counts[BINS]
+            pairs = self.counts[:BINS].reshape(-1, 2).sum(axis=1)
             self.counts[:] = 0
             self.counts[HALF // 2 : HALF + HALF // 2] = pairs
+            self.counts[HALF + HALF // 2] += edge
             self.width *= 2
 
     def bounds(self, percentile: float) -> tuple[float, float]:
@@ -57,18 +94,38 @@ class Histogram:
 
         Linear within a bin, and never outside what was seen.
         """
-        total = int(self.counts.sum())
+        counts = self.counts[:BINS].copy()
+        counts[-1] += self.counts[BINS]
+        total = int(counts.sum())
         if total == 0 or self.width == 0.0:
             return self.low, self.high
-        cumulative = np.cumsum(self.counts)
+        cumulative = np.cumsum(counts)
         exclude = total * (100.0 - percentile) / 100.0
-        low = self._quantile(cumulative, exclude)
-        high = self._quantile(cumulative, total - exclude)
+        low, high = (
+            _quantile(cumulative, rank) * self.width for rank in (exclude, total - exclude)
+        )
         return (max(min(low, self.high), self.low), min(max(high, self.low), self.high))
 
-    def _quantile(self, cumulative: npt.NDArray[np.int64], rank: float) -> float:
-        """The value below which `rank` values are."""
-        bin_ = min(int(np.searchsorted(cumulative, rank, side="left")), 2 * HALF - 1)
-        before = int(cumulative[bin_ - 1]) if bin_ else 0
-        inside = max(int(self.counts[bin_]), 1)
-        return (bin_ - HALF + (rank - before) / inside) * self.width
+
+def _width(largest: float) -> float:
+    """The bins that reach +-largest; 0 if that is 0."""
+    if largest == 0.0:
+        return 0.0
+    return max(float(2.0 ** np.ceil(np.log2(largest / HALF))), NARROWEST)
+
+
+def _counted(flat: npt.NDArray[np.float32], scale: float) -> npt.NDArray[np.int64]:
+    """Counts of values by bin, (BINS + 1,)."""
+    place = flat * np.float32(scale)
+    np.floor(place, out=place)
+    place -= (place == 0.0) & (flat < 0.0)  # products too small for a float32
+    place += np.float32(HALF)
+    return np.bincount(place.astype(np.intp), minlength=BINS + 1)
+
+
+def _quantile(cumulative: npt.NDArray[np.int64], rank: float) -> float:
+    """The place below which `rank` values are, in bins from zero."""
+    bin_ = min(int(np.searchsorted(cumulative, rank, side="left")), BINS - 1)
+    before = int(cumulative[bin_ - 1]) if bin_ else 0
+    inside = max(int(cumulative[bin_]) - before, 1)
+    return bin_ - HALF + (rank - before) / inside

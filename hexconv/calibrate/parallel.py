@@ -2,82 +2,104 @@
 
 Many small ops on many threads mostly wait for each other: the 144-frame reference encoder takes
 1.7 times the CPU time on ONNX Runtime's own two threads that it takes on one. Samples are
-independent of each other, so they run in parallel instead of the ops.
+independent of each other, so they run in parallel instead of the ops. Each thread has statistics
+of its own, merged at the end.
 """
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
-from typing import TypeVar
+from queue import SimpleQueue
 
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.calibrate.statistics import Statistics
 from hexconv.errors import RangeError
-from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.threads import cores
 
 MOST_WORKERS = 4
 
-T = TypeVar("T")
 Feeds = Mapping[str, Array]
 
 
-def run_all(
-    graph: FloatGraph,
-    watched: list[str],
+def gather(
+    session: Callable[[int], FloatSession],
+    start: Callable[[], Statistics],
     samples: Iterable[Feeds],
-    work: Callable[[list[Array], Array], T],
     progress: Callable[[int], None] | None = None,
-) -> Iterator[T]:
-    """`work` for each sample, in the order of the samples.
+) -> Statistics:
+    """Statistics over all samples. No more samples are read ahead than there are threads.
 
-    `work` receives the observed values and their minima and maxima, float32 (2, values). No more
-    samples are read ahead than there are workers.
+    Args:
+        session: opens the model, for inferences on a number of threads (0: all).
+        start: makes empty statistics.
+        samples: drawn one by one.
+        progress: called with the number of samples done, after each.
 
     Raises:
         RangeError: there are no samples, or an observed value is not finite.
         ModelError: ONNX Runtime cannot run the graph.
     """
     stream = iter(samples)
-    workers = min(MOST_WORKERS, os.cpu_count() or 1)
-    first = list(islice(stream, workers))
+    first = list(islice(stream, min(MOST_WORKERS, cores())))
     if not first:
         raise RangeError("there are no samples", hint="give at least one")
-    session = FloatSession(graph, watched, threads=1 if len(first) > 1 else 0)
+    opened = session(1 if len(first) > 1 else 0)
+    idle: SimpleQueue[Statistics] = SimpleQueue()
+    for _ in first:
+        idle.put(start())
 
-    def job(feeds: Feeds, number: int) -> T:
-        arrays = list(session.run(feeds).values())
-        ends = _ends(arrays)
-        _require_finite(watched, ends, number)
-        return work(arrays, ends)
+    def job(feeds: Feeds, number: int) -> None:
+        statistics = idle.get()
+        try:
+            add_sample(statistics, opened, feeds, number)
+        finally:
+            idle.put(statistics)
 
     with ThreadPoolExecutor(len(first)) as pool:
-        pending: deque[Future[T]] = deque()
+        pending: deque[Future[None]] = deque()
         done = 0
         for number, feeds in enumerate(chain(first, stream)):
             if len(pending) == len(first):
-                yield pending.popleft().result()
-                done += 1
-                if progress is not None:
-                    progress(done)
+                pending.popleft().result()
+                done = _count(done, progress)
             pending.append(pool.submit(job, feeds, number))
         for future in pending:
-            yield future.result()
-            done += 1
-            if progress is not None:
-                progress(done)
+            future.result()
+            done = _count(done, progress)
+    merged = idle.get()
+    while not idle.empty():
+        merged.merge(idle.get())
+    return merged
 
 
-def _ends(arrays: list[Array]) -> Array:
-    """Minima and maxima of arrays, float32 (2, len(arrays))."""
-    return np.array(
-        [[array.min() for array in arrays], [array.max() for array in arrays]], np.float32
-    )
+def add_sample(statistics: Statistics, session: FloatSession, feeds: Feeds, number: int) -> None:
+    """Run one sample, and add what is observed.
+
+    Args:
+        statistics: changed in place.
+        session: that returns the observed values.
+        feeds: by input name.
+        number: of the sample, for errors.
+
+    Raises:
+        RangeError: an observed value is not finite.
+    """
+    arrays = list(session.run(feeds).values())
+    ends = np.array([[array.min() for array in arrays], [array.max() for array in arrays]], "f")
+    _require_finite(list(session.outputs), ends, number)
+    statistics.add(arrays, ends)
+
+
+def _count(done: int, progress: Callable[[int], None] | None) -> int:
+    if progress is not None:
+        progress(done + 1)
+    return done + 1
 
 
 def _require_finite(names: list[str], ends: Array, number: int) -> None:

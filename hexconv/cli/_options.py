@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from hexconv.cluster import Cluster
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,3 +127,24 @@ def table_options(function: F) -> F:
         show_default=True,
         help="What the rows are.",
     )(function)
+
+
+def cluster_option(function: F) -> F:
+    """--cluster, for every verb that runs many samples."""
+    return click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Distribute the samples: tcp://HOST:8786 of a dask scheduler, or local:N processes.",
+    )(function)
+
+
+@contextmanager
+def opened_cluster(address: str | None) -> Iterator[Cluster | None]:
+    """The cluster of --cluster, if it is given."""
+    if address is None:
+        yield None
+        return
+    from hexconv.cluster import Cluster
+
+    with Cluster(address) as cluster:
+        yield cluster

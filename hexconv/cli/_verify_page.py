@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from hexconv.compare import LayerRow, Report
     from hexconv.compare.device import NodeRow
-    from hexconv.compare.layers import Figures
     from hexconv.compare.metrics import Metrics
+    from hexconv.compare.tally import Figures
 
 FILE_WIDTH = 160
 SET_NAMES = {"calibration": "calibration", "held_out": "held-out"}

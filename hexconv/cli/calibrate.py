@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from hexconv.cli._options import shape_option
+from hexconv.cli._options import cluster_option, opened_cluster, shape_option
+from hexconv.cli._terminal import stages
+from hexconv.errors import RangeError
+
+if TYPE_CHECKING:
+    from hexconv.calibrate import Statistics
+    from hexconv.cluster import Failed
+    from hexconv.settings import Observer
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument(
+    "files", metavar="MODEL.onnx", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option(
     "--samples",
     multiple=True,
-    required=True,
     help="Sample inputs: .npy, .npz, raw .bin, a folder of them, or NAME=PATH for each input.",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Range file; default MODEL.ranges."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Range file; default MODEL.ranges. One that ends in .npz can be merged with others.",
+)
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Merge .npz files that were written with -o, given instead of MODEL.onnx.",
 )
 @click.option(
     "--observer",
@@ -38,15 +55,18 @@ from hexconv.cli._options import shape_option
     help="Share of a tensor's values below its maximum, in %.",
 )
 @shape_option
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ranges as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 def command(
-    model: Path,
+    files: tuple[Path, ...],
     samples: tuple[str, ...],
     output: Path | None,
-    observer: str,
+    merge: bool,
+    observer: Observer,
     percentile: float,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    cluster: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -54,43 +74,84 @@ def command(
 
     The file has a line `tensor@@min,max` for each tensor of the model as it was exported, so it
     can be used for conversions with and without optimizations.
+
+    Parts of the samples can be calibrated apart, each with -o PART.ranges.npz, and merged
+    (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
-    from hexconv.calibrate import observe, read_samples, write_ranges
+    from hexconv.cluster import require_complete
+
+    failed: list[Failed] = []
+    if merge:
+        if samples or shapes or cluster is not None:
+            raise click.UsageError("--merge takes files of ranges, no samples and no cluster")
+        statistics = _merged(files)
+    else:
+        if len(files) > 1:
+            raise click.UsageError("give one MODEL.onnx, or --merge for files of ranges")
+        if not samples:
+            raise click.UsageError("there are no --samples")
+        with stages("calibrating", shown=not quiet) as progress:
+            statistics, failed = _measured(
+                files[0], dict(shapes), samples, observer, cluster, partial(progress, "calibrating")
+            )
+    if statistics.samples:
+        target = output if output is not None else _target(files[0], merge)
+        _write(statistics, target, percentile, as_json, quiet)
+    require_complete(failed, f"the ranges are those of the other {statistics.samples} samples")
+
+
+def _target(first: Path, merged: bool) -> Path:
+    """MODEL.ranges beside the model, or merged.ranges beside the parts."""
+    return first.with_name("merged.ranges") if merged else first.with_suffix(".ranges")
+
+
+def _merged(files: tuple[Path, ...]) -> Statistics:
+    from hexconv.calibrate import read_statistics
+
+    merged = read_statistics(files[0])
+    for path in files[1:]:
+        try:
+            merged.merge(read_statistics(path))
+        except RangeError as error:
+            where = f"{files[0]} and {path}"
+            raise RangeError(error.what, where=where, why=error.why, hint=error.hint) from error
+    return merged
+
+
+def _measured(
+    model: Path,
+    shapes: dict[str, tuple[int, ...]],
+    samples: tuple[str, ...],
+    observer: Observer,
+    cluster: str | None,
+    progress: Callable[[int], None],
+) -> tuple[Statistics, list[Failed]]:
+    from hexconv.calibrate import measure, read_samples
+    from hexconv.calibrate.distributed import measure_on
     from hexconv.onnx_graph import load
 
-    graph = load(model, dict(shapes), recognize=False)
+    graph = load(model, shapes, recognize=False)
     stream = read_samples(samples[0] if len(samples) == 1 else list(samples), graph)
-    done = 0
-    with _progress(shown=not quiet) as count:
+    with opened_cluster(cluster) as workers:
+        if workers is None:
+            return measure(graph, stream, observer, progress), []
+        return measure_on(workers, graph, stream, observer, progress)
 
-        def progress(number: int) -> None:
-            nonlocal done
-            done = number
-            count(number)
 
-        ranges = observe(
-            graph,
-            stream,
-            "percentile" if observer == "percentile" else "minmax",
-            percentile,
-            progress,
-        )
-    target = output if output is not None else model.with_suffix(".ranges")
-    write_ranges(target, ranges)
+def _write(
+    statistics: Statistics, target: Path, percentile: float, as_json: bool, quiet: bool
+) -> None:
+    from hexconv.calibrate import write_ranges, write_statistics
+
+    ranges = statistics.ranges(percentile)
+    if target.suffix == ".npz":
+        write_statistics(target, statistics)
+    else:
+        write_ranges(target, ranges)
     if as_json:
-        click.echo(json_format.dumps({"samples": done, "file": str(target), "ranges": ranges}))
+        found = {"samples": statistics.samples, "file": str(target), "ranges": ranges}
+        click.echo(json_format.dumps(found))
     elif not quiet:
-        click.echo(f"{target}: the ranges of {len(ranges)} tensors over {done} samples")
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A counter on stderr, without a total because samples are streamed."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not shown or not console.is_terminal:
-        yield lambda number: None
-        return
-    with console.status("calibrating") as status:
-        yield lambda number: status.update(f"calibrating: {number} samples")
+        click.echo(
+            f"{target}: the ranges of {len(ranges)} tensors over {statistics.samples} samples"
+        )

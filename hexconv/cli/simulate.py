@@ -6,17 +6,21 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._options import cluster_option, opened_cluster
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from hexconv.cluster import Cluster, Failed
+    from hexconv.model import Model
     from hexconv.nnlib.graph import Graph
     from hexconv.simulator.golden import GoldenVerdict
 
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Check the simulator on recorded outputs of the real library instead.",
 )
+@cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
 def command(
@@ -55,6 +60,7 @@ def command(
     output: Path | None,
     library: LibraryVersion,
     golden: Path | None,
+    cluster: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -64,15 +70,15 @@ def command(
     it is N samples. With --golden the exit code is 1 if an output differs.
     """
     if golden is not None:
-        if model is not None or inputs:
-            raise click.UsageError("--golden takes no model and no inputs")
+        if model is not None or inputs or cluster is not None:
+            raise click.UsageError("--golden takes no model, no inputs and no cluster")
         _check(golden, as_json, quiet)
     elif model is None:
         raise click.UsageError("a MODEL.pb to simulate is missing")
     elif not inputs:
         raise click.UsageError("there is no --input")
     else:
-        _simulate(model, inputs, output, library, as_json, quiet)
+        _simulate(model, inputs, output, library, cluster, as_json, quiet)
 
 
 def _simulate(
@@ -80,24 +86,60 @@ def _simulate(
     inputs: tuple[str, ...],
     output: Path | None,
     library: LibraryVersion,
+    cluster: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
+    from hexconv.cluster import require_complete
     from hexconv.files import write_files
     from hexconv.model import load
-    from hexconv.simulator import Simulator
 
     model = load(path)
-    simulator = Simulator(model, library)
-    results: dict[str, list[Any]] = {item.name: [] for item in model.graph.outputs}
-    for sample in _progress(_samples(inputs, model.graph), "simulating", quiet or as_json):
-        for name, array in simulator.run(sample).items():
-            results[name].append(array)
-    stacked = {name: _stack(arrays) for name, arrays in results.items()}
-    if output is not None:
-        write_files({output / f"{file_name(name)}.npy": _npy(a) for name, a in stacked.items()})
-    if not quiet:
-        _show(stacked, output, library, as_json)
+    samples = _samples(inputs, model.graph)
+    with opened_cluster(cluster) as workers:
+        results, failed = _results(model, samples, library, workers, silent=quiet or as_json)
+    if results:
+        names = [item.name for item in model.graph.outputs]
+        stacked = {name: _stack([result[name] for result in results]) for name in names}
+        if output is not None:
+            write_files({output / f"{file_name(n)}.npy": _npy(a) for n, a in stacked.items()})
+        if not quiet:
+            _show(stacked, output, library, as_json)
+    require_complete(failed, f"the outputs are those of the other {len(results)} samples")
+
+
+def _results(
+    model: Model,
+    samples: Iterator[dict[str, Any]],
+    library: LibraryVersion,
+    cluster: Cluster | None,
+    *,
+    silent: bool,
+) -> tuple[list[dict[str, Any]], list[Failed]]:
+    """The outputs of every sample in order, and the shards that failed."""
+    from hexconv.cli._terminal import stages
+    from hexconv.simulator import Simulator
+
+    results: dict[int, list[dict[str, Any]]] = {}
+    failed: list[Failed] = []
+    with stages("simulating", shown=not silent) as progress:
+        if cluster is None:
+            simulator = Simulator(model, library)
+            for number, sample in enumerate(samples):
+                results[number] = [simulator.run(sample)]
+                progress("simulating", number + 1)
+        else:
+            from hexconv.cluster import Done
+            from hexconv.simulator.many import simulate_on
+
+            tick = partial(progress, "simulating")
+            for outcome in simulate_on(cluster, model, samples, library, tick):
+                if isinstance(outcome, Done):
+                    results[outcome.span.first] = outcome.result
+                else:
+                    failed.append(outcome)
+    ordered = [result for first in sorted(results) for result in results[first]]
+    return ordered, sorted(failed, key=lambda item: item.span)
 
 
 def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:

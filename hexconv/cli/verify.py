@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from hexconv.cli._options import conversion_options
+from hexconv.cli._options import cluster_option, conversion_options, opened_cluster
 from hexconv.cli._terminal import stages
-from hexconv.errors import FloorError
+from hexconv.errors import ClusterError, FloorError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     envvar="HEXCONV_LIBRARY",
     help="libhexagon_nn_skel.so for the device (or set HEXCONV_LIBRARY).",
 )
+@cluster_option
 @click.option(
     "--fail-below",
     "floors",
@@ -114,6 +115,7 @@ def command(
     sides: bool,
     library: LibraryVersion | None,
     library_file: Path | None,
+    cluster: str | None,
     floors: dict[str, float],
     rows: int,
     as_json: bool,
@@ -145,17 +147,23 @@ def command(
             return
         from hexconv.compare import verify
 
-        report = verify(
-            model,
-            floating,
-            given,
-            held_out=held,
-            library=library,
-            device=device,
-            **settings,
-        )
+        with opened_cluster(cluster) as workers:
+            report = verify(
+                model,
+                floating,
+                given,
+                held_out=held,
+                library=library,
+                device=device,
+                cluster=workers,
+                **settings,
+            )
     failures = report.failures(floors)
     _show(report, as_json, as_csv, quiet, rows, failures)
+    if report.incomplete:
+        raise ClusterError(
+            "the figures are of the other samples alone", where="; ".join(report.incomplete)
+        )
     for failure in failures:
         click.echo(f"failed: {failure}", err=True)
     if failures:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hexconv.compare.layers import Figures
 from hexconv.compare.sites import CompareSite
+from hexconv.compare.tally import Figures
 from hexconv.nnlib.graph import INPUT_OP, Const
 from hexconv.nnlib.versions import LibraryVersion
 

@@ -9,15 +9,14 @@ measured there is that of one node alone (and of nodes between it and the shared
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.compare.metrics import Metrics, Totals
-from hexconv.compare.quantized import RangeFit, RangeTotals, Scale, values_of
+from hexconv.compare.quantized import Scale, values_of
 from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
+from hexconv.compare.tally import Measured, Tally, TensorTally
 from hexconv.errors import ModelError
 from hexconv.nnlib.graph import INPUT_OP, Graph, Node
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
@@ -37,36 +36,6 @@ PASSING = frozenset(("Identity", "Squeeze", "Unsqueeze", "Flatten"))
 """Ops that such scores pass through unchanged."""
 
 
-@dataclass(frozen=True)
-class Figures:
-    """One tensor over a set of samples.
-
-    Attributes:
-        own: error of its node fed with the float model's inputs.
-        accumulated: error in the running model; None where the device cannot return the tensor.
-        fit: how well its range fits; None for tensors that are not uint8.
-    """
-
-    own: Metrics
-    accumulated: Metrics | None
-    fit: RangeFit | None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The results of a set of samples: by output, and by shared tensor."""
-
-    outputs: Mapping[str, Metrics]
-    tensors: Mapping[str, Figures]
-
-
-@dataclass
-class _Sums:
-    own: Totals
-    accumulated: Totals
-    fit: RangeTotals = field(default_factory=RangeTotals)
-
-
 class Bench:
     """Both sides, opened once.
 
@@ -76,6 +45,7 @@ class Bench:
         library: "v60", "v65" or "v66".
         device: the emulated library, if its outputs are measured instead of the simulator's;
             own errors come from the simulator in either case.
+        threads: of the float side; 0 leaves that to ONNX Runtime.
 
     Raises:
         ModelError: the float model lacks an output, or has other shapes.
@@ -88,8 +58,11 @@ class Bench:
         reference: FloatGraph,
         library: LibraryVersion = DEFAULT_LIBRARY,
         device: Library | None = None,
+        *,
+        threads: int = 0,
     ) -> None:
         self.graph, self.reference, self.device = graph, reference, device
+        self.library = library
         self._running, self._fed = Simulator(graph, library), Simulator(graph, library)
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
         self._check_outputs()
@@ -97,7 +70,9 @@ class Bench:
         inputs = {info.name for info in reference.inputs}
         wanted = [site.tensor for site in self.sites.all] + [item.name for item in graph.outputs]
         self._session = FloatSession(
-            reference, list(dict.fromkeys(name for name in wanted if name not in inputs))
+            reference,
+            list(dict.fromkeys(name for name in wanted if name not in inputs)),
+            threads=threads,
         )
         self._classes = {item.name for item in graph.outputs if _is_classes(reference, item.name)}
 
@@ -113,6 +88,11 @@ class Bench:
                     hint="give the ONNX file that this model was converted from",
                 )
 
+    def tally(self, first: int = 0) -> Tally:
+        """An empty one, for samples from number `first` on."""
+        outputs = {item.name: item.name in self._classes for item in self.graph.outputs}
+        return Tally(outputs, (site.tensor for site in self.sites.all), first)
+
     def measure(
         self, samples: Iterable[Sample], progress: Callable[[int], None] | None = None
     ) -> Measured:
@@ -125,29 +105,17 @@ class Bench:
         Raises:
             HexconvError: a sample does not fit, or a side cannot run or returns NaN.
         """
-        outputs = {
-            item.name: Totals(item.name, classes=item.name in self._classes)
-            for item in self.graph.outputs
-        }
-        sums = {
-            site.tensor: _Sums(Totals(site.tensor), Totals(site.tensor)) for site in self.sites.all
-        }
+        tally = self.tally()
         for done, sample in enumerate(samples, 1):
-            self._one(sample, outputs, sums)
+            self.add(sample, tally)
             if progress is not None:
                 progress(done)
-        finished = {name: total.result() for name, total in outputs.items()}
-        tensors: dict[str, Figures] = {}
-        for name, item in sums.items():
-            own = item.own.result()
-            if own is not None:
-                tensors[name] = Figures(own, item.accumulated.result(), item.fit.result())
-        return Measured({n: m for n, m in finished.items() if m is not None}, tensors)
+        return tally.result()
 
-    def _one(
-        self, sample: Sample, outputs: Mapping[str, Totals], sums: Mapping[str, _Sums]
-    ) -> None:
+    def add(self, sample: Sample, tally: Tally) -> None:
+        """Run one sample, and add what is measured."""
         values = {**sample, **self._session.run(sample)}
+        sums = tally.tensors
         if self.device is None:
             returned = self._running.run_watched(sample, self._comparing(values, sums))
         else:
@@ -156,12 +124,12 @@ class Bench:
                 if site.name in taps and site.op != INPUT_OP:
                     found = values_of(taps[site.name])
                     sums[site.tensor].accumulated.add(site.pack(values), found)
-        for name, total in outputs.items():
+        for name, total in tally.outputs.items():
             total.add(values[name], returned[name])
         self._fed.run_watched(sample, self._feeding(values, sums))
 
     def _comparing(
-        self, values: Mapping[str, Array], sums: Mapping[str, _Sums]
+        self, values: Mapping[str, Array], sums: Mapping[str, TensorTally]
     ) -> Callable[[Node, list[Array]], list[Array]]:
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):
@@ -172,7 +140,7 @@ class Bench:
         return watch
 
     def _feeding(
-        self, values: Mapping[str, Array], sums: Mapping[str, _Sums]
+        self, values: Mapping[str, Array], sums: Mapping[str, TensorTally]
     ) -> Callable[[Node, list[Array]], list[Array]]:
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):

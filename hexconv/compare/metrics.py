@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.compare.exact_sum import ExactSum
 from hexconv.errors import ModelError
 
 EXACT = 200.0
@@ -54,16 +55,17 @@ FLOORS = ("sqnr", "cosine", "close", "top1")
 
 
 class Totals:
-    """Accumulates samples; its size does not depend on their number.
+    """Accumulates samples; its size does not depend on their number, its result not on their order.
 
     Args:
         what: the tensor, as named in errors.
         classes: whether the last axis contains class scores.
+        first: number of the first sample, for errors.
     """
 
-    def __init__(self, what: str, *, classes: bool = False) -> None:
-        self._what, self._classes = what, classes
-        self._signal = self._noise = self._output = self._product = self._absolute = 0.0
+    def __init__(self, what: str, *, classes: bool = False, first: int = 0) -> None:
+        self._what, self._classes, self._first = what, classes, first
+        self._sums = {name: ExactSum() for name in SUMS}
         self._largest = self._peak = 0.0
         self._elements = self._close = self._rows = self._agree = self._samples = 0
 
@@ -74,6 +76,25 @@ class Totals:
             ModelError: the reference, or the output, contains NaN or infinity.
         """
         x, y = np.asarray(expected, np.float64), np.asarray(returned, np.float64)
+        self._check(x, y)
+        self._samples += 1
+        if not x.size:
+            return
+        apart = np.abs(x - y)
+        magnitude = np.abs(x)
+        terms = (inner(x, x), inner(y, y), inner(x, y), inner(apart, apart), float(apart.sum()))
+        for name, term in zip(SUMS, terms, strict=True):
+            self._sums[name].add(term)
+        self._largest = max(self._largest, float(apart.max()))
+        self._peak = max(self._peak, float(magnitude.max()))
+        self._elements += x.size
+        self._close += int(np.count_nonzero(apart <= ATOL + RTOL * magnitude))
+        if self._classes:
+            agree = x.argmax(-1) == y.argmax(-1)
+            self._rows += agree.size
+            self._agree += int(np.count_nonzero(agree))
+
+    def _check(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> None:
         if x.shape != y.shape:
             raise ModelError(
                 f"'{self._what}' has shape {list(x.shape)} in the float model and "
@@ -85,49 +106,49 @@ class Totals:
                 bad = "NaN" if np.isnan(array).any() else "infinity"
                 raise ModelError(
                     f"{side} {bad} in '{self._what}'",
-                    where=f"sample {self._samples}",
+                    where=f"sample {self._first + self._samples}",
                     hint="leave this sample out, or find out why the model overflows on it",
                 )
-        self._samples += 1
-        if not x.size:
-            return
-        apart = np.abs(x - y)
-        magnitude = np.abs(x)
-        self._signal += inner(x, x)
-        self._output += inner(y, y)
-        self._product += inner(x, y)
-        self._noise += inner(apart, apart)
-        self._absolute += float(apart.sum())
-        self._largest = max(self._largest, float(apart.max()))
-        self._peak = max(self._peak, float(magnitude.max()))
-        self._elements += x.size
-        self._close += int(np.count_nonzero(apart <= ATOL + RTOL * magnitude))
-        if self._classes:
-            agree = x.argmax(-1) == y.argmax(-1)
-            self._rows += agree.size
-            self._agree += int(np.count_nonzero(agree))
+
+    def merge(self, other: Totals) -> None:
+        """Add what another one has accumulated of the same tensor."""
+        for name, total in self._sums.items():
+            total.merge(other._sums[name])
+        self._largest = max(self._largest, other._largest)
+        self._peak = max(self._peak, other._peak)
+        self._elements += other._elements
+        self._close += other._close
+        self._rows += other._rows
+        self._agree += other._agree
+        self._samples += other._samples
 
     def result(self) -> Metrics | None:
         """The figures; None before the first sample."""
         if not self._samples:
             return None
         elements = max(self._elements, 1)
+        sums = {name: float(total) for name, total in self._sums.items()}
         return Metrics(
-            sqnr=decibels(self._signal, self._noise),
-            cosine=self._cosine(),
+            sqnr=decibels(sums["signal"], sums["noise"]),
+            cosine=_cosine(sums),
             max_error=self._largest,
-            mean_error=self._absolute / elements,
+            mean_error=sums["absolute"] / elements,
             close=self._close / elements if self._elements else 1.0,
             top1=self._agree / self._rows if self._rows else None,
             peak=self._peak,
             samples=self._samples,
         )
 
-    def _cosine(self) -> float:
-        if self._signal == 0.0 or self._output == 0.0:
-            return 1.0 if self._signal == self._output else 0.0
-        lengths = math.sqrt(self._signal) * math.sqrt(self._output)
-        return max(-1.0, min(1.0, self._product / lengths))
+
+SUMS = ("signal", "output", "product", "noise", "absolute")
+"""Of x * x, y * y, x * y, (x - y)^2 and |x - y|."""
+
+
+def _cosine(sums: Mapping[str, float]) -> float:
+    if sums["signal"] == 0.0 or sums["output"] == 0.0:
+        return 1.0 if sums["signal"] == sums["output"] else 0.0
+    lengths = math.sqrt(sums["signal"]) * math.sqrt(sums["output"])
+    return max(-1.0, min(1.0, sums["product"] / lengths))
 
 
 def inner(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:

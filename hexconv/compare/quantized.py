@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
+from hexconv.compare.exact_sum import ExactSum
 from hexconv.compare.metrics import EXACT, decibels, inner
 
 CODES = 256
@@ -83,13 +84,18 @@ class RangeFit:
 
 
 class RangeTotals:
-    """Accumulates `RangeFit` over samples."""
+    """Accumulates `RangeFit` over samples.
 
-    def __init__(self) -> None:
+    Args:
+        first: number of the first sample.
+    """
+
+    def __init__(self, first: int = 0) -> None:
         self._counts = np.zeros(CODES, np.int64)
-        self._signal = self._noise = self._clip_noise = 0.0
+        self._signal, self._noise, self._clip_noise = ExactSum(), ExactSum(), ExactSum()
         self._clipped = self._elements = 0
         self._bounds = (0.0, 0.0)
+        self._last = first - 1
 
     def add(self, expected: npt.ArrayLike, codes: Array, scale: Scale) -> None:
         """Add one sample: floats, and their nearest uint8 values."""
@@ -97,24 +103,37 @@ class RangeTotals:
         apart = x - (codes.astype(np.float64) - scale.zero) * scale.step
         beyond = np.abs(apart) > (0.5 + SLACK) * scale.step
         self._bounds = (-scale.zero * scale.step, (CODES - 1 - scale.zero) * scale.step)
+        self._last += 1
         self._counts += np.bincount(codes.reshape(-1), minlength=CODES)
-        self._signal += inner(x, x)
-        self._noise += inner(apart, apart)
+        self._signal.add(inner(x, x))
+        self._noise.add(inner(apart, apart))
         outside = apart[beyond]
-        self._clip_noise += inner(outside, outside)
+        self._clip_noise.add(inner(outside, outside))
         self._clipped += outside.size
         self._elements += x.size
+
+    def merge(self, other: RangeTotals) -> None:
+        """Add what another one has accumulated of the same tensor."""
+        if other._last > self._last:
+            self._bounds, self._last = other._bounds, other._last
+        self._counts += other._counts
+        self._signal.merge(other._signal)
+        self._noise.merge(other._noise)
+        self._clip_noise.merge(other._clip_noise)
+        self._clipped += other._clipped
+        self._elements += other._elements
 
     def result(self) -> RangeFit | None:
         """None before the first sample."""
         if not self._elements:
             return None
         shares = np.cumsum(np.sort(self._counts)[::-1]) / self._elements
+        noise = float(self._noise)
         return RangeFit(
             low=self._bounds[0],
             high=self._bounds[1],
-            best=decibels(self._signal, self._noise) if self._noise else EXACT,
+            best=decibels(float(self._signal), noise) if noise else EXACT,
             clipped=self._clipped / self._elements,
-            clip_noise=self._clip_noise / self._noise if self._noise else 0.0,
+            clip_noise=float(self._clip_noise) / noise if noise else 0.0,
             used=int(np.searchsorted(shares, MOST)) + 1,
         )

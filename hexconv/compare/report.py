@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hexconv.compare.advice import NEGLIGIBLE, AdviceCase, advise
-from hexconv.compare.layers import Figures, Measured
 from hexconv.compare.metrics import ATOL, EXACT, RTOL, Metrics, below
 from hexconv.compare.sites import Sites
+from hexconv.compare.tally import Figures, Measured
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.notebook import html_table
@@ -74,6 +74,7 @@ class Report:
         outputs: in the model's order.
         layers: tensors that both sides have, worst own error first.
         unmatched: tensors of the graph that the float model does not have under their name.
+        incomplete: samples that a cluster could not run, each with the reason; not in the figures.
     """
 
     model: str
@@ -82,6 +83,7 @@ class Report:
     outputs: tuple[OutputRow, ...]
     layers: tuple[LayerRow, ...]
     unmatched: tuple[str, ...]
+    incomplete: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         worst = min((m.sqnr for row in self.outputs for _, m in row.sets()), default=float("nan"))
@@ -139,6 +141,7 @@ class Report:
             "outputs": [asdict(row) for row in self.outputs],
             "layers": [asdict(row) for row in self.layers],
             "unmatched": list(self.unmatched),
+            "incomplete": list(self.incomplete),
         }
 
     def csv(self) -> str:
@@ -190,6 +193,7 @@ def make_report(
     sites: Sites,
     calibration: Measured | None,
     held_out: Measured | None,
+    incomplete: Sequence[str] = (),
 ) -> Report:
     """Rows from the measurements, sorted, with advice."""
     sets = [calibration, held_out]
@@ -213,7 +217,7 @@ def make_report(
         OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
         for name in outputs
     )
-    return Report(model, library, on, results, rows, sites.unmatched)
+    return Report(model, library, on, results, rows, sites.unmatched, tuple(incomplete))
 
 
 def _cases(

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.calibrate import read_samples
-from hexconv.compare.layers import Bench, Measured
+from hexconv.compare.distributed import measure_on
+from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
+from hexconv.compare.tally import Measured
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.pipeline import prepared
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from hexconv.calibrate.samples import SampleSource
+    from hexconv.cluster import Cluster
     from hexconv.device import Library
     from hexconv.model import Model
 
@@ -31,6 +34,7 @@ def verify(
     held_out: SampleSource | None = None,
     library: LibraryVersion | None = None,
     device: Library | None = None,
+    cluster: Cluster | None = None,
     **settings: Unpack[SettingsDict],
 ) -> Report:
     """Compare a quantized model with the float model that it comes from, layer by layer.
@@ -46,6 +50,8 @@ def verify(
         library: which the simulator follows: "v60", "v65" or "v66" (the default); with `device`
             that library's version.
         device: measure the outputs of this emulated library; own errors are the simulator's.
+        cluster: distribute the samples over its workers; the same figures, bit for bit. Samples
+            that could not be run are listed in `incomplete`.
         **settings: of the conversion, where they are not the default; `progress` is called with
             (set of samples, number done).
 
@@ -56,8 +62,7 @@ def verify(
         ConfigError: there are no samples at all, or `library` is not the device's version.
         HexconvError: samples do not fit, a side cannot run, or returns NaN.
     """
-    if samples is None and held_out is None:
-        raise ConfigError("there is nothing to compare on", hint="give samples, or held-out ones")
+    _check(samples, held_out, device, cluster)
     chosen = Settings.of(settings)
     shapes = {item.name: item.shape for item in model.graph.inputs}
     reference, _ = prepared(float_source, shapes, chosen)
@@ -65,15 +70,31 @@ def verify(
     bench = Bench(model.graph, reference, followed, device)
     formats = model.graph.data_formats
     found: list[Measured | None] = []
+    incomplete: list[str] = []
     for name, source in (("calibration", samples), ("held-out", held_out)):
         if source is None:
             found.append(None)
             continue
-        found.append(
-            bench.measure(read_samples(source, reference, formats), _tick(chosen.progress, name))
-        )
+        tick = _tick(chosen.progress, name)
+        stream = read_samples(source, reference, formats)
+        if cluster is None:
+            found.append(bench.measure(stream, tick))
+        else:
+            tally, failed = measure_on(cluster, bench, stream, tick)
+            found.append(tally.result())
+            incomplete += [f"{name} {item}" for item in failed]
     on = "simulate" if device is None else "device"
-    return make_report(model.name, followed, on, bench.sites, found[0], found[1])
+    return make_report(model.name, followed, on, bench.sites, found[0], found[1], incomplete)
+
+
+def _check(samples: object, held_out: object, device: object, cluster: object) -> None:
+    if samples is None and held_out is None:
+        raise ConfigError("there is nothing to compare on", hint="give samples, or held-out ones")
+    if device is not None and cluster is not None:
+        raise ConfigError(
+            "the emulated library does not run on a cluster",
+            hint="give either --on device or --cluster",
+        )
 
 
 def _followed(library: LibraryVersion | None, device: Library | None) -> LibraryVersion:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from math import prod
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ import onnx_ir as ir
 from hexconv.arrays import Array
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.macs import macs_of
+from hexconv.onnx_graph.weights import attach_weights, detach_weights
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,23 @@ class FloatGraph:
         """Multiply-accumulates of each node, by node name."""
         return {str(node.name): macs_of(node) for node in self.graph}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For other processes: the model as bytes, and large weights as arrays."""
+        copied = ir.Model(self.model.graph.clone(), ir_version=self.model.ir_version)
+        weights = detach_weights(copied.graph)
+        content = ir.serde.serialize_model(copied).SerializeToString()
+        others = {item.name: getattr(self, item.name) for item in fields(self)[1:]}
+        return _restored, (content, weights, others)
+
     def to_proto(self) -> onnx.ModelProto:
         """The model as one proto; above 2 GB run it by `session.FloatSession`."""
         return ir.serde.serialize_model(self.model)
+
+
+def _restored(content: bytes, weights: dict[str, Array], others: dict[str, Any]) -> FloatGraph:
+    model = ir.serde.deserialize_model(onnx.ModelProto.FromString(content))
+    attach_weights(model.graph, weights)
+    return FloatGraph(model, **others)
 
 
 def _info(value: ir.Value) -> TensorInfo:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import Array
 from hexconv.errors import ModelError
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.weights import detach_weights
 
 ERRORS_ONLY = 3
-SMALL = 1024
 
 
 class FloatSession:
@@ -47,7 +46,7 @@ class FloatSession:
         if outputs is not None:
             _fetch(copied.graph, outputs)
         self.outputs = tuple(str(value.name) for value in copied.graph.outputs)
-        self._weights = _detach_weights(copied.graph)
+        self._weights = detach_weights(copied.graph)
         options = ort.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = threads
@@ -87,25 +86,6 @@ def _fetch(graph: ir.Graph, outputs: Sequence[str]) -> None:
         values.update({str(value.name): value for value in node.outputs})
     graph.outputs.clear()
     graph.outputs.extend(values[name] for name in outputs)
-
-
-def _detach_weights(graph: ir.Graph) -> dict[str, Array]:
-    """Mark large initializers as external, and return their arrays by name."""
-    weights: dict[str, Array] = {}
-    for name, value in graph.initializers.items():
-        tensor = value.const_value
-        if tensor is None or tensor.nbytes <= SMALL or tensor.dtype != ir.DataType.FLOAT:
-            continue
-        weights[name] = np.ascontiguousarray(tensor.numpy())
-        value.const_value = ir.ExternalTensor(
-            "given_in_memory",
-            0,
-            tensor.nbytes,
-            tensor.dtype,
-            shape=ir.Shape(weights[name].shape),
-            name=name,
-        )
-    return weights
 
 
 def runtime_errors() -> tuple[type[Exception], ...]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
 from hexconv.nnlib.versions import LibraryVersion, check_library
-from hexconv.simulator import kernels, native
+from hexconv.simulator import kernels
 from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
 
 SAME_DATA = frozenset(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.simulator import native
 from hexconv.simulator.numerics.conv_weights import PackedWeights, pack, squeezes
 from hexconv.simulator.numerics.fixed_point import F32, as_range, round_int, sat_u8
 from hexconv.simulator.numerics.gemm import Gemm, Int32
@@ -20,7 +20,7 @@ from hexconv.simulator.numerics.output_range import OutputRange, QParams, level_
 from hexconv.simulator.numerics.requantize_gain import Gain, Int, Requantizer, choose_gain, codes
 from hexconv.simulator.numerics.window import WindowAxis, pad_space, plan_axis
 from hexconv.simulator.registry import KernelCall, kernel
-from hexconv.simulator.threads import each
+from hexconv.threads import each
 
 TILE_VALUES = 48 * 1024
 """Outputs of one tile: its sums in float64 stay in the second-level cache."""

@@ -12,10 +12,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
-from hexconv.simulator import native
 from hexconv.simulator.kernels.conv import (
     WindowPlan,
     channel_scales,
@@ -32,7 +32,7 @@ from hexconv.simulator.numerics.output_range import OutputRange, QParams
 from hexconv.simulator.numerics.requantize_gain import Requantizer
 from hexconv.simulator.numerics.window import pad_space
 from hexconv.simulator.registry import KernelCall, kernel
-from hexconv.simulator.threads import each
+from hexconv.threads import each
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import (
     F32,
     MAX_FIXED,

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Shape4
-from hexconv.simulator import native
 from hexconv.simulator.kernels.slice_pad import pad_rows
 from hexconv.simulator.numerics.window import (
     bordered,

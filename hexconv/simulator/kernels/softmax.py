@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.simulator import native
 from hexconv.simulator.numerics.fixed_point import F32, div255, exponent, power2, round_int, sat_i16
 from hexconv.simulator.numerics.hvx import (
     POW2_V65,

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hexconv import native
 from hexconv.arrays import Array
-from hexconv.simulator import native
-from hexconv.simulator.native import Convolution, Packed, Passes, Windows
+from hexconv.native import Convolution, Packed, Passes, Windows
 from hexconv.simulator.numerics.hvx import wrap32
 from hexconv.simulator.numerics.requantize_gain import Requantizer
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hexconv import native
 from hexconv.arrays import Array
-from hexconv.simulator import native
 
 
 def look_up(table: Array, codes: Array) -> Array:

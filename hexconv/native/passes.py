@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
-from hexconv.simulator.native.abi import (
+from hexconv.native.abi import (
     FUNCTIONS,
     RESULTS,
     ConvCall,
@@ -24,8 +24,8 @@ from hexconv.simulator.native.abi import (
     address,
     address_or_null,
 )
-from hexconv.simulator.native.broadcast import broadcast, runs
-from hexconv.simulator.threads import share
+from hexconv.native.broadcast import broadcast, runs
+from hexconv.threads import share
 
 UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
@@ -240,6 +240,12 @@ class Passes:
         result = np.empty(x.shape, np.uint8)
         self._dll.quantize(address(x), power, offset, factor, address(result), x.size)
         return result
+
+    def histogram(
+        self, x: npt.NDArray[np.float32], scale: float, half: int, counts: npt.NDArray[np.int64]
+    ) -> None:
+        """Add one to counts[floor(x * scale) + half] for every finite x."""
+        self._dll.histogram(address(x), scale, half, address(counts), x.size)
 
     def multiply_floats(self, a: Array, b: Array) -> Array:
         """A float32 matrix product whose terms are added in their order."""

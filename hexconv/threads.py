@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -29,6 +30,17 @@ def cores() -> int:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), "hexconv", lambda: setattr(_this_thread, "pooled", True))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """This thread does its work by itself, for as long as the context lasts."""
+    before = getattr(_this_thread, "pooled", False)
+    _this_thread.pooled = True
+    try:
+        yield
+    finally:
+        _this_thread.pooled = before
 
 
 def _alone() -> bool:

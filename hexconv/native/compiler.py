@@ -47,7 +47,7 @@ def built_path() -> Path:
     digest = hashlib.sha256(repr((FLAGS, TUNINGS, _cpu())).encode())
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return cache_directory() / f"simulator-{digest.hexdigest()[:20]}.so"
+    return cache_directory() / f"native-{digest.hexdigest()[:20]}.so"
 
 
 def _cpu() -> str:

@@ -7,7 +7,7 @@ import ctypes
 from hexconv.arrays import Array
 
 _POINTER, _INT32, _INT64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
-_DOUBLE = ctypes.c_double
+_DOUBLE, _FLOAT = ctypes.c_double, ctypes.c_float
 FOUR = ctypes.c_int64 * 4
 
 
@@ -96,6 +96,7 @@ FUNCTIONS = {
     "scale_down": [_POINTER, _DOUBLE, _DOUBLE, _POINTER, _INT64],
     "exponential_sums": [_POINTER, _INT64, _INT64],
     "scaled_exponentials": [_POINTER, _INT64, _INT64],
+    "histogram": [_POINTER, _FLOAT, _INT32, _POINTER, _INT64],
 }
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 import hexconv
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import HexconvError
+from hexconv.native import compiler, passes
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.prepare import prepare
-from hexconv.simulator import native
 from hexconv.simulator.executor import Executor
-from hexconv.simulator.native import compiler, passes
 from hexconv.simulator.run_op import run_op
 from tests.golden_cases import RECORDED, Case, cases
 from tests.nnlib.random_graphs import Generator
@@ -228,12 +228,12 @@ def probe(cache: Path, program: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
-STATUS = "from hexconv.simulator import native; print(native.status())"
-ASKED = "from hexconv.simulator import native; native.ensure(); print(native.status())"
+STATUS = "from hexconv import native; print(native.status())"
+ASKED = "from hexconv import native; native.ensure(); print(native.status())"
 
 
 def test_nothing_is_built_until_numpy_has_taken_as_long_as_a_build(tmp_path: Path) -> None:
-    spent = "from hexconv.simulator import native\nnative.spent({})\nprint(native.status())"
+    spent = "from hexconv import native\nnative.spent({})\nprint(native.status())"
     path = {"PATH": str(Path(next(compiler.compilers())[0]).parent), "CC": "false"}
     assert "not built yet" in probe(tmp_path, spent.format(0.5), **path)
     assert "not built yet" not in probe(tmp_path, spent.format(2.5), **path)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from hexconv.simulator.native.abi import FOUR, Pair, address
+from hexconv.native.abi import FOUR, Pair, address
 
 UInt8 = npt.NDArray[np.uint8]
 Four = ctypes.Array[ctypes.c_int64]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hexconv.simulator.native.compiler import built_path, compile_to
-from hexconv.simulator.native.passes import Convolution, Packed, Passes, Windows
+from hexconv.native.compiler import built_path, compile_to
+from hexconv.native.passes import Convolution, Packed, Passes, Windows
 
 __all__ = [
     "Convolution",

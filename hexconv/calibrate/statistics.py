@@ -1,0 +1,144 @@
+"""What calibration has seen so far: a few numbers for each tensor, which merge exactly.
+
+Statistics over parts of the samples, merged in any order, are those over all samples, bit for bit:
+minima and maxima are, and a `Histogram` is. So samples can be distributed over threads, processes
+and machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.arrays import Array
+from hexconv.calibrate.derive import Derived
+from hexconv.calibrate.histogram import Histogram
+from hexconv.errors import RangeError
+from hexconv.quantize import Bounds
+from hexconv.settings import Observer
+
+Ranges = dict[str, Bounds]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Which values of a model are observed, and how the ranges of the others follow.
+
+    Args:
+        shapes: of the model's inputs.
+        values: names of all float values of inputs and nodes, in the order of the graph.
+        known: ranges of initializers.
+        derived: how ranges follow from those of earlier values.
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    values: tuple[str, ...]
+    known: Mapping[str, Bounds]
+    derived: Mapping[str, Derived]
+
+    @property
+    def observed(self) -> list[str]:
+        """Values whose range does not follow from another's."""
+        return [name for name in self.values if name not in self.derived]
+
+    def ranges(self, measured: Mapping[str, Bounds]) -> Ranges:
+        """Every range in the order of the graph; derived ones follow what they derive from."""
+        ranges = dict(self.known)
+        for name in self.values:
+            source = self.derived.get(name)
+            ranges[name] = source.bounds(ranges[source.source]) if source else measured[name]
+        return ranges
+
+
+@dataclass
+class Statistics:
+    """Minima and maxima of the observed values, and their histograms for "percentile".
+
+    Args:
+        watched: of which model.
+        observer: "minmax" or "percentile".
+        samples: how many were added.
+    """
+
+    watched: Watched
+    observer: Observer = "minmax"
+    samples: int = 0
+    low: npt.NDArray[np.float32] = field(init=False)
+    high: npt.NDArray[np.float32] = field(init=False)
+    histograms: list[Histogram] = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.watched.observed)
+        self.low = np.full(count, np.inf, np.float32)
+        self.high = np.full(count, -np.inf, np.float32)
+        self.histograms = [Histogram() for _ in range(count if self.observer != "minmax" else 0)]
+
+    def add(self, arrays: Sequence[Array], ends: Array) -> None:
+        """One sample.
+
+        Args:
+            arrays: the observed values.
+            ends: their minima and maxima, float32 (2, values).
+        """
+        self.samples += 1
+        np.minimum(self.low, ends[0], out=self.low)
+        np.maximum(self.high, ends[1], out=self.high)
+        for place, histogram in enumerate(self.histograms):
+            histogram.add(arrays[place], (float(ends[0, place]), float(ends[1, place])))
+
+    def merge(self, other: Statistics) -> None:
+        """Add what other statistics have seen of the same model.
+
+        Raises:
+            RangeError: they are of another model, of other shapes, or of another observer.
+        """
+        self._check(other)
+        self.samples += other.samples
+        np.minimum(self.low, other.low, out=self.low)
+        np.maximum(self.high, other.high, out=self.high)
+        for mine, theirs in zip(self.histograms, other.histograms, strict=True):
+            mine.merge(theirs)
+
+    def _check(self, other: Statistics) -> None:
+        if self.watched.shapes != other.watched.shapes:
+            raise RangeError(
+                "ranges over samples of different shapes cannot be merged",
+                why=f"{_shown(self.watched.shapes)} and {_shown(other.watched.shapes)}",
+                hint="calibrate all parts with the same --shape",
+            )
+        if self.watched != other.watched:
+            raise RangeError(
+                "ranges of different models cannot be merged",
+                hint="calibrate all parts with the same ONNX file",
+            )
+        if self.observer != other.observer:
+            raise RangeError(
+                "ranges of different observers cannot be merged",
+                why=f"{self.observer} and {other.observer}",
+                hint="calibrate all parts with the same --observer",
+            )
+
+    def ranges(self, percentile: float = 99.99) -> Ranges:
+        """The range of every float value, by name.
+
+        Args:
+            percentile: share of the values below the maximum (and above the minimum), in %, for the
+                percentile observer.
+
+        Raises:
+            RangeError: nothing was added.
+        """
+        if not self.samples:
+            raise RangeError("there are no samples", hint="give at least one")
+        if self.observer == "percentile":
+            bounds = [histogram.bounds(percentile) for histogram in self.histograms]
+        else:
+            bounds = [(float(a), float(b)) for a, b in zip(self.low, self.high, strict=True)]
+        return self.watched.ranges(dict(zip(self.watched.observed, bounds, strict=True)))
+
+
+def _shown(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())

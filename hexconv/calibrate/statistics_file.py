@@ -1,0 +1,116 @@
+"""Statistics as a file, `NAME.ranges.npz`: what `calibrate --merge` reads.
+
+Arrays: `header` (JSON as uint8), `low` and `high` (float32), and for the percentile observer
+`counts` (int64, a row a value) and `widths` (float64).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hexconv.calibrate.derive import Derived
+from hexconv.calibrate.histogram import Histogram
+from hexconv.calibrate.statistics import Statistics, Watched
+from hexconv.errors import FileError
+from hexconv.files import write_files
+
+SUFFIX = ".npz"
+SCHEMA = 1
+
+
+def write_statistics(path: str | Path, statistics: Statistics) -> None:
+    """Write statistics, whole or not at all; the same statistics give the same bytes.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    header = np.frombuffer(json.dumps(_header(statistics)).encode(), np.uint8)
+    arrays = {"header": header, "low": statistics.low, "high": statistics.high}
+    if statistics.histograms:
+        arrays["counts"] = np.stack([item.counts for item in statistics.histograms])
+        arrays["widths"] = np.array([item.width for item in statistics.histograms])
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    write_files({Path(path): buffer.getvalue()})
+
+
+def _header(statistics: Statistics) -> dict[str, Any]:
+    watched = statistics.watched
+    return {
+        "schema_version": SCHEMA,
+        "observer": statistics.observer,
+        "samples": statistics.samples,
+        "shapes": {name: list(shape) for name, shape in watched.shapes.items()},
+        "values": list(watched.values),
+        "known": {name: list(bounds) for name, bounds in watched.known.items()},
+        "derived": {
+            name: [item.source, item.op, list(item.numbers), item.flipped]
+            for name, item in watched.derived.items()
+        },
+    }
+
+
+def read_statistics(path: str | Path) -> Statistics:
+    """Statistics that `write_statistics` wrote.
+
+    Raises:
+        FileError: there is no such file, or it is another one.
+    """
+    try:
+        with np.load(Path(path), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        header = json.loads(arrays["header"].tobytes())
+        if header["schema_version"] != SCHEMA:
+            raise ValueError(f"its version is {header['schema_version']}, not {SCHEMA}")
+        return _statistics(header, arrays)
+    except FileNotFoundError:
+        raise FileError("there is no such file", where=str(path)) from None
+    except (
+        *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError),
+        zipfile.BadZipFile,
+    ) as error:
+        raise FileError(
+            "this is not a file of ranges to merge",
+            where=str(path),
+            why=str(error).split("\n")[0],
+            hint="write one with `hexconv calibrate MODEL.onnx --samples ... -o PART.ranges.npz`",
+        ) from None
+
+
+def _statistics(header: dict[str, Any], arrays: dict[str, Any]) -> Statistics:
+    watched = Watched(
+        shapes={name: tuple(shape) for name, shape in header["shapes"].items()},
+        values=tuple(header["values"]),
+        known={name: (float(low), float(high)) for name, (low, high) in header["known"].items()},
+        derived={
+            name: Derived(source, op, tuple(numbers), flipped)
+            for name, (source, op, numbers, flipped) in header["derived"].items()
+        },
+    )
+    statistics = Statistics(watched, header["observer"], int(header["samples"]))
+    for mine, stored in ((statistics.low, arrays["low"]), (statistics.high, arrays["high"])):
+        mine[:] = _like(stored, mine)
+    if statistics.observer == "percentile":
+        for place, histogram in enumerate(statistics.histograms):
+            _fill(histogram, arrays["counts"][place], float(arrays["widths"][place]))
+            histogram.low, histogram.high = map(
+                float, (arrays["low"][place], arrays["high"][place])
+            )
+    return statistics
+
+
+def _fill(histogram: Histogram, counts: Any, width: float) -> None:
+    histogram.counts[:] = _like(counts, histogram.counts)
+    histogram.width = width
+
+
+def _like(stored: Any, mine: Any) -> Any:
+    if stored.shape != mine.shape or stored.dtype != mine.dtype:
+        raise ValueError(f"an array is {stored.dtype} {list(stored.shape)}")
+    return stored
