@@ -58,6 +58,8 @@ def convert_deployment(
             warnings.append(f"there is no range file {asked.range_file}: calibrated on the samples")
         elif not preset:
             asked.check_ranges()
+    if samples is None and ranges is None and not preset:
+        asked.check_samples()
     settings["name"] = settings.get("name") or asked.name
     settings["data_formats"] = {**asked.data_formats, **settings.get("data_formats", {})}
     settings["input_ranges"] = {**asked.input_ranges, **settings.get("input_ranges", {})}

@@ -41,6 +41,7 @@ class Deployment:
         range_file: `tensor@@min,max`, if the YAML names one.
         samples: `validation_inputs_data` by input, local files only.
         remote_samples: `validation_inputs_data` that MACE's tools would download.
+        unusable_samples: why local `validation_inputs_data` cannot be read; empty if it can.
         warnings: keys that do not concern the DSP.
         home: the folder in which files are looked for first.
     """
@@ -55,6 +56,7 @@ class Deployment:
     range_file: Path | None = None
     samples: Mapping[str, Path] = field(default_factory=dict)
     remote_samples: tuple[str, ...] = ()
+    unusable_samples: str = ""
     warnings: tuple[str, ...] = ()
     lines: Lines = field(default_factory=Lines, repr=False)
     home: Path = Path()
@@ -114,6 +116,21 @@ class Deployment:
                 where=f"{self.path}, line {self.lines.of((*self.place(), 'quantize_range_file'))}",
                 why=f"no file {self.range_file}",
                 hint="write it with `python -m hexconv calibrate`, or give --samples",
+            )
+
+    def check_samples(self) -> None:
+        """Check that the validation data can be calibrated on, where it is all that there is.
+
+        Raises:
+            FileError: it cannot.
+        """
+        if self.unusable_samples:
+            line = self.lines.of((*self.place(), "validation_inputs_data"))
+            raise FileError(
+                "the deployment file's data cannot be calibrated on",
+                where=f"{self.path}, line {line}",
+                why=self.unusable_samples,
+                hint="name raw float32 files (.bin), one for each input, or give --samples",
             )
 
     def check_model(self, inputs: Mapping[str, Sequence[int]], outputs: Sequence[str]) -> None:
@@ -209,7 +226,8 @@ def read_deployment(
     file = model if model is not None else _find(home, merged["model_file_path"])
     sum_ = entry["model_sha256_checksum"]
     ranges = merged.get("quantize_range_file")
-    samples, warnings = _samples(home, merged, inputs)
+    remote = _remote(merged)
+    samples, warnings = ({}, [_unused(remote[0])]) if remote else _samples(home, merged, inputs)
     return Deployment(
         path=path,
         document=lines.data,
@@ -220,7 +238,8 @@ def read_deployment(
         sha256=sha256_of(file) if model is not None else sum_,
         range_file=_find(home, ranges) if ranges else None,
         samples=samples,
-        remote_samples=tuple(_remote(merged)),
+        remote_samples=tuple(remote),
+        unusable_samples=warnings[0] if warnings and not (samples or remote) else "",
         warnings=(*warnings, *idle_keys({**lines.data, **merged})),
         lines=lines,
         home=home,
@@ -288,22 +307,21 @@ def _remote(merged: Mapping[str, Any]) -> list[str]:
     return remote if len(remote) == len(files) else []
 
 
+def _unused(file: str) -> str:
+    return f"validation_inputs_data {file} is not a local file: not used"
+
+
 def _samples(
     home: Path, merged: Mapping[str, Any], inputs: Sequence[DeclaredTensor]
 ) -> tuple[dict[str, Path], list[str]]:
-    """`validation_inputs_data` where all of it exists; else a warning."""
+    """Local `validation_inputs_data` where all of it exists; else a warning."""
     files = as_list(merged.get("validation_inputs_data"))
     if not files:
         return {}, []
-    remote = _remote(merged)
-    found = (
-        {}
-        if remote
-        else {item.name: _find(home, file) for item, file in zip(inputs, files, strict=True)}
-    )
-    missing = remote or [str(file) for file in found.values() if not file.is_file()]
+    found = {item.name: _find(home, file) for item, file in zip(inputs, files, strict=True)}
+    missing = [str(file) for file in found.values() if not file.is_file()]
     if missing:
-        return {}, [f"validation_inputs_data {missing[0]} is not a local file: not used"]
+        return {}, [_unused(missing[0])]
     odd = [file for file in found.values() if file.suffix not in SAMPLE_SUFFIXES]
     if odd:
         return {}, [f"validation_inputs_data {odd[0]} is not used: name raw float32 files .bin"]

@@ -264,6 +264,11 @@ def _subgraph(
         yield Mistake(above, "quantize and quantize_large_weights exclude each other")
     for side in ("input", "output", "check"):
         yield from _counts(subgraph, side, place)
+    for text in as_list(subgraph.get("input_ranges")):
+        low, high = map(float, str(text).split(","))
+        if low > high:
+            what = f"the range {text} has its minimum above its maximum"
+            yield Mistake((*place, "input_ranges"), what, f"write {high:g},{low:g}")
 
 
 def _counts(subgraph: dict[str, Any], side: str, place: Place) -> Iterator[Mistake]:

@@ -28,7 +28,7 @@ _MODEL: tuple[tuple[str, Any, str], ...] = (
     ("quantize_large_weights", 0, "all weights are quantized: write 0"),
     ("quantize_stat", 0, "use hexconv calibrate instead"),
     ("quantize_schema", None, "the DSP computes in uint8 in one way: leave it out"),
-    ("graph_optimize_options", None, "leave it out: hexconv has --optimize and --without"),
+    ("graph_optimize_options", None, "leave it out: --without NAME disables one rewrite"),
     ("accelerator_api", None, "it is not for the Hexagon DSP: leave it out"),
     ("order", 0, "there is one subgraph: write order: 0"),
     (
@@ -110,5 +110,8 @@ def _interface(merged: Mapping[str, Any], inner: Place) -> Iterator[Mistake]:
 
 
 def idle_keys(merged: Mapping[str, Any]) -> list[str]:
-    """Keys whose value has no effect on the DSP."""
-    return [f"{key}: {merged[key]} has no effect on the DSP" for key in _IDLE if merged.get(key)]
+    """Keys whose value has no effect."""
+    found = [f"{key}: {merged[key]} has no effect on the DSP" for key in _IDLE if merged.get(key)]
+    if merged.get("change_concat_ranges"):
+        found.append("change_concat_ranges has no effect: hexconv chooses Concat's ranges itself")
+    return found

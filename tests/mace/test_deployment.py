@@ -375,6 +375,29 @@ def test_validation_data_that_mace_or_hexconv_cannot_read_is_reported(
     assert any(said in text for text in read_deployment(path).warnings)
 
 
+@pytest.mark.parametrize("file", ["x.dat", "nowhere.bin"])
+def test_data_that_cannot_be_calibrated_on_is_an_error_where_there_is_nothing_else(
+    tmp_path: Path, file: str
+) -> None:
+    (tmp_path / "x.dat").write_bytes(b"\0" * 4)
+    asked = read_deployment(
+        changed(tmp_path, "backend: pytorch", f"validation_inputs_data: {file}")
+    )
+    with pytest.raises(FileError, match=rf"line \d+(.|\n)*{file}"):
+        asked.check_samples()
+
+
+def test_data_that_mace_would_download_is_no_error(tmp_path: Path) -> None:
+    path = changed(tmp_path, "backend: pytorch", "validation_inputs_data: https://host/x")
+    read_deployment(path).check_samples()
+
+
+def test_a_range_whose_minimum_is_above_its_maximum_is_reported(tmp_path: Path) -> None:
+    path = changed(tmp_path, "- -1.0,1.0", "- 1.0,-1.0")
+    with pytest.raises(ConfigError, match=r"minimum above its maximum(.|\n)*write -1,1"):
+        read_deployment(path)
+
+
 def test_validation_data_without_a_suffix_is_raw_as_mace_writes_it(tmp_path: Path) -> None:
     (tmp_path / "in_speech").write_bytes(b"\0" * 4 * 144 * 40)
     path = changed(tmp_path, "backend: pytorch", "validation_inputs_data: in_speech")

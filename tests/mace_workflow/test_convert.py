@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import onnx
 import yaml
 from google.protobuf import text_format
 
-from hexconv.errors import ConfigError, UnsupportedOpErrors
+from hexconv.errors import ConfigError, FileError, UnsupportedOpErrors
 from hexconv.mace.proto import MultiNetDef
 from tests.cli.test_convert_command import tiny
 from tests.mace_workflow.conftest import Run, entry, write_yaml
@@ -52,6 +53,19 @@ def test_an_unsupported_model_leaves_no_files(run: Run, root: Path) -> None:
     result = run("convert", "--config", "tiny.yml")
     assert isinstance(result.exception, UnsupportedOpErrors)
     assert not list((root / "build").rglob("*.*"))
+
+
+def test_a_file_of_samples_that_is_not_there_is_an_error_in_its_line(run: Run, root: Path) -> None:
+    Path("speech.bin").unlink()
+    error = run("convert", "--config", "tiny.yml").exception
+    line = 1 + next(
+        number
+        for number, text in enumerate(Path("tiny.yml").read_text().splitlines())
+        if "validation_inputs_data" in text
+    )
+    assert isinstance(error, FileError) and f"line {line}" in error.where
+    np.save("other.npy", np.ones((1, 8, 16), np.float32))
+    assert run("convert", "--config", "tiny.yml", "--samples", "other.npy").exception is None
 
 
 def test_micro_and_shapes_are_wrong_usage(run: Run, root: Path) -> None:
