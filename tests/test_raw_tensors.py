@@ -85,10 +85,11 @@ def test_a_raw_file_holds_as_many_samples_as_its_size_says(tmp_path: Path) -> No
     assert len(samples(tmp_path)) == 2  # a folder with one file for each input
 
 
-def test_the_device_is_fed_from_raw_files_in_the_models_format(tmp_path: Path) -> None:
-    (tmp_path / "x.bin").write_bytes(to_raw(X, "NHWC"))
+@pytest.mark.parametrize("name", ["x.bin", "x.raw", "net_x"])
+def test_the_device_is_fed_from_raw_files_in_the_models_format(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(to_raw(X, "NHWC"))
     graph = Graph("net", [], [], list(Feeds.inputs))
-    assert np.array_equal(read_feeds(graph, [str(tmp_path / "x.bin")])["x"], X)
+    assert np.array_equal(read_feeds(graph, [str(tmp_path / name)])["x"], X)
 
 
 @pytest.mark.parametrize(

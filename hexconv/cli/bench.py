@@ -23,7 +23,12 @@ PLATFORMS = ("linux", "aarch64", "android")
 
 @click.command()
 @click.option("--model", type=click.Path(path_type=Path), help="ONNX; default: the sample voice.")
-@click.option("--input", "feed", type=click.Path(path_type=Path), help="Default: a held-out mel.")
+@click.option(
+    "--input",
+    "feed",
+    type=click.Path(path_type=Path),
+    help="A .npy or raw .bin; default: a held-out mel.",
+)
 @click.option("--cpp", is_flag=True, help="Build and run the C++ runner as well.")
 @click.option(
     "-l", "--level", type=click.Choice(["O0", "O1", "O2", "O3"]), default="O2", show_default=True
@@ -127,7 +132,7 @@ def _run(
 
     from hexconv.cpp import bench
 
-    values: Feed = bench.read_feed(feed)
+    values: Feed = bench.read_feed(feed, model)
     if feed.parent != scratch:
         feed = scratch / "input.npy"
         np.save(feed, values)

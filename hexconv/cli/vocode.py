@@ -30,7 +30,9 @@ FIGURES = {
 
 @click.command()
 @click.option("--wav", type=click.Path(path_type=Path), help="A recording, of any sample rate.")
-@click.option("--mel", type=click.Path(path_type=Path), help="A log-mel .npy, (1,80,frames).")
+@click.option(
+    "--mel", type=click.Path(path_type=Path), help="A log-mel .npy or raw .bin, (1,80,frames)."
+)
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -40,9 +42,7 @@ FIGURES = {
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights for torch.")
 @click.option("--dsp", type=click.Path(path_type=Path), help="The same generator as MACE .pb.")
 @click.option("--ranges", type=click.Path(path_type=Path), help="Range file for the conversion.")
-@click.option(
-    "--samples", type=click.Path(path_type=Path), help="Folder of .npy mels to calibrate on."
-)
+@click.option("--samples", type=click.Path(path_type=Path), help="Folder of .npy or .bin mels.")
 @click.option("--backend", default="onnx", show_default=True, help="torch,onnx,simulate,device")
 @click.option("--chunk", type=click.IntRange(min=1), help="Mel frames at a time.")
 @click.option(
@@ -113,9 +113,9 @@ def _vocoder(
         made = vocoder.from_onnx(model, known, weights=weights, **settings)
     if samples is None:
         return made
-    files = sorted(samples.glob("*.npy"))
+    files = sorted(file for file in samples.glob("*.*") if file.suffix in spectra.SUFFIXES)
     if not files:
-        raise FileError("there are no .npy mels to calibrate on", where=str(samples))
+        raise FileError("there are no .npy or .bin mels to calibrate on", where=str(samples))
     return replace(made, samples=tuple(spectra.read(file, made.config) for file in files))
 
 

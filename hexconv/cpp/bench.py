@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -28,6 +30,7 @@ from hexconv.cpp.platforms import (
 )
 from hexconv.errors import ConfigError, FileError, HexconvError, RangeError
 from hexconv.onnx_graph.session import runtime_errors
+from hexconv.raw_tensors import SUFFIXES, read_raw
 
 Feed = NDArray[np.float32]
 
@@ -59,22 +62,43 @@ class BenchOutcome:
         return asdict(self)
 
 
-def read_feed(path: Path) -> Feed:
-    """A .npy as float32.
+def read_feed(path: Path, model: Path | None = None) -> Feed:
+    """A .npy, or a raw file for a model's one input, as float32.
 
     Raises:
         FileError: not a .npy of real numbers.
-        RangeError: empty, or not finite.
+        RangeError: empty, or not finite; a raw file without a shape, or of another size.
     """
+    if path.suffix in SUFFIXES and path.is_file() and model is not None:
+        return _finite(read_raw(path, _shape(model, path)), path)
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise FileError("the input cannot be read", where=str(path), why=str(error)) from error
     if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "fiu":
         raise FileError("the input is not a .npy of real numbers", where=str(path))
+    return _finite(stored, path)
+
+
+def _finite(stored: np.ndarray[Any, Any], path: Path) -> Feed:
     if not stored.size or not np.isfinite(stored).all():
         raise RangeError("the input is empty, or not finite", where=str(path))
     return np.ascontiguousarray(stored, np.float32)
+
+
+def _shape(model: Path, feed: Path) -> tuple[int, ...]:
+    """The shape of a model's one input; one dynamic size is that of the raw file."""
+    with _of_runtime(model):
+        declared = _session(model, "disable").get_inputs()[0].shape
+    sizes = [size if isinstance(size, int) else 0 for size in declared]
+    if sizes.count(0) > 1:
+        raise RangeError(
+            "a raw file has no shape, and the model's input has more than one dynamic size",
+            where=str(feed),
+            hint="give a .npy",
+        )
+    fixed = math.prod(size for size in sizes if size)
+    return tuple(size or max(feed.stat().st_size // (4 * fixed), 1) for size in sizes)
 
 
 def run_python(
@@ -85,6 +109,30 @@ def run_python(
     Raises:
         FileError: ONNX Runtime cannot run the model or read the input.
     """
+    with _of_runtime(model):
+        session = _session(model, graph, threads)
+        feeds = {session.get_inputs()[0].name: feed}
+        for _ in range(warmup):
+            session.run(None, feeds)
+        began = perf_counter()
+        for _ in range(runs):
+            output = session.run(None, feeds)[0]
+        spent = perf_counter() - began
+    made = np.asarray(output, np.float32)
+    return Timing(1000 * spent / runs, made.shape), made
+
+
+@contextmanager
+def _of_runtime(model: Path) -> Iterator[None]:
+    try:
+        yield
+    except runtime_errors() as error:
+        raise FileError(
+            "ONNX Runtime cannot run this", where=str(model), why=str(error).splitlines()[0]
+        ) from error
+
+
+def _session(model: Path, graph: str, threads: int = 0) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -93,23 +141,7 @@ def run_python(
     options.graph_optimization_level = getattr(
         onnxruntime.GraphOptimizationLevel, f"ORT_{_level(graph)}"
     )
-    try:
-        session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"]
-        )
-        feeds = {session.get_inputs()[0].name: feed}
-        for _ in range(warmup):
-            session.run(None, feeds)
-        began = perf_counter()
-        for _ in range(runs):
-            output = session.run(None, feeds)[0]
-        spent = perf_counter() - began
-    except runtime_errors() as error:
-        raise FileError(
-            "ONNX Runtime cannot run this", where=str(model), why=str(error).splitlines()[0]
-        ) from error
-    made = np.asarray(output, np.float32)
-    return Timing(1000 * spent / runs, made.shape), made
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
 def _level(graph: str) -> str:

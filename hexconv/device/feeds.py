@@ -10,7 +10,7 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError, FileError
 from hexconv.nnlib.graph import Graph, Interface
-from hexconv.raw_tensors import SUFFIX, read_raw
+from hexconv.raw_tensors import SUFFIXES, read_raw
 
 
 def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
@@ -50,7 +50,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
 
 
 def _load(path: Path, item: Interface) -> Array:
-    if path.suffix == SUFFIX and path.exists():
+    if path.suffix in SUFFIXES and path.is_file():
         return read_raw(path, item.shape, item.data_format)
     try:
         array = np.load(path, allow_pickle=False)

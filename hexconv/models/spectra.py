@@ -1,4 +1,4 @@
-"""Log-mel files (.npy) for end-to-end synthesis, and checks for every way they can be wrong."""
+"""Log-mel files (.npy or raw .bin) for synthesis, and checks for every way they can be wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 from hexconv.errors import FileError, RangeError
 from hexconv.models.config import GeneratorConfig
+from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
+from hexconv.raw_tensors import read_raw
+
+SUFFIXES = (".npy", ".bin")
+"""Of the files of a folder of mels."""
 
 
 def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
@@ -18,6 +23,8 @@ def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
         FileError: missing, or not a .npy of plain numbers.
         RangeError: another shape, no frames, or values that are not finite.
     """
+    if Path(path).suffix in RAW_SUFFIXES and Path(path).is_file():
+        return check(_raw(Path(path), config.num_mels), config, where=str(path))
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -26,6 +33,12 @@ def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
         raise FileError("the mel is not a .npy of real numbers", where=str(path))
     spectrum = stored[None] if stored.ndim == 2 else stored
     return check(spectrum.astype(np.float32), config, where=str(path))
+
+
+def _raw(path: Path, bands: int) -> NDArray[np.float32]:
+    """Raw float32, as many frames as the file has."""
+    frames = max(path.stat().st_size // (4 * bands), 1)
+    return read_raw(path, (1, bands, frames))
 
 
 def check(

@@ -40,6 +40,14 @@ def test_python_alone_is_timed(mel):
     assert report["python"]["shape"] == [1, 1, 4096] and report["cpp"] is None
 
 
+def test_a_raw_input_has_the_shape_of_the_model(mel, tmp_path):
+    np.load(mel).astype("<f4").tofile(tmp_path / "mel.bin")
+    (tmp_path / "short.bin").write_bytes(bytes(4 * 80 * 16 - 4))
+    done = call("--input", tmp_path / "mel.bin", "-n", 1, "--json")
+    assert json.loads(done.output)["python"]["shape"] == [1, 1, 4096]
+    assert isinstance(call("--input", tmp_path / "short.bin").exception, RangeError)
+
+
 @needs_cmake
 @pytest.mark.slow
 def test_the_script_runs_python_and_cpp_and_compares(mel, tmp_path):

@@ -88,6 +88,16 @@ def test_a_mel_of_two_or_three_axes_is_taken(tmp_path, shape):
     assert spectra.read(tmp_path / "m.npy", V1).shape == (1, 80, 7)
 
 
+def test_a_raw_mel_has_as_many_frames_as_its_file(tmp_path):
+    mel = np.random.default_rng(0).standard_normal((1, 80, 7)).astype("<f4")
+    mel.tofile(tmp_path / "m.bin")
+    assert np.array_equal(spectra.read(tmp_path / "m.bin", V1), mel)
+    for size in (0, 4, 4 * 80 * 7 - 4):
+        (tmp_path / "m.bin").write_bytes(bytes(size))
+        with pytest.raises(RangeError, match="another size"):
+            spectra.read(tmp_path / "m.bin", V1)
+
+
 @pytest.mark.parametrize(
     "shape", [(7, 80), (2, 80, 7), (1, 80, 0), (80,), (1, 1, 80, 7), (1, 40, 7)]
 )
