@@ -9,14 +9,15 @@ JOBS ?= 2
 export TORCH ?= torch==2.13.0
 
 SETUP = @$(PYTHON) tools/environment.py --venv $(VENV)
-PYTEST = $(RUN) -m pytest -q -n $(JOBS) --dist loadfile tests
+TESTS ?= tests
+PYTEST = $(RUN) -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
 .PHONY: help demo test test-all test-device test-oldest lint format onnx-exports benchmarks \
         onnx-tests docs docs-site dist fresh clean
 
 help:
 	@echo "make demo         convert the built-in acoustic model and show the result"
-	@echo "make test         the tests that need no torch (sets everything up)"
+	@echo "make test         the tests that need no torch; TESTS=tests/cli: some of them"
 	@echo "make test-all     all tests, as CI runs them: with torch and the emulator's compiler"
 	@echo "make test-device  all tests, with the real DSP library: HEXCONV_LIBRARY=.../libhexagon_nn_skel.so"
 	@echo "make test-oldest  the tests with the oldest releases that pyproject.toml allows"
