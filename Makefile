@@ -27,7 +27,7 @@ help:
 	@echo "make onnx-tests   ONNX's own backend node tests"
 	@echo "make onnx-exports the networks in tests/networks/exported, from torch"
 	@echo "make docs         the generated pages; make docs-site: the site in build/site"
-	@echo "make dist         the sdist and the wheel"
+	@echo "make dist         the sdist and the wheel of what is committed, checked"
 	@echo "make fresh        try all of this on a bare Debian (root, debootstrap)"
 
 demo:
@@ -91,8 +91,7 @@ docs-site:
 	@echo "the site is in build/site"
 
 dist:
-	$(SETUP) test
-	$(RUN) -m hatchling build -d dist
+	$(PYTHON) tools/check_dist.py --output dist
 
 fresh:
 	bash tools/fresh.sh

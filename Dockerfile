@@ -1,0 +1,21 @@
+# hexconv with sound, charts, the emulated DSP library's runner and the simulator's compiled loops.
+#   docker build -t hexconv .
+#   docker run --rm -v "$PWD:/work" -u "$(id -u):$(id -g)" hexconv convert model.onnx --samples calib/ -o build/
+# For `hexconv device`, mount libhexagon_nn_skel.so of a MACE checkout and set HEXCONV_LIBRARY.
+FROM debian:trixie-slim
+
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends python3 python3-venv qemu-user \
+ && rm -rf /var/lib/apt/lists/*
+
+COPY . /src
+RUN python3 -m venv /opt/hexconv \
+ && /opt/hexconv/bin/pip install --no-cache-dir '/src[report,audio,device]' \
+ && rm -rf /src
+
+# Compiled parts are built at first use and kept here, for any user.
+ENV XDG_CACHE_HOME=/var/cache/hexconv PATH=/opt/hexconv/bin:$PATH LANG=C.UTF-8
+RUN mkdir -m 1777 /var/cache/hexconv
+WORKDIR /work
+ENTRYPOINT ["hexconv"]
+CMD ["--help"]
