@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import tempfile
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hexconv.errors import FileError
 
@@ -146,6 +147,18 @@ def read_bytes(path: Path, what: str) -> bytes:
         raise FileError(
             f"the {what} cannot be read", where=str(path), why=error.strerror or str(error)
         ) from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The data of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON, not UTF-8, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def sha256_of(path: Path) -> str:

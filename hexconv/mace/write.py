@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +17,15 @@ from hexconv.mace.layer_tool import (
     layers,
     tensor_names,
 )
-from hexconv.nnlib.graph import Const, Graph, Interface, Node, Origin, Ref
+from hexconv.mace.notes import (
+    DATA_ARG,
+    INTERFACE_ARG,
+    NODE_ARG,
+    ORIGIN_ARG,
+    interface_note,
+    origin_note,
+)
+from hexconv.nnlib.graph import Const, Graph, Interface, Node, Ref
 from hexconv.nnlib.ops import spec
 
 DATA_TYPE = {
@@ -38,9 +46,6 @@ NET_ARGS = {
     "quantize_flag": 1,
 }
 ALIGN = 4
-INTERFACE_ARG = "hexconv_interface"
-ORIGIN_ARG = "hexconv_origin"
-NODE_ARG = "hexconv_onnx_node"
 
 
 def to_proto(graph: Graph) -> Any:
@@ -61,11 +66,8 @@ def to_proto(graph: Graph) -> Any:
         _name_outputs(message, node, names, named.get(node.id))
     for name, value in NET_ARGS.items():
         net.arg.add(name=name, i=value)
-    interface = {
-        "inputs": [_interface(item) for item in graph.inputs],
-        "outputs": [_interface(item) for item in graph.outputs],
-    }
-    net.arg.add(name=INTERFACE_ARG, s=json.dumps(interface).encode())
+    net.arg.add(name=INTERFACE_ARG, s=interface_note(graph))
+    net.arg.add(name=DATA_ARG, s=data_digest(graph).encode())
     if graph.nodes:
         for item in graph.inputs:
             _info(net.input_info.add(), item, graph.nodes[0].id)
@@ -87,6 +89,14 @@ def data_pieces(graph: Graph) -> Iterator[bytes | memoryview]:
         if not const.shape_only:
             yield contiguous(const.array).reshape(-1).view(np.uint8).data
         offset += _nbytes(const)
+
+
+def data_digest(graph: Graph) -> str:
+    """The SHA-256 of the weight file, in hexadecimal."""
+    digest = hashlib.sha256()
+    for piece in data_pieces(graph):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def _aligned(offset: int) -> int:
@@ -135,7 +145,7 @@ def _op(message: Any, node: Node, names: Mapping[Ref, str]) -> None:
     if node.onnx_node:
         message.arg.add(name=NODE_ARG, s=node.onnx_node.encode())
     if node.origin is not None:
-        message.arg.add(name=ORIGIN_ARG, s=json.dumps(_origin(node.origin)).encode())
+        message.arg.add(name=ORIGIN_ARG, s=origin_note(node.origin))
 
 
 def _name_outputs(
@@ -152,20 +162,6 @@ def _name_outputs(
     _scale(info, "uint8", low, high)
     message.arg.add(name=DATA_FORMAT_ARG, i=layer.data_format)
     message.arg.add(name=DATA_TYPE_ARG, i=DATA_TYPE["uint8"])
-
-
-def _origin(origin: Origin) -> dict[str, object]:
-    return {"tensor": origin.tensor, "shape": origin.shape, "layout": origin.layout.axes}
-
-
-def _interface(item: Interface) -> dict[str, object]:
-    told: dict[str, object] = {
-        "name": item.name,
-        "shape": item.shape,
-        "layout": item.layout.axes,
-        "range": item.range,
-    }
-    return {**told, "nhwc": True} if item.nhwc else told
 
 
 def _info(message: Any, item: Interface, node_id: int) -> None:

@@ -100,6 +100,8 @@ class Limit:
 
     Of three kinds: a size (`of` a role, on an `axis`, compared), two sizes or shapes that are
     `same`, or a named `rule` of hexconv.nnlib.constraints. `libraries` it holds for, none for all.
+    `structural`: operands that break it do not fit each other at all, so that no reader of the
+    graph can make sense of the node; sizes that have to be the `same` always are.
     """
 
     why: str
@@ -115,6 +117,12 @@ class Limit:
     multiple: int | None = None
     one_of: tuple[int, ...] = ()
     libraries: tuple[str, ...] = ()
+    structural: bool = False
+
+    @property
+    def operands_fit(self) -> bool:
+        """Whether a node that breaks the limit is malformed, not merely unsupported."""
+        return self.structural or self.same is not None
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _select(view: View) -> Shape4:
 def _conv(view: View) -> Shape4:
     (b, h, w, _), stride = view.shape("data"), view.shape("stride")
     kh, kw, depth, filters = view.shape("weights")
-    dh, dw = view.ints("dilation") if view.has("dilation") else (1, 1)
+    dh, dw = view.ints("dilation", 2) if view.has("dilation") else (1, 1)
     out_depth = depth * filters if view.op.name.startswith("Depthwise") else filters
     return (
         b,
@@ -138,8 +138,8 @@ def _conv(view: View) -> Shape4:
 def _transposed_conv(view: View) -> Shape4:
     (b, h, w, _), stride = view.shape("data"), view.shape("stride")
     filters, kh, kw, _ = view.shape("weights")
-    top, bottom, left, right = view.ints("pads")
-    groups = view.ints("groups")[0] if view.has("groups") else 1
+    top, bottom, left, right = view.ints("pads", 4)
+    groups = view.number("groups", 1)
     for kernel, step, after in ((kh, stride[1], bottom), (kw, stride[2], right)):
         # the kernel is rounded up to the stride with zeros; nothing is after that
         if after < kernel - -(-kernel // step) * step:
@@ -201,11 +201,11 @@ def _reduce(view: View) -> Shape4:
 
 @shape_rule("ArgMax_8", "ArgMax_8toInt32", "ArgMin_8")
 def _arg(view: View) -> Shape4:
-    axis = view.axes("axis")[0]
+    axis = view.axes("axis", 1)[0]
     return four([1 if i == axis else size for i, size in enumerate(view.shape("data"))])
 
 
 @shape_rule("TopK_8")
 def _top_k(view: View) -> Shape4:
     b, h, w, d = view.shape("data")
-    return b, h, w, min(d, view.ints("k")[0])
+    return b, h, w, min(d, view.number("k"))

@@ -49,9 +49,10 @@ def _slice(view: View) -> Shape4:
 @shape_rule("QuantizedStridedSlice_8")
 def _strided_slice(view: View) -> Shape4:
     data = view.shape("data")
-    begin, end, step = view.ints("begin"), view.ints("end"), view.ints("step")
-    free, (shrink,) = 4 - len(begin), view.ints("shrink_mask")
-    begins_free, ends_free = view.ints("begin_mask")[0], view.ints("end_mask")[0]
+    begin = view.ints("begin", 1, 2, 3, 4)
+    end, step = view.ints("end", len(begin)), view.ints("step", len(begin))
+    free, shrink = 4 - len(begin), view.number("shrink_mask")
+    begins_free, ends_free = view.number("begin_mask"), view.number("end_mask")
     sizes = list(data[:free])
     for axis, (first, last, stride) in enumerate(zip(begin, end, step, strict=True), free):
         whole, bit = data[axis], 1 << axis
@@ -94,7 +95,7 @@ def _tile(view: View) -> Shape4:
 
 @shape_rule("QuantizedConcat_8", "Concat_f", "QuantizedFakeConcat_8_d32")
 def _concat(view: View) -> Shape4:
-    axis, parts = view.axes("axis")[0], view.every("data")
+    axis, parts = view.axes("axis", 1)[0], view.every("data")
     for part in parts[1:]:
         if any(part[i] != parts[0][i] for i in range(4) if i != axis):
             raise GraphError(f"shapes {[list(p) for p in parts]} do not join along axis {axis}")
@@ -105,7 +106,7 @@ def _concat(view: View) -> Shape4:
 
 @shape_rule("QuantizedSplit_8")
 def _split(view: View) -> Shape4:
-    axis, data, parts = view.axes("axis")[0], view.shape("data"), view.n_outputs - 2
+    axis, data, parts = view.axes("axis", 1)[0], view.shape("data"), view.n_outputs - 2
     if parts < 1 or data[axis] % parts:
         raise GraphError(f"{data[axis]} along axis {axis} does not split into {parts} equal parts")
     return four([size // parts if i == axis else size for i, size in enumerate(data)])
@@ -113,11 +114,20 @@ def _split(view: View) -> Shape4:
 
 def _block(view: View) -> tuple[int, int]:
     """Block sizes over H and W: one number is both for the depth ops, H alone for the batch ops."""
-    block = view.ints("block")
-    if len(block) not in (1, 2) or min(block) < 1:
+    block = view.ints("block", 1, 2)
+    if min(block) < 1:
         raise GraphError(f"block {block} is not one or two numbers of 1 or more")
     alone = 1 if "Batch" in view.op.name else block[0]
     return block[0], block[1] if len(block) == 2 else alone
+
+
+def _edges(view: View, role: str) -> tuple[int, int, int, int]:
+    """What is added or cut on the four sides; a short list speaks of H alone."""
+    sides = view.ints(role, 2, 4)
+    if min(sides) < 0:
+        raise GraphError(f"{role} {sides} are not numbers of 0 or more")
+    top, bottom, left, right = (*sides, 0, 0)[:4]
+    return top, bottom, left, right
 
 
 def _divide(size: int, by: int, what: str) -> int:
@@ -135,7 +145,7 @@ def _space_to_depth(view: View) -> Shape4:
 @shape_rule("DepthToSpace_8")
 def _depth_to_space(view: View) -> Shape4:
     (b, h, w, d), (bh, bw) = view.shape("data"), _block(view)
-    crops = view.ints("crops") if view.has("crops") else (0, 0, 0, 0)
+    crops = view.ints("crops", 4, 5) if view.has("crops") else (0, 0, 0, 0)
     top, bottom, left, right, *kept = crops  # the depth to keep is there after prepare only
     depth = kept[0] if kept and kept[0] > 0 else _divide(d, bh * bw, "depth")
     return b, h * bh - top - bottom, w * bw - left - right, depth
@@ -144,7 +154,7 @@ def _depth_to_space(view: View) -> Shape4:
 @shape_rule("SpaceToBatchND_8")
 def _space_to_batch(view: View) -> Shape4:
     (b, h, w, d), (bh, bw) = view.shape("data"), _block(view)
-    top, bottom, left, right = (*view.ints("pads"), 0, 0)[:4]
+    top, bottom, left, right = _edges(view, "pads")
     return (
         b * bh * bw,
         _divide(h + top + bottom, bh, "padded height"),
@@ -156,14 +166,14 @@ def _space_to_batch(view: View) -> Shape4:
 @shape_rule("BatchToSpaceND_8")
 def _batch_to_space(view: View) -> Shape4:
     (b, h, w, d), (bh, bw) = view.shape("data"), _block(view)
-    top, bottom, left, right = (*view.ints("crops"), 0, 0)[:4]
+    top, bottom, left, right = _edges(view, "crops")
     return _divide(b, bh * bw, "batch"), h * bh - top - bottom, w * bw - left - right, d
 
 
 @shape_rule("QuantizedResizeBilinear_8", "ResizeNearestNeighbor_8")
 def _resize(view: View) -> Shape4:
     b, _, _, d = view.shape("data")
-    h, w = view.ints("size")
+    h, w = view.ints("size", 2)
     return b, h, w, d
 
 
@@ -174,8 +184,7 @@ def _table(view: View) -> Shape4:
 
 @shape_rule("Gather_8")
 def _gather(view: View) -> Shape4:
-    dim = view.ints("index_dim")[0] if view.has("index_dim") else -1
-    rank = view.ints("index_rank")[0] if view.has("index_rank") else -1
+    dim, rank = view.number("index_dim", -1), view.number("index_rank", -1)
     return _rows(view.shape("index"), view.shape("table"), dim, rank)
 
 

@@ -36,16 +36,25 @@ class View:
         """Whether an optional input is given."""
         return self.op.position(role, len(self.shapes)) is not None
 
-    def ints(self, role: str) -> list[int]:
-        """The values of a Const input of integers."""
+    def ints(self, role: str, *counts: int) -> list[int]:
+        """The values of a Const input of integers; `counts`: how many there may be, any without."""
         array = self.consts[self._at(role)]
         if array is None:
             raise GraphError(f"the '{role}' input must be a constant")
+        if counts and array.size not in counts:
+            wanted = " or ".join(map(str, counts))
+            raise GraphError(f"the '{role}' input holds {array.size} numbers, must hold {wanted}")
         return [int(value) for value in array.reshape(-1)]
 
-    def axes(self, role: str) -> list[int]:
+    def number(self, role: str, default: int | None = None) -> int:
+        """The value of a Const input of one integer; `default` where it may be absent."""
+        if default is not None and not self.has(role):
+            return default
+        return self.ints(role, 1)[0]
+
+    def axes(self, role: str, *counts: int) -> list[int]:
         """A Const list of axes, negative ones counted from the back."""
-        axes = self.ints(role)
+        axes = self.ints(role, *counts)
         if any(not -4 <= axis < 4 for axis in axes):
             raise GraphError(f"an axis of {axes} is out of range")
         return [axis % 4 for axis in axes]
