@@ -12,11 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar
+from typing import Literal, TypeVar
+
+import numpy as np
 
 T = TypeVar("T")
 
 _this_thread = threading.local()
+
+ARITHMETIC: dict[str, Literal["raise"]] = {"over": "raise", "invalid": "raise", "divide": "raise"}
+"""NumPy's error state while kernels run: past float32's range, and past int32's in a cast, NumPy
+and the library return different garbage."""
 
 
 @cache
@@ -29,7 +35,16 @@ def cores() -> int:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cores(), "hexconv", lambda: setattr(_this_thread, "pooled", True))
+    return ThreadPoolExecutor(cores(), "hexconv", _start)
+
+
+def _start() -> None:
+    """In each thread of the pool: arithmetic that goes wrong there is an error, as in the caller.
+
+    NumPy's error state is one of each thread.
+    """
+    _this_thread.pooled = True
+    np.seterr(**ARITHMETIC)
 
 
 @contextmanager

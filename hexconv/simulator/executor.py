@@ -18,6 +18,7 @@ from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
 from hexconv.nnlib.versions import LibraryVersion, check_library
 from hexconv.simulator import kernels
 from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
+from hexconv.simulator.threads import ARITHMETIC
 
 SAME_DATA = frozenset(
     ("Convert_to_d32", "Convert_from_d32", "Convert_to_d32_16b", "Convert_from_d32_16b", "Nop")
@@ -143,7 +144,8 @@ class Executor:
             float32 data, min, max.
         """
         start = time.perf_counter()
-        results = self._run(sources, watch)
+        with np.errstate(**ARITHMETIC):
+            results = self._run(sources, watch)
         native.spent(time.perf_counter() - start)
         return results
 
@@ -189,7 +191,7 @@ def _run_step(step: Step, inputs: Sequence[Array | None]) -> list[Array]:
     call.inputs = inputs  # type: ignore[assignment]  # every input was written by an earlier step
     try:
         results = step.kernel(call)
-    except HexconvError as error:
+    except (HexconvError, FloatingPointError, MemoryError) as error:
         raise located(error, step.node) from error
     call.inputs = _NONE
     return results
@@ -203,11 +205,19 @@ def _present(value: Array | None) -> Array:
     return value
 
 
-def located(error: HexconvError, node: Node) -> HexconvError:
+def located(error: HexconvError | FloatingPointError | MemoryError, node: Node) -> HexconvError:
     """The same error, naming the node, if it does not name one yet."""
+    where = f"node {node.id} '{node.name}' ({node.op})"
+    if isinstance(error, FloatingPointError):
+        return GraphError(
+            "a node computes with numbers that float32 cannot hold",
+            where=where,
+            why=f"{error}: a range or a constant that it reads is too large, or too small",
+        )
+    if isinstance(error, MemoryError):
+        return GraphError("there is not enough memory to run a node", where=where, why=str(error))
     if error.where:
         return error
-    where = f"node {node.id} '{node.name}' ({node.op})"
     return GraphError(error.what, where=where, why=error.why, hint=error.hint)
 
 

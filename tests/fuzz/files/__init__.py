@@ -1,0 +1,1 @@
+"""Damaged files of every format that hexconv reads: one clear error, or a result. Never more."""

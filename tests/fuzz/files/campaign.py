@@ -1,0 +1,178 @@
+"""Run cases in processes of their own: a crash, a hang, or too much memory is a finding too."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from random import Random
+from typing import Any
+
+SECONDS = 60
+MEMORY = 8 << 30
+"""Bytes of address space, most of it what onnxruntime and torch reserve."""
+
+ROOT = Path(__file__).parents[3]
+CASES_A_PROCESS = 2000
+"""After so many a new process takes over: what a case leaves behind must not pile up."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One damaged file: of a format, made from a seed; or the folder of one kept."""
+
+    form: str
+    seed: int = 0
+    folder: str = ""
+
+    def __str__(self) -> str:
+        return self.folder or f"{self.form}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came out instead of a result or a HexconvError."""
+
+    case: Case
+    error: str
+    place: str
+    text: str
+    files: dict[str, bytes]
+
+    @property
+    def kind(self) -> str:
+        """What findings of one cause have in common."""
+        return f"{self.case.form.split('-')[0]}: {self.error} in {self.place}"
+
+
+def tried(case: Case) -> Finding | None:
+    """Run one case here; None if it ends as it should."""
+    from hexconv.errors import HexconvError, HexconvWarning
+    from tests.fuzz.files.formats import FORMATS
+
+    form = FORMATS[case.form]
+    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+        folder = Path(case.folder) if case.folder else Path(place)
+        files = {} if case.folder else form.make(Random(f"{case.form} {case.seed}"))
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", HexconvWarning)
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            form.use(folder)
+        except HexconvError as error:
+            return None if str(error) else Finding(case, "empty", "", "no message", files)
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            own = [f for f in frames if "/hexconv/" in f.filename and "/tests/" not in f.filename]
+            at = own[-1] if own else frames[-1]
+            place_ = f"{Path(at.filename).name}:{at.name}"
+            text = (str(error).strip().splitlines() or [""])[0][:160]
+            return Finding(case, type(error).__name__, place_, text, files)
+    return None
+
+
+def _limit_memory() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _work(pipe: Connection, limited: bool) -> None:
+    if limited:
+        _limit_memory()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    while (case := pipe.recv()) is not None:
+        try:
+            pipe.send(tried(case))
+        except Exception as error:  # of the fuzzer itself
+            pipe.send(Finding(case, "fuzzer", type(error).__name__, traceback.format_exc(), {}))
+
+
+class _Worker:
+    """A process, and the case that it has."""
+
+    def __init__(self, limited: bool) -> None:
+        context = get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=_work, args=(other, limited), daemon=True)
+        self.process.start()
+        other.close()
+        self.case: Case | None = None
+        self.since, self.count = 0.0, 0
+
+    def give(self, case: Case) -> None:
+        """Let it run a case."""
+        self.case, self.since = case, time.monotonic()
+        self.count += 1
+        self.pipe.send(case)
+
+    def lost(self, error: str) -> Finding:
+        """The finding of a case that took its process along."""
+        assert self.case is not None
+        from tests.fuzz.files.formats import FORMATS
+
+        made = Random(f"{self.case.form} {self.case.seed}")
+        files = {} if self.case.folder else FORMATS[self.case.form].make(made)
+        return Finding(self.case, error, "the process", "", files)
+
+    def end(self) -> None:
+        """Stop it, whatever it does."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def campaign(
+    cases: Iterable[Case], jobs: int, *, seconds: float = SECONDS, limited: bool = True
+) -> Iterator[tuple[Case, Finding | None]]:
+    """Run cases in `jobs` processes, each case for `seconds` at most."""
+    waiting = iter(cases)
+    busy: list[_Worker] = []
+    for _ in range(jobs):
+        case = next(waiting, None)
+        if case is not None:
+            busy.append(_Worker(limited))
+            busy[-1].give(case)
+    while busy:
+        ready: list[Any] = wait([worker.pipe for worker in busy], timeout=1.0)
+        for index, worker in enumerate(busy):
+            assert worker.case is not None
+            spent = time.monotonic() - worker.since > seconds and worker.count > 1
+            spent |= time.monotonic() - worker.since > seconds + 60  # the first also imports
+            if worker.pipe in ready:
+                done = worker.case
+                try:
+                    found = worker.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    worker.process.join()
+                    found = worker.lost(f"exit {worker.process.exitcode}")
+                yield done, found
+            elif spent:
+                done, found = worker.case, worker.lost("no end")
+                yield done, found
+            else:
+                continue
+            busy[index] = _next(worker, next(waiting, None), found, limited)
+        busy = [worker for worker in busy if worker.case is not None]
+
+
+def _next(worker: _Worker, case: Case | None, found: Finding | None, limited: bool) -> _Worker:
+    """The worker for the next case: a new one where the old is gone or has done enough."""
+    gone = found is not None and found.place == "the process"
+    if gone or case is None or worker.count >= CASES_A_PROCESS:
+        worker.end()
+        worker.case = None
+        if case is None:
+            return worker
+        worker = _Worker(limited)
+    worker.give(case)
+    return worker
