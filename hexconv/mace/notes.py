@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from math import isfinite, prod
+from math import isfinite
 from typing import Any
 
 from hexconv.files import parse_json
+from hexconv.names import shortened
 from hexconv.nnlib.graph import Graph, Interface, Origin
 from hexconv.nnlib.layout import Layout
 
@@ -70,8 +71,8 @@ def _read_interface(told: Any) -> Interface:
     return Interface(str(told["name"]), shape, layout, (low, high), nhwc=told.get("nhwc") is True)
 
 
-def read_origin(notes: Notes, elements: int) -> Origin | None:
-    """The ONNX tensor that a node's first output of so many elements holds, if one is noted.
+def read_origin(notes: Notes) -> Origin | None:
+    """The ONNX tensor that a node's first output holds, if one is noted.
 
     Raises:
         ValueError, KeyError, TypeError: as `read_interfaces`.
@@ -80,8 +81,6 @@ def read_origin(notes: Notes, elements: int) -> Origin | None:
         return None
     told = parse_json(notes[ORIGIN_ARG])
     shape = _sizes(told["shape"])
-    if prod(shape) != elements:
-        raise ValueError(f"'{told['tensor']}' of shape {list(shape)} in {elements} elements")
     return Origin(str(told["tensor"]), shape, _layout(told["layout"], len(shape)))
 
 
@@ -100,7 +99,7 @@ def read_digest(notes: Notes) -> str:
 def _sizes(told: Sequence[Any]) -> tuple[int, ...]:
     sizes = tuple(int(size) for size in told)
     if any(size < 1 for size in sizes):
-        raise ValueError(f"a shape of {list(sizes)}")
+        raise ValueError(f"a shape of {shortened(str(list(sizes)))}")
     return sizes
 
 
@@ -108,5 +107,6 @@ def _layout(told: Sequence[Sequence[Any]], rank: int) -> Layout:
     b, h, w, d = (tuple(int(axis) for axis in group) for group in told)
     layout = Layout((b, h, w, d))
     if sorted(layout.order) != list(range(rank)):
-        raise ValueError(f"a layout of {[list(group) for group in layout.axes]} for rank {rank}")
+        text = shortened(str([list(group) for group in layout.axes]))
+        raise ValueError(f"a layout of {text} for rank {rank}")
     return layout

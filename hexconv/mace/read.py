@@ -6,7 +6,7 @@ What is returned is a graph: everything that reads one can rely on `nnlib.struct
 from __future__ import annotations
 
 import hashlib
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ def read_graph(path: Path) -> Graph:
     except GraphError as error:
         raise GraphError(error.what, where=str(path), why=error.why) from error
     structure.require(graph, str(path))
+    _check_origins(graph, path)
     return graph
 
 
@@ -90,7 +91,9 @@ def _data(path: Path, net: Any, digest: str) -> memoryview:
     if not any(tensor.data_size for tensor in net.tensors):
         return memoryview(b"")
     blob = memoryview(read_bytes(path, "weight file"))
-    if start < 0 or size < 0 or len(blob) < start + size:
+    if start < 0 or size < 0:
+        raise ValueError(f"weights of {size} bytes from byte {start} on")
+    if len(blob) < start + size:
         raise FileError(
             "the weight file is too short",
             where=str(path),
@@ -121,6 +124,8 @@ def _const(tensor: Any, data: memoryview) -> Const:
     dtype = np.dtype(_dtype(tensor.data_type, f"the const '{name}'"))
     shape = _four(tensor.dims, f"the const '{name}'")
     value_range = (tensor.minval, tensor.maxval) if tensor.quantized else None
+    if value_range is not None and not _is_range(*value_range):
+        raise GraphError(f"the const '{name}' has the range {tensor.minval:g}..{tensor.maxval:g}")
     if tensor.data_size == 0:
         if tensor.float_data or tensor.int32_data:
             raise GraphError(
@@ -137,6 +142,10 @@ def _const(tensor: Any, data: memoryview) -> Const:
         raise GraphError(f"the const '{name}' is outside the weight file")
     array = np.frombuffer(data, dtype, tensor.data_size, tensor.offset).reshape(shape)
     return Const(tensor.node_id, name, array, False, value_range)
+
+
+def _is_range(low: float, high: float) -> bool:
+    return isfinite(low) and isfinite(high) and low <= high
 
 
 def _node(op: Any) -> Node:
@@ -158,8 +167,18 @@ def _node(op: Any) -> Node:
         outputs=outputs,
         padding=Padding.from_code(op.padding),
         onnx_node=notes.get(NODE_ARG, b"").decode(),
-        origin=read_origin(notes, prod(outputs[0].shape)) if outputs else None,
+        origin=read_origin(notes),
     )
+
+
+def _check_origins(graph: Graph, path: Path) -> None:
+    """A noted ONNX tensor has to have the elements of the output that it is in."""
+    for node in graph.nodes:
+        held = prod(node.outputs[0].shape) if node.outputs else 0
+        if node.origin is not None and prod(node.origin.shape) != held:
+            noted = f"'{node.origin.tensor}' of shape {list(node.origin.shape)}"
+            why = f"{noted} is noted for the node '{node.name}', which has {held} elements"
+            raise FileError("the model is damaged", where=str(path), why=why)
 
 
 def _dtype(kind: int, what: str) -> str:

@@ -41,6 +41,8 @@ class View:
         array = self.consts[self._at(role)]
         if array is None:
             raise GraphError(f"the '{role}' input must be a constant")
+        if array.dtype.kind not in "iu":
+            raise GraphError(f"the '{role}' input is {array.dtype}, must be integers")
         if counts and array.size not in counts:
             wanted = " or ".join(map(str, counts))
             raise GraphError(f"the '{role}' input holds {array.size} numbers, must hold {wanted}")
