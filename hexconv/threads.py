@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Literal, TypeVar
+from typing import Literal, TypedDict, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,16 @@ T = TypeVar("T")
 
 _this_thread = threading.local()
 
-ARITHMETIC: dict[str, Literal["raise"]] = {"over": "raise", "invalid": "raise", "divide": "raise"}
+
+class Arithmetic(TypedDict):
+    """What NumPy does about numbers that it cannot compute."""
+
+    over: Literal["raise"]
+    invalid: Literal["raise"]
+    divide: Literal["raise"]
+
+
+ARITHMETIC = Arithmetic(over="raise", invalid="raise", divide="raise")
 """NumPy's error state while kernels run: past float32's range, and past int32's in a cast, NumPy
 and the library return different garbage."""
 

@@ -8,9 +8,9 @@ import yaml
 from hexconv import resources
 from hexconv.errors import GraphError
 from hexconv.nnlib import shapes
-from hexconv.nnlib.structure import AXES
 from hexconv.nnlib.constraints import CONSTRAINTS
 from hexconv.nnlib.ops import RangeRule, catalogue, spec, to_dict
+from hexconv.nnlib.structure import AXES
 
 OPS = sorted(catalogue())
 

@@ -17,10 +17,8 @@ from hexconv.nnlib.check import problems
 from hexconv.nnlib.ops import spec
 from hexconv.nnlib.shapes import infer
 
-CASES = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "golden" / "nnlib_cases.jsonl").open(encoding="utf-8")
-]
+CASES_FILE = Path(__file__).parents[1] / "golden" / "nnlib_cases.jsonl"
+CASES = [json.loads(line) for line in CASES_FILE.read_text("utf-8").splitlines()]
 RUNS = [case for case in CASES if not case["refused"]]
 UNSUPPORTED = [case for case in CASES if case["refused"]]
 

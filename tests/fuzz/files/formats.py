@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -61,10 +62,8 @@ def _onnx_bytes(random: Random) -> seeds.Files:
 def _use_onnx(folder: Path) -> None:
     """check, convert, save, load, price, run: as far as each goes."""
     path = folder / "m.onnx"
-    try:
+    with contextlib.suppress(HexconvError):
         hexconv.check(path)
-    except HexconvError:
-        pass
     model = hexconv.convert(path, float_fallback=len(path.read_bytes()) % 2 == 0)
     with tempfile.TemporaryDirectory() as place:
         model.save(place)

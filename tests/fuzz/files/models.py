@@ -13,6 +13,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from tests.fuzz.files.damage import FLOATS, NUMBERS, NUMBERS_BEYOND
 
 LONG = (*NUMBERS, *NUMBERS_BEYOND[:2], -2, -3, 3, 4, 5, 7)
+SIZES = (0, -1, 1, 2, 3, 7, 2**16, 2**31 - 1, 2**31, 2**40, 2**62)
 DTYPES = tuple(v for k, v in TensorProto.DataType.items() if k != "UNDEFINED")
 
 
@@ -155,7 +156,7 @@ def _shape(model: onnx.ModelProto, random: Random) -> None:
         if random.random() < 0.2:
             dim.dim_param = random.choice(("n", "", "\x1b[0m"))
         else:
-            dim.dim_value = random.choice((0, -1, 1, 2, 3, 7, 2**16, 2**31 - 1, 2**31, 2**40, 2**62))
+            dim.dim_value = random.choice(SIZES)
 
 
 def _wire(model: onnx.ModelProto, random: Random) -> None:
