@@ -7,6 +7,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ Makers = Mapping[str, Callable[[Any], Any]]
 """What makes a replacement of a function, by the function's name."""
 
 PACKAGES = {"yaml": "pyyaml", "google": "protobuf"}
+"""Packages by the name that is imported, where they differ."""
+
+USUAL = ("filelock", "jinja2", "numpy", "sh", "six", "yaml")
+"""What MACE's scripts import (its docs/installation/env_requirement.rst)."""
 
 
 def mace_root(script: Path) -> Path:
@@ -60,14 +65,20 @@ def run_script(script: Path, arguments: Sequence[str], makers: Makers, root: Pat
             warnings.simplefilter("ignore", SyntaxWarning)
             _execute(ast.parse(source, str(script)), main, makers, root)
     except ModuleNotFoundError as error:
-        name = str(error.name).split(".")[0]
-        raise ConfigError(
-            f"MACE's script needs the Python package '{name}'",
-            where=str(script),
-            hint=f"pip install {PACKAGES.get(name, name)}",
-        ) from error
+        raise _missing(str(error.name).split(".")[0], script) from error
     finally:
         sys.argv, sys.path[:], sys.modules["__main__"] = before
+
+
+def _missing(name: str, script: Path) -> ConfigError:
+    """The error of a package that is not installed; its hint names the others that are not."""
+    absent = (usual for usual in USUAL if usual not in sys.modules and find_spec(usual) is None)
+    packages = sorted(PACKAGES.get(each, each) for each in {name, *absent})
+    return ConfigError(
+        f"MACE's script needs the Python package '{name}'",
+        where=str(script),
+        hint=f"pip install {' '.join(packages)}",
+    )
 
 
 def _folders(script: Path, root: Path) -> list[str]:
