@@ -32,13 +32,19 @@ def mace_root(script: Path) -> Path:
     """
     if not script.is_file():
         raise FileError("there is no such script", where=str(script))
+    if script.suffix != ".py":
+        raise _not_maces(script, "it is no Python file")
     for folder in script.resolve().parents:
         if (folder / "tools" / "python" / "utils" / "config_parser.py").is_file():
             return folder
-    raise ConfigError(
+    raise _not_maces(script, "no folder above it has tools/python/utils/config_parser.py")
+
+
+def _not_maces(script: Path, why: str) -> ConfigError:
+    return ConfigError(
         "this is none of MACE's scripts",
         where=str(script),
-        why="no folder above it has tools/python/utils/config_parser.py",
+        why=why,
         hint="give one of a MACE checkout, such as MACE/tools/python/run_model.py",
     )
 

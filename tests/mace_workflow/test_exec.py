@@ -201,6 +201,7 @@ def test_scripts_that_are_none_of_maces(run: Run, root: Path, tmp_path: Path) ->
     (tmp_path / "other.py").write_text("print(1)\n")
     assert isinstance(run("exec", str(tmp_path / "other.py")).exception, ConfigError)
     assert isinstance(run("exec", "tools").exception, FileError)
+    assert isinstance(run("exec", "README.md").exception, ConfigError)
 
 
 def test_a_package_that_the_script_needs_is_named(run: Run, root: Path) -> None:
