@@ -2,52 +2,122 @@
 
 A mask adds -10000 (or -1e9, or -inf) to the scores that softmax must ignore, or replaces them with
 it. When 255 levels cover that distance, no resolution is left for the scores; a mask a few units
-below the smallest score has the same effect.
+below the smallest score has the same effect. The mask may be a constant, or computed in each run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.names import unique_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
 from hexconv.quantize import Bounds
 
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
-JOINS = {"Add": (0, 1), "Where": (1, 2)}
+JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Min": (0, 1)}
+HOLDS = {"Max", "Clip"}
 # exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
 MARGIN = 12.0
-# A branch is a mask where it reaches this far below all scores.
-FAR = 100.0
+# A branch is a mask where it reaches this far below all scores; one that is 0 or a number, sooner.
+FAR, STEP_FAR = 100.0, 24.0
+LOOKED_AT = 1 << 16
+"""Values of a constant that tell whether it is a mask."""
+
+
+@dataclass(frozen=True)
+class Operand:
+    """What a join adds to the scores, or selects.
+
+    Attributes:
+        node: the join.
+        position: among its inputs.
+        bounds: of its values, negated where they are subtracted.
+        step: whether it is nothing but 0 and a number.
+    """
+
+    node: ir.Node
+    position: int
+    bounds: Bounds
+    step: bool
+
+    def masks(self, scores: Bounds) -> bool:
+        """Whether it reaches far below the scores."""
+        return self.bounds[0] <= scores[0] - (STEP_FAR if self.step else FAR)
 
 
 def bounded_masks(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Bounds]:
     """The ranges, with those of masked scores in front of a softmax clipped below the scores.
 
-    Added constants are clipped as well, so that their quantized values separate 0 from masked.
+    Added masks are clipped as well, so that their quantized values separate 0 from masked. A mask
+    that no sample needed has the range that it would have where one does.
     """
     ranges = dict(observed)
+    scores: dict[str, Bounds] = {}
     for node in graph.nodes:
-        if node.domain or node.op_type not in JOINS:
-            continue
-        values = _only_for_softmax(node.outputs[0])
-        bounds = {index: _bounds(node.inputs[index], ranges) for index in JOINS[node.op_type]}
-        if values is None or None in bounds.values():
-            continue
-        mask = min(bounds, key=lambda index: bounds[index][0])  # type: ignore[index]
-        (other,) = (index for index in bounds if index != mask)
-        low, high = bounds[other]  # type: ignore[misc]
-        if bounds[mask][0] > low - FAR:  # type: ignore[index]
-            continue
-        for name in values:
-            if name in ranges:
-                ranges[name] = max(ranges[name][0], low - MARGIN), max(ranges[name][1], low)
-        if node.op_type == "Add":
-            _cut_off(graph, node, mask, low - MARGIN - high)
+        if not node.domain and node.op_type in JOINS:
+            _bound(graph, node, ranges, scores)
+    for node in graph.nodes:
+        if not node.domain and node.op_type in ("Max", "Min"):
+            _hold(graph, node, ranges)
     return ranges
+
+
+def _bound(
+    graph: FloatGraph, node: ir.Node, ranges: dict[str, Bounds], scores: dict[str, Bounds]
+) -> None:
+    """Clip the mask of one join, and the range of what it masks.
+
+    Args:
+        graph: it may get a Clip behind a mask that is computed.
+        node: the join.
+        ranges: changed.
+        scores: ranges of masked values without what is masked; of this join's result it is added.
+    """
+    way = Way()
+    if _far_number(node, ranges) is not None or not way.follow(node.outputs[0], 1.0):
+        return
+    operands = [_operand(node, index, ranges, scores) for index in JOINS[node.op_type]]
+    if None in operands:
+        return
+    mask, other = sorted(
+        (item for item in operands if item is not None), key=lambda item: item.bounds[0]
+    )
+    low, high = other.bounds
+    added = node.op_type in ("Add", "Sub")
+    if (
+        not mask.masks(other.bounds)
+        or node.op_type == "Min"
+        or (node.op_type == "Sub" and mask.position == 0)
+    ):
+        return
+    margin = MARGIN / min(way.factors)
+    for name, factor in way.names.items():
+        if name in ranges:
+            top = max(ranges[name][1], low * factor)
+            ranges[name] = (low - margin) * factor, top
+            scores[name] = low * factor, top
+    if added:
+        _cut_off(graph, mask, low - margin - high, ranges)
+
+
+def _operand(
+    node: ir.Node, position: int, ranges: dict[str, Bounds], scores: Mapping[str, Bounds]
+) -> Operand | None:
+    value = node.inputs[position]
+    if value is None:
+        return None
+    step = _is_step(value, ranges)
+    bounds = scores.get(str(value.name)) or _bounds(value, ranges)
+    if bounds is None:
+        return None
+    if node.op_type == "Sub" and position == 1:
+        bounds = -bounds[1], -bounds[0]
+    return Operand(node, position, bounds, step)
 
 
 def _bounds(value: ir.Value | None, ranges: Mapping[str, Bounds]) -> Bounds | None:
@@ -57,28 +127,142 @@ def _bounds(value: ir.Value | None, ranges: Mapping[str, Bounds]) -> Bounds | No
     return None if value is None else ranges.get(str(value.name))
 
 
-def _only_for_softmax(value: ir.Value) -> list[str] | None:
-    """The value and the nodes that only move it, if nothing but softmax reads them."""
-    names, pending = [], [value]
-    while pending:
-        current = pending.pop()
-        names.append(str(current.name))
-        if current.is_graph_output() or not current.uses():
-            return None
-        for use in current.uses():
-            if use.node.op_type in MOVES and use.idx == 0:
-                pending.append(use.node.outputs[0])
-            elif use.node.op_type != "Softmax":
-                return None
-    return names
+def _is_step(value: ir.Value, ranges: dict[str, Bounds]) -> bool:
+    """Whether a value is a mask: 0 or one other number.
 
-
-def _cut_off(graph: FloatGraph, node: ir.Node, position: int, low: float) -> None:
-    value = node.inputs[position]
+    The ranges on the way to it are made to hold both, whether or not a sample is padded.
+    """
     array = array_of(value)
-    if array is None or value is None:
+    if array is not None:
+        return len(set(array.reshape(-1)[:LOOKED_AT].tolist()) - {0.0}) == 1
+    path, node = [value], value.producer()
+    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
+        path.append(node.inputs[0])
+        node = node.inputs[0].producer()
+    far = None if node is None or node.domain else _far_number(node, ranges)
+    if far is None:
+        return False
+    for item in path:
+        ranges[str(item.name)] = min(far, 0.0), max(far, 0.0)
+    return True
+
+
+def _far_number(node: ir.Node, ranges: dict[str, Bounds]) -> float | None:
+    """The number that a node returns for padding, and 0 elsewhere; None for any other node."""
+    if node.op_type == "Where":
+        numbers = [_number(value) for value in node.inputs[1:]]
+        far = next((number for number in numbers if number), None)
+        return far if 0.0 in numbers and far is not None and abs(far) >= STEP_FAR else None
+    if node.op_type != "Mul":
+        return None
+    for number, padding in (node.inputs, tuple(reversed(node.inputs))):
+        far, bounds = _number(number), _bounds(padding, ranges)
+        if padding is None or far is None or bounds is None or abs(far) < STEP_FAR:
+            continue
+        low, high = bounds
+        if array_of(padding) is None and low >= -1.0 and high <= 1.0 and low * high == 0.0:
+            sign = -1.0 if low < 0.0 or (low == high and _negative(padding)) else 1.0
+            ranges[str(padding.name)] = min(sign, 0.0), max(sign, 0.0)
+            return sign * far
+    return None
+
+
+def _negative(padding: ir.Value) -> bool:
+    """Whether padding, 0 in every sample, is a mask minus 1."""
+    node = padding.producer()
+    if node is None or node.op_type not in ("Sub", "Add"):
+        return False
+    if node.op_type == "Sub":
+        return array_of(node.inputs[0]) is None
+    return any((_number(value) or 0.0) < 0.0 for value in node.inputs)
+
+
+def _number(value: ir.Value | None) -> float | None:
+    array = array_of(value)
+    return float(array.item()) if array is not None and array.size == 1 else None
+
+
+@dataclass
+class Way:
+    """From masked scores to softmax.
+
+    Attributes:
+        names: values up to the next join, each with what the scores are multiplied by there.
+        factors: what they are multiplied by at each softmax.
+    """
+
+    names: dict[str, float] = field(default_factory=dict)
+    factors: list[float] = field(default_factory=list)
+
+    def follow(self, value: ir.Value, factor: float, *, joined: bool = False) -> bool:
+        """Add a value and what is computed of it; whether nothing but softmax needs it."""
+        if value.is_graph_output() or not value.uses():
+            return False
+        if not joined:
+            self.names[str(value.name)] = factor
+        return all(self._step(use.node, use.idx, factor, joined) for use in value.uses())
+
+    def _step(self, node: ir.Node, position: int, factor: float, joined: bool) -> bool:
+        if node.op_type == "Softmax" and not node.domain:
+            self.factors.append(factor)
+            return True
+        scale = _factor(node, position)
+        joined = joined or node.op_type in JOINS
+        return scale is not None and self.follow(node.outputs[0], factor * scale, joined=joined)
+
+
+def _factor(node: ir.Node, position: int) -> float | None:
+    """By what a node on the way to softmax multiplies an input; None where it ends the way."""
+    if node.domain:
+        return None
+    if node.op_type in MOVES or node.op_type in HOLDS or node.op_type in JOINS:
+        first = {"Where": (1, 2), "Max": (0, 1), "Min": (0, 1), "Add": (0, 1)}
+        return 1.0 if position in first.get(node.op_type, (0,)) else None
+    number = _number(node.inputs[1 - position]) if node.op_type in ("Mul", "Div") else None
+    if number is None or number <= 0.0 or (node.op_type == "Div" and position == 1):
+        return None
+    return number if node.op_type == "Mul" else 1.0 / number
+
+
+def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bounds]) -> None:
+    """A mask that is added, at least `low`: a constant anew, else by a Clip."""
+    value = mask.node.inputs[mask.position]
+    assert value is not None
+    name, negated = f"{value.name}/bounded", mask.node.op_type == "Sub" and mask.position == 1
+    array = array_of(value)
+    if array is not None:
+        clipped = (
+            np.minimum(array, np.float32(-low)) if negated else np.maximum(array, np.float32(low))
+        )
+        if name not in graph.graph.initializers:
+            graph.graph.register_initializer(constant(name, clipped))
+        mask.node.replace_input_with(mask.position, graph.graph.initializers[name])
         return
-    name = f"{value.name}/bounded"
-    if name not in graph.graph.initializers:
-        graph.graph.register_initializer(constant(name, np.maximum(array, np.float32(low))))
-    node.replace_input_with(position, graph.graph.initializers[name])
+    name = unique_name(name, set(ranges))
+    bound = constant(f"{name}/limit", np.array(-low if negated else low, np.float32))
+    graph.graph.register_initializer(bound)
+    inputs = [value, None, bound] if negated else [value, bound]
+    clip = ir.node("Clip", inputs, version=mask.node.version)
+    clip.name = name
+    made = clip.outputs[0]
+    made.name, made.shape, made.type = name, value.shape, value.type
+    graph.graph.insert_before(mask.node, clip)
+    mask.node.replace_input_with(mask.position, made)
+    ranges[name] = (0.0, -low) if negated else (low, 0.0)
+
+
+def _hold(graph: FloatGraph, node: ir.Node, ranges: Mapping[str, Bounds]) -> None:
+    """Hold a constant of Max or Min in the result's range: far outside it changes nothing."""
+    bounds = ranges.get(str(node.outputs[0].name))
+    if bounds is None:
+        return
+    for position, value in enumerate(node.inputs):
+        array = array_of(value)
+        if array is None or value is None or not array.size:
+            continue
+        width = bounds[1] - bounds[0]
+        if float(array.min()) < bounds[0] - width or float(array.max()) > bounds[1] + width:
+            held = np.clip(array, np.float32(bounds[0]), np.float32(bounds[1]))
+            name = unique_name(f"{value.name}/held", set(graph.graph.initializers))
+            graph.graph.register_initializer(constant(name, held))
+            node.replace_input_with(position, graph.graph.initializers[name])

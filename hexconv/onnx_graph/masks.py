@@ -1,4 +1,4 @@
-"""Attention masks of -inf: replaced by a number for which softmax returns zero as well."""
+"""Attention masks of -inf, or near it: replaced by numbers for which softmax returns the same."""
 
 from __future__ import annotations
 
@@ -21,20 +21,29 @@ PASSES = {
     "Concat",
     "Gather",
     "Max",
+    "Min",
+    "Clip",
+    "Mul",
+    "Sub",
 }
 MASKED = -10000.0
+FARTHEST = 1e6
+"""Beyond it a mask is held: no score comes near, and sums of masks stay finite."""
 
 
 def finite_masks(graph: ir.Graph) -> None:
-    """-inf in constants that reach nothing but softmax becomes -10000."""
+    """-inf in constants that reach nothing but softmax becomes -10000; the rest at most 1e6."""
     for value in graph.initializers.values():
         array = array_of(value)
         if array is None or array.dtype != np.float32 or not array.size:
             continue
-        if float(array.min()) == -np.inf and array.max() < np.inf and _masks(value):
-            value.const_value = ir.Tensor(
-                np.where(np.isneginf(array), np.float32(MASKED), array), name=value.name
-            )
+        low, high = float(array.min()), float(array.max())
+        if high == np.inf or max(-low, high) <= FARTHEST or not _masks(value):
+            continue
+        finite = np.where(np.isneginf(array), np.float32(MASKED), array)
+        value.const_value = ir.Tensor(
+            np.clip(finite, np.float32(-FARTHEST), np.float32(FARTHEST)), name=value.name
+        )
 
 
 def _masks(value: ir.Value) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from onnx import NodeProto, helper
 
@@ -10,6 +11,7 @@ import hexconv
 from hexconv.calibrate.masks import MARGIN, bounded_masks
 from hexconv.errors import HexconvError
 from hexconv.onnx_graph import load
+from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import Array, model, numbers, prove
 
 SHAPE = (1, 2, 6, 6)
@@ -56,3 +58,95 @@ def test_infinity_elsewhere_is_rejected() -> None:
     consts = {"m": np.array([-np.inf, 0], np.float32)}
     with pytest.raises(HexconvError, match="infinite"):
         hexconv.convert(model(nodes, {"x": (3, 2)}, ["y"], consts))
+
+
+FRAMES, WIDTH = 12, 8
+LOWEST = float(np.finfo(np.float32).min)
+
+COMPUTED = {
+    "(1 - m) * far": [("Sub", ["one", "m"], "p"), ("Mul", ["p", "far"], "bias")],
+    "(m - 1) * -far": [("Sub", ["m", "one"], "p"), ("Mul", ["p", "near"], "bias")],
+    "(-m + 1) * far": [
+        ("Neg", ["m"], "n"),
+        ("Add", ["n", "one"], "p"),
+        ("Mul", ["far", "p"], "bias"),
+    ],
+    "where(m, 0, far)": [("Greater", ["m", "half"], "g"), ("Where", ["g", "zero", "far"], "bias")],
+    "of two masks": [
+        ("Sub", ["one", "m"], "p"),
+        ("Mul", ["p", "far"], "own"),
+        ("Add", ["own", "causal"], "bias"),
+    ],
+}
+
+
+def runtime_mask(form: str, far: float, behind: str = "") -> onnx.ModelProto:
+    """Attention whose mask m, 1 for what counts, is an input."""
+    constants = {
+        "far": np.float32(far),
+        "near": np.float32(-far),
+        "one": np.float32(1),
+        "half": np.float32(0.5),
+        "zero": np.float32(0),
+        "scale": np.float32(0.5),
+        "causal": np.triu(np.full((FRAMES, FRAMES), far, np.float32), 1),
+    }
+    nodes = [helper.make_node(op, inputs, [out]) for op, inputs, out in COMPUTED[form]]
+    nodes += [
+        helper.make_node("Transpose", ["x"], ["k"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["x", "k"], ["a"]),
+        helper.make_node("Add", ["a", "bias"], ["s"]),
+    ]
+    last = "s"
+    if behind:
+        inputs = ["s", "scale" if behind == "Mul" else "far"]
+        nodes.append(helper.make_node(behind, inputs, ["t"]))
+        last = "t"
+    nodes += [
+        helper.make_node("Softmax", [last], ["p_"], axis=-1),
+        helper.make_node("MatMul", ["p_", "x"], ["y"]),
+    ]
+    read = {name for node in nodes for name in node.input}
+    consts = {name: np.asarray(value) for name, value in constants.items() if name in read}
+    return model(nodes, {"x": (1, FRAMES, WIDTH), "m": (1, 1, FRAMES)}, ["y"], consts)
+
+
+def feeds(padded: int, seed: int = 0) -> dict[str, Array]:
+    mask = np.ones((1, 1, FRAMES), np.float32)
+    mask[..., FRAMES - padded :] = 0.0
+    return {"x": numbers((1, FRAMES, WIDTH), seed=seed), "m": mask}
+
+
+def decibels(proto: onnx.ModelProto, calibrated_with: int) -> float:
+    """SQNR of a padded input, calibrated on samples with some frames of padding."""
+    converted = hexconv.convert(proto, samples=[feeds(calibrated_with, seed) for seed in range(3)])
+    feed = feeds(4, 1)
+    (wanted,) = FloatSession(load(proto)).run(feed).values()
+    noise = ((hexconv.simulate(converted, feed)["y"] - wanted) ** 2).sum()
+    return float(10.0 * np.log10((wanted**2).sum() / noise))
+
+
+@pytest.mark.parametrize("form", COMPUTED)
+@pytest.mark.parametrize("far", [-100.0, -1e4, -1e9, LOWEST])
+def test_a_mask_computed_in_each_run_is_as_good_as_a_constant(form: str, far: float) -> None:
+    # The scores and the margin in 255 levels leave 26 dB; one level for all of them, 0 dB.
+    assert decibels(runtime_mask(form, far), 4) > 26.0
+
+
+@pytest.mark.parametrize("form", COMPUTED)
+def test_a_mask_works_that_no_sample_needed(form: str) -> None:
+    assert decibels(runtime_mask(form, -1e9), 0) > 25.0
+
+
+@pytest.mark.parametrize("behind", ["Max", "Mul", "Clip"])
+def test_a_bound_or_a_factor_may_stand_behind_the_mask(behind: str) -> None:
+    assert decibels(runtime_mask("(1 - m) * far", -1e9, behind), 4) > 25.0
+
+
+@pytest.mark.parametrize(
+    ("op", "number"), [("Max", -np.inf), ("Max", LOWEST), ("Min", np.inf), ("Min", -LOWEST)]
+)
+def test_a_bound_that_nothing_reaches_is_dropped(op: str, number: float) -> None:
+    nodes = [helper.make_node(op, ["c", "x"], ["h"]), helper.make_node("Exp", ["h"], ["y"])]
+    graph = load(model(nodes, {"x": (3, 4)}, ["y"], {"c": np.array(number, np.float32)}))
+    assert [node.op_type for node in graph.nodes] == ["Exp"]

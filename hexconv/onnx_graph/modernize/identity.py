@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import UnsupportedOpError
-from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 
@@ -44,3 +45,22 @@ def of_one(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """The sum (mean, largest, concatenation) of one tensor is that tensor."""
     values = [value for value in node.inputs if value is not None]
     return values if len(values) == 1 else None
+
+
+@MODERNIZATIONS.rule("Max", "Min")
+def without_infinite_bound(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
+    """The larger of x and -inf, or float32's lowest number, is x; so is the smaller with +inf."""
+    values = [value for value in node.inputs if value is not None]
+    sign = -1.0 if node.op_type == "Max" else 1.0
+    rest = [value for value in values if not _beyond(array_of(value), sign)]
+    shapes = [[shape_of(value) for value in group] for group in (values, rest)]
+    if len(rest) in (0, len(values)) or len({np.broadcast_shapes(*group) for group in shapes}) > 1:
+        return None
+    return rest if len(rest) == 1 else [builder.op(node.op_type, rest)]
+
+
+def _beyond(array: np.ndarray[tuple[int, ...], np.dtype[np.floating]] | None, sign: float) -> bool:
+    """Whether a constant is nothing but infinite, or float32's last number, of this sign."""
+    if array is None or array.dtype.kind != "f" or not array.size:
+        return False
+    return bool((sign * array >= np.finfo(np.float32).max).all())
