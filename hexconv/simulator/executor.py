@@ -18,7 +18,7 @@ from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
 from hexconv.nnlib.versions import LibraryVersion, check_library
 from hexconv.simulator import kernels
 from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
-from hexconv.simulator.threads import ARITHMETIC
+from hexconv.threads import ARITHMETIC
 
 SAME_DATA = frozenset(
     ("Convert_to_d32", "Convert_from_d32", "Convert_to_d32_16b", "Convert_from_d32_16b", "Nop")
