@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import yaml
 from google.protobuf.internal import enum_type_wrapper
 
@@ -21,12 +22,14 @@ def bridge(root: Path) -> None:
     """Let MACE's scripts of a source folder run on today's packages.
 
     PyYAML 6 wants a loader; sh 2 returns strings where MACE reads the command's fields; NumPy 1.24
-    took its names for Python's types away; json does not write bytes, which templates of generated
-    code print; MACE's py_proto builds its messages with bazel or CMake whenever it is imported.
+    took its names for Python's types away, newer onnx its module `mapping`; json does not write
+    bytes, which templates of generated code print; MACE's py_proto builds its messages with bazel
+    or CMake whenever it is imported.
     """
     _bridge_yaml()
     _bridge_sh()
     _bridge_jinja2()
+    _bridge_onnx()
     for name, kind in (("bool", bool), ("int", int), ("float", float), ("object", object)):
         if name not in vars(np):
             setattr(np, name, kind)
@@ -58,6 +61,19 @@ def _bridge_jinja2() -> None:
 
     kwargs = DEFAULT_POLICIES["json.dumps_kwargs"]
     DEFAULT_POLICIES["json.dumps_kwargs"] = {**kwargs, "default": bytes.decode}
+
+
+def _bridge_onnx() -> None:
+    if "onnx.mapping" in sys.modules or importlib.util.find_spec("onnx.mapping") is not None:
+        return
+    module = types.ModuleType("onnx.mapping")
+    module.TENSOR_TYPE_TO_NP_TYPE = {  # type: ignore[attr-defined]
+        number: onnx.helper.tensor_dtype_to_np_dtype(number)
+        for number in onnx.TensorProto.DataType.values()
+        if number != onnx.TensorProto.UNDEFINED
+    }
+    sys.modules["onnx.mapping"] = module
+    onnx.mapping = module
 
 
 def _bridge_py_proto(folder: Path) -> None:

@@ -19,6 +19,9 @@ from click.testing import CliRunner, Result
 from hexconv.cli import group
 from tests.cli.test_convert_command import tiny
 
+OURS = ("py_proto", "python", "sh")
+"""Modules that `mace exec` makes, by their first name."""
+
 STAND_IN = Path(__file__).parent / "stand_in"
 Run = Callable[..., Result]
 
@@ -72,7 +75,7 @@ def untouched(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in set(sys.modules) - before:
         path = getattr(sys.modules[name], "__file__", None) or ""
-        if name.split(".")[0] in ("py_proto", "python", "sh") or path.startswith(str(root)):
+        if name.split(".")[0] in OURS or name == "onnx.mapping" or path.startswith(str(root)):
             del sys.modules[name]
     for name in set(vars(np)) - numpy_names:
         if name in ("bool", "int", "float", "object"):

@@ -234,6 +234,15 @@ def test_templates_of_generated_code_print_bytes(run: Run, root: Path) -> None:
     assert run("exec", "tools/python/prints.py").stdout == 'set("NCHW");\n'
 
 
+def test_what_newer_packages_took_away_is_there(run: Run, root: Path) -> None:
+    Path("tools/python/old.py").write_text(
+        "import numpy as np\nfrom onnx import mapping\n"
+        "print(mapping.TENSOR_TYPE_TO_NP_TYPE[1], np.array([1.5]).astype(np.int))\n"
+    )
+    for _ in range(2):
+        assert run("exec", "tools/python/old.py").stdout == "float32 [1]\n"
+
+
 def test_messages_that_maces_build_generated_are_used(run: Run, root: Path) -> None:
     generated = root / "tools/python/py_proto/mace_pb2.py"
     generated.write_text(
