@@ -2,7 +2,8 @@
 #   docker build -t hexconv .
 #   docker run --rm -v "$PWD:/work" -u "$(id -u):$(id -g)" hexconv convert model.onnx --samples calib/ -o build/
 # For `hexconv device`, mount libhexagon_nn_skel.so of a MACE checkout and set HEXCONV_LIBRARY.
-FROM debian:trixie-slim
+# Debian 12: its qemu 7.2 is the one that the emulated libraries are tested with.
+FROM debian:bookworm-slim
 
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 python3-venv qemu-user \
