@@ -31,7 +31,7 @@ def _compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test runs with the compiled passes, and with work shared whatever its size."""
     if native.ensure() is None:
         pytest.skip(native.status())
-    for name in ("PARALLEL_VALUES", "PARALLEL_PRODUCTS"):
+    for name in ("PARALLEL_VALUES", "PARALLEL_ROWS", "PARALLEL_PRODUCTS", "PARALLEL_TAPS"):
         monkeypatch.setattr(passes, name, 1)
     yield
 

@@ -30,9 +30,16 @@ from hexconv.threads import share
 UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 
-PARALLEL_VALUES = 200_000
-"""Elements below which using other threads costs more than it saves."""
-PARALLEL_PRODUCTS = 10_000_000
+PARALLEL_VALUES = 400_000
+"""Elements below which using other threads costs more than it saves: 20 to 40 us to wake one."""
+PARALLEL_ROWS = 200_000
+"""The same for softmax, whose elements take longer."""
+PARALLEL_PRODUCTS = 18_000_000
+"""The same for products of matrices."""
+PARALLEL_TAPS = 1_000_000
+"""The same for products of depthwise convolutions."""
+PRODUCTS_OF_OUTPUT = 60
+"""How many products take as long as requantizing one output."""
 
 
 class Windows(NamedTuple):
@@ -139,7 +146,7 @@ class Passes:
             call,
             out,
             units=prod(out[:3]),
-            parallel=products >= PARALLEL_PRODUCTS,
+            parallel=products + PRODUCTS_OF_OUTPUT * prod(out) >= PARALLEL_PRODUCTS,
             keep=(packed.weights, offsets, multipliers),
         )
 
@@ -165,7 +172,7 @@ class Passes:
             call,
             out,
             units=prod(out[:2]),
-            parallel=products >= PARALLEL_PRODUCTS // 10,
+            parallel=products >= PARALLEL_TAPS,
             keep=(weights, offsets, multipliers),
         )
 
@@ -282,7 +289,7 @@ class Passes:
         most, totals = np.empty(shape, np.uint8), np.empty(shape, np.int64)
         ends = (address(most), address(totals))
         call = RowsCall(address(data), address(exp32), *ends, None, None, None, data.shape[3])
-        parallel = data.size >= PARALLEL_VALUES
+        parallel = data.size >= PARALLEL_ROWS
         _share(self._dll.exponential_sums, call, most.size, parallel=parallel)
         factors = row_factors(totals)
         scales = (address(factors[0]), address(factors[1]))

@@ -107,5 +107,6 @@ def select(call: KernelCall) -> list[Array]:
         )
     x_low, x_high, y_low, y_high = (float(call.scalar(i)) for i in (2, 3, 5, 6))
     x_table, y_table, low, high = selection((x_low, x_high), (y_low, y_high))
-    codes = np.where(condition & 1, look_up(x_table, x), look_up(y_table, y))
-    return [codes, *as_range(low, high)]
+    codes, other = look_up(x_table, x), look_up(y_table, y)
+    chosen = np.negative(condition & np.uint8(1))  # 255 where the bit is set: no branches
+    return [other ^ ((codes ^ other) & chosen), *as_range(low, high)]
