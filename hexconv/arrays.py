@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,18 @@ BLOCK = 256
 LARGE = 1 << 20
 
 
+def release_pages(array: Array) -> None:
+    """Let the system have the memory of an array that is a view of a mapped file.
+
+    The values stay what they are: what is read again is read from the file again.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray | memoryview):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    if isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
 def contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The array in C order; the array itself if it is.
 
@@ -23,8 +37,13 @@ def contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if array.ndim < 2 or array.size < LARGE or array.flags.c_contiguous:
         return np.ascontiguousarray(array)
     result = np.empty(array.shape, array.dtype)
-    for row in range(0, array.shape[-2], BLOCK):
-        for column in range(0, array.shape[-1], BLOCK):
-            window = (..., slice(row, row + BLOCK), slice(column, column + BLOCK))
-            result[window] = array[window]
+    for block in blocks(array.shape):
+        result[block] = array[block]
     return result
+
+
+def blocks(shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """Indices of square blocks of the last two axes, which together are everything."""
+    for row in range(0, shape[-2], BLOCK):
+        for column in range(0, shape[-1], BLOCK):
+            yield (..., slice(row, row + BLOCK), slice(column, column + BLOCK))

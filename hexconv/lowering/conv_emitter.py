@@ -256,7 +256,7 @@ class ConvEmitter:
         self, kernel: Array, bias: Array, tensor: Tensor
     ) -> tuple[Tensor, Ref, tuple[Ref, Ref], float]:
         """The input, the weights, their limits and step: with the bias they fit the accumulator."""
-        quantized = quantize_weights(np.ascontiguousarray(kernel), bias, tensor.range.step)
+        quantized = quantize_weights(kernel, bias, tensor.range.step)
         builder, step = self.ctx.builder, quantized.range.step
         name = f"{self.name}/weights"
         codes = builder.const(name, quantized.codes, quantized.range)

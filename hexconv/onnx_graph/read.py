@@ -12,8 +12,10 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
+from hexconv.arrays import Array
 from hexconv.errors import FileError, ModelError
 from hexconv.onnx_graph.reference import as_exported
+from hexconv.onnx_graph.split_file import read_split
 
 OLDEST_OPSET = 7
 ONNX_DOMAINS = ("", "ai.onnx")
@@ -42,10 +44,10 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
         ModelError: the file is ONNX, but its content contradicts itself.
     """
     if isinstance(source, onnx.ModelProto):
-        proto, label, base = source, "the model given in memory", None
+        proto, label, path = source, "the model given in memory", None
     else:
         path = Path(source)
-        proto, label, base = _parse(path), str(path), path.parent
+        proto, label = _parse(path), str(path)
     proto = as_exported(proto, label)
     _check_header(proto, label)
     _check_text(proto, label)
@@ -54,7 +56,7 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
             model = ir.serde.deserialize_model(proto)
     except MALFORMED as error:
         raise ModelError("the ONNX model is invalid", where=label, why=innermost(error)) from error
-    _attach_weights(model, base, label)
+    _attach_weights(model, path, label)
     return model, label
 
 
@@ -62,7 +64,7 @@ def _parse(path: Path) -> onnx.ModelProto:
     if path.is_dir():
         raise FileError("a directory was given instead of an ONNX file", where=str(path))
     try:
-        content = path.read_bytes()
+        content = read_split(path)
     except FileNotFoundError:
         raise FileError("there is no such ONNX file", where=str(path)) from None
     except (OSError, ValueError) as error:
@@ -145,7 +147,7 @@ def _without_warnings() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _attach_weights(model: ir.Model, base: Path | None, label: str) -> None:
+def _attach_weights(model: ir.Model, path: Path | None, label: str) -> None:
     """Replace each initializer by an array that does not keep the proto alive.
 
     Reading `raw_data` copies, each time, from an arena that holds the whole file: one copy
@@ -156,18 +158,38 @@ def _attach_weights(model: ir.Model, base: Path | None, label: str) -> None:
             tensor = value.const_value
             if tensor is None:
                 raise ModelError(f"initializer '{value.name}' has no data", where=label)
-            if isinstance(tensor, ir.ExternalTensor):
-                _check_external(tensor, base, label)
             value.const_value = ir.Tensor(
-                tensor_array(tensor, str(value.name), label),
+                _array_of(tensor, str(value.name), path, label),
                 dtype=tensor.dtype,
                 name=value.name,
             )
 
 
-def tensor_array(
-    tensor: ir.TensorProtocol, name: str, label: str = ""
-) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+def _array_of(tensor: ir.TensorProtocol, name: str, path: Path | None, label: str) -> Array:
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor_array(tensor, name, label)
+    if path is not None and tensor.location == path.name and tensor.length is not None:
+        return _embedded(tensor, name, path)
+    _check_external(tensor, path and path.parent, label)
+    return tensor_array(tensor, name, label)
+
+
+def _embedded(tensor: ir.ExternalTensor, name: str, path: Path) -> Array:
+    """The array of a tensor whose bytes `read_split` has left in the model's own file."""
+    if tensor.length != tensor.nbytes:
+        raise ModelError(
+            f"tensor '{name}' is malformed",
+            where=str(path),
+            why=f"it has {tensor.length} bytes of data, and its shape needs {tensor.nbytes}",
+        )
+    if tensor.dtype.bitwidth < 8:
+        tensor.base_dir = path.parent
+        return np.array(tensor_array(tensor, name, str(path)))
+    content = np.fromfile(path, np.uint8, int(tensor.nbytes), offset=tensor.offset or 0)
+    return content.view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
+
+
+def tensor_array(tensor: ir.TensorProtocol, name: str, label: str = "") -> Array:
     """The values of a tensor; ModelError where its bytes do not fit its shape and type."""
     try:
         return tensor.numpy()

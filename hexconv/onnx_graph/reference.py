@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 from onnx.external_data_helper import load_external_data_for_model
 
 from hexconv.errors import FileError, ModelError
@@ -29,6 +29,7 @@ from hexconv.names import unique_name
 KEY = "hexconv_reference"
 LARGEST = (1 << 31) - 1
 """Bytes of the largest protobuf message."""
+TOO_LARGE, WHY_TOO_LARGE = "it would be too large", "one ONNX file has at most 2 GB"
 
 OLDEST_IR = 4
 """IR version from which initializers need not be inputs: MACE's script fails on older ones."""
@@ -68,11 +69,24 @@ def reference_of(
     """
     model = source if isinstance(source, onnx.ModelProto) else _read(Path(source), sha256)
     made = reference_model(as_exported(model), fed)
-    if made.ByteSize() > LARGEST:
-        raise ModelError(
-            "the reference model is not written", why="it is larger than one ONNX file can be"
-        )
+    try:
+        small = made.ByteSize() <= LARGEST
+    except EncodeError:
+        small = False
+    if not small:
+        raise ModelError(TOO_LARGE, why=WHY_TOO_LARGE)
     return made
+
+
+def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
+    """Of the files that have the model's external data."""
+    names = {
+        entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
 
 
 def _read(path: Path, sha256: str) -> onnx.ModelProto:
@@ -80,6 +94,8 @@ def _read(path: Path, sha256: str) -> onnx.ModelProto:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise FileError("the ONNX file was changed after it was converted", where=str(path))
     model = onnx.ModelProto.FromString(content)
+    if len(content) + _external_bytes(model, path.parent) > LARGEST:
+        raise ModelError(TOO_LARGE, why=WHY_TOO_LARGE)
     try:
         load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import blocks, release_pages
 from hexconv.quantize.ranges import LEVELS, SMALLEST_STEP, Range, cover, symmetric
 
 # Elements quantized at a time: temporaries stay in the cache, and a layer of 100 M weights does
@@ -48,7 +49,9 @@ def quantize_weights(
     if bias is not None and bias.size:
         smallest = max(smallest, float(np.abs(bias).max()) / (step * largest))
     value_range = symmetric(low, high, smallest)
-    return QuantizedArray(encode(weights, value_range), value_range)
+    encoded = encode(weights, value_range)
+    release_pages(weights)
+    return QuantizedArray(encoded, value_range)
 
 
 def quantize_const(values: npt.NDArray[np.float32]) -> QuantizedArray:
@@ -72,14 +75,23 @@ def _bounds(values: npt.NDArray[np.float32]) -> tuple[float, float]:
 
 
 def encode(values: npt.NDArray[np.float32], value_range: Range) -> npt.NDArray[np.uint8]:
-    """Quantize values to a given range, clipped, rounded half to even."""
+    """Quantize values to a given range, clipped, rounded half to even; the result is contiguous."""
     codes = np.empty(values.shape, np.uint8)
-    flat_in, flat_out = np.ascontiguousarray(values).reshape(-1), codes.reshape(-1)
-    scale, zero = np.float32(1.0 / value_range.step), np.float32(value_range.zero)
-    for start in range(0, flat_in.size, CHUNK):
-        part = flat_in[start : start + CHUNK] * scale
-        np.rint(part, out=part)
-        part += zero
-        np.clip(part, 0, LEVELS, out=part)
-        flat_out[start : start + CHUNK] = part
+    if values.flags.c_contiguous or values.ndim < 2:
+        flat_in, flat_out = np.ascontiguousarray(values).reshape(-1), codes.reshape(-1)
+        for start in range(0, flat_in.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            flat_out[part] = _encoded(flat_in[part], value_range)
+    else:  # transposed: a contiguous copy of the floats would be four times as large as the codes
+        for block in blocks(values.shape):
+            codes[block] = _encoded(values[block], value_range)
     return codes
+
+
+def _encoded(values: npt.NDArray[np.float32], value_range: Range) -> npt.NDArray[np.float32]:
+    scale, zero = np.float32(1.0 / value_range.step), np.float32(value_range.zero)
+    part = values * scale
+    np.rint(part, out=part)
+    part += zero
+    np.clip(part, 0, LEVELS, out=part)
+    return part

@@ -192,7 +192,7 @@ def test_without_its_onnx_file_a_model_is_saved_with_a_warning(tmp_path: Path, g
 
 def test_a_model_too_large_for_one_file_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hexconv.onnx_graph.reference.LARGEST", 100)
-    with pytest.raises(ModelError, match="larger than one ONNX file"):
+    with pytest.raises(ModelError, match="one ONNX file has at most 2 GB"):
         reference_of(network(), "", SHAPES)
 
 
