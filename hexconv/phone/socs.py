@@ -42,8 +42,9 @@ def by_number(number: int) -> PhoneSoc:
     label = entry.get("name", f"SoC {number}")
     if entry["library"] == "none":
         raise ConfigError(
-            f"MACE has no Hexagon NN library for the {label}",
+            f"MACE's table has no Hexagon NN library for the {label}",
             why=f"its SoC has the number {number}; the libraries are for v60, v65 and v66",
+            hint="if its DSP is one of these, say so: --soc v60, v65 or v66",
         )
     return PhoneSoc(label, entry["library"])
 
