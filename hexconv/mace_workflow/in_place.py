@@ -17,7 +17,7 @@ from typing import Any
 import onnx
 import yaml
 
-from hexconv.errors import ConfigError
+from hexconv.errors import ConfigError, FileError
 from hexconv.from_deployment import convert_deployment
 from hexconv.mace.deployment_rules import as_list
 from hexconv.mace.interface_rules import commas
@@ -62,16 +62,16 @@ class InPlace:
     def convert_net(self, original: Any) -> Any:
         """In place of convert.py's: ONNX for the DSP is converted by hexconv."""
 
-        def convert_net(name: str, conf: Config, enable_micro: bool) -> Any:
+        def convert_net(net_name: str, conf: Config, enable_micro: bool = False) -> Any:
             if not _is_ours(conf) or conf.get("quantize_stat"):
-                return original(name, conf, enable_micro)
+                return original(net_name, conf, enable_micro)
             if enable_micro:
                 raise ConfigError(NO_MICRO, hint="leave --enable_micro out")
             from py_proto import mace_pb2
 
             self.tell(f"hexconv converts {conf.get(SOURCE, conf['model_file_path'])}")
             graph = self._converted(conf)
-            return net_with_data(graph, mace_pb2.NetDef, name, int(conf.get("order", 0)))
+            return net_with_data(graph, mace_pb2.NetDef, net_name, int(conf.get("order", 0)))
 
         return convert_net
 
@@ -81,9 +81,9 @@ class InPlace:
             path.write_text(yaml.safe_dump(as_yaml(conf)), encoding="utf-8")
             try:
                 model = convert_deployment(path, samples=self.samples, **self.settings)
-            except ConfigError as error:
-                where = re.sub(r", line \d+", "", error.where.replace(str(path), "the YAML"))
-                raise ConfigError(error.what, where=where, why=error.why, hint=error.hint) from None
+            except (ConfigError, FileError) as error:
+                where = re.sub(r"\S*model\.yml(, line \d+)?", "the YAML", error.where)
+                raise type(error)(error.what, where=where, why=error.why, hint=error.hint) from None
         for text in model.conversion.warnings if model.conversion else ():
             self.tell(f"warning: {text}")
         return model.graph
@@ -206,12 +206,16 @@ KEPT = (
 
 def as_yaml(conf: Mapping[str, Any]) -> Config:
     """A normalized configuration as the document of a deployment YAML, files named absolutely."""
-    graph: Config = {"input_ranges": [_commas(bounds) for bounds in conf["input_ranges"]]}
+    graph: Config = {}
+    if conf.get("input_ranges"):
+        graph["input_ranges"] = [_commas(bounds) for bounds in conf["input_ranges"]]
     for side in ("input", "output"):
         graph[f"{side}_tensors"] = list(conf[f"{side}_tensors"])
         graph[f"{side}_shapes"] = [_commas(shape) for shape in conf[f"{side}_shapes"]]
         graph[f"{side}_data_formats"] = [_word(f).upper() for f in conf[f"{side}_data_formats"]]
-        graph[f"{side}_data_types"] = [WORDS[kind] for kind in conf[f"{side}_data_types"]]
+        kinds = as_list(conf.get(f"{side}_data_types"))
+        if kinds:
+            graph[f"{side}_data_types"] = [WORDS.get(kind, str(kind)) for kind in kinds]
         if f"{side}_aliases" in conf:
             graph[f"{side}_aliases"] = conf[f"{side}_aliases"]
     if conf.get("quantize_range_file"):

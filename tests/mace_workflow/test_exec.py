@@ -191,6 +191,15 @@ def test_what_hexconv_does_not_do_is_an_error(
     assert "/tmp" not in error.where and "line" not in error.where
 
 
+def test_samples_that_are_not_there_are_an_error(run: Run, root: Path) -> None:
+    Path("speech.bin").unlink()
+    error = run("exec", CONVERT, "--config", "tiny.yml").exception
+    assert isinstance(error, FileError) and error.where == "the YAML" and "speech.bin" in error.why
+    np.save("other.npy", np.ones((1, 8, 16), np.float32))
+    given = run("exec", "--samples", "other.npy", CONVERT, "--config", "tiny.yml")
+    assert given.exception is None, given.exception
+
+
 def test_micro_is_an_error(run: Run, root: Path) -> None:
     error = run("exec", CONVERT, "--config", "tiny.yml", "--enable_micro").exception
     assert isinstance(error, ConfigError) and "microcontrollers" in str(error)
