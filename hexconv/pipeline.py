@@ -67,6 +67,7 @@ def built(
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     observed = calibrate.bounded_masks(graph, observed)
+    calibrate.bound_constants(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
     lowered = lowered_graph(graph, observed, settings.name or model_name(source), settings)

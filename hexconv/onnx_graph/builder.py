@@ -164,12 +164,13 @@ class FloatBuilder:
                 why=str(error).strip().split("\n")[0] or type(error).__name__,
             ) from error
 
-    def infer(self, node: ir.Node) -> None:
+    def infer(self, node: ir.Node, *, may_be_empty: bool = False) -> None:
         """Set shape and type of the node's outputs; each must be known in full.
 
         Raises:
             ModelError: the inputs contradict each other or the op's schema.
-            UnsupportedOpError: a shape depends on data, a tensor is empty, or has 2^31 elements.
+            UnsupportedOpError: a shape depends on data, a tensor has 2^31 elements, or none
+                although `may_be_empty` is false.
         """
         if node.op_type in LIKE_FIRST_INPUT:
             first = node.inputs[0]
@@ -193,7 +194,7 @@ class FloatBuilder:
             if found is not None and found.tensor_type.elem_type:
                 value.dtype = ir.DataType(found.tensor_type.elem_type)
             value.shape = ir.Shape(shape) if shape is not None else value.shape
-            self._check_shape(node, value)
+            self._check_shape(node, value, may_be_empty)
         check_operands(node)
 
     def infer_anew(self, node: ir.Node) -> None:
@@ -287,7 +288,7 @@ class FloatBuilder:
             self._data[value] = found
         return found
 
-    def _check_shape(self, node: ir.Node, value: ir.Value) -> None:
+    def _check_shape(self, node: ir.Node, value: ir.Value, may_be_empty: bool) -> None:
         if value.shape is None or not value.shape.is_static() or value.dtype is None:
             raise UnsupportedOpError(
                 f"the shape of '{value.name}' is not known before the model runs",
@@ -297,7 +298,7 @@ class FloatBuilder:
                 hint="export the model so that no size depends on values",
             )
         sizes = list(value.shape.numpy())
-        if any(size <= 0 for size in sizes):
+        if any(size < 0 or (size == 0 and not may_be_empty) for size in sizes):
             raise UnsupportedOpError(
                 f"'{value.name}' is empty: its shape is {sizes}",
                 node=str(node.name),

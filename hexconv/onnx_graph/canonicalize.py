@@ -17,7 +17,9 @@ from onnx.checker import ValidationError
 
 from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.names import nearest
+from hexconv.onnx_graph import empties
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of
+from hexconv.onnx_graph.cleanup import detach_bodies
 from hexconv.onnx_graph.cut import CutNodes
 from hexconv.onnx_graph.functions import expand
 from hexconv.onnx_graph.read import MALFORMED, innermost
@@ -76,7 +78,8 @@ def _settle(node: ir.Node, builder: FloatBuilder) -> None:
         _drop_unknown_attributes(node)
     arrays = builder.fold(node)
     if arrays is None:
-        builder.infer(node)
+        builder.infer(node, may_be_empty=True)
+        empties.settle(node, builder)
         return
     for array, old in zip(arrays, node.outputs, strict=False):
         if not old.is_graph_output():
@@ -144,6 +147,7 @@ def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     for old, new in zip(node.outputs, outputs, strict=True):
         builder.transfer_uses(old, new, node)
     builder.remove(node)
+    detach_bodies(node)
     return nodes
 
 
@@ -157,9 +161,10 @@ class _Checkers:
     def check(self, node: ir.Node) -> None:
         """ModelError if the node violates its op's schema; UnsupportedOpError for an unknown op."""
         version = node.version or OPSET
-        if node.domain and any(MODERNIZATIONS.at(node)):
+        known = node.domain == "" and onnx.defs.has(node.op_type, version, "")
+        if not known and any(MODERNIZATIONS.at(node)):
             return
-        if node.domain != "" or not onnx.defs.has(node.op_type, version, ""):
+        if not known:
             raise _unknown(node, version)
         if onnx.defs.get_schema(node.op_type, version, "").deprecated and any(
             MODERNIZATIONS.at(node)
@@ -182,6 +187,15 @@ class _Checkers:
 
 
 def _unknown(node: ir.Node, version: int) -> UnsupportedOpError:
+    if node.domain.startswith("com.microsoft"):
+        return UnsupportedOpError(
+            f"op {node.op_type} of domain '{node.domain}' is ONNX Runtime's own",
+            node=str(node.name),
+            op=f"{node.domain}::{node.op_type}",
+            why="its optimizer wrote it in place of ONNX ops: the layout NCHWc, or a fused kernel",
+            hint="convert the file from before optimization, or save it with "
+            "graph_optimization_level = ORT_ENABLE_BASIC",
+        )
     if node.domain:
         return UnsupportedOpError(
             f"op {node.op_type} of domain '{node.domain}' is not an ONNX op",

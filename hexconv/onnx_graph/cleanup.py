@@ -65,9 +65,28 @@ def remove_dead(graph: ir.Graph) -> None:
     for node in reversed(list(graph)):
         if not any(value.uses() or value.is_graph_output() for value in node.outputs):
             graph.remove(node, safe=True)
+            detach_bodies(node)
     for name, value in list(graph.initializers.items()):
         if not value.uses() and not value.is_graph_output():
             graph.initializers.pop(name)
+
+
+def detach_bodies(node: ir.Node) -> None:
+    """Let the inner graphs of a removed node (branches, loop bodies) read nothing any more.
+
+    Their nodes would otherwise count as readers of values of the graph around them.
+    """
+    for attribute in node.attributes.values():
+        for body in attribute.as_graphs() if attribute.type == ir.AttributeType.GRAPHS else ():
+            _detach_all(body)
+        if attribute.type == ir.AttributeType.GRAPH:
+            _detach_all(attribute.as_graph())
+
+
+def _detach_all(body: ir.Graph) -> None:
+    for node in body.all_nodes():
+        for position in range(len(node.inputs)):
+            node.replace_input_with(position, None)
 
 
 def share_initializers(graph: ir.Graph) -> None:

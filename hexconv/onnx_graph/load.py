@@ -116,7 +116,7 @@ def _inline(model: ir.Model, label: str) -> None:
         function.opset_imports.clear()
     try:
         InlinePass()(model)
-    except (*MALFORMED, ir.passes.PassError) as error:
+    except (*MALFORMED, ir.passes.PassError, ir.passes.InvariantError) as error:
         raise ModelError(
             "the model's local functions cannot be inlined",
             where=label,

@@ -89,6 +89,13 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
             where=label,
             why="it parses as a protobuf but contains no graph",
         )
+    if not proto.graph.output:
+        raise ModelError(
+            "the model has no output",
+            where=label,
+            why="nothing of what its nodes compute is asked for",
+            hint="declare the tensors that you want as outputs of the graph",
+        )
     if not 3 <= proto.ir_version <= onnx.IR_VERSION:
         raise ModelError(
             f"the model has IR version {proto.ir_version}",
@@ -163,6 +170,22 @@ def _attach_weights(model: ir.Model, path: Path | None, label: str) -> None:
                 dtype=tensor.dtype,
                 name=value.name,
             )
+    _attach_attributes(model, base, label)
+
+
+def _attach_attributes(model: ir.Model, base: Path | None, label: str) -> None:
+    """As `_attach_weights`, of the tensors in attributes (Constant) whose data is outside."""
+    nodes = [
+        node for graph in (model.graph, *model.functions.values()) for node in graph.all_nodes()
+    ]
+    for node in nodes:
+        for name, attr in node.attributes.items():
+            tensor = attr.value
+            if isinstance(tensor, ir.ExternalTensor):
+                _check_external(tensor, base, label)
+                array = tensor_array(tensor, str(tensor.name or name), label)
+                held = ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
+                node.attributes[name] = ir.AttrTensor(name, held)
 
 
 def _array_of(tensor: ir.TensorProtocol, name: str, path: Path | None, label: str) -> Array:

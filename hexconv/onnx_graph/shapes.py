@@ -10,6 +10,8 @@ from hexconv.errors import ModelError
 from hexconv.names import did_you_mean, listed
 
 EXAMPLE_LENGTH = 100
+PLACEHOLDERS = {"any", "dynamic", "none", "null", "unk", "unknown"}
+"""What exporters write, without regard to case, for a dimension that has no name of its own."""
 
 
 def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> None:
@@ -23,6 +25,8 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
     graph = model.graph
     for value in [value for value in graph.inputs if value.name in graph.initializers]:
         graph.inputs.remove(value)
+    for value in graph.inputs:
+        _free_placeholders(value)
     wanted = {name: _checked(name, shape) for name, shape in (shapes or {}).items()}
     names = [str(value.name) for value in graph.inputs]
     for name in wanted:
@@ -41,6 +45,19 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
         raise ModelError(
             "some input dimensions are not fixed", why="; ".join(missing), hint=f"pass {example}"
         )
+
+
+def _free_placeholders(value: ir.Value) -> None:
+    """Negative sizes (Paddle) and names such as '?' become dimensions without a name."""
+    if value.shape is not None:
+        value.shape = ir.Shape([None if _is_placeholder(dim) else dim for dim in value.shape])
+
+
+def _is_placeholder(dim: int | ir.SymbolicDim) -> bool:
+    if isinstance(dim, int):
+        return dim < 0
+    name = str(dim.value or "")
+    return name.lower() in PLACEHOLDERS or not any(char.isalpha() for char in name)
 
 
 def _checked(name: str, shape: Sequence[int]) -> tuple[int, ...]:
@@ -65,7 +82,7 @@ def _merge(value: ir.Value, wanted: tuple[int, ...], symbols: dict[str, int]) ->
         )
     for axis, (dim, size) in enumerate(zip(declared, wanted, strict=True)):
         if isinstance(dim, int):
-            if dim != size:
+            if dim not in (0, size):  # MXNet writes 0 for a size that it leaves open
                 raise ModelError(
                     f"dimension {axis} of input '{value.name}' is {dim}, {size} was given",
                     why=f"the model declares {_text(declared)}",
@@ -89,7 +106,9 @@ def _settle(value: ir.Value, symbols: Mapping[str, int]) -> str:
         value.shape = ir.Shape([size for size in sizes if size is not None])
         if any(size is not None and size <= 0 for size in sizes):
             raise ModelError(
-                f"input '{value.name}' is empty", why=f"its shape is {_text(value.shape)}"
+                f"input '{value.name}' is empty",
+                why=f"its shape is {_text(value.shape)}",
+                hint=f"if a 0 stands for any size, pass --shape {_example(value, symbols)}",
             )
         return ""
     missing = [
@@ -111,7 +130,7 @@ def _example(value: ir.Value, symbols: Mapping[str, int]) -> str:
         return f"{value.name}=1,3,224,224"
     sizes: list[int] = []
     for axis, dim in enumerate(value.shape):
-        known = _known(dim, symbols)
+        known = _known(dim, symbols) or None
         batch = axis == 0 or "batch" in str(dim).lower()
         sizes.append(known if known is not None else 1 if batch else EXAMPLE_LENGTH)
     return f"{value.name}={','.join(map(str, sizes))}"

@@ -9,7 +9,17 @@ import onnx_ir as ir
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
-FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+FLOATS = {
+    ir.DataType.FLOAT,
+    ir.DataType.FLOAT16,
+    ir.DataType.BFLOAT16,
+    ir.DataType.DOUBLE,
+    ir.DataType.FLOAT8E4M3FN,
+    ir.DataType.FLOAT8E4M3FNUZ,
+    ir.DataType.FLOAT8E5M2,
+    ir.DataType.FLOAT8E5M2FNUZ,
+}
+"""Float8 rounds more coarsely than the DSP's own 8 bits over one range; neither is reproduced."""
 
 
 @MODERNIZATIONS.rule("CastLike")

@@ -40,6 +40,17 @@ def dropout(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None]:
     return [value]
 
 
+@MODERNIZATIONS.rule("Concat")
+def without_empty_parts(node: ir.Node, builder: FloatBuilder) -> None:
+    """A part without elements adds nothing to a concatenation that has others."""
+    parts = [value for value in node.inputs if value is not None]
+    kept = [value for value in parts if 0 not in shape_of(value)]
+    if kept and len(kept) < len(parts):
+        for position, value in enumerate(kept):
+            node.replace_input_with(position, value)
+        node.resize_inputs(len(kept))
+
+
 @MODERNIZATIONS.rule("Sum", "Mean", "Max", "Min", "Concat")
 def of_one(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """The sum (mean, largest, concatenation) of one tensor is that tensor."""
