@@ -170,20 +170,19 @@ def _attach_weights(model: ir.Model, path: Path | None, label: str) -> None:
                 dtype=tensor.dtype,
                 name=value.name,
             )
-    _attach_attributes(model, base, label)
+    _attach_attributes(model, path, label)
 
 
-def _attach_attributes(model: ir.Model, base: Path | None, label: str) -> None:
+def _attach_attributes(model: ir.Model, path: Path | None, label: str) -> None:
     """As `_attach_weights`, of the tensors in attributes (Constant) whose data is outside."""
-    nodes = [
-        node for graph in (model.graph, *model.functions.values()) for node in graph.all_nodes()
-    ]
+    nodes = list(model.graph.all_nodes())
+    for function in model.functions.values():
+        nodes += function.all_nodes()
     for node in nodes:
         for name, attr in node.attributes.items():
             tensor = attr.value
             if isinstance(tensor, ir.ExternalTensor):
-                _check_external(tensor, base, label)
-                array = tensor_array(tensor, str(tensor.name or name), label)
+                array = _array_of(tensor, str(tensor.name or name), path, label)
                 held = ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
                 node.attributes[name] = ir.AttrTensor(name, held)
 
