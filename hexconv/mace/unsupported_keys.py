@@ -24,7 +24,12 @@ _TOP: tuple[tuple[str, Any, str], ...] = (
 _MODEL: tuple[tuple[str, Any, str], ...] = (
     ("platform", "onnx", "hexconv reads ONNX: export the model, and write platform: onnx"),
     ("runtime", "dsp", "hexconv makes models for the DSP: write runtime: dsp"),
-    ("obfuscate", 0, "names are kept, for comparisons layer by layer: write obfuscate: 0"),
+    (
+        "obfuscate",
+        0,
+        "names are kept, to compare layer by layer: write obfuscate: 0. To get other names, run "
+        "MACE's own converter.py with `python -m hexconv mace exec`",
+    ),
     ("quantize_large_weights", 0, "all weights are quantized: write 0"),
     ("quantize_stat", 0, "use hexconv calibrate instead"),
     ("quantize_schema", None, "the DSP computes in uint8 in one way: leave it out"),
