@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hexconv.compare.metrics import ATOL, EXACT, RTOL
+from hexconv.compare.metrics import EXACT
+from hexconv.compare.sums import ATOL, RTOL
 
 if TYPE_CHECKING:
     from rich.console import Console

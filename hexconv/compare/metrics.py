@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import Array
 from hexconv.compare.exact_sum import ExactSum
+from hexconv.compare.sums import pair_sums
 from hexconv.errors import ModelError
 
 EXACT = 200.0
 """SQNR in dB that represents no difference at all, and negated for noise without any signal:
 JSON has no infinity."""
-RTOL, ATOL = 1e-3, 1e-4
-"""Close means |x - y| <= ATOL + RTOL * |x|: a common criterion in the field."""
 
 
 @dataclass(frozen=True)
@@ -75,32 +75,35 @@ class Totals:
         Raises:
             ModelError: the reference, or the output, contains NaN or infinity.
         """
-        x, y = np.asarray(expected, np.float64), np.asarray(returned, np.float64)
-        self._check(x, y)
-        self._samples += 1
+        x, y = np.asarray(expected), np.asarray(returned)
+        self._check_shapes(x, y)
         if not x.size:
+            self._samples += 1
             return
-        apart = np.abs(x - y)
-        magnitude = np.abs(x)
-        terms = (inner(x, x), inner(y, y), inner(x, y), inner(apart, apart), float(apart.sum()))
-        for name, term in zip(SUMS, terms, strict=True):
-            self._sums[name].add(term)
-        self._largest = max(self._largest, float(apart.max()))
-        self._peak = max(self._peak, float(magnitude.max()))
+        sums = pair_sums(x, y)
+        if not sums.finite:
+            self._raise_not_finite(x, y)
+        self._samples += 1
+        for name, total in self._sums.items():
+            total.add(getattr(sums, name))
+        self._largest = max(self._largest, sums.largest)
+        self._peak = max(self._peak, sums.peak)
         self._elements += x.size
-        self._close += int(np.count_nonzero(apart <= ATOL + RTOL * magnitude))
+        self._close += sums.close
         if self._classes:
             agree = x.argmax(-1) == y.argmax(-1)
             self._rows += agree.size
             self._agree += int(np.count_nonzero(agree))
 
-    def _check(self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> None:
+    def _check_shapes(self, x: Array, y: Array) -> None:
         if x.shape != y.shape:
             raise ModelError(
                 f"'{self._what}' has shape {list(x.shape)} in the float model and "
                 f"{list(y.shape)} in the other",
                 hint="give the ONNX file that this model was converted from",
             )
+
+    def _raise_not_finite(self, x: Array, y: Array) -> None:
         for side, array in (("the float model returns", x), ("the quantized model returns", y)):
             if not np.isfinite(array).all():
                 bad = "NaN" if np.isnan(array).any() else "infinity"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hexconv import native
 from hexconv.arrays import Array
 from hexconv.compare.exact_sum import ExactSum
 from hexconv.compare.metrics import EXACT, decibels, inner
@@ -48,6 +49,9 @@ class Scale:
 
     def values(self, codes: Array) -> npt.NDArray[np.float32]:
         """Quantized values to float32."""
+        passes = native.library()
+        if passes is not None and codes.dtype == np.uint8 and codes.size > CODES:
+            return passes.dequantize(self.values(np.arange(CODES, dtype=np.uint8)), codes)
         return ((codes.astype(np.float64) - self.zero) * self.step).astype(np.float32)
 
     def codes(self, values: npt.ArrayLike) -> Array:

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hexconv.compare.advice import NEGLIGIBLE, AdviceCase, advise
-from hexconv.compare.metrics import ATOL, EXACT, RTOL, Metrics, below
+from hexconv.compare.metrics import EXACT, Metrics, below
 from hexconv.compare.sites import Sites
+from hexconv.compare.sums import ATOL, RTOL
 from hexconv.compare.tally import Figures, Measured
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import LibraryVersion

@@ -78,6 +78,23 @@ class RowsCall(ctypes.Structure):
     ]
 
 
+SUM_LANES = 16
+_LANES = _DOUBLE * SUM_LANES
+
+
+class Comparison(ctypes.Structure):
+    """`struct comparison` of compare.c."""
+
+    _fields_ = [
+        ("sums", _LANES * 5),
+        ("largest", _LANES),
+        ("peak", _LANES),
+        ("close", _INT64),
+        ("rtol", _DOUBLE),
+        ("atol", _DOUBLE),
+    ]
+
+
 FUNCTIONS = {
     "packed_bytes": [_INT32, _INT32, _INT32],
     "isa": [],
@@ -96,6 +113,7 @@ FUNCTIONS = {
     "scale_down": [_POINTER, _DOUBLE, _DOUBLE, _POINTER, _INT64],
     "exponential_sums": [_POINTER, _INT64, _INT64],
     "scaled_exponentials": [_POINTER, _INT64, _INT64],
+    "compare_floats": [_POINTER, _POINTER, _POINTER, _INT64],
     "histogram": [_POINTER, _FLOAT, _INT32, _POINTER, _INT64],
 }
 

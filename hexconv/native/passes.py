@@ -15,6 +15,7 @@ from hexconv.arrays import Array
 from hexconv.native.abi import (
     FUNCTIONS,
     RESULTS,
+    Comparison,
     ConvCall,
     DepthwiseCall,
     ProductCall,
@@ -253,6 +254,17 @@ class Passes:
     ) -> None:
         """Add one to counts[floor(x * scale) + half] for every finite x."""
         self._dll.histogram(address(x), scale, half, address(counts), x.size)
+
+    def compare(
+        self,
+        x: npt.NDArray[np.float32],
+        y: npt.NDArray[np.float32],
+        tolerances: tuple[float, float],
+    ) -> Comparison:
+        """Sums over contiguous x and y, of equal sizes; tolerances are relative and absolute."""
+        result = Comparison(rtol=tolerances[0], atol=tolerances[1])
+        self._dll.compare_floats(ctypes.addressof(result), address(x), address(y), x.size)
+        return result
 
     def multiply_floats(self, a: Array, b: Array) -> Array:
         """A float32 matrix product whose terms are added in their order."""
