@@ -8,8 +8,6 @@ import onnx_ir as ir
 from hexconv.errors import ModelError
 
 OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
-OTHER_FLOATS |= {ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ}
-OTHER_FLOATS |= {ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ}
 
 
 def floats_to_float32(model: ir.Model) -> None:

@@ -1,18 +1,24 @@
-"""Quantized models become float graphs with ranges: those that QuantizeLinear defines.
+"""Quantized models become float graphs with ranges, and with the clamps that QuantizeLinear has.
 
-QuantizeLinear after DequantizeLinear changes a value only by rounding, which the DSP does anyway;
-scale and zero point are the range of the tensor between. Quantized constants were computed before.
+QuantizeLinear after DequantizeLinear changes a value by rounding, which the DSP does anyway, and by
+saturation: a quantizer leaves out a Relu or Clip whose work the saturation does. It becomes a Clip,
+but where no value can reach it. Scale and zero point are the range of the tensor between. Quantized
+constants were computed before.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.onnx_graph.intervals import interval
 from hexconv.quantize import Bounds
 
-# Ops on integers that an exporter leaves between the two: moves of data, or a maximum.
 MOVES = {
     "DepthToSpace",
     "Expand",
@@ -29,7 +35,31 @@ MOVES = {
     "Transpose",
     "Unsqueeze",
 }
-ON_CODES = {*MOVES, "Concat", "Pad", "Relu"}
+"""Ops on integers that an exporter leaves between the two: moves of data, or a maximum."""
+BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
+"""Ops on integers with bounds, and which inputs these are where not any constant is one."""
+ON_CODES = {*MOVES, *BOUNDED, "Concat", "Pad"}
+BEFORE_ACTIVATION = {"Conv", "ConvTranspose", "Gemm", "BatchNormalization"}
+"""Ops whose activation a quantizer leaves out, any Clip; for a Relu the zero point is the sign."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What integers stand for: (code - zero) * scale, from `low` to `high`."""
+
+    scale: float
+    zero: float
+    low: float
+    high: float
+
+    def value(self, code: float) -> float:
+        """The number that a code stands for."""
+        return (code - self.zero) * self.scale
+
+    @property
+    def bounds(self) -> Bounds:
+        """The values of the lowest and the highest integer."""
+        return self.value(self.low), self.value(self.high)
 
 
 def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
@@ -40,31 +70,124 @@ def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
     Returns:
         (min, max) of each tensor that was quantized, by its name.
     """
-    ranges: dict[ir.Value, Bounds] = {}
-    floated: set[ir.Value] = set()
+    walk = _Walk(builder)
     for node in list(builder.graph):
-        if node.graph is None or node.domain:
+        if node.graph is None or node.domain or not node.inputs:
             continue
-        source = node.inputs[0] if node.inputs else None
-        if node.op_type == "QuantizeLinear" and source is not None and _goes_on(node.outputs[0]):
-            bounds = _bounds(node)
-            if bounds is None:
-                continue
-            known = ranges.get(source, bounds)
-            ranges[source] = min(known[0], bounds[0]), max(known[1], bounds[1])
-            floated.add(source)
-            _instead(node, source, builder)
-        elif source is None or source not in floated:
-            continue
-        elif node.op_type == "DequantizeLinear":
-            _instead(node, source, builder)
-        elif node.op_type in ON_CODES and not _is_float(node.outputs[0]):
-            builder.at(node).infer_anew(node)
-            floated.update(node.outputs)
-            if node.op_type in MOVES and source in ranges:
-                ranges.update(dict.fromkeys(node.outputs, ranges[source]))
-    # Values have taken over the names of those that they replace.
-    return {str(value.name): bounds for value, bounds in ranges.items()}
+        if node.op_type == "QuantizeLinear":
+            walk.quantize(node)
+        elif any(value in walk.codes for value in node.inputs if value is not None):
+            if node.op_type == "DequantizeLinear":
+                walk.dequantize(node)
+            elif node.op_type in ON_CODES:
+                walk.move(node)
+    return walk.named_ranges()
+
+
+class _Walk:
+    """The floats that stand for integers, and what is known of them."""
+
+    def __init__(self, builder: FloatBuilder) -> None:
+        self.builder = builder
+        self.codes: dict[ir.Value, Codes] = {}
+        self._floats: dict[ir.Value, ir.Value] = {}
+        self._ranges: dict[ir.Value, Bounds] = {}
+        self._clips: dict[tuple[ir.Value, Bounds], ir.Value] = {}
+
+    def quantize(self, node: ir.Node) -> None:
+        """Note what the integers of a QuantizeLinear are: its input, clamped."""
+        source, codes = node.inputs[0], _codes(node)
+        if source is None or codes is None or not _goes_on(node.outputs[0]):
+            return
+        self.codes[node.outputs[0]] = codes
+        clamped = self._clamped(source, codes, node)
+        self._floats[node.outputs[0]] = clamped
+        self._widen(clamped, codes.bounds)
+
+    def dequantize(self, node: ir.Node) -> None:
+        """Let the readers of a DequantizeLinear read the float."""
+        source, codes = node.inputs[0], _codes(node)
+        assert source is not None and codes is not None
+        self.builder.at(node)
+        self.builder.replace(node, [self._as(source, codes)])
+
+    def move(self, node: ir.Node) -> None:
+        """Apply an op on integers to the floats, its constants as what they stand for."""
+        sources = [value for value in node.inputs if value is not None and value in self.codes]
+        codes = self.codes[sources[0]]
+        self.builder.at(node)
+        for position, value in enumerate(node.inputs):
+            if value is not None and value in self.codes:
+                node.replace_input_with(position, self._as(value, codes))
+        if node.op_type in BOUNDED:
+            node = _with_values(node, codes, self.builder)
+        elif node.op_type == "Pad":
+            _pad_value(node, codes, self.builder)
+            self.builder.infer_anew(node)
+        else:
+            self.builder.infer_anew(node)
+        for value in node.outputs:
+            self.codes[value], self._floats[value] = codes, value
+            if node.op_type in MOVES or node.op_type == "Clip":
+                least, most = interval(value)
+                low, high = codes.bounds
+                self._widen(value, (max(low, least), min(high, most)))
+
+    def named_ranges(self) -> dict[str, Bounds]:
+        """Ranges by name. Values have taken over the names of those that they replace.
+
+        What only a clamp reads has the clamp's range: the DSP saturates there.
+        """
+        clips = set(self._clips.values())
+        for (source, bounds), _ in self._clips.items():
+            uses = [
+                use.node.outputs[0] for use in source.uses() if use.node.op_type != "QuantizeLinear"
+            ]
+            if not source.is_graph_output() and all(value in clips for value in uses):
+                self._widen(source, bounds)
+        return {str(value.name): bounds for value, bounds in self._ranges.items()}
+
+    def _widen(self, value: ir.Value, bounds: Bounds) -> None:
+        known = self._ranges.get(value, bounds)
+        self._ranges[value] = min(known[0], bounds[0]), max(known[1], bounds[1])
+
+    def _clamped(self, source: ir.Value, codes: Codes, node: ir.Node) -> ir.Value:
+        bounds = codes.bounds
+        if (source, bounds) in self._clips:
+            return self._clips[source, bounds]
+        if not _clamps(source, codes):
+            return source
+        limits = [np.float32(bound) for bound in bounds]
+        clip = self.builder.at(node).op("Clip", [source, *limits], name=f"{node.name}_clamp")
+        self._clips[source, bounds] = clip
+        return clip
+
+    def _as(self, source: ir.Value, wanted: Codes) -> ir.Value:
+        """The float of integers that are read with another scale or zero point, perhaps."""
+        value, own = self._floats[source], self.codes[source]
+        if own.scale != wanted.scale:
+            value = self.builder.op("Mul", [value, np.float32(wanted.scale / own.scale)])
+        if own.zero != wanted.zero:
+            value = self.builder.op("Add", [value, np.float32(wanted.value(own.zero))])
+        return value
+
+
+def _clamps(source: ir.Value, codes: Codes) -> bool:
+    """Whether saturation is more than calibration's own end of the range.
+
+    At a zero point of the lowest or highest code it is a Relu (or its mirror image) that was left
+    out, after these ops any Clip; what enters the model is clamped before anything reads it.
+    """
+    low, high = codes.bounds
+    least, most = interval(source)
+    if least >= low - codes.scale and most <= high + codes.scale:
+        return False
+    if source.is_graph_input():
+        return True
+    if (low == 0.0 and least < -codes.scale) or (high == 0.0 and most > codes.scale):
+        return True
+    producer = source.producer()
+    return producer is not None and producer.op_type in BEFORE_ACTIVATION
 
 
 def _goes_on(value: ir.Value) -> bool:
@@ -76,9 +199,9 @@ def _goes_on(value: ir.Value) -> bool:
             return False
         for use in current.uses():
             if use.node.op_type == "DequantizeLinear" and use.idx == 0:
-                if _bounds(use.node) is None:
+                if _codes(use.node) is None:
                     return False
-            elif use.node.op_type in ON_CODES:
+            elif use.node.op_type in ON_CODES and _others_constant(use.node, current):
                 fresh = [output for output in use.node.outputs if output not in seen]
                 seen.update(fresh)
                 pending += fresh
@@ -87,32 +210,78 @@ def _goes_on(value: ir.Value) -> bool:
     return True
 
 
-def _bounds(node: ir.Node) -> Bounds | None:
-    """The values of the lowest and the highest integer; None if that is not one range."""
+def _others_constant(node: ir.Node, value: ir.Value) -> bool:
+    """Whether what bounds integers is known; a concatenation joins any integers."""
+    if node.op_type not in BOUNDED:
+        return True
+    others = [other for other in node.inputs if other is not None and other is not value]
+    arrays = [array_of(other) for other in others]
+    return all(array is not None and array.size == 1 for array in arrays)
+
+
+def _codes(node: ir.Node) -> Codes | None:
+    """What a node's integers stand for; None if that is not one scale."""
     scale = array_of(node.inputs[1])
     if scale is None or scale.size != 1:
         return None
-    zero = np.zeros(1, np.uint8)
+    dtype, zero = _dtype(node), 0.0
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         found = array_of(node.inputs[2])
         if found is None or found.size != 1:
             return None
-        zero = found
-    elif node.op_type == "QuantizeLinear" and node.outputs[0].dtype is not None:
-        zero = np.zeros(1, node.outputs[0].dtype.numpy())
-    elif node.inputs[0] is not None and node.inputs[0].dtype is not None:
-        zero = np.zeros(1, node.inputs[0].dtype.numpy())
-    if zero.dtype.kind not in "iu" or zero.dtype.itemsize > 2:
+        dtype, zero = found.dtype, float(found.reshape(-1)[0])
+    if dtype is None or dtype.itemsize > 2 or dtype == np.float32:
         return None
-    limits, step = np.iinfo(zero.dtype), float(scale.reshape(-1)[0])
-    offset = int(zero.reshape(-1)[0])
-    return (limits.min - offset) * step, (limits.max - offset) * step
+    step = float(scale.reshape(-1)[0])
+    return Codes(step, zero, *_ends(dtype))
 
 
-def _instead(node: ir.Node, value: ir.Value, builder: FloatBuilder) -> None:
-    """Let the readers of a node's output read the float value."""
-    builder.at(node).replace(node, [value])
+def _ends(dtype: np.dtype[np.generic]) -> tuple[float, float]:
+    """The lowest and highest number of an integer or float8 type, those of 4 bits too."""
+    describe: Any = ml_dtypes.finfo if "float" in dtype.name else ml_dtypes.iinfo
+    limits = describe(dtype)
+    return float(limits.min), float(limits.max)
 
 
-def _is_float(value: ir.Value) -> bool:
-    return value.dtype == ir.DataType.FLOAT
+def _dtype(node: ir.Node) -> np.dtype[np.generic] | None:
+    """Of the integers of a node without a zero point."""
+    value = node.outputs[0] if node.op_type == "QuantizeLinear" else node.inputs[0]
+    if value is None or value.dtype is None:
+        return np.dtype(np.uint8) if node.op_type == "QuantizeLinear" else None
+    return np.dtype(value.dtype.numpy())
+
+
+def _with_values(node: ir.Node, codes: Codes, builder: FloatBuilder) -> ir.Node:
+    """A Clip of floats for a bound, or bounds, of integers."""
+    low, high = None, None
+    if node.op_type == "Relu":
+        low = 0.0
+    elif node.op_type == "Clip":
+        low, high = (_number(node, position) for position in (1, 2))
+    else:
+        constants = [array_of(value) for value in node.inputs]
+        numbers = [float(array.item()) for array in constants if array is not None]
+        low, high = (max(numbers), None) if node.op_type == "Max" else (None, min(numbers))
+    source = next(v for v in node.inputs if v is not None and array_of(v) is None)
+    limits = [None if code is None else np.float32(codes.value(code)) for code in (low, high)]
+    result = builder.op("Clip", [source, *limits], name=str(node.name))
+    clip = result.producer()
+    assert clip is not None
+    builder.replace(node, [result])
+    return clip
+
+
+def _number(node: ir.Node, position: int) -> float | None:
+    array = array_of(node.inputs[position]) if position < len(node.inputs) else None
+    return None if array is None else float(array.item())
+
+
+def _pad_value(node: ir.Node, codes: Codes, builder: FloatBuilder) -> None:
+    """The constant that a Pad of integers adds, 0 unless stated, as a float."""
+    mode = node.attributes.get("mode")
+    if mode is not None and mode.as_string() != "constant":
+        return
+    number = np.float32(codes.value(_number(node, 2) or 0.0))
+    if len(node.inputs) < 3:
+        node.resize_inputs(3)
+    node.replace_input_with(2, builder.const(number, f"{node.name}_value"))

@@ -71,7 +71,7 @@ def test_a_qdq_model_needs_no_samples_and_has_its_declared_ranges(per_channel: b
 
 def test_the_ranges_are_those_of_scale_and_zero_point() -> None:
     graph = load(qdq())
-    assert [node.op_type for node in graph.nodes] == ["Conv", "Relu"]
+    assert [node.op_type for node in graph.nodes] == ["Clip", "Conv", "Relu"]
     assert graph.ranges["x"] == pytest.approx((-2.0, 3.1))
     low, high = graph.ranges[graph.outputs[0].name]
     assert (low, high) == pytest.approx((0.0, 63.75))
@@ -103,7 +103,7 @@ def test_integers_that_are_moved_in_between_keep_their_range() -> None:
     nodes.append(helper.make_node("Neg", ["d"], ["y"], name="neg"))
     proto = model(nodes, {"x": SHAPE}, ["y"], {"i_s": scale(0.02), "i_z": np.uint8(128)})
     graph = load(proto)
-    assert [node.op_type for node in graph.nodes] == ["MaxPool", "Transpose", "Neg"]
+    assert [node.op_type for node in graph.nodes] == ["Clip", "MaxPool", "Transpose", "Neg"]
     assert graph.ranges["moved"] == graph.ranges["x"]
 
 

@@ -1,0 +1,176 @@
+"""QuantizeLinear saturates: what a quantizer left out because of that is part of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import hexconv
+from hexconv.onnx_graph import load
+from hexconv.onnx_graph.session import FloatSession
+from tests.lowering.proof import numbers
+from tests.onnx_graph.models import model, node, original_outputs
+
+SHAPE = (1, 6, 1, 40)
+SAMPLES = [{"x": numbers(SHAPE, seed)} for seed in range(6)]
+
+
+def sqnr(expected: Any, found: Any) -> float:
+    return float(10 * np.log10((expected**2).sum() / ((expected - found) ** 2).sum()))
+
+
+def conv(*behind: onnx.NodeProto, scale: float, zero: Any, outputs: str = "y") -> onnx.ModelProto:
+    """Conv, QuantizeLinear, DequantizeLinear (as `r`), and what is behind."""
+    nodes = [
+        node("Conv", "x w b", "c"),
+        node("QuantizeLinear", "c s z", "q"),
+        node("DequantizeLinear", "q s z", "r"),
+        *behind,
+    ]
+    consts = {
+        "w": 0.4 * numbers((6, 6, 1, 1)),
+        "b": 0.2 * numbers((6,), 2),
+        "s": np.float32(scale),
+        "z": zero,
+        "one": np.float32(1.0),
+        "g": np.linspace(0.5, 1.5, 6),
+        "m": np.linspace(0.1, 0.4, 6),
+    }
+    opset = (
+        21 if zero.dtype.itemsize > 1 else 19
+    )  # ONNX Runtime's own optimizer fails on int8 at 21
+    return model(nodes, {"x": SHAPE}, [outputs], consts, opset)
+
+
+BEHIND = {
+    "BatchNormalization": [node("BatchNormalization", "r g m m g", "y")],
+    "Sqrt": [node("Sqrt", "r", "y")],
+    "Log": [node("Add", "r one", "p"), node("Log", "p", "y")],
+    "MaxPool": [node("MaxPool", "r", "y", kernel_shape=[1, 2], strides=[1, 2])],
+    "itself": [node("Identity", "r", "y")],
+}
+ZEROS = {"uint8": np.uint8(0), "int8": np.int8(-128), "uint16": np.uint16(0)}
+
+
+def faithful(proto: onnx.ModelProto, least: float, feeds: Any = SAMPLES) -> None:
+    """The canonical form is the quantized model within its rounding, and so is what the DSP has."""
+    session, converted = FloatSession(load(proto)), hexconv.convert(proto, samples=feeds)
+    expected = np.stack([original_outputs(proto, feed)[0] for feed in feeds])
+    assert sqnr(expected, np.stack([session.run(feed)["y"] for feed in feeds])) > least
+    found = [hexconv.simulate(converted, feed, library="v60")["y"] for feed in feeds]
+    assert sqnr(expected, np.stack(found)) > least
+
+
+@pytest.mark.parametrize("zero", ZEROS)
+@pytest.mark.parametrize("behind", BEHIND)
+def test_a_relu_that_was_left_out_is_there(behind: str, zero: str) -> None:
+    steps = 65535 if zero == "uint16" else 255
+    faithful(conv(*BEHIND[behind], scale=3.0 / steps, zero=ZEROS[zero]), 34)
+
+
+@pytest.mark.parametrize(("scale", "zero"), [(2 / 255, np.uint8(128)), (1.2 / 255, np.int8(-60))])
+def test_a_clip_that_was_left_out_is_there(scale: float, zero: Any) -> None:
+    faithful(conv(node("Neg", "r", "y"), scale=scale, zero=zero), 30)
+
+
+def test_a_clamp_below_zero_only() -> None:
+    faithful(conv(node("Neg", "r", "y"), scale=3 / 255, zero=np.uint8(255)), 34)
+
+
+def test_the_clamp_of_what_cannot_be_negative_costs_nothing() -> None:
+    nodes = [
+        node("Sigmoid", "x", "c"),
+        node("QuantizeLinear", "c s z", "q"),
+        node("DequantizeLinear", "q s z", "r"),
+        node("Neg", "r", "y"),
+    ]
+    consts = {"s": np.float32(1 / 255), "z": np.uint8(0)}
+    graph = load(model(nodes, {"x": SHAPE}, consts=consts))
+    assert [item.op_type for item in graph.nodes] == ["Sigmoid", "Neg"]
+
+
+def test_what_enters_a_quantized_model_is_clamped() -> None:
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"),
+        node("DequantizeLinear", "q s z", "r"),
+        node("Neg", "r", "y"),
+    ]
+    proto = model(nodes, {"x": SHAPE}, consts={"s": np.float32(2 / 255), "z": np.uint8(128)})
+    loud = [{"x": 3 * feed["x"]} for feed in SAMPLES]
+    faithful(proto, 28, loud)
+
+
+ON_CODES = {
+    "Clip": [node("Clip", "q lo hi", "k")],
+    "Clip above": [node("Clip", "q _ hi", "k")],
+    "Max, Min": [node("Max", "q lo", "l"), node("Min", "hi l", "k")],
+    "Relu": [node("Relu", "q", "k")],
+    "Pad": [node("Pad", "q pads", "k")],
+    "Pad with a code": [node("Pad", "q pads lo", "k")],
+    "Concat": [node("Concat", "q q", "k", axis=1)],
+}
+
+
+@pytest.mark.parametrize("ops", ON_CODES)
+def test_ops_on_integers_mean_what_the_integers_stand_for(ops: str) -> None:
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("QuantizeLinear", "c s z", "q"),
+        *ON_CODES[ops],
+        node("DequantizeLinear", "k s z", "r"),
+        node("Mul", "r half", "y"),
+    ]
+    consts = {
+        "w": 0.4 * numbers((6, 6, 1, 1)),
+        "s": np.float32(4 / 255),
+        "z": np.int8(-20),
+        "lo": np.array(-40, np.int8),
+        "hi": np.array(60, np.int8),
+        "pads": np.array([0, 0, 0, 1, 0, 0, 0, 2]),
+        "half": np.float32(0.5),
+    }
+    if ops == "Relu":  # ONNX Runtime has no Relu of integers: the same by Max with 0
+        consts["lo"] = np.array(0, np.int8)
+        reference = model(
+            [*nodes[:2], node("Max", "q lo", "k"), *nodes[3:]], {"x": SHAPE}, consts=consts
+        )
+    else:
+        reference = model(nodes, {"x": SHAPE}, consts=consts)
+    proto = model(nodes, {"x": SHAPE}, consts=consts)
+    expected = np.stack([original_outputs(reference, feed)[0] for feed in SAMPLES])
+    converted = hexconv.convert(proto, samples=SAMPLES)
+    found = np.stack([hexconv.simulate(converted, feed)["y"] for feed in SAMPLES])
+    assert sqnr(expected, found) > 31
+
+
+def test_integers_that_are_read_with_another_scale() -> None:
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("QuantizeLinear", "c s z", "q"),
+        node("DequantizeLinear", "q t u", "r"),
+        node("Neg", "r", "y"),
+    ]
+    consts = {
+        "w": 0.4 * numbers((6, 6, 1, 1)),
+        "s": np.float32(5 / 255),
+        "z": np.uint8(128),
+        "t": np.float32(0.05),
+        "u": np.uint8(120),
+    }
+    faithful(model(nodes, {"x": SHAPE}, consts=consts), 32)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4, TensorProto.INT16])
+def test_weights_of_4_and_16_bits(kind: int) -> None:
+    low, high = {TensorProto.INT4: (-8, 8), TensorProto.UINT4: (0, 16)}.get(kind, (-3e4, 3e4))
+    codes = np.random.default_rng(5).integers(int(low), int(high), 36).tolist()
+    step = np.float32(2.0 / (high - low))
+    nodes = [node("DequantizeLinear", "k t", "w"), node("Conv", "x w", "y")]
+    proto = model(nodes, {"x": SHAPE}, consts={"t": step}, opset=21)
+    proto.ir_version = 10
+    proto.graph.initializer.append(helper.make_tensor("k", kind, (6, 6, 1, 1), codes))
+    faithful(proto, 34)
