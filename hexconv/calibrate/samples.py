@@ -7,7 +7,6 @@ MACE's tools read it) contains as many samples as its size allows.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import FloatArray as Array
-from hexconv.errors import FileError, RangeError
+from hexconv.errors import RangeError
 from hexconv.names import did_you_mean
+from hexconv.numpy_files import read_numpy
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
 from hexconv.raw_tensors import DataFormat, read_raw
 
@@ -225,22 +225,13 @@ def _arrays(path: Path, inputs: Mapping[str, _Input]) -> dict[str, npt.NDArray[A
     if path.suffix not in NUMPY_SUFFIXES and path.exists():
         raise RangeError("samples are .npy, .npz or raw .bin files", where=str(path))
     try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise FileError("there is no such sample file", where=str(path)) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RangeError(
-            "the sample file cannot be read", where=str(path), why=str(error).split("\n")[0]
-        ) from None
-    if isinstance(loaded, np.ndarray):
-        return {_only(inputs, path): loaded}
-    with loaded:
-        try:
-            arrays = {name: loaded[name] for name in loaded.files}
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            raise RangeError(
-                "the sample archive cannot be read", where=str(path), why=str(error)
-            ) from None
+        arrays = read_numpy(path, "the sample file", mapped=True)
+    except FileError as error:
+        if not path.exists():
+            raise
+        raise RangeError(error.what, where=error.where, why=error.why) from error
+    if not isinstance(arrays, dict):
+        return {_only(inputs, path): arrays}
     if len(arrays) == 1 and len(inputs) == 1:
         return {_only(inputs, path): next(iter(arrays.values()))}
     return arrays

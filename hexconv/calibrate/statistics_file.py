@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from hexconv.calibrate.histogram import Histogram
 from hexconv.calibrate.statistics import Statistics, Watched
 from hexconv.errors import FileError
 from hexconv.files import write_files
+from hexconv.numpy_files import read_npz
 
 SUFFIX = ".npz"
 SCHEMA = 1
@@ -56,6 +56,10 @@ def _header(statistics: Statistics) -> dict[str, Any]:
     }
 
 
+NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError)
+"""What reading the parts of another file raises."""
+
+
 def read_statistics(path: str | Path) -> Statistics:
     """Statistics that `write_statistics` wrote.
 
@@ -63,22 +67,18 @@ def read_statistics(path: str | Path) -> Statistics:
         FileError: there is no such file, or it is another one.
     """
     try:
-        with np.load(Path(path), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        arrays = read_npz(path, "the file")
         header = json.loads(arrays["header"].tobytes())
         if header["schema_version"] != SCHEMA:
             raise ValueError(f"its version is {header['schema_version']}, not {SCHEMA}")
         return _statistics(header, arrays)
-    except FileNotFoundError:
-        raise FileError("there is no such file", where=str(path)) from None
-    except (
-        *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, IndexError),
-        zipfile.BadZipFile,
-    ) as error:
+    except (FileError, *NOT_OURS) as error:
+        if not Path(path).exists():
+            raise
         raise FileError(
             "this is not a file of ranges to merge",
             where=str(path),
-            why=str(error).split("\n")[0],
+            why=error.why if isinstance(error, FileError) else str(error).split("\n")[0],
             hint="write one with `hexconv calibrate MODEL.onnx --samples ... -o PART.ranges.npz`",
         ) from None
 

@@ -29,6 +29,7 @@ from hexconv.cpp.platforms import (
     run_commands,
 )
 from hexconv.errors import ConfigError, FileError, HexconvError, RangeError
+from hexconv.numpy_files import read_npy
 from hexconv.onnx_graph.session import runtime_errors
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
@@ -71,11 +72,8 @@ def read_feed(path: Path, model: Path | None = None) -> Feed:
     """
     if path.suffix in SUFFIXES and path.is_file() and model is not None:
         return _finite(read_raw(path, _shape(model, path)), path)
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError("the input cannot be read", where=str(path), why=str(error)) from error
-    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "fiu":
+    stored = read_npy(path, "the input")
+    if stored.dtype.kind not in "fiu":
         raise FileError("the input is not a .npy of real numbers", where=str(path))
     return _finite(stored, path)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.errors import ConfigError, FileError
+from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph, Interface
+from hexconv.numpy_files import read_npy
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
 
@@ -52,13 +53,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
 def _load(path: Path, item: Interface) -> Array:
     if path.suffix in SUFFIXES and path.is_file():
         return read_raw(path, item.shape, item.data_format)
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError("this is no .npy file", where=str(path), why=str(error)) from error
-    if not isinstance(array, np.ndarray):
-        raise FileError("this is a .npz archive; an .npy file is needed", where=str(path))
-    return array
+    return read_npy(path, "the input")
 
 
 def synthetic_feeds(graph: Graph) -> dict[str, Array]:

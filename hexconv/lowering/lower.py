@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from hexconv.arrays import Array
-from hexconv.errors import UnsupportedOpError
+from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context, TransposeCount
 from hexconv.lowering.floats import FORMS, op_of
@@ -21,6 +21,7 @@ from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, R
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
 from hexconv.onnx_graph.builder import shape_of
+from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.quantize import Range, cover
 from hexconv.raw_tensors import DataFormat
 
@@ -96,7 +97,7 @@ def lower(
             ctx.transposes.wanted += 2
         start = len(builder.graph.nodes)
         try:
-            _lower_node(node, ctx)
+            _lower_checked(node, ctx)
             if reason := notes_of(node.node).float_reason:
                 result.floats[node.name] = reason
         except UnsupportedOpError as unsupported_op:
@@ -145,6 +146,18 @@ class _Consts(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._graph.graph.initializers)
+
+
+def _lower_checked(node: NodeView, ctx: Context) -> None:
+    """Lower a node; where its operands are not what its op takes, say so of the node."""
+    try:
+        _lower_node(node, ctx)
+    except MALFORMED as error:
+        raise ModelError(
+            "the operands or attributes of a node are not those that its op has",
+            where=f"node '{node.name}' ({node.op})",
+            why=innermost(error),
+        ) from error
 
 
 def _lower_node(node: NodeView, ctx: Context) -> None:

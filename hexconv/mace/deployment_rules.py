@@ -176,7 +176,7 @@ def _numbers(values: list[Any]) -> bool:
 
 def _malformed(key: str, value: Any) -> tuple[str, str]:
     example = SHAPE_KEYS.get(key)
-    shown = json.dumps(value, ensure_ascii=False)
+    shown = json.dumps(value, ensure_ascii=False, default=str)
     if example and isinstance(value, list):
         flat = ",".join(str(item) for item in value)
         return (

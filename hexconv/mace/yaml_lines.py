@@ -97,7 +97,13 @@ class _Reader:
             return self.mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*place, index)) for index, item in enumerate(node.value)]
-        return self.loader.construct_object(node)
+        try:
+            return self.loader.construct_object(node)
+        except yaml.YAMLError:
+            raise
+        except Exception as error:  # PyYAML's constructors take it that the text has their form
+            tag, line = node.tag.rpartition(":")[2], node.start_mark.line + 1
+            raise ValueError(f"line {line}: '{node.value:.80}' is no {tag}") from error
 
     def mapping(self, node: yaml.MappingNode, place: Place) -> dict[str, Any]:
         """A mapping with its merge keys (`<<`) resolved, the first of equal keys kept."""

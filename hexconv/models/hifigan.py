@@ -6,8 +6,7 @@ Synthesis", 2020. Parameter names follow the official checkpoints, so that those
 
 from __future__ import annotations
 
-import pickle
-import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -133,13 +132,6 @@ def run(generator: Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(generator(torch.from_numpy(mel)).numpy())
 
 
-_NOT_A_CHECKPOINT = (
-    *(pickle.UnpicklingError, EOFError, struct.error, RuntimeError, ValueError),
-    *(LookupError, TypeError, AttributeError, AssertionError),
-)
-"""The exceptions of torch's weights-only reader for bytes that are no checkpoint."""
-
-
 def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """The generator's plain weights from an official checkpoint, weight norm folded away.
 
@@ -152,14 +144,16 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         ModelError: a checkpoint without a generator.
     """
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about storages of old releases
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise FileError("the checkpoint cannot be read", where=str(path), why=str(error)) from error
-    except _NOT_A_CHECKPOINT as error:
+    except Exception as error:  # torch makes no guarantee about what it raises
         raise FileError(
             "this is not a torch checkpoint that contains only weights",
             where=str(path),
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            why=(str(error).splitlines() or [type(error).__name__])[0],
             hint="give the generator file of a HiFi-GAN training (g_XXXXXXXX)",
         ) from error
     state = loaded.get("generator", loaded) if isinstance(loaded, Mapping) else None
@@ -173,8 +167,30 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
             where=str(path),
             hint="give the generator file (g_XXXXXXXX), not the discriminators' (do_XXXXXXXX)",
         )
+    _check_tensors(state, str(path))
     folded = fold_weight_norm(state)
     return {name: value.float().numpy() for name, value in folded.items()}
+
+
+def _check_tensors(state: Mapping[Any, torch.Tensor], where: str) -> None:
+    """Raise for a tensor that is not an array of numbers, or has no name."""
+    for name, value in state.items():
+        if not isinstance(name, str):
+            raise ModelError(
+                "a tensor of the checkpoint has no name", where=where, why=f"it has {name!r:.80}"
+            )
+        kind = next((text for text, has in _odd_forms(value) if has), "")
+        if kind:
+            raise ModelError(f"'{name}' is {kind}, not an array of numbers", where=where)
+
+
+def _odd_forms(value: torch.Tensor) -> tuple[tuple[str, bool], ...]:
+    return (
+        ("a tensor without data", value.device.type != "cpu"),
+        ("sparse", value.layout != torch.strided),
+        ("quantized", value.is_quantized),
+        (f"of {value.dtype}", value.dtype.is_complex or value.dtype == torch.bool),
+    )
 
 
 _PAIRS = (
@@ -190,7 +206,7 @@ def fold_weight_norm(state: Mapping[str, Any]) -> dict[str, Any]:
     convs too.
 
     Raises:
-        ModelError: one of a pair is missing.
+        ModelError: one of a pair is missing, or does not fit the other.
     """
     plain = dict(state)
     for gain_end, direction_end in _PAIRS:
@@ -199,6 +215,11 @@ def fold_weight_norm(state: Mapping[str, Any]) -> dict[str, Any]:
             if base + gain_end not in plain:
                 raise ModelError(f"the checkpoint has {name} without {base}{gain_end}")
             gain, direction = plain.pop(base + gain_end), plain.pop(name)
+            if not direction.ndim or gain.numel() != direction.shape[0] or not gain.numel():
+                raise ModelError(
+                    f"the two parts of {base}.weight do not fit each other",
+                    why=f"{tuple(gain.shape)} lengths of {tuple(direction.shape)} values",
+                )
             norm = direction.flatten(1).norm(dim=1).reshape(gain.shape)
             plain[base + ".weight"] = direction * (gain / norm)
     return plain

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexconv.errors import FileError, ModelError
+from hexconv import numpy_files
+from hexconv.errors import ModelError
 from hexconv.models.config import OUTER_KERNEL, GeneratorConfig
 
 Weights = Mapping[str, NDArray[np.float32]]
@@ -157,10 +158,7 @@ def read_npz(config: GeneratorConfig, path: str | Path) -> dict[str, NDArray[np.
         FileError: missing, or not a .npz of plain arrays.
         ModelError: weights of another config.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            weights = {name: stored[name].astype(np.float32) for name in stored.files}
-    except (OSError, ValueError, AttributeError) as error:
-        raise FileError("the weights cannot be read", where=str(path), why=str(error)) from error
+    stored = numpy_files.read_npz(path, "the file of weights")
+    weights = {name: array.astype(np.float32) for name, array in stored.items()}
     check(config, weights, where=str(path))
     return weights

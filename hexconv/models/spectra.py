@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hexconv.errors import FileError, RangeError
 from hexconv.models.config import GeneratorConfig
+from hexconv.numpy_files import read_npy
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
 from hexconv.raw_tensors import read_raw
 
@@ -25,11 +26,8 @@ def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
     """
     if Path(path).suffix in RAW_SUFFIXES and Path(path).is_file():
         return check(_raw(Path(path), config.num_mels), config, where=str(path))
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError("the mel cannot be read", where=str(path), why=str(error)) from error
-    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "fiu":
+    stored = read_npy(path, "the mel")
+    if stored.dtype.kind not in "fiu":
         raise FileError("the mel is not a .npy of real numbers", where=str(path))
     spectrum = stored[None] if stored.ndim == 2 else stored
     return check(spectrum.astype(np.float32), config, where=str(path))

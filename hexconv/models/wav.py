@@ -17,6 +17,9 @@ CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
 """A recording counts as clipped when more than this share of it is at full scale."""
 
+LARGEST = 1 << 30
+"""Samples of a recording: nine hours at 32 kHz."""
+
 SILENT_BELOW = 1e-4
 
 
@@ -56,8 +59,9 @@ def read(path: str | Path, rate: int) -> Recording:
     try:
         with soundfile.SoundFile(path) as file:
             subtype, own_rate = file.subtype, file.samplerate
+            _check_length(file, rate, str(path))
             samples = file.read(dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
+    except (soundfile.SoundFileError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise FileError(
             "this is not a sound file that libsndfile can read", where=str(path), why=str(error)
         ) from error
@@ -68,6 +72,18 @@ def read(path: str | Path, rate: int) -> Recording:
     warnings = _warnings(samples, subtype)
     wave = np.clip(resample(samples.mean(axis=1), own_rate, rate), -1, 1)
     return Recording(wave.astype(np.float32), rate, warnings)
+
+
+def _check_length(file: Any, rate: int, where: str) -> None:
+    """Raise for a header that promises more than fits memory."""
+    values = file.frames * file.channels
+    resampled = file.frames * rate // max(file.samplerate, 1)
+    if not file.seekable() or not 0 <= max(values, resampled) <= LARGEST:
+        raise FileError(
+            "the length of the sound file is damaged",
+            where=where,
+            why=f"its header states {file.frames} frames at {file.samplerate} Hz",
+        )
 
 
 def _warnings(samples: NDArray[np.float32], subtype: str) -> tuple[str, ...]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.errors import RangeError
 from hexconv.names import unique_name
 from hexconv.nnlib.graph import Const, Graph, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import Range, run_time_ranges
 
+FLOAT32_MAX = 3.4028235e38
 SCALAR: Shape4 = (1, 1, 1, 1)
 RANGE_OUTPUTS = (Output(SCALAR, "float32"), Output(SCALAR, "float32"))
 
@@ -173,7 +176,17 @@ class Builder:
         return self.const(name, np.zeros((1, height, width, 1), np.int32), shape_only=True)
 
     def scalar(self, name: str, value: float) -> Ref:
-        """A float32 const of shape 1x1x1x1."""
+        """A float32 const of shape 1x1x1x1.
+
+        Raises:
+            RangeError: the value is finite, and past float32.
+        """
+        if abs(value) > FLOAT32_MAX and isfinite(value):
+            raise RangeError(
+                f"{value:g} is past the largest float32",
+                where=f"constant '{name}'",
+                hint="scale the model's weights or inputs down",
+            )
         return self.const(name, np.full(SCALAR, value, np.float32))
 
     def minmax(self, tensor: str, value_range: Range) -> tuple[Ref, Ref]:

@@ -16,6 +16,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 from hexconv.errors import HexconvError, ModelError, UnsupportedOpError
 from hexconv.names import unique_name
 from hexconv.onnx_graph.evaluate import RANDOM, evaluate
+from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.operands import check_operands
 
 # The one opset of the canonical form: the newest of which the CPU provider of onnxruntime runs
@@ -26,6 +27,8 @@ LIKE_FIRST_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
 LARGEST = 2**31 - 1
 LARGEST_FOLDED = 2**28
 DATA_LIMIT = 4096
+UNFIT = (InferenceError, ValidationError, onnx.defs.SchemaError, RuntimeError)
+"""What ONNX raises on a node whose inputs or attributes its schema does not have."""
 
 Attrs = Mapping[str, Any]
 Operand = ir.Value | None
@@ -216,7 +219,7 @@ class FloatBuilder:
             result: Mapping[str, onnx.TypeProto] = infer_node_outputs(
                 schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", OPSET)]
             )
-        except (InferenceError, ValidationError, onnx.defs.SchemaError, RuntimeError) as error:
+        except (*UNFIT, *MALFORMED) as error:
             raise ModelError(
                 "a node does not fit its inputs",
                 where=_where(node),

@@ -22,7 +22,7 @@ from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import detach_bodies
 from hexconv.onnx_graph.cut import CutNodes
 from hexconv.onnx_graph.functions import expand
-from hexconv.onnx_graph.read import MALFORMED, innermost
+from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
 CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
@@ -69,7 +69,7 @@ def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
 def _settle(node: ir.Node, builder: FloatBuilder) -> None:
     builder.at(node)
     for rule in MODERNIZATIONS.at(node):
-        replacement = rule.function(node, builder)
+        replacement = rule.apply(node, builder)
         if isinstance(replacement, Sequence):
             builder.replace(node, replacement)
             return
@@ -130,6 +130,12 @@ def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     taken = "then_branch" if condition.item() else "else_branch"
     inner = node.attributes[taken].as_graph()
     outputs = list(inner.outputs)
+    if len(outputs) != len(node.outputs):
+        raise ModelError(
+            "the ONNX model is invalid",
+            where=f"node '{node.name}' (If)",
+            why=f"its {taken} has {len(outputs)} outputs, the node has {len(node.outputs)}",
+        )
     inner.outputs.clear()
     for value in list(inner.initializers.values()):
         inner.initializers.pop(str(value.name))

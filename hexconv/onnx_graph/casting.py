@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.errors import ModelError
+from hexconv.errors import ModelError, UnsupportedOpError
 
 OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
@@ -50,6 +50,24 @@ def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
         model.graph.inputs.remove(value)
         dropped.append(str(value.name))
     return tuple(dropped)
+
+
+def narrow_floats(model: ir.Model) -> list[UnsupportedOpError]:
+    """The nodes that compute floats of 8 bits or fewer, which nothing turns into float32."""
+    return [
+        UnsupportedOpError(
+            f"'{value.name}' is of type {value.dtype.name.lower()}",
+            node=str(node.name),
+            op=node.op_type,
+            why="the DSP's data path is 8-bit quantized floats",
+        )
+        for node in model.graph
+        for value in node.outputs
+        if value.dtype is not None
+        and value.dtype.is_floating_point()
+        and value.dtype != ir.DataType.FLOAT
+        and value.name
+    ]
 
 
 def check_weights(model: ir.Model, label: str) -> None:

@@ -14,12 +14,18 @@ from hexconv.errors import ModelError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.onnx_graph import modernize, rewrites  # noqa: F401  (they register their rules)
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.canonicalize import canonicalize
-from hexconv.onnx_graph.casting import check_weights, drop_unused_inputs, floats_to_float32
+from hexconv.onnx_graph.casting import (
+    check_weights,
+    drop_unused_inputs,
+    floats_to_float32,
+    narrow_floats,
+)
 from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.masks import finite_masks
 from hexconv.onnx_graph.quantized import take_ranges
-from hexconv.onnx_graph.read import MALFORMED, read_model
+from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.rules import simplify
 from hexconv.onnx_graph.shapes import fix_input_shapes
 
@@ -75,6 +81,10 @@ def load(
     finite_masks(model.graph)
     check_weights(model, label)
     counts = simplify(builder, recognize=recognize)
+    if narrow := narrow_floats(model):
+        if unsupported is None:
+            raise UnsupportedOpErrors(narrow)
+        unsupported += narrow
     graph = _finished(model, builder, label, dropped, counts, original, bool(cut.unsupported))
     return replace(graph, ranges=ranges)
 

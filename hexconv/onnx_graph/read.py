@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,23 +14,13 @@ from google.protobuf.message import DecodeError
 
 from hexconv.arrays import Array
 from hexconv.errors import FileError, ModelError
+from hexconv.onnx_graph.malformed import MALFORMED, innermost
+from hexconv.onnx_graph.proto_check import check_proto
 from hexconv.onnx_graph.reference import as_exported
 from hexconv.onnx_graph.split_file import read_split
 
 OLDEST_OPSET = 7
 ONNX_DOMAINS = ("", "ai.onnx")
-
-# What onnx-ir raises on protos that parse but are invalid (unknown types, missing fields...).
-MALFORMED = (
-    ir.serde.SerdeError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    NotImplementedError,
-    OverflowError,
-)
 
 
 def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
@@ -50,7 +40,7 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
         proto, label = _parse(path), str(path)
     proto = as_exported(proto, label)
     _check_header(proto, label)
-    _check_text(proto, label)
+    check_proto(proto, label)
     try:
         with _without_warnings():
             model = ir.serde.deserialize_model(proto)
@@ -113,33 +103,6 @@ def _check_header(proto: onnx.ModelProto, label: str) -> None:
             why=f"hexconv reads opsets {OLDEST_OPSET} to {newest}",
             hint="export the model with opset_version=17",
         )
-
-
-def _check_text(proto: onnx.ModelProto, label: str) -> None:
-    """Raise for strings that are not UTF-8, which protobuf returns as bytes."""
-    graphs = [proto.graph]
-    nodes = [node for function in proto.functions for node in function.node]
-    while graphs or nodes:
-        while graphs:
-            graph = graphs.pop()
-            values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
-            _require_text([value.name for value in values], label)
-            nodes.extend(graph.node)
-        while nodes:
-            node = nodes.pop()
-            names = [attribute.name for attribute in node.attribute]
-            texts = (node.name, node.op_type, node.domain, *node.input, *node.output, *names)
-            _require_text(texts, label)
-            graphs.extend(a.g for a in node.attribute if a.HasField("g"))
-            graphs.extend(graph for a in node.attribute for graph in a.graphs)
-
-
-def _require_text(texts: Iterable[object], label: str) -> None:
-    for text in texts:
-        if isinstance(text, bytes):
-            raise ModelError(
-                "a name in the ONNX model is not UTF-8", where=label, why=f"it is {text!r}"
-            )
 
 
 @contextmanager
@@ -249,10 +212,3 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
             where=str(path),
             why=f"the tensor ends at byte {need}, the file at {path.stat().st_size}",
         )
-
-
-def innermost(error: BaseException) -> str:
-    """The innermost cause in one line: onnx-ir wraps errors once per nesting level."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

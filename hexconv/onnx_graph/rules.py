@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from hexconv.errors import ModelError
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.malformed import MALFORMED, innermost
 
 RuleOutcome = Sequence[ir.Value | None] | bool | None
 """The result of a rule: values that replace the node's outputs (None for an unread one); True
@@ -43,6 +45,21 @@ class Rule:
     function: Function
     below: int | None = None
     recognition: bool = False
+
+    def apply(self, node: ir.Node, builder: FloatBuilder) -> RuleOutcome:
+        """Call the function.
+
+        Raises:
+            ModelError: the node has not the operands and attributes that its op has.
+        """
+        try:
+            return self.function(node, builder)
+        except MALFORMED as error:
+            raise ModelError(
+                "the operands or attributes of a node are not those that its op has",
+                where=f"node '{node.name}' ({qualified(node)})",
+                why=f"rule {self.name}: {innermost(error)}",
+            ) from error
 
 
 class RuleSet:
@@ -117,7 +134,7 @@ def simplify(builder: FloatBuilder, *, recognize: bool) -> dict[str, int]:
                 continue
             builder.at(node)
             for rule in SIMPLIFICATIONS.at(node):
-                if (recognize or not rule.recognition) and rule.function(node, builder):
+                if (recognize or not rule.recognition) and rule.apply(node, builder):
                     counts[rule.name] += 1
                     break
         if counts.total() == before:
@@ -141,7 +158,7 @@ def decompose(graph: FloatGraph, exclude: Collection[ir.Node] = ()) -> dict[str,
     while queue:
         node = queue.pop()
         for rule in DECOMPOSITIONS.at(node):
-            values = rule.function(node, builder.at(node))
+            values = rule.apply(node, builder.at(node))
             if not isinstance(values, Sequence):
                 break
             builder.replace(node, values)

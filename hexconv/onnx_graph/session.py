@@ -56,8 +56,8 @@ class FloatSession:
             list(self._weights),
             [ort.OrtValue.ortvalue_from_numpy(w) for w in self._weights.values()],
         )
-        content = ir.serde.serialize_model(copied).SerializeToString()
         try:
+            content = ir.serde.serialize_model(copied).SerializeToString()
             self._session = ort.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )

@@ -1,0 +1,102 @@
+"""Reads `.npy` and `.npz` files: plain numbers only, whatever the bytes of the file are."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.errors import FileError
+
+ZIP = b"PK"
+LARGEST = 1 << 31
+"""Bytes of one array, and of all arrays of an archive: more is a damaged size, or a zip bomb."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def read_npy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDArray[Any]:
+    """The array of a `.npy` file.
+
+    Args:
+        path: of the file.
+        what: the file's name in messages: "the mel".
+        mapped: map the file instead of reading it.
+
+    Raises:
+        FileError: it is missing, an archive, or no `.npy` of plain numbers.
+    """
+    found = read_numpy(path, what, mapped=mapped)
+    if isinstance(found, dict):
+        raise FileError(f"{what} is a .npz archive", where=str(path), hint="give a .npy: one array")
+    return found
+
+
+def read_npz(path: str | Path, what: str) -> Arrays:
+    """The arrays of a `.npz` file by name.
+
+    Raises:
+        FileError: it is missing, a `.npy`, or no `.npz` of plain numbers.
+    """
+    found = read_numpy(path, what)
+    if not isinstance(found, dict):
+        raise FileError(f"{what} is a .npy file", where=str(path), hint="give a .npz archive")
+    return found
+
+
+def read_numpy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDArray[Any] | Arrays:
+    """The array of a `.npy`, or the arrays of a `.npz` by name; the content decides.
+
+    Raises:
+        FileError: it is missing, or no file of plain numbers.
+    """
+    try:
+        with warnings.catch_warnings(), Path(path).open("rb") as stream:
+            warnings.simplefilter("ignore")  # NumPy's, about headers of old versions
+            archive = stream.read(len(ZIP)) == ZIP
+            stream.seek(0)
+            found = _archive(stream) if archive else _array(stream, Path(path) if mapped else None)
+    except FileNotFoundError:
+        raise FileError("there is no such file", where=str(path), why=f"{what} is read") from None
+    except Exception as error:  # NumPy, zipfile and zlib make no guarantee about what they raise
+        lines = str(error).strip().splitlines()
+        why = error.strerror if isinstance(error, OSError) and error.strerror else ""
+        raise FileError(
+            f"{what} cannot be read",
+            where=str(path),
+            why=why or (lines[0] if lines else type(error).__name__),
+        ) from error
+    return found
+
+
+def _array(stream: BinaryIO, path: Path | None) -> npt.NDArray[Any]:
+    array = (
+        np.load(stream, allow_pickle=False)
+        if path is None
+        else np.load(path, mmap_mode="r", allow_pickle=False)
+    )
+    assert isinstance(array, np.ndarray)
+    return _plain(array, "the array")
+
+
+def _archive(stream: BinaryIO) -> Arrays:
+    with zipfile.ZipFile(stream) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST:
+            raise ValueError(f"its arrays take {size} bytes, {LARGEST} at most are read")
+    stream.seek(0)
+    with np.load(stream, allow_pickle=False) as stored:
+        return {name: _plain(stored[name], f"array '{name}'") for name in stored.files}
+
+
+def _plain(array: Any, what: str) -> npt.NDArray[Any]:
+    """An array of numbers; np.load returns the bytes of a member that is none."""
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{what} is not in NumPy's format")
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{what} is of {str(array.dtype)[:80]}, not of plain numbers")
+    return array

@@ -1,0 +1,120 @@
+"""What a parsed ONNX file must be before onnx's C++ and onnx-ir read it.
+
+They take much on trust: a size, an axis or an element type that no model has ends in a crash of
+the process, or in an exception that does not say where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import prod
+
+import onnx
+from onnx import AttributeProto, TensorProto
+
+from hexconv.errors import ModelError
+
+INT32 = 2**31 - 1
+LARGEST = 2**31
+"""Elements of a tensor."""
+
+AXES = {"axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims", "scan_input_axes"}
+"""Attributes that onnx's C++ narrows to int32."""
+
+TYPES = {"to", "dtype", "output_dtype", "stash_type", "softmax_precision"}
+"""Attributes that name an element type."""
+
+MODEL_TEXTS = ("producer_name", "producer_version", "domain", "doc_string")
+KNOWN_TYPES = frozenset(TensorProto.DataType.values())
+
+
+def check_proto(proto: onnx.ModelProto, label: str) -> None:
+    """Raise for a model whose parts are none.
+
+    Raises:
+        ModelError: a name is not UTF-8; an element type does not exist; a tensor is larger than
+            2^31 elements; an axis or the size of an attribute is none.
+    """
+    for where, why in _faults(proto):
+        raise ModelError("the ONNX model is invalid", where=f"{label}, {where}", why=why)
+
+
+def _faults(proto: onnx.ModelProto) -> Iterator[tuple[str, str]]:
+    """Where something is wrong, and what."""
+    yield from _texts([getattr(proto, name) for name in MODEL_TEXTS])
+    yield from _texts([name for item in proto.functions for name in (item.name, item.domain)])
+    graphs = [proto.graph]
+    nodes = [node for function in proto.functions for node in function.node]
+    while graphs or nodes:
+        while graphs:
+            graph = graphs.pop()
+            yield from _of_graph(graph)
+            nodes.extend(graph.node)
+        while nodes:
+            node = nodes.pop()
+            yield from _of_node(node)
+            graphs.extend(a.g for a in node.attribute if a.HasField("g"))
+            graphs.extend(graph for a in node.attribute for graph in a.graphs)
+
+
+def _of_graph(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
+    values = (*graph.input, *graph.output, *graph.value_info)
+    yield from _texts([item.name for item in (*values, *graph.initializer)])
+    yield from _texts((graph.name, graph.doc_string, *(item.doc_string for item in values)))
+    for value in values:
+        tensor = value.type.tensor_type
+        if value.type.HasField("tensor_type") and tensor.elem_type not in KNOWN_TYPES:
+            yield f"value '{value.name}'", f"ONNX has no element type {tensor.elem_type}"
+        yield from _texts([dim.dim_param for dim in tensor.shape.dim])
+        sizes = [dim.dim_value for dim in tensor.shape.dim if dim.HasField("dim_value")]
+        if prod(max(size, 0) or 1 for size in sizes) > LARGEST:
+            yield f"value '{value.name}'", f"its shape {sizes} has more than 2^31 elements"
+    for initializer in graph.initializer:
+        yield from _of_tensor(initializer)
+    for sparse in graph.sparse_initializer:
+        yield from _of_tensor(sparse.values)
+        yield from _of_tensor(sparse.indices)
+
+
+def _of_node(node: onnx.NodeProto) -> Iterator[tuple[str, str]]:
+    attributes = node.attribute
+    names = [attribute.name for attribute in attributes]
+    yield from _texts((node.name, node.op_type, node.domain, *node.input, *node.output, *names))
+    yield from _texts([node.doc_string])
+    here = f"node '{node.name}' ({node.op_type})"
+    for attribute in attributes:
+        for where, why in _of_attribute(attribute):
+            yield f"{here}, {where}", why
+
+
+def _of_attribute(attribute: AttributeProto) -> Iterator[tuple[str, str]]:
+    where = f"attribute '{attribute.name}'"
+    if attribute.type not in AttributeProto.AttributeType.values():
+        yield where, f"ONNX has no type {attribute.type} of attributes"
+    for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
+        yield from _of_tensor(tensor)
+    numbers = (attribute.i, *attribute.ints)
+    if attribute.name in AXES and any(abs(number) > INT32 for number in numbers):
+        yield where, f"{_shown(numbers)} is no axis"
+    if attribute.name in TYPES and attribute.i not in KNOWN_TYPES:
+        yield where, f"ONNX has no element type {attribute.i}"
+
+
+def _of_tensor(tensor: TensorProto) -> Iterator[tuple[str, str]]:
+    where = f"tensor {tensor.name!r:.80}"
+    if tensor.data_type not in KNOWN_TYPES:
+        yield where, f"ONNX has no element type {tensor.data_type}"
+    dims = list(tensor.dims)
+    if any(size < 0 for size in dims) or prod(dims) > LARGEST:
+        yield where, f"{dims} is no shape of at most 2^31 elements"
+
+
+def _texts(texts: Iterable[object]) -> Iterator[tuple[str, str]]:
+    """Strings that are not UTF-8: protobuf returns them as bytes."""
+    for text in texts:
+        if isinstance(text, bytes):
+            yield "a name", f"{text!r} is not UTF-8"
+
+
+def _shown(numbers: Iterable[int]) -> int:
+    return next(number for number in numbers if abs(number) > INT32)
