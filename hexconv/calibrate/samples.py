@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import FloatArray as Array
-from hexconv.errors import RangeError
+from hexconv.errors import FileError, RangeError
 from hexconv.names import did_you_mean
 from hexconv.numpy_files import read_numpy
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES

@@ -170,6 +170,12 @@ def _embedded(tensor: ir.ExternalTensor, name: str, path: Path) -> Array:
     if tensor.dtype.bitwidth < 8:
         tensor.base_dir = path.parent
         return np.array(tensor_array(tensor, name, str(path)))
+    if not 0 <= (tensor.offset or 0) <= path.stat().st_size - tensor.nbytes:
+        raise FileError(
+            f"the data of tensor '{name}' is not in the file",
+            where=str(path),
+            why=f"{tensor.nbytes} bytes from byte {tensor.offset} on",
+        )
     content = np.fromfile(path, np.uint8, int(tensor.nbytes), offset=tensor.offset or 0)
     return content.view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
 
@@ -190,6 +196,27 @@ def tensor_array(tensor: ir.TensorProtocol, name: str, label: str = "") -> Array
         ) from error
 
 
+def _check_inside(tensor: ir.ExternalTensor, base: Path, label: str) -> None:
+    """Raise for data outside the model's folder: a model must not read other files of the user.
+
+    A link counts as where it leads.
+    """
+    if not (base / str(tensor.location)).resolve().is_relative_to(base.resolve()):
+        raise FileError(
+            f"the external data of tensor '{tensor.name}' is outside the model's folder",
+            where=label,
+            why=f"it is in '{tensor.location}'",
+            hint="put the data file next to the .onnx file, and export the model again",
+        )
+    if (tensor.offset or 0) < 0 or tensor.length not in (None, tensor.nbytes):
+        raise FileError(
+            f"the external data of tensor '{tensor.name}' does not fit its shape",
+            where=label,
+            why=f"{tensor.length} bytes from byte {tensor.offset} on, "
+            f"and its shape needs {tensor.nbytes}",
+        )
+
+
 def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) -> None:
     if base is None:
         raise ModelError(
@@ -197,6 +224,7 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
             where=label,
             hint="give the path of the .onnx file, or a proto with its external data loaded",
         )
+    _check_inside(tensor, base, label)
     tensor.base_dir = base
     path = base / str(tensor.location)
     if not path.is_file():
