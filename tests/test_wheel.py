@@ -121,7 +121,9 @@ def test_the_sdist_is_the_project_and_builds_the_same_wheel(tmp_path: Path) -> N
         shutil.copy(ROOT / name, clean / name)
     sdist = built("sdist", clean, tmp_path / "dist")
     with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+        if hasattr(tarfile, "data_filter"):  # Debian 12's Python is older than it
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(tmp_path / "unpacked")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     inside = {p.relative_to(unpacked).as_posix() for p in unpacked.rglob("*") if p.is_file()}
     assert inside - {"PKG-INFO"} == names

@@ -11,6 +11,7 @@ set -euo pipefail
 FRESH=${FRESH:-/var/tmp/hexconv-fresh}
 MIRROR=${MIRROR:-http://deb.debian.org/debian}
 USERS=${FRESH_USERS:-root stranger}
+TESTS=${FRESH_TESTS:-tests}
 OFFLINE=${FRESH_OFFLINE:-tests/cli tests/quantize} # what the second run tests
 PROJECT=$(cd "$(dirname "$0")/.." && pwd)
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
@@ -72,7 +73,7 @@ try() { # SUITE USER
   EXPECT=ok step "what it names" inside root "apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
     ${install/install/install -y -qq --no-install-recommends}"
   EXPECT=ok step "make demo" inside "$2" "make demo"
-  EXPECT=ok step "make test" inside "$2" "make test && du -sm .venv"
+  EXPECT=ok step "make test" inside "$2" "make test TESTS='$TESTS' && du -sm .venv"
   EXPECT=ok step "make demo, offline" inside "$2" "make demo" --net
   EXPECT=ok step "make test, offline" inside "$2" "make test TESTS='$OFFLINE'" --net
   echo "$TAG: $(tail -1 "$FRESH/$TAG-make-test.log") (MB), installed: ${install#*install }"

@@ -498,7 +498,10 @@ def test_an_interrupted_run_loses_nothing(home: Path, delay: float) -> None:
         # A shell's background job ignores it, and so would this child.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(delay + 1.2)
+    maps = Path(f"/proc/{child.pid}/maps")
+    while child.poll() is None and "many.npy" not in maps.read_text():
+        time.sleep(0.05)  # it has not begun yet
+    time.sleep(delay)
     child.send_signal(signal.SIGINT)
     _, stderr = child.communicate(timeout=60)
     assert child.returncode == 130 and "Traceback" not in stderr
