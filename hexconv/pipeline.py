@@ -66,7 +66,8 @@ def built(
     """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
-    observed = calibrate.bounded_masks(graph, observed)
+    observed, chosen = calibrate.rewrite_by_ranges(graph, observed)
+    history = history + _named("calibrated", chosen)
     calibrate.bound_constants(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
@@ -155,10 +156,11 @@ def observed_ranges(
         given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
         return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
     if samples is not None:
-        measured = _observe(
-            graph, calibrate.read_samples(samples, graph, settings.data_formats), settings
-        )
-        return {**measured, **graph.ranges}, warnings
+        doubts = calibrate.Doubts()
+        source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
+        measured = _observe(graph, source, settings)
+        doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
+        return {**measured, **graph.ranges}, [doubtful] if doubtful else warnings
     inputs = {
         info.name: graph.ranges[info.name] for info in graph.inputs if info.name in graph.ranges
     }

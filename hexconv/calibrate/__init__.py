@@ -1,8 +1,9 @@
 """Calibration: the range of every tensor of a float graph over sample inputs."""
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
+from hexconv.calibrate.by_ranges import rewrite_by_ranges
+from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.extrema import bound_constants
-from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.observe import check_percentile, measure, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.samples import SampleSource, read_samples
@@ -11,11 +12,11 @@ from hexconv.calibrate.statistics_file import read_statistics, write_statistics
 from hexconv.calibrate.synthetic import synthetic_samples
 
 __all__ = [
+    "Doubts",
     "Ranges",
     "SampleSource",
     "Statistics",
     "bound_constants",
-    "bounded_masks",
     "check_percentile",
     "format_ranges",
     "measure",
@@ -23,6 +24,7 @@ __all__ = [
     "read_ranges",
     "read_samples",
     "read_statistics",
+    "rewrite_by_ranges",
     "synthetic_samples",
     "write_ranges",
     "write_statistics",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 16
 SOC = "sd855"
-KINDS = ("recognized", "rewritten", "decomposed", "fused", "nnlib")
+KINDS = ("recognized", "rewritten", "decomposed", "calibrated", "fused", "nnlib")
 
 
 def warn(model: Model, more: Sequence[str] = ()) -> None:

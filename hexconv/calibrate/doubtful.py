@@ -1,0 +1,63 @@
+"""Samples that tell nothing of real use: silent, constant, tiny, or all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hexconv.arrays import Array
+from hexconv.names import listed
+from hexconv.quantize import Bounds
+
+TINY = 1e-6
+"""Below it an input that is not silent has lost its unit, or its recording."""
+REMEDY = (
+    "The model will run, but its accuracy is meaningless at other levels. Give --samples from real "
+    "use; of a state, the values that it takes later in the stream."
+)
+
+
+class Doubts:
+    """What is doubtful about samples, seen while they are read."""
+
+    def __init__(self) -> None:
+        self.count, self._first, self._varies = 0, {}, False
+
+    _first: Mapping[str, Array]
+
+    def watch(self, samples: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """The samples, unchanged."""
+        for sample in samples:
+            if not self.count:
+                self._first = {name: np.array(array) for name, array in sample.items()}
+            elif not self._varies:
+                self._varies = any(
+                    not np.array_equal(array, self._first[name]) for name, array in sample.items()
+                )
+            self.count += 1
+            yield sample
+
+    def warning(self, ranges: Mapping[str, Bounds]) -> str | None:
+        """One warning that names each input in doubt, and why; None where there is none.
+
+        Args:
+            ranges: (min, max) of each input over all samples.
+        """
+        found: dict[str, list[str]] = {}
+        for name, bounds in ranges.items():
+            if (why := _doubt(*bounds)) is not None:
+                found.setdefault(why, []).append(name)
+        texts = [f"of {listed(names)}: {why}" for why, names in found.items()]
+        if not texts and self.count > 1 and not self._varies:
+            texts = [f"of {listed(list(ranges))}: all {self.count} samples are the same"]
+        return f"THE SAMPLES {'; '.join(texts)}. {REMEDY}" if texts else None
+
+
+def _doubt(low: float, high: float) -> str | None:
+    if low == high:
+        return "all zero" if low == 0.0 else f"the one number {low:.6g}"
+    if max(-low, high) < TINY:
+        return f"they never leave [{low:.3g}, {high:.3g}]"
+    return None
