@@ -14,7 +14,15 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
-from hexconv.pipeline import Ranges, Samples, built, check_supported, observed_ranges, prepared
+from hexconv.pipeline import (
+    Ranges,
+    Samples,
+    built,
+    check_supported,
+    introduced_ranges,
+    observed_ranges,
+    prepared,
+)
 from hexconv.quantize import Bounds
 from hexconv.settings import Settings, SettingsDict
 
@@ -81,6 +89,10 @@ class _Job:
         self.observed, self.warnings = observed_ranges(
             graph, self.samples.source, self.ranges, self.settings
         )
+        samples = self.samples.again()
+        if samples is not None:
+            more = introduced_ranges(graph, self.observed, samples, self.settings)
+            self.observed = {**self.observed, **more}
 
     def converted(self) -> Model:
         """The model, or the cheapest that a search over rewrites finds."""

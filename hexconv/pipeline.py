@@ -177,6 +177,18 @@ def observed_ranges(
     return {**measured, **graph.ranges}, warnings
 
 
+def introduced_ranges(
+    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Samples, settings: Settings
+) -> dict[str, Bounds]:
+    """(min, max) of the values that rewriting by the ranges observed will introduce."""
+    copy = calibrate.rewritten_copy(graph, observed)
+    if copy is None:
+        return {}
+    source = calibrate.read_samples(samples, graph, settings.data_formats)
+    measured = _observe(copy, source, settings)
+    return {name: bounds for name, bounds in measured.items() if name not in observed}
+
+
 def completed(
     graph: FloatGraph,
     given: dict[str, Bounds],

@@ -1,7 +1,7 @@
 """Calibration: the range of every tensor of a float graph over sample inputs."""
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
-from hexconv.calibrate.by_ranges import rewrite_by_ranges
+from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy
 from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.observe import check_percentile, measure, observe
@@ -25,6 +25,7 @@ __all__ = [
     "read_samples",
     "read_statistics",
     "rewrite_by_ranges",
+    "rewritten_copy",
     "synthetic_samples",
     "write_ranges",
     "write_statistics",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
 
 from hexconv.calibrate.flat_softmax import flat_softmax
 from hexconv.calibrate.masks import bounded_masks
+from hexconv.calibrate.unlike_rows import unlike_rows
 from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.quantize import Bounds
 
 
@@ -20,4 +25,19 @@ def rewrite_by_ranges(
     """
     ranges = bounded_masks(graph, observed)
     ranges, flat = flat_softmax(graph, ranges)
-    return ranges, {"flat_softmax": flat} if flat else {}
+    ranges, unlike = unlike_rows(graph, ranges)
+    counts = {"flat_softmax": flat, "unlike_rows": unlike}
+    return ranges, {name: count for name, count in counts.items() if count}
+
+
+def rewritten_copy(graph: FloatGraph, observed: Mapping[str, Bounds]) -> FloatGraph | None:
+    """The graph as `rewrite_by_ranges` will make it, to observe the new values; None if none is.
+
+    Its names are those that the rewrites give the graph itself.
+    """
+    model = ir.Model(graph.model.graph.clone(), ir_version=graph.model.ir_version)
+    model.graph.opset_imports.update(graph.model.graph.opset_imports)
+    copy = replace(graph, model=model)
+    _, counts = rewrite_by_ranges(copy, observed)
+    remove_dead(model.graph)
+    return copy if counts else None

@@ -1,9 +1,11 @@
-"""Softmax over long, flat rows: probabilities in the range that they have, not in 0..1.
+"""Softmax over long, flat rows: normalized after what its probabilities are multiplied with.
 
 The library's softmax returns 255 levels of 0..1. Over hundreds of frames a probability is a level
-or less: most round to zero, and the row loses its mass. Computed as exp relative to the row's
-maximum, divided by its sum, the result has any range. It costs a table an element, so that rows
-that have a large probability, or are short, keep the library's op.
+or less: most round to zero, and the row loses its mass. exp relative to the row's maximum has 255
+levels for each row. Its product with the values is divided by the row's sum (as FlashAttention
+does, Dao et al. 2022), so that no mass is lost; without a product, the quotient has the range that
+the probabilities have. A table an element is more than the library's op costs: rows that are short,
+or have a probability near 1, keep that.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ from collections.abc import Mapping
 from math import log
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
+from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
 LEAST_LEVELS = 1.5
 """Levels of 0..1 that a row's mean probability has; with fewer it loses its mass."""
-LARGEST = 0.79
-"""Largest probability that was seen; a larger one gains less than 2 dB."""
+PEAKED, PEAKED_ALONE = 0.95, 0.3
+"""Largest probability that was seen, with a product behind it and without: in the range of a larger
+one, a probability that is read itself gains less than 10 dB."""
+NARROW = 7.0
+"""Width of the scores up to which one maximum serves all rows, and their sums are alike."""
 LOWEST_SCORE = -log(2.0 * LEVELS)
 """Below it, exp rounds to 0 in 255 levels of 0..1."""
 
@@ -49,15 +56,12 @@ def flat_softmax(
 
 
 def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
-    if node.op_type != "Softmax" or node.domain:
+    source = node.inputs[0] if node.inputs else None
+    if node.op_type != "Softmax" or node.domain or source is None or source.name not in ranges:
         return False
-    bounds = ranges.get(str(node.outputs[0].name))
-    return (
-        bounds is not None
-        and 0.0 < bounds[1] < LARGEST
-        and LEAST_LEVELS * shape_of(node.inputs[0])[_axis(node)] > LEVELS
-        and str(getattr(node.inputs[0], "name", "")) in ranges
-    )
+    largest = ranges.get(str(node.outputs[0].name), (0.0, 1.0))[1]
+    peaked = PEAKED_ALONE if _product(node) is None else PEAKED
+    return 0.0 < largest < peaked and shape_of(source)[_axis(node)] * LEAST_LEVELS > LEVELS
 
 
 def _axis(node: ir.Node) -> int:
@@ -65,23 +69,41 @@ def _axis(node: ir.Node) -> int:
     return (-1 if axis is None else axis.as_int()) % len(shape_of(node.inputs[0]))
 
 
-def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
-    source = node.inputs[0]
-    assert source is not None
-    axis, largest = _axis(node), ranges[str(node.outputs[0].name)][1]
-    axes, length = np.array([axis], np.int64), shape_of(source)[axis]
-    low, high = ranges[str(source.name)]
+def _product(node: ir.Node) -> ir.Node | None:
+    """The product that alone reads the probabilities, and sums over them."""
+    reader = next(iter(node.outputs[0].uses())) if read_once(node.outputs[0]) else None
+    if reader is None or reader.node.op_type != "MatMul" or reader.idx != 0:
+        return None
+    deep = all(len(shape_of(value)) > 1 for value in reader.node.inputs)
+    last = _axis(node) == len(shape_of(node.outputs[0])) - 1
+    return reader.node if deep and last else None
 
-    def made(op: str, inputs: list[ir.Value | np.ndarray], bounds: Bounds) -> ir.Value:
+
+def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
+    source, product = node.inputs[0], _product(node)
+    assert source is not None
+    largest = ranges[str(node.outputs[0].name)][1]
+    low, high = ranges[str(source.name)]
+    axes, length = np.array([_axis(node)], np.int64), shape_of(source)[_axis(node)]
+
+    def made(op: str, inputs: list[ir.Value | npt.ArrayLike | None], bounds: Bounds) -> ir.Value:
         attributes = {"keepdims": 1} if op.startswith("Reduce") else {}
         value = builder.op(op, inputs, attributes)
-        ranges[str(value.name)] = bounds
+        ranges.setdefault(str(value.name), bounds)
         return value
 
-    top = made("ReduceMax", [source, axes], (low, high))
-    below = made("Sub", [source, top], (max(low - high, LOWEST_SCORE), 0.0))
+    if high - low <= NARROW:
+        below = made("Sub", [source, np.float32(high)], (low - high, 0.0))
+    else:
+        top = made("ReduceMax", [source, axes], (low, high))
+        below = made("Sub", [source, top], (max(low - high, LOWEST_SCORE), 0.0))
     mass = made("Exp", [below], (0.0, 1.0))
     total = made("ReduceSum", [mass, axes], (0.0, float(length)))
     share = made("Reciprocal", [total], (0.0, largest))
-    result = builder.op("Mul", [mass, share], name=str(node.name))
-    builder.replace(node, [result])
+    if product is None:
+        builder.replace(node, [builder.op("Mul", [mass, share], name=str(node.name))])
+        return
+    builder.at(product)
+    low, high = ranges[str(product.outputs[0].name)]
+    summed = made("MatMul", [mass, product.inputs[1]], (low * length, high * length))
+    builder.replace(product, [builder.op("Mul", [summed, share], name=str(product.name))])

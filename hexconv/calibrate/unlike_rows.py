@@ -1,0 +1,219 @@
+"""Norms over rows of unlike loudness: each row is brought near 1 before it is squared.
+
+The variance of a row falls with the square of its loudness: where rows differ tenfold, 255 levels
+of 0..largest have two left for the quiet ones. A row's peak has all levels that its values have.
+Divided by it, coarsely, all rows have a variance of one size; what the coarse factor is wrong by
+cancels, since the norm divides by the variance of what it scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod, sqrt
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.quantize import Bounds
+from hexconv.quantize.ranges import LEVELS
+
+SPREAD = 16.0
+"""Ratio of the largest to the smallest mean square from which on rows are scaled first."""
+OFF = 1.3
+"""By how much a row's coarse factor may be wrong: that of the loudest has 2 levels."""
+LARGEST = 64.0
+"""Squared ratio of a row's peak to its root mean square that has levels, if it was not measured."""
+FELT = 1e-2
+"""Share of a silent row's squared peak up to which epsilon changes nothing."""
+SILENT = 3.0
+"""Peak of a row, in roots of epsilon, below which epsilon counts."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """x / sqrt(mean or sum of squares + epsilon), as nodes.
+
+    Attributes:
+        square: x * x.
+        reduced: the mean or sum.
+        epsilon: added to it.
+        factor: the reciprocal of the root.
+        products: the nodes that multiply x with it.
+    """
+
+    square: ir.Node
+    reduced: ir.Node
+    epsilon: float
+    factor: ir.Node
+    products: tuple[ir.Node, ...]
+
+    @property
+    def source(self) -> ir.Value:
+        """What is normalized."""
+        value = self.square.inputs[0]
+        assert value is not None
+        return value
+
+
+def unlike_rows(graph: FloatGraph, observed: Mapping[str, Bounds]) -> tuple[dict[str, Bounds], int]:
+    """Scale the rows of norms whose mean squares differ by more than 255 levels can tell apart.
+
+    Args:
+        graph: changed in place.
+        observed: (min, max) of each value.
+
+    Returns:
+        The ranges, with those of the new values, and how many norms were changed.
+    """
+    ranges = dict(observed)
+    norms = [norm for node in graph.nodes if (norm := _norm(node)) and _unlike(norm, ranges)]
+    builder = FloatBuilder(graph.graph) if norms else None
+    for norm in norms:
+        assert builder is not None
+        _scale(norm, builder.at(norm.square), ranges)
+    if norms:
+        remove_dead(graph.graph)
+    return ranges, len(norms)
+
+
+def _unlike(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
+    low, high = ranges.get(str(norm.reduced.outputs[0].name), (1.0, 1.0))
+    return high > SPREAD * max(low + norm.epsilon, 0.0) and str(norm.source.name) in ranges
+
+
+def _norm(square: ir.Node) -> Norm | None:
+    """The norm that starts with a square; None where it is none."""
+    if not _is_square(square):
+        return None
+    reduced = _reader(square, "ReduceMean", "ReduceSum")
+    if reduced is None or not reduced.attributes.get_int("keepdims", 1):
+        return None
+    node, epsilon = reduced, 0.0
+    added = _reader(node, "Add")
+    if added is not None:
+        numbers = [array for value in added.inputs if (array := array_of(value)) is not None]
+        if len(numbers) != 1 or numbers[0].size != 1:
+            return None
+        node, epsilon = added, float(numbers[0].reshape(-1)[0])
+    root = _reader(node, "Sqrt")
+    factor = None if root is None else _reader(_held(root), "Reciprocal")
+    if factor is None or factor.outputs[0].is_graph_output():
+        return None
+    products = tuple(use.node for use in factor.outputs[0].uses())
+    source = square.inputs[0]
+    if any(node.op_type != "Mul" or source not in node.inputs for node in products):
+        return None
+    return Norm(square, reduced, epsilon, factor, products) if epsilon >= 0.0 else None
+
+
+def _is_square(node: ir.Node) -> bool:
+    if node.domain or len(node.inputs) != 2:
+        return False
+    exponent = array_of(node.inputs[1])
+    square = exponent is not None and exponent.size == 1 and float(exponent.reshape(-1)[0]) == 2.0
+    return (node.op_type == "Mul" and node.inputs[0] is node.inputs[1]) or (
+        node.op_type == "Pow" and square
+    )
+
+
+def _reader(node: ir.Node, *ops: str) -> ir.Node | None:
+    """The one reader of a node's result, if it is one of these ops."""
+    if not read_once(node.outputs[0]):
+        return None
+    reader = next(iter(node.outputs[0].uses())).node
+    return reader if reader.op_type in ops and not reader.domain else None
+
+
+def _held(root: ir.Node) -> ir.Node:
+    """The node behind a root that keeps it above a small constant, or the root."""
+    held = _reader(root, "Max", "Clip", "Add")
+    constants = [] if held is None else [array_of(value) for value in held.inputs if value]
+    if held is None or sum(array is None for array in constants) > 1:
+        return root
+    return held
+
+
+def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
+    """Replace a norm's nodes."""
+    axes = norm.reduced.inputs[1] if len(norm.reduced.inputs) > 1 else None
+    centered = _on_one_grid(norm, ranges)
+    low, high = ranges[str(norm.source.name)]
+    peak, silence = max(high, -low), max((high - low) / LEVELS, SILENT * sqrt(norm.epsilon))
+    make = _Maker(builder, ranges)
+    top = make.op("ReduceMax", [norm.source, axes], (low, high))
+    bottom = make.op("ReduceMin", [norm.source, axes], (low, high))
+    largest = make.op("Max", [top, make.op("Neg", [bottom], (-high, -low))], (0.0, peak))
+    heard = make.op("Max", [largest, np.float32(silence)], (0.0, peak))
+    coarse = make.op("Reciprocal", [heard], (0.0, 1.0 / silence))
+    scaled = make.op("Mul", [norm.source, coarse], (-OFF, OFF))
+    if centered:
+        middle = make.op("ReduceMean", [scaled, axes], (-0.5, 0.5))
+        scaled = make.op("Sub", [scaled, middle], (-OFF, OFF))
+    square = make.op("Mul", [scaled, scaled], (0.0, OFF * OFF))
+    count = shape_of(norm.source) if norm.reduced.op_type == "ReduceSum" else ()
+    most = float(prod(count)) / prod(shape_of(norm.reduced.outputs[0])) if count else 1.0
+    total = make.op(norm.reduced.op_type, [square, axes], (0.0, most), OFF * OFF)
+    if norm.epsilon > FELT * silence * silence:
+        silent = make.op("Mul", [coarse, coarse], (0.0, silence**-2))
+        felt = make.op("Mul", [silent, np.float32(norm.epsilon)], (0.0, norm.epsilon / silence**2))
+        total = make.op("Add", [total, felt], (0.0, most), OFF * OFF)
+    root = make.op("Sqrt", [total], (0.0, sqrt(most)), OFF)
+    factor = make.op("Reciprocal", [root], (0.0, sqrt(LARGEST / most)), OFF)
+    for product in norm.products:
+        builder.at(product)
+        builder.replace(product, [builder.op("Mul", [scaled, factor], name=str(product.name))])
+
+
+def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
+    """Let x - mean(x) keep the levels of x, if that is what is normalized: its mean is rounded.
+
+    In a range of its own each difference would be rounded, by as much as a quiet row's levels are
+    apart. What the mean was rounded by is subtracted once the row is scaled.
+    """
+    node = norm.source.producer()
+    if node is None or node.op_type != "Sub":
+        return False
+    value, middle = node.inputs
+    mean = None if middle is None else middle.producer()
+    if mean is None or mean.op_type != "ReduceMean" or mean.inputs[0] is not value:
+        return False
+    names = [str(item.name) for item in (value, middle, norm.source) if item is not None]
+    if any(name not in ranges for name in names):
+        return False
+    whole = min(ranges[name][0] for name in names), max(ranges[name][1] for name in names)
+    ranges.update(dict.fromkeys(names, whole))
+    return True
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes nodes and gives their values ranges."""
+
+    builder: FloatBuilder
+    ranges: dict[str, Bounds]
+
+    def op(
+        self,
+        op: str,
+        inputs: Sequence[ir.Value | npt.ArrayLike | None],
+        bounds: Bounds,
+        wider: float = 0.0,
+    ) -> ir.Value:
+        """One node.
+
+        Args:
+            op: its type.
+            inputs: of the node.
+            bounds: that its values may have.
+            wider: by how much they may be larger than calibration saw; 0: as `bounds` says.
+        """
+        value = self.builder.op(op, inputs, {"keepdims": 1} if op.startswith("Reduce") else {})
+        seen = self.ranges.get(str(value.name), bounds) if wider else bounds
+        self.ranges[str(value.name)] = (0.0, seen[1] * wider) if wider else bounds
+        return value

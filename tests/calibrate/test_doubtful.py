@@ -1,0 +1,59 @@
+"""Samples that tell nothing of real use are named in one warning."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from onnx import helper
+
+import hexconv
+from hexconv.errors import HexconvWarning
+from tests.lowering.proof import Array, model, numbers
+
+SHAPE = (1, 4, 8)
+
+
+def warned(samples: list[dict[str, Array]]) -> list[str]:
+    """The warnings of converting a Linear layer; NumPy's are errors."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Add", ["a", "h"], ["y"]),
+    ]
+    proto = model(nodes, {"x": SHAPE, "h": SHAPE}, ["y"], {"w": numbers((8, 8))})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("error")
+        warnings.simplefilter("always", HexconvWarning)
+        made = hexconv.convert(proto, samples=samples)
+        hexconv.simulate(made, samples[0])
+    return [str(item.message) for item in caught]
+
+
+def two(x: Array, h: Array) -> list[dict[str, Array]]:
+    return [{"x": x * np.float32(scale), "h": h * np.float32(scale)} for scale in (1.0, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [(0.0, "of 'h': all zero"), (1e-12, "of 'h': they never leave [5e-13, 1e-12]")],
+)
+def test_an_input_that_is_silent_is_named(value: float, why: str) -> None:
+    (text,) = warned(two(numbers(SHAPE), np.full(SHAPE, value, np.float32)))
+    assert why in text
+    assert "samples= from real use" in text
+
+
+def test_inputs_with_one_fault_share_a_warning() -> None:
+    zero = np.zeros(SHAPE, np.float32)
+    (text,) = warned(two(zero, zero))
+    assert "of 'x', 'h': all zero" in text
+
+
+def test_samples_that_are_all_the_same_are_named() -> None:
+    (text,) = warned([{"x": numbers(SHAPE), "h": numbers(SHAPE)}] * 3)
+    assert "all 3 samples are the same" in text
+
+
+def test_varied_samples_need_no_warning() -> None:
+    assert not warned(two(numbers(SHAPE), numbers(SHAPE)))

@@ -1,0 +1,67 @@
+"""Softmax over hundreds of values keeps the mass of its rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+import hexconv
+from hexconv.onnx_graph import load
+from hexconv.onnx_graph.session import FloatSession
+from tests.lowering.proof import Array, model, numbers
+
+
+def attention(shape: tuple[int, ...], sharpness: float, mask: float = 0.0) -> onnx.ModelProto:
+    """softmax(q q' * sharpness + mask) v; the mask hides the second half of the frames."""
+    rank, frames = len(shape), shape[-2]
+    perm = [*range(rank - 2), rank - 1, rank - 2]
+    hidden = np.zeros(frames, np.float32)
+    hidden[frames // 2 :] = mask
+    nodes = [
+        helper.make_node("Transpose", ["q"], ["k"], perm=perm),
+        helper.make_node("MatMul", ["q", "k"], ["a"]),
+        helper.make_node("Mul", ["a", "sharpness"], ["b"]),
+        helper.make_node("Add", ["b", "mask"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["p"], axis=-1),
+        helper.make_node("MatMul", ["p", "v"], ["y"]),
+    ]
+    consts: dict[str, Array] = {"sharpness": np.array(sharpness, np.float32), "mask": hidden}
+    return model(nodes, {"q": shape, "v": shape}, ["y"], consts)
+
+
+def feeds(shape: tuple[int, ...], seed: int) -> dict[str, Array]:
+    return {"q": numbers(shape, seed), "v": numbers(shape, seed + 50) + np.float32(0.5)}
+
+
+def against_float(proto: onnx.ModelProto, samples: list[dict[str, Array]]) -> tuple[float, float]:
+    """SQNR in dB on the first sample, and the mean of y over that of the float model."""
+    got = hexconv.simulate(hexconv.convert(proto, samples=samples), samples[0])["y"]
+    wanted = FloatSession(load(proto)).run(samples[0])["y"]
+    noise = ((got - wanted) ** 2).sum()
+    return float(10 * np.log10((wanted**2).sum() / noise)), float(got.mean() / wanted.mean())
+
+
+# 255 levels of 0..1 leave 14 dB of 200 frames and nothing of 800.
+@pytest.mark.parametrize("shape", [(1, 200, 16), (1, 2, 180, 8), (300, 16)])
+@pytest.mark.parametrize("mask", [0.0, -1e9])
+def test_flat_attention_keeps_its_mass(shape: tuple[int, ...], mask: float) -> None:
+    samples = [feeds(shape, seed) for seed in range(2)]
+    decibels, mean = against_float(attention(shape, 0.05, mask), samples)
+    assert decibels > 40.0
+    assert mean == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_probabilities_may_be_the_output() -> None:
+    nodes = [helper.make_node("Softmax", ["x"], ["y"], axis=-1)]
+    proto = model(nodes, {"x": (2, 1000)}, ["y"], {})
+    samples = [{"x": numbers((2, 1000), seed) * np.float32(0.1)} for seed in range(2)]
+    assert against_float(proto, samples)[0] > 40.0
+
+
+@pytest.mark.parametrize(("frames", "sharpness"), [(60, 0.02), (200, 1.0)])
+def test_short_and_peaked_rows_keep_the_op_of_the_library(frames: int, sharpness: float) -> None:
+    shape = (1, frames, 16)
+    made = hexconv.convert(attention(shape, sharpness), samples=[feeds(shape, 0)])
+    assert made.graph.histogram()["QuantizedSoftmax_8"] == 1

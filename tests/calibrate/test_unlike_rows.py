@@ -1,0 +1,97 @@
+"""Norms over rows of unlike loudness are right for the quiet rows too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+import hexconv
+from hexconv.onnx_graph import load
+from hexconv.onnx_graph.session import FloatSession
+from tests.lowering.proof import Array, model
+
+SHAPE = ROWS, WIDTH = 40, 64
+ONES, ZEROS = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
+
+
+def layer_norm() -> onnx.ModelProto:
+    nodes = [helper.make_node("LayerNormalization", ["x", "s", "b"], ["y"], epsilon=1e-5)]
+    return model(nodes, {"x": SHAPE}, ["y"], {"s": ONES, "b": ZEROS})
+
+
+def rms_norm() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Pow", ["x", "two"], ["square"]),
+        helper.make_node("ReduceMean", ["square", "axes"], ["mean"]),
+        helper.make_node("Add", ["mean", "epsilon"], ["sum"]),
+        helper.make_node("Sqrt", ["sum"], ["root"]),
+        helper.make_node("Div", ["x", "root"], ["y"]),
+    ]
+    consts: dict[str, Array] = {
+        "two": np.array(2, np.float32),
+        "axes": np.array([-1]),
+        "epsilon": np.array(1e-6, np.float32),
+    }
+    return model(nodes, {"x": SHAPE}, ["y"], consts)
+
+
+def l2_norm() -> onnx.ModelProto:
+    nodes = [helper.make_node("LpNormalization", ["x"], ["y"], axis=-1, p=2)]
+    return model(nodes, {"x": SHAPE}, ["y"], {})
+
+
+def samples(spread: float, count: int = 4) -> list[dict[str, Array]]:
+    """Rows whose loudness is uniform in the logarithm over [1/spread, 1]."""
+    made = []
+    for seed in range(count):
+        generator = np.random.default_rng(seed)
+        loudness = np.exp(generator.uniform(-np.log(spread), 0, (ROWS, 1)))
+        made.append({"x": (loudness * generator.standard_normal(SHAPE)).astype(np.float32)})
+    return made
+
+
+def eight_bit(values: Array, ends: Array) -> Array:
+    low, high = min(float(ends.min()), 0.0), max(float(ends.max()), 0.0)
+    step = (high - low) / 255
+    return (np.round(values / step) * step).astype(np.float32)
+
+
+def decibels(wanted: Array, got: Array) -> float:
+    return float(10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum()))
+
+
+@pytest.mark.parametrize("norm", [layer_norm, rms_norm, l2_norm])
+@pytest.mark.parametrize("spread", [10, 100])
+def test_quiet_rows_are_as_right_as_8_bits_allow(
+    norm: Callable[[], onnx.ModelProto], spread: float
+) -> None:
+    proto = norm()
+    feeds = samples(spread)
+    made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
+    wanted = np.stack([session.run(feed)["y"] for feed in feeds])
+    inputs = np.stack([feed["x"] for feed in feeds])
+    ideal = [session.run({"x": eight_bit(x, inputs)})["y"] for x in inputs]
+    allowed = np.mean(
+        [decibels(w, eight_bit(i, wanted)) for w, i in zip(wanted, ideal, strict=True)]
+    )
+    got = [hexconv.simulate(made, feed)["y"] for feed in feeds]
+    # 3 dB: the input is quantized over each run, then over calibration's range.
+    assert np.mean([decibels(w, g) for w, g in zip(wanted, got, strict=True)]) > allowed - 3.0
+
+
+def test_a_silent_row_stays_silent() -> None:
+    feeds = samples(30)
+    for feed in feeds:
+        feed["x"][3] = 0.0
+    made = hexconv.convert(layer_norm(), samples=feeds)
+    assert not hexconv.simulate(made, feeds[0])["y"][3].any()
+
+
+@pytest.mark.parametrize(("spread", "scaled"), [(1, False), (30, True)])
+def test_rows_of_one_loudness_cost_nothing_more(spread: float, scaled: bool) -> None:
+    made = hexconv.convert(layer_norm(), samples=samples(spread))
+    assert ("QuantizedMaxPool_8" in made.graph.histogram()) is scaled
