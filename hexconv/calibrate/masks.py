@@ -61,9 +61,6 @@ def bounded_masks(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str
     for node in graph.nodes:
         if not node.domain and node.op_type in JOINS:
             _bound(graph, node, ranges, scores)
-    for node in graph.nodes:
-        if not node.domain and node.op_type in ("Max", "Min"):
-            _hold(graph, node, ranges)
     return ranges
 
 
@@ -249,20 +246,3 @@ def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bou
     graph.graph.insert_before(mask.node, clip)
     mask.node.replace_input_with(mask.position, made)
     ranges[name] = (0.0, -low) if negated else (low, 0.0)
-
-
-def _hold(graph: FloatGraph, node: ir.Node, ranges: Mapping[str, Bounds]) -> None:
-    """Hold a constant of Max or Min in the result's range: far outside it changes nothing."""
-    bounds = ranges.get(str(node.outputs[0].name))
-    if bounds is None:
-        return
-    for position, value in enumerate(node.inputs):
-        array = array_of(value)
-        if array is None or value is None or not array.size:
-            continue
-        width = bounds[1] - bounds[0]
-        if float(array.min()) < bounds[0] - width or float(array.max()) > bounds[1] + width:
-            held = np.clip(array, np.float32(bounds[0]), np.float32(bounds[1]))
-            name = unique_name(f"{value.name}/held", set(graph.graph.initializers))
-            graph.graph.register_initializer(constant(name, held))
-            node.replace_input_with(position, graph.graph.initializers[name])
