@@ -124,3 +124,20 @@ def test_each_verb_says_in_its_first_line_what_it_does(verb: str) -> None:
     first = (cli.FOLDER / f"{verb}.py").read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith(f'"""`hexconv {verb}`: ') and first.endswith('."""')
     assert 10 < len(cli.summary(verb)) < 80
+
+
+def test_each_python_of_the_classifiers_is_tried_by_the_workflows() -> None:
+    named = re.findall(r":: (3\.\d+)", "\n".join(project()["classifiers"]))
+    assert project()["requires-python"] == f">={named[0]}"
+    for workflow in ("ci.yml", "release.yml"):
+        text = (ROOT / ".github" / "workflows" / workflow).read_text(encoding="utf-8")
+        matrices = re.findall(r"matrix: \{python: \[(.*)\]\}", text)
+        assert matrices and all(re.findall(r"3\.\d+", found) == named for found in matrices)
+
+
+@pytest.mark.parametrize("page", ["releasing.md", "releasing.zh-CN.md"])
+def test_the_page_on_releases_has_every_lower_bound(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for requirement in project()["dependencies"]:
+        name, bound = requirement.split(">=")
+        assert f"{name} {bound}" in text, requirement
