@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 JOBS ?= 2
+SEED ?= 1000
+COUNT ?= 50000
 # The release that the tests were run with; on Linux its CPU build is taken.
 export TORCH ?= torch==2.13.0
 
@@ -13,7 +15,7 @@ TESTS ?= tests
 PYTEST = $(RUN) -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
 .PHONY: help demo test test-all test-device test-oldest lint format onnx-exports benchmarks \
-        onnx-tests docs docs-site dist fresh clean
+        onnx-tests docs docs-site dist fresh fuzz clean
 
 help:
 	@echo "make demo         convert the built-in acoustic model and show the result"
@@ -27,6 +29,7 @@ help:
 	@echo "make onnx-tests   ONNX's own backend node tests"
 	@echo "make onnx-exports the networks in tests/networks/exported, from torch"
 	@echo "make docs         the generated pages; make docs-site: the site in build/site"
+	@echo "make fuzz         random graphs for hours: SEED=1000 COUNT=50000, HEXCONV_LIBRARY as well"
 	@echo "make dist         the sdist and the wheel of what is committed, checked"
 	@echo "make fresh        try all of this on a bare Debian (root, debootstrap)"
 
@@ -92,6 +95,10 @@ docs-site:
 
 dist:
 	$(PYTHON) tools/check_dist.py --output dist
+
+fuzz:
+	$(SETUP) test
+	$(RUN) -m tests.fuzz --seed $(SEED) --count $(COUNT) --jobs $(JOBS) --folder build/fuzz
 
 fresh:
 	bash tools/fresh.sh

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.arrays import Array, FloatArray
-from hexconv.calibrate import observe, read_samples, synthetic_samples
+from hexconv.calibrate import read_samples, synthetic_samples
 from hexconv.compare.eight_bits import EightBits, OutputPart, parts_of
 from hexconv.compare.metrics import Totals
 from hexconv.errors import HexconvError
@@ -124,8 +124,7 @@ def _eight_bits(
     """The estimate; None where it cannot be made, which is no reason to fail."""
     shapes = {item.name: item.shape for item in model.graph.inputs}
     try:
-        graph = load(source, shapes)
-        return EightBits(graph, observe(graph, samples))
+        return EightBits(load(source, shapes), samples)
     except HexconvError:
         return None
 

@@ -7,19 +7,22 @@ follows at once, is not rounded. A quantized model that is far below it lost mor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.arrays import Array
+from hexconv.calibrate import observe
+from hexconv.decompose import decompose
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.session import FloatSession
-from hexconv.quantize import Bounds, Range, cover, symmetric
+from hexconv.quantize import cover, symmetric
 from hexconv.quantize.ranges import LEVELS
 
 MOVES = frozenset(
@@ -54,30 +57,46 @@ WEIGHED = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
 """Ops with weights, and where these are."""
 
 
+RECURRENT = frozenset(("GRU", "LSTM", "RNN"))
+"""Ops that are many layers, each of which rounds."""
+
+
 class EightBits:
     """The float model in 8 bits.
 
     Args:
         graph: with the ops that exporters write out put together; it is changed.
-        ranges: (min, max) of the tensors over the samples.
+        samples: {input: array} each, which give the tensors' ranges.
+        rounding: to the nearest step; or "Floor", errors of one sign, which sums add up.
+        inside: whether norms and the like, which are several nodes on the DSP, round inside too.
     """
 
-    def __init__(self, graph: FloatGraph, ranges: Mapping[str, Bounds]) -> None:
+    def __init__(
+        self,
+        graph: FloatGraph,
+        samples: Iterable[Mapping[str, Array]],
+        rounding: Literal["Round", "Floor"] = "Round",
+        inside: bool = False,
+    ) -> None:
+        exact = [node for node in graph.nodes if node.op_type not in RECURRENT and not inside]
+        decompose(graph, exact)
+        ranges = observe(graph, samples)
         _round_weights(graph)
         for value in list(_rounded(graph)):
             bounds = ranges.get(str(value.name))
             if bounds is not None and bounds[0] < bounds[1]:
-                _round(graph, value, cover(*bounds))
+                _round(graph, value, cover(*bounds).step, rounding)
         remove_dead(graph.graph)
-        self._session = FloatSession(graph, as_written=True)
+        self._session = FloatSession(graph)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The model's outputs by name.
+        """The model's outputs by name; 0 where a divisor that is rounded to 0 leaves no number.
 
         Raises:
             ModelError: ONNX Runtime fails.
         """
-        return self._session.run(feeds)
+        results = self._session.run(feeds).items()
+        return {name: np.where(np.isfinite(values), values, 0) for name, values in results}
 
 
 def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
@@ -104,32 +123,41 @@ def _goes_on(value: ir.Value) -> bool:
     return node.op_type in WITH_CONSTANT and constant_beside
 
 
-def _round(graph: FloatGraph, value: ir.Value, value_range: Range) -> None:
-    """QuantizeLinear and DequantizeLinear behind a value, for all that reads it."""
+def _round(graph: FloatGraph, value: ir.Value, step: float, rounding: str) -> None:
+    """Round a value to whole steps for all that reads it.
+
+    Nothing is clipped: noise beyond the range of a tensor that should be almost 0 has to show.
+    """
     name = str(value.name)
     readers = [(use.node, use.idx) for use in value.uses()]
-    scale = constant(f"{name}/scale", np.asarray(value_range.step, np.float32))
-    zero = constant(f"{name}/zero", np.asarray(value_range.zero, np.uint8))
-    for item in (scale, zero):
+    factors = [
+        constant(f"{name}/{i}", np.asarray(f, np.float32)) for i, f in enumerate((1 / step, step))
+    ]
+    for item in factors:
         graph.graph.register_initializer(item)
-    down = ir.node("QuantizeLinear", [value, scale, zero])
-    up = ir.node("DequantizeLinear", [down.outputs[0], scale, zero])
-    down.outputs[0].name, up.outputs[0].name = f"{name}/codes", f"{name}/rounded"
-    up.outputs[0].shape, up.outputs[0].type = value.shape, value.type
-    producer = value.producer()
-    if producer is None:
-        first = next(iter(graph.graph), None)
-        if first is None:
-            return
-        graph.graph.insert_before(first, [down, up])
-    else:
-        graph.graph.insert_after(producer, [down, up])
+    counted = ir.node("Mul", [value, factors[0]])
+    whole = ir.node(rounding, [counted.outputs[0]])
+    rounded = ir.node("Mul", [whole.outputs[0], factors[1]])
+    for kind, node in (("counted", counted), ("whole", whole), ("rounded", rounded)):
+        node.outputs[0].name = f"{name}/{kind}"
+        node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
+    _insert(graph, value, [counted, whole, rounded])
+    result = rounded.outputs[0]
     for node, position in readers:
-        node.replace_input_with(position, up.outputs[0])
+        node.replace_input_with(position, result)
     for place, output in enumerate(graph.graph.outputs):
         if output is value:
-            graph.graph.outputs[place] = up.outputs[0]
-            value.name, up.outputs[0].name = f"{name}/exact", name
+            graph.graph.outputs[place] = result
+            value.name, result.name = f"{name}/exact", name
+
+
+def _insert(graph: FloatGraph, value: ir.Value, nodes: list[ir.Node]) -> None:
+    """Put nodes right behind a value."""
+    producer = value.producer()
+    if producer is not None:
+        graph.graph.insert_after(producer, nodes)
+    elif (first := next(iter(graph.graph), None)) is not None:
+        graph.graph.insert_before(first, nodes)
 
 
 def _round_weights(graph: FloatGraph) -> None:

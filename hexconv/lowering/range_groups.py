@@ -66,7 +66,7 @@ def solve(
         solver.tie(number, node)
     ranges: dict[str, Range] = {}
     for group in {id(group): group for group in solver.groups.values()}.values():
-        ranges.update(dict.fromkeys(group.names, cover(*group.bounds)))
+        ranges.update(dict.fromkeys(group.names, _range_of(group)))
     return ranges
 
 
@@ -176,6 +176,19 @@ class _Solver:
         large.ties |= small.ties | {number}
         large.mixes |= small.mixes or node.op == "Resize"
         self.groups.update(dict.fromkeys(small.names, large))
+
+
+def _range_of(group: RangeGroup) -> Range:
+    """What holds a group; of what is 0 throughout, a range that clips where the limits do."""
+    found = cover(*group.bounds)
+    low, high = (max(group.limits[0], -1.0), min(group.limits[1], 1.0))
+    if (
+        group.bounds == (0.0, 0.0)
+        and low < high
+        and not _inside((found.min, found.max), group.limits)
+    ):
+        return cover(low, high)
+    return found
 
 
 def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> RangeGroup:

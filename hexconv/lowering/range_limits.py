@@ -8,8 +8,10 @@ the nearest range that fits, which is as fine as the operands are.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from math import frexp
 
+from hexconv.nnlib.constraints import WORST_PRODUCT
 from hexconv.quantize import Range, cover
 
 INT16 = 1 << 15
@@ -37,37 +39,45 @@ def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
 
 
 def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: Range) -> bool:
-    """Whether a binary op can answer in `asked` whichever of these ranges its operands come in."""
-    others = list(right)
-    return all(_fits(op, one, other, asked) for one in left for other in others)
+    """Whether a binary op can return `asked` whichever of these ranges its operands come in.
 
-
-def _fits(op: str, left: Range, right: Range, asked: Range) -> bool:
-    if op == "Mul":
-        return left.step * right.step < asked.step and _offset_fits(left, right, asked)
+    Where an operand comes in several, any loudness up to theirs is meant.
+    """
+    one, other = list(left), list(right)
+    steps = [max(came.step for came in operand) for operand in (one, other)]
     if op in ("Max", "Min"):
-        return max(left.step, right.step) <= LARGEST_MOVE * asked.step
-    return left.step + right.step <= LARGEST_SUM * asked.step
+        return max(steps) <= LARGEST_MOVE * asked.step
+    if op != "Mul":
+        return sum(steps) <= LARGEST_SUM * asked.step
+    factor = steps[0] * steps[1] / asked.step
+    if len(one) + len(other) > 2:
+        factor = min(factor, WORST_PRODUCT)
+    zeros = product({came.zero for came in one}, {came.zero for came in other})
+    return steps[0] * steps[1] < asked.step and all(
+        _offset_fits(pair, factor, asked.zero) for pair in zeros
+    )
 
 
 def _product(left: Range, right: Range, wanted: Range) -> Range:
     """op_mul_d32.c, set_mul_scaling_for_output_range: no negative shift, an offset of 16 bits."""
-    unit = left.step * right.step
+    unit, zeros = left.step * right.step, (left.zero, right.zero)
     value_range = _coarser(wanted, unit * 1.001)
-    if _offset_fits(left, right, value_range):
+    if _offset_fits(zeros, unit / value_range.step, value_range.zero):
         return value_range
     ends = [a * b for a in (left.min, left.max) for b in (right.min, right.max)]
     low, high = min(ends), max(ends)
     value_range = _coarser(cover(max(low, wanted.min), min(high, wanted.max)), unit * 1.001)
-    return value_range if _offset_fits(left, right, value_range) else cover(low, high)
+    if _offset_fits(zeros, unit / value_range.step, value_range.zero):
+        return value_range
+    return cover(low, high)
 
 
-def _offset_fits(left: Range, right: Range, value_range: Range) -> bool:
-    bias = (((2 * left.zero - 255) * (2 * right.zero - 255) + 256) >> 9) * 256
-    factor = left.step * right.step / value_range.step
+def _offset_fits(zeros: tuple[int, int], factor: float, zero: int) -> bool:
+    """Whether the offset of a product has 16 bits: of its operands' zeros, ratio of steps, zero."""
+    bias = (((2 * zeros[0] - 255) * (2 * zeros[1] - 255) + 256) >> 9) * 256
     shift = min(-frexp(factor)[1], 7)
     scale = round(factor * 2.0**shift * INT16)
-    offset = (bias * scale + (INT16 >> 1) >> 15) + round(value_range.zero * 2.0**shift)
+    offset = (bias * scale + (INT16 >> 1) >> 15) + round(zero * 2.0**shift)
     return -INT16 <= offset < INT16
 
 

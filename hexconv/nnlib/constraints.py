@@ -22,6 +22,10 @@ CONSTRAINTS: Registry[Constraint] = Registry("constraint")
 WIDEST_KERNEL = 31
 """Columns of a kernel: from 32 on the v60 library returns wrong values. Rows are unlimited."""
 
+WORST_PRODUCT = 2.0**-7 * (1 - 2.0**-14)
+"""The ratio of steps at which a product's offset is largest: of the ratios that are shifted by 7,
+the most that is allowed (op_mul_d32.c, set_mul_scaling_for_output_range), the one nearest to 1."""
+
 
 def constraint(function: Constraint) -> Constraint:
     """Register a rule under its own name."""

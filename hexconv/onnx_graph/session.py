@@ -24,8 +24,6 @@ class FloatSession:
         graph: what to run.
         outputs: names of values to fetch, by default the graph's outputs.
         threads: how many threads one inference uses; 0 leaves that to ONNX Runtime.
-        as_written: run node by node. ONNX Runtime takes QuantizeLinear and DequantizeLinear as a
-            wish for int8: it makes a bias behind them int32, which small steps overflow.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -37,7 +35,6 @@ class FloatSession:
         outputs: Sequence[str] | None = None,
         *,
         threads: int = 0,
-        as_written: bool = False,
     ) -> None:
         import onnxruntime as ort
 
@@ -50,8 +47,6 @@ class FloatSession:
         options = ort.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = threads
-        if as_written:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_external_initializers(
             list(self._weights),
             [ort.OrtValue.ortvalue_from_numpy(w) for w in self._weights.values()],

@@ -126,12 +126,13 @@ def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
 
 def _unshifted(node: Node, builder: Builder) -> list[Node]:
     """A reshape to the same shape, and the node that reads it."""
+    operand = next(item for item in ranged_inputs(node.op, len(node.inputs)) if item.data == 0)
     data = node.inputs[0]
     shape = builder.shape(data)
     target = builder.ints(f"{node.name}/flat_shape", shape)
     flat = builder.new_node(
         "QuantizedReshape",
-        (data, target, Ref(data.node, 1), Ref(data.node, 2)),
+        (data, target, node.inputs[operand.low], node.inputs[operand.high]),
         (Output(shape, "uint8"), *RANGE_OUTPUTS),
         name=f"{node.name}/flat",
         onnx_node=node.onnx_node,

@@ -2,7 +2,7 @@
 
 python -m tests.fuzz --count 1000
 python -m tests.fuzz --seed 1000 --count 50000 --jobs 2 --folder build/fuzz
-HEXCONV_LIBRARY=.../libhexagon_nn_skel.so python -m tests.fuzz --count 3000 --library
+HEXCONV_LIBRARY=.../libhexagon_nn_skel.so python -m tests.fuzz --count 3000
 python -m tests.fuzz --seed 1234 --count 1 --show
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 import time
 from collections import Counter
@@ -42,7 +43,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--library", action="store_true", help="the real library as well")
+    parser.add_argument(
+        "--library",
+        action="store_true",
+        default=bool(os.environ.get("HEXCONV_LIBRARY")),
+        help="the real library as well; so it is where HEXCONV_LIBRARY names one",
+    )
     parser.add_argument("--no-cut", dest="cut", action="store_false", help="leave cases whole")
     parser.add_argument("--show", action="store_true", help="print each graph")
     parser.add_argument("--folder", type=Path, help="where failing models and samples go")

@@ -72,15 +72,8 @@ class Case:
 
     def values(self, names: Sequence[str] | None = None) -> list[dict[str, Array]]:
         """What ONNX Runtime computes for each sample, by default the outputs."""
-        proto = self.model()
-        if names is not None:
-            floats = onnx.TensorProto.FLOAT
-            known = {value.name for value in proto.graph.output}
-            proto.graph.output.extend(
-                helper.make_tensor_value_info(name, floats, None)
-                for name in names
-                if name not in known and name not in self.shapes
-            )
+        more = () if names is None else tuple(n for n in names if n not in self.shapes)
+        proto = replace(self, outputs=tuple(dict.fromkeys((*self.outputs, *more)))).model()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1

@@ -7,7 +7,7 @@ differ in loudness; clips lie inside and outside of the data. Every graph is fin
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import numpy as np
@@ -175,11 +175,12 @@ def attention(m: Maker) -> bool:
     scores = m.add(
         "Mul" if m.chance(0.6) else "Div", [scores, _for(factor, m)], (batch, rows, rows)
     )
+    weighs = m.chance(0.8)
     if m.chance(0.4):
         seen = np.tri(rows, dtype=bool)[None]
-        low = np.float32(m.pick(-5, -100, -1e4, -1e9))
+        low = np.float32(m.pick(-5, -100, -1e4, -1e9) if weighs else -5)
         scores = m.add("Where", [seen, scores, low], (batch, rows, rows))
-    if m.chance(0.8):
+    if weighs:
         scores = m.add("Softmax", [scores], (batch, rows, rows), axis=-1)
     m.add("MatMul", [scores, x], (batch, rows, width))
     return True
@@ -537,7 +538,32 @@ def random_case(seed: int) -> Case:
         names = ["t0"]
     ends = [names[-1], *(name for name in names[:-1] if m.chance(0.08))]
     samples = tuple(_sample(m, number) for number in range(SAMPLES))
-    return Case(seed, dict(m.inputs), tuple(m.steps), tuple(dict.fromkeys(ends)), samples).tidied()
+    case = Case(seed, dict(m.inputs), tuple(m.steps), tuple(dict.fromkeys(ends)), samples)
+    return _decided(case.tidied())
+
+
+COMPARISONS = ("Greater", "GreaterOrEqual", "Less")
+
+
+def _decided(case: Case) -> Case:
+    """With thresholds that lie inside of the data in the widest gap between its values.
+
+    A value that is at the threshold is decided by chance, in float as well as in 8 bits.
+    """
+    for place, step in enumerate(case.steps):
+        if step.op not in COMPARISONS:
+            continue
+        data, threshold = step.inputs
+        known = case.samples if data in case.shapes else case.values([data])
+        values = np.unique(np.concatenate([run[data].reshape(-1) for run in known]))
+        if not values[0] <= step.consts[threshold] <= values[-1] or len(values) < 2:
+            continue
+        middle = values[len(values) // 5 : max(len(values) * 4 // 5, len(values) // 5 + 2)]
+        widest = int(np.argmax(np.diff(middle)))
+        between = np.asarray((middle[widest] + middle[widest + 1]) / 2, np.float32)
+        new = replace(step, consts={threshold: between})
+        case = replace(case, steps=(*case.steps[:place], new, *case.steps[place + 1 :]))
+    return case
 
 
 def _sample(m: Maker, number: int) -> dict[str, Array]:

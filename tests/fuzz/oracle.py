@@ -5,6 +5,7 @@ Figures are SQNR in dB of the simulated v60 library over all samples of a case.
 
 from __future__ import annotations
 
+import functools
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,6 @@ import numpy as np
 import onnx
 
 import hexconv
-from hexconv.calibrate import observe
 from hexconv.compare.eight_bits import EightBits
 from hexconv.compare.metrics import decibels
 from hexconv.device import Library
@@ -30,10 +30,18 @@ from tests.fuzz.cases import Array, Case, Feeds
 FAR = 10.0
 """dB below what 8 bits allow from which on a graph counts as wrong. Tables, and sums of several
 roundings, cost up to half of that; a wrong graph loses 20 and more."""
+NOTHING = 1e-5
+"""Root mean square of a result that is 0 but for float's rounding."""
+BIAS = 6.0
+"""dB that errors of one sign cost where they do not add up."""
+LEAST = 10.0
+"""dB under which a figure is chance."""
 GOOD = 30.0
 """dB that are right, whatever 8 bits allow."""
 APART = 6.0
 """dB by which the levels of optimization, or a rewrite left out, may differ."""
+DATA_DEPENDENT = "softmax beta"
+"""The limit that logits of tens of thousands break: an error that only calibration can tell."""
 ERRORS = (HexconvError, ArithmeticError, LookupError, TypeError, ValueError, AssertionError)
 
 Figures = dict[str, float]
@@ -51,26 +59,44 @@ class Failure:
         return f"{self.kind}: {self.detail}"
 
 
-def failures(case: Case, library: Library | None = None) -> list[Failure]:
+def failures(case: Case, library: Library | None = None, quick: bool = False) -> list[Failure]:
     """All that does not hold for a case.
 
     Args:
         case: whose float model is finite.
         library: the real one, which has to answer the simulator's bits.
+        quick: every second case without optimization as well, every fourth one slower question.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _Trial(case, library).run()
+        return _Trial(case, library).run(quick)
 
 
 def figures(expected: Runs, answered: Runs) -> Figures:
-    """SQNR by output, over all samples."""
+    """SQNR by output, over all samples; none of what is 0 but for float's rounding."""
     found = {}
     for name in expected[0]:
         pairs = [(np.float64(e[name]), a[name]) for e, a in zip(expected, answered, strict=True)]
         signal = sum(float((x**2).sum()) for x, _ in pairs)
+        if signal < NOTHING**2 * sum(x.size for x, _ in pairs):
+            continue
         found[name] = decibels(signal, sum(float(((x - y) ** 2).sum()) for x, y in pairs))
     return found
+
+
+def allowed_for(case: Case, expected: Runs) -> Figures:
+    """What 8 bits allow: the least of three estimates.
+
+    Errors of one sign, which some ops of the DSP make, cost more where sums add them up, and norms
+    round inside.
+    """
+
+    def estimate(**how: Any) -> Figures:
+        ideal = EightBits(load(case.model()), case.samples, **how)
+        return figures(expected, [ideal.run(sample) for sample in case.samples])
+
+    best, biased, within = estimate(), estimate(rounding="Floor"), estimate(inside=True)
+    return {name: min(best[name], biased[name] + BIAS, within[name]) for name in best}
 
 
 class _Trial:
@@ -80,19 +106,20 @@ class _Trial:
         self.case, self.library = case, library
         self.proto = case.model()
         self.expected = case.values()
-        self.allowed = self._eight_bits()
         self.found: list[Failure] = []
 
-    def run(self) -> list[Failure]:
+    def run(self, quick: bool) -> list[Failure]:
         """Everything, and one of the slower questions, by turns."""
         checked = self._checked()
-        plain = self._level("none", checked)
+        turn, asked = divmod(self.case.seed, len(QUESTIONS))
+        plain = None if quick and self.case.seed % 2 else self._level("none", checked)
         model = self._level("default", checked)
         if plain is not None and model is not None:
             worst = {name: plain[1][name] - figure for name, figure in model[1].items()}
             self._hold_levels(worst, model[1])
         if model is not None:
-            QUESTIONS[self.case.seed % len(QUESTIONS)](self, *model)
+            if not quick or turn % 4 == 0:
+                QUESTIONS[asked](self, *model)
             if self.library is not None:
                 self._same_bits(model[0])
         return self.found
@@ -101,10 +128,10 @@ class _Trial:
         """One more failure."""
         self.found.append(Failure(kind, detail))
 
-    def _eight_bits(self) -> Figures:
-        graph = load(self.proto)
-        ideal = EightBits(graph, observe(graph, self.case.samples))
-        return figures(self.expected, [ideal.run(sample) for sample in self.case.samples])
+    @functools.cached_property
+    def allowed(self) -> Figures:
+        """What 8 bits allow."""
+        return allowed_for(self.case, self.expected)
 
     def _checked(self) -> bool | None:
         try:
@@ -130,6 +157,8 @@ class _Trial:
             proto = self.proto if case is self.case else case.model()
             model = hexconv.convert(proto, samples=case.samples, **settings)
         except ERRORS as error:
+            if DATA_DEPENDENT in str(error):
+                return None
             if checked is not False or not isinstance(error, HexconvError):
                 self.fail("convert", f"{what}: {_short(error)}")
             return None
@@ -147,16 +176,18 @@ class _Trial:
             self.fail("simulate", f"{what}: {_short(error)}")
             return None
 
-    def hold(self, what: str, found: Figures, allowed: Figures | None = None) -> None:
-        """Figures against what 8 bits allow."""
-        allowed = allowed or self.allowed
-        for name, figure in found.items():
-            if figure < GOOD and allowed[name] - figure >= FAR:
-                self.fail("far off", f"{what}: {name} {figure:.1f} dB, allowed {allowed[name]:.1f}")
+    def hold(self, what: str, found: Figures, batch: tuple[Case, Runs] | None = None) -> None:
+        """Figures against what 8 bits allow: of the case, or of another one and its values."""
+        low = [name for name, figure in found.items() if figure < GOOD]
+        allowed = (allowed_for(*batch) if batch else self.allowed) if low else {}
+        for name in low:
+            if allowed[name] >= LEAST and allowed[name] - found[name] >= FAR:
+                told = f"{what}: {name} {found[name]:.1f} dB, allowed {allowed[name]:.1f}"
+                self.fail("far off", told)
 
     def _hold_levels(self, worse: Figures, found: Figures) -> None:
         for name, less in worse.items():
-            if less >= APART and found[name] < GOOD:
+            if less >= APART and found[name] < GOOD and self.allowed[name] - found[name] >= APART:
                 self.fail("levels apart", f"{name} {found[name]:.1f} dB, {less:.1f} less than none")
 
     def _same_bits(self, model: Model) -> None:
@@ -266,12 +297,9 @@ def in_a_batch(trial: _Trial, model: Model, found: Figures) -> None:
     other = trial.converted("in a batch", case=batch)
     if other is None:
         return
-    graph = load(batch.model())
-    ideal = EightBits(graph, observe(graph, samples))
-    allowed = figures(expected, [ideal.run(sample) for sample in samples])
     figure = trial.simulated("in a batch", other, batch)
     if figure is not None:
-        trial.hold("in a batch", figure, allowed)
+        trial.hold("in a batch", figure, (batch, expected))
 
 
 def _same(trial: _Trial, what: str, before: Runs, after: Runs) -> None:

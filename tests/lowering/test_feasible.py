@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from hexconv.lowering.range_limits import request
-from hexconv.quantize import Range, cover
+import hexconv
+from hexconv.lowering.range_limits import always_fits, request
+from hexconv.quantize import Range, cover, run_time_ranges
+from hexconv.simulator import Simulator
 from hexconv.simulator.kernels.multiply import Operands, product_of, scaling_for
 from tests.lowering.proof import emitted, model, on_codes, prove
 
@@ -43,6 +45,33 @@ def test_what_fits_is_taken_as_it_is_wanted(left: Range, right: Range, wanted: R
         assert value_range.zero == wanted.zero and value_range.step >= wanted.step
         if wanted.step >= max(left.step, right.step) / 10:
             assert value_range == wanted
+
+
+@given(
+    usual=RANGES,
+    factor=RANGES,
+    wanted=RANGES,
+    loudness=st.floats(2.0**-20, 10.0),
+    zero=st.integers(0, 255),
+)
+def test_a_product_that_fits_every_run_fits_at_any_loudness(
+    usual: Range, factor: Range, wanted: Range, loudness: float, zero: int
+) -> None:
+    asked = request("Mul", usual, factor, wanted)
+    if always_fits("Mul", run_time_ranges(usual), (factor,), asked):
+        came = usual.scaled(loudness).moved(zero)
+        assert request("Mul", came, factor, asked) == asked
+
+
+def test_a_product_of_an_input_twice_as_loud_as_calibrated_does_not_wrap() -> None:
+    """Loudness in between of what is tried: the offset is largest at a ratio of steps of 1/128."""
+    v = np.linspace(0.1, 3.4, 12, dtype=np.float32)
+    source = model([helper.make_node("Mul", ["x", "v"], ["y"])], {"x": (1, 8, 12)}, ["y"], {"v": v})
+    x = np.linspace(-1, 4, 96, dtype=np.float32).reshape(1, 8, 12)
+    converted = hexconv.convert(source, samples=[{"x": x}])
+    loud = np.linspace(0, 8, 96, dtype=np.float32).reshape(1, 8, 12)
+    result = Simulator(converted, "v60").run({"x": loud})["y"]
+    assert result.min() >= 0.0, "no negative number is a product of these"
 
 
 @pytest.mark.parametrize("op", ["Sub", "Mul"])

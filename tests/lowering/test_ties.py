@@ -162,3 +162,9 @@ def test_what_is_clipped_far_inside_has_a_range_of_its_own(op: str) -> None:
 def test_what_only_a_clip_reads_has_its_range(op: str) -> None:
     ranges = Net().add("Add", "u v", "x").add(op, "x", "y").solve(x=(-9.0, 1.0), y=(0.0, 1.0))
     assert ranges["x"] == ranges["y"] == cover(0.0, 1.0)
+
+
+@pytest.mark.parametrize("limits", [(-0.5, 0.0), (-0.2, 0.1), (0.0, 0.3)])
+def test_what_clips_and_was_seen_at_0_only_still_clips(limits: Bounds) -> None:
+    net = Net().add("Conv", "x", "y", clips=limits)
+    assert net.solve(x=(-1.0, 3.0), y=(0.0, 0.0))["y"] == cover(*limits)

@@ -171,6 +171,19 @@ def test_a_product_that_the_zero_of_some_run_overruns_is_found() -> None:
     assert "'product'" in told and "product scale" in told and "in a run" in told
 
 
+def test_a_product_is_tried_at_the_loudness_that_is_worst_for_it() -> None:
+    """x in -1..4 times 0..3.42: x twice as loud wraps, though at 10 times all fits."""
+    net = Net()
+    x = net.builder.graph.inputs[0]
+    net.builder.graph.inputs[0] = replace(x, range=(-1.0, 4.0))
+    factor_range, asked = cover(0.0, 3.42), cover(-3.32, 13.07)
+    factor = net.builder.const("b", np.zeros((1, 1, 1, 32), np.uint8), factor_range)
+    refs = [net.x.data, factor, net.x.min, net.x.max, *net.builder.minmax("b", factor_range)]
+    refs += net.builder.minmax("y", asked)
+    told = found(net.finish(net.op("QuantizedMul_8x8to8", refs, asked, "product")))
+    assert "'product'" in told and "product scale" in told
+
+
 @pytest.mark.parametrize("op", ["Supernode_8x8p32to8", "QuantizedMean_8"])
 def test_what_a_quiet_or_a_loud_input_breaks_is_found(op: str) -> None:
     """quiet_input: the bias of a convolution; mean_clipped: the factor of a mean."""

@@ -241,7 +241,7 @@ def _out_of_limits(
         now = _scalars(node, real)
         if before.get(node.id) == now:
             continue
-        for rule in broken_rules(node, real):
+        for rule in broken_rules(real.site(node)):
             yield RangeConflict(node, None, rule)
         asked = real.site(node).range("out_")
         if asked is not None and not asked[0] < asked[1]:

@@ -8,7 +8,7 @@ their input's range pass both kinds on, so that two tensors with one range have 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
 from math import isfinite, sqrt
@@ -57,15 +57,14 @@ class FoundRanges:
             found.visit(node)
         return found
 
-    def assuming(self, scalars: Mapping[Ref, float], nodes: Iterable[Node]) -> FoundRanges:
-        """What some nodes need, with minima and maxima given that only a run can tell.
+    def assuming(self, nodes: Iterable[Node]) -> FoundRanges:
+        """What some nodes need, which may be visited anew once `scalars` has what a run tells.
 
-        The nodes may be visited anew; of the rest nothing is known.
+        Of the rest nothing is known.
         """
         other = copy(self)
         read = {ref for node in nodes for ref in node.inputs}
         other.scalars = {ref: self.scalars[ref] for ref in read if ref in self.scalars}
-        other.scalars.update(scalars)
         other.ends, other._same = {}, {}
         return other
 

@@ -61,15 +61,16 @@ def _data(node: Node) -> int:
 
 
 def _move(graph: Graph, floor: Node, chain: list[Node], builder: Builder) -> None:
-    """Put the floor in front of a chain; the last node of it takes the floor's id."""
-    first, last = chain[0], chain[-1]
+    """Put the floor in front of a chain."""
+    first = chain[0]
     data = first.inputs[_data(first)]
     refs = (data, Ref(data.node, data.port + 1), Ref(data.node, data.port + 2))
     inputs = builder.floored(refs, _range(floor, chain, builder), first.name)
     outputs = (Output(builder.shape(data), "uint8"), *RANGE_OUTPUTS)
     moved = builder.new_node(SELECT, inputs, outputs, name=floor.name, onnx_node=first.onnx_node)
     instead = {ref: Ref(moved.id, port) for port, ref in enumerate(refs)}
-    behind = {Ref(floor.id, port): Ref(last.id, port) for port in range(3)}
+    # What the floor read, of which a Split's minimum and maximum are not the ports right behind.
+    behind = {Ref(floor.id, port): ref for port, ref in enumerate(floor.inputs[1:4])}
     nodes: list[Node] = []
     for node in graph.nodes:
         if node.id == floor.id:
