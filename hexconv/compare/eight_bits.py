@@ -7,7 +7,7 @@ follows at once, is not rounded. A quantized model that is far below it lost mor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,8 @@ MOVES = frozenset(
     )
 )
 """Ops whose results are values that they read."""
+JOINS = frozenset(("Concat", "Pad", "Where"))
+"""Of those the ones whose result holds values of several tensors, and has one range for all."""
 FOLLOWS = frozenset(("Relu", "Clip", "LeakyRelu", "PRelu", "BatchNormalization"))
 """Ops that one node of a DSP does together with the one before."""
 WITH_CONSTANT = frozenset(("Add", "Sub", "Mul", "Div"))
@@ -68,7 +70,8 @@ class EightBits:
         graph: with the ops that exporters write out put together; it is changed.
         samples: {input: array} each, which give the tensors' ranges.
         rounding: to the nearest step; or "Floor", errors of one sign, which sums add up.
-        inside: whether norms and the like, which are several nodes on the DSP, round inside too.
+        inside: whether norms and the like, which are several nodes on the DSP, round inside too,
+            and joins to the range of all that they join.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class EightBits:
         decompose(graph, exact)
         ranges = observe(graph, samples)
         _round_weights(graph)
-        for value in list(_rounded(graph)):
+        for value in list(_rounded(graph, MOVES - JOINS if inside else MOVES)):
             bounds = ranges.get(str(value.name))
             if bounds is not None and bounds[0] < bounds[1]:
                 _round(graph, value, cover(*bounds).step, rounding)
@@ -99,13 +102,13 @@ class EightBits:
         return {name: np.where(np.isfinite(values), values, 0) for name, values in results}
 
 
-def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
+def _rounded(graph: FloatGraph, moves: Collection[str]) -> Iterator[ir.Value]:
     """The values that would be tensors of 8 bits."""
     for value in graph.graph.inputs:
         if value.dtype == ir.DataType.FLOAT:
             yield value
     for node in graph.nodes:
-        for value in node.outputs if node.op_type not in MOVES else ():
+        for value in node.outputs if node.op_type not in moves else ():
             ends = value.is_graph_output() or not _goes_on(value)
             if value.dtype == ir.DataType.FLOAT and ends:
                 yield value

@@ -48,7 +48,7 @@ def pad(node: NodeView, ctx: Context) -> None:
             return mirrored(ctx, tensor, rows, output)
         if not tensor.range.holds(value, value):
             tensor = as_range(ctx, tensor, ctx.range(output), output)
-        return filled(ctx, tensor, rows, value, output)
+        return filled(ctx, tensor, rows, _within(value, tensor), output)
 
     tensor, order = along(ctx, source, list(sides), emit)
     ctx.bind_order(output, order, tensor)
@@ -59,6 +59,11 @@ def _value(node: NodeView, ctx: Context) -> float:
     if array is None:
         raise UnsupportedOpError("a pad value that is computed", hint="make it a constant")
     return float(np.asarray(array).reshape(-1)[0])
+
+
+def _within(value: float, tensor: Tensor) -> float:
+    """The value, or the end of a range that ends there because all readers clip there."""
+    return min(max(value, tensor.range.min), tensor.range.max) if isfinite(value) else value
 
 
 def filled(ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str) -> Tensor:

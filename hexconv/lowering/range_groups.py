@@ -143,14 +143,18 @@ class _Solver:
     def _clip(self, name: str, output: str, number: int, node: NodeView) -> None:
         """A Relu or Clip on the codes of its input, or in a range of its own that clips."""
         group, result = self.groups[name], self.groups[output]
+        own = clip_limits(node) or EVERYTHING
+        limits = _both(group.limits, own)
         if _width(group.bounds) <= WORTH[node.op] * _width(result.bounds) and _inside(
             result.bounds, group.bounds
         ):
             self._join(name, output, number, node)
-        elif self._only_for(group, number):
+        elif self._only_for(group, number) and limits[0] < limits[1]:
             self._narrow(name, output, number, node)
+            if self.groups[name] is self.groups[output]:
+                self.groups[name].limits = limits
         else:
-            result.limits = clip_limits(node) or EVERYTHING
+            result.limits = own
 
     def _only_for(self, group: RangeGroup, number: int) -> bool:
         """Whether a node alone reads the tensors of a group, but for what ties them."""
@@ -166,7 +170,7 @@ class _Solver:
         if one is other:
             return
         low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
-        limits = max(one.limits[0], other.limits[0]), min(one.limits[1], other.limits[1])
+        limits = _both(one.limits, other.limits)
         widest = min(one.widest, other.widest)
         if low < limits[0] or high > limits[1] or _width((low, high)) > widest:
             return
@@ -196,6 +200,10 @@ def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> RangeGroup:
         return RangeGroup([name], bounds)
     # A range file may be wider than what the activation lets through.
     return RangeGroup([name], _within(bounds, limits), limits)
+
+
+def _both(one: Bounds, other: Bounds) -> Bounds:
+    return max(one[0], other[0]), min(one[1], other[1])
 
 
 def _within(bounds: Bounds, limits: Bounds) -> Bounds:

@@ -180,6 +180,7 @@ def attention(m: Maker) -> bool:
         seen = np.tri(rows, dtype=bool)[None]
         low = np.float32(m.pick(-5, -100, -1e4, -1e9) if weighs else -5)
         scores = m.add("Where", [seen, scores, low], (batch, rows, rows))
+        m.shapes.pop(scores)  # a mask's -1e9 is for the softmax alone
     if weighs:
         scores = m.add("Softmax", [scores], (batch, rows, rows), axis=-1)
     m.add("MatMul", [scores, x], (batch, rows, width))
@@ -542,6 +543,15 @@ def random_case(seed: int) -> Case:
     return _decided(case.tidied())
 
 
+def _between(values: Array) -> Array:
+    """The middle of the widest gap between sorted values; what is far from the only one."""
+    if len(values) == 1:
+        return np.asarray(values[0] + 1, np.float32)
+    middle = values[len(values) // 5 : max(len(values) * 4 // 5, len(values) // 5 + 2)]
+    widest = int(np.argmax(np.diff(middle)))
+    return np.asarray((middle[widest] + middle[widest + 1]) / 2, np.float32)
+
+
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less")
 
 
@@ -556,11 +566,9 @@ def _decided(case: Case) -> Case:
         data, threshold = step.inputs
         known = case.samples if data in case.shapes else case.values([data])
         values = np.unique(np.concatenate([run[data].reshape(-1) for run in known]))
-        if not values[0] <= step.consts[threshold] <= values[-1] or len(values) < 2:
+        if not values[0] <= step.consts[threshold] <= values[-1]:
             continue
-        middle = values[len(values) // 5 : max(len(values) * 4 // 5, len(values) // 5 + 2)]
-        widest = int(np.argmax(np.diff(middle)))
-        between = np.asarray((middle[widest] + middle[widest + 1]) / 2, np.float32)
+        between = _between(values)
         new = replace(step, consts={threshold: between})
         case = replace(case, steps=(*case.steps[:place], new, *case.steps[place + 1 :]))
     return case

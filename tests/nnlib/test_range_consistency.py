@@ -69,6 +69,13 @@ class Net:
             self.builder.mark_saturating(made, clips)
         return made
 
+    def pool(self, tensor: Tensor) -> Tensor:
+        """A pool of one element, through which prepare looks for convolutions."""
+        refs = [*tensor.data_min_max, *(self.builder.extent(n, 1, 1) for n in ("p", "s"))]
+        return self.builder.quantized(
+            "QuantizedMaxPool_8", refs, SHAPE, tensor.range, name="pool", padding=Padding.VALID
+        )
+
     def concat(self, parts: list[Tensor], name: str = "joined") -> Tensor:
         """Along the depth."""
         refs = [self.builder.ints(f"{name}_axis", [3]), *(p.data for p in parts)]
@@ -131,10 +138,7 @@ def test_a_factor_that_a_shared_range_changes_is_found(reader: str) -> None:
     if reader == "concat":
         graph = net.finish(net.concat([net.read(scaled, own.scaled(4.0)), wide]))
     else:
-        pooled = [*scaled.data_min_max, *(net.builder.extent(n, 1, 1) for n in ("p", "s"))]
-        pool = net.builder.quantized(
-            "QuantizedMaxPool_8", pooled, SHAPE, own, name="pool", padding=Padding.VALID
-        )
+        pool = net.pool(scaled)
         index = net.builder.node(
             "CastUInt8ToInt32", [scaled.data], [Output(SHAPE, "int32")], name="index", made_for=own
         )
@@ -143,6 +147,28 @@ def test_a_factor_that_a_shared_range_changes_is_found(reader: str) -> None:
         graph = net.finish(net.concat([pool, wide]), table)
     told = found(graph)
     assert "of 'scaled" in told and "prepare gives it the range -9.0" in told
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_dilated_convolution_that_prepare_parts_is_looked_at_too(shared: bool) -> None:
+    """It reads a scaled tensor; where a Concat makes that tensor's range another one, wrongly."""
+    net = Net()
+    x = net.fixed(net.x)
+    own = cover(-1, 1)
+    scaled = net.conv(x, own, "scaled")
+    other = net.conv(x, cover(-9, 9) if shared else own, "other")
+    joined = net.concat([net.pool(scaled), other])
+    read = net.read(scaled, own.scaled(4.0))
+    dilated = net.conv(read, cover(-3, 3), "dilated")
+    node = net.builder.graph.nodes[-1]
+    data, weights, low, high, w_low, w_high, stride, bias, b_low, b_high, *asked = node.inputs
+    rate = net.builder.const("rate", np.array([[[[1, 2]]]], np.int32))
+    inputs = (data, weights, bias, low, high, w_low, w_high, b_low, b_high, stride, rate, *asked)
+    net.builder.graph.nodes[-1] = replace(
+        node, op="QuantizedDilatedConv2d_8x8p32to8", inputs=inputs
+    )
+    told = found(net.finish(joined, dilated))
+    assert ("'dilated" in told) == shared
 
 
 def test_limits_that_are_no_multiple_of_the_range_are_found() -> None:

@@ -100,7 +100,7 @@ def conflicts(graph: Graph, prepared: Prepared) -> Iterator[RangeConflict]:
     reads, executed = reads_of(graph, own), reads_of(prepared.graph, real)
     nodes = {node.id: node for node in (*graph.nodes, *prepared.graph.nodes)}
     yield from _misread(reads, nodes)
-    yield from _rescaled(graph, reads, executed, nodes)
+    yield from _rescaled(graph, prepared.graph, reads, executed)
     yield from _unclipped(graph, prepared, real, nodes)
     yield from _out_of_limits(prepared.graph, real, graph, own)
     for node, rule in broken_in_a_run(prepared.graph, real):
@@ -114,7 +114,7 @@ def wronged_convolutions(graph: Graph, prepared: Prepared) -> set[int]:
     reads, executed = reads_of(graph, own), reads_of(prepared.graph, real)
     nodes = {node.id: node for node in prepared.graph.nodes}
     found = [
-        *_rescaled(graph, reads, executed, nodes),
+        *_rescaled(graph, prepared.graph, reads, executed),
         *_unclipped(graph, prepared, real, nodes),
     ]
     return {_source(nodes, item.maker.id) for item in found if item.maker is not None}
@@ -171,20 +171,21 @@ def _misread(
 
 def _rescaled(
     graph: Graph,
+    prepared: Graph,
     before: Mapping[Place, RangeRead],
     after: Mapping[Place, RangeRead],
-    nodes: Mapping[int, Node],
 ) -> Iterator[RangeConflict]:
-    """Factors that prepare changed: it gave a tensor another range than its reader was built for.
-
-    A node that prepare fused reads other things at its positions: only one of the same op counts.
-    """
-    appended = graph.node_by_id()
+    """Factors that prepare changed: a tensor got another range than its reader was built for."""
+    appended, executed = graph.node_by_id(), prepared.node_by_id()
     for place in {**before, **after}:
-        built, found = before.get(place), after.get(place)
         node = appended.get(place[0])
-        if node is None or not (_same_op(built, node) and _same_op(found, node)):
+        if node is None:
             continue
+        built, found = before.get(place), after.get(place)
+        if node.id not in executed or _op(executed[node.id]) != _op(node):
+            found = None if built is None else _read_by_part(node, place, after)
+            if found is None:
+                continue
         meant = 1.0 if built is None else built.scale
         now = 1.0 if found is None else found.scale
         if meant is None or (now is not None and abs(now / meant - 1.0) <= CLOSE):
@@ -195,11 +196,19 @@ def _rescaled(
             f"was built to read a tensor times {meant:.6g}, and prepare gives it the range "
             f"{_shown(item.own)}, read as {_shown(item.read)}"
         )
-        yield RangeConflict(item.node, nodes.get(item.ref.node), why)
+        maker = executed.get(item.ref.node, appended.get(item.ref.node))
+        yield RangeConflict(item.node, maker, why)
 
 
-def _same_op(read: RangeRead | None, node: Node) -> bool:
-    return read is None or _op(read.node) == _op(node)
+def _read_by_part(node: Node, place: Place, after: Mapping[Place, RangeRead]) -> RangeRead | None:
+    """What the first of the nodes reads that prepare makes of one, such as a dilated convolution.
+
+    They have names of their own below its name. A node that prepare fused reads other things.
+    """
+    parts = (
+        r for (_, at), r in after.items() if r.node.name.startswith(f"{node.name}/") and not at
+    )
+    return next(parts, None) if place[1] == 0 else None
 
 
 def _op(node: Node) -> str:

@@ -46,13 +46,16 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
         if not read_once(source):
             declined("activation_into_range", node.name, f"'{source.name}' is read elsewhere too")
             continue
+        low, high = notes_of(producer).saturates or (-np.inf, np.inf)
+        saturates = max(low, limits[0]), min(high, limits[1])
+        if not saturates[0] < saturates[1]:
+            declined("activation_into_range", node.name, "no range is so narrow: all results are 0")
+            continue
         result = node.outputs[0]
         name = result.name
         ir.convenience.replace_all_uses_with(result, source, replace_graph_outputs=True)
         result.name = f"{name}/replaced"
         source.name = name
-        low, high = notes_of(producer).saturates or (-np.inf, np.inf)
-        saturates = max(low, limits[0]), min(high, limits[1])
         annotate(producer, saturates=saturates)
         remove(node)
         count += 1
