@@ -16,7 +16,8 @@ from hexconv.lowering.elementwise import emit
 from hexconv.lowering.range_groups import WORTH
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.relayout import gather_axes
-from hexconv.nnlib.builder import RangeSource, Tensor
+from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
+from hexconv.nnlib.constraints import WIDEST_SOFTMAX
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, quantize_const
@@ -136,6 +137,8 @@ def softmax(node: NodeView, ctx: Context) -> None:
     source, output = node.input(0), node.outputs[0]
     layout = along_depth(ctx, source, int(node.attr("axis", -1)))
     tensor = ctx.take(source, layout)
+    if any(came.max - came.min >= WIDEST_SOFTMAX for came in ranges_of(tensor)):
+        tensor = ctx.fixed(tensor, output)
     result = ctx.builder.quantized(
         "QuantizedSoftmax_8", tensor.data_min_max, tensor.shape, UNIT, name=output
     )

@@ -26,6 +26,9 @@ WORST_PRODUCT = 2.0**-7 * (1 - 2.0**-14)
 """The ratio of steps at which a product's offset is largest: of the ratios that are shifted by 7,
 the most that is allowed (op_mul_d32.c, set_mul_scaling_for_output_range), the one nearest to 1."""
 
+WIDEST_SOFTMAX = 128 * 255 * log(2)
+"""Range times beta of what a softmax reads, from which on the library fails: 22,624."""
+
 
 def constraint(function: Constraint) -> Constraint:
     """Register a rule under its own name."""
@@ -238,11 +241,11 @@ def no_zero_code(site: NodeSite) -> bool:
 
 @range_constraint
 def softmax_beta(site: NodeSite) -> bool:
-    # op_softmax_d32.c set_scaling_parms: beta * range / 255 / ln 2 must stay below 2^8
+    # op_softmax_d32.c, set_scaling_parms
     known, beta = site.range(), 1.0
     if site.position("beta") is not None:
         beta = site.scalar("beta") or 0.0
-    return known is not None and (known[1] - known[0]) * beta / (255 * log(2)) >= 256
+    return known is not None and (known[1] - known[0]) * beta >= WIDEST_SOFTMAX
 
 
 @range_constraint

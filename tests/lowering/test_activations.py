@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from onnx import helper
 
+import hexconv
+from hexconv.simulator import Simulator
 from tests.lowering.proof import (
     decibels,
     emitted,
@@ -205,3 +207,12 @@ def test_a_relu_that_is_always_zero_can_be_prepared(readers: int) -> None:
     proto = model(nodes, {"x": (1, 8, 20)}, outputs, consts)
     for level in ("none", "default"):
         assert decibels(proto, [{"x": numbers((1, 8, 20))}], optimize=level) > 30.0
+
+
+def test_a_softmax_of_an_input_runs_at_ten_times_the_loudness_of_calibration() -> None:
+    """From a range of 22,624 on the library fails while it executes (beta too large)."""
+    source = model([helper.make_node("Softmax", ["x"], ["y"])], {"x": (1, 4, 10)}, ["y"])
+    x = np.random.default_rng(1).uniform(0, 5000, (1, 4, 10)).astype(np.float32)
+    converted = hexconv.convert(source, samples=[{"x": x}])
+    result = Simulator(converted, "v60").run({"x": 10 * x})["y"]
+    assert result.max() > 0.1
