@@ -1,7 +1,8 @@
 """Correct graphs that prepare would break: always, at every level of optimization.
 
-It breaks two things: rows that a depthwise convolution shifted, and the activation or the factor
-of a convolution that is given one range with all others of a Concat.
+It breaks three things: rows that a depthwise convolution shifted, a window on the one row that a
+Concat makes, and the activation or the factor of a convolution that is given one range with all
+others of a Concat.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import Prepared, trace
+from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
 from hexconv.nnlib.prepare.left_padding import shifted
 from hexconv.nnlib.ranges.consistency import range_source, wronged_convolutions
 from hexconv.nnlib.ranges.found import FoundRanges
@@ -94,7 +96,7 @@ def _requantized(
 
 
 def _unshift(graph: Graph, prepared: Prepared) -> int:
-    """Part depthwise convolutions from the nodes that would misread their d32 rows.
+    """Part depthwise convolutions, and Concats, from the nodes that would misread their d32 rows.
 
     A reshape to the same shape runs flat, so the library unpacks the rows and packs them again,
     with the left padding that every node expects (nnlib/prepare/left_padding).
@@ -114,8 +116,9 @@ def _unshift(graph: Graph, prepared: Prepared) -> int:
 
 
 def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
-    """Nodes that would read shifted rows; of fused ones the first, which is the reader."""
+    """Nodes that would read rows without their padding; of fused ones the first, the reader."""
     wrong = {node.id for node, _ in shifted(prepared.graph)}
+    wrong |= {node.id for node in readers_of_one_row(prepared.graph)}
     holders = {node.id: prepared.holder(node.id) for node in graph.nodes}
     return {
         node.id

@@ -8,6 +8,7 @@ from onnx import ModelProto, NodeProto, helper
 
 import hexconv
 from hexconv.nnlib.prepare import trace
+from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
 from hexconv.nnlib.prepare.left_padding import shifted
 from tests.lowering.proof import decibels, model, numbers
 from tests.optimize.proof import errors
@@ -89,3 +90,40 @@ def test_a_concat_keeps_what_its_convolutions_clip_and_are_multiplied_by(kind: s
     samples = [{"x": numbers(shape, 5 + i)} for i in range(3)]
     plain = decibels(proto, samples, optimize="none")
     assert plain > 30.0 and decibels(proto, samples) > plain - 1.0
+
+
+WINDOWS = {
+    "convolution 1 x 3": helper.make_node("Conv", ["j", "v"], ["y"], pads=[0, 1, 0, 1]),
+    "convolution 3 x 1": helper.make_node("Conv", ["j", "u"], ["y"], pads=[1, 0, 1, 0]),
+    "depthwise": helper.make_node("Conv", ["j", "d"], ["y"], pads=[0, 1, 0, 1], group=64),
+    "maximum": helper.make_node("MaxPool", ["j"], ["y"], kernel_shape=[1, 3], pads=[0, 1, 0, 1]),
+    "mean": helper.make_node("AveragePool", ["j"], ["y"], kernel_shape=[1, 3], pads=[0, 1, 0, 1]),
+}
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+@pytest.mark.parametrize("pooled", [False, True])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_window_on_the_one_row_of_a_concat_has_its_padding(
+    window: str, pooled: bool, level: str
+) -> None:
+    parts, nodes = ["a", "b"], []
+    if pooled:
+        parts = ["pa", "pb"]
+        nodes = [
+            helper.make_node("MaxPool", [name], [f"p{name}"], kernel_shape=[1, 2], strides=[1, 2])
+            for name in "ab"
+        ]
+    nodes += [helper.make_node("Concat", parts, ["j"], axis=1), WINDOWS[window]]
+    consts = {
+        "v": 0.1 * numbers((8, 64, 1, 3), 2),
+        "u": 0.1 * numbers((8, 64, 3, 1), 3),
+        "d": 0.3 * numbers((64, 1, 1, 3), 4),
+    }
+    used = {name: array for name, array in consts.items() if name in nodes[-1].input}
+    shape = (1, 32, 1, 18)
+    proto = model(nodes, {"a": shape, "b": shape}, ["y"], used)
+    feeds = {"a": numbers(shape, 5), "b": numbers(shape, 6)}
+    converted = hexconv.convert(proto, samples=[feeds], optimize=level)
+    assert not list(readers_of_one_row(trace(converted.graph).graph))
+    assert decibels(proto, [feeds], optimize=level) > 30

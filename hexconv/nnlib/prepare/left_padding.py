@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Graph, Node, Padding, Ref
+from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
 
 ROOM = 4
 """Pixels to the left of a row as written by nodes that do not inherit it from their input."""
@@ -54,11 +55,18 @@ TODO = "insert a node that runs flat (Clamp or ReluX) between them, or use VALID
 
 
 def require_unshifted(graph: Graph) -> None:
-    """Raise for the first node of an executed graph that would read shifted data incorrectly.
+    """Raise for the first node of an executed graph that its d32 input's padding does not suit.
 
     Raises:
         GraphError: there is one.
     """
+    for node in readers_of_one_row(graph):
+        raise GraphError(
+            f"{node.op.removesuffix('_d32')} with a window after a Concat of one row",
+            where=f"node {node.id} '{node.name}'",
+            why="the library's Concat leaves no padding above and below one row",
+            hint=TODO,
+        )
     for node, why in shifted(graph):
         raise GraphError(
             f"{node.op.removesuffix('_d32')} after a depthwise convolution",
