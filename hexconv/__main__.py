@@ -1,6 +1,55 @@
-"""`python -m hexconv`."""
+"""`python -m hexconv`: asked to end, it says one line, and exits with 128 + the signal."""
 
-from hexconv.cli import main
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+received: list[int] = []
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    received.append(number)
+    raise KeyboardInterrupt
+
+
+def _listen() -> None:
+    """End in order on SIGTERM and SIGHUP as on Ctrl-C; what is ignored (nohup) stays ignored."""
+    for number in ENDING:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _interrupted)
+
+
+def _discard_output() -> None:
+    """What is still in the buffers has nowhere to go; Python would say so with a traceback."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+
+
+def main() -> None:
+    """Run the command line; the imports are as quiet when interrupted as the work is."""
+    try:
+        _listen()
+        from hexconv.cli import main as run
+
+        code = run()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted: no partial file was written", file=sys.stderr)
+        code = 128 + (received or [signal.SIGINT])[0]
+    except BrokenPipeError:
+        _discard_output()
+        code = 1
+    except OSError as error:  # of stdout: files of the user are HexconvErrors
+        print(f"error: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        _discard_output()
+        code = 1
+    sys.exit(code)
+
 
 if __name__ == "__main__":
     main()

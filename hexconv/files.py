@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import secrets
+import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +20,21 @@ from hexconv.errors import FileError
 if TYPE_CHECKING:
     import onnx
 
+TEMPORARY = ".hexconv-"
+"""How the names begin of files that are being written."""
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that ask a process to end."""
+
 Chunks = Iterable[bytes | memoryview]
 
 
 def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
     """Write several files atomically: each under a temporary name first, then all are renamed.
+
+    The first file is renamed last: of a model that is its `.pb`, which holds the SHA-256 of its
+    `.data`, so that a kill between two renames is found by `load`. No file is missing at any
+    time, and of two processes that write the same files one wins whole.
 
     Args:
         files: content (bytes, or an iterable of chunks) by path; folders are created as needed.
@@ -30,24 +42,21 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
     Raises:
         FileError: a folder or file cannot be written; what was there before is untouched.
     """
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for path, content in files.items():
-            staged.append((_stage(path, content), path))
-        with _uninterrupted():
-            _rename(staged)
-    except OSError as error:
-        culprit = error.filename or next(iter(files), "")
-        raise FileError(
-            "the output cannot be written",
-            where=str(culprit),
-            why=error.strerror or str(error),
-            hint="choose another folder, or free some space",
-        ) from error
-    finally:
-        for temporary, _ in staged:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        try:
+            staged = [(_stage(path, content, stack), path) for path, content in files.items()]
+            with _alone_in({path.parent for path in files}), _uninterrupted():
+                for folder in {path.parent for path in files}:
+                    _sweep(folder)
+                _rename(staged[::-1])
+        except OSError as error:
+            culprit = error.filename or next(iter(files), "")
+            raise FileError(
+                "the output cannot be written",
+                where=str(culprit),
+                why=error.strerror or str(error),
+                hint="choose another folder, or free some space",
+            ) from error
 
 
 def check_folder(folder: Path) -> None:
@@ -78,55 +87,100 @@ def _rename(staged: Sequence[tuple[Path, Path]]) -> None:
         for temporary, path in staged:
             old = temporary.with_name(temporary.name + ".old") if path.exists() else None
             if old is not None:
-                path.rename(old)
+                _keep(path, old)
             done.append((path, old))
-            temporary.rename(path)
+            temporary.replace(path)
     except OSError:
         for path, old in reversed(done):
             with suppress(OSError):
                 path.unlink(missing_ok=True) if old is None else old.replace(path)
         raise
-    for _, old in done:
-        if old is not None:
-            with suppress(OSError):
-                old.unlink()
+    finally:
+        for _, old in done:
+            if old is not None:
+                with suppress(OSError):
+                    old.unlink()
+
+
+def _keep(path: Path, old: Path) -> None:
+    """A second name of a file, or a copy where the file system has none: it is never missing."""
+    try:
+        os.link(path, old, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(path, old)
+
+
+@contextmanager
+def _alone_in(folders: Iterable[Path]) -> Iterator[None]:
+    """Wait until no other process renames files in these folders; the kernel ends it with us."""
+    opened: list[int] = []
+    try:
+        for folder in sorted(folders):
+            opened.append(os.open(folder, os.O_RDONLY))
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(opened[-1], fcntl.LOCK_EX)
+        yield
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed runs left: temporary files that no process holds."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Defer Ctrl-C for a moment: half of the new beside half of the old files is a loss."""
+    """Defer Ctrl-C and requests to end: half of the new beside half of the old files is a loss."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in handlers.items():
+        if handler not in (signal.SIG_IGN, None):
+            signal.signal(number, lambda number, frame: received.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed:
-        raise KeyboardInterrupt
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        for first in received[:1]:
+            signal.raise_signal(first)
 
 
-def _stage(path: Path, content: bytes | Chunks) -> Path:
+def _stage(path: Path, content: bytes | Chunks, stack: ExitStack) -> Path:
+    """Write a temporary file beside `path`, which `stack` removes if it is still there at the end.
+
+    It is locked until then: an unlocked one is what a killed run left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(21, "a folder has this name", str(path))
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            for piece in [content] if isinstance(content, bytes) else content:
-                stream.write(piece)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    stream = stack.enter_context(temporary.open("xb"))  # the umask gives it its mode
+    stack.callback(_remove, temporary)
+    with suppress(OSError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for piece in [content] if isinstance(content, bytes) else content:
+        stream.write(piece)
+    stream.flush()
+    os.fsync(stream.fileno())
     return temporary
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def cache_directory() -> Path:

@@ -61,7 +61,7 @@ def read_numpy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDAr
             stream.seek(0)
             found = _archive(stream) if archive else _array(stream, Path(path) if mapped else None)
     except FileNotFoundError:
-        raise FileError("there is no such file", where=str(path), why=f"{what} is read") from None
+        raise FileError(f"there is no such {what.removeprefix('the ')}", where=str(path)) from None
     except Exception as error:  # NumPy, zipfile and zlib make no guarantee about what they raise
         lines = str(error).strip().splitlines()
         why = error.strerror if isinstance(error, OSError) and error.strerror else ""

@@ -87,24 +87,39 @@ def _check_installation() -> None:
         )
 
 
-def main() -> None:
-    """Run the command line; every error is one clear message, not a traceback."""
+def main() -> int:
+    """Run the command line; every error is one clear message, not a traceback.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        KeyboardInterrupt: the user interrupts it.
+        OSError: stdout cannot be written.
+    """
     warnings.simplefilter("ignore", HexconvWarning)  # each verb prints them itself
     _write_utf8()
     try:
         _check_installation()
         # A command that ends by ctx.exit(code) makes click return the code.
-        sys.exit(group(standalone_mode=False) or 0)
+        return int(group(standalone_mode=False) or 0)
     except HexconvError as error:
-        click.echo(f"error: {error.render(cli=True)}", err=True)
-        sys.exit(error.exit_code)
+        click.echo(f"error: {_printable(error.render(cli=True))}", err=True)
+        return error.exit_code
+    except MemoryError:
+        click.echo("error: there is too little memory", err=True)
+        return 1
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: no partial file was written", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)
+        return error.exit_code
+
+
+def _printable(text: str) -> str:
+    """A message with names of a file in it: their control characters would steer the terminal."""
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )

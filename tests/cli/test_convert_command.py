@@ -458,10 +458,10 @@ def test_a_full_disk_leaves_what_was_there(
     before = contents(home / "build")
     real = files._stage
 
-    def full(path: Path, content: Any) -> Path:
+    def full(path: Path, content: Any, stack: Any) -> Path:
         if path.suffix == suffix:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        return real(path, content)
+        return real(path, content, stack)
 
     monkeypatch.setattr(files, "_stage", full)
     rejected("tiny.onnx", "--optimize", "none", said="No space left")
@@ -471,14 +471,14 @@ def test_a_full_disk_leaves_what_was_there(
 def test_a_failing_rename_puts_everything_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("tiny.onnx", "--samples", "speech.npy")
     before = contents(home / "build")
-    real = Path.rename
+    real = Path.replace
 
     def fail(self: Path, target: Path) -> Path:
         if Path(target).name == "tiny.yml":
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(target))
         return real(self, target)
 
-    monkeypatch.setattr(Path, "rename", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     rejected("tiny.onnx", "--optimize", "none", said="cannot be written")
     assert contents(home / "build") == before
 

@@ -1,0 +1,135 @@
+"""Sets of files: whole after a kill, one writer wins whole, nothing is left over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hexconv.files import write_files
+
+ROOT = str(Path(__file__).parents[1])
+NAMES = ("m.pb", "m.data", "m.yml")
+
+WRITER = """
+import os, sys
+from pathlib import Path
+from hexconv import files
+folder, text, last = Path(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3])
+real, count = Path.replace, 0
+def replace(self, target):
+    global count
+    if count == last:
+        os.kill(os.getpid(), 9)
+    count += 1
+    return real(self, target)
+Path.replace = replace
+files.write_files({folder / n: text * 1000 for n in ("m.pb", "m.data", "m.yml")})
+"""
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": ROOT}
+
+
+def write(folder: Path, text: str, last: int) -> int:
+    """Write the set in a process that kills itself before rename `last`."""
+    command = [sys.executable, "-c", WRITER, str(folder), text, str(last)]
+    return subprocess.run(command, env=environment(), check=False).returncode
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_kill_at_a_rename_leaves_every_file_whole_and_the_pb_the_old(
+    tmp_path: Path, last: int
+) -> None:
+    write_files({tmp_path / name: b"a" * 1000 for name in NAMES})
+    assert write(tmp_path, "b", last) == -signal.SIGKILL
+    found = {name: (tmp_path / name).read_bytes() for name in NAMES}
+    assert found["m.pb"] == b"a" * 1000
+    assert all(text in (b"a" * 1000, b"b" * 1000) for text in found.values())
+    assert sorted(path.name for path in tmp_path.glob("m.*")) == sorted(NAMES)
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    write(tmp_path, "b", 1)
+    assert list(tmp_path.glob(".hexconv-*"))
+    write_files({tmp_path / name: b"c" for name in NAMES})
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+
+
+def test_of_two_writers_one_wins_whole(tmp_path: Path) -> None:
+    commands = [[sys.executable, "-c", WRITER, str(tmp_path), t, "99"] for t in "abcd"]
+    running = [subprocess.Popen(command, env=environment()) for command in commands]
+    assert [process.wait(timeout=120) for process in running] == [0] * 4
+    assert len({(tmp_path / name).read_bytes() for name in NAMES}) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+
+
+def test_the_umask_holds_for_what_is_written(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_files({tmp_path / "m.pb": b"x"})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "m.pb").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("after", [0.15, 0.6])
+def test_a_command_that_is_asked_to_end_says_one_line(
+    tmp_path: Path, number: signal.Signals, after: float
+) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "hexconv", "demo"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (1, 2, 15)],
+    )
+    status = Path(f"/proc/{child.pid}/status")
+    while "SigCgt:\t0000000000004003" not in status.read_text():  # once the handlers are set
+        assert child.poll() is None
+        time.sleep(0.005)
+    time.sleep(after)
+    child.send_signal(number)
+    _, stderr = child.communicate(timeout=120)
+    assert child.returncode == 128 + number
+    assert stderr.strip().splitlines() == ["interrupted: no partial file was written"]
+    assert not list(tmp_path.glob("**/.hexconv-*"))
+
+
+def test_output_that_cannot_be_written_is_an_error_not_a_traceback(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hexconv", "ops", "Conv"],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: the output cannot be written: No space left on device"
+    ]
+
+
+def test_a_closed_pipe_ends_a_command_quietly() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "hexconv", "ops"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    child.stdout.close()
+    assert child.stderr is not None
+    assert child.stderr.read() == b""
+    assert child.wait(timeout=60) == 1
