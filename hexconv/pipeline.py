@@ -66,6 +66,7 @@ def built(
     """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
+    warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed)
     history = history + _named("calibrated", chosen)
     calibrate.bound_constants(graph, observed)

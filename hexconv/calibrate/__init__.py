@@ -4,6 +4,7 @@ import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onn
 from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy
 from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.extrema import bound_constants
+from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.samples import SampleSource, read_samples
@@ -19,6 +20,7 @@ __all__ = [
     "bound_constants",
     "check_percentile",
     "format_ranges",
+    "joined_warnings",
     "measure",
     "observe",
     "read_ranges",

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from hexconv.cli._levels_page import show_levels
 from hexconv.cli._options import cluster_option, conversion_options, opened_cluster
 from hexconv.cli._terminal import stages
 from hexconv.errors import ClusterError, FloorError
-from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
     from hexconv.compare import Report
@@ -46,6 +47,13 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     if text is not None and sorted(text.split(",")) != ["device", "simulate"]:
         raise click.BadParameter(f"'{text}': only simulate,device can be compared")
     return text is not None
+
+
+def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if bad := [text for text, (name, _, into) in zip(texts, pairs, strict=True) if not into]:
+        raise click.BadParameter(f"'{bad[0]}' is not OUTPUT=INPUT, as in state_out=state_in")
+    return {name: into for name, _, into in pairs}
 
 
 @click.command()
@@ -102,6 +110,20 @@ def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool
     show_default=True,
     help="Number of tensors in the table.",
 )
+@click.option(
+    "--levels",
+    "at_levels",
+    is_flag=True,
+    help="Run each input at 0, 1e-3, 0.1, 1 and 10 times its level instead.",
+)
+@click.option(
+    "--stream",
+    "states",
+    multiple=True,
+    metavar="OUTPUT=INPUT",
+    callback=_states,
+    help="Run the samples as a stream instead: the output becomes the input of the next chunk.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, of every tensor.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, of every tensor.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures and errors.")
@@ -118,12 +140,17 @@ def command(
     cluster: str | None,
     floors: dict[str, float],
     rows: int,
+    at_levels: bool,
+    states: dict[str, str],
     as_json: bool,
     as_csv: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Compare MODEL.onnx with what the DSP returns, over all samples, layer by layer.
+
+    With --levels, how right the outputs are where an input is silent, quiet or loud; with --stream,
+    over the chunks of a stream that starts with a state of zero.
 
     The model is converted first, with --samples (or --ranges), unless --model gives it. The table
     starts with the tensor whose own node has the largest error, and ends with advice. Close
@@ -144,6 +171,11 @@ def command(
             assert device is not None
             nodes = _node_rows(model, given if given is not None else held, device)
             _show_nodes(nodes, as_json, as_csv, quiet, rows)
+            return
+        if at_levels or states:
+            version = library or DEFAULT_LIBRARY
+            taken = held if held is not None else given
+            show_levels(model, floating, taken, states, version, device, as_json=as_json)
             return
         from hexconv.compare import verify
 
