@@ -7,7 +7,19 @@ import onnx_ir as ir
 
 from hexconv.errors import ModelError, UnsupportedOpError
 
+MOVES = {"Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+INTEGERS = {
+    ir.DataType.BOOL,
+    ir.DataType.INT8,
+    ir.DataType.INT16,
+    ir.DataType.INT32,
+    ir.DataType.INT64,
+    ir.DataType.UINT8,
+    ir.DataType.UINT16,
+}
 OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+
+FLOAT_CODES = {kind.value for kind in (ir.DataType.FLOAT, *OTHER_FLOATS)}
 
 
 def floats_to_float32(model: ir.Model) -> None:
@@ -26,6 +38,40 @@ def floats_to_float32(model: ir.Model) -> None:
                 tensor = value.const_value = ir.Tensor(array, name=value.name)
             value.dtype = tensor.dtype
             value.shape = ir.Shape(tensor.shape.numpy())
+
+
+def integer_data_to_float(model: ir.Model) -> None:
+    """Inputs of integers or booleans that are only cast to float become float inputs.
+
+    An image of uint8, say: the DSP quantizes the same numbers.
+    """
+    for value in model.graph.inputs:
+        if value.dtype in INTEGERS and value.uses() and _is_data(value):
+            value.dtype = ir.DataType.FLOAT
+
+
+def _is_data(value: ir.Value) -> bool:
+    """Whether every reader casts a value to float or dequantizes it, perhaps after moving it."""
+    pending, seen = [value], {value}
+    while pending:
+        current = pending.pop()
+        if current.is_graph_output():
+            return False
+        for use in current.uses():
+            node = use.node
+            if node.domain or use.idx != 0 or not (_to_float(node) or node.op_type in MOVES):
+                return False
+            fresh = [] if _to_float(node) else [v for v in node.outputs if v not in seen]
+            seen.update(fresh)
+            pending += fresh
+    return True
+
+
+def _to_float(node: ir.Node) -> bool:
+    if node.op_type == "DequantizeLinear":
+        return True
+    target = node.attributes.get("to")
+    return node.op_type == "Cast" and target is not None and target.as_int() in FLOAT_CODES
 
 
 def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:

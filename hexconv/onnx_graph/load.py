@@ -18,6 +18,7 @@ from hexconv.onnx_graph.casting import (
     check_weights,
     drop_unused_inputs,
     floats_to_float32,
+    integer_data_to_float,
     narrow_floats,
 )
 from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
@@ -66,6 +67,7 @@ def load(
     _one_main_graph(model)
     fix_input_shapes(model, shapes)
     floats_to_float32(model)
+    integer_data_to_float(model)
     builder, cut = canonicalize(model)
     if unsupported is not None:
         unsupported += [*cut.unsupported, *cut.unjudged]

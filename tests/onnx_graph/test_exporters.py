@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -301,3 +302,41 @@ def test_an_input_without_axes() -> None:
     x = np.array(0.7, np.float32)
     converted = hexconv.convert(proto, samples=[{"x": x}])
     assert sqnr(x * numbers((4,)), hexconv.simulate(converted, {"x": x})["y"]) > 38
+
+
+IMAGE = {"scale": np.float32(1 / 255), "mean": np.array([0.4, 0.5, 0.6]).reshape(1, 3, 1, 1)}
+READ_AS = {
+    "Cast": [node("Cast", "x", "f", to=1)],
+    "Transpose, Cast": [
+        node("Transpose", "x", "t", perm=[0, 1, 3, 2]),
+        node("Cast", "t", "f", to=1),
+    ],
+    "DequantizeLinear": [node("DequantizeLinear", "x scale zero", "f")],
+}
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int32", "bool"])
+@pytest.mark.parametrize("read", READ_AS)
+def test_integers_that_are_data_are_floats_on_the_dsp(read: str, kind: str) -> None:
+    if read == "DequantizeLinear" and kind != "uint8":
+        pytest.skip("of bytes only")
+    nodes = [*READ_AS[read], node("Mul", "f scale", "m"), node("Sub", "m mean", "y")]
+    dtype = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    consts = {**IMAGE, "zero": np.array(3, np.uint8)}
+    proto = model(nodes, {"x": (1, 3, 8, 8)}, consts=consts, dtype=dtype)
+    pixels = np.random.default_rng(0).integers(0, 2 if kind == "bool" else 256, (1, 3, 8, 8))
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    (expected,) = session.run(None, {"x": pixels.astype(kind)})
+    as_floats = {"x": pixels.astype(np.float32)}
+    converted = hexconv.convert(proto, samples=[as_floats])
+    found = hexconv.simulate(converted, as_floats)["y"]
+    assert sqnr(expected, found) > 40
+
+
+def test_integers_that_are_computed_with_are_no_data() -> None:
+    nodes = [node("Add", "x one", "a"), node("Cast", "a", "y", to=1)]
+    proto = model(
+        nodes, {"x": (1, 3)}, consts={"one": np.array(1, np.int32)}, dtype=TensorProto.INT32
+    )
+    with pytest.raises(ModelError, match="'x' is int32"):
+        load(proto)

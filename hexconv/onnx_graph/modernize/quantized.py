@@ -128,6 +128,20 @@ def onnx_own(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     return [builder.op(node.op_type, list(node.inputs), attrs, name=str(node.name))]
 
 
+@MODERNIZATIONS.rule("DequantizeLinear")
+def of_float_input(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
+    """(x - zero) * scale, where x is an input of integers that became one of floats."""
+    value, scale, zero = _triple(node, 0)
+    factor = array_of(scale)
+    if value is None or value.dtype != ir.DataType.FLOAT or array_of(value) is not None:
+        return None
+    if factor is None or factor.size != 1:
+        return None
+    if zero is not None:
+        value = builder.op("Sub", [value, builder.op("Cast", [zero], {"to": 1})])
+    return [builder.op("Mul", [value, np.float32(factor.item())], name=str(node.name))]
+
+
 def integer_flag(node: ir.Node, name: str) -> bool:
     """Whether an integer attribute is given and not 0."""
     attr = node.attributes.get(name)
