@@ -186,6 +186,9 @@ def encoder() -> onnx.ModelProto:
     return reference_encoder(EncoderConfig())
 
 
+LARGEST_FILE = 2**31 - 1
+
+
 @dataclass(frozen=True)
 class Job:
     """A model and the limits of its conversion: seconds and MB; None without a limit."""
@@ -195,11 +198,30 @@ class Job:
     megabytes: float | None = None
 
 
+def chain(count: int = 20_000) -> onnx.ModelProto:
+    """Consecutive element-wise nodes: what every stage costs for a node."""
+    net, x = Net(), "input"
+    factor = net.constant(np.float32(1.5))
+    for _ in range(count // 2):
+        x = net.op("Mul", net.op("Sigmoid", x), factor)
+    return net.model("chain", [1, 4, 8, 32], x, [1, 4, 8, 32])
+
+
+def linear_layers(width: int = 8448, count: int = 8) -> onnx.ModelProto:
+    """Large matrices: 2.3 GB of float32, more than one ONNX file can have."""
+    net, x = Net(), "input"
+    for _ in range(count):
+        x = net.op("Relu", net.op("MatMul", x, net.tensor(width, width, spread=width**-0.5)))
+    return net.model("linear_layers", [1, width], x, [1, width])
+
+
 JOBS = {
-    "vgg19": Job(vgg19, 10.0, 2000.0),
+    "vgg19": Job(vgg19, 5.0, 800.0),
     "resnet50": Job(resnet50, 2.5),
     "conformer": Job(conformer, 1.2),
     "encoder": Job(encoder, None),
+    "nodes_20000": Job(chain, 10.0),
+    "linear_layers": Job(linear_layers, None, 1.2 * 8 * 8448**2 * 4 / 2**20),
 }
 
 
@@ -252,10 +274,16 @@ def prepare(source: Path, ranges: Path) -> None:
     from hexconv.conversion import convert
     from hexconv.onnx_graph import load
 
-    onnx.save(JOBS[source.stem].build(), source)
+    _save(JOBS[source.stem].build(), source)
     graph = load(source, recognize=False)
     sample = {info.name: np.random.default_rng(2).random(info.shape) for info in graph.inputs}
     write_ranges(ranges, convert(source, samples=[sample]).ranges)
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    """One file, or external data where that would be too large."""
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    onnx.save(model, path, save_as_external_data=size > LARGEST_FILE, location=f"{path.name}.data")
 
 
 def _timed(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
@@ -272,7 +300,7 @@ def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", choices=[*JOBS, []], default=[])
-    parser.add_argument("--folder", type=Path, help="keep models here (1 GB)")
+    parser.add_argument("--folder", type=Path, help="keep models here (4 GB)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--options", default="", help="more options of hexconv convert")
