@@ -16,6 +16,9 @@ from hexconv.device.records import RunRecords, RunStage
 from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import Graph
 
+NO_INSTRUCTION = "unhandled CPU exception 0x15"
+"""What qemu prints for a packet that it does not know (HEX_CAUSE_INVALID_PACKET)."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -124,6 +127,13 @@ def failure(graph: Graph, outcome: ProcessOutcome, limits: Limits, where: str) -
             f"the library did not finish within {limits.seconds:g} s while {stage.doing}",
             where=where,
             hint="allow more time, or give a smaller graph",
+        )
+    if NO_INSTRUCTION in outcome.stderr:
+        return DeviceError(
+            f"the emulator rejected an instruction of the library while {stage.doing}",
+            where=where,
+            why="qemu 7.2 runs what hexconv replaces in the v65 and v66 libraries; 10.0 does not",
+            hint="take Debian 12's qemu-user-static: HEXCONV_QEMU=.../qemu-hexagon-static",
         )
     return DeviceError(
         f"the emulated process ended ({_how(outcome.code)}) while {stage.doing}",

@@ -15,7 +15,9 @@ import pytest
 from hexconv.device import Library, Limits, build, process
 from hexconv.device.elf import checked_library
 from hexconv.device.job import JobWriter
-from hexconv.device.session import Session
+from hexconv.device.process import ProcessOutcome
+from hexconv.device.records import Progress, RunRecords, RunStage
+from hexconv.device.session import Session, failure
 from hexconv.errors import DeviceError, FileError, MissingExtra
 from tests.device.fake_library import beside, graph_of, values
 
@@ -226,3 +228,11 @@ def test_a_library_that_vanishes_is_already_read(fake_path: Path, tmp_path: Path
     assert library.ops()[0]
     with pytest.raises(FileError):
         Library(copy)
+
+
+def test_an_instruction_that_the_emulator_lacks_names_the_emulator_to_take() -> None:
+    stderr = "qemu: unhandled CPU exception 0x15 - aborting\nr0 = 0x41980000\n"
+    outcome = ProcessOutcome(RunRecords(), 1, Progress(RunStage.EXECUTE, 0, 0), stderr)
+    error = failure(graph_of(NEG), outcome, Limits(), "node 'conv'")
+    assert "rejected an instruction" in error.what and error.where == "node 'conv'"
+    assert "qemu-hexagon-static" in error.hint and "r0 =" not in str(error)
