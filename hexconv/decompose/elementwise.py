@@ -21,6 +21,25 @@ def mean_of_many(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     return [builder.op("Mul", [total, np.float32(1.0 / count)], name=str(node.name))]
 
 
+@DECOMPOSITIONS.rule("Max", "Min")
+def number_as_bound(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
+    """The larger of x and a number is a Clip, whose bound need not be a value of x's range."""
+    numbers = [
+        (place, array)
+        for place, value in enumerate(node.inputs)
+        if (array := array_of(value)) is not None and array.size == 1
+    ]
+    if len(node.inputs) != 2 or len(numbers) != 1:
+        return None
+    place, number = numbers[0]
+    value = node.inputs[1 - place]
+    if value is None or value.dtype != ir.DataType.FLOAT or number.ndim > len(shape_of(value)):
+        return None
+    bound = np.asarray(number.reshape(-1)[0], np.float32)
+    bounds = [bound] if node.op_type == "Max" else [None, bound]
+    return [builder.op("Clip", [value, *bounds], name=str(node.name))]
+
+
 @DECOMPOSITIONS.rule("Clip")
 def computed_bounds(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """Computed bounds: a Max, then a Min."""

@@ -216,3 +216,17 @@ def test_a_softmax_of_an_input_runs_at_ten_times_the_loudness_of_calibration() -
     converted = hexconv.convert(source, samples=[{"x": x}])
     result = Simulator(converted, "v60").run({"x": 10 * x})["y"]
     assert result.max() > 0.1
+
+
+@pytest.mark.parametrize("op", ["Max", "Min"])
+@pytest.mark.parametrize("number", [-0.01, 0.01, 0.3])
+def test_max_and_min_with_a_number_are_within_a_level_of_it_wherever_the_data_lies(
+    op: str, number: float
+) -> None:
+    """The range of the input need not have the number among its values."""
+    const = {"c": np.asarray(number, np.float32)}
+    source = model([helper.make_node(op, ["c", "x"], ["y"])], {"x": (1, 6, 16)}, ["y"], const)
+    x = np.random.default_rng(1).uniform(-60, 60, (1, 6, 16)).astype(np.float32)
+    result = Simulator(hexconv.convert(source, samples=[{"x": x}]), "v60").run({"x": x})["y"]
+    bounded = x < number if op == "Max" else x > number
+    assert np.abs(result[bounded] - number).max() < 60 / 254
