@@ -50,7 +50,8 @@ def unsupported_op(node: ir.Node) -> str:
     time = shape_of(node.inputs[0])[0]
     directions = 2 if attrs.get("direction") == "bidirectional" else 1
     if time * directions > MOST_STEPS:
-        return f"{time * directions} steps; up to {MOST_STEPS} are unrolled"
+        both = f" both ways, {time * directions} steps" if directions == 2 else ""
+        return f"{time} frames{both}; up to {MOST_STEPS} steps are unrolled"
     if "activation_alpha" in attrs or "activation_beta" in attrs:
         return "activations with their own parameters"
     unknown = set(attrs.get("activations", ())) - ACTIVATIONS

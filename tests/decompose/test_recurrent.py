@@ -109,7 +109,12 @@ def test_the_last_state_alone_may_be_requested(op: str) -> None:
 
 def test_a_long_sequence_is_rejected() -> None:
     text = unsupported_op(recurrent("GRU", time=MOST_STEPS + 1))
-    assert f"{MOST_STEPS + 1} steps" in text and "node 'node' (GRU)" in text
+    assert f"{MOST_STEPS + 1} frames;" in text and "node 'node' (GRU)" in text
+
+
+def test_frames_that_are_read_both_ways_are_counted_as_the_user_does() -> None:
+    text = unsupported_op(recurrent("GRU", time=MOST_STEPS - 12, direction="bidirectional"))
+    assert f"{MOST_STEPS - 12} frames both ways, {2 * MOST_STEPS - 24} steps" in text
 
 
 def test_sequences_of_different_lengths_are_rejected() -> None:
