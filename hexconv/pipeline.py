@@ -28,7 +28,7 @@ from hexconv.nnlib.ranges.consistency import check_ranges
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.legalize import legalize
 from hexconv.optimize.on_nnlib.tidy import tidied
-from hexconv.quantize import Bounds
+from hexconv.quantize import LARGEST_NUMBER, Bounds
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
 from hexconv.settings import Settings
 
@@ -69,6 +69,7 @@ def built(
     warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed)
     history = history + _named("calibrated", chosen)
+    check_representable(graph, observed)
     calibrate.bound_constants(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
@@ -143,6 +144,25 @@ def check_formats(graph: FloatGraph, formats: Mapping[str, DataFormat]) -> None:
             raise ConfigError(
                 f"'{name}' cannot be NCHW: it has {ranks[name]} axes", why=NOT_NCHW, hint="use NONE"
             )
+
+
+def check_representable(graph: FloatGraph, observed: Mapping[str, Bounds]) -> None:
+    """Refuse tensors whose scale overflows float32 in the library once it is multiplied.
+
+    Raises:
+        RangeError: naming the tensor, and the node that computes it.
+    """
+    for value in graph.values().values():
+        low, high = observed.get(str(value.name), (0.0, 0.0))
+        if value.is_initializer() or max(-low, high) <= LARGEST_NUMBER:
+            continue
+        node = value.producer()
+        raise RangeError(
+            f"the tensor '{value.name}' holds numbers from {low:.3g} to {high:.3g}",
+            where="an input" if node is None else f"node '{node.name}' ({node.op_type})",
+            why="products of its scale overflow float32 in the library",
+            hint="scale it down; as a mask in front of a softmax, -10000 has the same effect",
+        )
 
 
 def observed_ranges(

@@ -28,6 +28,8 @@ UNIT = Range(1.0 / 255.0, 0)
 """The fixed output range of Sigmoid_8 and Softmax_8: 0..1."""
 TANH = Range(1.0 / 127.0, 127)
 """The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
+LONGEST_SOFTMAX = 32768
+"""Rows of 32,000 are right, rows of 40,000 crash the v60 library."""
 OWN_RANGE_WIDER = 1.25
 """By how much the range that PRelu_8 derives may be wider than its result: a third of a bit."""
 
@@ -139,6 +141,12 @@ def softmax(node: NodeView, ctx: Context) -> None:
     tensor = ctx.take(source, layout)
     if any(came.max - came.min >= WIDEST_SOFTMAX for came in ranges_of(tensor)):
         tensor = ctx.fixed(tensor, output)
+    if tensor.shape[3] >= LONGEST_SOFTMAX:
+        raise UnsupportedOpError(
+            f"a softmax over {tensor.shape[3]} values of '{source}'",
+            why=f"the library crashes on rows of {LONGEST_SOFTMAX} values and more",
+            hint=f"cut the model at '{source}' (--split), so that the softmax runs on the CPU",
+        )
     result = ctx.builder.quantized(
         "QuantizedSoftmax_8", tensor.data_min_max, tensor.shape, UNIT, name=output
     )

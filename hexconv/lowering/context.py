@@ -19,7 +19,7 @@ from hexconv.lowering.relayout import fit, gather_axes, moves
 from hexconv.nnlib.builder import Builder, RangeSource, Tensor
 from hexconv.nnlib.graph import Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
-from hexconv.quantize import Range, quantize_const
+from hexconv.quantize import LARGEST_NUMBER, Range, quantize_const
 
 # Requantize_8to8 keeps its factor in 16 bits (op_requantize.c): a larger one takes two nodes.
 LARGEST_GAIN = 2.0**14
@@ -182,6 +182,13 @@ class Context:
         """A constant operand as uint8 with the tightest range, or in a given one."""
         if not np.isfinite(array).all():
             raise UnsupportedOpError(f"the constant '{name}' is not finite")
+        largest = float(np.abs(array).max(initial=0.0))
+        if largest > LARGEST_NUMBER:
+            raise UnsupportedOpError(
+                f"the constant '{name}' holds numbers up to {largest:.3g}",
+                why="products of its scale overflow float32 in the library",
+                hint="scale it down; as a mask in front of a softmax, -10000 has the same effect",
+            )
         quantized = quantize_const(array.astype(np.float32, copy=False))
         data = self.builder.const(name, quantized.codes, quantized.range)
         low, high = self.builder.minmax(name, quantized.range)

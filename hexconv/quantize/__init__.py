@@ -1,6 +1,13 @@
 """From float values to the library's quantized values: ranges, weights, biases."""
 
-from hexconv.quantize.ranges import Bounds, Range, cover, run_time_ranges, symmetric
+from hexconv.quantize.ranges import (
+    LARGEST_NUMBER,
+    Bounds,
+    Range,
+    cover,
+    run_time_ranges,
+    symmetric,
+)
 from hexconv.quantize.weights import (
     LARGEST_BIAS,
     QuantizedArray,
@@ -12,6 +19,7 @@ from hexconv.quantize.weights import (
 
 __all__ = [
     "LARGEST_BIAS",
+    "LARGEST_NUMBER",
     "Bounds",
     "QuantizedArray",
     "Range",
