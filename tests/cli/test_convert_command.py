@@ -331,6 +331,15 @@ def typed(kind: int) -> Callable[[Path], None]:
     return saved(type=kind, nodes=[cast])
 
 
+def counted(home: Path) -> None:
+    """An input of integers that is computed with as integers."""
+    nodes = [
+        helper.make_node("Neg", ["speech"], ["negative"], name="counted"),
+        helper.make_node("Cast", ["negative"], ["fa_out"], name="only", to=TensorProto.FLOAT),
+    ]
+    saved(type=TensorProto.INT64, nodes=nodes)(home)
+
+
 NAN = np.full((16, 8), np.nan, np.float32)
 BAD_MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "no file": (lambda home: (home / "tiny.onnx").unlink(), "no such ONNX file"),
@@ -343,7 +352,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "domain": (node("Foo", domain="my.ops"), "domain 'my.ops'"),
     "unknown op": (node("Reluu"), "did the exporter mean Relu"),
     "rank": (saved(shape=[1, 1, 1, 8, 16], out=[1, 1, 1, 8, 8]), "rank 5"),
-    "int64": (typed(TensorProto.INT64), "int64"),
+    "int64": (counted, "int64"),
     "string": (typed(TensorProto.STRING), "string"),
     "zero size": (saved(shape=[1, 0, 16]), "is empty"),
     "dynamic": (saved(shape=[1, "frames", 16]), "--shape speech=1,100,16"),
