@@ -30,6 +30,7 @@ CONTAINED = {
     "network": "no network",
     "processes": "no other process",
     "files": "no file outside its directory",
+    "calls": "no socket, no change of modes",
 }
 
 

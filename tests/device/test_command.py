@@ -113,8 +113,8 @@ def test_quiet_prints_nothing(run, x_file: Path, tmp_path: Path) -> None:
         ((), "no data for input 'x'"),
         (("z=X",), "names no input"),
         (("X", "x=X"), "given twice"),
-        (("nowhere.npy",), "no .npy file"),
-        ((__file__,), "no .npy file"),
+        (("nowhere.npy",), "no such input"),
+        ((__file__,), "the input cannot be read"),
     ],
 )
 def test_wrong_inputs_are_clear(run, x_file: Path, given: tuple[str, ...], error: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -102,6 +103,26 @@ def test_a_hostile_library_reaches_no_file_and_no_network(fake: Library) -> None
     allowed = (0 if contained["files"] else 3) | (0 if contained["network"] else 4)
     assert int(reached.flat[0]) & ~allowed == 0
     assert contained["files"] is not outside.exists()
+
+
+def test_a_hostile_library_reaches_no_socket_and_changes_no_mode(fake: Library) -> None:
+    users, listening = Path("/tmp/hexconv-users-file"), Path("/tmp/hexconv-users-socket")
+    for path in (users, listening):
+        path.unlink(missing_ok=True)
+    users.touch(mode=0o600)
+    os.utime(users, (1, 1))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(listening))
+        server.listen()
+        contained = fake.session.ask(JobWriter.list_ops).contained
+        (reached,) = fake.run_raw(beside("Escape"), [])
+    found = users.stat()
+    users.unlink()
+    listening.unlink()
+    if not contained["calls"]:
+        pytest.skip("no seccomp on this machine")
+    assert int(reached.flat[0]) & (8 | 16 | 32) == 0
+    assert (found.st_mode & 0o777, found.st_mtime) == (0o600, 1)
 
 
 def test_a_child_process_of_the_library_ends_with_it(fake: Library) -> None:

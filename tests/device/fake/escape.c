@@ -2,8 +2,9 @@
 #include "fake.h"
 
 enum { SYS_OPENAT = 56, SYS_KILL = 129, SYS_SOCKET = 198, SYS_CONNECT = 203, SYS_CLONE = 220,
-       SYS_NANOSLEEP = 101, SYS_WRITE = 64, SYS_CLOSE = 57 };
-enum { AT_FDCWD = -100, O_WRONLY_CREAT = 01 | 0100, AF_INET = 2, SOCK_STREAM = 1, SIGCHLD = 17 };
+       SYS_NANOSLEEP = 101, SYS_WRITE = 64, SYS_CLOSE = 57, SYS_FCHMODAT = 53,
+       SYS_SOCKETPAIR = 199, SYS_SETXATTR = 5, SYS_UTIMENSAT = 88 };
+enum { AT_FDCWD = -100, O_WRONLY_CREAT = 01 | 0100, AF_UNIX = 1, AF_INET = 2, SOCK_STREAM = 1, SIGCHLD = 17 };
 
 long system_call(long number, long a, long b, long c, long d, long e);
 
@@ -26,6 +27,15 @@ int escape(void)
     if (socket >= 0
         && system_call(SYS_CONNECT, socket, (long)&loopback, sizeof loopback, 0, 0) != unreachable)
         reached |= 4;
+    static const char users[] = "/tmp/hexconv-users-file";
+    static const char listening[] = "\1\0/tmp/hexconv-users-socket"; /* a sockaddr_un */
+    socket = system_call(SYS_SOCKET, AF_UNIX, SOCK_STREAM, 0, 0, 0);
+    if (socket >= 0 && system_call(SYS_CONNECT, socket, (long)listening, sizeof listening, 0, 0) == 0)
+        reached |= 8;
+    if (system_call(SYS_FCHMODAT, AT_FDCWD, (long)users, 0777, 0, 0) == 0)
+        reached |= 16;
+    if (system_call(SYS_UTIMENSAT, AT_FDCWD, (long)users, 0, 0, 0) == 0)
+        reached |= 32;
     return reached;
 }
 
