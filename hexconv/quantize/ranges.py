@@ -21,8 +21,8 @@ LEVELS = 255
 STEP_BITS = 16
 # Smaller scales would underflow once two of them are multiplied in float32.
 SMALLEST_STEP = 2.0**-40
-# Beyond it products of two scales and 2^31 are not finite in float32.
-LARGEST_NUMBER = 1e28
+# Beyond it the width of a range, or a product of scales, may not be finite in float32.
+LARGEST_NUMBER = 1e37
 # Zero points, and loudness relative to calibration, that a run may bring: what fits in the extremes
 # fits in between, but for the factor of a product (nnlib/constraints, WORST_PRODUCT).
 RUN_TIME_ZEROS = (0, 128, 255)
