@@ -29,7 +29,7 @@ help:
 	@echo "make onnx-tests   ONNX's own backend node tests"
 	@echo "make onnx-exports the networks in tests/networks/exported, from torch"
 	@echo "make docs         the generated pages; make docs-site: the site in build/site"
-	@echo "make fuzz         random graphs for hours: SEED=1000 COUNT=50000, HEXCONV_LIBRARY as well"
+	@echo "make fuzz         random graphs and damaged files for hours: SEED=1000 COUNT=50000, HEXCONV_LIBRARY as well"
 	@echo "make dist         the sdist and the wheel of what is committed, checked"
 	@echo "make fresh        try all of this on a bare Debian (root, debootstrap)"
 
@@ -99,6 +99,7 @@ dist:
 fuzz:
 	$(SETUP) test
 	$(RUN) -m tests.fuzz --seed $(SEED) --count $(COUNT) --jobs $(JOBS) --folder build/fuzz
+	$(RUN) -m tests.fuzz.files --seed $(SEED) --count $(COUNT) --jobs $(JOBS) --keep build/fuzz
 
 fresh:
 	bash tools/fresh.sh

@@ -79,9 +79,11 @@ def read_feed(path: Path, model: Path | None = None) -> Feed:
 
 
 def _finite(stored: np.ndarray[Any, Any], path: Path) -> Feed:
-    if not stored.size or not np.isfinite(stored).all():
+    with np.errstate(over="ignore"):  # past float32 it is infinite, and an error
+        feed = np.ascontiguousarray(stored, np.float32)
+    if not feed.size or not np.isfinite(feed).all():
         raise RangeError("the input is empty, or not finite", where=str(path))
-    return np.ascontiguousarray(stored, np.float32)
+    return feed
 
 
 def _shape(model: Path, feed: Path) -> tuple[int, ...]:

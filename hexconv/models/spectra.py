@@ -30,7 +30,9 @@ def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
     if stored.dtype.kind not in "fiu":
         raise FileError("the mel is not a .npy of real numbers", where=str(path))
     spectrum = stored[None] if stored.ndim == 2 else stored
-    return check(spectrum.astype(np.float32), config, where=str(path))
+    with np.errstate(over="ignore"):  # past float32 it is infinite, and an error
+        narrow = spectrum.astype(np.float32)
+    return check(narrow, config, where=str(path))
 
 
 def _raw(path: Path, bands: int) -> NDArray[np.float32]:
