@@ -134,12 +134,18 @@ def prove(
         step = (output.range[1] - output.range[0]) / 255
         worst = float(np.abs(result - reference).max()) / step
         assert worst <= steps, f"{output.name} has an error of {worst:.2f} LSB"
-    if os.environ.get("HEXCONV_LIBRARY"):
-        library = Library()
-        simulated = hexconv.simulate(converted, feeds, library=library.version)
-        for name, real in library.run(converted, feeds).items():
-            np.testing.assert_array_equal(real, simulated[name])
+    same_on_the_library(converted, feeds)
     return converted
+
+
+def same_on_the_library(model: Model, feeds: Mapping[str, Array]) -> None:
+    """With HEXCONV_LIBRARY set: the real library gives the bits of the simulator of its version."""
+    if not os.environ.get("HEXCONV_LIBRARY"):
+        return
+    library = Library()
+    simulated = hexconv.simulate(model, feeds, library=library.version)
+    for name, real in library.run(model, feeds).items():
+        np.testing.assert_array_equal(real, simulated[name])
 
 
 def decibels(
@@ -147,21 +153,19 @@ def decibels(
 ) -> float:
     """SQNR of the worst output over all samples, on which it is calibrated too.
 
-    The real library, where it is at hand, must answer the simulator's bits on the first.
+    The real library, where HEXCONV_LIBRARY names it, gives the simulator's bits on the first.
     """
     converted = hexconv.convert(proto, samples=samples, **settings)
     simulator = Simulator(converted, "v60")
-    answers = [simulator.run(sample) for sample in samples]
-    if os.environ.get("HEXCONV_LIBRARY"):
-        for name, real in Library().run(converted, samples[0]).items():
-            np.testing.assert_array_equal(real, answers[0][name])
+    results = [simulator.run(sample) for sample in samples]
+    same_on_the_library(converted, samples[0])
     wanted = [float_outputs(proto, sample) for sample in samples]
     found = []
-    for place, output in enumerate(converted.graph.outputs):
-        signal = sum(float((np.float64(want[place]) ** 2).sum()) for want in wanted)
+    for index, output in enumerate(converted.graph.outputs):
+        signal = sum(float((np.float64(want[index]) ** 2).sum()) for want in wanted)
         noise = sum(
-            float(((np.float64(want[place]) - answer[output.name]) ** 2).sum())
-            for want, answer in zip(wanted, answers, strict=True)
+            float(((np.float64(want[index]) - result[output.name]) ** 2).sum())
+            for want, result in zip(wanted, results, strict=True)
         )
         found.append(metrics.decibels(signal, noise))
     return min(found)

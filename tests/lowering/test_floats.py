@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
@@ -13,10 +12,17 @@ import pytest
 from onnx import helper
 
 import hexconv
-from hexconv.device import Library
 from hexconv.errors import ConfigError, UnsupportedOpErrors
 from hexconv.model import Model
-from tests.lowering.proof import float_outputs, model, numbers, of_two, on_codes, one
+from tests.lowering.proof import (
+    float_outputs,
+    model,
+    numbers,
+    of_two,
+    on_codes,
+    one,
+    same_on_the_library,
+)
 
 # Half an LSB is the rounding of Quantize; it truncates values to about 20 bits before scaling.
 ROUNDED = 0.55
@@ -34,11 +40,7 @@ def proved(proto: onnx.ModelProto, keep: Sequence[str] = ("node",), **settings: 
     for output, wanted in zip(converted.graph.outputs, float_outputs(proto, feeds), strict=True):
         step = (output.range[1] - output.range[0]) / 255
         assert float(np.abs(results[output.name] - wanted).max()) <= ROUNDED * step
-    if os.environ.get("HEXCONV_LIBRARY"):
-        library = Library()
-        simulated = hexconv.simulate(converted, feeds, library=library.version)
-        for name, real in library.run(converted, feeds).items():
-            np.testing.assert_array_equal(real, simulated[name])
+    same_on_the_library(converted, feeds)
     return converted
 
 

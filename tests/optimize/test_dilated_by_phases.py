@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -10,17 +9,15 @@ import pytest
 from onnx import ModelProto, helper
 
 import hexconv
-from hexconv.device import Library
 from hexconv.model import Model
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding
 from hexconv.optimize.on_nnlib import dilated_by_phases
 from hexconv.optimize.on_nnlib.dilated_forms import DilatedForm, forms
-from tests.lowering.proof import model, numbers
+from tests.lowering.proof import model, numbers, same_on_the_library
 from tests.optimize.proof import Feeds, applied, converted, ops
 
 NAME = "dilated_by_phases"
-LIBRARY = os.environ.get("HEXCONV_LIBRARY")
 CASES = [
     (24, 3, 2, True),
     (25, 3, 3, True),
@@ -66,8 +63,7 @@ def test_every_form_computes_the_same_as_the_library_s_own(
             steps = np.abs(found - wanted) * 255 / (high - low)
             assert steps.max() < (0.01 if form.phases == (1, dilation) else 1.01)
             assert np.mean(found != wanted) < 0.02
-            if LIBRARY:
-                np.testing.assert_array_equal(Library(LIBRARY).run(on, feeds)["y"], found)
+            same_on_the_library(on, feeds)
 
 
 def forced(

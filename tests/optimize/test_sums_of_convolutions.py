@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import pairwise
 
 import numpy as np
@@ -10,14 +9,12 @@ import pytest
 from onnx import ModelProto, NodeProto, helper
 
 import hexconv
-from hexconv.device import Library
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.on_float.same_convolution import Kernel, added, stacked
-from tests.lowering.proof import decibels, model, numbers
+from tests.lowering.proof import decibels, model, numbers, same_on_the_library
 from tests.optimize.proof import better, converted, errors, rewritten
 
 NAME, STACKS = "sums_of_convolutions", "convolutions_of_one_input"
-LIBRARY = os.environ.get("HEXCONV_LIBRARY")
 CHANNELS, LENGTH = 32, 1024
 
 
@@ -73,9 +70,7 @@ def test_a_stage_of_blocks_returns_the_same() -> None:
 def test_a_stage_converted_computes_the_same_as_before() -> None:
     on, off = better(stage(V3), NAME, FEEDS, 6.0)
     assert len(on.graph.nodes) < len(off.graph.nodes)
-    if LIBRARY:
-        found = hexconv.simulate(on, FEEDS, library="v60")["y"]
-        np.testing.assert_array_equal(Library(LIBRARY).run(on, FEEDS)["y"], found)
+    same_on_the_library(on, FEEDS)
 
 
 def test_convolutions_of_one_input_are_added_as_kernels() -> None:
@@ -150,9 +145,7 @@ def test_one_input_needs_one_convolution(residual: bool) -> None:
 
 def test_one_convolution_computes_the_same_as_two_did() -> None:
     on, _ = better(side_by_side(True), STACKS, FEEDS, 3.0)
-    if LIBRARY:
-        found = hexconv.simulate(on, FEEDS, library="v60")["y"]
-        np.testing.assert_array_equal(Library(LIBRARY).run(on, FEEDS)["y"], found)
+    same_on_the_library(on, FEEDS)
 
 
 def test_long_signals_are_not_worth_zeros_between_the_taps() -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
 import hexconv
-from hexconv.device import Library
 from hexconv.optimize.on_nnlib.transposed_without_pad import PhaseAxis
-from tests.lowering.proof import model, numbers
+from tests.lowering.proof import model, numbers, same_on_the_library
 from tests.optimize.proof import applied, converted, ops
 
 NAME = "transposed_without_pad"
-LIBRARY = os.environ.get("HEXCONV_LIBRARY")
 
 
 def net(
@@ -58,8 +54,7 @@ def test_it_computes_the_same_as_the_library_s_own_form(
     # More taps, though of zeros, scale the accumulators otherwise: an LSB here and there.
     assert np.abs(found - wanted).max() * 255 / (high - low) < 1.01
     assert np.mean(found != wanted) < 0.02
-    if LIBRARY:
-        np.testing.assert_array_equal(Library(LIBRARY).run(on, feeds)["y"], found)
+    same_on_the_library(on, feeds)
 
 
 @pytest.mark.parametrize(
