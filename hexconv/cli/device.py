@@ -255,6 +255,11 @@ def _show_profile(counted: Profile, all_rows: bool) -> None:
     heads = ("node", "executed as", "packets", "main thread", "instructions", "HVX")
     table(heads, rows, FILE_WIDTH)
     click.echo(f"{len(counted.nodes)} nodes, {counted.packets:,} packets")
+    needed = counted.memory
+    click.echo(
+        f"heap: {needed.prepare:,} bytes to prepare, {needed.execute:,} to execute; "
+        f"VTCM: {needed.vtcm:,}"
+    )
 
 
 def _show_comparison(one: Profile, other: Profile) -> None:

@@ -11,6 +11,7 @@ from hexconv.arrays import Array
 from hexconv.device.elf import WHICH, read_library
 from hexconv.device.job import JobWriter
 from hexconv.device.listing import parse_listing, show_listing
+from hexconv.device.memory import DeviceMemory, memory
 from hexconv.device.process import Limits
 from hexconv.device.profile import REPEATS, Profile, profile
 from hexconv.device.session import Run, Session
@@ -167,6 +168,16 @@ class Library:
         check_outside(graph)
         inputs, slots = input_tensors(graph, feeds), output_slots(graph)
         return profile(self.session, graph, inputs, slots, repeats)
+
+    def memory(self, model: Graph | HasGraph, feeds: Feeds) -> DeviceMemory:
+        """What preparing and executing a model needs of the DSP's heap and of VTCM.
+
+        Raises:
+            ConfigError, DeviceError: as `run`.
+        """
+        graph = graph_of(model)
+        check_outside(graph)
+        return memory(self.session, graph, input_tensors(graph, feeds), output_slots(graph))
 
     def ops(self) -> tuple[int, dict[int, str]]:
         """The library's version (as `hexagon_nn_version` returns it) and its ops by id.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hexconv.arrays import Array
 from hexconv.device.job import NODE_BASE, Counter, Slot
 from hexconv.device.listing import Listed, listing_name, parse_listing
+from hexconv.device.memory import DeviceMemory
 from hexconv.device.records import Count
 from hexconv.device.session import Run, Session
 from hexconv.nnlib.graph import Graph
@@ -54,9 +55,10 @@ class MeasuredNode:
 
 @dataclass(frozen=True)
 class Profile:
-    """The executed nodes of a graph in order, and the cost of each."""
+    """The executed nodes of a graph in order, the cost of each, and the memory that they need."""
 
     nodes: tuple[MeasuredNode, ...]
+    memory: DeviceMemory
 
     @property
     def packets(self) -> int:
@@ -97,7 +99,8 @@ def profile(
     reports = records.counts[WARM_UP:]
     least = [_least(reports[i * repeats : (i + 1) * repeats]) for i in range(len(COUNTERS))]
     nodes = parse_listing(records.after)
-    return Profile(tuple(_cost(graph, node, least) for node in nodes))
+    rows = tuple(_cost(graph, node, least) for node in nodes)
+    return Profile(rows, DeviceMemory.of(records))
 
 
 def _least(reports: Sequence[Sequence[Count]]) -> dict[int, int]:

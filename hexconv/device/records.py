@@ -65,6 +65,23 @@ class Count:
 
 
 @dataclass(frozen=True)
+class HeapUse:
+    """Bytes of the DSP's heap that one stage needed.
+
+    Args:
+        stage: PREPARE or EXECUTE.
+        peak: the most that the library held at once.
+        held: what it held when the stage ended.
+        vtcm: the most of VTCM that it has held.
+    """
+
+    stage: RunStage
+    peak: int
+    held: int
+    vtcm: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where the process stood when it ended: stage, node id, clock reads of the execution."""
 
@@ -85,7 +102,7 @@ class RunRecords:
 
     `taken` says for each node that was tried (by its id in the library) whether it was accepted;
     `outputs` has, for each run, the raw output tensors as (B,H,W,D) arrays; `counts` the
-    per-node reports, for each run that requested one.
+    per-node reports, for each run that requested one; `heap` what prepare and each run needed.
     """
 
     done: bool = False
@@ -97,6 +114,7 @@ class RunRecords:
     after: str = ""
     outputs: list[list[Array]] = field(default_factory=list)
     counts: list[list[Count]] = field(default_factory=list)
+    heap: list[HeapUse] = field(default_factory=list)
 
 
 def _malformed(why: str) -> DeviceError:
@@ -177,6 +195,9 @@ def _take(records: RunRecords, tag: bytes, payload: memoryview, slots: Sequence[
             records.outputs.append(_tensors(payload, slots))
         case b"PERF":
             records.counts.append(_counts(payload))
+        case b"HEAP":
+            stage, peak, held, vtcm = struct.unpack("<4I", payload)
+            records.heap.append(HeapUse(RunStage(stage), peak, held, vtcm))
         case b"DONE":
             records.done = True
         case _:

@@ -127,11 +127,13 @@ def test_wrong_inputs_are_clear(run, x_file: Path, given: tuple[str, ...], error
 def test_profile_counts_every_node_and_compares_two_models(run, tmp_path: Path) -> None:
     result = run("profile", "chain2.pb", "--compare", "chain1.pb", "--csv", tmp_path / "n.csv")
     assert "4 nodes, " in result.output
+    assert "bytes to prepare" in result.output
     assert "ratio" in result.output
     rows = (tmp_path / "n.csv").read_text().splitlines()
     assert rows[0] == "name,op,packets,instructions,hvx_instructions,main_packets"
     assert [row.split(",")[1] for row in rows[2:4]] == [NEG, NEG]
     counted = json.loads(run("profile", "chain2.pb", "--json").output)["model"]
+    assert counted["memory"]["execute"] >= counted["memory"]["prepare"] > 0
     assert counted["packets"] == sum(node["packets"] for node in counted["nodes"])
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hexconv.device import Library, taps
-from hexconv.device.job import JobWriter
+from hexconv.device.job import JobWriter, Slot
+from hexconv.device.memory import memory
 from hexconv.errors import ConfigError, DeviceError, GraphError
 from hexconv.nnlib.graph import OUTPUT_OP, Const, Graph, Node, Output, Ref
 from tests.device.fake_library import SHAPE, beside, graph_of, values
@@ -125,6 +126,19 @@ def test_counts_hardly_vary(fake: Library) -> None:
     graph, x = graph_of(NEG, NEG), values()
     one, two = (fake.profile(graph, {"x": x}).packets for _ in range(2))
     assert abs(one - two) <= 0.05 * one  # waking a worker costs some tens of packets more or less
+
+
+def test_memory_counts_what_the_library_holds_at_most(fake: Library) -> None:
+    """Two tensors of 60000 bytes; a MiB of heap and VTCM that an op gives back."""
+    small, large = (
+        fake.memory(graph_of(NEG, shape=shape), {"x": values(shape)})
+        for shape in ((1, 8, 10), (1, 200, 300))
+    )
+    assert abs(large.prepare - small.prepare - 2 * 60000) < 4096  # input, and its negative
+    assert (small.execute, small.vtcm) == (small.prepare, 0)
+    borrowed = memory(fake.session, beside("Borrow"), [], [Slot(1, "uint8")])
+    assert abs(borrowed.execute - borrowed.prepare - (1 << 20)) < 4096
+    assert borrowed.vtcm == 65536
 
 
 def test_nodes_are_listed_before_and_after_prepare(fake: Library) -> None:

@@ -37,7 +37,10 @@ def test_any_bytes_are_read_or_rejected(data: bytes) -> None:
         assert "malformed" in str(error)
 
 
-@given(st.sampled_from([b"OP  ", b"TRY ", b"LIST", b"FAIL", b"RUN ", b"PERF"]), st.binary())
+TAGS = (b"OP  ", b"TRY ", b"LIST", b"FAIL", b"RUN ", b"PERF", b"HEAP")
+
+
+@given(st.sampled_from(TAGS), st.binary())
 def test_any_record_is_read_or_rejected(tag: bytes, payload: bytes) -> None:
     try:
         read_records(record(tag, payload), [Slot(4, "float32"), Slot(8, "uint8")])

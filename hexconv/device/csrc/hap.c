@@ -1,5 +1,9 @@
 /* HAP, the DSP platform's services: power votes are accepted, memory is plentiful, VTCM is plain
  * memory, and no file can be opened and no other library loaded. */
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "heap.h"
 #include "shims.h"
 
 enum { FREE_BYTES = 1 << 30 };
@@ -48,12 +52,24 @@ int shim_vtcm_size(unsigned *page_size, unsigned *page_count)
     return 0;
 }
 
+static uint32_t vtcm_requested;
+static void *vtcm; /* always the same: where it moves, the library plans its convolutions anew */
+
+uint32_t vtcm_most(void)
+{
+    return vtcm_requested;
+}
+
 void *shim_vtcm_request(unsigned size, unsigned single_page)
 {
     (void)single_page;
     if (size > VTCM_BYTES)
         return NULL;
-    return shim_memalign(VTCM_BYTES, size);
+    if (size > vtcm_requested)
+        vtcm_requested = size;
+    if (!vtcm)
+        vtcm = memalign(VTCM_BYTES, VTCM_BYTES);
+    return vtcm;
 }
 
 void *shim_vtcm_request_async(unsigned size, unsigned single_page, unsigned timeout)
@@ -64,8 +80,7 @@ void *shim_vtcm_request_async(unsigned size, unsigned single_page, unsigned time
 
 int shim_vtcm_release(void *block)
 {
-    shim_free(block);
-    return 0;
+    return block != vtcm;
 }
 
 /* The v66 library can write a trace to a file: no file can be opened. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "counters.h"
+#include "heap.h"
 #include "nnlib.h"
 #include "progress.h"
 #include "records.h"
@@ -138,15 +139,28 @@ static void list_nodes(uint32_t when)
     }
 }
 
+/* What the stage that has just ended needed of the heap: the most, and what it holds on to. */
+static void record_heap(uint32_t stage)
+{
+    record_begin(TAG('H', 'E', 'A', 'P'), 4 * sizeof stage);
+    record_u32(stage);
+    record_u32(heap_most());
+    record_u32(heap_held());
+    record_u32(vtcm_most());
+    record_end();
+}
+
 static int prepare(struct record *record)
 {
     uint32_t lists = take_u32(record);
     if (lists & LIST_BEFORE)
         list_nodes(LIST_BEFORE);
     progress_stage(STAGE_PREPARE, 0);
+    heap_most();
     int code = nn.prepare(graph);
     if (code)
         return failed(STAGE_PREPARE, 0, code);
+    record_heap(STAGE_PREPARE);
     if (lists & LIST_AFTER)
         list_nodes(LIST_AFTER);
     return 0;
@@ -260,6 +274,7 @@ static int run(struct record *record)
     counters_select(COUNTER_NONE);
     if (code)
         return failed(STAGE_EXECUTE, 0, code);
+    record_heap(STAGE_EXECUTE);
     record_outputs();
     if (counter != COUNTER_NONE)
         record_counts();

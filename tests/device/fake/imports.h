@@ -20,6 +20,8 @@ int vsnprintf(char *to, size_t size, const char *format, __builtin_va_list argum
 int printf(const char *format, ...);
 float roundf(float value);
 float sqrtf(float value);
+void *HAP_request_VTCM(unsigned size, unsigned single_page);
+int HAP_release_VTCM(void *block);
 void HAP_debug_v2(int level, const char *file, int line, const char *format, ...);
 int qurt_thread_create(uint32_t *id, void *attributes, void (*start)(void *), void *argument);
 void qurt_thread_exit(int status);
