@@ -109,7 +109,7 @@ def _job(model: Path, feed: Path, scratch: Path, settings: dict[str, Any], *, dr
     job = Job(
         model=str(model),
         feed=str(feed),
-        output=str(scratch / "answer.npy"),
+        output=str(scratch / "output.npy"),
         folder=str(build),
         **choices,
         **found,

@@ -1,4 +1,4 @@
-"""Ranges moved until zero is a whole code, in ONNX ops (numerics/fixed_point.py)."""
+"""Ranges moved until the zero point is an integer, in ONNX ops (numerics/fixed_point.py)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _parts(low: Value, value_range: Value) -> tuple[Value, Value, Value]:
 
 @shared
 def zero_exact(low: Value, high: Value) -> tuple[Value, Value]:
-    """One end moved outward until zero is a whole code (adjust_minmax_for_zero)."""
+    """One end moved outward until the zero point is an integer (adjust_minmax_for_zero)."""
     value_range = high - low
     _, whole, part = _parts(low, value_range)
     stays = ~(value_range >= 1e-6) | low.equal(0) | (part <= NEAR_CODE) | (part >= NEAR_NEXT)
@@ -37,7 +37,7 @@ def zero_exact(low: Value, high: Value) -> tuple[Value, Value]:
 
 @shared
 def adjust_range(low: Value, high: Value) -> tuple[Value, Value, Value, Value]:
-    """A range opened to hold zero, then one end widened until zero is a whole code.
+    """A range opened to hold zero, then one end widened until the zero point is an integer.
 
     Min, max, step and 1/step (quantize_adjust_range).
     """

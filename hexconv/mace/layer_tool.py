@@ -24,7 +24,7 @@ class LayerInfo:
     """What the tool is told of one node.
 
     Attributes:
-        tensor: the name under which the layer model answers: the ONNX tensor's, where the node
+        tensor: the name of the layer model's output: the ONNX tensor's, where the node
             holds that as MACE's tools can compare it.
         data_format: NHWC where they have to turn it to the ONNX order of axes, else NONE.
         range: (min, max) of its values in calibration.
@@ -74,7 +74,7 @@ def _reads_first_ports(node: Node) -> bool:
 
 
 def _is_quantized(node: Node) -> bool:
-    """Whether a node answers uint8 data, its minimum and its maximum, and nothing else."""
+    """Whether a node returns uint8 data, its minimum and its maximum, and nothing else."""
     return [output.dtype for output in node.outputs] == ["uint8", "float32", "float32"]
 
 

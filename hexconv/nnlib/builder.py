@@ -198,7 +198,7 @@ class Builder:
     def floored(self, refs: tuple[Ref, Ref, Ref], floor: Range, name: str) -> tuple[Ref, ...]:
         """What a Select_8 reads to give a tensor a range that never is within `floor`.
 
-        It answers in the union of the ranges of both its operands: here of the tensor, which it
+        Its output has the union of the ranges of both its operands: here of the tensor, which it
         takes everywhere, and of a constant. Where the tensor reaches further its codes stay.
 
         Args:

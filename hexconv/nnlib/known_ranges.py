@@ -11,7 +11,7 @@ from hexconv.nnlib.site import NodeSite
 
 
 def known_ranges(graph: Graph) -> dict[int, tuple[float, float]]:
-    """(min, max) of output 0 of nodes that answer data, min and max, by node id.
+    """(min, max) of output 0 of nodes that return data, min and max, by node id.
 
     What depends on the data of a run is taken for that of calibration.
     """

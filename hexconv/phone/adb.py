@@ -41,7 +41,7 @@ STATES = {
 STORAGE = "adb shell has to write into /data/local/tmp; no other folder is used, and no root"
 MEANINGS = (
     ("unauthorized", "the phone does not trust this computer", STATES["unauthorized"]),
-    ("device offline", "the phone does not answer", STATES["offline"]),
+    ("device offline", "the phone does not respond", STATES["offline"]),
     ("device still (authorizing|connecting)", "the phone is not ready", STATES["authorizing"]),
     ("no devices/emulators found", "the phone is gone", "plug it in again"),
     ("device '[^']*' not found", "the phone is gone", "plug it in again"),
@@ -55,7 +55,7 @@ MEANINGS = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What a command printed, standard error among it, and its exit code."""
 
     code: int
@@ -99,11 +99,11 @@ class Adb:
         Raises:
             PhoneError: adb's server does not start.
         """
-        answer = self._run(["devices"], SECONDS)
-        if answer.code:
-            raise _meant("adb lists no phones", answer)
+        reply = self._run(["devices"], SECONDS)
+        if reply.code:
+            raise _meant("adb lists no phones", reply)
         found = []
-        for line in answer.text.splitlines():
+        for line in reply.text.splitlines():
             serial, tab, state = line.partition("\t")
             if tab and serial.strip():
                 found.append(Listed(serial.strip(), state.strip()))
@@ -146,18 +146,18 @@ class Adb:
             hint=f"{did_you_mean(serial, known)}there is {_serials(found)}",
         )
 
-    def shell(self, command: str, seconds: float | None = None) -> Answer:
+    def shell(self, command: str, seconds: float | None = None) -> Reply:
         """Run a line in the phone's shell.
 
         Raises:
             PhoneError: the phone cannot be reached.
             TimeoutError: the time is over; what was printed so far is its argument.
         """
-        answer = self._run(["shell", f"{command}; echo {MARK}$?"], seconds or SECONDS)
-        text, mark, code = answer.text.rpartition(MARK)
+        reply = self._run(["shell", f"{command}; echo {MARK}$?"], seconds or SECONDS)
+        text, mark, code = reply.text.rpartition(MARK)
         if not mark:
-            raise _meant("the phone did not run a command", answer, command)
-        return Answer(int(code.strip() or 1), text)
+            raise _meant("the phone did not run a command", reply, command)
+        return Reply(int(code.strip() or 1), text)
 
     def checked(self, command: str, what: str) -> str:
         """As `shell`, for a command that must not fail.
@@ -166,12 +166,12 @@ class Adb:
             PhoneError: it fails; `what` says what could not be done.
         """
         try:
-            answer = self.shell(command)
+            reply = self.shell(command)
         except TimeoutError:
             raise _silent(command) from None
-        if answer.code:
-            raise _meant(what, answer, command)
-        return answer.text.strip()
+        if reply.code:
+            raise _meant(what, reply, command)
+        return reply.text.strip()
 
     def push(self, source: Path, target: str) -> None:
         """Bring a file to the phone.
@@ -191,13 +191,13 @@ class Adb:
 
     def _moved(self, arguments: Sequence[str], size: int, what: str) -> None:
         try:
-            answer = self._run(arguments, SECONDS + size / BYTES_A_SECOND)
+            reply = self._run(arguments, SECONDS + size / BYTES_A_SECOND)
         except TimeoutError:
             raise _silent(what) from None
-        if answer.code or "adb: error" in answer.text:
-            raise _meant(f"the {what} failed", answer)
+        if reply.code or "adb: error" in reply.text:
+            raise _meant(f"the {what} failed", reply)
 
-    def _run(self, arguments: Sequence[str], seconds: float) -> Answer:
+    def _run(self, arguments: Sequence[str], seconds: float) -> Reply:
         """Run adb; its two streams are one, as the phone's often are."""
         chosen = ["-s", self.serial] if self.serial else []
         with subprocess.Popen(
@@ -214,7 +214,7 @@ class Adb:
             except BaseException:
                 process.kill()
                 raise
-        return Answer(process.returncode, _text(printed))
+        return Reply(process.returncode, _text(printed))
 
 
 def _text(printed: bytes) -> str:
@@ -236,13 +236,13 @@ def _unusable(item: Listed, count: int) -> PhoneError:
 
 def _silent(command: str) -> PhoneError:
     return PhoneError(
-        "the phone does not answer", where=command, hint="plug it in again, or adb kill-server"
+        "the phone does not respond", where=command, hint="plug it in again, or adb kill-server"
     )
 
 
-def _meant(what: str, answer: Answer, command: str = "") -> PhoneError:
+def _meant(what: str, reply: Reply, command: str = "") -> PhoneError:
     """An error of adb or of the phone's shell, with what it means where that is known."""
-    said = " ".join(answer.text.split()) or f"exit code {answer.code}"
+    said = " ".join(reply.text.split()) or f"exit code {reply.code}"
     for text, meaning, hint in MEANINGS:
         if re.search(text, said.lower()):
             return PhoneError(f"{what}: {meaning}", where=command, why=said[-400:], hint=hint)

@@ -126,11 +126,11 @@ def phone_log(adb: Adb, since: str) -> str:
     It is where MACE's last words are: mace_run's own output is lost when it aborts.
     """
     try:
-        answer = adb.shell(f"logcat -d -T {shlex.quote(since)}")
+        reply = adb.shell(f"logcat -d -T {shlex.quote(since)}")
     except (PhoneError, TimeoutError):
         return ""
-    lines = [line for line in answer.text.splitlines() if OF_INTEREST.search(line)]
-    return "\n".join(lines) if answer.code == 0 else ""
+    lines = [line for line in reply.text.splitlines() if OF_INTEREST.search(line)]
+    return "\n".join(lines) if reply.code == 0 else ""
 
 
 def _told(printed: str, log: str) -> str:

@@ -145,8 +145,8 @@ def check_phone(adb: Adb, plan: Plan) -> None:
 def _free(adb: Adb) -> int | None:
     """Free bytes where everything is pushed; None if the phone does not say."""
     with contextlib.suppress(PhoneError, TimeoutError, ValueError, IndexError):
-        answer = adb.shell("df -k /data/local/tmp")
-        return int(answer.text.splitlines()[-1].split()[-3]) << 10
+        reply = adb.shell("df -k /data/local/tmp")
+        return int(reply.text.splitlines()[-1].split()[-3]) << 10
     return None
 
 
@@ -231,14 +231,14 @@ def _mace_run(adb: Adb, plan: Plan, rounds: int, seconds: float, *, profiled: bo
     """Run it; what does not end in time is stopped, and nothing else."""
     since = phone_time(adb)
     try:
-        answer = adb.shell(plan.shell_line(rounds, profiled=profiled, pid=True), seconds)
+        reply = adb.shell(plan.shell_line(rounds, profiled=profiled, pid=True), seconds)
     except TimeoutError as error:
         with contextlib.suppress(PhoneError, TimeoutError):
             adb.shell(f"kill -9 $(cat {plan.folder / PID})")
         raise hang(adb, seconds, str(error), since) from None
-    if answer.code:
-        raise failure(adb, answer.code, answer.text, since)
-    return answer.text
+    if reply.code:
+        raise failure(adb, reply.code, reply.text, since)
+    return reply.text
 
 
 def _output(adb: Adb, plan: Plan, item: Interface, scratch: Path, log: str) -> FloatArray:

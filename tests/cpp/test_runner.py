@@ -29,7 +29,7 @@ def place(tmp_path_factory):
         graph="all",
         model=str(folder / "voice.onnx"),
         feed=str(folder / "mel.npy"),
-        output=str(folder / "answer.npy"),
+        output=str(folder / "output.npy"),
         folder=str(folder),
         library=str(found.library),
         headers=str(found.headers) if found.headers else None,

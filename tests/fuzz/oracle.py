@@ -64,7 +64,7 @@ def failures(case: Case, library: Library | None = None, quick: bool = False) ->
 
     Args:
         case: whose float model is finite.
-        library: the real one, which has to answer the simulator's bits.
+        library: the real one, which has to return the simulator's bits.
         quick: every second case without optimization as well, every fourth one slower question.
     """
     with warnings.catch_warnings():
@@ -72,11 +72,11 @@ def failures(case: Case, library: Library | None = None, quick: bool = False) ->
         return _Trial(case, library).run(quick)
 
 
-def figures(expected: Runs, answered: Runs) -> Figures:
+def figures(expected: Runs, found: Runs) -> Figures:
     """SQNR by output, over all samples; none of a constant, or of what is 0 but for rounding."""
     found = {}
     for name in expected[0]:
-        pairs = [(np.float64(e[name]), a[name]) for e, a in zip(expected, answered, strict=True)]
+        pairs = [(np.float64(e[name]), a[name]) for e, a in zip(expected, found, strict=True)]
         signal = sum(float((x**2).sum()) for x, _ in pairs)
         if np.ptp(np.concatenate([x.reshape(-1) for x, _ in pairs])) == 0.0:
             continue
@@ -165,7 +165,7 @@ class _Trial:
                 self.fail("convert", f"{what}: {_short(error)}")
             return None
         if checked is False:
-            self.fail("check refuses what converts", what)
+            self.fail("check rejects what converts", what)
         return model
 
     def simulated(self, what: str, model: Model, case: Case | None = None) -> Figures | None:
@@ -173,7 +173,7 @@ class _Trial:
         case = case or self.case
         expected = self.expected if case is self.case else case.values()
         try:
-            return figures(expected, answers(model, case.samples))
+            return figures(expected, results(model, case.samples))
         except ERRORS as error:
             if TOO_LARGE not in str(error):
                 self.fail("simulate", f"{what}: {_short(error)}")
@@ -209,8 +209,8 @@ class _Trial:
                     self.fail("bits", f"{name}: {apart} of {values.size} elements differ")
 
 
-def answers(model: Model, samples: Sequence[Feeds]) -> Runs:
-    """What the simulated DSP answers to each sample."""
+def results(model: Model, samples: Sequence[Feeds]) -> Runs:
+    """What the simulated DSP returns for each sample."""
     simulator = Simulator(model, "v60")
     return [simulator.run(sample) for sample in samples]
 
@@ -250,7 +250,7 @@ def saved_and_loaded(trial: _Trial, model: Model, found: Figures) -> None:
     with tempfile.TemporaryDirectory() as folder:
         model.save(folder)
         loaded = hexconv.load(Path(folder) / f"{model.name}.pb")
-        before, after = (answers(item, trial.case.samples) for item in (model, loaded))
+        before, after = (results(item, trial.case.samples) for item in (model, loaded))
     _same(trial, "save and load", before, after)
 
 
@@ -258,7 +258,7 @@ def saved_and_loaded(trial: _Trial, model: Model, found: Figures) -> None:
 def run_again(trial: _Trial, model: Model, found: Figures) -> None:
     """A run leaves nothing behind for the next."""
     samples = [*trial.case.samples, trial.case.samples[0]]
-    runs = answers(model, samples)
+    runs = results(model, samples)
     _same(trial, "second run", runs[:1], runs[-1:])
 
 
@@ -270,9 +270,9 @@ def renamed(trial: _Trial, model: Model, found: Figures) -> None:
     if other is not None:
         runs = [
             {name.removeprefix("/a b/c.0:"): value for name, value in run.items()}
-            for run in answers(other, case.samples)
+            for run in results(other, case.samples)
         ]
-        _same(trial, "renamed", answers(model, trial.case.samples), runs)
+        _same(trial, "renamed", results(model, trial.case.samples), runs)
 
 
 @question

@@ -129,7 +129,7 @@ def test_a_branch_that_is_never_taken_costs_no_codes(branch: int, louder: float)
 
 
 def test_an_elu_written_out_has_the_range_that_is_taken() -> None:
-    """exp(x) reaches 400 where x is taken; a table answers in any range."""
+    """exp(x) reaches 400 where x is taken; a table has any output range."""
     nodes = [
         helper.make_node("Greater", ["x", "zero"], ["mask"]),
         helper.make_node("Exp", ["x"], ["e"]),

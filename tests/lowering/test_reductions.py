@@ -132,7 +132,7 @@ def test_positions_beyond_a_byte_are_rejected() -> None:
 def test_a_mean_that_is_clipped_keeps_its_scale(
     op: str, size: tuple[int, int], bounds: tuple[float, float]
 ) -> None:
-    """QuantizedMean_8 holds in_step / (out_step * n) under 1: it cannot answer in every range."""
+    """QuantizedMean_8 holds in_step / (out_step * n) under 1: not every output range."""
     attrs = {"AveragePool": {"kernel_shape": size}, "ReduceMean": {"axes": [2, 3]}}.get(op, {})
     nodes = [
         helper.make_node(op, ["x"], ["m"], **attrs),

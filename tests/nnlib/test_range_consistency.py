@@ -1,4 +1,4 @@
-"""Graphs that mean something else once the library has prepared them, or in some run, are refused.
+"""Graphs that mean something else once the library has prepared them, or in some run, are rejected.
 
 Each is what a rewrite or a lowering of hexconv once made: with the fix undone, the analysis says so
 and names both nodes.

@@ -29,7 +29,7 @@ def done(result: Result) -> str:
     return result.stdout
 
 
-def refused(*arguments: object, said: str, code: int = 1) -> str:
+def failing(*arguments: object, said: str, code: int = 1) -> str:
     """The text of the one clear error that a command ends in."""
     result = run(*arguments)
     assert isinstance(result.exception, HexconvError), result.exception or result.output
@@ -119,7 +119,7 @@ def test_the_library_is_that_of_the_soc(tmp_path: Path, soc: str, library: str) 
     ],
 )
 def test_an_unknown_soc_is_an_error(tmp_path: Path, soc: str, said: str) -> None:
-    refused("plan", speech(tmp_path), "--soc", soc, said=said, code=2)
+    failing("plan", speech(tmp_path), "--soc", soc, said=said, code=2)
 
 
 def test_a_test_signature_and_other_files_are_pushed_as_they_are_given(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_without_adb_the_error_says_where_it_is_to_be_had(
 ) -> None:
     model = speech(tmp_path)
     monkeypatch.setenv("ADB", str(tmp_path / "nowhere"))
-    text = refused("run", model, "--inputs", "speech.npy", "--mace", phone.mace, said="adb is not")
+    text = failing("run", model, "--inputs", "speech.npy", "--mace", phone.mace, said="adb is not")
     assert "apt install adb" in text
 
 
@@ -238,7 +238,7 @@ def test_a_phone_that_cannot_be_used_is_an_error_with_what_to_do(
     phone: FakePhone, tmp_path: Path, phones: list[list[str]], said: str, hint: str
 ) -> None:
     phone.set(phones=phones)
-    text = refused(
+    text = failing(
         "run", speech(tmp_path), "--inputs", "speech.npy", "--mace", phone.mace, said=said
     )
     assert hint in text
@@ -250,10 +250,10 @@ def test_of_two_phones_the_one_named_is_used(phone: FakePhone, tmp_path: Path) -
     arguments = ("run", model, "--inputs", "speech.npy", "--mace", phone.mace)
     assert "the simulator's bits" in done(run(*arguments, "--serial", "B2"))
     assert {call[1] for call in phone.calls if call[0] == "-s"} == {"B2"}
-    assert "there is A1 (device), B2 (device), C3 (offline)" in refused(
+    assert "there is A1 (device), B2 (device), C3 (offline)" in failing(
         *arguments, "--serial", "A2", said="serial number 'A2'"
     )
-    refused(*arguments, "--serial", "C3", said="it is 'offline'")
+    failing(*arguments, "--serial", "C3", said="it is 'offline'")
 
 
 def test_a_phone_beside_others_that_cannot_be_used_is_taken(
@@ -266,7 +266,7 @@ def test_a_phone_beside_others_that_cannot_be_used_is_taken(
 def test_adbs_server_that_does_not_start_is_an_error(phone: FakePhone, tmp_path: Path) -> None:
     phone.set(daemon="ADB server didn't ACK\nerror: cannot connect to daemon")
     model = speech(tmp_path)
-    text = refused(
+    text = failing(
         "run", model, "--inputs", "speech.npy", "--mace", phone.mace, said="server does not start"
     )
     assert "kill-server" in text
@@ -280,12 +280,12 @@ def test_a_file_that_is_not_there_is_named(phone: FakePhone, tmp_path: Path, nam
     for path in phone.mace.rglob(name):
         path.unlink()
     model = speech(tmp_path)
-    text = refused("run", model, "--inputs", "speech.npy", "--mace", phone.mace, said=name, code=2)
+    text = failing("run", model, "--inputs", "speech.npy", "--mace", phone.mace, said=name, code=2)
     assert "--mace-run" in text and str(phone.mace) in text
 
 
 def test_without_mace_the_error_says_what_to_give(phone: FakePhone, tmp_path: Path) -> None:
-    text = refused(
+    text = failing(
         "run", speech(tmp_path), "--inputs", "speech.npy", said="mace_run is missing", code=2
     )
     assert "--mace" in text
@@ -295,7 +295,7 @@ def test_a_phone_of_another_maker_is_told_apart(phone: FakePhone, tmp_path: Path
     (phone.root / "sys/devices/soc0/soc_id").unlink()
     model = speech(tmp_path)
     arguments = ("run", model, "--inputs", "speech.npy", "--mace", phone.mace)
-    text = refused(*arguments, said="SoC")
+    text = failing(*arguments, said="SoC")
     assert "--soc" in text
     done(run(*arguments, "--soc", "v65"))
 
@@ -303,13 +303,13 @@ def test_a_phone_of_another_maker_is_told_apart(phone: FakePhone, tmp_path: Path
 def test_an_unknown_soc_of_a_phone_is_named(phone: FakePhone, tmp_path: Path) -> None:
     phone.soc("98765")
     model = speech(tmp_path)
-    refused("run", model, "--inputs", "speech.npy", "--mace", phone.mace, said="98765", code=2)
+    failing("run", model, "--inputs", "speech.npy", "--mace", phone.mace, said="98765", code=2)
 
 
 def test_a_phone_that_does_not_run_the_abi_is_an_error(phone: FakePhone, tmp_path: Path) -> None:
     (phone.root / "abilist").write_text("armeabi-v7a,armeabi\n")
     model = speech(tmp_path)
-    text = refused(
+    text = failing(
         "run", model, "--inputs", "speech.npy", "--mace", phone.mace, said="does not run arm64-v8a"
     )
     assert "--abi armeabi-v7a" in text
@@ -433,12 +433,12 @@ def test_a_phone_that_goes_away_is_an_error(phone: FakePhone, tmp_path: Path) ->
     failed(phone, tmp_path, "did not run a command")
 
 
-def test_a_phone_that_stops_to_answer_is_an_error(
+def test_a_phone_that_stops_responding_is_an_error(
     phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hexconv.phone.adb.SECONDS", 2.0)
     phone.set(silent="abilist")
-    failed(phone, tmp_path, "the phone does not answer")
+    failed(phone, tmp_path, "the phone does not respond")
 
 
 def test_an_old_adb_without_exit_codes_is_understood(phone: FakePhone, tmp_path: Path) -> None:
@@ -459,7 +459,7 @@ def test_names_that_mace_run_cannot_take_are_an_error(
     node = helper.make_node("Add", list(names), ["y"])
     shapes = dict.fromkeys(names, (2, 3))
     model = saved(tmp_path, "add", [node], shapes, {"y": (2, 3)}, {})
-    refused("plan", model, said="mace_run", code=2)
+    failing("plan", model, said="mace_run", code=2)
 
 
 # ---- profile
@@ -493,7 +493,7 @@ def test_a_graph_too_large_for_maces_table_is_told_before_it_runs(
 ) -> None:
     monkeypatch.setattr("hexconv.phone.run.MOST_ROWS", 2)
     model = speech(tmp_path)
-    refused("profile", model, "--mace", phone.mace, said="more than 2 nodes", code=2)
+    failing("profile", model, "--mace", phone.mace, said="more than 2 nodes", code=2)
 
 
 # ---- Debian's adb, without a phone
@@ -506,7 +506,7 @@ def test_the_real_adb_without_a_phone(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", port)
     monkeypatch.setenv("HOME", str(tmp_path))
     try:
-        text = refused("run", speech(tmp_path), "--inputs", tmp_path / "speech.npy", said="phone")
+        text = failing("run", speech(tmp_path), "--inputs", tmp_path / "speech.npy", said="phone")
         assert "no phone is connected" in text
     finally:
         subprocess.run(["adb", "kill-server"], capture_output=True, check=False)

@@ -99,7 +99,7 @@ def window_attributes(call: ExactCall) -> dict[str, Any]:
 
 
 def _scales(call: ExactCall) -> dict[str, Any]:
-    """Channel scales: input 12 if it is there, one that says nothing if not."""
+    """Channel scales: input 12 if it is there, a neutral one if not."""
     if len(call.node.inputs) > 12:
         return {"reads": (*READS, 12)}
     return {"reads": READS, "defaults": (np.ones((1, 1, 1, 1), np.float32),)}
@@ -324,11 +324,11 @@ def _depthwise(search: Search) -> Callable[..., list[Value]]:
         level = QParams(
             (inputs.w_max - inputs.w_min) / 255.0, zero_code(inputs.w_min, inputs.w_max)
         )
-        centred = (inputs.weights.to("int64") - level.zero).transpose([3, 0, 1, 2])
+        centered = (inputs.weights.to("int64") - level.zero).transpose([3, 0, 1, 2])
         weights = Weights(
             inputs.weights,
             level.zero,
-            centred.sum([0, 1, 2]),
+            centered.sum([0, 1, 2]),
             *channel_factors(inputs),
             products(inputs.weights, 2),
         )
@@ -336,7 +336,7 @@ def _depthwise(search: Search) -> Callable[..., list[Value]]:
         if search.fixed != 3:
             padded = padded.pad(Attribute("extra"), source.zero)
         data = (padded.to("float32") - source.zero.to("float32")).transpose([0, 3, 1, 2])
-        filters = centred.to("float32").transpose([3, 0, 1, 2])
+        filters = centered.to("float32").transpose([3, 0, 1, 2])
         how: dict[str, Any] = {
             "strides": Attribute("strides"),
             "group": Attribute("channels", "int"),

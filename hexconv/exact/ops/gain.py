@@ -103,8 +103,8 @@ class Search:
         guess: what is tried first for the others.
         attempts: how often the library executes the node.
         limits: whether the first guess is widened until the gain is at most 1.75.
-        exact: whether zero is put on a whole code after every change, or only where both ends are
-            free.
+        exact: whether the zero point is made an integer after every change, or only where both
+            ends are free.
     """
 
     fixed: int

@@ -131,9 +131,9 @@ def _scaled_rows(
     exp16, exp32 = exponentials(low, high, beta, kept_bits)
     below = below_largest(data)
     total = exp32.gather(below).sum([3])
-    normalised = 31 - bit_length(total)
-    mantissa = mul_frac(recip16(shift_right(shift_left(total, normalised), 16)), 255 << 7)
-    shift = maximum(kept_bits + 3 - normalised, 0)
+    normalized = 31 - bit_length(total)
+    mantissa = mul_frac(recip16(shift_right(shift_left(total, normalized), 16)), 255 << 7)
+    shift = maximum(kept_bits + 3 - normalized, 0)
     # In double: both shifts cut, the second after a whole number.
     scaled = exp16.to("float64").gather(below) * mantissa.to("float64")
     cut = (scaled * (1.0 / int_power2(shift).to("float64"))).floor() * 2.0**-12

@@ -1,4 +1,4 @@
-"""Changes of the normalisations: modes of BatchNormalization, scales of GroupNormalization."""
+"""Changes of the normalizations: modes of BatchNormalization, scales of GroupNormalization."""
 
 from __future__ import annotations
 

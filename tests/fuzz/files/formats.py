@@ -34,7 +34,7 @@ from tests.fuzz.files.models import spoiled
 
 LIBRARY = os.environ.get("HEXCONV_LIBRARY", "")
 LARGEST_RUN = 1_000_000
-"""Elements of an input that is fed; more says nothing and takes long."""
+"""Elements of an input that is fed; more shows no more and takes long."""
 
 Make = Callable[[Random], seeds.Files]
 Use = Callable[[Path], None]
