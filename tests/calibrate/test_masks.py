@@ -12,7 +12,7 @@ from hexconv.calibrate.masks import MARGIN, bounded_masks
 from hexconv.errors import HexconvError
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
-from tests.lowering.proof import Array, model, numbers, prove
+from tests.lowering.proof import Array, matches, model, numbers
 
 SHAPE = (1, 2, 6, 6)
 
@@ -35,7 +35,7 @@ def test_masked_softmax_is_right_in_8_bits(how: str, far: float) -> None:
     nodes, consts = attention(how, far)
     proto = model(nodes, {"x": SHAPE}, ["y"], consts)
     # Scores of -3..3 and the margin in 255 levels: 0.07 per level, 7 % of a probability at most.
-    prove(proto, 10.0, {"x": numbers(SHAPE)})
+    matches(proto, 10.0, {"x": numbers(SHAPE)})
 
 
 def test_a_masked_score_is_a_margin_below_the_others() -> None:

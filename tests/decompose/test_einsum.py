@@ -9,7 +9,7 @@ from onnx import helper
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import prepared
 from hexconv.settings import Settings
-from tests.lowering.proof import model, numbers, prove, unsupported_op
+from tests.lowering.proof import matches, model, numbers, unsupported_op
 
 SIZES = dict(zip("abchijkqtxy", (2, 3, 4, 2, 3, 4, 5, 3, 6, 2, 3), strict=True))
 EQUATIONS = [
@@ -50,7 +50,7 @@ def test_an_equation_holds_in_float_and_on_the_dsp(equation: str) -> None:
     graph, _ = prepared(proto, None, Settings())
     output = FloatSession(graph).run(feeds)["y"]
     np.testing.assert_allclose(output, expected, atol=1e-5)
-    prove(proto, 8.0, feeds, [expected])  # inputs are not exactly representable here
+    matches(proto, 8.0, feeds, [expected])  # inputs are not exactly representable here
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hexconv.decompose.recurrent import MOST_STEPS
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import prepared
 from hexconv.settings import Settings
-from tests.lowering.proof import float_outputs, model, numbers, prove, unsupported_op
+from tests.lowering.proof import float_outputs, matches, model, numbers, unsupported_op
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -97,14 +97,14 @@ def test_the_dsp_returns_nearly_the_same_as_float(op: str) -> None:
     """Five steps of 8-bit states: 30 dB."""
     proto = recurrent(op, direction="bidirectional")
     feeds = {"x": numbers((TIME, BATCH, INPUT))}
-    converted = prove(proto, 20.0, feeds)
+    converted = matches(proto, 20.0, feeds)
     for found in accuracy(converted, proto, [feeds], library="v60").values():
         assert found.sqnr > 25
 
 
 @pytest.mark.parametrize("op", GATES)
 def test_the_last_state_alone_may_be_requested(op: str) -> None:
-    prove(recurrent(op, outputs=("", "last")), 20.0, {"x": numbers((TIME, BATCH, INPUT))})
+    matches(recurrent(op, outputs=("", "last")), 20.0, {"x": numbers((TIME, BATCH, INPUT))})
 
 
 def test_a_long_sequence_is_rejected() -> None:

@@ -106,7 +106,7 @@ def float_outputs(proto: onnx.ModelProto, feeds: Mapping[str, Array]) -> list[Ar
     return list(session.run(None, dict(feeds)))
 
 
-def prove(
+def matches(
     proto: onnx.ModelProto,
     steps: float = EXACT,
     feeds: Mapping[str, Array] | None = None,
@@ -174,7 +174,7 @@ def decibels(
 def unsupported_op(proto: onnx.ModelProto, feeds: Mapping[str, Array] | None = None) -> str:
     """The message of the error for a model."""
     with pytest.raises(HexconvError) as caught:
-        prove(proto, feeds=feeds, expected=[])
+        matches(proto, feeds=feeds, expected=[])
     return str(caught.value)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
-from tests.lowering.proof import decibels, emitted, model, numbers, of_two, prove
+from tests.lowering.proof import decibels, emitted, matches, model, numbers, of_two
 
 FEW = settings(max_examples=25, deadline=None, derandomize=True)
 # One rounding to the output's values, and fixed-point factors of 15 bits.
@@ -30,7 +30,7 @@ def pairs(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
 @FEW
 @given(st.sampled_from(["Add", "Sub", "Mul", "Max", "Min"]), pairs())
 def test_computed_operands(op: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
-    prove(of_two(op, *shapes), STEPS)
+    matches(of_two(op, *shapes), STEPS)
 
 
 @pytest.mark.parametrize("op", ["Add", "Mul"])
@@ -39,7 +39,7 @@ def test_constants_of_any_shape(op: str, shape: tuple[int, ...]) -> None:
     nodes = [helper.make_node(op, ["x", "c"], ["y"])]
     constant = np.round(numbers(shape) * 32) / 32
     # The constant is rounded to its own 256 levels too.
-    prove(model(nodes, {"x": (2, 4, 5, 6)}, ["y"], {"c": constant.astype(np.float32)}), 1.5)
+    matches(model(nodes, {"x": (2, 4, 5, 6)}, ["y"], {"c": constant.astype(np.float32)}), 1.5)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_constants_of_any_shape(op: str, shape: tuple[int, ...]) -> None:
 def test_five_axes_that_broadcast_in_turn_are_tiled(
     left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:
-    prove(of_two("Mul", left, right), STEPS)
+    matches(of_two("Mul", left, right), STEPS)
 
 
 def test_the_large_operand_is_not_moved() -> None:
@@ -66,7 +66,7 @@ def test_the_large_operand_is_not_moved() -> None:
     ]
     consts = {"w": kernel, "g": numbers((4, 1, 1)), "w2": numbers((2, 4, 1, 1))}
     proto = model(nodes, {"x": (1, 3, 6, 6)}, ["y"], consts)
-    counts = emitted(prove(proto, 4.0))
+    counts = emitted(matches(proto, 4.0))
     assert counts == {"Supernode_8x8p32to8": 2, "QuantizedMul_8x8to8": 1}
 
 

@@ -11,7 +11,7 @@ from onnx import helper
 
 import hexconv
 from hexconv.errors import HexconvError, ModelError
-from tests.lowering.proof import emitted, ints, model, on_codes, one, prove, unsupported_op
+from tests.lowering.proof import emitted, ints, matches, model, on_codes, one, unsupported_op
 
 
 def fold(image: tuple[int, ...], block: tuple[int, ...], channels: int, **attrs: Any) -> Any:
@@ -44,11 +44,11 @@ def fold(image: tuple[int, ...], block: tuple[int, ...], channels: int, **attrs:
 def test_an_image_of_columns(
     image: tuple[int, ...], block: tuple[int, ...], channels: int, attrs: dict[str, Any]
 ) -> None:
-    prove(fold(image, block, channels, **attrs), steps=0.51)
+    matches(fold(image, block, channels, **attrs), steps=0.51)
 
 
 def test_blocks_side_by_side_lose_nothing() -> None:
-    prove(fold((8, 8), (2, 2), 3, strides=[2, 2]))
+    matches(fold((8, 8), (2, 2), 3, strides=[2, 2]))
 
 
 def test_a_signal_of_one_axis() -> None:
@@ -58,11 +58,11 @@ def test_a_signal_of_one_axis() -> None:
     expected = np.zeros((1, 2, 12), np.float32)
     for position in range(5):
         expected[0, :, 2 * position : 2 * position + 4] += columns[:, :, position]
-    prove(proto, steps=0.51, feeds=feeds, expected=[expected])
+    matches(proto, steps=0.51, feeds=feeds, expected=[expected])
 
 
 def test_it_is_one_node_of_the_library() -> None:
-    converted = prove(fold((8, 8), (2, 2), 3, strides=[2, 2]))
+    converted = matches(fold((8, 8), (2, 2), 3, strides=[2, 2]))
     assert emitted(converted)["QuantizedTransposeConv2d_8x8p32to8"] == 1
 
 

@@ -14,7 +14,7 @@ from onnx import helper
 from hexconv.lowering.conv import dense_groups, dilate
 from hexconv.lowering.conv_emitter import block_diagonal
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from tests.lowering.proof import Array, emitted, ints, model, one, prove, unsupported_op
+from tests.lowering.proof import Array, emitted, ints, matches, model, one, unsupported_op
 from tests.lowering.test_matmul import ROUNDED, weights
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
@@ -45,7 +45,7 @@ def conv(shape: tuple[int, ...], kernel: tuple[int, ...], **attrs: Any) -> onnx.
     ],
 )
 def test_images(attrs: dict[str, Any]) -> None:
-    prove(conv((1, 3, 9, 10), (5, 3, 3, 3), **attrs), ROUNDED)
+    matches(conv((1, 3, 9, 10), (5, 3, 3, 3), **attrs), ROUNDED)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_wide_kernels_are_laid_out_along_h(
     shape: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any]
 ) -> None:
     """From 32 columns on the library returns wrong values; rows are unlimited."""
-    made = prove(conv(shape, kernel, **attrs), 3.0)
+    made = matches(conv(shape, kernel, **attrs), 3.0)
     consts = made.graph.const_by_id()
     wide = [
         consts[node.inputs[1].node].array.shape[1]
@@ -85,7 +85,7 @@ def test_a_wide_transposed_kernel_is_rejected(columns: int, stride: int) -> None
 
 def test_the_taps_of_a_step_of_the_stride_count_not_the_kernel() -> None:
     kernel = weights(32, 32, 62)
-    prove(one("ConvTranspose", (1, 32, 40), kernel, strides=[2], pads=[30, 30]), 3.0)
+    matches(one("ConvTranspose", (1, 32, 40), kernel, strides=[2], pads=[30, 30]), 3.0)
 
 
 @FEW
@@ -96,34 +96,34 @@ def test_any_kernel_stride_and_padding(data: st.DataObject) -> None:
     strides = [data.draw(st.integers(1, 2)) for _ in range(2)]
     channels = data.draw(st.integers(1, 3))
     proto = conv((1, channels, 7, 6), (4, channels, *kernel), pads=pads, strides=strides)
-    prove(proto, ROUNDED)
+    matches(proto, ROUNDED)
 
 
 @pytest.mark.parametrize("attrs", [{}, {"pads": [2, 2]}, {"dilations": [3]}, {"strides": [2]}])
 def test_signals_are_laid_out_along_w(attrs: dict[str, Any]) -> None:
-    converted = prove(conv((1, 8, 20), (6, 8, 5), **attrs), ROUNDED)
+    converted = matches(conv((1, 8, 20), (6, 8, 5), **attrs), ROUNDED)
     assert all(node.outputs[0].shape[1] <= 2 for node in converted.graph.nodes if node.outputs)
 
 
 def test_same_padding_needs_no_pad_node() -> None:
-    counts = emitted(prove(conv((1, 3, 8, 8), (4, 3, 3, 3), pads=[1, 1, 1, 1]), ROUNDED))
+    counts = emitted(matches(conv((1, 3, 8, 8), (4, 3, 3, 3), pads=[1, 1, 1, 1]), ROUNDED))
     assert "QuantizedPad_8" not in counts and counts["Supernode_8x8p32to8"] == 1
 
 
 def test_a_padding_that_the_library_lacks_is_a_pad_node() -> None:
-    counts = emitted(prove(conv((1, 3, 8, 8), (4, 3, 3, 3), pads=[2, 0, 0, 1]), ROUNDED))
+    counts = emitted(matches(conv((1, 3, 8, 8), (4, 3, 3, 3), pads=[2, 0, 0, 1]), ROUNDED))
     assert counts["QuantizedPad_8"] == 1
 
 
 @pytest.mark.parametrize("group", [2, 3])
 def test_small_groups_are_one_dense_kernel(group: int) -> None:
     proto = conv((1, 6, 7, 7), (6, 6 // group, 3, 3), group=group, pads=[1, 1, 1, 1])
-    assert emitted(prove(proto, ROUNDED))["Supernode_8x8p32to8"] == 1
+    assert emitted(matches(proto, ROUNDED))["Supernode_8x8p32to8"] == 1
 
 
 def test_large_groups_stay_groups() -> None:
     proto = conv((1, 64, 24, 24), (64, 32, 3, 3), group=2, pads=[1, 1, 1, 1])
-    assert "QuantizedGroupedConv2d_8x8p32to8" in emitted(prove(proto, ROUNDED))
+    assert "QuantizedGroupedConv2d_8x8p32to8" in emitted(matches(proto, ROUNDED))
 
 
 @pytest.mark.parametrize(
@@ -138,20 +138,20 @@ def test_large_groups_stay_groups() -> None:
 )
 def test_transposed_signals(attrs: dict[str, Any]) -> None:
     proto = one("ConvTranspose", (1, 4, 9), weights(4, 3, 4), bias(3), **attrs)
-    prove(proto, ROUNDED)
+    matches(proto, ROUNDED)
 
 
 @pytest.mark.parametrize("group", [1, 2])
 def test_transposed_images(group: int) -> None:
     kernel = weights(4, 6 // group, 3, 3)
     attrs = {"strides": [2, 2], "pads": [1, 0, 0, 1], "group": group}
-    prove(one("ConvTranspose", (1, 4, 5, 6), kernel, bias(6), **attrs), ROUNDED)
+    matches(one("ConvTranspose", (1, 4, 5, 6), kernel, bias(6), **attrs), ROUNDED)
 
 
 def test_no_weights_leave_the_bias() -> None:
     """Pruned to nothing: at the product of the scales the bias still fits int32."""
     kernel = np.zeros((4, 3, 3, 3), np.float32)
-    prove(one("Conv", (1, 3, 8, 8), kernel, bias(4)), ROUNDED)
+    matches(one("Conv", (1, 3, 8, 8), kernel, bias(4)), ROUNDED)
 
 
 def test_a_volume_is_rejected() -> None:

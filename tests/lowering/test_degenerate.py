@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.lowering.proof import ints, numbers, one, prove, unsupported_op
+from tests.lowering.proof import ints, matches, numbers, one, unsupported_op
 
 SHAPE = (2, 4, 6, 5)
 
@@ -101,4 +101,4 @@ def test_a_norm_over_no_space_is_rejected() -> None:
 
 def test_axes_may_repeat_in_a_reduction() -> None:
     """ONNX Runtime takes each once."""
-    prove(of("ReduceMax", ints(1, -3)))
+    matches(of("ReduceMax", ints(1, -3)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.lowering.proof import emitted, one, prove
+from tests.lowering.proof import emitted, matches, one
 from tests.lowering.test_conv import bias
 from tests.lowering.test_matmul import ROUNDED, weights
 
@@ -29,43 +29,43 @@ def signal(width: int, channels: int = 8, length: int = 40, **attrs: Any) -> onn
 
 @pytest.mark.parametrize("size", [(3, 3), (5, 5), (2, 7), (3, 5)])
 def test_what_the_library_has_is_one_node(size: tuple[int, int]) -> None:
-    assert emitted(prove(image(*size), ROUNDED)) == {OP: 1}
+    assert emitted(matches(image(*size), ROUNDED)) == {OP: 1}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3), (2, 2), (3, 4), (4, 6), (3, 1)])
 def test_kernels_that_are_too_small_get_zeros_around(size: tuple[int, int]) -> None:
-    assert emitted(prove(image(*size), ROUNDED))[OP] == 1
+    assert emitted(matches(image(*size), ROUNDED))[OP] == 1
 
 
 @FEW
 @given(st.integers(1, 5), st.integers(1, 7), st.integers(1, 2), st.integers(0, 2))
 def test_any_small_kernel(height: int, width: int, stride: int, pad: int) -> None:
-    prove(image(height, width, strides=[stride, stride], pads=[pad, pad, pad, pad]), ROUNDED)
+    matches(image(height, width, strides=[stride, stride], pads=[pad, pad, pad, pad]), ROUNDED)
 
 
 @pytest.mark.parametrize(("width", "rows"), [(9, 2), (15, 3), (31, 5)])
 def test_wide_kernels_of_signals_become_rows(width: int, rows: int) -> None:
     """A Conformer's 1 x 15 is 3 x 5 on three shifted copies: no dense kernel."""
-    converted = prove(signal(width, pads=[width // 2, width // 2]), ROUNDED)
+    converted = matches(signal(width, pads=[width // 2, width // 2]), ROUNDED)
     counts = emitted(converted)
     assert counts[OP] == 1 and counts["QuantizedSlice_8"] == rows
     assert "Supernode_8x8p32to8" not in counts
 
 
 def test_wide_kernels_of_images_are_convolutions_by_group() -> None:
-    prove(image(3, 9, channels=4), ROUNDED)
+    matches(image(3, 9, channels=4), ROUNDED)
 
 
 @pytest.mark.parametrize("attrs", [{"dilations": [2]}, {"dilations": [4]}, {"strides": [2]}])
 def test_dilated_and_strided_signals(attrs: dict[str, Any]) -> None:
-    prove(signal(5, **attrs), ROUNDED)
+    matches(signal(5, **attrs), ROUNDED)
 
 
 @pytest.mark.parametrize("stride", [3, 4])
 def test_strides_beyond_two_leave_depthwise(stride: int) -> None:
-    assert OP not in emitted(prove(signal(5, strides=[stride]), ROUNDED))
+    assert OP not in emitted(matches(signal(5, strides=[stride]), ROUNDED))
 
 
 def test_a_multiplier_leaves_depthwise() -> None:
     proto = one("Conv", (1, 4, 9, 9), weights(8, 1, 3, 3), bias(8), group=4)
-    assert OP not in emitted(prove(proto, ROUNDED))
+    assert OP not in emitted(matches(proto, ROUNDED))

@@ -13,7 +13,7 @@ from hexconv.lowering.range_limits import always_fits, request
 from hexconv.quantize import Range, cover, run_time_ranges
 from hexconv.simulator import Simulator
 from hexconv.simulator.kernels.multiply import Operands, product_of, scaling_for
-from tests.lowering.proof import emitted, model, on_codes, prove
+from tests.lowering.proof import emitted, matches, model, on_codes
 
 RANGES = st.builds(cover, st.floats(-50, 0), st.one_of(st.just(0.0), st.floats(0.01, 50))).filter(
     lambda value_range: value_range.step > 1e-6
@@ -81,7 +81,7 @@ def test_a_result_much_smaller_than_its_operands_has_a_range(op: str) -> None:
     a = on_codes((1, 4, 4, 8)) * 4
     b = np.where(a == 0, a, 0.0).astype(np.float32) if op == "Mul" else a
     feeds = {"a": a, "b": b}
-    converted = prove(model(nodes, {"a": a.shape, "b": b.shape}, ["y"]), 256, feeds)
+    converted = matches(model(nodes, {"a": a.shape, "b": b.shape}, ["y"]), 256, feeds)
     assert emitted(converted)
 
 
@@ -94,4 +94,4 @@ def test_a_positive_product_joined_with_negatives_keeps_its_values() -> None:
     a, b = (on_codes((1, 3, 4, 4), seed, zero=0) for seed in (0, 1))
     feeds = {"a": a, "b": b, "c": -8 * on_codes((1, 3, 4, 4), 2, zero=0)}
     proto = model(nodes, {name: array.shape for name, array in feeds.items()}, ["y"])
-    prove(proto, 1.6, feeds)  # the product, and its requantization
+    matches(proto, 1.6, feeds)  # the product, and its requantization

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import NodeProto, helper
 
 from hexconv.model import Model
-from tests.lowering.proof import Array, emitted, model, prove
+from tests.lowering.proof import Array, emitted, matches, model
 
 Step = tuple[str, list[int]]
 
@@ -33,7 +33,7 @@ def chain(shape: list[int], *steps: Step) -> Model:
             op = "Conv" if kind == "conv" else "Reshape"
             nodes.append(helper.make_node(op, [value, const], [result]))
         value = result
-    return prove(model(nodes, {"x": shape}, [value], consts))
+    return matches(model(nodes, {"x": shape}, [value], consts))
 
 
 def moved(converted: Model) -> int:

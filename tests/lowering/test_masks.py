@@ -10,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from hexconv.lowering.mask import code_test
 from hexconv.quantize import cover
-from tests.lowering.proof import STEP, decibels, emitted, model, numbers, on_codes, prove
+from tests.lowering.proof import STEP, decibels, emitted, matches, model, numbers, on_codes
 
 # What Where picks is rounded to the result's own range; a mask as a number has the error of an LSB
 # is rounded up by (2^-16 of it, for each of 255).
@@ -43,7 +43,7 @@ def test_a_constant_is_compared_exactly_as_an_integer(
     other = np.zeros(SHAPE, np.float32)
     other[0] = 2.0
     consts = {"c": np.float32(number), "other": other}
-    converted = prove(model(picked(op, *sides), {"x": SHAPE}, ["y"], consts), PICKED)
+    converted = matches(model(picked(op, *sides), {"x": SHAPE}, ["y"], consts), PICKED)
     assert emitted(converted)["Select_8"] == 1
 
 
@@ -71,7 +71,7 @@ def test_two_tensors_are_compared_in_one_range(op: str, shape: tuple[int, ...]) 
     nodes = picked(op, "x", "b")
     feeds = {"x": on_codes(SHAPE), "b": on_codes(shape, 1), "other": on_codes(SHAPE, 2)}
     inputs = {name: array.shape for name, array in feeds.items()}
-    prove(model(nodes, inputs, ["y"]), PICKED, feeds)
+    matches(model(nodes, inputs, ["y"]), PICKED, feeds)
 
 
 def test_logic_is_exact() -> None:
@@ -86,7 +86,7 @@ def test_logic_is_exact() -> None:
     ]
     known = np.arange(5) % 2 == 0
     consts = {"zero": np.float32(0), "one": np.float32(1), "known": known}
-    prove(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER)
+    matches(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER)
 
 
 def test_a_number_is_true_where_it_is_not_zero() -> None:
@@ -94,14 +94,14 @@ def test_a_number_is_true_where_it_is_not_zero() -> None:
         helper.make_node("Cast", ["x"], ["mask"], name="cast", to=TensorProto.BOOL),
         helper.make_node("Where", ["mask", "x", "c"], ["y"], name="where"),
     ]
-    prove(model(nodes, {"x": SHAPE}, ["y"], {"c": np.float32(-4.0)}), PICKED)
+    matches(model(nodes, {"x": SHAPE}, ["y"], {"c": np.float32(-4.0)}), PICKED)
 
 
 @pytest.mark.parametrize("mask", [(5,), (4, 1), (2, 3, 4, 5)])
 def test_a_constant_mask_picks(mask: tuple[int, ...]) -> None:
     chosen = np.random.default_rng(0).integers(0, 2, mask).astype(bool)
     nodes = [helper.make_node("Where", ["c", "a", "b"], ["y"], name="where")]
-    prove(model(nodes, {"a": SHAPE, "b": (4, 5)}, ["y"], {"c": chosen}), PICKED)
+    matches(model(nodes, {"a": SHAPE, "b": (4, 5)}, ["y"], {"c": chosen}), PICKED)
 
 
 def test_a_mask_may_be_the_models_output() -> None:
@@ -111,7 +111,7 @@ def test_a_mask_may_be_the_models_output() -> None:
     ]
     feeds = {"x": on_codes(SHAPE)}
     consts = {"c": np.float32(3 * STEP)}
-    prove(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER, feeds)
+    matches(model(nodes, {"x": SHAPE}, ["y"], consts), AS_NUMBER, feeds)
 
 
 @pytest.mark.parametrize("louder", [10.0, 100.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from tests.lowering.proof import decibels, model, numbers, one, prove
+from tests.lowering.proof import decibels, matches, model, numbers, one
 
 # 1/std comes from a table of 256 entries: some tenths of a percent, plus the roundings of x - mean
 # and of the products (docs/nnlib/shipped-library.md#division).
@@ -15,35 +15,35 @@ STEPS = 2.0
 
 @pytest.mark.parametrize("shape", [(2, 5, 7, 6), (1, 5, 40)])
 def test_instance_norm(shape: tuple[int, ...]) -> None:
-    prove(one("InstanceNormalization", shape, numbers(5), numbers(5, 2)), STEPS)
+    matches(one("InstanceNormalization", shape, numbers(5), numbers(5, 2)), STEPS)
 
 
 def test_a_norm_without_affine_costs_no_affine() -> None:
     ones, zeros = np.ones(4, np.float32), np.zeros(4, np.float32)
     bare = one("InstanceNormalization", (1, 4, 6, 6), ones, zeros)
-    assert prove(bare, STEPS).graph.histogram()["QuantizedMul_8x8to8"] == 2
+    assert matches(bare, STEPS).graph.histogram()["QuantizedMul_8x8to8"] == 2
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 7, 6), (2, 8, 5, 5), (2, 8, 30), (1, 64, 4, 4)])
 def test_group_norm(shape: tuple[int, ...]) -> None:
     scale, bias = numbers(shape[1]), numbers(shape[1], 2)
-    prove(one("GroupNormalization", shape, scale, bias, opset=21, num_groups=4), STEPS)
+    matches(one("GroupNormalization", shape, scale, bias, opset=21, num_groups=4), STEPS)
 
 
 @pytest.mark.parametrize("axes", [[0, 2, 3], [2, 3], [1, 2, 3]])
 def test_mean_variance_normalization(axes: list[int]) -> None:
-    prove(one("MeanVarianceNormalization", (2, 5, 7, 6), axes=axes), STEPS)
+    matches(one("MeanVarianceNormalization", (2, 5, 7, 6), axes=axes), STEPS)
 
 
 @pytest.mark.parametrize("axis", [1, -1])
 @pytest.mark.parametrize("order", [1, 2])
 def test_lp_normalization(axis: int, order: int) -> None:
-    prove(one("LpNormalization", (2, 5, 7, 6), axis=axis, p=order), STEPS)
+    matches(one("LpNormalization", (2, 5, 7, 6), axis=axis, p=order), STEPS)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_local_response_normalization(size: int) -> None:
-    prove(one("LRN", (2, 12, 5, 5), size=size, alpha=0.1, beta=0.6, bias=1.5), 1.5)
+    matches(one("LRN", (2, 12, 5, 5), size=size, alpha=0.1, beta=0.6, bias=1.5), 1.5)
 
 
 def test_an_even_local_window_reaches_further_up() -> None:
@@ -52,26 +52,26 @@ def test_an_even_local_window_reaches_further_up() -> None:
     padded = np.pad(data**2, ((0, 0), (1, 2), (0, 0), (0, 0)))
     sums = sum(padded[:, i : i + 7] for i in range(4))
     wanted = (data / (1.0 + 0.1 / 4 * sums) ** 0.75).astype(np.float32)
-    prove(one("LRN", data.shape, size=4, alpha=0.1), 1.5, {"x": data}, [wanted])
+    matches(one("LRN", data.shape, size=4, alpha=0.1), 1.5, {"x": data}, [wanted])
 
 
 @pytest.mark.parametrize("axis", [1, 2, -1])
 def test_layer_norm_over_trailing_axes(axis: int) -> None:
     shape = (2, 5, 7, 6)
     part = shape[axis:]
-    prove(one("LayerNormalization", shape, numbers(part), numbers(part, 2), axis=axis), STEPS)
+    matches(one("LayerNormalization", shape, numbers(part), numbers(part, 2), axis=axis), STEPS)
 
 
 def test_layer_norm_returns_mean_and_deviation() -> None:
     proto = one("LayerNormalization", (2, 5, 64), numbers(64), numbers(64, 2), outputs=3)
-    prove(proto, STEPS)
+    matches(proto, STEPS)
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (2, 9, 11), (2, 9, 5, 4)])
 def test_batch_norm_of_every_rank(shape: tuple[int, ...]) -> None:
     """One product and sum in int32; scales of 8 bits add up to half an LSB."""
     values = [np.abs(numbers(9, seed)) + 0.1 for seed in range(4)]
-    prove(one("BatchNormalization", shape, *values), 1.1)
+    matches(one("BatchNormalization", shape, *values), 1.1)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 3e-4, 1e-5, 1e-9])

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from onnx import helper
 
-from tests.lowering.proof import decibels, emitted, ints, model, numbers, one, prove, unsupported_op
+from tests.lowering.proof import (
+    decibels,
+    emitted,
+    ints,
+    matches,
+    model,
+    numbers,
+    one,
+    unsupported_op,
+)
 
 FORMS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_shape": [3, 3]},
@@ -36,7 +45,7 @@ each_form = pytest.mark.parametrize("form", FORMS)
 
 @each_form
 def test_max_pools_are_exact(form: str) -> None:
-    prove(one("MaxPool", SHAPE, **FORMS[form]))
+    matches(one("MaxPool", SHAPE, **FORMS[form]))
 
 
 @each_form
@@ -44,19 +53,19 @@ def test_max_pools_are_exact(form: str) -> None:
 def test_average_pools(form: str, include: int) -> None:
     """One rounding; where the divisor varies a second, of a sum up to 6 times smaller."""
     steps = 3.0 if not include or "ceil" in form else 0.63
-    prove(one("AveragePool", SHAPE, count_include_pad=include, **FORMS[form]), steps)
+    matches(one("AveragePool", SHAPE, count_include_pad=include, **FORMS[form]), steps)
 
 
 @pytest.mark.parametrize("form", [name for name in FORMS if "dilated" not in name])
 def test_l2_pools(form: str) -> None:
     """The library's root is correct to half an LSB."""
-    prove(one("LpPool", SHAPE, opset=18, **FORMS[form]), steps=0.51)
+    matches(one("LpPool", SHAPE, opset=18, **FORMS[form]), steps=0.51)
 
 
 @each_form
 def test_l1_pools(form: str) -> None:
     """A table and a sum in int32, each rounded once."""
-    prove(one("LpPool", SHAPE, opset=18, p=1, **FORMS[form]), steps=1.1)
+    matches(one("LpPool", SHAPE, opset=18, p=1, **FORMS[form]), steps=1.1)
 
 
 def test_norms_that_8_bits_cannot_hold_are_rejected() -> None:
@@ -68,19 +77,19 @@ def test_norms_that_8_bits_cannot_hold_are_rejected() -> None:
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool", "LpPool"])
 def test_signals(op: str) -> None:
     proto = one(op, (2, 4, 15), opset=18, kernel_shape=[3], strides=[2], pads=[1, 0])
-    prove(proto, steps=1.5)
+    matches(proto, steps=1.5)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7, 6), (1, 32, 9, 9), (3, 4, 20), (1, 3, 1, 1)])
 @pytest.mark.parametrize("op", ["GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool"])
 def test_global_pools(op: str, shape: tuple[int, ...]) -> None:
-    prove(one(op, shape), steps={"GlobalMaxPool": 1e-4}.get(op, 1.0))
+    matches(one(op, shape), steps={"GlobalMaxPool": 1e-4}.get(op, 1.0))
 
 
 def test_pools_that_the_library_has_are_one_node() -> None:
     for op, nnlib in (("MaxPool", "QuantizedMaxPool_8"), ("AveragePool", "QuantizedAvgPool_8")):
-        assert emitted(prove(one(op, SHAPE, **FORMS["halving"]), 0.51)) == {nnlib: 1}
-    assert emitted(prove(one("MaxPool", SHAPE, **FORMS["strided"]))) == {"QuantizedMaxPool_8": 1}
+        assert emitted(matches(one(op, SHAPE, **FORMS["halving"]), 0.51)) == {nnlib: 1}
+    assert emitted(matches(one("MaxPool", SHAPE, **FORMS["strided"]))) == {"QuantizedMaxPool_8": 1}
 
 
 def test_what_the_library_lacks_is_rejected() -> None:

@@ -8,7 +8,7 @@ from onnx import helper
 
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
-from tests.lowering.proof import model, numbers, prove
+from tests.lowering.proof import matches, model, numbers
 
 
 @pytest.mark.parametrize("causal", [0, 1])
@@ -30,7 +30,7 @@ def test_attention_is_its_function_body(causal: int, heads: int) -> None:
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     expected = weights / weights.sum(-1, keepdims=True) @ v
     np.testing.assert_allclose(FloatSession(graph).run(feeds)["y"], expected, atol=1e-5)
-    prove(proto, 12.0, feeds, [expected.astype(np.float32)])
+    matches(proto, 12.0, feeds, [expected.astype(np.float32)])
 
 
 def test_attributes_not_given_have_their_defaults() -> None:
