@@ -14,7 +14,7 @@ from click.testing import Result
 
 import hexconv
 from hexconv.errors import HexconvError
-from hexconv.phone.adb import Adb, Answer
+from hexconv.phone.adb import Adb, Reply
 from hexconv.phone.failures import failure
 from hexconv.phone.run import compared
 from hexconv.raw_tensors import to_raw
@@ -385,10 +385,10 @@ class Silent(Adb):
         super().__init__("adb", "A1")
         self.log = log
 
-    def shell(self, command: str, seconds: float | None = None) -> Answer:
+    def shell(self, command: str, seconds: float | None = None) -> Reply:
         """Its log."""
         assert command.startswith("logcat -d -T ")
-        return Answer(0, self.log)
+        return Reply(0, self.log)
 
 
 @pytest.mark.parametrize("behaviour, said, hint", ENDS, ids=[end[1] for end in ENDS])
