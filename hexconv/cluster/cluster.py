@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from hexconv.cluster.shards import Done, Failed, Job, Sample, Span, shards
+from hexconv.cluster.shards import Done, Failed, Job, Sample, Shard, Span, shards
 from hexconv.distribution import version
 from hexconv.errors import ClusterError, ConfigError, HexconvError, MissingExtra
 
@@ -132,22 +132,36 @@ class Cluster:
                 self._client.unregister_worker_plugin(plugin.name)
 
     def _outcomes(self, token: str, samples: Iterable[Sample]) -> Iterator[Done[Any] | Failed]:
-        from hexconv.cluster.worker import run_shard
-
-        pending: dict[Any, Span] = {}
+        pending: dict[Any, Shard] = {}
         stream = shards(samples)
+        suspects: list[Shard] = []
         most = 2 * sum(worker["nthreads"] for worker in self.workers.values())
         try:
             while True:
                 while len(pending) < most and (shard := next(stream, None)) is not None:
-                    arguments = (version(), token, shard)
-                    pending[self._client.submit(run_shard, *arguments, pure=False)] = shard.span
-                if not pending:
+                    pending[self._submit(token, shard)] = shard
+                if not pending and not suspects:
                     return
+                if not pending:
+                    # Each by itself: a shard is counted out for deaths of others on its worker.
+                    shard = suspects.pop()
+                    future = self._submit(token, shard)
+                    self._finished([future])
+                    yield _outcome(future, shard.span)
+                    continue
                 for future in self._finished(list(pending)):
-                    yield _outcome(future, pending.pop(future))
+                    shard = pending.pop(future)
+                    if _killed_workers(future):
+                        suspects.append(shard)
+                    else:
+                        yield _outcome(future, shard.span)
         finally:
             self._client.cancel(list(pending))
+
+    def _submit(self, token: str, shard: Shard) -> Any:
+        from hexconv.cluster.worker import run_shard
+
+        return self._client.submit(run_shard, version(), token, shard, pure=False)
 
     def _finished(self, futures: list[Any]) -> list[Any]:
         """Wait until some of them are finished."""
@@ -169,6 +183,12 @@ class Cluster:
             finished = [future for future in futures if future.done()]
             if finished:
                 return finished
+
+
+def _killed_workers(future: Any) -> bool:
+    from distributed import KilledWorker
+
+    return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
 def _outcome(future: Any, span: Span) -> Done[Any] | Failed:

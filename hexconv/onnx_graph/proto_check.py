@@ -24,7 +24,7 @@ AXES = {"axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims", "scan_i
 TYPES = {"to", "dtype", "output_dtype", "stash_type", "softmax_precision"}
 """Attributes that name an element type."""
 
-MODEL_TEXTS = ("producer_name", "producer_version", "domain", "doc_string")
+MODEL_TEXTS = ("producer_name", "producer_version", "domain")
 KNOWN_TYPES = frozenset(TensorProto.DataType.values())
 
 
