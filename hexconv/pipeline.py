@@ -268,6 +268,7 @@ def lowered_graph(
         name,
         float_fallback=settings.float_fallback,
         data_formats=settings.data_formats,
+        channel_scales=settings.accuracy != "minmax",
     )
     if lowered.unsupported:
         raise UnsupportedOpErrors(lowered.unsupported)

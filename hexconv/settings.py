@@ -18,7 +18,11 @@ OptimizeLevel = Literal["none", "default", "all"]
 Observer = Literal["minmax", "percentile"]
 """How calibration turns the values of a tensor into a range."""
 
+Accuracy = Literal["minmax", "default"]
+"""minmax: weights and ranges as hexconv 0.1.0 had them; default: what costs nothing as well."""
+
 OPTIMIZE_LEVELS: tuple[OptimizeLevel, ...] = get_args(OptimizeLevel)
+ACCURACY_LEVELS: tuple[Accuracy, ...] = get_args(Accuracy)
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 
 Progress = Callable[[str, int], None]
@@ -34,6 +38,8 @@ class Settings:
         without: names of rewrites to disable.
         also: names of alternative rewrites to enable.
         explain: predict what each rewrite saved: one more conversion for each.
+        accuracy: "minmax" (one scale for all weights of a layer), or "default" (a scale for each
+            output channel, residual sums that round less often).
         observer: "minmax" or "percentile".
         percentile: for the percentile observer, in %.
         input_ranges: declared (min, max) by input, for synthetic data.
@@ -53,6 +59,7 @@ class Settings:
     without: Sequence[str] = ()
     also: Sequence[str] = ()
     explain: bool = False
+    accuracy: Accuracy = "default"
     observer: Observer = "minmax"
     percentile: float = 99.99
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
@@ -81,6 +88,7 @@ class Settings:
         if made.name:
             check_model_name(made.name)
         _check_choice("optimize", made.optimize, OPTIMIZE_LEVELS)
+        _check_choice("accuracy", made.accuracy, ACCURACY_LEVELS)
         _check_choice("observer", made.observer, OBSERVERS)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
@@ -94,6 +102,7 @@ class SettingsDict(TypedDict, total=False):
     without: Sequence[str]
     also: Sequence[str]
     explain: bool
+    accuracy: Accuracy
     observer: Observer
     percentile: float
     input_ranges: Mapping[str, Bounds]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hexconv.settings import ACCURACY_LEVELS
+
 if TYPE_CHECKING:
     from hexconv.cluster import Cluster
 
@@ -90,6 +92,13 @@ def conversion_options(function: F) -> F:
             multiple=True,
             metavar="NODE",
             help="Compute this node in float on the DSP, by its name or its tensor's.",
+        ),
+        click.option(
+            "--accuracy",
+            type=click.Choice(list(ACCURACY_LEVELS)),
+            default="default",
+            show_default=True,
+            help="minmax: one scale for all weights of a layer, as hexconv 0.1.0.",
         ),
         click.option(
             "--observer",

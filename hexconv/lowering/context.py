@@ -52,8 +52,12 @@ class Context:
         shapes: Mapping[str, tuple[int, ...]],
         consts: Mapping[str, Array],
         ranges: Mapping[str, Range],
+        *,
+        channel_scales: bool = True,
     ) -> None:
         self.builder = builder
+        self.channel_scales = channel_scales
+        """Whether the weights of convolutions may have a scale for each output channel."""
         self.shapes = dict(shapes)
         self.consts = consts
         self.ranges = ranges

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -16,11 +16,20 @@ from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
-from hexconv.quantize import LARGEST_BIAS, Range, quantize_bias, quantize_weights
+from hexconv.quantize import (
+    LARGEST_BIAS,
+    Range,
+    quantize_bias,
+    quantize_channels,
+    quantize_weights,
+)
 
 # docs/nnlib/costs.md#rules: a convolution is about 1250 packets and 0.004 a multiply-accumulate;
 # a group also costs its Split and Concat.
 PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
+
+OUTPUTS = 3
+"""The axis of the output channels of a kernel (kh, kw, in, out)."""
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
 
@@ -29,6 +38,9 @@ INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
 TWO_TO_TWO = (3, 3, 2, 2)
 # InputSupernode's depth (prepare.c, do_convert_to_short_conv).
 SHORT_DEPTH, SHORT_STRIDE = 4, 4
+# How far below calibration's loudness a run's input may be before its step is held up: the weights
+# of a channel are no smaller beside its bias than this allows.
+HEADROOM = 2.0**7
 
 
 def is_two_to_two(kernel: Array, axes: Sequence[Window]) -> bool:
@@ -66,6 +78,25 @@ def block_diagonal(kernel: Array, group: int) -> Array:
     return dense
 
 
+@dataclass(frozen=True)
+class EmittedWeights:
+    """The constants of a convolution.
+
+    Attributes:
+        tensor: its input, which may be behind a floor.
+        codes: the weights.
+        limits: their min and max.
+        step: their scale; that of the channel with the largest weights.
+        scales: the op's optional last input: scales of the channels, if it has any.
+    """
+
+    tensor: Tensor
+    codes: Ref
+    limits: tuple[Ref, Ref]
+    step: float
+    scales: tuple[Ref, ...] = ()
+
+
 class ConvEmitter:
     """Emits one convolution whose output is `name`, with `counts` = (H, W) windows."""
 
@@ -98,20 +129,22 @@ class ConvEmitter:
         if padding is None:
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
             padding = Padding.VALID
-        tensor, weights, limits, step = self._weights(kernel, bias, tensor)
-        builder = self.ctx.builder
+        depthwise = op.startswith("Depthwise")
+        weights = self._weights(kernel, bias, tensor, 2 if depthwise else OUTPUTS)
+        tensor, builder = weights.tensor, self.ctx.builder
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
         inputs = [
             tensor.data,
-            weights,
+            weights.codes,
             tensor.min,
             tensor.max,
-            *limits,
+            *weights.limits,
             stride,
-            *self._bias(bias, tensor.range.step * step),
+            *self._bias(bias, tensor.range.step * weights.step),
             *builder.minmax(self.name, self.range),
+            *weights.scales,
         ]
-        if stays_flat(kernel, axes):
+        if not weights.scales and stays_flat(kernel, axes):
             # A scale of 1 has no effect, but with it prepare uses the usual form.
             inputs.append(builder.scalar(f"{self.name}/no_scale", 1.0))
         return builder.quantized(
@@ -176,22 +209,23 @@ class ConvEmitter:
         extra: Ref,
         padding: Padding,
     ) -> Tensor:
-        tensor, weights, limits, step = self._weights(kernel, bias, tensor)
-        builder = self.ctx.builder
-        data, low, high = self._bias(bias, tensor.range.step * step)
+        weights = self._weights(kernel, bias, tensor)
+        tensor, builder = weights.tensor, self.ctx.builder
+        data, low, high = self._bias(bias, tensor.range.step * weights.step)
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
         inputs = [
             tensor.data,
-            weights,
+            weights.codes,
             data,
             tensor.min,
             tensor.max,
-            *limits,
+            *weights.limits,
             low,
             high,
             stride,
             extra,
             *builder.minmax(self.name, self.range),
+            *weights.scales,
         ]
         return builder.quantized(
             op,
@@ -226,20 +260,21 @@ class ConvEmitter:
         # prepare's convolution has the taps of one stride phase.
         if -(-width // strides[1]) > WIDEST_KERNEL:
             raise wide(height, width)
-        tensor, codes, limits, step = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor)
-        builder = self.ctx.builder
+        emitted = self._weights(weights.transpose(1, 2, 3, 0), bias, tensor, 0)
+        tensor, builder = emitted.tensor, self.ctx.builder
         inputs = [
             tensor.data,
-            codes,
+            emitted.codes,
             tensor.min,
             tensor.max,
-            *limits,
+            *emitted.limits,
             builder.ints(
                 f"{self.name}/pads", np.asarray([[[[top, bottom], [left, right]]]], np.int32)
             ),
             builder.extent(f"{self.name}/stride", strides[0], strides[1]),
-            *self._bias(bias, tensor.range.step * step),
+            *self._bias(bias, tensor.range.step * emitted.step),
             *builder.minmax(self.name, self.range),
+            *emitted.scales,
         ]
         return builder.quantized(
             "QuantizedTransposeConv2d_8x8p32to8",
@@ -253,16 +288,32 @@ class ConvEmitter:
         return tensor.shape[0], self.counts[0], self.counts[1], channels
 
     def _weights(
-        self, kernel: Array, bias: Array, tensor: Tensor
-    ) -> tuple[Tensor, Ref, tuple[Ref, Ref], float]:
-        """The input, the weights, their limits and step: with the bias they fit the accumulator."""
-        quantized = quantize_weights(kernel, bias, tensor.range.step)
-        builder, step = self.ctx.builder, quantized.range.step
-        name = f"{self.name}/weights"
-        codes = builder.const(name, quantized.codes, quantized.range)
-        offset = float(np.abs(bias).max(initial=0.0)) - self.range.min
-        tensor = self.ctx.at_least(tensor, offset / (step * LARGEST_BIAS), self.name)
-        return tensor, codes, builder.minmax(name, quantized.range), step
+        self, kernel: Array, bias: Array, tensor: Tensor, axis: int = OUTPUTS
+    ) -> EmittedWeights:
+        """The weights, whose output channels are `axis`: with the bias they fit the accumulator."""
+        name, builder = f"{self.name}/weights", self.ctx.builder
+        # A depthwise kernel (kh, kw, C, 1) has one input for each output.
+        depth = kernel.shape[axis - 1 if axis else OUTPUTS]
+        offsets = np.abs(bias.astype(np.float64)) - min(self.range.min, 0.0)
+        if self.ctx.channel_scales and (axis == 2 or depth > SHORT_DEPTH):
+            largest = LARGEST_BIAS / (1.0 if tensor.static else HEADROOM)
+            scaled = quantize_channels(kernel, axis, offsets, tensor.range.step, largest)
+            codes, value_range, scales = scaled.codes, scaled.range, scaled.scales
+        else:
+            quantized = quantize_weights(kernel, bias, tensor.range.step)
+            codes, value_range = quantized.codes, quantized.range
+            scales = np.ones(bias.size, np.float32)
+        largest_offset = float((offsets / scales).max(initial=0.0))
+        tensor = self.ctx.at_least(
+            tensor, largest_offset / (value_range.step * LARGEST_BIAS), self.name
+        )
+        refs: tuple[Ref, ...] = ()
+        if bool((scales != 1.0).any()):
+            array = scales.reshape(1, 1, 1, -1)
+            refs = (builder.const(f"{self.name}/channel_scales", array),)
+        limits = builder.minmax(name, value_range)
+        data = builder.const(name, codes, value_range)
+        return EmittedWeights(tensor, data, limits, value_range.step, refs)
 
     def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:
         builder = self.ctx.builder

@@ -68,6 +68,7 @@ def lower(
     *,
     float_fallback: bool = False,
     data_formats: Mapping[str, DataFormat] | None = None,
+    channel_scales: bool = True,
 ) -> Lowered:
     """Lower every node of a float graph.
 
@@ -77,6 +78,7 @@ def lower(
         name: of the nnlib graph.
         float_fallback: compute in float what int8 does not support, where the library can.
         data_formats: how 4-D inputs and outputs are passed: `hexconv.Settings`.
+        channel_scales: quantize the weights of convolutions by output channel.
 
     Raises:
         RangeError: a value has no range.
@@ -86,7 +88,8 @@ def lower(
     values = graph.values()
     shapes = {key: shape_of(value) for key, value in values.items()}
     masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
-    ctx = Context(builder, shapes, _Consts(graph), {**ranges, **dict.fromkeys(masks, MASK)})
+    ranges = {**ranges, **dict.fromkeys(masks, MASK)}
+    ctx = Context(builder, shapes, _Consts(graph), ranges, channel_scales=channel_scales)
     result = Lowered(builder.graph, transposes=ctx.transposes)
     formats = data_formats or {}
     result.unsupported += _bind_inputs(graph, nodes, ctx, formats)

@@ -49,7 +49,7 @@ def range_constraint(function: Constraint) -> Constraint:
 @constraint
 def channel_scales(site: NodeSite) -> bool:
     scales = site.const("channel_scale")
-    return scales is not None and not bool(((scales > 1 / 32) & (scales <= 1)).all())
+    return scales is not None and not bool(((scales > 1 / 2048) & (scales <= 1)).all())
 
 
 @constraint

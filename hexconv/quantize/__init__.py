@@ -13,6 +13,7 @@ from hexconv.quantize.weights import (
     QuantizedArray,
     encode,
     quantize_bias,
+    quantize_channels,
     quantize_const,
     quantize_weights,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "cover",
     "encode",
     "quantize_bias",
+    "quantize_channels",
     "quantize_const",
     "quantize_weights",
     "run_time_ranges",

@@ -14,6 +14,12 @@ from hexconv.quantize.ranges import LEVELS, SMALLEST_STEP, Range, cover, symmetr
 # Elements quantized at a time: temporaries stay in the cache, and a layer of 100 M weights does
 # not need three float copies of itself.
 CHUNK = 1 << 18
+# How far from a multiple of a step, in steps, a weight may be that was quantized to it; how many
+# weights along each axis are tried first.
+OFF_GRID, SAMPLED = 2.0**-8, 16
+# The library is exact from 1/1024 on, and accepts none below 1/2048
+# (docs/nnlib/quirks.md#supernode).
+SMALLEST_SCALE = 2.0**-10
 # A quarter of int32: the minimum of the result's range is taken off, and products are added.
 LARGEST_BIAS = 2.0**29
 
@@ -24,6 +30,74 @@ class QuantizedArray:
 
     codes: npt.NDArray[np.uint8]
     range: Range
+
+
+@dataclass(frozen=True)
+class ChannelWeights:
+    """uint8 weights whose channels have scales of their own.
+
+    Attributes:
+        codes: a weight of channel c is `scales[c] * range.step * (code - range.zero)`.
+        range: of the channel with the largest weights.
+        scales: (channels,) float32 in 1/1024..1.
+    """
+
+    codes: npt.NDArray[np.uint8]
+    range: Range
+    scales: npt.NDArray[np.float32]
+
+
+def quantize_channels(
+    weights: npt.NDArray[np.float32],
+    axis: int,
+    offsets: npt.NDArray[np.floating[Any]],
+    step: float,
+    largest: float = LARGEST_BIAS,
+) -> ChannelWeights:
+    """Weights to uint8 with zero point 128 and a scale for each channel.
+
+    Args:
+        weights: float values of any shape.
+        axis: the axis of the output channels.
+        offsets: (channels,) what is added to the products of each channel, without its sign; it
+            has to fit into the accumulator, whose step is that of the channel.
+        step: scale of what the weights are multiplied with.
+        largest: offset that the accumulator holds, in products of the scales.
+    """
+    rest = tuple(place for place in range(weights.ndim) if place != axis)
+    low, high = (ends(axis=rest).astype(np.float64) for ends in (weights.min, weights.max))
+    own = np.maximum(np.maximum(-low / 128.0, high / 127.0), 0.0)
+    # Weights that were quantized before are exact in their own steps, and in no other.
+    symmetrical = np.maximum(-low, high) / 127.0
+    own = np.where(_on_grid(weights, axis, symmetrical), symmetrical, own)
+    least = np.abs(offsets) / (step * largest)
+    value_range = symmetric(-128.0 * float(np.maximum(own, least).max()), 0.0)
+    shared = np.full(own.size, value_range.step)
+    own = np.where(_on_grid(weights, axis, shared), shared, own)
+    own = np.maximum(own, least)
+    scales = np.clip(own / value_range.step, SMALLEST_SCALE, 1.0).astype(np.float32)
+    along = [1] * weights.ndim
+    along[axis] = -1
+    codes = encode(weights, value_range, scales.reshape(along))
+    release_pages(weights)
+    return ChannelWeights(codes, value_range, scales)
+
+
+def _on_grid(
+    weights: npt.NDArray[np.float32], axis: int, steps: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    """Which channels along `axis` are multiples of their steps (channels,)."""
+    columns = np.moveaxis(weights, axis, -1)
+    first = columns[(slice(SAMPLED),) * (columns.ndim - 1)]
+    exact = steps > 0.0
+    # Few weights tell in almost every case, at no cost for large layers.
+    for part in (first, columns):
+        if not exact.any():
+            break
+        counts = part[..., exact] / steps[exact]
+        off = np.abs(counts - np.rint(counts)).reshape(-1, counts.shape[-1])
+        exact[exact] = (off < OFF_GRID).all(axis=0)
+    return exact
 
 
 def quantize_weights(
@@ -74,10 +148,24 @@ def _bounds(values: npt.NDArray[np.float32]) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def encode(values: npt.NDArray[np.float32], value_range: Range) -> npt.NDArray[np.uint8]:
-    """Quantize values to a given range, clipped, rounded half to even; the result is contiguous."""
+def encode(
+    values: npt.NDArray[np.float32],
+    value_range: Range,
+    scales: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Quantize values to a given range, clipped, rounded half to even; the result is contiguous.
+
+    Args:
+        values: float values.
+        value_range: their range.
+        scales: what the range's step is multiplied with, of a shape that broadcasts to theirs.
+    """
     codes = np.empty(values.shape, np.uint8)
-    if values.flags.c_contiguous or values.ndim < 2:
+    if scales is not None:
+        wide = np.broadcast_to(scales, values.shape)
+        for block in blocks(values.shape):
+            codes[block] = _encoded(values[block] / wide[block], value_range)
+    elif values.flags.c_contiguous or values.ndim < 2:
         flat_in, flat_out = np.ascontiguousarray(values).reshape(-1), codes.reshape(-1)
         for start in range(0, flat_in.size, CHUNK):
             part = slice(start, start + CHUNK)

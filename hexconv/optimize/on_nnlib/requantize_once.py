@@ -15,7 +15,7 @@ from hexconv.quantize.ranges import LEVELS, Range
 
 PORTS = 3
 LIMITS = 2
-"""Requantize_8to8 and every op with a requested range end with (out_min, out_max)."""
+"""Inputs (out_min, out_max): what a node is asked for."""
 
 
 @rewrite(Stage.NNLIB)
@@ -64,14 +64,14 @@ class _Merger:
         if not _inside((low, high), given):
             declined("requantize_once", node.name, f"'{producer.name}' clips to a smaller range")
             return None
-        limits = tuple(node.inputs[-LIMITS:])
+        limits = _requested(node)
         if scale != 1.0:
             limits = self._builder.minmax(f"{producer.name}/unscaled", _range(low, high))
             for ref in limits:
                 self._found.add_const(self._builder.const_at(ref))
         asked = replace(
             producer,
-            inputs=(*producer.inputs[:-LIMITS], *limits),
+            inputs=_with_requested(producer, limits),
             origin=(node.origin if scale == 1.0 else None) or producer.origin,
             saturates=_both(producer.saturates, node.saturates, scale),
         )
@@ -79,9 +79,7 @@ class _Merger:
 
     def _replaced(self, node: Node, asked: Node, scale: float) -> dict[Ref, Ref]:
         """What readers of a requantize read then: a scaled range is that of its own limits."""
-        ranges = (
-            [Ref(asked.id, 1), Ref(asked.id, 2)] if scale == 1.0 else list(node.inputs[-LIMITS:])
-        )
+        ranges = [Ref(asked.id, 1), Ref(asked.id, 2)] if scale == 1.0 else list(_requested(node))
         refs = [Ref(asked.id), *ranges]
         return {Ref(node.id, port): ref for port, ref in enumerate(refs)}
 
@@ -91,7 +89,7 @@ class _Merger:
         return not any(limit.rule and CONSTRAINTS[limit.rule](site) for limit in site.spec.limits)
 
     def _limits(self, node: Node) -> tuple[float, float]:
-        low, high = (self._found.scalars[ref] for ref in node.inputs[-LIMITS:])
+        low, high = (self._found.scalars[ref] for ref in _requested(node))
         return low, high
 
     def _read(self, node: Node) -> Ends:
@@ -116,16 +114,27 @@ class _Merged:
 
 
 def requests(node: Node) -> bool:
-    """Whether a node takes its output range as its last two inputs, and supports any."""
+    """Whether a node takes its output range as inputs, and supports any."""
     if node.keeps_range:
         return False
     known = spec(node.op)
     if not known.rule_of(len(node.inputs)).requested or node.outputs[0].dtype != "uint8":
         return False
-    return [operand.role for operand in known.roles(len(node.inputs))][-LIMITS:] == [
-        "out_min",
-        "out_max",
-    ]
+    return known.position("out_min", len(node.inputs)) is not None
+
+
+def _requested(node: Node) -> tuple[Ref, ...]:
+    """The inputs (out_min, out_max) of a node that has them."""
+    at = spec(node.op).position("out_min", len(node.inputs))
+    assert at is not None  # `requests` and Requantize_8to8 see to that
+    return node.inputs[at : at + LIMITS]
+
+
+def _with_requested(node: Node, limits: tuple[Ref, ...]) -> tuple[Ref, ...]:
+    """The inputs of a node that is asked for another range; channel scales stay behind it."""
+    at = spec(node.op).position("out_min", len(node.inputs))
+    assert at is not None
+    return (*node.inputs[:at], *limits, *node.inputs[at + LIMITS :])
 
 
 def _inside(wanted: tuple[float, float], given: tuple[float, float]) -> bool:

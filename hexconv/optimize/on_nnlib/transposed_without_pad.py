@@ -19,7 +19,8 @@ from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
 from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.registry import Stage, declined, rewrite
 
-OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", 13
+OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", (13, 14)
+"""14 with channel scales; one with groups has 15."""
 LANES = 32
 
 
@@ -31,7 +32,7 @@ def transposed_without_pad(graph: Graph) -> int:
     count = 0
     for node in graph.nodes:
         made = [node]
-        if node.op == OP and len(node.inputs) == INPUTS and _fits(builder, node):
+        if node.op == OP and len(node.inputs) in INPUTS and _fits(builder, node):
             made = _cheaper(graph, builder, node)
             count += len(made) > 1
             if made == [node]:
@@ -116,6 +117,11 @@ def _written_out(builder: Builder, node: Node) -> list[Node]:
     biases = builder.values(bias)
     assert biases is not None
     b, h, w, _ = builder.shape(data)
+    low_high, scales = requested[:2], requested[2:]
+    if scales:
+        values = builder.values(scales[0])
+        assert values is not None  # required by the library
+        scales = [builder.const(f"{node.name}/channel_scales", np.tile(values, (1, 1, 1, phases)))]
     inputs = (
         data,
         builder.const(f"{node.name}/phases", codes),
@@ -127,7 +133,8 @@ def _written_out(builder: Builder, node: Node) -> list[Node]:
         builder.const(f"{node.name}/biases", np.tile(biases, (1, 1, 1, phases))),
         b_low,
         b_high,
-        *requested,
+        *low_high,
+        *scales,
     )
     conv = builder.new_node(
         "Supernode_8x8p32to8",
