@@ -64,4 +64,7 @@ def nnlib(graph: Graph, settings: Settings) -> tuple[Graph, Mapping[str, int]]:
 def _stage(stage: Stage, settings: Settings, *args: object) -> Mapping[str, int]:
     if settings.optimize == "none":
         return {}
-    return apply(stage, settings.without, settings.also, *args)
+    without = set(settings.without)
+    if settings.accuracy == "minmax":
+        without |= {name for name, item in REWRITES.items() if item.accuracy}
+    return apply(stage, without, settings.also, *args)

@@ -29,13 +29,15 @@ class Rewrite:
 
     `function` takes (FloatGraph) at the FLOAT stage, (FloatGraph, observed) at FUSION, (Graph) at
     NNLIB, changes it in place and returns how often it applied. One that is not `default` is an
-    alternative that only the search tries.
+    alternative that only the search tries; one for `accuracy` adds nodes for fewer roundings, and
+    is left out at accuracy="minmax".
     """
 
     name: str
     stage: Stage
     function: Callable[..., int]
     default: bool = True
+    accuracy: bool = False
 
     @property
     def does(self) -> str:
@@ -46,12 +48,12 @@ class Rewrite:
 REWRITES: Registry[Rewrite] = Registry("rewrite")
 
 
-def rewrite(stage: Stage, *, default: bool = True) -> Callable[[F], F]:
+def rewrite(stage: Stage, *, default: bool = True, accuracy: bool = False) -> Callable[[F], F]:
     """Register a function as the rewrite of its name; they run in the order of registration."""
 
     def register(function: F) -> F:
         name = function.__name__
-        REWRITES.add(name, Rewrite(name, stage, function, default))
+        REWRITES.add(name, Rewrite(name, stage, function, default, accuracy))
         return function
 
     return register

@@ -33,7 +33,10 @@ def _fold(node: ir.Node, builder: FloatBuilder) -> bool:
     biased = len(node.inputs) > 2 and node.inputs[2] is not None
     if gamma is None or gamma.shape != (width,) or (biased and beta is None):
         return False
-    plain = bool((gamma == 1.0).all()) and (beta is None or not beta.any())
+    if beta is not None and not beta.any():
+        node.resize_inputs(2)
+        beta, biased = None, False
+    plain = bool((gamma == 1.0).all()) and beta is None
     readers = [use.node for use in node.outputs[0].uses()]
     if plain or node.outputs[0].is_graph_output() or not readers:
         return False

@@ -201,11 +201,28 @@ def _center_foreign(stream: Stream, graph: FloatGraph, builder: FloatBuilder) ->
     pending = {value: stream.joined(value) for value in stream.foreign}
     for node in graph.nodes if pending else ():
         for value in [v for v, uses in pending.items() if node in {n for n, _ in uses}]:
+            if _has_no_mean(value):
+                pending.pop(value)
+                continue
             axis = np.array([-1], np.int64)
             mean = builder.at(node).op("ReduceMean", [value, axis], {"keepdims": 1})
             centered = builder.op("Sub", [value, mean], name=f"{value.name}/centered")
             for reader, position in pending.pop(value):
                 reader.replace_input_with(position, centered)
+
+
+def _has_no_mean(value: ir.Value) -> bool:
+    """Whether a layer norm with one gamma for all channels, and no beta, made a value."""
+    norm = value.producer()
+    if norm is None or norm.op_type != "LayerNormalization" or not _last_axis(norm):
+        return False
+    gamma, beta = array_of(norm.inputs[1]), None
+    if len(norm.inputs) > 2 and norm.inputs[2] is not None:
+        beta = array_of(norm.inputs[2])
+        if beta is None:
+            return False
+    uniform = gamma is not None and bool((gamma == gamma.reshape(-1)[0]).all())
+    return uniform and (beta is None or not beta.any())
 
 
 def _as_rms_norm(norm: ir.Node, builder: FloatBuilder) -> None:
