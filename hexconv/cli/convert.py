@@ -56,11 +56,9 @@ def _names(text: str) -> list[str]:
 )
 @click.option("--preset", help="A deployment YAML that ships with hexconv: conformer_dsp...")
 @click.option(
-    "--accuracy/--no-accuracy",
-    "measured",
-    default=True,
-    show_default=True,
-    help="Simulate the result and compare it with the float model.",
+    "--no-accuracy",
+    is_flag=True,
+    help="Leave out the simulation of the result that is compared with the float model.",
 )
 @click.option(
     "--accuracy-samples",
@@ -104,7 +102,7 @@ def command(
     config: Path | None,
     preset: str | None,
     cuts: tuple[list[str], ...],
-    measured: bool,
+    no_accuracy: bool,
     accuracy_samples: int,
     library: LibraryVersion,
     mace_layout: bool,
@@ -147,6 +145,7 @@ def command(
         first = _first_sample(model, given) if save_inputs else None
         files = model.save(output, mace_layout=mace_layout, inputs=first)
         progress("accuracy", 0)
+        measured = not no_accuracy
         found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
         warn(model, more)
     if as_json:
