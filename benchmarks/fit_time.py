@@ -12,9 +12,10 @@ from __future__ import annotations
 import csv
 
 import numpy as np
-from fit_cost import DATA, robust
+from fit_cost import DATA
 
-from hexconv.cost.soc import reorders
+from hexconv.cost.fitting import robust
+from hexconv.cost.terms import reorders
 
 
 def main() -> None:

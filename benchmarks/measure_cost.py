@@ -46,6 +46,8 @@ FAMILIES = (
     "joins",
     "convolutions",
     "images",
+    "rows",
+    "deep",
     "products",
     "pools",
     "others",

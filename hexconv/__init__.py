@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hexconv.conversion import convert
     from hexconv.from_deployment import convert_deployment
     from hexconv.model import Model, load
+    from hexconv.qdq import to_qdq
     from hexconv.settings import Settings
     from hexconv.simulator import simulate
     from hexconv.splitting import convert_split, split
@@ -36,6 +37,7 @@ __all__ = [
     "simulate",
     "simulator",
     "split",
+    "to_qdq",
     "verify",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "load": "hexconv.model",
     "simulate": "hexconv.simulator",
     "split": "hexconv.splitting",
+    "to_qdq": "hexconv.qdq",
     "verify": "hexconv.compare",
 }
 

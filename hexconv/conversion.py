@@ -113,8 +113,9 @@ class _Job:
         from hexconv.compare.accuracy import accuracy
         from hexconv.cost import predict
 
-        found = accuracy(model, self.source, self.samples.again(), estimate=False)
-        cost = predict(model)
+        library = self.settings.library
+        found = accuracy(model, self.source, self.samples.again(), library=library, estimate=False)
+        cost = predict(model, library)
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
 
     def check_accuracy(self, model: Model) -> None:
@@ -138,9 +139,10 @@ class _Job:
         from hexconv.cost import predict
 
         assert model.conversion is not None
-        packets = predict(model).packets
+        library = self.settings.library
+        packets = predict(model, library).packets
         names = [name for _, name, _ in model.conversion.rewrites if name in REWRITES]
-        saved = {name: predict(self._without(name)).packets - packets for name in names}
+        saved = {name: predict(self._without(name), library).packets - packets for name in names}
         return replace(model, conversion=replace(model.conversion, saved=saved))
 
     def _without(self, name: str) -> Model:

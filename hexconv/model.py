@@ -19,6 +19,7 @@ from hexconv.mace.deployment import Place, deployment_yaml
 from hexconv.mace.deployment_file import Deployment
 from hexconv.names import shortened
 from hexconv.nnlib.graph import Graph, Interface
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.notebook import html_table
 from hexconv.raw_tensors import file_name, to_raw
 
@@ -61,6 +62,7 @@ class Conversion:
 
     Attributes:
         source: the ONNX file.
+        library: that it optimized for.
         sha256: of it.
         onnx_ops: nodes of the float graph that was lowered, by op.
         rewrites: (kind, name, times) of everything recognized, rewritten, decomposed or fused.
@@ -73,6 +75,7 @@ class Conversion:
     """
 
     source: str = ""
+    library: LibraryVersion = DEFAULT_LIBRARY
     sha256: str = ""
     onnx_ops: Mapping[str, int] = field(default_factory=dict)
     rewrites: tuple[AppliedRewrite, ...] = ()

@@ -25,6 +25,7 @@ from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.prepare.left_padding import require_unshifted
 from hexconv.nnlib.ranges.consistency import check_ranges
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.legalize import legalize
 from hexconv.optimize.on_nnlib.tidy import tidied
@@ -90,6 +91,7 @@ def built(
         ranges={name: observed[name] for name in calibrated},
         conversion=Conversion(
             source=graph.source,
+            library=settings.library,
             sha256=sha256(source),
             onnx_ops=dict(sorted(onnx_ops.items())),
             rewrites=tuple(history),
@@ -97,7 +99,7 @@ def built(
             transposes_left=lowered.transposes.emitted,
             warnings=tuple(warnings),
             made=lowered.made,
-            floats=in_float(final, lowered.floats),
+            floats=in_float(final, lowered.floats, settings.library),
         ),
         float_model=source,
         idle_inputs=graph.dropped_inputs,
@@ -275,18 +277,19 @@ def lowered_graph(
     return lowered
 
 
-def in_float(graph: Graph, why: Mapping[str, str]) -> tuple[InFloat, ...]:
+def in_float(graph: Graph, why: Mapping[str, str], library: LibraryVersion) -> tuple[InFloat, ...]:
     """The nnlib ops of the nodes in float, and their predicted cost.
 
     Args:
         graph: the final one.
         why: reasons by ONNX node name.
+        library: that the cost is predicted for.
     """
     if not why:
         return ()
     from hexconv.cost import predict
 
-    cost = predict(graph)
+    cost = predict(graph, library)
     rows = []
     for name, reason in why.items():
         nodes = [node for node in cost.nodes if node.onnx_node == name]

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 from hexconv.errors import ConfigError
 from hexconv.model_names import check_model_name
 from hexconv.names import did_you_mean
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion, check_library
 from hexconv.quantize import Bounds
 from hexconv.raw_tensors import DATA_FORMATS, DataFormat
 
@@ -43,6 +44,7 @@ class Settings:
         observer: "minmax" or "percentile".
         percentile: for the percentile observer, in %.
         input_ranges: declared (min, max) by input, for synthetic data.
+        library: the version of the library to optimize for; the model runs on all of them.
         name: of the model; the file's stem by default.
         progress: called with (stage, done).
         float_fallback: compute in float on the DSP what int8 does not support, where the library
@@ -63,6 +65,7 @@ class Settings:
     observer: Observer = "minmax"
     percentile: float = 99.99
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    library: LibraryVersion = DEFAULT_LIBRARY
     name: str = ""
     progress: Progress | None = None
     float_fallback: bool = False
@@ -89,14 +92,15 @@ class Settings:
             check_model_name(made.name)
         _check_choice("optimize", made.optimize, OPTIMIZE_LEVELS)
         _check_choice("accuracy", made.accuracy, ACCURACY_LEVELS)
+        check_library(made.library)
         _check_choice("observer", made.observer, OBSERVERS)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
         return made
 
 
-class SettingsDict(TypedDict, total=False):
-    """The settings as keyword arguments: see `Settings`, which has the same names."""
+class CommonSettings(TypedDict, total=False):
+    """The settings as keyword arguments, without `library`: of `verify`, which has one already."""
 
     optimize: OptimizeLevel
     without: Sequence[str]
@@ -112,6 +116,12 @@ class SettingsDict(TypedDict, total=False):
     keep_float: Sequence[str]
     data_formats: Mapping[str, DataFormat]
     strict: bool
+
+
+class SettingsDict(CommonSettings, total=False):
+    """The settings as keyword arguments: see `Settings`, which holds the same names."""
+
+    library: LibraryVersion
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -24,12 +24,17 @@ KINDS = ("recognized", "rewritten", "decomposed", "calibrated", "fused", "nnlib"
 
 
 def warn(model: Model, more: Sequence[str] = ()) -> None:
-    """Print warnings on stderr, even with --quiet; the one about random ranges in a box.
+    """Print warnings on stderr, even with --quiet.
 
     Args:
         model: with the warnings of its conversion.
         more: warnings that came after it.
     """
+    warn_texts((*(model.conversion.warnings if model.conversion else ()), *more))
+
+
+def warn_texts(texts: Sequence[str]) -> None:
+    """Print warnings on stderr; the one about random ranges in a box."""
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
@@ -37,7 +42,7 @@ def warn(model: Model, more: Sequence[str] = ()) -> None:
     from hexconv.pipeline import SYNTHETIC_WARNING
 
     console = Console(stderr=True)
-    for text in (*(model.conversion.warnings if model.conversion else ()), *more):
+    for text in texts:
         if text == SYNTHETIC_WARNING:
             console.print(Panel(Text(text), title="WARNING", border_style="bold red"))
         else:

@@ -40,6 +40,15 @@ def _names(text: str) -> list[str]:
 @conversion_options
 @click.option("--name", default="", help="Name of the model; default the file's.")
 @click.option(
+    "--to",
+    "target",
+    type=click.Choice(["mace", "qdq"]),
+    default="mace",
+    show_default=True,
+    help="mace: a Hexagon model; qdq: NAME.qdq.onnx for ONNX Runtime's QNN execution provider and "
+    "other int8 runtimes.",
+)
+@click.option(
     "--split",
     "cuts",
     multiple=True,
@@ -72,7 +81,7 @@ def _names(text: str) -> list[str]:
     type=click.Choice(LIBRARIES),
     default="v66",
     show_default=True,
-    help="The library that accuracy is simulated for: v60 SD835, v65 SD845, v66 SD855.",
+    help="The library to optimize for and to simulate accuracy: v60 SD835, v65 SD845, v66 SD855.",
 )
 @click.option(
     "--mace-layout",
@@ -101,6 +110,7 @@ def command(
     input_ranges: tuple[tuple[str, tuple[float, float]], ...],
     config: Path | None,
     preset: str | None,
+    target: str,
     cuts: tuple[list[str], ...],
     no_accuracy: bool,
     accuracy_samples: int,
@@ -116,6 +126,7 @@ def command(
     Ranges come from --samples, from a --ranges file, or, with a warning, from random data.
     """
     from hexconv.cli._convert_page import machine, page, warn
+    from hexconv.cli._qdq import QdqRequest, write_qdq
     from hexconv.files import check_folder
 
     if config is not None and preset is not None:
@@ -129,8 +140,19 @@ def command(
     if save_inputs and config is None and not samples:
         raise click.UsageError("--save-inputs writes a sample: give --samples")
     at = [name for names in cuts for name in names]
-    check_folder(output)
     given = given_samples(samples)
+    if target == "qdq":
+        if source is None or config or preset or cuts or mace_layout or save_inputs:
+            raise click.UsageError(
+                "--to qdq takes a MODEL.onnx, without --config, --preset, --split, --mace-layout "
+                "or --save-inputs"
+            )
+        count = accuracy_samples if measured else 0
+        chosen = {"input_ranges": dict(input_ranges), "library": library, **settings}
+        request = QdqRequest(source, output, dict(shapes), given, ranges, chosen, count, library)
+        write_qdq(request, as_json=as_json, quiet=quiet)
+        return
+    check_folder(output)
     with stages("converting", shown=not quiet) as progress:
         model = _convert(
             source,
@@ -140,7 +162,12 @@ def command(
             dict(shapes),
             given,
             ranges,
-            {"input_ranges": dict(input_ranges), "progress": progress, **settings},
+            {
+                "input_ranges": dict(input_ranges),
+                "progress": progress,
+                "library": library,
+                **settings,
+            },
         )
         first = _first_sample(model, given) if save_inputs else None
         files = model.save(output, mace_layout=mace_layout, inputs=first)

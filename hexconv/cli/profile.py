@@ -12,7 +12,7 @@ import click
 
 from hexconv.cli._options import table_options
 from hexconv.cli._terminal import table
-from hexconv.cli.cost import SOCS
+from hexconv.cli.cost import SOC_HELP
 
 if TYPE_CHECKING:
     from hexconv.cost import Cost
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--soc",
-    type=click.Choice(SOCS),
     default="sd855",
     show_default=True,
-    help="The phone, for --against.",
+    help=f"The phone, for --against: {SOC_HELP}",
 )
 @table_options
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Of the advice.")
@@ -78,7 +77,7 @@ def command(
         raise click.UsageError(f"{compare} counts {before.unit}, {log} counts {read.unit}")
     if against is not None and read.unit != "ms":
         raise click.UsageError("--against predicts milliseconds, this log counts cycles")
-    cost = _predicted(against) if against else None
+    cost = _predicted(against, soc) if against else None
     for note in read.notes:
         click.echo(f"note: {log}: {note}", err=True)
     for note in before.notes if before else ():
@@ -103,11 +102,12 @@ def command(
         _page(read, before, heads, rows, top, advice, lang)
 
 
-def _predicted(path: Path) -> Cost:
+def _predicted(path: Path, soc: str) -> Cost:
     from hexconv.cost import predict
+    from hexconv.cost.soc import library_of
     from hexconv.model import load
 
-    return predict(load(path))
+    return predict(load(path), library_of(soc))
 
 
 def _warn_if_unlike(cost: Cost, soc: str, read: Log, log: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hexconv.compare.device import NodeRow
     from hexconv.device import Library
     from hexconv.model import Model
-    from hexconv.settings import Progress, SettingsDict
+    from hexconv.settings import CommonSettings, Progress
 
 FLOORS = ("sqnr", "cosine", "close", "top1")
 
@@ -162,7 +162,8 @@ def command(
     with stages("verifying", shown=not (quiet or as_json or as_csv)) as progress:
         settings = _settings(options, progress)
         if source is not None:
-            model = _converted(source, given, options, settings, progress)
+            target = library or (device.version if device else DEFAULT_LIBRARY)
+            model = _converted(source, given, options, settings, target, progress)
         else:
             model = _loaded(built)
         floating = source if source is not None else origin
@@ -236,24 +237,26 @@ def _device(path: Path | None, version: LibraryVersion | None) -> Library:
     return device
 
 
-def _settings(options: Mapping[str, Any], progress: Progress) -> SettingsDict:
+def _settings(options: Mapping[str, Any], progress: Progress) -> CommonSettings:
     kept = {k: v for k, v in options.items() if k not in ("shapes", "ranges", "input_ranges")}
     ranges = dict(options["input_ranges"])
-    return cast("SettingsDict", {"input_ranges": ranges, "progress": progress, **kept})
+    return cast("CommonSettings", {"input_ranges": ranges, "progress": progress, **kept})
 
 
 def _converted(
     source: Path,
     samples: Any,
     options: Mapping[str, Any],
-    settings: SettingsDict,
+    settings: CommonSettings,
+    target: LibraryVersion,
     progress: Progress,
 ) -> Model:
     from hexconv.cli._convert_page import warn
     from hexconv.conversion import convert
 
     progress("converting", 0)
-    model = convert(source, dict(options["shapes"]), samples, options["ranges"], **settings)
+    shapes, ranges = dict(options["shapes"]), options["ranges"]
+    model = convert(source, shapes, samples, ranges, library=target, **settings)
     warn(model)
     return model
 

@@ -14,7 +14,7 @@ from hexconv.compare.tally import Measured
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.pipeline import prepared
-from hexconv.settings import Progress, Settings, SettingsDict
+from hexconv.settings import CommonSettings, Progress, Settings
 
 if TYPE_CHECKING:
     import onnx
@@ -35,7 +35,7 @@ def verify(
     library: LibraryVersion | None = None,
     device: Library | None = None,
     cluster: Cluster | None = None,
-    **settings: Unpack[SettingsDict],
+    **settings: Unpack[CommonSettings],
 ) -> Report:
     """Compare a quantized model with the float model that it comes from, layer by layer.
 
@@ -48,7 +48,7 @@ def verify(
         samples: the calibration samples: a path or an iterable, as for `convert`.
         held_out: samples that calibration has not seen.
         library: which the simulator follows: "v60", "v65" or "v66" (the default); with `device`
-            that library's version.
+            that library's version. A loaded model is taken to have been converted for it.
         device: measure the outputs of this emulated library; own errors are the simulator's.
         cluster: distribute the samples over its workers; the same figures, bit for bit. Samples
             that could not be run are listed in `incomplete`.
@@ -63,10 +63,11 @@ def verify(
         HexconvError: samples do not fit, a side cannot run, or returns NaN.
     """
     _check(samples, held_out, device, cluster)
-    chosen = Settings.of(settings)
+    followed = _followed(library, device)
+    target = followed if model.conversion is None else model.conversion.library
+    chosen = Settings.of({**settings, "library": target})
     shapes = {item.name: item.shape for item in model.graph.inputs}
     reference, _ = prepared(float_source, shapes, chosen)
-    followed = _followed(library, device)
     bench = Bench(model.graph, reference, followed, device)
     formats = model.graph.data_formats
     found: list[Measured | None] = []

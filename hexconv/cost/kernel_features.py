@@ -6,6 +6,7 @@ from math import prod
 
 from hexconv.cost.facts import Facts
 from hexconv.cost.features import D32, VECTOR, d32_vectors, feature, up
+from hexconv.cost.supernode import division
 from hexconv.cost.transpose import Strategy, strategy
 
 
@@ -79,6 +80,49 @@ def activation_sums(facts: Facts) -> float:
     """d32 vectors of the input times kernel positions: the sums that zero points need."""
     kh, kw, _, _ = facts.inputs[1]
     return d32_vectors(facts.first) * kh * kw
+
+
+@feature
+def conv_items(facts: Facts) -> float:
+    """Work items of a convolution on v66."""
+    return division(facts).items
+
+
+@feature
+def conv_calls(facts: Facts) -> float:
+    """Calls of the inner routine of a convolution on v66."""
+    return division(facts).calls
+
+
+@feature
+def conv_slices(facts: Facts) -> float:
+    """Slices of 32 output channels in the calls of a convolution on v66."""
+    return division(facts).slices
+
+
+@feature
+def conv_macs(facts: Facts) -> float:
+    """Multiply-accumulates of a convolution on v66, with those of padding that it computes."""
+    kh, kw, depth, _ = facts.inputs[1]
+    return division(facts).vectors * VECTOR * kh * kw * up(depth, D32) * D32
+
+
+@feature
+def conv_macs_strided(facts: Facts) -> float:
+    """`conv_macs` of a convolution that steps over columns."""
+    return conv_macs(facts) if facts.ints.get("stride", (1, 1, 1, 1))[2] > 1 else 0
+
+
+@feature
+def conv_vectors(facts: Facts) -> float:
+    """d32 vectors that a convolution on v66 computes."""
+    return division(facts).vectors
+
+
+@feature
+def conv_copied(facts: Facts) -> float:
+    """Vectors of weights that a convolution on v66 copies into VTCM while it computes."""
+    return division(facts).copied / VECTOR
 
 
 # ---- products: a (B,H,M,K) by b (B,H,K,N)

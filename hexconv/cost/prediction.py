@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hexconv.cost import soc as socs
 from hexconv.cost.facts import Facts, Reader, with_real_output
-from hexconv.cost.table import check_library, law
+from hexconv.cost.memory import MemoryCost, predict_memory
+from hexconv.cost.table import MeasuredLibrary, check_library, law
 from hexconv.nnlib.graph import Graph, HasGraph, Node, Padding, graph_of
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
+from hexconv.nnlib.versions import DEFAULT_LIBRARY
 from hexconv.notebook import html_table
 
 __all__ = ["Cost", "CostSum", "NodeCost", "node_packets", "predict"]
@@ -54,10 +57,22 @@ class CostSum:
 
 @dataclass(frozen=True, repr=False)
 class Cost:
-    """The executed nodes of a graph in order, and the cost of each."""
+    """The executed nodes of a graph in order, and the cost of each.
+
+    Attributes:
+        nodes: in order.
+        library: whose packets they are.
+        executed: the graph as the library prepares it.
+    """
 
     nodes: tuple[NodeCost, ...]
-    library: str
+    library: MeasuredLibrary
+    executed: Graph
+
+    @functools.cached_property
+    def memory(self) -> MemoryCost:
+        """What the graph needs of the DSP's memory."""
+        return predict_memory(self.executed, self.library)
 
     def __repr__(self) -> str:
         return (
@@ -100,20 +115,25 @@ class Cost:
         """Sums by ONNX node (by name where that is not known), most expensive first."""
         return self._sums(lambda node: node.onnx_node or node.name)
 
-    def milliseconds(self, soc: str = socs.DEFAULT) -> float:
-        """Estimated time of one execution on a phone; see `time` for its uncertainty."""
-        return self.time(soc).milliseconds
+    def milliseconds(self, soc: str | None = None) -> float:
+        """The upper end of `time`: to rank and to add up, not to be shown alone."""
+        return self.time(soc).high
 
-    def time(self, soc: str = socs.DEFAULT) -> socs.Time:
-        """Time of one execution on a phone, with a range.
+    def time(self, soc: str | None = None) -> socs.Time:
+        """Time of one execution on a phone, from a DSP at full clock to the published profile.
+
+        Args:
+            soc: "sd855" and the like, or the name of a calibrated phone; by default one that loads
+                the library.
 
         Raises:
-            ConfigError: the SoC is not known.
+            ConfigError: it is not known.
         """
         return socs.total([self.node_time(node, soc) for node in self.nodes])
 
-    def node_time(self, node: NodeCost, soc: str = socs.DEFAULT) -> socs.Time:
-        """Time of one node on a phone, with a range."""
+    def node_time(self, node: NodeCost, soc: str | None = None) -> socs.Time:
+        """Time of one node on a phone, as `time`."""
+        soc = soc or socs.for_library(self.library)
         return socs.node_time(node.op, node.packets or 0.0, node.moved, soc)
 
     def _sums(self, key: Callable[[NodeCost], str]) -> Mapping[str, CostSum]:
@@ -125,13 +145,13 @@ class Cost:
         return dict(sorted(sums.items(), key=lambda item: -item[1].packets))
 
 
-def predict(model: Graph | HasGraph, library: str = "v60") -> Cost:
+def predict(model: Graph | HasGraph, library: MeasuredLibrary = DEFAULT_LIBRARY) -> Cost:
     """Predict the cost of a model.
 
     Args:
         model: a converted or loaded model, or its nnlib graph, not yet prepared.
-        library: "v60", what MACE ships, as `hexconv device profile` counts it; or "open", nnlib
-            built from its source with one vector thread.
+        library: "v60", "v65" or "v66", what MACE ships, as `hexconv device profile` counts it; or
+            "open", nnlib built from its source with one vector thread.
 
     Raises:
         ConfigError: packets of the library are not known.
@@ -146,6 +166,7 @@ def predict(model: Graph | HasGraph, library: str = "v60") -> Cost:
             _node_cost(node, reader.facts(node), *layers[node.id], library) for node in graph.nodes
         ),
         library,
+        graph,
     )
 
 
@@ -155,7 +176,7 @@ def node_packets(
     output_shapes: Sequence[Shape4] = (),
     ints: Mapping[str, tuple[int, ...]] | None = None,
     padding: Padding = Padding.NA,
-    library: str = "v60",
+    library: MeasuredLibrary = DEFAULT_LIBRARY,
 ) -> float | None:
     """Packets of one executed node, or None if no similar node was measured.
 
@@ -175,7 +196,9 @@ def node_packets(
     return None if known is None else known.packets(facts)
 
 
-def _node_cost(node: Node, facts: Facts, name: str, layer: str, library: str) -> NodeCost:
+def _node_cost(
+    node: Node, facts: Facts, name: str, layer: str, library: MeasuredLibrary
+) -> NodeCost:
     known = law(facts, library)
     if known is None:
         why = f"no {node.op} was ever measured"

@@ -1,8 +1,9 @@
-"""Time on a phone: a term per node, byte moved and packet (op_tables/cost/soc.yml).
+"""Time on a phone, as a range: a term for each node, each byte moved and each packet.
 
 Packets understate data movement 10 to 100 times: a node that only reorders data waits for memory.
-The terms were fitted to one published profile, by node type; phones differ, and the sizes of that
-network are unknown. The error range is therefore wide.
+The terms (op_tables/cost/soc.yml) were fitted, by node type, to the one profile of MACE on a phone
+that is published: the upper end of a range. Totals that are published for DSPs at full clock are a
+part of that: the lower end. Terms of a phone of one's own come from its log (calibration.py).
 """
 
 from __future__ import annotations
@@ -13,37 +14,55 @@ from dataclasses import dataclass
 from typing import Any
 
 from hexconv import resources
+from hexconv.cost.calibration import PhoneProfile, stored_names, stored_profile
+from hexconv.cost.terms import Terms, time_model
 from hexconv.errors import ConfigError
+from hexconv.names import did_you_mean
+from hexconv.nnlib.versions import LibraryVersion
 
 DEFAULT = "sd855"
 
 
 @dataclass(frozen=True)
 class Time:
-    """Milliseconds: the best estimate, and its bounds."""
+    """Milliseconds between `low` and `high`.
 
-    milliseconds: float
+    Attributes:
+        low: a DSP at full clock; of a calibrated phone, the fastest that its log allows.
+        high: as slow as the one published profile; of a calibrated phone, the slowest.
+    """
+
     low: float
     high: float
+
+    @property
+    def milliseconds(self) -> float:
+        """The upper end, to rank and to add up."""
+        return self.high
 
 
 @dataclass(frozen=True)
 class Soc:
     """A phone's processor.
 
-    Args:
+    Attributes:
         key: as --soc takes it.
+        name: in full.
+        dsp: which Hexagon.
+        library: the version of nnlib that it loads.
         hvx_contexts: 128-byte vector units.
         clock_mhz: of the DSP.
-        source: the origin of the figures, and how reliable they are.
+        unsigned: whether an app may run nnlib without a signature (an unsigned process domain).
+        source: where the figures come from, and how reliable they are.
     """
 
     key: str
     name: str
     dsp: str
-    library: str
+    library: LibraryVersion
     hvx_contexts: int
     clock_mhz: int
+    unsigned: str
     source: str
 
 
@@ -59,13 +78,28 @@ def soc(key: str) -> Soc:
         ConfigError: the key is unknown; the error lists the known ones.
     """
     if key not in names():
-        raise ConfigError(f"the SoC '{key}' is not known", hint=f"use {', '.join(names())}")
+        known = [*names(), *stored_names()]
+        raise ConfigError(
+            f"the SoC '{key}' is not known, nor is a phone of that name calibrated",
+            hint=f"{did_you_mean(key, known)}use {', '.join(known)}",
+        )
     return Soc(key=key, **_entries()[key])
 
 
-def reorders(op: str) -> bool:
-    """Whether an op reads in scattered order, which is slower than streaming."""
-    return op in _model()["reorders"]
+def for_library(library: str) -> str:
+    """The SoC to predict times for if none is named."""
+    key: str = time_model()["default"].get(library, DEFAULT)
+    return key
+
+
+def library_of(key: str) -> LibraryVersion:
+    """The library that a SoC, or a calibrated phone, loads.
+
+    Raises:
+        ConfigError: neither is known.
+    """
+    phone = stored_profile(key)
+    return soc(key).library if phone is None else phone.library
 
 
 def node_time(op: str, packets: float, moved: int, key: str = DEFAULT) -> Time:
@@ -75,18 +109,22 @@ def node_time(op: str, packets: float, moved: int, key: str = DEFAULT) -> Time:
         op: as executed.
         packets: of all threads.
         moved: bytes read and written.
-        key: of the SoC.
+        key: of the SoC, or the name of a calibrated phone.
 
     Raises:
-        ConfigError: the SoC is not known.
+        ConfigError: neither is known.
     """
-    terms = _model()["terms"]
-    a_byte = terms["reordered_ns" if reorders(op) else "streamed_ns"]
+    phone = stored_profile(key)
+    if phone is not None:
+        return _of_phone(phone, op, packets, moved)
     clock, vectors = _faster(key)
-    best = (terms["node_us"] / 1e3 + moved * a_byte / 1e6) / clock
-    best += packets * terms["packet_ns"] / 1e6 / (clock * vectors)
-    factor = _model()["node_factor"]
-    return Time(best, best / factor, best * factor)
+    high = _terms().scaled(1 / clock, 1 / (clock * vectors)).milliseconds(op, packets, moved)
+    return Time(high * time_model()["full_clock"], high)
+
+
+def _of_phone(phone: PhoneProfile, op: str, packets: float, moved: int) -> Time:
+    said = phone.terms.milliseconds(op, packets, moved)
+    return Time(said / phone.factor, said * phone.factor)
 
 
 def node_in_packets(key: str = DEFAULT) -> float:
@@ -99,15 +137,34 @@ def node_in_packets(key: str = DEFAULT) -> float:
         ConfigError: the SoC is not known.
     """
     _, vectors = _faster(key)
-    packets_a_us = 1e3 * vectors / _model()["terms"]["packet_ns"]
-    return float(_model()["beyond_packets_us"] * packets_a_us)
+    packets_a_us = 1e3 * vectors / _terms().packet_ns
+    return float(time_model()["beyond_packets_us"] * packets_a_us)
+
+
+def dispatch_in_packets(key: str = DEFAULT) -> float:
+    """The packets that take as long as the dispatch of a node.
+
+    Args:
+        key: of the SoC.
+
+    Raises:
+        ConfigError: the SoC is not known.
+    """
+    _, vectors = _faster(key)
+    return _terms().node_us * vectors * 1e3 / _terms().packet_ns
 
 
 def total(times: Sequence[Time]) -> Time:
-    """Time of nodes in sequence; their errors cancel in part."""
-    best = sum(time.milliseconds for time in times)
-    factor = _model()["graph_factor"]
-    return Time(best, best / factor, best * factor)
+    """Time of nodes in sequence."""
+    return Time(sum(time.low for time in times), sum(time.high for time in times))
+
+
+def meaning(key: str = DEFAULT) -> str:
+    """The meaning of the ends of a range, in one sentence."""
+    phone = stored_profile(key)
+    if phone is not None:
+        return f"fitted to {phone.source} of this phone within a factor of {phone.factor:.2f}"
+    return str(time_model()["meaning"])
 
 
 def _faster(key: str) -> tuple[float, float]:
@@ -115,17 +172,16 @@ def _faster(key: str) -> tuple[float, float]:
 
     A second pair of units helps only with enough threads to use it: its square root.
     """
-    this, like = soc(key), soc(_model()["like"])
+    this, like = soc(key), soc(time_model()["like"])
     return this.clock_mhz / like.clock_mhz, (this.hvx_contexts / like.hvx_contexts) ** 0.5
+
+
+@functools.cache
+def _terms() -> Terms:
+    return Terms(**time_model()["terms"])
 
 
 @functools.cache
 def _entries() -> Mapping[str, Any]:
     path = resources.folder("op_tables") / "cost"
     return resources.Entries(path)
-
-
-@functools.cache
-def _model() -> Mapping[str, Any]:
-    found: Mapping[str, Any] = _entries()["time_model"]
-    return found

@@ -5,17 +5,28 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from hexconv import resources
 from hexconv.cost.facts import Facts
 from hexconv.cost.features import FEATURES
 from hexconv.cost.variants import kernel, variant
 from hexconv.errors import ConfigError
+from hexconv.names import did_you_mean
 
-LIBRARIES = ("v60", "open")
-"""Which measurements: the library that MACE ships, on 4 hardware threads (what `hexconv device
-profile` counts); or nnlib built from its open source, on one vector thread (../shared/cost)."""
+MeasuredLibrary = Literal["v60", "v65", "v66", "open"]
+"""Whose packets: of a library that MACE ships, on 4 hardware threads (what `hexconv device profile`
+counts); or of nnlib built from its open source, on one vector thread."""
+
+LIBRARIES: tuple[MeasuredLibrary, ...] = get_args(MeasuredLibrary)
+
+NEAREST: Mapping[MeasuredLibrary, tuple[MeasuredLibrary, ...]] = {
+    "v60": ("v65", "v66", "open"),
+    "v65": ("v66", "v60", "open"),
+    "v66": ("v65", "v60", "open"),
+    "open": ("v60", "v65", "v66"),
+}
+"""Whose measurements stand in for those that a library lacks, the nearest first."""
 
 ANY = "any"
 """The variant that represents those that were not measured."""
@@ -38,7 +49,7 @@ class Law:
     error: float
     worst: float
     nodes: int
-    library: str
+    library: MeasuredLibrary
     exact: bool
 
     def packets(self, facts: Facts) -> float:
@@ -46,16 +57,16 @@ class Law:
         return sum(factor * FEATURES[name](facts) for name, factor in self.terms)
 
 
-def law(facts: Facts, library: str) -> Law | None:
+def law(facts: Facts, library: MeasuredLibrary) -> Law | None:
     """The law for a node, or None if no similar node was measured."""
     return _law(kernel(facts.op), variant(facts), library)
 
 
 @functools.cache
-def _law(op: str, kind: str, library: str) -> Law | None:
+def _law(op: str, kind: str, library: MeasuredLibrary) -> Law | None:
     entry: Mapping[str, Any] = _entries().get(op, {})
-    other = next(name for name in LIBRARIES if name != library)
-    for name, which in ((kind, library), (kind, other), (ANY, library), (ANY, other)):
+    several = (library, *NEAREST[library])
+    for name, which in [(name, which) for name in (kind, ANY) for which in several]:
         row = entry.get(name or ANY, {}).get(which)
         if row:
             return Law(
@@ -83,6 +94,5 @@ def check_library(library: str) -> None:
     if library not in LIBRARIES:
         raise ConfigError(
             f"no packets were measured on '{library}'",
-            why="v65 and v66 were not profiled; their graphs and kernels are like v60's",
-            hint=f"use {' or '.join(LIBRARIES)}",
+            hint=f"{did_you_mean(library, LIBRARIES)}use {', '.join(LIBRARIES)}",
         )

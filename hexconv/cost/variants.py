@@ -57,6 +57,11 @@ def _stride(facts: Facts) -> str:
     return f"{kw}s{facts.ints.get('stride', (1, 1, 1, 1))[2]}"
 
 
+def _steps(facts: Facts) -> str:
+    """Whether a convolution steps over columns: v66 has other code for that."""
+    return "strided" if facts.ints.get("stride", (1, 1, 1, 1))[2] > 1 else "plain"
+
+
 def _flat_depth(facts: Facts) -> str:
     """How the depth of a flat tensor fits into blocks of 32 (op_convert_d32.c)."""
     depth = facts.out[3]
@@ -121,6 +126,7 @@ VARIANTS: dict[str, Variant] = {
     "QuantizedResizeBilinear_8_d32": _grown,
     **dict.fromkeys(["SpaceToBatchND_8", "BatchToSpaceND_8"], _blocks),
     "DepthwiseSupernode_8x8p32to8_d32": _stride,
+    "Supernode_8x8p32to8_d32": _steps,
     **dict.fromkeys(["Transpose_8", "Transpose_f"], lambda facts: transposition(facts).kind),
     **dict.fromkeys(
         [

@@ -16,6 +16,7 @@ from hexconv.nnlib.ranges.rewritten import check_scales, scales_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize import fusions, on_float, on_nnlib  # noqa: F401  (they register themselves)
 from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import REWRITES, Stage, apply
 from hexconv.quantize import Bounds
 from hexconv.settings import Settings
@@ -67,4 +68,4 @@ def _stage(stage: Stage, settings: Settings, *args: object) -> Mapping[str, int]
     without = set(settings.without)
     if settings.accuracy == "minmax":
         without |= {name for name, item in REWRITES.items() if item.accuracy}
-    return apply(stage, without, settings.also, *args)
+    return apply(stage, without, settings.also, Prices(settings.library), *args)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
+from hexconv.optimize.price import Prices
 from hexconv.registry import Registry
 
 LOG = logging.getLogger("hexconv.optimize")
@@ -28,9 +29,10 @@ class Rewrite:
     """One rewrite.
 
     `function` takes (FloatGraph) at the FLOAT stage, (FloatGraph, observed) at FUSION, (Graph) at
-    NNLIB, changes it in place and returns how often it applied. One that is not `default` is an
-    alternative that only the search tries; one for `accuracy` adds nodes for fewer roundings, and
-    is left out at accuracy="minmax".
+    NNLIB, changes it in place and returns how often it applied. One that is `priced` takes the
+    Prices of the target library as well. One that is not `default` is an alternative that only the
+    search tries; one for `accuracy` adds nodes for fewer roundings, and is left out at
+    accuracy="minmax".
     """
 
     name: str
@@ -38,6 +40,11 @@ class Rewrite:
     function: Callable[..., int]
     default: bool = True
     accuracy: bool = False
+    priced: bool = False
+
+    def run(self, prices: Prices, *args: Any) -> int:
+        """Apply it; returns how often it applied."""
+        return self.function(*args, prices) if self.priced else self.function(*args)
 
     @property
     def does(self) -> str:
@@ -48,19 +55,21 @@ class Rewrite:
 REWRITES: Registry[Rewrite] = Registry("rewrite")
 
 
-def rewrite(stage: Stage, *, default: bool = True, accuracy: bool = False) -> Callable[[F], F]:
+def rewrite(
+    stage: Stage, *, default: bool = True, accuracy: bool = False, priced: bool = False
+) -> Callable[[F], F]:
     """Register a function as the rewrite of its name; they run in the order of registration."""
 
     def register(function: F) -> F:
         name = function.__name__
-        REWRITES.add(name, Rewrite(name, stage, function, default, accuracy))
+        REWRITES.add(name, Rewrite(name, stage, function, default, accuracy, priced))
         return function
 
     return register
 
 
 def apply(
-    stage: Stage, without: Collection[str], also: Collection[str], *args: Any
+    stage: Stage, without: Collection[str], also: Collection[str], prices: Prices, *args: Any
 ) -> Mapping[str, int]:
     """Run the rewrites of a stage; returns how often each applied.
 
@@ -68,6 +77,7 @@ def apply(
         stage: the stage to run.
         without: defaults to leave out.
         also: alternatives to enable.
+        prices: of the library that the model is optimized for.
         *args: arguments of the rewrites of the stage.
     """
     counts: dict[str, int] = {}
@@ -76,7 +86,7 @@ def apply(
             continue
         if item.name in without if item.default else item.name not in also:
             LOG.debug("%s: left out", item.name)
-        elif times := item.function(*args):
+        elif times := item.run(prices, *args):
             LOG.debug("%s: applied %d times", item.name, times)
             counts[item.name] = times
     return counts

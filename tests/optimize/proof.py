@@ -11,7 +11,9 @@ import onnx
 
 import hexconv
 from hexconv.model import Model
+from hexconv.nnlib.versions import DEFAULT_LIBRARY
 from hexconv.onnx_graph import FloatGraph, load
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import REWRITES
 from tests.lowering.proof import emitted, float_outputs
 
@@ -27,7 +29,7 @@ def rewritten(proto: onnx.ModelProto, name: str, feeds: Feeds) -> tuple[FloatGra
     """
     graph = load(proto)
     before = float_outputs(graph.to_proto(), feeds)
-    count = REWRITES[name].function(graph)
+    count = REWRITES[name].run(Prices(DEFAULT_LIBRARY), graph)
     after = float_outputs(graph.to_proto(), feeds)
     for old, new in zip(before, after, strict=True):
         np.testing.assert_allclose(new, old, atol=1e-4 * float(np.abs(old).max()))

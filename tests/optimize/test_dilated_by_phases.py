@@ -14,10 +14,12 @@ from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding
 from hexconv.optimize.on_nnlib import dilated_by_phases
 from hexconv.optimize.on_nnlib.dilated_forms import DilatedForm, forms
+from hexconv.optimize.price import Prices
 from tests.lowering.proof import model, numbers, same_on_the_library
 from tests.optimize.proof import Feeds, applied, converted, ops
 
 NAME = "dilated_by_phases"
+PRICES = Prices("v60")
 CASES = [
     (24, 3, 2, True),
     (25, 3, 3, True),
@@ -70,7 +72,7 @@ def forced(
     form: DilatedForm, proto: ModelProto, feeds: Feeds, monkeypatch: pytest.MonkeyPatch
 ) -> Model:
     """Converted with one form, whatever it costs."""
-    monkeypatch.setattr(dilated_by_phases, "cheapest", lambda sizes: (0.0, form))
+    monkeypatch.setattr(dilated_by_phases, "cheapest", lambda sizes, prices: (0.0, form))
     return converted(proto, feeds, without=("fold_time",))
 
 
@@ -112,6 +114,6 @@ def test_no_kernel_is_wider_than_the_library_gets_right() -> None:
 def test_the_price_rises_with_the_work() -> None:
     """More taps, channels or columns never make a convolution cheaper."""
     sizes = dilated_by_phases.Sizes((1, 1, 256, 32), (1, 5), 32, (1, 3), Padding.SAME)
-    price, _ = dilated_by_phases.cheapest(sizes)
+    price, _ = dilated_by_phases.cheapest(sizes, PRICES)
     for change in ({"kernel": (1, 9)}, {"filters": 96}, {"shape": (1, 1, 1024, 32)}):
-        assert dilated_by_phases.cheapest(replace(sizes, **change))[0] > price
+        assert dilated_by_phases.cheapest(replace(sizes, **change), PRICES)[0] > price

@@ -19,8 +19,8 @@ from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import Inserter, remove
-from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
@@ -41,26 +41,26 @@ class Signal:
         reach = (self.weights.shape[2] - 1) * self.dilation
         return -self.before // factor, (factor - 1 + reach - self.before) // factor
 
-    def price(self, factor: int) -> float:
+    def price(self, factor: int, prices: Prices) -> float:
         """Of the convolution alone."""
         outputs, inputs, width = (int(size) for size in self.weights.shape)
         if factor == 1:
             plain: Shape4 = (1, 1, self.length, inputs)
-            return cheapest(Sizes(plain, (1, width), outputs, (1, self.dilation)))[0]
+            return cheapest(Sizes(plain, (1, width), outputs, (1, self.dilation)), prices)[0]
         first, last = self.taps(factor)
         folded: Shape4 = (1, 1, self.length // factor, factor * inputs)
-        return cheapest(Sizes(folded, (1, last - first + 1), factor * outputs))[0]
+        return cheapest(Sizes(folded, (1, last - first + 1), factor * outputs), prices)[0]
 
-    def gain(self, factor: int) -> float:
+    def gain(self, factor: int, prices: Prices) -> float:
         """The packets that a factor saves."""
-        return self.price(1) - self.price(factor)
+        return self.price(1, prices) - self.price(factor, prices)
 
-    def moves(self, factor: int) -> float:
+    def moves(self, factor: int, prices: Prices) -> float:
         """The cost of the conversion to the folded shape."""
         channels = int(self.weights.shape[1])
         plain: Shape4 = (1, 1, self.length, channels)
         folded: Shape4 = (1, 1, self.length // factor, factor * channels)
-        return price.reshape(plain, folded)
+        return prices.reshape(plain, folded)
 
     def folded(self, factor: int) -> Array:
         """The kernel (f*O, f*C, taps): output phase q of step t reads input phase r of t + tap."""
@@ -74,16 +74,16 @@ class Signal:
         return kernel.reshape(factor * outputs, factor * inputs, last - first + 1)
 
 
-@rewrite(Stage.FUSION)
-def fold_time(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
+@rewrite(Stage.FUSION, priced=True)
+def fold_time(graph: FloatGraph, observed: MutableMapping[str, Bounds], prices: Prices) -> int:
     """A 1-D convolution with few channels computes several steps at once: its lanes are filled."""
-    planned = plan(graph)
+    planned = plan(graph, prices)
     for node, (signal, factor) in planned.items():
         _fold(node, signal, factor, graph, observed)
     return len(planned)
 
 
-def plan(graph: FloatGraph) -> dict[ir.Node, tuple[Signal, int]]:
+def plan(graph: FloatGraph, prices: Prices) -> dict[ir.Node, tuple[Signal, int]]:
     """The convolutions to fold, each with its factor."""
     alike: dict[tuple[int, int], list[tuple[ir.Node, Signal]]] = {}
     for node in graph.nodes:
@@ -93,7 +93,7 @@ def plan(graph: FloatGraph) -> dict[ir.Node, tuple[Signal, int]]:
             alike.setdefault(sizes, []).append((node, signal))
     found: dict[ir.Node, tuple[Signal, int]] = {}
     for members in alike.values():
-        factor, worth = best([signal for _, signal in members])
+        factor, worth = best([signal for _, signal in members], prices)
         pairs = zip(members, worth, strict=True)
         for (node, signal), folds in pairs:
             if folds:
@@ -103,7 +103,7 @@ def plan(graph: FloatGraph) -> dict[ir.Node, tuple[Signal, int]]:
     return found
 
 
-def best(signals: Sequence[Signal]) -> tuple[int, list[bool]]:
+def best(signals: Sequence[Signal], prices: Prices) -> tuple[int, list[bool]]:
     """The factor for convolutions of signals of one size, and which of them are folded.
 
     All are, or those for which it is worthwhile alone: where all are folded the reshapes between
@@ -111,7 +111,8 @@ def best(signals: Sequence[Signal]) -> tuple[int, list[bool]]:
     """
     found = 0.0, 1, [False] * len(signals)
     for factor in (f for f in FACTORS if signals[0].length % f == 0):
-        gains, moves = [signal.gain(factor) for signal in signals], signals[0].moves(factor)
+        gains = [signal.gain(factor, prices) for signal in signals]
+        moves = signals[0].moves(factor, prices)
         alone = sum(max(gain - moves, 0.0) for gain in gains)
         options = [
             (sum(gains) - moves, factor, [True] * len(signals)),

@@ -8,22 +8,21 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import Array
+from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, is_row, shape_of
 from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
 
-LARGE_MATRIX = 1 << 17
-"""Weights from which on a single row is a thousand packets cheaper as MatMul, Requantize and Add.
-
-Measured with `hexconv device profile` on the v60 library: 0.011 packets a multiply-accumulate
-against 0.020, as a Supernode computes as many rows as fill a vector. From two rows on it wins.
-"""
+TWO_MORE_NODES = 1000
+"""Packets that MatMul, Requantize and Add have to save to be worth two more nodes."""
 
 
-@rewrite(Stage.FUSION)
-def linear(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
+@rewrite(Stage.FUSION, priced=True)
+def linear(graph: FloatGraph, observed: Mapping[str, Bounds], prices: Prices) -> int:
     """x W + b with constant W is one 1x1 Supernode: a third of MatMul, Requantize and Add."""
     count = 0
     for node in graph.nodes:
@@ -33,7 +32,7 @@ def linear(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         shape = shape_of(node.inputs[0])
         if weights is None or weights.ndim != 2 or len(shape) < 2:
             continue
-        if prod(shape[:-1]) == 1 and weights.size >= LARGE_MATRIX:
+        if prod(shape[:-1]) == 1 and _cheaper_as_product(weights, prices):
             declined("linear", node.name, "one row by a large matrix is cheaper as MatMul")
             continue
         add, bias = _bias(node, weights.shape[1])
@@ -45,6 +44,28 @@ def linear(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
         remove(*([add, node] if add else [node]))
         count += 1
     return count
+
+
+def _cheaper_as_product(matrix: Array, prices: Prices) -> bool:
+    """Whether a single row is cheaper as MatMul, Requantize and Add.
+
+    A Supernode computes as many rows as fill a vector: 4.
+    """
+    depth, columns = matrix.shape
+    row: Shape4 = (1, 1, 1, columns)
+    weights: Shape4 = (1, 1, depth, columns)
+    source: Shape4 = (1, 1, 1, depth)
+    product = (
+        prices.packets("QuantizedMatMul_8x8to32", [source, weights], row)
+        + prices.packets("Requantize_32to8", [row], row)
+        + prices.packets("QuantizedAdd_8p8to8", [row, row], row)
+    )
+    convolution = (
+        prices.packets("Convert_to_d32", [source], source)
+        + prices.packets("Supernode_8x8p32to8_d32", [source, weights, row], row)
+        + prices.packets("Convert_from_d32", [row], row)
+    )
+    return product + TWO_MORE_NODES < convolution
 
 
 def _bias(node: ir.Node, columns: int) -> tuple[ir.Node | None, ir.Value | None]:

@@ -23,6 +23,7 @@ from hexconv.optimize.on_float.same_convolution import (
     same_shape_sum,
     stacked,
 )
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, declined, rewrite
 
 
@@ -35,8 +36,8 @@ class ConvBranch:
     residual: ir.Value | None
 
 
-@rewrite(Stage.FLOAT)
-def convolutions_of_one_input(graph: FloatGraph) -> int:
+@rewrite(Stage.FLOAT, priced=True)
+def convolutions_of_one_input(graph: FloatGraph, prices: Prices) -> int:
     """Convolutions of one input, with residuals, that a Concat joins become one convolution."""
     builder = FloatBuilder(graph.graph)
     count = 0
@@ -48,7 +49,7 @@ def convolutions_of_one_input(graph: FloatGraph) -> int:
         found = [branch for branch in branches if branch is not None]
         if len(found) < len(parts) or not _fit(parts, found):
             continue
-        if not _cheaper(node, found):
+        if not _cheaper(node, found, prices):
             declined("convolutions_of_one_input", node.name, "one convolution is not cheaper")
             continue
         _replace(parts, found, graph.nodes, builder)
@@ -111,16 +112,18 @@ def _run(reader: ir.Node, parts: Sequence[ir.Value]) -> int | None:
     return start if all(a is b for a, b in zip(there, parts, strict=False)) else None
 
 
-def _cheaper(node: ir.Node, branches: Sequence[ConvBranch]) -> bool:
+def _cheaper(node: ir.Node, branches: Sequence[ConvBranch], prices: Prices) -> bool:
     """By cost; the Concat of the parts is saved, or comes before the addition now."""
     shape = shape_of(branches[0].source)
     sizes = [bhwd(shape, branch.kernel.bias.size) for branch in branches]
     whole = bhwd(shape, shape_of(node.outputs[0])[1])
-    apart = sum(branch.kernel.price(shape) for branch in branches) + concat_price(sizes)
-    together = stacked([branch.kernel for branch in branches]).price(shape)
+    apart = sum(branch.kernel.price(shape, prices) for branch in branches) + concat_price(
+        sizes, prices
+    )
+    together = stacked([branch.kernel for branch in branches]).price(shape, prices)
     if branches[0].residual is not None:
-        apart += sum(add_price(size) for size in sizes)
-        together += add_price(whole) + concat_price(sizes)
+        apart += sum(add_price(size, prices) for size in sizes)
+        together += add_price(whole, prices) + concat_price(sizes, prices)
     return together < apart
 
 

@@ -18,8 +18,8 @@ from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
-from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_by_phases import Sizes, cheapest
+from hexconv.optimize.price import Prices
 
 LIKE = 2.0
 """Kernels whose largest weights differ by more would cost the smaller one 1 of its 8 bits."""
@@ -55,11 +55,11 @@ class Kernel:
         attrs = {"dilations": list(self.dilation), "pads": [*self.reach, *self.reach]}
         return builder.op("Conv", [source, self.weights, self.bias], attrs)
 
-    def price(self, shape: Sequence[int]) -> float:
+    def price(self, shape: Sequence[int], prices: Prices) -> float:
         """Of its cheapest form, for an input of shape (N, C, one or two axes)."""
         taps = _plane(self.weights.shape[2:])
         sizes = bhwd(shape, int(self.weights.shape[1]))
-        return cheapest(Sizes(sizes, taps, self.bias.size, _plane(self.dilation)))[0]
+        return cheapest(Sizes(sizes, taps, self.bias.size, _plane(self.dilation)), prices)[0]
 
 
 def kernel_of(node: ir.Node | None) -> Kernel | None:
@@ -135,17 +135,17 @@ def bhwd(shape: Sequence[int], channels: int) -> Shape4:
     return shape[0], *_plane(shape[2:]), channels
 
 
-def concat_price(shapes: Sequence[Shape4]) -> float:
+def concat_price(shapes: Sequence[Shape4], prices: Prices) -> float:
     """Of the Concat of tensors in depth; nothing for a single one."""
     if len(shapes) == 1:
         return 0.0
     b, h, w, _ = shapes[0]
-    return price.in_d32("QuantizedConcat_8", shapes, (b, h, w, sum(s[3] for s in shapes)))
+    return prices.in_d32("QuantizedConcat_8", shapes, (b, h, w, sum(s[3] for s in shapes)))
 
 
-def add_price(shape: Shape4) -> float:
+def add_price(shape: Shape4, prices: Prices) -> float:
     """Of one addition of two tensors."""
-    return price.in_d32("QuantizedAdd_8p8to8", [shape, shape], shape)
+    return prices.in_d32("QuantizedAdd_8p8to8", [shape, shape], shape)
 
 
 def same_shape_sum(node: ir.Node | None) -> bool:

@@ -30,14 +30,14 @@ from hexconv.optimize.on_float.same_convolution import (
     same_params,
     same_shape_sum,
 )
-from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, declined, rewrite
 
 ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
 
 
-@rewrite(Stage.FLOAT)
-def sums_of_convolutions(graph: FloatGraph) -> int:
+@rewrite(Stage.FLOAT, priced=True)
+def sums_of_convolutions(graph: FloatGraph, prices: Prices) -> int:
     """Convolutions that are added up are one over their concatenated inputs; so are long sums."""
     builder = FloatBuilder(graph.graph)
     folded: Collection[ir.Node] | None = None
@@ -45,11 +45,11 @@ def sums_of_convolutions(graph: FloatGraph) -> int:
     for node in graph.nodes:
         if node.graph is None or not same_shape_sum(node) or _inside(node):
             continue
-        total = _Sum(node)
+        total = _Sum(node, prices)
         if not total.branches:
             continue
         if folded is None:
-            folded = plan(graph)
+            folded = plan(graph, prices)
         # With few channels the lanes are better filled with time.
         if any(branch.value.producer() in folded for branch in total.branches):
             declined("sums_of_convolutions", node.name, "fold_time serves its convolutions better")
@@ -143,16 +143,17 @@ class SumGroup:
         nodes = [source.producer() for source in self.sources]
         return [node.inputs[0] for node in nodes if node is not None and node.inputs[0] is not None]
 
-    def price(self, shape: Sequence[int]) -> float:
+    def price(self, shape: Sequence[int], prices: Prices) -> float:
         """Of all nodes that the group needs for itself; infinite where it is not possible."""
         if not self.possible:
             return inf
         channels = [shape_of(source)[1] for source in self.sources]
-        total = self.kernel.price(shape) + concat_price([bhwd(shape, n) for n in channels])
+        total = self.kernel.price(shape, prices)
+        total += concat_price([bhwd(shape, n) for n in channels], prices)
         if self.activation is not None:
-            return total + _activation_price(shape, sum(channels))
+            return total + _activation_price(shape, sum(channels), prices)
         alone = [shape_of(source)[1] for source in self.sources if self.own(source) is not None]
-        return total + sum(_activation_price(shape, n) for n in alone)
+        return total + sum(_activation_price(shape, n, prices) for n in alone)
 
     def put(self, builder: FloatBuilder) -> ir.Value:
         """The one convolution, and what comes before it."""
@@ -169,7 +170,8 @@ class SumGroup:
 class _Sum:
     """A sum of convolutions in groups, and of other tensors."""
 
-    def __init__(self, last: ir.Node) -> None:
+    def __init__(self, last: ir.Node, prices: Prices) -> None:
+        self.prices = prices
         self.shape = shape_of(last.outputs[0])
         self.branches: list[SummedConv] = []
         self.others: list[ir.Value] = []
@@ -184,7 +186,7 @@ class _Sum:
 
     def cheapen(self) -> bool:
         """Merge groups while the cost falls; whether anything is cheaper than before."""
-        apart = sum(group.price(self.shape) for group in self.groups)
+        apart = sum(group.price(self.shape, self.prices) for group in self.groups)
         before = apart + self._additions(len(self.groups) + len(self.others))
         best = self._price(self.groups)
         while True:
@@ -220,15 +222,15 @@ class _Sum:
     def _price(self, groups: Sequence[SumGroup]) -> float:
         terms = len(groups) + len(self.others)
         total = min(self._additions(terms), self._product(terms))
-        return total + sum(group.price(self.shape) for group in groups)
+        return total + sum(group.price(self.shape, self.prices) for group in groups)
 
     def _additions(self, terms: int) -> float:
-        return (terms - 1) * add_price(bhwd(self.shape, self.shape[1]))
+        return (terms - 1) * add_price(bhwd(self.shape, self.shape[1]), self.prices)
 
     def _product(self, terms: int) -> float:
         """The cost of a sum that is a convolution of width 1."""
         shapes = [bhwd(self.shape, self.shape[1])] * terms
-        return self._ones(terms).price(self.shape) + concat_price(shapes)
+        return self._ones(terms).price(self.shape, self.prices) + concat_price(shapes, self.prices)
 
     def _ones(self, terms: int) -> Kernel:
         return identity(self.shape[1], terms, len(self.shape) - 2)
@@ -241,7 +243,7 @@ def _kind(node: ir.Node | None) -> tuple[object, ...] | None:
     return node.op_type, *sorted((name, a.value) for name, a in node.attributes.items())
 
 
-def _activation_price(shape: Sequence[int], channels: int) -> float:
+def _activation_price(shape: Sequence[int], channels: int, prices: Prices) -> float:
     """The cost of any activation: that of LeakyReLU is used for all."""
     sizes = bhwd(shape, channels)
-    return price.in_d32("QuantizedPRelu_8", [sizes], sizes)
+    return prices.in_d32("QuantizedPRelu_8", [sizes], sizes)

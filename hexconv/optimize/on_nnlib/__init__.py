@@ -11,4 +11,5 @@ from hexconv.optimize.on_nnlib import (  # noqa: F401, I001  (they register; the
     pad_matmul,
     block_moves,
     rows_by_gather,
+    rows_into_width,
 )

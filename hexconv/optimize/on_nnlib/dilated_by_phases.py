@@ -14,13 +14,13 @@ from hexconv.nnlib.builder import RANGE_OUTPUTS, SCALAR, Builder
 from hexconv.nnlib.graph import Const, Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
-from hexconv.optimize.on_nnlib import price
 from hexconv.optimize.on_nnlib.dilated_forms import OP, DilatedForm, Expansion, Pair, forms
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, rewrite
 
 
-@rewrite(Stage.NNLIB)
-def dilated_by_phases(graph: Graph) -> int:
+@rewrite(Stage.NNLIB, priced=True)
+def dilated_by_phases(graph: Graph, prices: Prices) -> int:
     """A dilated convolution gets zeros between its taps, or is one per phase: the cheaper one."""
     if not any(node.op == OP for node in graph.nodes):
         return 0
@@ -42,7 +42,7 @@ def dilated_by_phases(graph: Graph) -> int:
             node.padding,
             node.inputs[0].node in deep,
         )
-        nodes += expansion.nodes(cheapest(sizes)[1])
+        nodes += expansion.nodes(cheapest(sizes, prices)[1])
         count += 1
     graph.nodes[:] = nodes
     return count
@@ -79,7 +79,7 @@ class Sizes:
 
 
 @lru_cache(maxsize=4096)
-def cheapest(sizes: Sizes) -> tuple[float, DilatedForm]:
+def cheapest(sizes: Sizes, prices: Prices) -> tuple[float, DilatedForm]:
     """The cheapest form, and its cost."""
     node, consts = _template(sizes)
 
@@ -87,7 +87,7 @@ def cheapest(sizes: Sizes) -> tuple[float, DilatedForm]:
         def emit(builder: Builder, placed: Node) -> list[Node]:
             return Expansion(builder, placed).nodes(form)
 
-        return price.between(node, consts, sizes.shape, emit, deep=sizes.deep)
+        return prices.between(node, consts, sizes.shape, emit, deep=sizes.deep)
 
     found = forms(sizes.kernel[1], sizes.dilation, deep=sizes.deep)
     return min(((priced(form), form) for form in found), key=lambda item: item[0])

@@ -19,7 +19,7 @@ from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.prepare.left_padding import shifted
-from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, rewrite
 
 DENSE, DEPTHWISE = "Supernode_8x8p32to8", "DepthwiseSupernode_8x8p32to8"
@@ -27,15 +27,15 @@ CONCAT, DEPTH, ROWS = "QuantizedConcat_8", 3, 1
 WIDTH = 7
 
 
-@rewrite(Stage.NNLIB)
-def sums_by_rows(graph: Graph) -> int:
+@rewrite(Stage.NNLIB, priced=True)
+def sums_by_rows(graph: Graph, prices: Prices) -> int:
     """A sum over depth is a depthwise convolution over rows: no channel is multiplied by zero."""
     builder = Builder.on(graph)
     concats = {node.id: node for node in graph.nodes if node.op == CONCAT}
     count = 0
     for node in list(graph.nodes) if concats else []:
         found = _sum(builder, node, concats)
-        if found is None or not found.cheaper:
+        if found is None or not found.cheaper(prices):
             continue
         if len(graph.consumers().get(Ref(found.concat.id), [])) > 1:
             continue
@@ -64,15 +64,14 @@ class RowSum:
         b, _, w, depth = self.conv.outputs[0].shape
         return b, len(self.weights), w, depth
 
-    @property
-    def cheaper(self) -> bool:
+    def cheaper(self, prices: Prices) -> bool:
         """Whether rows are."""
         deep, result = self.concat.outputs[0].shape, self.conv.outputs[0].shape
         parts, channels = self.weights.shape
         bias: Shape4 = (1, 1, 1, channels)
-        dense = price.in_d32(DENSE, [deep, (1, 1, deep[3], channels), bias], result)
+        dense = prices.in_d32(DENSE, [deep, (1, 1, deep[3], channels), bias], result)
         rows: Shape4 = (parts, WIDTH, channels, 1)
-        return dense > price.in_d32(DEPTHWISE, [self.rows, rows, bias], result)
+        return dense > prices.in_d32(DEPTHWISE, [self.rows, rows, bias], result)
 
     def by_rows(self, builder: Builder) -> tuple[tuple[Node, Node], tuple[Node, Node]]:
         """Both nodes, and what each becomes."""

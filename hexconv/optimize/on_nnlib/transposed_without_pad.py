@@ -16,7 +16,7 @@ from hexconv.arrays import Array
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
-from hexconv.optimize.on_nnlib import price
+from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, declined, rewrite
 
 OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", (13, 14)
@@ -24,8 +24,8 @@ OP, INPUTS = "QuantizedTransposeConv2d_8x8p32to8", (13, 14)
 LANES = 32
 
 
-@rewrite(Stage.NNLIB)
-def transposed_without_pad(graph: Graph) -> int:
+@rewrite(Stage.NNLIB, priced=True)
+def transposed_without_pad(graph: Graph, prices: Prices) -> int:
     """A transposed convolution is one that pads by itself, and DepthToSpace, if that is cheaper."""
     builder = Builder.on(graph)
     nodes: list[Node] = []
@@ -33,7 +33,7 @@ def transposed_without_pad(graph: Graph) -> int:
     for node in graph.nodes:
         made = [node]
         if node.op == OP and len(node.inputs) in INPUTS and _fits(builder, node):
-            made = _cheaper(graph, builder, node)
+            made = _cheaper(graph, builder, node, prices)
             count += len(made) > 1
             if made == [node]:
                 declined("transposed_without_pad", node.name, "the library's own form is cheaper")
@@ -98,13 +98,13 @@ def _axes(builder: Builder, node: Node) -> tuple[PhaseAxis, PhaseAxis]:
     return rows, columns
 
 
-def _cheaper(graph: Graph, builder: Builder, node: Node) -> list[Node]:
+def _cheaper(graph: Graph, builder: Builder, node: Node, prices: Prices) -> list[Node]:
     """The node, or its replacement."""
     read = {ref.node for ref in node.inputs}
     consts = [const for const in graph.consts if const.id in read]
     shape = builder.shape(node.inputs[0])
-    own = price.between(node, consts, shape, lambda _, placed: [placed])
-    other = price.between(node, consts, shape, _written_out)
+    own = prices.between(node, consts, shape, lambda _, placed: [placed])
+    other = prices.between(node, consts, shape, _written_out)
     return _written_out(builder, node) if other < own else [node]
 
 

@@ -1,0 +1,109 @@
+"""`hexconv convert --to qdq`: the model as quantized ONNX, and how it compares."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hexconv.errors import HexconvError
+from hexconv.nnlib.versions import LibraryVersion
+
+if TYPE_CHECKING:
+    import onnx
+
+    from hexconv.compare.accuracy import Accuracy
+
+
+@dataclass(frozen=True)
+class QdqRequest:
+    """What was asked for.
+
+    Attributes:
+        source: the ONNX model.
+        output: folder.
+        shapes, samples, ranges, settings: as for `convert`.
+        count: samples to compare on; 0 compares nothing.
+        library: that the DSP model is simulated for.
+    """
+
+    source: Path
+    output: Path
+    shapes: Mapping[str, tuple[int, ...]]
+    samples: Any
+    ranges: Path | None
+    settings: Mapping[str, Any]
+    count: int
+    library: LibraryVersion
+
+
+def write_qdq(request: QdqRequest, *, as_json: bool, quiet: bool) -> None:
+    """Quantize, write NAME.qdq.onnx, and print how far it and the DSP model are from float.
+
+    Raises:
+        HexconvError: the model cannot be quantized; nothing is written then.
+    """
+    from hexconv.cli._convert_page import size, warn_texts
+    from hexconv.files import check_folder, write_files
+    from hexconv.model_names import model_name
+    from hexconv.qdq import to_qdq
+
+    check_folder(request.output)
+    shapes, samples = dict(request.shapes), request.samples
+    made, warnings = to_qdq(request.source, shapes, samples, request.ranges, **request.settings)
+    name = request.settings.get("name") or model_name(request.source)
+    path = request.output / f"{name}.qdq.onnx"
+    write_files({path: made.SerializeToString()})
+    warn_texts(warnings)
+    found = _compared(request, made) if request.count else {}
+    if as_json:
+        click.echo(json.dumps(_machine(path, made, warnings, found), ensure_ascii=False, indent=1))
+    elif not quiet:
+        opset = made.opset_import[0].version
+        click.echo(f"{path} ({size(path.stat().st_size)}): opset {opset}, per-channel int8 weights")
+        for where, outputs in found.items():
+            for output, item in outputs.items():
+                click.echo(f"  {where}: {output} {item.sqnr:.1f} dB SQNR against float")
+
+
+def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str, Accuracy]]:
+    """Accuracy by output of the quantized ONNX model, and of the DSP model where there is one."""
+    from hexconv.compare.accuracy import accuracy
+    from hexconv.conversion import convert
+    from hexconv.qdq import qdq_accuracy
+
+    shapes, samples = dict(request.shapes), request.samples
+    found: dict[str, dict[str, Accuracy]] = {}
+    try:
+        found["ONNX Runtime, CPU"] = qdq_accuracy(
+            made, request.source, samples, shapes=shapes, count=request.count
+        )
+        model = convert(request.source, shapes, samples, request.ranges, **request.settings)
+        found[f"DSP, {request.library}"] = accuracy(
+            model, request.source, samples, count=request.count, library=request.library
+        )
+    except HexconvError as error:
+        click.echo(f"warning: not compared: {error.render(cli=True)}", err=True)
+    return found
+
+
+def _machine(
+    path: Path,
+    made: onnx.ModelProto,
+    warnings: list[str],
+    found: Mapping[str, Mapping[str, Accuracy]],
+) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "opset": made.opset_import[0].version,
+        "nodes": len(made.graph.node),
+        "warnings": warnings,
+        "accuracy": {
+            where: {name: asdict(item) for name, item in outputs.items()}
+            for where, outputs in found.items()
+        },
+    }

@@ -1,0 +1,51 @@
+"""Ranges of a float graph's values: the DSP model's own where it has the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexconv import calibrate
+from hexconv import optimize as passes
+from hexconv.lowering.keep_float import protect
+from hexconv.lowering.range_groups import solve
+from hexconv.onnx_graph import FloatGraph, NodeView
+from hexconv.pipeline import Ranges, Samples, observed_ranges, prepared
+from hexconv.quantize import Bounds, Range, cover
+from hexconv.settings import Settings
+
+if TYPE_CHECKING:
+    import onnx
+
+CLIPPING = ("Relu", "Clip")
+"""Activations that a range does: the quantizer takes them out."""
+
+
+def plain_ranges(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Range]:
+    """Ranges of a float graph's values; an activation that clips has one of its own."""
+    views = [NodeView(node) for node in graph.nodes]
+    found = solve(views, observed)
+    for view in views:
+        if view.op in CLIPPING and view.outputs[0] in observed:
+            found[view.outputs[0]] = cover(*observed[view.outputs[0]])
+    return found
+
+
+def dsp_ranges(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+    samples: Samples | None,
+    ranges: Ranges | None,
+    settings: Settings,
+    plain: FloatGraph,
+) -> dict[str, Range]:
+    """The ranges that a DSP model has for values of the plain graph, but those that clip."""
+    graph, _ = prepared(source, shapes, settings)
+    observed, _ = observed_ranges(graph, samples, ranges, settings)
+    bounded = calibrate.bounded_masks(graph, dict(observed))
+    protect(graph)
+    passes.fuse(graph, bounded, settings)
+    found = solve([NodeView(node) for node in graph.nodes], bounded)
+    own = {view.outputs[0] for view in map(NodeView, plain.nodes) if view.op in CLIPPING}
+    return {name: found[name] for name in plain.computed_values() if name in found.keys() - own}
