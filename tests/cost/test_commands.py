@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from hexconv.cli import group
 from hexconv.cost import predict
+from hexconv.cost.calibration import stored_profile
+from hexconv.errors import ConfigError, FileError, FloorError
 from hexconv.model import Model
 from tests.cost.networks import chain
 from tests.cost.test_logs import COUNTERS, PUBLISHED
@@ -34,7 +36,8 @@ def test_a_prediction_prints_its_sum_and_its_range(saved: Path) -> None:
     result = run("cost", saved)
     assert result.exit_code == 0, result.output
     assert "nodes after prepare" in result.output
-    assert "Snapdragon 855" in result.output and "between" in result.output
+    assert "Snapdragon 855" in result.output
+    assert "from a DSP at full clock" in result.output and "MiB of heap" in result.output
 
 
 @pytest.mark.parametrize("by", ["type", "layer", "node"])
@@ -64,6 +67,104 @@ def test_mace_tables_can_be_read_back_and_compared(saved: Path, tmp_path: Path) 
 
 def test_comparing_two_models_names_both(saved: Path) -> None:
     assert "(ratio 1.000)" in run("cost", saved, "--compare", saved).output
+
+
+@pytest.mark.parametrize("limit", ["packets=4M", "memory=64M", "ms=20", "ms=20,packets=4M"])
+def test_figures_below_their_limits_pass(saved: Path, limit: str) -> None:
+    assert run("cost", saved, "--fail-above", limit).exit_code == 0
+
+
+@pytest.mark.parametrize("limit", ["packets=10", "memory=1K", "ms=0.0001"])
+def test_a_figure_above_its_limit_is_an_error_that_names_it(saved: Path, limit: str) -> None:
+    result = run("cost", saved, "--fail-above", limit)
+    assert isinstance(result.exception, FloorError)
+    assert limit.partition("=")[0] in str(result.exception)
+
+
+@pytest.mark.parametrize("limit", ["packets", "memory=", "ms=20M", "time=3", "packets=many"])
+def test_a_malformed_limit_is_wrong_usage(saved: Path, limit: str) -> None:
+    result = run("cost", saved, "--fail-above", limit)
+    assert result.exit_code == 2
+    assert "ms=20, memory=64M or packets=4M" in result.output
+
+
+def test_the_list_of_socs_has_the_library_of_each_and_what_newer_chips_need() -> None:
+    result = run("cost", "--soc", "list")
+    assert result.exit_code == 0, result.output
+    assert "Snapdragon 845" in result.output and "v65" in result.output
+    assert "--to qdq" in result.output
+    known = json.loads(run("cost", "--soc", "list", "--json").stdout)["socs"]
+    assert {item["key"]: item["library"] for item in known}["sd865"] == "v66"
+
+
+def test_a_soc_that_loads_another_library_is_rejected(saved: Path) -> None:
+    result = run("cost", saved, "--soc", "sd845", "--library", "v66")
+    assert isinstance(result.exception, ConfigError)
+    assert "sd845 loads v65" in str(result.exception)
+
+
+@pytest.fixture
+def phones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of profiles that holds none."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "hexconv" / "phones"
+
+
+MANY = [
+    "QuantizedMul_8x8to8",
+    "QuantizedRelu_8",
+    "QuantizedAdd_8p8to8",
+    "QuantizedTanh_8",
+    "QuantizedSigmoid_8",
+]
+
+
+def phone_log(tmp_path: Path) -> tuple[Path, Path]:
+    """A model, and a log in which every node takes the upper end of its time on an SD845."""
+    Model(chain(MANY).renumbered()).save(tmp_path)
+    model = next(tmp_path.glob("*.pb"))
+    text = run("cost", model, "--soc", "sd845", "--mace-tables").stdout
+    log = tmp_path / "phone.log"
+    log.write_text(text, encoding="utf-8")
+    return model, log
+
+
+def test_a_phone_that_was_calibrated_predicts_its_own_log(phones: Path, tmp_path: Path) -> None:
+    model, log = phone_log(tmp_path)
+    command = ["cost", model, "--library", "v65", "--calibrate", log, "--as", "mine"]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    profile = stored_profile("mine")
+    assert profile is not None and profile.library == "v65"
+    assert profile.predicted_ms == pytest.approx(profile.logged_ms, rel=0.1)
+    found = json.loads(run("cost", model, "--soc", "mine", "--json").stdout)
+    assert found["library"] == "v65"
+    assert found["milliseconds_low"] <= profile.logged_ms <= found["milliseconds_high"] * 1.1
+
+
+def test_a_log_of_another_model_does_not_calibrate(phones: Path, saved: Path) -> None:
+    result = run("cost", saved, "--calibrate", PUBLISHED, "--as", "mine")
+    assert isinstance(result.exception, ConfigError)
+    assert "another model" in str(result.exception)
+    assert not phones.exists()
+
+
+def test_a_log_of_cycles_does_not_calibrate(phones: Path, saved: Path, tmp_path: Path) -> None:
+    log = tmp_path / "counters.csv"
+    log.write_text(COUNTERS, encoding="utf-8")
+    result = run("cost", saved, "--calibrate", log, "--as", "mine")
+    assert isinstance(result.exception, ConfigError) and "cycles" in str(result.exception)
+
+
+def test_a_damaged_profile_is_named(phones: Path, saved: Path) -> None:
+    phones.mkdir(parents=True)
+    (phones / "mine.yml").write_text("name: mine\n", encoding="utf-8")
+    result = run("cost", saved, "--soc", "mine")
+    assert isinstance(result.exception, FileError) and "mine.yml" in str(result.exception)
+
+
+def test_calibrate_needs_a_name(saved: Path) -> None:
+    assert run("cost", saved, "--calibrate", PUBLISHED).exit_code == 2
 
 
 def test_a_profile_prints_sums_and_advice() -> None:

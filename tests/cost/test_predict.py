@@ -26,7 +26,7 @@ def test_half_of_the_nodes_held_out_are_within_a_twentieth(library: str) -> None
             said = known.packets(facts(row)) if known else 0.0
             errors.append(abs(said - float(row["packets"])) / float(row["packets"]))
     assert len(errors) > 300
-    assert np.median(errors) < 0.05  # the issue asks for 0.15; measured 0.03 and 0.02
+    assert np.median(errors) < 0.05  # measured 0.020 to 0.028
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -89,7 +89,7 @@ def test_an_op_never_measured_is_named_and_not_guessed() -> None:
 
 def test_a_library_that_was_not_measured_is_rejected() -> None:
     with pytest.raises(ConfigError, match="v66"):
-        cost.predict(chain(["QuantizedRelu_8"]), library="v66")
+        cost.predict(chain(["QuantizedRelu_8"]), library="v68")  # type: ignore[arg-type]
 
 
 def test_one_node_can_be_requested() -> None:
