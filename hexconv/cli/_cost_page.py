@@ -14,7 +14,7 @@ import click
 from hexconv.cli._terminal import table
 from hexconv.cost import Cost, NodeCost
 from hexconv.cost import soc as socs
-from hexconv.cost.calibration import PhoneProfile, stored_names, stored_profile
+from hexconv.cost.phones import PhoneProfile, stored_names, stored_profile
 from hexconv.cost.soc import Time
 
 Rows = tuple[list[str], list[list[Any]]]

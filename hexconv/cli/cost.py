@@ -14,7 +14,7 @@ from hexconv.settings import OptimizeLevel
 
 if TYPE_CHECKING:
     from hexconv.cost import Cost
-    from hexconv.cost.calibration import PhoneProfile
+    from hexconv.cost.phones import PhoneProfile
     from hexconv.cost.table import MeasuredLibrary
 
 LIBRARIES = ("v60", "v65", "v66", "open")
@@ -186,8 +186,9 @@ def _cost(
 def _calibrated(cost: Cost, log: Path, name: str) -> PhoneProfile:
     """Fit the time model to a phone's log, and store it."""
     from hexconv.cost import soc as socs
-    from hexconv.cost.calibration import calibrate, store
+    from hexconv.cost.calibration import calibrate
     from hexconv.cost.logs import read_log
+    from hexconv.cost.phones import store
 
     if name in socs.names() or name == "list":
         raise ConfigError(f"'{name}' names a SoC already", hint="give --as another name")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hexconv import resources
-from hexconv.cost.calibration import PhoneProfile, stored_names, stored_profile
+from hexconv.cost.phones import PhoneProfile, stored_names, stored_profile
 from hexconv.cost.terms import Terms, time_model
 from hexconv.errors import ConfigError
 from hexconv.names import did_you_mean

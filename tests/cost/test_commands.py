@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from hexconv.cli import group
 from hexconv.cost import predict
-from hexconv.cost.calibration import stored_profile
+from hexconv.cost.phones import stored_profile
 from hexconv.errors import ConfigError, FileError, FloorError
 from hexconv.model import Model
 from tests.cost.networks import chain
