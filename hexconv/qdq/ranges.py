@@ -43,7 +43,8 @@ def dsp_ranges(
     """The ranges that a DSP model has for values of the plain graph, but those that clip."""
     graph, _ = prepared(source, shapes, settings)
     observed, _ = observed_ranges(graph, samples, ranges, settings)
-    bounded = calibrate.bounded_masks(graph, dict(observed))
+    bounded, _ = calibrate.rewrite_by_ranges(graph, observed)
+    calibrate.bound_constants(graph, bounded)
     protect(graph)
     passes.fuse(graph, bounded, settings)
     found = solve([NodeView(node) for node in graph.nodes], bounded)

@@ -39,7 +39,10 @@ def parameters(made: ModelProto) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Scales and zero points by the name of the tensor that QuantizeLinear reads."""
     init = {item.name: numpy_helper.to_array(item) for item in made.graph.initializer}
     return {
-        node.input[0]: (init[node.input[1]], init[node.input[2]])
+        node.input[0].removesuffix("_QuantizeLinear_Input"): (
+            init[node.input[1]],
+            init[node.input[2]],
+        )
         for node in made.graph.node
         if node.op_type == "QuantizeLinear"
     }
