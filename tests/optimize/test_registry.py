@@ -11,7 +11,6 @@ from onnx import NodeProto, helper
 
 import hexconv
 from hexconv.errors import ConfigError
-from hexconv.optimize.fusions.linear import LARGE_MATRIX
 from hexconv.optimize.registry import REWRITES, Stage, rewrite
 from hexconv.settings import OPTIMIZE_LEVELS
 from tests.lowering.proof import model, numbers
@@ -62,7 +61,7 @@ def test_the_log_says_why_a_tanh_keeps_its_range(caplog: pytest.LogCaptureFixtur
 
 def test_the_log_says_why_a_row_stays_a_product(caplog: pytest.LogCaptureFixture) -> None:
     nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], name="wide")]
-    text = declined(caplog, nodes, w=np.ones((8, LARGE_MATRIX // 8), np.float32))
+    text = declined(caplog, nodes, w=np.ones((8, 1 << 15), np.float32))
     assert "linear: not at wide: one row by a large matrix is cheaper as MatMul" in text
 
 

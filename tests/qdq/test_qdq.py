@@ -15,6 +15,7 @@ from onnx import ModelProto, helper, numpy_helper
 
 import hexconv
 from hexconv.cli import group
+from hexconv.compare.accuracy import accuracy
 from hexconv.errors import ConfigError, HexconvError, ModelError
 from hexconv.model import Model
 from hexconv.nnlib.graph import Ref
@@ -78,7 +79,8 @@ def test_activations_have_the_dsp_models_ranges() -> None:
         scale, zero = parameters(made)[tensor]
         low, high = dsp_range(converted, tensor)
         assert (scale.dtype, zero.dtype) == (np.float32, np.uint8)
-        np.testing.assert_allclose([-zero * scale, (255.0 - zero) * scale], [low, high], rtol=1e-6)
+        ends = (np.array([0.0, 255.0]) - zero) * scale
+        np.testing.assert_allclose(ends, [low, high], rtol=1e-6)
 
 
 def test_weights_are_int8_with_a_scale_for_each_output_channel() -> None:
@@ -122,7 +124,7 @@ def test_onnx_runtime_is_as_near_to_float_as_the_dsp(between: tuple[Any, ...]) -
     onnx.checker.check_model(made, full_check=True)
     assert errors(made, proto) < 5
     (found,) = qdq_accuracy(made, proto, FEEDS).values()
-    (dsp,) = hexconv.compare.accuracy(hexconv.convert(proto, samples=FEEDS), proto, FEEDS).values()
+    (dsp,) = accuracy(hexconv.convert(proto, samples=FEEDS), proto, FEEDS).values()
     assert found.sqnr > dsp.sqnr - 1.0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare.mutable_graph import Op, Work
 
+TO_D32 = "Convert_to_d32"
 FROM_D32, FROM_D32_16 = "Convert_from_d32", "Convert_from_d32_16b"
 
 Condition = Callable[[Work, Op], bool]

@@ -60,11 +60,7 @@ def _cheaper_as_product(matrix: Array, prices: Prices) -> bool:
         + prices.packets("Requantize_32to8", [row], row)
         + prices.packets("QuantizedAdd_8p8to8", [row, row], row)
     )
-    convolution = (
-        prices.packets("Convert_to_d32", [source], source)
-        + prices.packets("Supernode_8x8p32to8_d32", [source, weights, row], row)
-        + prices.packets("Convert_from_d32", [row], row)
-    )
+    convolution = prices.converted("Supernode_8x8p32to8", [source, weights, row], row)
     return product + TWO_MORE_NODES < convolution
 
 

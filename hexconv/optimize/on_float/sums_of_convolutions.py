@@ -7,7 +7,7 @@ convolution of width 1 in the same way, its weights all 1.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import inf
@@ -18,7 +18,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
-from hexconv.optimize.fusions.fold_time import plan
+from hexconv.optimize.fusions.fold_time import Signal, plan
 from hexconv.optimize.on_float.same_convolution import (
     Kernel,
     add_price,
@@ -40,7 +40,7 @@ ACTIVATIONS = frozenset(("LeakyRelu", "Relu", "Tanh", "Sigmoid"))
 def sums_of_convolutions(graph: FloatGraph, prices: Prices) -> int:
     """Convolutions that are added up are one over their concatenated inputs; so are long sums."""
     builder = FloatBuilder(graph.graph)
-    folded: Collection[ir.Node] | None = None
+    folded: Mapping[ir.Node, tuple[Signal, int]] | None = None
     count = 0
     for node in graph.nodes:
         if node.graph is None or not same_shape_sum(node) or _inside(node):
@@ -50,12 +50,13 @@ def sums_of_convolutions(graph: FloatGraph, prices: Prices) -> int:
             continue
         if folded is None:
             folded = plan(graph, prices)
-        # With few channels the lanes are better filled with time.
-        if any(branch.value.producer() in folded for branch in total.branches):
-            declined("sums_of_convolutions", node.name, "fold_time serves its convolutions better")
-            continue
-        if not total.cheapen():
+        gain = total.cheapen()
+        if gain <= 0:
             declined("sums_of_convolutions", node.name, "no grouping is cheaper")
+            continue
+        # With few channels the lanes may be better filled with time.
+        if gain <= sum(_gain_of_folding(branch, folded, prices) for branch in total.branches):
+            declined("sums_of_convolutions", node.name, "fold_time serves its convolutions better")
             continue
         builder.at(node)
         builder.replace(node, [total.put(builder)])
@@ -63,6 +64,17 @@ def sums_of_convolutions(graph: FloatGraph, prices: Prices) -> int:
     if count:
         remove_dead(graph.graph)
     return count
+
+
+def _gain_of_folding(
+    branch: SummedConv, folded: Mapping[ir.Node, tuple[Signal, int]], prices: Prices
+) -> float:
+    """The packets that fold_time saves on a convolution that it is planned for."""
+    node = branch.value.producer()
+    if node is None or node not in folded:
+        return 0.0
+    signal, factor = folded[node]
+    return signal.gain(factor, prices)
 
 
 def _inside(node: ir.Node) -> bool:
@@ -184,8 +196,8 @@ class _Sum:
                 self.branches.append(SummedConv(value, node.inputs[0], kernel))
         self.groups = [SumGroup((branch,)) for branch in self.branches]
 
-    def cheapen(self) -> bool:
-        """Merge groups while the cost falls; whether anything is cheaper than before."""
+    def cheapen(self) -> float:
+        """Merge groups while the cost falls; returns the packets that this saves."""
         apart = sum(group.price(self.shape, self.prices) for group in self.groups)
         before = apart + self._additions(len(self.groups) + len(self.others))
         best = self._price(self.groups)
@@ -199,7 +211,7 @@ class _Sum:
             ]
             found = min(options, key=self._price, default=self.groups)
             if self._price(found) >= best:
-                return best < before
+                return before - best
             best, self.groups = self._price(found), found
 
     def put(self, builder: FloatBuilder) -> ir.Value:
