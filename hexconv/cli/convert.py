@@ -148,7 +148,7 @@ def command(
     given = given_samples(samples)
     if target == "qdq":
         assert source is not None
-        count = accuracy_samples if measured else 0
+        count = 0 if no_accuracy else accuracy_samples
         chosen = {"input_ranges": dict(input_ranges), "library": library, **settings}
         request = QdqRequest(source, output, dict(shapes), given, ranges, chosen, count, library)
         write_qdq(request, as_json=as_json, quiet=quiet)
