@@ -2,7 +2,7 @@
 
 The library holds every constant, one block for all tensors (arena.py), weights packed for the
 vector units, and what each node and the library itself need (op_tables/cost/memory.yml, measured
-with `hexconv device profile`). Nothing of that is given back before the graph is torn down.
+with `hexconv device profile`). Nothing of that is given back before the graph is freed.
 """
 
 from __future__ import annotations
