@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from hexconv.cost import predict
 from hexconv.cost.align import Pair, pair_prediction, unlike
 from hexconv.cost.logs import Log
 from hexconv.phone.plan import VARIABLE, Plan, pull_lines, push_lines, run_line
+
+if TYPE_CHECKING:
+    from hexconv.phone.run import Comparison
 
 SOCS = {"v60": "sd835", "v65": "sd845", "v66": "sd855"}
 """Of each library, the SoC whose times are predicted."""
@@ -98,3 +102,41 @@ def _pairs(plan: Plan, log: Log) -> list[Pair]:
 
 def _time(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def machine_plan(plan: Plan, serial: str, rounds: int) -> dict[str, Any]:
+    """A plan for programs."""
+    return {
+        "schema_version": 1,
+        "library": plan.library,
+        "folder": str(plan.folder),
+        "files": {name: str(path) for name, path in plan.files.items()},
+        "inputs": plan.input_files,
+        "outputs": plan.output_files,
+        "environment": plan.environment(profiled=True),
+        "arguments": plan.arguments(rounds),
+        "push": push_lines(plan, serial, {}),
+        "run": run_line(plan, serial, rounds),
+        "profile": run_line(plan, serial, rounds, profiled=True),
+        "pull": pull_lines(plan, serial),
+    }
+
+
+def machine_run(plan: Plan, release: str, rows: list[list[Comparison]]) -> dict[str, Any]:
+    """The outcome of a run for programs."""
+    return {
+        "schema_version": 1,
+        "library": plan.library,
+        "release": release,
+        "exact": not any(row.differing for found in rows for row in found),
+        "samples": [[asdict(row) for row in found] for found in rows],
+    }
+
+
+def show_run(plan: Plan, release: str, rows: list[list[Comparison]]) -> None:
+    """The outcome of a run, a line for each output of each sample."""
+    click.echo(f"library {plan.library}{f', release {release}' if release else ''}")
+    for number, found in enumerate(rows, 1):
+        label = f"sample {number}: " if len(rows) > 1 else ""
+        for row in found:
+            click.echo(f"{label}{row.sentence()}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -208,7 +208,9 @@ def plan_command(rounds: int, as_json: bool, **options: Any) -> None:
     """Print the commands that run MODEL.pb on a phone, to be pasted into a shell."""
     plan, note = (asked := Asked.of(options)).without_phone()
     if as_json:
-        click.echo(json.dumps(_machine_plan(plan, asked.serial, rounds), indent=1))
+        from hexconv.cli._phone_page import machine_plan
+
+        click.echo(json.dumps(machine_plan(plan, asked.serial, rounds), indent=1))
     else:
         _show_plan(plan, asked.serial, rounds, note, {})
 
@@ -234,6 +236,7 @@ def run(
     **options: Any,
 ) -> None:
     """Run MODEL.pb on a phone and compare with the simulator bit for bit; 3 if a value differs."""
+    from hexconv.cli._phone_page import machine_run, show_run
     from hexconv.phone.run import Reference, run_sample
 
     asked = Asked.of(options)
@@ -252,9 +255,9 @@ def run(
         rows.append(reference.compare(sample, ran.outputs))
         release = ran.release
     if as_json:
-        click.echo(json.dumps(_machine_run(plan, release, rows), indent=1))
+        click.echo(json.dumps(machine_run(plan, release, rows), indent=1))
     elif not quiet:
-        _show_run(plan, release, rows)
+        show_run(plan, release, rows)
     if any(row.differing for found in rows for row in found):
         raise click.exceptions.Exit(FloorError.exit_code)
 
@@ -362,43 +365,6 @@ def _show_plan(
     from hexconv.cli._phone_page import script
 
     click.echo(script(plan, serial, rounds, note, inputs, profiled=profiled))
-
-
-def _machine_plan(plan: Plan, serial: str, rounds: int) -> dict[str, Any]:
-    from hexconv.phone.plan import pull_lines, push_lines, run_line
-
-    return {
-        "schema_version": 1,
-        "library": plan.library,
-        "folder": str(plan.folder),
-        "files": {name: str(path) for name, path in plan.files.items()},
-        "inputs": plan.input_files,
-        "outputs": plan.output_files,
-        "environment": plan.environment(profiled=True),
-        "arguments": plan.arguments(rounds),
-        "push": push_lines(plan, serial, {}),
-        "run": run_line(plan, serial, rounds),
-        "profile": run_line(plan, serial, rounds, profiled=True),
-        "pull": pull_lines(plan, serial),
-    }
-
-
-def _machine_run(plan: Plan, release: str, rows: list[list[Comparison]]) -> dict[str, Any]:
-    return {
-        "schema_version": 1,
-        "library": plan.library,
-        "release": release,
-        "exact": not any(row.differing for found in rows for row in found),
-        "samples": [[asdict(row) for row in found] for found in rows],
-    }
-
-
-def _show_run(plan: Plan, release: str, rows: list[list[Comparison]]) -> None:
-    click.echo(f"library {plan.library}{f', release {release}' if release else ''}")
-    for number, found in enumerate(rows, 1):
-        label = f"sample {number}: " if len(rows) > 1 else ""
-        for row in found:
-            click.echo(f"{label}{row.sentence()}")
 
 
 def _show_profile(plan: Plan, log: Any, top: int, *, as_json: bool, quiet: bool) -> None:

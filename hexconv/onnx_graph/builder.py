@@ -16,6 +16,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 from hexconv.errors import HexconvError, ModelError, UnsupportedOpError
 from hexconv.names import unique_name
 from hexconv.onnx_graph.evaluate import RANDOM, evaluate
+from hexconv.onnx_graph.inference import node_label, one_line, static_sizes
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.operands import check_operands
 
@@ -127,7 +128,10 @@ class FloatBuilder:
         if folded is not None:
             for value in node.outputs:
                 self.names.discard(str(value.name))
-            results = [self.const(array, str(v.name)) for array, v in _pairs(folded, node)]
+            results = [
+                self.const(array, str(v.name))
+                for array, v in zip(folded, node.outputs, strict=False)
+            ]
             _detach(node)
             return results
         self.infer(node)
@@ -163,7 +167,7 @@ class FloatBuilder:
             # onnx.reference makes no guarantee about what it raises
             raise ModelError(
                 "a constant cannot be computed",
-                where=_where(node),
+                where=node_label(node),
                 why=str(error).strip().split("\n")[0] or type(error).__name__,
             ) from error
 
@@ -193,7 +197,7 @@ class FloatBuilder:
                     op=node.op_type,
                     why="sequences, optionals and maps cannot go to the DSP",
                 )
-            shape = None if found is None else _static(found)
+            shape = None if found is None else static_sizes(found)
             if found is not None and found.tensor_type.elem_type:
                 value.dtype = ir.DataType(found.tensor_type.elem_type)
             value.shape = ir.Shape(shape) if shape is not None else value.shape
@@ -222,8 +226,8 @@ class FloatBuilder:
         except (*UNFIT, *MALFORMED) as error:
             raise ModelError(
                 "a node does not fit its inputs",
-                where=_where(node),
-                why=_one_line(error),
+                where=node_label(node),
+                why=one_line(error),
             ) from error
         return result
 
@@ -331,7 +335,7 @@ class FloatBuilder:
         ):
             return
         for name, found in self._inferred(node).items():
-            shape = _static(found)
+            shape = static_sizes(found)
             if shape is not None and prod(shape) > LARGEST_FOLDED:
                 raise UnsupportedOpError(
                     f"the constant '{name}' would have shape {shape}",
@@ -382,14 +386,6 @@ def _plain(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array
 
 
-def _static(found: onnx.TypeProto) -> list[int] | None:
-    tensor = found.tensor_type
-    if not tensor.HasField("shape"):
-        return None
-    sizes = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim]
-    return None if -1 in sizes else sizes
-
-
 def _shape_of(node: ir.Node) -> npt.NDArray[Any]:
     sizes = shape_of(node.inputs[0])
     if node.op_type == "Size":
@@ -399,19 +395,6 @@ def _shape_of(node: ir.Node) -> npt.NDArray[Any]:
     return np.array(sizes[window], np.int64)
 
 
-def _pairs(arrays: Sequence[npt.NDArray[Any]], node: ir.Node) -> list[tuple[Any, ir.Value]]:
-    return list(zip(arrays, node.outputs, strict=False))
-
-
 def _detach(node: ir.Node) -> None:
     for position in range(len(node.inputs)):
         node.replace_input_with(position, None)
-
-
-def _where(node: ir.Node) -> str:
-    return f"node '{node.name}' ({node.op_type})"
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
