@@ -72,11 +72,11 @@ def failures(case: Case, library: Library | None = None, quick: bool = False) ->
         return _Trial(case, library).run(quick)
 
 
-def figures(expected: Runs, found: Runs) -> Figures:
+def figures(expected: Runs, returned: Runs) -> Figures:
     """SQNR by output, over all samples; none of a constant, or of what is 0 but for rounding."""
     found = {}
     for name in expected[0]:
-        pairs = [(np.float64(e[name]), a[name]) for e, a in zip(expected, found, strict=True)]
+        pairs = [(np.float64(e[name]), a[name]) for e, a in zip(expected, returned, strict=True)]
         signal = sum(float((x**2).sum()) for x, _ in pairs)
         if np.ptp(np.concatenate([x.reshape(-1) for x, _ in pairs])) == 0.0:
             continue
