@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -140,6 +141,8 @@ def test_ctrl_c_stops_the_emulator_too(fake_path: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", script, str(fake_path)],
         env={**os.environ, "TMPDIR": str(place)},
         stderr=subprocess.DEVNULL,
+        # A shell's background job ignores SIGINT, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(200):
         if any("runner" in command for command in running_in(str(place))):
