@@ -21,33 +21,12 @@ from hexconv.decompose import decompose
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import cover, symmetric
 from hexconv.quantize.ranges import LEVELS
 
-MOVES = frozenset(
-    (
-        "Concat",
-        "DepthToSpace",
-        "Dropout",
-        "Expand",
-        "Flatten",
-        "Gather",
-        "Identity",
-        "MaxPool",
-        "Neg",
-        "Pad",
-        "Reshape",
-        "Slice",
-        "SpaceToDepth",
-        "Split",
-        "Squeeze",
-        "Tile",
-        "Transpose",
-        "Unsqueeze",
-        "Where",
-    )
-)
+MOVES = SELECTIONS | {"Concat", "Dropout", "Neg", "Pad", "Where"}
 """Ops whose results are values that they read."""
 JOINS = frozenset(("Concat", "Pad", "Where"))
 """Of those the ones whose result holds values of several tensors, and has one range for all."""

@@ -7,6 +7,7 @@ from math import inf
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.selections import SELECTIONS
 
 Interval = tuple[float, float]
 
@@ -24,26 +25,12 @@ FIXED: dict[str, Interval] = {
     "Sqrt": (0.0, inf),
     "Tanh": (-1.0, 1.0),
 }
-WITHIN_FIRST = {
-    "DepthToSpace",
-    "Expand",
-    "Flatten",
-    "Gather",
+WITHIN_FIRST = SELECTIONS | {
     "GlobalAveragePool",
     "GlobalMaxPool",
-    "Identity",
-    "MaxPool",
     "ReduceMax",
     "ReduceMean",
     "ReduceMin",
-    "Reshape",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
 }
 DEPTH = 12
 """Of the nodes that are looked through."""

@@ -17,28 +17,12 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.intervals import interval
+from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.quantize import Bounds
 
-MOVES = {
-    "DepthToSpace",
-    "Expand",
-    "Flatten",
-    "Gather",
-    "Identity",
-    "MaxPool",
-    "Reshape",
-    "Slice",
-    "SpaceToDepth",
-    "Split",
-    "Squeeze",
-    "Tile",
-    "Transpose",
-    "Unsqueeze",
-}
-"""Ops on integers that an exporter leaves between the two: moves of data, or a maximum."""
 BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
 """Ops on integers with bounds, and which inputs these are where not any constant is one."""
-ON_CODES = {*MOVES, *BOUNDED, "Concat", "Pad"}
+ON_CODES = {*SELECTIONS, *BOUNDED, "Concat", "Pad"}
 BEFORE_ACTIVATION = {"Conv", "ConvTranspose", "Gemm", "BatchNormalization"}
 """Ops whose activation a quantizer leaves out, any Clip; for a Relu the zero point is the sign."""
 
@@ -128,7 +112,7 @@ class _Walk:
             self.builder.infer_anew(node)
         for value in node.outputs:
             self.codes[value], self._floats[value] = codes, value
-            if node.op_type in MOVES or node.op_type == "Clip":
+            if node.op_type in SELECTIONS or node.op_type == "Clip":
                 least, most = interval(value)
                 low, high = codes.bounds
                 self._widen(value, (max(low, least), min(high, most)))

@@ -51,7 +51,7 @@ PRELUS = ("QuantizedPRelu_8_d32", "QuantizedPRelu_8_V2_d32")
 FAST_POOLS = (((2, 2), (2, 2)), ((3, 3), (1, 1)), ((3, 3), (2, 2)))
 """Windows and strides for which MaxPool has special code, which is incorrect."""
 
-TODO = "insert a node that runs flat (Clamp or ReluX) between them, or use VALID padding, stride 1"
+HINT = "insert a node that runs flat (Clamp or ReluX) between them, or use VALID padding, stride 1"
 
 
 def require_unshifted(graph: Graph) -> None:
@@ -65,14 +65,14 @@ def require_unshifted(graph: Graph) -> None:
             f"{node.op.removesuffix('_d32')} with a window after a Concat of one row",
             where=f"node {node.id} '{node.name}'",
             why="the library's Concat leaves no padding above and below one row",
-            hint=TODO,
+            hint=HINT,
         )
     for node, why in shifted(graph):
         raise GraphError(
             f"{node.op.removesuffix('_d32')} after a depthwise convolution",
             where=f"node {node.id} '{node.name}'",
             why=why,
-            hint=TODO,
+            hint=HINT,
         )
 
 
