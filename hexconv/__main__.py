@@ -11,9 +11,18 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 received: list[int] = []
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal asks this process to end.
+
+    A class of our own: when KeyboardInterrupt itself leaves `exec` of a string, as dataclasses
+    and named tuples call it in an import, CPython kills the process with SIGINT when it exits,
+    caught or not (`_Py_UnhandledKeyboardInterrupt` in Python/pythonrun.c).
+    """
+
+
 def _interrupted(number: int, frame: FrameType | None) -> None:
     received.append(number)
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 def _listen() -> None:

@@ -105,6 +105,30 @@ def test_a_command_that_is_asked_to_end_says_one_line(
     assert not list(tmp_path.glob("**/.hexconv-*"))
 
 
+INTERRUPTED_IN_EXEC = """
+import hexconv.__main__, hexconv.cli
+hexconv.cli.main = lambda: exec("import os, time; os.kill(os.getpid(), 15); time.sleep(60)")
+hexconv.__main__.main()
+"""
+
+
+def test_the_exit_code_holds_when_the_signal_comes_while_a_string_is_executed(
+    tmp_path: Path,
+) -> None:
+    """Dataclasses and named tuples are made so: any import of one may be interrupted there."""
+    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_EXEC)
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
+
+
 def test_output_that_cannot_be_written_is_an_error_not_a_traceback(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
