@@ -3,7 +3,7 @@
     python benchmarks/measure_cost.py OUT.jsonl --library-file libhexagon_nn_skel.so
         [--only moves ...] [--model build/encoder.pb ...] [--networks]
 
-Runs the graphs of benchmarks/cost_cases.py, many in one, and whole models on random input; appends
+Runs the graphs of benchmarks/cost_cases, many in one, and whole models on random input; appends
 one JSON line a node: [library, source, op, padding, inputs, outputs, parameters, bytes, packets].
 With --pack, lines of earlier runs are merged into benchmarks/data: a node that is there with the
 same library, sizes and parameters gets the median of the new lines, any other is added.
