@@ -1,0 +1,77 @@
+"""One graph that is being made: its tensors, nodes and random numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tests.fuzz.cases import Array, Step
+
+Shape = tuple[int, ...]
+LARGEST = 1 << 13
+"""Elements of a tensor, so that a graph takes a tenth of a second."""
+
+
+@dataclass
+class Maker:
+    """One graph that is being made."""
+
+    rng: np.random.Generator
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    inputs: dict[str, Shape] = field(default_factory=dict)
+    ends: list[str] = field(default_factory=list)
+
+    def chance(self, share: float) -> bool:
+        """True with this probability."""
+        return bool(self.rng.random() < share)
+
+    def pick(self, *options: float) -> float:
+        """One of the numbers."""
+        return float(self.rng.choice(options))
+
+    def size(self, low: int, high: int) -> int:
+        """A whole number, both ends included."""
+        return int(self.rng.integers(low, high + 1))
+
+    def noise(self, *shape: int, scale: float = 1.0) -> Array:
+        """Normal float32."""
+        return (scale * self.rng.standard_normal(shape)).astype(np.float32)
+
+    def tensor(self, rank: int | None = None) -> str:
+        """One of the tensors there are, the newest most often."""
+        names = [n for n, s in self.shapes.items() if rank is None or len(s) == rank]
+        if not names:
+            return ""
+        back = min(int(self.rng.geometric(0.45)), len(names))
+        return names[-back]
+
+    def like(self, name: str) -> str:
+        """Another tensor of the same shape, or the same."""
+        names = [n for n, s in self.shapes.items() if s == self.shapes[name]]
+        return str(self.rng.choice(names))
+
+    def add(
+        self,
+        op: str,
+        inputs: list[str | Array | None],
+        shape: Shape,
+        outputs: int = 1,
+        **attrs: object,
+    ) -> str:
+        """One node; arrays among its inputs are constants of its own."""
+        number = len(self.steps)
+        names, consts = [], {}
+        for place, item in enumerate(inputs):
+            if isinstance(item, (np.ndarray, np.generic)):
+                name = f"c{number}_{place}"
+                consts[name] = np.asarray(item)
+                names.append(name)
+            else:
+                names.append(item or "")
+        made = [f"t{number}" if k == 0 else f"t{number}_{k}" for k in range(outputs)]
+        self.steps.append(Step(op, tuple(names), tuple(made), attrs, consts))
+        for name in made:
+            self.shapes[name] = shape
+        return made[0]
