@@ -1,0 +1,21 @@
+"""A folder with a small model and a sample of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from .converting import tiny
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with tiny.onnx and samples in it."""
+    monkeypatch.chdir(tmp_path)
+    onnx.save(tiny(), "tiny.onnx")
+    rng = np.random.default_rng(5)
+    np.save("speech.npy", rng.uniform(-1, 1, (6, 8, 16)).astype(np.float32))
+    return tmp_path
