@@ -48,6 +48,14 @@ def is_two_to_two(kernel: Array, axes: Sequence[Window]) -> bool:
     return kernel.shape == TWO_TO_TWO and all(axis.stride == 1 for axis in axes)
 
 
+def _grown(weights: Array, pads: Sequence[int]) -> Array:
+    """(Cin, Cout, kh, kw) with zeros at the end, which reach the output rows that no tap does."""
+    if min(pads[:2]) < 0:
+        raise UnsupportedOpError("a transposed convolution with negative padding before")
+    bottom, right = (max(-pad, 0) for pad in pads[2:])
+    return np.pad(weights, ((0, 0), (0, 0), (0, bottom), (0, right)))
+
+
 def _phases_are_two_to_two(weights: Array, strides: Sequence[int]) -> bool:
     """As `is_two_to_two`, for the convolution that prepare makes of (Cin, Cout, kh, kw)."""
     size = [-(-k // s) for k, s in zip(weights.shape[2:], strides, strict=True)]
@@ -245,14 +253,8 @@ class ConvEmitter:
         pads: Sequence[int],
     ) -> Tensor:
         """weights (Cin, Cout, kh, kw); pads (top, left, bottom, right) of the full output."""
-        top, left, bottom, right = pads
-        if min(pads) < 0:
-            # Output rows that no tap reaches: zeros at the end of the kernel reach them.
-            grow = (max(-bottom, 0), max(-right, 0))
-            if top < 0 or left < 0:
-                raise UnsupportedOpError("a transposed convolution with negative padding before")
-            weights = np.pad(weights, ((0, 0), (0, 0), (0, grow[0]), (0, grow[1])))
-            bottom, right = max(bottom, 0), max(right, 0)
+        top, left, bottom, right = (max(pad, 0) for pad in pads)
+        weights = _grown(weights, pads)
         if _phases_are_two_to_two(weights, strides):
             weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, strides[1])))
             right += strides[1]

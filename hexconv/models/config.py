@@ -21,7 +21,7 @@ LEAKY_SLOPE = 0.1
 LAST_LEAKY_SLOPE = 0.01
 """Slope of the LeakyReLU before conv_post: the official code leaves torch's default there."""
 
-_TODO = "start from one of the official config_v1.json, config_v2.json, config_v3.json"
+_HINT = "start from one of the official config_v1.json, config_v2.json, config_v3.json"
 
 OUTER_KERNEL = 7
 """Kernel of conv_pre and conv_post, fixed in the official code."""
@@ -62,7 +62,7 @@ class GeneratorConfig:
             raise ConfigError(
                 "this is not a HiFi-GAN generator config",
                 why=problem,
-                hint=_TODO,
+                hint=_HINT,
             )
 
     @property
@@ -171,7 +171,7 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
     except KeyError as error:
         raise ConfigError(
             f"the HiFi-GAN config has no key {error}",
-            hint=_TODO,
+            hint=_HINT,
         ) from error
     except (TypeError, ValueError) as error:
         raise ConfigError(

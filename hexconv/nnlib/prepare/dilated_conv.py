@@ -18,16 +18,7 @@ def expand(work: Work, op: Op) -> list[Op] | None:
     if op.op != OP:
         return None
     weights = work.need(op, 1, "filter")
-    step_h, step_w = (int(v) for v in work.need(op, 10, "dilation").flat[:2])
-    stride = work.need(op, 9, "stride")
-    if step_h < 1 or step_w < 1:
-        raise GraphError(f"a dilation of {step_h}x{step_w}", where=op.where)
-    if stride.shape[1:3] != (1, 1):
-        raise GraphError(
-            "a dilated convolution runs with stride 1 only",
-            where=op.where,
-            why=f"the stride is {stride.shape[1]}x{stride.shape[2]}",
-        )
+    step_h, step_w = _dilation(work, op)
     b, h, w, d = work.declared(op.inputs[0]).shape
     top, left = -h % step_h, -w % step_w
     pads = work.const(np.array([[top, 0], [left, 0]], np.int32), f"{op.name}/pads")
@@ -61,11 +52,23 @@ def expand(work: Work, op: Op) -> list[Op] | None:
         [out.data, steps, pads, out.low, out.high],
         (Output(gathered, "uint8"), SCALAR, SCALAR),
     )
-    to_space.origin, to_space.onnx_node = op.origin, op.onnx_node
-    for port in range(3):
-        work.redirect(op.ref(port), to_space.ref(port))
-    work.absorbed[op.id] = to_space.id
+    work.replace(op, to_space)
     return [to_batch, *nodes, to_space]
+
+
+def _dilation(work: Work, op: Op) -> tuple[int, int]:
+    """Steps along H and W; the library has them at stride 1 only."""
+    step_h, step_w = (int(v) for v in work.need(op, 10, "dilation").flat[:2])
+    stride = work.need(op, 9, "stride")
+    if step_h < 1 or step_w < 1:
+        raise GraphError(f"a dilation of {step_h}x{step_w}", where=op.where)
+    if stride.shape[1:3] != (1, 1):
+        raise GraphError(
+            "a dilated convolution runs with stride 1 only",
+            where=op.where,
+            why=f"the stride is {stride.shape[1]}x{stride.shape[2]}",
+        )
+    return step_h, step_w
 
 
 def _conv_shape(x: Shape4, weights: tuple[int, ...], padding: Padding) -> Shape4:

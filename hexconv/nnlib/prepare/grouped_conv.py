@@ -31,23 +31,7 @@ def expand(work: Work, op: Op) -> list[Op] | None:
         [axis, x, x_low, x_high],
         (*parts, SCALAR, SCALAR),
     )
-    ob, oh, ow, od = op.outputs[0].shape
-    chains = [
-        chain(
-            work,
-            f"{op.name}/group{group}",
-            BIAS32,
-            Triple(split.ref(group), split.ref(groups), split.ref(groups + 1)),
-            Triple(_share(work, op, 1, group, groups), op.inputs[5], op.inputs[6]),
-            Triple(_share(work, op, 2, group, groups), op.inputs[7], op.inputs[8]),
-            (op.inputs[11], op.inputs[12]),
-            op.inputs[9],
-            _share(work, op, 13, group, groups) if len(op.inputs) == 14 else None,
-            (ob, oh, ow, od // groups),
-            op.padding,
-        )
-        for group in range(groups)
-    ]
+    chains = [_group(work, op, split, group, groups) for group in range(groups)]
     ends = [Triple.of(nodes[-1]) for nodes in chains]
     concat = work.make(
         f"{op.name}/concat",
@@ -55,13 +39,28 @@ def expand(work: Work, op: Op) -> list[Op] | None:
         [axis, *(e.data for e in ends), *(e.low for e in ends), *(e.high for e in ends)],
         (op.outputs[0], SCALAR, SCALAR),
     )
-    concat.origin, concat.onnx_node = op.origin, op.onnx_node
-    for port in range(3):
-        work.redirect(op.ref(port), concat.ref(port))
-    work.absorbed[op.id] = concat.id
+    work.replace(op, concat)
     # Stage by stage over all groups, as the library orders them.
     stages = [node for stage in zip(*chains, strict=True) for node in stage]
     return [split, *stages, concat]
+
+
+def _group(work: Work, op: Op, split: Op, group: int, groups: int) -> list[Op]:
+    """The convolution of one group."""
+    b, h, w, depth = op.outputs[0].shape
+    return chain(
+        work,
+        f"{op.name}/group{group}",
+        BIAS32,
+        Triple(split.ref(group), split.ref(groups), split.ref(groups + 1)),
+        Triple(_share(work, op, 1, group, groups), op.inputs[5], op.inputs[6]),
+        Triple(_share(work, op, 2, group, groups), op.inputs[7], op.inputs[8]),
+        (op.inputs[11], op.inputs[12]),
+        op.inputs[9],
+        _share(work, op, 13, group, groups) if len(op.inputs) == 14 else None,
+        (b, h, w, depth // groups),
+        op.padding,
+    )
 
 
 def _share(work: Work, op: Op, position: int, group: int, groups: int) -> Ref:

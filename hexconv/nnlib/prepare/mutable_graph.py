@@ -253,6 +253,13 @@ class Work:
                 self.absorbed[part.id] = into.id
         return into
 
+    def replace(self, op: Op, made: Op) -> None:
+        """Let `made` stand for a quantized node: its readers read data, min and max of `made`."""
+        made.origin, made.onnx_node = op.origin, op.onnx_node
+        for port in range(3):
+            self.redirect(op.ref(port), made.ref(port))
+        self.absorbed[op.id] = made.id
+
     def sweep(self) -> None:
         """Drop nodes that nothing reads (prepare.c remove_dead_nodes); outputless ones stay."""
         used: set[int] = set()

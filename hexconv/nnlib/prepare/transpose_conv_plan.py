@@ -126,14 +126,8 @@ def plan_of(work: Work, op: Op, flavor: TransposeConvFlavor) -> TransposeConvPla
     x, out = work.declared(op.inputs[0]).shape, op.outputs[0].shape
     filters, kh, kw, depth = (int(v) for v in weights.shape)
     rows, columns = -(-kh // stride_h), -(-kw // stride_w)
-    multiplier = 1
-    depthwise = False
-    if flavor.has_depthwise and groups > 1 and groups == out[3]:
-        if groups == x[3]:
-            depthwise = True
-        elif 2 * groups == x[3] and kw * 2 // stride_w < 7 and rows >= 2:
-            depthwise, multiplier = True, 2
-    if depthwise:
+    multiplier = _multiplier(groups, x, out, rows, kw * 2 // stride_w) * flavor.has_depthwise
+    if multiplier:
         columns *= multiplier
         more_h, more_w = tw.depthwise_padding(rows, columns)
         return TransposeConvPlan(
@@ -167,3 +161,12 @@ def plan_of(work: Work, op: Op, flavor: TransposeConvFlavor) -> TransposeConvPla
         x,
         out,
     )
+
+
+def _multiplier(groups: int, x: Shape4, out: Shape4, rows: int, columns_of_two: int) -> int:
+    """Input channels of one output where a depthwise convolution does it, else 0."""
+    if groups == 1 or groups != out[3]:
+        return 0
+    if groups == x[3]:
+        return 1
+    return 2 if 2 * groups == x[3] and columns_of_two < 7 and rows >= 2 else 0
