@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import struct
 import subprocess
 import tempfile
 from functools import cache
@@ -22,6 +24,8 @@ BARE_METAL = ("-target", "hexagon-freestanding-none", CPU, "-O2", *WARNINGS)
 LINUX = ("-target", "hexagon-linux-musl", CPU, "-static", "-O2", *WARNINGS)
 BARE_METAL_SOURCES = ("varargs.c",)
 BUILD_SECONDS = 900
+ELF_HEADER = struct.Struct("<4s28xI10xHHxx")
+"""32-bit: magic, e_shoff, e_shentsize, e_shnum."""
 
 
 @cache
@@ -46,9 +50,26 @@ def runner() -> Path:
         DeviceError: if it cannot be built or stored.
     """
     path = runner_path()
-    if not path.is_file():
+    if not _whole(path):
         _build(path)
     return path
+
+
+def _whole(path: Path) -> bool:
+    """Whether a file is an ELF program up to its section headers, which come last.
+
+    A machine that loses power, or a full disk, can leave an empty or a cut file in the cache.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(ELF_HEADER.size)
+            size = file.seek(0, os.SEEK_END)
+    except OSError:
+        return False
+    if len(header) < ELF_HEADER.size:
+        return False
+    magic, sections, each, count = ELF_HEADER.unpack(header)
+    return bool(magic == b"\x7fELF" and sections + each * count <= size)
 
 
 def _build(path: Path) -> None:

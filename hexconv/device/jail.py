@@ -1,7 +1,8 @@
 """Starts the emulator with minimal privileges. Run as a script of its own, never imported.
 
-`python -I -S jail.py SPEC` with SPEC a JSON object: `command` (list), `directory` (the only place
-it may write to), `read` (files and directories it may read), `limits` (rlimit name to value),
+`python -I -S jail.py SPEC` with SPEC a JSON object: `command` (list), `directory` (where
+it runs and reads), `write` (the files there that it may write), `read` (files and directories it
+may read), `limits` (rlimit name to value),
 `report` (where to write, as JSON, which privileges could be dropped on this machine).
 
 It isolates, as far as the kernel allows: no network, no view of other processes (and none of its
@@ -30,8 +31,7 @@ LANDLOCK_RULE_PATH = 1
 # linux/landlock.h: bits 0 execute, 1 write file, 2 read file, 3 read directory, 4.. make and remove
 READ = 1 << 0 | 1 << 2 | 1 << 3
 READ_ONE_FILE = 1 << 0 | 1 << 2
-WRITE_FILE, REMOVE_FILE, MAKE_FILE, TRUNCATE = 1 << 1, 1 << 5, 1 << 8, 1 << 14
-OWN = READ | WRITE_FILE | REMOVE_FILE | MAKE_FILE | TRUNCATE  # no links, pipes or devices
+WRITE = READ_ONE_FILE | 1 << 1 | 1 << 14  # bit 14: truncate. None of them makes a file.
 ALL_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}
 NEWEST_KNOWN = 3
 O_PATH = 0o10000000
@@ -78,14 +78,14 @@ def add_path(ruleset: int, path: str, access: int) -> None:
     except OSError:
         return
     if not Path(path).is_dir():
-        access &= READ_ONE_FILE
+        access &= WRITE
     rule = struct.pack("<Qi", access, fd)
     libc.syscall(SYS_LANDLOCK_ADD, ruleset, LANDLOCK_RULE_PATH, rule, 0)
     os.close(fd)
 
 
-def restrict_files(directory: str, read: list[str]) -> bool:
-    """Allow plain files in `directory`, and `read` for reading; nothing else of the file system."""
+def restrict_files(write: list[str], read: list[str]) -> bool:
+    """Allow the files `write`, and `read` for reading; nothing else of the file system."""
     version = libc.syscall(SYS_LANDLOCK_CREATE, None, 0, LANDLOCK_QUERY_VERSION)
     if version < 1:
         return False
@@ -94,7 +94,8 @@ def restrict_files(directory: str, read: list[str]) -> bool:
     ruleset = libc.syscall(SYS_LANDLOCK_CREATE, attributes, len(attributes), 0)
     if ruleset < 0:
         return False
-    add_path(ruleset, directory, OWN & everything)
+    for path in write:
+        add_path(ruleset, path, WRITE & everything)
     for path in read:
         add_path(ruleset, path, READ)
     return bool(libc.syscall(SYS_LANDLOCK_RESTRICT, ruleset, 0) == 0)
@@ -146,9 +147,10 @@ def start(spec: dict[str, Any], taken_away: dict[str, bool]) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(spec["directory"])
     set_limits(spec["limits"])
-    taken_away["files"] = restrict_files(spec["directory"], spec["read"])
-    taken_away["calls"] = restrict_calls()
-    Path(spec["report"]).write_text(json.dumps(taken_away))
+    with Path(spec["report"]).open("w") as report:  # opened while that is still allowed
+        taken_away["files"] = restrict_files(spec["write"], [spec["directory"], *spec["read"]])
+        taken_away["calls"] = restrict_calls()
+        json.dump(taken_away, report)
     os.execve(spec["command"][0], spec["command"], {"PATH": "/usr/bin:/bin", "LC_ALL": "C"})
 
 

@@ -20,6 +20,7 @@ from hexconv.device.elf import LibraryFile
 from hexconv.device.job import JobWriter, Slot
 from hexconv.device.records import Progress, RunRecords, read_records
 from hexconv.device.toolchain import find_qemu
+from hexconv.device.workspace import WRITTEN, workspace
 from hexconv.errors import DeviceError
 
 GIB = 1 << 30
@@ -42,7 +43,8 @@ class Limits:
     Args:
         seconds: wall clock; four times as much processor time, over all threads.
         memory: bytes of the emulated address space, 4 GiB at most.
-        file_bytes: size of the largest file that it may write.
+        file_bytes: size of the largest file that it may write; where Landlock holds it writes
+            three (workspace.WRITTEN and its log), and can make no other.
     """
 
     seconds: float = 600.0
@@ -95,8 +97,7 @@ def run_job(
     """
     qemu, program = find_qemu(), runner()
     try:
-        with tempfile.TemporaryDirectory(prefix="hexconv-device-") as name:
-            directory = Path(name).resolve()
+        with workspace() as directory:
             (directory / "progress").write_bytes(bytes(4096))
             shutil.copy(program, directory / "runner")
             with (directory / "job").open("wb") as file:
@@ -121,6 +122,7 @@ def _spec(directory: Path, qemu: Path, limits: Limits) -> str:
     spec = {
         "command": command + files,
         "directory": str(directory),
+        "write": list(WRITTEN),
         "read": [str(qemu), *LOADER_PATHS, *PROC_PATHS],
         "limits": limits.rlimits(),
         "report": str(directory / "contained"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from hexconv.device.job import JobWriter
 from hexconv.device.process import ProcessOutcome
 from hexconv.device.records import Progress, RunRecords, RunStage
 from hexconv.device.session import Session, failure
+from hexconv.device.workspace import PREFIX
 from hexconv.errors import DeviceError, FileError, MissingExtra
 from tests.device.fake_library import beside, graph_of, values
 
@@ -124,6 +127,44 @@ def test_a_hostile_library_reaches_no_socket_and_changes_no_mode(fake: Library) 
         pytest.skip("no seccomp on this machine")
     assert int(reached.flat[0]) & (8 | 16 | 32) == 0
     assert (found.st_mode & 0o777, found.st_mtime) == (0o600, 1)
+
+
+def test_a_hostile_library_makes_no_file_of_its_own(fake: Library) -> None:
+    """The limit on a file is a limit on the disk: it writes those that it was given."""
+    contained = fake.session.ask(JobWriter.list_ops).contained
+    (reached,) = fake.run_raw(beside("Escape"), [])
+    assert contained["files"] is not bool(int(reached.flat[0]) & 64)
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one(fake: Library) -> None:
+    place = Path(tempfile.gettempdir())
+    left, held, new = (place / f"{PREFIX}{name}" for name in ("left", "held", "new"))
+    for path in (left, held, new):
+        path.mkdir()
+        (path / "library.so").touch()
+    for path in (left, held):
+        os.utime(path, (1, 1))
+    running = os.open(held, os.O_RDONLY)
+    fcntl.flock(running, fcntl.LOCK_EX)
+    fake.ops()
+    assert sorted(path.name for path in place.iterdir()) == [held.name, new.name]
+    os.close(running)
+    os.utime(new, (1, 1))
+    fake.ops()
+
+
+@pytest.mark.parametrize("size", [0, 20, 5000])
+def test_a_runner_that_is_cut_short_is_built_again(
+    fake: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+) -> None:
+    whole = build.runner().read_bytes()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    build.runner_path().parent.mkdir(parents=True)
+    build.runner_path().write_bytes(whole[:size])
+    monkeypatch.setattr(
+        build, "compile_runner", lambda target, work: bool(target.write_bytes(whole))
+    )
+    assert build.runner().read_bytes() == whole
 
 
 def test_a_child_process_of_the_library_ends_with_it(fake: Library) -> None:

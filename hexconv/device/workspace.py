@@ -1,0 +1,54 @@
+"""The temporary directory of one job, locked as long as the job runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PREFIX = "hexconv-device-"
+JUST_MADE = 60.0
+"""Seconds for which a directory may be without a lock because its job has only just made it."""
+
+WRITTEN = ("records", "progress")
+"""The files that the emulated process writes. It can make no other, so these bound its disk."""
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """A new directory with the files that the job writes; removed at the end.
+
+    Directories that killed runs left are removed first: those that no process holds.
+    """
+    _sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
+        directory = Path(name).resolve()
+        held = os.open(directory, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for file in WRITTEN:
+                (directory / file).touch()
+            yield directory
+        finally:
+            os.close(held)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove this user's directories of jobs whose process is gone."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            try:
+                found = os.fstat(descriptor)
+                if found.st_uid != os.geteuid() or time.time() - found.st_mtime < JUST_MADE:
+                    continue
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
