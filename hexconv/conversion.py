@@ -119,17 +119,20 @@ class _Job:
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
 
     def check_accuracy(self, model: Model) -> None:
-        """Refuse a model that is far below what 8 bits allow.
+        """Raise for a model with an accuracy that is a warning otherwise.
 
         Raises:
             AccuracyError: naming the outputs, and parts of outputs.
         """
-        from hexconv.compare.accuracy import accuracy, far_below
+        from hexconv.compare.accuracy import accuracy
+        from hexconv.compare.low_accuracy import low_accuracy
 
-        told = far_below(accuracy(model, self.source, self.samples.again()))
+        samples = self.samples.again()
+        found = accuracy(model, self.source, samples, library=self.settings.library)
+        told = low_accuracy(found, own_samples=samples is not None)
         if told:
             raise AccuracyError(
-                "the model is far less accurate than 8 bits allow",
+                "the model is not accurate enough",
                 why="\n       ".join(told),
                 hint="without --strict it is written, with a warning",
             )

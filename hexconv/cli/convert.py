@@ -96,7 +96,8 @@ def _names(text: str) -> list[str]:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Write nothing, exit with 3, if an output is 6 dB or more below what 8 bits allow.",
+    help="Write nothing, exit with 3, if an output is 6 dB or more below what 8 bits allow, or on "
+    "the samples below 15 dB, or its largest class another one in a fifth of the rows.",
 )
 @click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -214,13 +215,13 @@ def _measured(
     model: Model, samples: Any, count: int, library: LibraryVersion
 ) -> tuple[dict[str, Accuracy], list[str]]:
     """The accuracy and warnings about it: the files are written by then."""
-    from hexconv.compare.accuracy import far_below
+    from hexconv.compare.low_accuracy import low_accuracy
 
     try:
         found = _accuracy(model, samples, count, library)
     except HexconvError as error:
         return {}, [f"the result was not compared: {error.render(cli=True)}"]
-    return found, far_below(found)
+    return found, low_accuracy(found, own_samples=_samples_of(model, samples) is not None)
 
 
 def _accuracy(

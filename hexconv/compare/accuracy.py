@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from hexconv.calibrate.samples import SampleSource
     from hexconv.model import Model
 
-FAR_BELOW = 6.0
-"""dB below what 8 bits allow from which on a figure is suspicious: one bit of eight."""
-GOOD = 50.0
-"""dB that nobody needs more than: an exact output has no figure to be held against."""
-
 
 @dataclass(frozen=True)
 class PartAccuracy:
@@ -61,6 +56,7 @@ class Accuracy:
         peak: largest absolute value of the float model's output, the reference for `largest`.
         allowed: what 8 bits allow, dB; None where it was not estimated.
         parts: of an output that a Concat makes.
+        top1: of an output with class scores: share of rows with the same largest element.
     """
 
     sqnr: float
@@ -68,6 +64,7 @@ class Accuracy:
     peak: float
     allowed: float | None = None
     parts: tuple[PartAccuracy, ...] = ()
+    top1: float | None = None
 
 
 def accuracy(
@@ -109,7 +106,7 @@ def accuracy(
     names = [item.name for item in model.graph.outputs]
     ideal = _eight_bits(model, source, taken) if estimate else None
     joined = {name: parts_of(graph, name) if ideal else [] for name in names}
-    sums = {name: _Sums(name, joined[name]) for name in names}
+    sums = {name: _Sums(name, joined[name], name in graph.classes) for name in names}
     for sample in taken:
         expected, returned = session.run(sample), simulator.run(sample)
         allowed = ideal.run(sample) if ideal else {}
@@ -132,9 +129,9 @@ def _eight_bits(
 class _Sums:
     """One output and its parts, of both quantized sides."""
 
-    def __init__(self, name: str, parts: Sequence[OutputPart]) -> None:
+    def __init__(self, name: str, parts: Sequence[OutputPart], classes: bool) -> None:
         self._parts = parts
-        self._own, self._allowed = Totals(name), Totals(name)
+        self._own, self._allowed = Totals(name, classes=classes), Totals(name)
         self._of_parts = [(Totals(name), Totals(name), set[float]()) for _ in parts]
 
     def add(self, expected: Array, returned: Array, allowed: Array | None) -> None:
@@ -159,6 +156,7 @@ class _Sums:
             own.peak,
             None if allowed is None else allowed.sqnr,
             tuple(self._part_results()),
+            own.top1,
         )
 
     def _part_results(self) -> Iterator[PartAccuracy]:
@@ -176,26 +174,3 @@ def describe(found: Mapping[str, Accuracy]) -> Iterable[str]:
             f"{name}: {item.sqnr:.1f} dB SQNR{beside}, max abs error {item.largest:.3g} "
             f"(peak {item.peak:.3g})"
         )
-
-
-def far_below(found: Mapping[str, Accuracy]) -> list[str]:
-    """What a user must know of outputs, and of parts of them, far below what 8 bits allow."""
-    told = []
-    for name, item in found.items():
-        if item.allowed is not None and _far(item.sqnr, item.allowed):
-            told.append(
-                f"output '{name}' has {item.sqnr:.1f} dB where 8 bits allow {item.allowed:.1f}: "
-                "`hexconv verify` shows in which layer it is lost"
-            )
-        for part in item.parts:
-            if _far(part.sqnr, part.allowed):
-                told.append(
-                    f"output '{name}' joins '{part.tensor}' with what has a wider range: "
-                    f"{part.values} different values are left of it, {part.sqnr:.1f} dB where 8 "
-                    f"bits of its own range allow {part.allowed:.1f}; make it an output of its own"
-                )
-    return told
-
-
-def _far(sqnr: float, allowed: float) -> bool:
-    return min(allowed, GOOD) - sqnr >= FAR_BELOW

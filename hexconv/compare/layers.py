@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 
 Sample = Mapping[str, Array]
 
-CLASSIFIERS = frozenset(("Softmax", "LogSoftmax", "Gemm", "MatMul"))
-"""Ops whose last output axis is assumed to be class scores, if it is the model's output."""
-PASSING = frozenset(("Identity", "Squeeze", "Unsqueeze", "Flatten"))
-"""Ops that such scores pass through unchanged."""
-
 
 class Bench:
     """Both sides, opened once.
@@ -74,7 +69,6 @@ class Bench:
             list(dict.fromkeys(name for name in wanted if name not in inputs)),
             threads=threads,
         )
-        self._classes = {item.name for item in graph.outputs if _is_classes(reference, item.name)}
 
     def _check_outputs(self) -> None:
         there = {info.name: info.shape for info in self.reference.outputs}
@@ -90,7 +84,8 @@ class Bench:
 
     def tally(self, first: int = 0) -> Tally:
         """An empty one, for samples from number `first` on."""
-        outputs = {item.name: item.name in self._classes for item in self.graph.outputs}
+        classes = self.reference.classes
+        outputs = {item.name: item.name in classes for item in self.graph.outputs}
         return Tally(outputs, (site.tensor for site in self.sites.all), first)
 
     def measure(
@@ -162,18 +157,3 @@ def _triple(site: CompareSite, results: list[Array]) -> list[Array]:
     if site.op == INPUT_OP or len(results) < PORTS:
         return results[port : port + PORTS]
     return [results[port], *results[-2:]]
-
-
-def _is_classes(graph: FloatGraph, output: str) -> bool:
-    """Whether an output's last axis looks like class scores."""
-    value = graph.values()[output]
-    shape = shape_of(value)
-    if len(shape) < 2 or shape[-1] < 2:
-        return False
-    node = value.producer()
-    while node is not None and node.op_type in PASSING:
-        node = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if node is not None and node.op_type == "Add":
-        makers = [item.producer() for item in node.inputs if item is not None]
-        node = next((m for m in makers if m is not None and m.op_type == "MatMul"), node)
-    return node is not None and node.op_type in CLASSIFIERS

@@ -41,6 +41,7 @@ class FloatGraph:
         recognized: how often each recognition or simplification was applied, by its name.
         original: names of the values that inputs and nodes of the file compute.
         ranges: (min, max) that a quantized model declares, by value name.
+        classes: names of the outputs whose last axis has class scores.
     """
 
     model: ir.Model
@@ -49,6 +50,7 @@ class FloatGraph:
     recognized: dict[str, int] = field(default_factory=dict)
     original: frozenset[str] = frozenset()
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    classes: frozenset[str] = frozenset()
 
     @property
     def graph(self) -> ir.Graph:

@@ -21,6 +21,7 @@ from hexconv.onnx_graph.casting import (
     integer_data_to_float,
     narrow_floats,
 )
+from hexconv.onnx_graph.classes import class_outputs
 from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.malformed import MALFORMED
@@ -107,7 +108,8 @@ def _finished(
         raise ModelError(
             "the model has no input", where=label, why="nothing it computes depends on one"
         )
-    return FloatGraph(model, label, dropped, counts, original)
+    classes = frozenset() if has_unsupported else class_outputs(model.graph)
+    return FloatGraph(model, label, dropped, counts, original, classes=classes)
 
 
 def _names(graph: ir.Graph) -> frozenset[str]:
