@@ -68,7 +68,8 @@ def built(
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
-    observed, chosen = calibrate.rewrite_by_ranges(graph, observed)
+    equalized = equalizes(settings)
+    observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)
     check_representable(graph, observed)
     calibrate.bound_constants(graph, observed)
@@ -204,12 +205,17 @@ def introduced_ranges(
     graph: FloatGraph, observed: Mapping[str, Bounds], samples: Samples, settings: Settings
 ) -> dict[str, Bounds]:
     """(min, max) of the values that rewriting by the ranges observed will introduce."""
-    copy = calibrate.rewritten_copy(graph, observed)
+    copy = calibrate.rewritten_copy(graph, observed, equalized=equalizes(settings))
     if copy is None:
         return {}
     source = calibrate.read_samples(samples, graph, settings.data_formats)
     measured = _observe(copy, source, settings)
     return {name: bounds for name, bounds in measured.items() if name not in observed}
+
+
+def equalizes(settings: Settings) -> bool:
+    """Whether channels of unlike sizes are scaled."""
+    return settings.accuracy != "minmax" and settings.optimize != "none"
 
 
 def completed(

@@ -40,7 +40,7 @@ class Settings:
         also: names of alternative rewrites to enable.
         explain: predict what each rewrite saved: one more conversion for each.
         accuracy: "minmax" (one scale for all weights of a layer), or "default" (a scale for each
-            output channel, residual sums that round less often).
+            output channel, channels brought to one size, residual sums that round less often).
         observer: "minmax" or "percentile".
         percentile: for the percentile observer, in %.
         input_ranges: declared (min, max) by input, for synthetic data.

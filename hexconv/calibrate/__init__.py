@@ -3,6 +3,7 @@
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy
 from hexconv.calibrate.doubtful import Doubts
+from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
@@ -19,6 +20,7 @@ __all__ = [
     "Statistics",
     "bound_constants",
     "check_percentile",
+    "equalize",
     "format_ranges",
     "joined_warnings",
     "measure",

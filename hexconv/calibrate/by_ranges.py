@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
+from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
 from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.unlike_rows import unlike_rows
@@ -16,9 +17,19 @@ from hexconv.quantize import Bounds
 
 
 def rewrite_by_ranges(
-    graph: FloatGraph, observed: Mapping[str, Bounds]
+    graph: FloatGraph,
+    observed: Mapping[str, Bounds],
+    *,
+    equalized: bool = False,
+    measured: bool = True,
 ) -> tuple[dict[str, Bounds], dict[str, int]]:
     """Change a graph in place where 255 levels of the ranges observed would not do.
+
+    Args:
+        graph: changed in place.
+        observed: (min, max) of each value.
+        equalized: whether channels may be scaled (`equalized_channels`).
+        measured: whether `observed` has the ranges of what that makes.
 
     Returns:
         The ranges, those of new values among them; how often each rewrite was applied, by name.
@@ -26,11 +37,14 @@ def rewrite_by_ranges(
     ranges = bounded_masks(graph, observed)
     ranges, flat = flat_softmax(graph, ranges)
     ranges, unlike = unlike_rows(graph, ranges)
-    counts = {"flat_softmax": flat, "unlike_rows": unlike}
+    scaled = equalize(graph, ranges, measured=measured) if equalized else 0
+    counts = {"flat_softmax": flat, "unlike_rows": unlike, "equalized_channels": scaled}
     return ranges, {name: count for name, count in counts.items() if count}
 
 
-def rewritten_copy(graph: FloatGraph, observed: Mapping[str, Bounds]) -> FloatGraph | None:
+def rewritten_copy(
+    graph: FloatGraph, observed: Mapping[str, Bounds], *, equalized: bool = False
+) -> FloatGraph | None:
     """The graph as `rewrite_by_ranges` will make it, to observe the new values; None if none is.
 
     Its names are those that the rewrites give the graph itself.
@@ -38,6 +52,6 @@ def rewritten_copy(graph: FloatGraph, observed: Mapping[str, Bounds]) -> FloatGr
     model = ir.Model(graph.model.graph.clone(), ir_version=graph.model.ir_version)
     model.graph.opset_imports.update(graph.model.graph.opset_imports)
     copy = replace(graph, model=model)
-    _, counts = rewrite_by_ranges(copy, observed)
+    _, counts = rewrite_by_ranges(copy, observed, equalized=equalized, measured=False)
     remove_dead(model.graph)
     return copy if counts else None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexconv.calibrate import read_samples
+from hexconv.calibrate import equalize, read_samples
 from hexconv.compare.distributed import measure_on
 from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
@@ -68,6 +68,8 @@ def verify(
     chosen = Settings.of({**settings, "library": target})
     shapes = {item.name: item.shape for item in model.graph.inputs}
     reference, _ = prepared(float_source, shapes, chosen)
+    if _was_equalized(model):
+        equalize(reference, model.ranges, measured=True)
     bench = Bench(model.graph, reference, followed, device)
     formats = model.graph.data_formats
     found: list[Measured | None] = []
@@ -96,6 +98,12 @@ def _check(samples: object, held_out: object, device: object, cluster: object) -
             "the emulated library does not run on a cluster",
             hint="give either --on device or --cluster",
         )
+
+
+def _was_equalized(model: Model) -> bool:
+    """Whether tensors of the model are scaled beside those of the float model."""
+    rewrites = () if model.conversion is None else model.conversion.rewrites
+    return any(item.name == "equalized_channels" for item in rewrites)
 
 
 def _followed(library: LibraryVersion | None, device: Library | None) -> LibraryVersion:

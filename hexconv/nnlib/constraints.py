@@ -11,6 +11,7 @@ from math import frexp, inf, isfinite, log
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.shapes import window
 from hexconv.nnlib.site import NodeSite
@@ -186,14 +187,17 @@ def requantize_gain(site: NodeSite) -> bool:
 def bias_fits(site: NodeSite) -> bool:
     # supernode_utils.h, fill_bias_buf: the bias less the range's minimum, in accumulator steps
     steps, weights = _product_step(site, "w_"), site.shape("weights")
-    offset = _offset(site)
-    if steps is None or weights is None or not isfinite(offset):
+    offsets = _offsets(site)
+    if steps is None or weights is None or not np.isfinite(offsets).all():
         return False
     outputs = site.node.outputs[0].shape[3]
     products = 255 * 128 * (weights[0] * weights[1] * weights[2] * weights[3] // max(outputs, 1))
     scales = site.const("channel_scale")
-    smallest = 1.0 if scales is None else float(scales.min())
-    return offset / (steps * smallest) + products >= 2**31
+    if scales is not None and scales.size in (1, offsets.size):
+        offsets = offsets / scales.reshape(-1)
+    elif scales is not None:
+        offsets = offsets / float(scales.min())
+    return float(offsets.max(initial=0.0)) / steps + products >= 2**31
 
 
 @range_constraint
@@ -204,7 +208,8 @@ def offset_fits(site: NodeSite) -> bool:
         return False
     unit = step / 128
     ratio = 255 * unit / (out[1] - out[0]) * 1.00001831
-    return _offset(site) / unit + 2**22 >= 2**31 or not 2.0**-29 <= ratio < 0.5
+    offset = float(_offsets(site).max(initial=0.0))
+    return offset / unit + 2**22 >= 2**31 or not 2.0**-29 <= ratio < 0.5
 
 
 def _product_step(site: NodeSite, prefix: str) -> float | None:
@@ -215,13 +220,13 @@ def _product_step(site: NodeSite, prefix: str) -> float | None:
     return (data[1] - data[0]) / 255 * (factor[1] - factor[0]) / 255
 
 
-def _offset(site: NodeSite) -> float:
-    """The largest bias, and the minimum of the requested range."""
+def _offsets(site: NodeSite) -> Array:
+    """Each channel's bias without its sign, and the minimum of the requested range."""
     bias, known, out = site.const("bias"), site.range("bias_"), site.range("out_")
     if bias is None or known is None or out is None or bias.dtype != np.int32:
-        return 0.0
-    real = bias.astype(np.float64) * ((known[1] - known[0]) * 2.0**-32)
-    return float(np.abs(real).max(initial=0.0)) + abs(out[0])
+        return np.zeros(0)
+    real = bias.reshape(-1).astype(np.float64) * ((known[1] - known[0]) * 2.0**-32)
+    return np.asarray(np.abs(real) + abs(out[0]))
 
 
 @constraint
