@@ -8,6 +8,9 @@ import sys
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RETRY = 0.02
+"""Seconds after which a signal that came during an import is looked at again."""
+
 received: list[int] = []
 
 
@@ -21,8 +24,21 @@ class Interrupted(KeyboardInterrupt):
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
-    received.append(number)
+    """Raise, but not inside of an import: initializing a C extension, that aborts the process."""
+    if number in ENDING:
+        received.append(number)
+    if _importing(frame):
+        signal.setitimer(signal.ITIMER_REAL, RETRY)
+        return
     raise Interrupted
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _listen() -> None:
@@ -30,6 +46,7 @@ def _listen() -> None:
     for number in ENDING:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupted)
+    signal.signal(signal.SIGALRM, _interrupted)
 
 
 def _discard_output() -> None:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hexconv.errors import FileError
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 TEMPORARY = ".hexconv-"
 """How the names begin of files that are being written."""
+
+JOURNAL = ".moves"
+"""How the name ends of the temporary file that lists the renames of a folder, as JSON."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that ask a process to end."""
@@ -32,9 +35,10 @@ Chunks = Iterable[bytes | memoryview]
 def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
     """Write several files atomically: each under a temporary name first, then all are renamed.
 
-    The first file is renamed last: of a model that is its `.pb`, which holds the SHA-256 of its
-    `.data`, so that a kill between two renames is found by `load`. No file is missing at any
-    time, and of two processes that write the same files one wins whole.
+    A kill before the renames leaves the old files. From then on a journal in the folder lists
+    them, and who reads the set (`complete`) or writes to the folder carries them out. The first
+    file is renamed last: of a model that is its `.pb`, which holds the SHA-256 of its `.data`.
+    No file is missing at any time, and of two processes that write the same files one wins whole.
 
     Args:
         files: content (bytes, or an iterable of chunks) by path; folders are created as needed.
@@ -48,7 +52,7 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
             with _alone_in({path.parent for path in files}), _uninterrupted():
                 for folder in {path.parent for path in files}:
                     _sweep(folder)
-                _rename(staged[::-1])
+                _rename(staged[::-1], _journals(staged[::-1], stack))
         except OSError as error:
             culprit = error.filename or next(iter(files), "")
             raise FileError(
@@ -80,7 +84,29 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _rename(staged: Sequence[tuple[Path, Path]]) -> None:
+def complete(folder: Path) -> None:
+    """Carry out the renames of a set of files whose writer was killed between two of them.
+
+    A folder that cannot be written stays as it is; `load` finds that the files do not fit.
+    """
+    if any(folder.glob(f"{TEMPORARY}*{JOURNAL}")):
+        with suppress(OSError), _alone_in({folder}):
+            _sweep(folder)
+
+
+def _journals(staged: Sequence[tuple[Path, Path]], stack: ExitStack) -> list[Path]:
+    """A journal in each folder that gets several files."""
+    made = []
+    for folder in {path.parent for _, path in staged}:
+        moves = [(old.name, new.name) for old, new in staged if new.parent == folder]
+        if len(moves) > 1:
+            journal, stream = _temporary(folder, stack, JOURNAL)
+            _write(stream, json.dumps(moves).encode())
+            made.append(journal)
+    return made
+
+
+def _rename(staged: Sequence[tuple[Path, Path]], journals: Sequence[Path]) -> None:
     """Rename all files; if one fails, restore the previous ones."""
     done: list[tuple[Path, Path | None]] = []
     try:
@@ -91,6 +117,8 @@ def _rename(staged: Sequence[tuple[Path, Path]]) -> None:
             done.append((path, old))
             temporary.replace(path)
     except OSError:
+        for journal in journals:
+            _remove(journal)
         for path, old in reversed(done):
             with suppress(OSError):
                 path.unlink(missing_ok=True) if old is None else old.replace(path)
@@ -126,15 +154,39 @@ def _alone_in(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed runs left: temporary files that no process holds."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-            finally:
-                os.close(descriptor)
+    """Carry out the renames that killed runs left, and remove their other temporary files."""
+    for journal in filter(_is_left, folder.glob(f"{TEMPORARY}*{JOURNAL}")):
+        _carry_out(journal)
+        journal.unlink()
+    for path in filter(_is_left, folder.glob(f"{TEMPORARY}*")):
+        _remove(path)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether no process holds a temporary file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _carry_out(journal: Path) -> None:
+    """Carry out the renames that are left of a journal; one that was cut short began none."""
+    try:
+        moves = [(str(old), str(new)) for old, new in parse_json(journal.read_bytes())]
+    except (TypeError, ValueError):
+        return
+    for old, new in moves:
+        plain = all(Path(name).name == name for name in (old, new))
+        if plain and old.startswith(TEMPORARY) and (journal.parent / old).is_file():
+            (journal.parent / old).replace(journal.parent / new)
 
 
 @contextmanager
@@ -166,16 +218,27 @@ def _stage(path: Path, content: bytes | Chunks, stack: ExitStack) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(21, "a folder has this name", str(path))
-    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+    with _alone_in({path.parent}):  # no other run sees it before it is locked
+        temporary, stream = _temporary(path.parent, stack)
+    _write(stream, content)
+    return temporary
+
+
+def _temporary(folder: Path, stack: ExitStack, suffix: str = "") -> tuple[Path, BinaryIO]:
+    """A new file, locked and open."""
+    temporary = folder / f"{TEMPORARY}{secrets.token_hex(8)}{suffix}"
     stream = stack.enter_context(temporary.open("xb"))  # the umask gives it its mode
     stack.callback(_remove, temporary)
     with suppress(OSError):
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return temporary, stream
+
+
+def _write(stream: BinaryIO, content: bytes | Chunks) -> None:
     for piece in [content] if isinstance(content, bytes) else content:
         stream.write(piece)
     stream.flush()
     os.fsync(stream.fileno())
-    return temporary
 
 
 def _remove(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hexconv.files import write_files
+from hexconv.files import complete, write_files
 
 ROOT = str(Path(__file__).parents[1])
 NAMES = ("m.pb", "m.data", "m.yml")
@@ -62,6 +63,48 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_the_renames_of_a_killed_writer_are_carried_out_by_who_comes_next(
+    tmp_path: Path, last: int
+) -> None:
+    write_files({tmp_path / name: b"a" * 1000 for name in NAMES})
+    write(tmp_path, "b", last)
+    complete(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(
+        NAMES, b"b" * 1000
+    )
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_writer_of_another_set_carries_them_out_too(tmp_path: Path, last: int) -> None:
+    write(tmp_path, "b", last)
+    write_files({tmp_path / "other": b"c"})
+    assert {(tmp_path / name).read_bytes() for name in NAMES} == {b"b" * 1000}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*NAMES, "other"])
+
+
+@pytest.mark.parametrize("content", [b"", b"[[", b"7", b"[[1]]"])
+def test_a_journal_that_is_no_journal_moves_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".hexconv-0.moves").write_bytes(content)
+    (tmp_path / ".hexconv-1").write_bytes(b"new")
+    complete(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("move", [["m.pb", "x"], [".hexconv-1", "../x"], ["../m.pb", "x"]])
+def test_a_journal_moves_temporary_files_of_its_folder_only(
+    tmp_path: Path, move: list[str]
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("m.pb", "folder/m.pb", "folder/.hexconv-1"):
+        (tmp_path / name).write_bytes(b"old")
+    (folder / ".hexconv-0.moves").write_text(json.dumps([move]))
+    complete(folder)
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert found == ["folder", "folder/m.pb", "m.pb"]
+
+
 def test_of_two_writers_one_wins_whole(tmp_path: Path) -> None:
     commands = [[sys.executable, "-c", WRITER, str(tmp_path), t, "99"] for t in "abcd"]
     running = [subprocess.Popen(command, env=environment()) for command in commands]
@@ -94,7 +137,7 @@ def test_a_command_that_is_asked_to_end_says_one_line(
         preexec_fn=lambda: [signal.signal(s, signal.SIG_DFL) for s in (1, 2, 15)],
     )
     status = Path(f"/proc/{child.pid}/status")
-    while "SigCgt:\t0000000000004003" not in status.read_text():  # once the handlers are set
+    while "SigCgt:\t0000000000006003" not in status.read_text():  # once the handlers are set
         assert child.poll() is None
         time.sleep(0.005)
     time.sleep(after)

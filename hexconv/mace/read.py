@@ -14,7 +14,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from hexconv.errors import FileError, GraphError
-from hexconv.files import read_bytes
+from hexconv.files import complete, read_bytes
 from hexconv.mace import proto
 from hexconv.mace.notes import NODE_ARG, Notes, read_digest, read_interfaces, read_origin
 from hexconv.mace.write import DATA_TYPE
@@ -34,6 +34,7 @@ def read_graph(path: Path) -> Graph:
         FileError: a file is missing, cut, not MACE's, or of another conversion than the other.
         GraphError: the net is not a graph of the Hexagon library's ops.
     """
+    complete(path.parent)
     multi, net = _parse(path)
     try:
         notes = _notes(net)

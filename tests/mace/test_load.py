@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,3 +266,33 @@ def test_ranges_beyond_float32_are_errors_of_the_simulator(folder: Path, value: 
         assert "range" in str(error) or "float32" in str(error)
     else:
         assert all(np.isfinite(array).all() for array in outputs.values())
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import hexconv
+from tests.mace.test_load import SAMPLE, network
+real, renames = Path.replace, iter(range(99))
+def replace(self, target):
+    if next(renames) == int(sys.argv[2]):
+        os.kill(os.getpid(), 9)
+    return real(self, target)
+model = hexconv.convert(network(2.0), samples=[SAMPLE], name="net")
+Path.replace = replace
+model.save(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("last", [1, 4])
+def test_a_set_whose_writer_was_killed_between_two_renames_is_the_new_one(
+    folder: Path, tmp_path: Path, last: int
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(folder), str(last)]
+    root = str(Path(__file__).parents[2])
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    loaded = hexconv.load(folder / "net.pb")
+    hexconv.convert(network(2.0), samples=[SAMPLE], name="net").save(tmp_path / "new")
+    assert loaded.graph == hexconv.load(tmp_path / "new" / "net.pb").graph
+    assert not list(folder.glob(".hexconv-*"))
