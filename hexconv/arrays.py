@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]
+Constant = npt.ArrayLike | Path
+"""A number, an array, a path of a .npy file, or a text: `300`, `1,2,3`, `true`, `h0.npy`."""
 
 BLOCK = 256
 LARGE = 1 << 20

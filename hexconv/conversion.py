@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.errors import AccuracyError, HexconvWarning
 from hexconv.model import AppliedRewrite, Model
+from hexconv.model_names import model_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
@@ -22,6 +23,7 @@ from hexconv.pipeline import (
     introduced_ranges,
     observed_ranges,
     prepared,
+    source_of,
 )
 from hexconv.quantize import Bounds
 from hexconv.settings import Settings, SettingsDict
@@ -57,8 +59,11 @@ def convert(
     Warns:
         HexconvWarning: each of `model.conversion.warnings`.
     """
-    job = _Job(source, shapes, _Kept(samples), ranges, Settings.of(settings))
-    model = job.converted()
+    chosen = Settings.of(settings)
+    chosen = replace(chosen, name=chosen.name or model_name(source))
+    asked = source_of(source, shapes, chosen)
+    job = _Job(asked.model, asked.shapes, _Kept(samples), ranges, chosen)
+    model = replace(job.converted(), front=asked.front)
     if job.settings.strict:
         job.check_accuracy(model)
     if job.settings.explain:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hexconv.conversion import convert
 from hexconv.mace.deployment_file import Deployment, read_deployment
 from hexconv.model import Model
 from hexconv.onnx_graph.read import read_model
+from hexconv.onnx_graph.subgraph import as_far_as_known
 from hexconv.pipeline import Ranges, Samples
 from hexconv.settings import SettingsDict
 
@@ -48,7 +50,9 @@ def convert_deployment(
     model_file = None if source is None else Path(source)
     asked = read_deployment(Path(config), model_file, beside=not preset, name=only)
     asked.check_file()
-    asked = check_interface(asked)
+    interface = interface_of(asked, settings)
+    settings.update(interface.settings)
+    asked = interface.asked
     warnings = list(asked.warnings)
     samples = samples if samples is not None else (asked.samples or None)
     if ranges is None and asked.range_file is not None:
@@ -72,27 +76,70 @@ def convert_deployment(
     return replace(model, deployment=asked, conversion=replace(model.conversion, warnings=told))
 
 
-def check_interface(asked: Deployment) -> Deployment:
+@dataclass(frozen=True)
+class YamlInterface:
+    """What a deployment YAML makes of the model's interface.
+
+    Attributes:
+        asked: the deployment, its inputs' shapes with as many axes as the model's.
+        settings: `inputs` and `outputs`, where the YAML names other tensors than the model's own.
+    """
+
+    asked: Deployment
+    settings: SettingsDict
+
+
+def interface_of(asked: Deployment, settings: SettingsDict) -> YamlInterface:
     """Check the YAML's tensors against the model's, before anything is converted.
 
-    Returns:
-        The deployment, its inputs' shapes with as many axes as the model's.
+    Inputs and outputs may be inner tensors, as in MACE; outputs of integers may be left out.
 
     Raises:
         ConfigError: unknown names, or shapes that contradict, with their lines.
         HexconvError: the model cannot be read.
     """
     graph = read_model(asked.model_file)[0].graph
-    named = {item.name for item in asked.inputs}
-    inputs = {
-        str(value.name): tuple(size if isinstance(size, int) else 0 for size in value.shape)
-        if value.shape is not None
-        else next((item.shape for item in asked.inputs if item.name == value.name), ())
-        for value in graph.inputs
-        if value.name not in graph.initializers and (value.name in named or _is_read(value))
+    computed = {str(value.name): value for node in graph for value in node.outputs if value.name}
+    bound = {*settings.get("constants", {}), *graph.initializers}
+    own = {str(value.name): value for value in graph.inputs if value.name not in bound}
+    named = [item.name for item in asked.inputs]
+    chosen: SettingsDict = {}
+    if any(name in computed for name in named) and not settings.get("inputs"):
+        chosen["inputs"] = named
+    inner = {*settings.get("inputs", ()), *chosen.get("inputs", ())} & {*computed}
+    known = own if not inner else {**own, **_shaped(asked, inner)}
+    required = {
+        name: v for name, v in known.items() if name in named or (not inner and _is_read(v))
     }
-    asked.check_model(inputs, [str(value.name) for value in graph.outputs])
-    return asked.of_model({name: len(shape) for name, shape in inputs.items()})
+    inputs = {name: _declared(value, asked) for name, value in required.items()}
+    outputs = _outputs(asked, graph, computed)
+    if outputs != [str(value.name) for value in graph.outputs]:
+        chosen["outputs"] = outputs
+    asked.check_model(inputs, outputs)
+    return YamlInterface(asked.of_model(inputs), chosen)
+
+
+def _shaped(asked: Deployment, names: Iterable[str]) -> dict[str, ir.Value]:
+    """Inner tensors, with their shapes where those are known without the YAML."""
+    pieces = as_far_as_known(asked.model_file)
+    return {name: pieces.values[name] for name in names}
+
+
+def _declared(value: ir.Value, asked: Deployment) -> tuple[int, ...]:
+    if value.shape is not None:
+        return tuple(size if isinstance(size, int) else 0 for size in value.shape)
+    return next((item.shape for item in asked.inputs if item.name == value.name), ())
+
+
+def _outputs(asked: Deployment, graph: ir.Graph, computed: Container[str]) -> list[str]:
+    """The model's outputs; those of the YAML, if it names inner tensors or leaves out integers."""
+    own = {str(value.name): value for value in graph.outputs}
+    named = [item.name for item in asked.outputs]
+    left = [value.dtype for name, value in own.items() if name not in named]
+    integers = all(dtype is not None and not dtype.is_floating_point() for dtype in left)
+    inner = any(name not in own and name in computed for name in named)
+    known = all(name in own or name in computed for name in named)
+    return named if known and (inner or (left and integers)) else list(own)
 
 
 def _is_read(value: ir.Value) -> bool:

@@ -119,6 +119,7 @@ class Model:
         parts: both halves of the ONNX model that it is the DSP part of, if that was cut.
         float_model: the ONNX file or proto that it was converted from; None for a loaded model.
         idle_inputs: inputs of the ONNX model that nothing reads and the DSP does not have.
+        front: what computes its inputs on the CPU, if it is the rest of a larger ONNX model.
     """
 
     graph: Graph
@@ -128,6 +129,7 @@ class Model:
     parts: Parts | None = None
     float_model: str | Path | onnx.ModelProto | None = None
     idle_inputs: tuple[str, ...] = ()
+    front: onnx.ModelProto | None = None
 
     @property
     def name(self) -> str:
@@ -192,7 +194,8 @@ class Model:
         """Write `NAME.pb`, `.data`, `.yml`, `.ranges` and `.report.json`, all or none.
 
         Of a model that MACE's tools cannot feed as it is also `NAME.reference.onnx`, which the
-        YAML names. Of a model that was cut also `NAME.dsp.onnx` and `NAME.cpu.onnx`.
+        YAML names. Of a model that was cut also `NAME.dsp.onnx` and `NAME.cpu.onnx`, of one whose
+        first nodes were cut off `NAME.front.onnx`.
 
         Args:
             folder: made as needed.
@@ -247,6 +250,7 @@ class Model:
             ".reference.onnx": self._reference(),
             ".dsp.onnx": self.parts.dsp if self.parts is not None and cut else None,
             ".cpu.onnx": self.parts.cpu if self.parts is not None and cut else None,
+            ".front.onnx": self.front,
         }
         return {
             stem.with_name(stem.name + suffix): proto.SerializeToString(deterministic=True)
@@ -257,11 +261,14 @@ class Model:
     def _reference(self) -> onnx.ModelProto | None:
         """The ONNX model as MACE's tools can feed it; None where the user's own will do."""
         fed = {item.name: item.shape for item in self.graph.inputs}
-        idle = self.idle_inputs or any(len(shape) < 4 for shape in fed.values())
-        if self.float_model is None or self.conversion is None or not idle:
+        if self.float_model is None or self.conversion is None:
             return None
         from hexconv.onnx_graph.reference import reference_of
+        from hexconv.onnx_graph.whole import is_changed
 
+        other = any(len(shape) != 4 for shape in fed.values()) or is_changed(self.float_model)
+        if not (self.idle_inputs or other):
+            return None
         try:
             return reference_of(self.float_model, self.conversion.sha256, fed)
         except HexconvError as error:

@@ -15,6 +15,9 @@ FLAGS = {
     "percentile": "percentile=",
     "float-fallback": "float_fallback=True",
     "strict": "strict=True",
+    "constant": "constants=",
+    "inputs": "inputs=",
+    "outputs": "outputs=",
     "split auto": 'at="auto"',
     "split": "hexconv.convert_split",
 }
@@ -34,6 +37,9 @@ VALUES = {
 
 _SHAPE = re.compile(r"--shape ([^\s=]+)=([\d?]+(?:,[\d?]+)*)")
 _SHAPES = re.compile(rf"{_SHAPE.pattern}(?: {_SHAPE.pattern})*")
+_CONSTANT = re.compile(r"--constant ([^\s=]+)=([^\s;]*[^\s;.,])")
+_CONSTANTS = re.compile(rf"{_CONSTANT.pattern}(?: {_CONSTANT.pattern})*")
+_TENSORS = re.compile(r"--(inputs|outputs) ([^\s;\"']*[^\s;\"'.,])")
 _VALUE = re.compile(rf"--({'|'.join(VALUES)})[ =]([\w./,-]*\w)")
 _CUT = re.compile(r"--split (?!auto\b)([^\s\"']*[^\s\"'.,])")
 _FLAG = re.compile(rf"--({'|'.join([*FLAGS, *VALUES])})\b")
@@ -42,6 +48,8 @@ _FLAG = re.compile(rf"--({'|'.join([*FLAGS, *VALUES])})\b")
 def in_python(text: str) -> str:
     """A message with keyword arguments where it names options of the command line."""
     text = _SHAPES.sub(lambda match: f"shapes={{{_shapes(match[0])}}}", text)
+    text = _CONSTANTS.sub(lambda match: f"constants={{{_constants(match[0])}}}", text)
+    text = _TENSORS.sub(lambda match: f"{match[1]}={match[2].split(',')}", text)
     text = _CUT.sub(lambda match: f"at={match[1].split(',')}", text)
     text = _VALUE.sub(lambda match: VALUES[match[1]].format(match[2]), text)
     return _FLAG.sub(lambda match: FLAGS.get(match[1], f"{_keyword(match[1])}="), text)
@@ -52,6 +60,15 @@ def _shapes(options: str) -> str:
     for name, sizes in _SHAPE.findall(options):
         listed = sizes.replace(",", ", ") + ("," if "," not in sizes else "")
         entries.append(f'"{name}": ({listed})')
+    return ", ".join(entries)
+
+
+def _constants(options: str) -> str:
+    entries = []
+    for name, value in _CONSTANT.findall(options):
+        text = value.title() if value in ("true", "false") else value
+        quoted = f'"{text}"' if text.endswith(".npy") else text
+        entries.append(f'"{name}": {quoted}')
     return ", ".join(entries)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,46 @@ SYNTHETIC_WARNING = (
     "NO SAMPLES: ranges were measured on random data in the declared input range. "
     "The model will run, but its accuracy is meaningless. Give --samples or --ranges."
 )
+NOT_ROUNDED = "the DSP returns floats, which the application has to round"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is converted: a model whose interface is the one that was asked for.
+
+    Attributes:
+        model: the file or proto that the user gave, or a proto with another interface.
+        shapes: sizes of its inputs by name, where they were given.
+        front: what computes its inputs from those of the user's model, where it was cut.
+    """
+
+    model: str | Path | onnx.ModelProto
+    shapes: Mapping[str, Sequence[int]] | None
+    front: onnx.ModelProto | None = None
+
+
+def source_of(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+    settings: Settings,
+) -> Source:
+    """The model with inputs bound, cut off and outputs chosen as the settings ask for.
+
+    Raises:
+        ConfigError: they do not fit the model.
+    """
+    if not (settings.constants or settings.inputs or settings.outputs):
+        return Source(source, shapes)
+    from hexconv.onnx_graph.interface import change_interface
+
+    changed = change_interface(
+        source,
+        shapes or {},
+        constants=settings.constants,
+        inputs=settings.inputs,
+        outputs=settings.outputs,
+    )
+    return Source(changed.model, changed.shapes, changed.front)
 
 
 def check_supported(graph: FloatGraph, settings: Settings) -> None:
@@ -68,6 +109,7 @@ def built(
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     calibrated = sorted(observed)
     warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
+    warnings += [f"output {told} in the model: {NOT_ROUNDED}" for told in graph.unrounded]
     equalized = equalizes(settings)
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)
@@ -143,7 +185,7 @@ def check_formats(graph: FloatGraph, formats: Mapping[str, DataFormat]) -> None:
                 where="data_formats",
                 hint=f"{did_you_mean(name, ranks)}there are {listed(list(ranks))}",
             )
-        if form == "NCHW" and name in inputs and ranks[name] < 4:
+        if form == "NCHW" and name in inputs and ranks[name] != 4:
             raise ConfigError(
                 f"'{name}' cannot be NCHW: it has {ranks[name]} axes", why=NOT_NCHW, hint="use NONE"
             )

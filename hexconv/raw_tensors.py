@@ -20,10 +20,10 @@ DataFormat = Literal["NONE", "NHWC", "NCHW"]
 
 DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 NOT_NCHW = (
-    "MACE reads it as a 4-D tensor with leading ones: it passes the first run's bytes as they "
+    "MACE reads it as a 4-D tensor: it passes the first run's bytes as they "
     "are, and transposes those of every later run"
 )
-"""Why an input of fewer than 4 axes must not be declared NCHW (GetInputTransposeDims)."""
+"""Why an input of other than 4 axes must not be declared NCHW (GetInputTransposeDims)."""
 
 SUFFIX = ".bin"
 SUFFIXES = (SUFFIX, ".raw", "")
@@ -46,6 +46,17 @@ def plain_name(tensor: str) -> str:
     """A tensor's name as MACE's C++ writes it in a file name: bytes that are no letters are `_`."""
     return "".join(
         chr(byte) if chr(byte).isalnum() and byte < 128 else "_" for byte in tensor.encode()
+    )
+
+
+def four_sizes(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as MACE's DSP runtime reads it: leading ones, or the leading axes as one.
+
+    The bytes of the tensor are the same in both shapes.
+    """
+    lead = len(shape) - 3
+    return (1,) * (4 - len(shape)) + (
+        tuple(shape) if lead < 2 else (prod(shape[:lead]), *shape[lead:])
     )
 
 

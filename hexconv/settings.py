@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict, get_args
 
+from hexconv.arrays import Constant
 from hexconv.errors import ConfigError
 from hexconv.model_names import check_model_name
 from hexconv.names import did_you_mean
@@ -53,6 +54,10 @@ class Settings:
         data_formats: how MACE's application passes 4-D inputs and outputs, by name: "NCHW" or
             "NHWC" (the DSP gets channels last), "NONE" (it gets the bytes of the ONNX order).
             Where nothing is said, NCHW for images and NONE for the rest.
+        constants: values that inputs are bound to before anything else is done, by name: numbers,
+            arrays, or paths of .npy files.
+        inputs: tensors that become the model's inputs, all of them; what computes them is cut off.
+        outputs: tensors that become the model's outputs, all of them.
         strict: simulate the model, and raise AccuracyError if an output, or a part of a
             concatenated output, is 6 dB or more below what 8 bits allow; on samples also if an
             output has less than 15 dB, or another largest class in a fifth of the rows.
@@ -72,6 +77,9 @@ class Settings:
     float_fallback: bool = False
     keep_float: Sequence[str] = ()
     data_formats: Mapping[str, DataFormat] = field(default_factory=dict)
+    constants: Mapping[str, Constant] = field(default_factory=dict)
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
     strict: bool = False
 
     @classmethod
@@ -116,6 +124,9 @@ class CommonSettings(TypedDict, total=False):
     float_fallback: bool
     keep_float: Sequence[str]
     data_formats: Mapping[str, DataFormat]
+    constants: Mapping[str, Constant]
+    inputs: Sequence[str]
+    outputs: Sequence[str]
     strict: bool
 
 

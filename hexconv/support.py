@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv import op_table
+from hexconv.arrays import Constant
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import dry_run
 from hexconv.names import shortened
 from hexconv.notebook import html_table
-from hexconv.pipeline import prepared
+from hexconv.pipeline import prepared, source_of
 from hexconv.settings import OptimizeLevel, Settings
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ def check(
     optimize: OptimizeLevel = "default",
     *,
     float_fallback: bool = False,
+    constants: Mapping[str, Constant] | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
 ) -> SupportReport:
     """Show what each node maps to, or why it is unsupported; nothing is calibrated.
 
@@ -108,12 +112,19 @@ def check(
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         optimize: the level that the conversion would use.
         float_fallback: whether float ops may compute what int8 does not support.
+        constants: values that inputs are bound to, by name.
+        inputs: tensors that become the model's inputs, all of them.
+        outputs: tensors that become the model's outputs, all of them.
 
     Raises:
         HexconvError: the model itself cannot be read.
     """
     unloadable: list[UnsupportedOpError] = []
-    graph, _ = prepared(source, shapes, Settings(optimize=optimize), unloadable)
+    settings = Settings(
+        optimize=optimize, constants=constants or {}, inputs=inputs, outputs=outputs
+    )
+    asked = source_of(source, shapes, settings)
+    graph, _ = prepared(asked.model, asked.shapes, settings, unloadable)
     macs = graph.macs()
     lowered = dry_run(graph, float_fallback=float_fallback)
     reason = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}

@@ -13,6 +13,8 @@ from hexconv.errors import FloorError
 from hexconv.nnlib.versions import LibraryVersion
 
 if TYPE_CHECKING:
+    import onnx
+
     from hexconv.compare.levels import LevelRow
     from hexconv.device import Library
     from hexconv.model import Model
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 def show_levels(
     model: Model,
-    source: Path,
+    source: str | Path | onnx.ModelProto,
     samples: Any,
     states: Mapping[str, str],
     library: LibraryVersion,

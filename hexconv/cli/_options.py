@@ -52,10 +52,71 @@ def shape_option(function: F) -> F:
     )(function)
 
 
+def named_constant(text: str) -> tuple[str, str]:
+    """(input name, value) of `lengths=300`."""
+    name, separator, value = text.rpartition("=")
+    if not (separator and name and value):
+        raise click.BadParameter(f"'{text}' is not of the form lengths=300")
+    return name, value
+
+
+def tensor_names(text: str) -> list[str]:
+    """The names of a comma-separated list."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise click.BadParameter(f"'{text}' is not of the form tensor,tensor")
+    return names
+
+
+def _joined(ctx: click.Context, param: click.Parameter, lists: tuple[list[str], ...]) -> list[str]:
+    return [name for names in lists for name in names]
+
+
+def _by_name(
+    ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    return dict(pairs)
+
+
+def interface_options(function: F) -> F:
+    """--shape, --constant, --inputs and --outputs, for every verb that reads an ONNX model."""
+    options = [
+        shape_option,
+        click.option(
+            "--constant",
+            "constants",
+            multiple=True,
+            type=named_constant,
+            callback=_by_name,
+            metavar="NAME=VALUE",
+            help="Bind an input to a number, a list (1,2,3), true, false, or a .npy file.",
+        ),
+        click.option(
+            "--inputs",
+            multiple=True,
+            type=tensor_names,
+            callback=_joined,
+            metavar="TENSOR,...",
+            help="Make these tensors the inputs; what computes them becomes NAME.front.onnx.",
+        ),
+        click.option(
+            "--outputs",
+            multiple=True,
+            type=tensor_names,
+            callback=_joined,
+            metavar="TENSOR,...",
+            help="Make these tensors the outputs, and leave out the others.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 def conversion_options(function: F) -> F:
     """The options of `convert` and of every verb that converts first."""
     options = [
-        shape_option,
+        interface_options,
         click.option(
             "--samples",
             multiple=True,

@@ -74,17 +74,21 @@ def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str,
     """Accuracy by output of the quantized ONNX model, and of the DSP model where there is one."""
     from hexconv.compare.accuracy import accuracy
     from hexconv.conversion import convert
+    from hexconv.pipeline import source_of
     from hexconv.qdq import qdq_accuracy
+    from hexconv.settings import Settings
 
-    shapes, samples = dict(request.shapes), request.samples
+    samples = request.samples
+    asked = source_of(request.source, dict(request.shapes), Settings.of(request.settings))
+    settings = {**request.settings, "constants": {}, "inputs": (), "outputs": ()}
     found: dict[str, dict[str, Accuracy]] = {}
     try:
         found["ONNX Runtime, CPU"] = qdq_accuracy(
-            made, request.source, samples, shapes=shapes, count=request.count
+            made, asked.model, samples, shapes=asked.shapes, count=request.count
         )
-        model = convert(request.source, shapes, samples, request.ranges, **request.settings)
+        model = convert(asked.model, asked.shapes, samples, request.ranges, **settings)
         found[f"DSP, {request.library}"] = accuracy(
-            model, request.source, samples, count=request.count, library=request.library
+            model, asked.model, samples, count=request.count, library=request.library
         )
     except HexconvError as error:
         click.echo(f"warning: not compared: {error.render(cli=True)}", err=True)

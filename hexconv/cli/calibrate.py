@@ -6,17 +6,18 @@ import json as json_format
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._options import cluster_option, opened_cluster, shape_option
+from hexconv.cli._options import cluster_option, interface_options, opened_cluster
 from hexconv.cli._terminal import stages
 from hexconv.errors import RangeError
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Statistics
     from hexconv.cluster import Failed
+    from hexconv.pipeline import Source
     from hexconv.settings import Observer
 
 
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of a tensor's values below its maximum, in %.",
 )
-@shape_option
+@interface_options
 @cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ranges as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
@@ -69,6 +70,7 @@ def command(
     cluster: str | None,
     as_json: bool,
     quiet: bool,
+    **interface: Any,
 ) -> None:
     """Run samples through the float MODEL and write the range of every tensor.
 
@@ -79,10 +81,12 @@ def command(
     (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
     from hexconv.cluster import require_complete
+    from hexconv.pipeline import source_of
+    from hexconv.settings import Settings
 
     failed: list[Failed] = []
     if merge:
-        if samples or shapes or cluster is not None:
+        if samples or shapes or cluster is not None or any(interface.values()):
             raise click.UsageError("--merge takes files of ranges, no samples and no cluster")
         statistics = _merged(files)
     else:
@@ -91,8 +95,9 @@ def command(
         if not samples:
             raise click.UsageError("there are no --samples")
         with stages("calibrating", shown=not quiet) as progress:
+            asked = source_of(files[0], dict(shapes), Settings.of(interface))
             statistics, failed = _measured(
-                files[0], dict(shapes), samples, observer, cluster, partial(progress, "calibrating")
+                asked, samples, observer, cluster, partial(progress, "calibrating")
             )
     if statistics.samples:
         target = output if output is not None else _target(files[0], merge)
@@ -119,8 +124,7 @@ def _merged(files: tuple[Path, ...]) -> Statistics:
 
 
 def _measured(
-    model: Path,
-    shapes: dict[str, tuple[int, ...]],
+    asked: Source,
     samples: tuple[str, ...],
     observer: Observer,
     cluster: str | None,
@@ -130,7 +134,7 @@ def _measured(
     from hexconv.calibrate.distributed import measure_on
     from hexconv.onnx_graph import load
 
-    graph = load(model, shapes, recognize=False)
+    graph = load(asked.model, asked.shapes, recognize=False)
     stream = read_samples(samples[0] if len(samples) == 1 else list(samples), graph)
     with opened_cluster(cluster) as workers:
         if workers is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._options import shape_option
+from hexconv.cli._options import interface_options
 from hexconv.op_table import LANGUAGES
 from hexconv.settings import OptimizeLevel
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@shape_option
+@interface_options
 @click.option("--optimize", type=click.Choice(["none", "default", "all"]), default="default")
 @click.option("--float-fallback", is_flag=True, help="Let float ops compute what int8 cannot.")
 @click.option("--all", "show_all", is_flag=True, help="Show every node, not only unsupported ones.")
@@ -35,6 +35,7 @@ def command(
     lang: str,
     as_json: bool,
     quiet: bool,
+    **interface: Any,
 ) -> None:
     """Show what each node of MODEL maps to on the DSP, or why it is unsupported.
 
@@ -42,7 +43,7 @@ def command(
     """
     from hexconv.support import check
 
-    report = check(model, dict(shapes), optimize, float_fallback=float_fallback)
+    report = check(model, dict(shapes), optimize, float_fallback=float_fallback, **interface)
     if as_json:
         click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
     elif not quiet:

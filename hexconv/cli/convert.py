@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._options import conversion_options, given_samples
+from hexconv.cli._options import conversion_options, given_samples, tensor_names
 from hexconv.cli._terminal import stages
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from hexconv.arrays import FloatArray
     from hexconv.compare.accuracy import Accuracy
     from hexconv.model import Model
-
-
-def _names(text: str) -> list[str]:
-    """The names of a comma-separated list."""
-    names = [name.strip() for name in text.split(",")]
-    if not all(names):
-        raise click.BadParameter(f"'{text}' is not of the form tensor,tensor")
-    return names
 
 
 @click.command()
@@ -52,7 +44,7 @@ def _names(text: str) -> list[str]:
     "--split",
     "cuts",
     multiple=True,
-    type=_names,
+    type=tensor_names,
     metavar="TENSOR,...",
     help="Cut the model at these tensors: the part after them becomes NAME.cpu.onnx. "
     "auto: before the first nodes that the DSP cannot run.",
@@ -229,8 +221,7 @@ def _accuracy(
 ) -> dict[str, Accuracy]:
     from hexconv.compare.accuracy import accuracy
 
-    assert model.conversion is not None
-    source: Any = model.conversion.source if model.parts is None else model.parts.dsp
+    source: Any = model.float_model if model.parts is None else model.parts.dsp
     return accuracy(model, source, _samples_of(model, samples), count=count, library=library)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._options import shape_option, table_options
+from hexconv.cli._options import interface_options, table_options
 from hexconv.errors import ConfigError, FloorError
 from hexconv.settings import OptimizeLevel
 
@@ -47,7 +48,7 @@ def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", type=click.Path(path_type=Path), required=False)
-@shape_option
+@interface_options
 @click.option(
     "--optimize",
     type=click.Choice(["none", "default", "all"]),
@@ -102,6 +103,7 @@ def command(
     as_json: bool,
     as_csv: bool,
     quiet: bool,
+    **interface: Any,
 ) -> None:
     """Predict what MODEL (.pb or .onnx) costs: the nodes after prepare, and the packets,
     bytes and time of each; the memory that it needs.
@@ -120,8 +122,8 @@ def command(
     if (log is None) != (name is None):
         raise click.UsageError("--calibrate and --as go together")
     soc, library = _target(soc, library)
-    cost = _cost(model, dict(shapes), optimize, library)
-    other = _cost(compare, dict(shapes), optimize, library) if compare else None
+    cost = _cost(model, dict(shapes), optimize, library, interface)
+    other = _cost(compare, dict(shapes), optimize, library, interface) if compare else None
     if log is not None and name is not None:
         page.calibrated(_calibrated(cost, log, name), quiet)
     elif as_json:
@@ -169,6 +171,7 @@ def _cost(
     shapes: dict[str, tuple[int, ...]],
     optimize: OptimizeLevel,
     library: MeasuredLibrary,
+    interface: Mapping[str, Any],
 ) -> Cost:
     """Predict for a file; ranges do not change the cost, so an .onnx model gets synthetic ones."""
     from hexconv.cost import predict
@@ -177,7 +180,8 @@ def _cost(
         from hexconv.conversion import convert
 
         target = "v60" if library == "open" else library
-        return predict(convert(path, shapes, optimize=optimize, library=target), library)
+        model = convert(path, shapes, optimize=optimize, library=target, **interface)
+        return predict(model, library)
     from hexconv.model import load
 
     return predict(load(path), library)

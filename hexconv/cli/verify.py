@@ -174,9 +174,14 @@ def command(
             _show_nodes(nodes, as_json, as_csv, quiet, rows)
             return
         if at_levels or states:
+            from hexconv.pipeline import source_of
+            from hexconv.settings import Settings
+
             version = library or DEFAULT_LIBRARY
             taken = held if held is not None else given
-            show_levels(model, floating, taken, states, version, device, as_json=as_json)
+            shapes = {item.name: item.shape for item in model.graph.inputs}
+            floating_model = source_of(floating, shapes, Settings.of(settings)).model
+            show_levels(model, floating_model, taken, states, version, device, as_json=as_json)
             return
         from hexconv.compare import verify
 

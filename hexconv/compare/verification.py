@@ -13,7 +13,7 @@ from hexconv.compare.report import Report, make_report
 from hexconv.compare.tally import Measured
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
-from hexconv.pipeline import prepared
+from hexconv.pipeline import prepared, source_of
 from hexconv.settings import CommonSettings, Progress, Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def verify(
     target = followed if model.conversion is None else model.conversion.library
     chosen = Settings.of({**settings, "library": target})
     shapes = {item.name: item.shape for item in model.graph.inputs}
-    reference, _ = prepared(float_source, shapes, chosen)
+    asked = source_of(float_source, shapes, chosen)
+    reference, _ = prepared(asked.model, asked.shapes, chosen)
     if _was_equalized(model):
         equalize(reference, model.ranges, measured=True)
     bench = Bench(model.graph, reference, followed, device)

@@ -184,7 +184,8 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
             raise UnsupportedOpError(
                 f"'{value}' is of type {dtype.name.lower()}",
                 why="the DSP's data path is 8-bit quantized floats",
-                hint="cut the model before this node and compute it on the CPU",
+                hint="cut the model before this node and compute it on the CPU (--split); if "
+                "nobody needs the output, name the others with --outputs",
             )
     lowering.function(node, ctx)
     limits = clipped_to(node)
@@ -275,15 +276,6 @@ def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
             why="MACE's DSP runtime accepts only float inputs",
             hint="compute its readers on the CPU and cut the model there",
         )
-    rank = len(info.shape)
-    if rank > 4:
-        raise UnsupportedOpError(
-            f"the input '{info.name}' has rank {rank}",
-            node=info.name,
-            op="input",
-            why="the library supports 4 axes",
-            hint="reshape it outside the model",
-        )
     return _in_format(info, form, ctx.range(info.name))
 
 
@@ -303,7 +295,6 @@ def _layout(shape: Sequence[int], form: DataFormat) -> Layout:
 def _bind_outputs(graph: FloatGraph, ctx: Context, formats: Mapping[str, DataFormat]) -> None:
     refs: list[Ref] = []
     for info in graph.outputs:
-        _check_rank(info.name, ctx)
         form = formats.get(info.name) or _output_format(info.name, ctx)
         tensor = ctx.take(info.name, _layout(info.shape, form))
         ctx.builder.graph.outputs.append(_in_format(info, form, tensor.range))
@@ -319,11 +310,3 @@ def _output_format(name: str, ctx: Context) -> DataFormat:
     kept_axes = [a for a in ctx.form(name).layout.order if shape[a] != 1]
     last = [a for a in Layout.channels_last(4).order if shape[a] != 1]
     return "NCHW" if kept_axes == last else "NONE"
-
-
-def _check_rank(name: str, ctx: Context) -> None:
-    if len(ctx.shape(name)) > 4:
-        raise UnsupportedOpError(
-            f"the output '{name}' has rank {len(ctx.shape(name))}",
-            why="the library supports 4 axes",
-        )

@@ -15,7 +15,7 @@ from hexconv.mace.deployment_file import Deployment
 from hexconv.mace.deployment_rules import as_list
 from hexconv.mace.interface_rules import DeclaredTensor, commas
 from hexconv.nnlib.graph import Graph, Interface
-from hexconv.raw_tensors import DataFormat, in_format
+from hexconv.raw_tensors import DataFormat, four_sizes, in_format
 
 TOP = {
     "library_name": "",
@@ -158,7 +158,7 @@ def input_sizes(item: Interface) -> tuple[int, ...]:
 
     MACE's runtime reads four of them whatever the rank (hexagon_dsp_wrapper.cc ExecuteGraphNew).
     """
-    return (1,) * (4 - len(item.shape)) + in_format(item.shape, item.data_format)
+    return four_sizes(in_format(item.shape, item.data_format))
 
 
 def output_sizes(item: Interface) -> tuple[int, ...]:

@@ -145,7 +145,7 @@ class Deployment:
         """
         found = name_mistakes(self.inputs, list(inputs), "input")
         found += name_mistakes(self.outputs, outputs, "output")
-        fitted = [item.with_rank(len(inputs.get(item.name, item.shape))) for item in self.inputs]
+        fitted = [item.of_model(inputs.get(item.name, item.shape)) for item in self.inputs]
         for index, item in enumerate(fitted):
             if item.name in inputs:
                 found += input_mistakes(item, inputs[item.name], index)
@@ -159,7 +159,7 @@ class Deployment:
             ConfigError: a shape or a format contradicts.
         """
         real = [shapes.get(item.name, item.shape) for item in self.outputs]
-        fitted = [item.with_rank(len(r)) for item, r in zip(self.outputs, real, strict=True)]
+        fitted = [item.of_model(r) for item, r in zip(self.outputs, real, strict=True)]
         found = [
             m
             for index, pair in enumerate(zip(fitted, real, strict=True))
@@ -167,9 +167,9 @@ class Deployment:
         ]
         self._raise_mistakes([*found, *format_mistakes(fitted, "output")])
 
-    def of_model(self, inputs: Mapping[str, int]) -> Deployment:
-        """The same, with the inputs' shapes in the ranks of the model."""
-        fitted = tuple(item.with_rank(inputs.get(item.name)) for item in self.inputs)
+    def of_model(self, inputs: Mapping[str, Sequence[int]]) -> Deployment:
+        """The same, with the inputs' shapes in the ranks of the model's."""
+        fitted = tuple(item.of_model(inputs.get(item.name)) for item in self.inputs)
         return replace(self, inputs=fitted)
 
     def find(self, name: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hexconv.mace.deployment_rules import Mistake
 from hexconv.names import did_you_mean, listed
-from hexconv.raw_tensors import NOT_NCHW, DataFormat, from_format, in_format
+from hexconv.raw_tensors import NOT_NCHW, DataFormat, four_sizes, from_format, in_format
 
 
 @dataclass(frozen=True)
@@ -19,30 +19,37 @@ class DeclaredTensor:
         written: its sizes as the YAML has them, in the YAML's format.
         format: MACE's word ("NHWC" where the file has none).
         range: None where the file has none.
-        rank: of the tensor in the ONNX model, once that is known.
+        model: its sizes in the ONNX model, once those are known; below 1 where they are not fixed.
     """
 
     name: str
     written: tuple[int, ...]
     format: DataFormat = "NHWC"
     range: tuple[float, float] | None = None
-    rank: int | None = None
+    model: tuple[int, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The ONNX model's shape.
 
         NHWC is transposed to NCHW; of the 4 sizes that MACE's runtime needs, leading ones are left
-        out at lower ranks.
+        out at lower ranks, and the first is several at higher ranks.
         """
+        if self.model and len(self.model) > 4 and self.written == four_sizes(self.model):
+            return self.model
         extra = 4 - (4 if self.rank is None else self.rank)
         if len(self.written) == 4 and extra > 0 and set(self.written[:extra]) == {1}:
             return self.written[extra:]
         return from_format(self.written, self.format)
 
-    def with_rank(self, rank: int | None) -> DeclaredTensor:
-        """The same tensor, its rank known."""
-        return replace(self, rank=rank)
+    @property
+    def rank(self) -> int | None:
+        """Of the tensor in the ONNX model, once that is known."""
+        return None if self.model is None else len(self.model)
+
+    def of_model(self, sizes: Sequence[int] | None) -> DeclaredTensor:
+        """The same tensor, its sizes in the ONNX model known."""
+        return replace(self, model=None if sizes is None else tuple(sizes))
 
 
 def commas(values: Sequence[object]) -> str:
@@ -106,7 +113,7 @@ def output_mistakes(item: DeclaredTensor, real: tuple[int, ...], index: int) -> 
 def format_mistakes(tensors: Sequence[DeclaredTensor], side: str) -> list[Mistake]:
     """Formats with which MACE would pass other data than the application's.
 
-    An output of fewer than 4 axes that the application requests as a 4-D tensor is transposed
+    An output of other than 4 axes that the application requests as a 4-D tensor is transposed
     in every run: MACE treats each 4-D output as NHWC.
     """
     wrong = [index for index, item in enumerate(tensors) if _misread(item, side)]
@@ -122,7 +129,7 @@ def format_mistakes(tensors: Sequence[DeclaredTensor], side: str) -> list[Mistak
 
 
 def _misread(item: DeclaredTensor, side: str) -> bool:
-    if item.rank is None or item.rank >= 4 or item.format != "NCHW":
+    if item.rank in (None, 4) or item.format != "NCHW":
         return False
     return side == "input" or len(item.written) == 4
 

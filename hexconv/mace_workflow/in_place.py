@@ -23,6 +23,7 @@ from hexconv.mace.deployment_rules import as_list
 from hexconv.mace.interface_rules import commas
 from hexconv.mace_workflow.net_def import net_with_data
 from hexconv.onnx_graph.reference import as_exported, needs_reference, reference_model
+from hexconv.raw_tensors import four_sizes
 from hexconv.settings import SettingsDict
 
 SOURCE = "hexconv_source"
@@ -180,12 +181,12 @@ def _sizes(shape: Any) -> list[int]:
 
 
 def _widen(graph: Config, none: Any, made: Callable[[list[int]], Any]) -> None:
-    """Leading ones in front of inputs of fewer than 4 sizes; their axes have no meaning then."""
+    """Four sizes of inputs that have more or fewer; their axes have no meaning then."""
     shapes, formats = list(graph["input_shapes"]), list(graph["input_data_formats"])
     for index, shape in enumerate(shapes):
         sizes = _sizes(shape)
-        if len(sizes) < 4:
-            shapes[index] = made([1] * (4 - len(sizes)) + sizes)
+        if len(sizes) != 4:
+            shapes[index] = made(list(four_sizes(sizes)))
             formats[index] = none
     graph["input_shapes"], graph["input_data_formats"] = shapes, formats
 

@@ -52,11 +52,10 @@ class Layout:
 
     @classmethod
     def plain(cls, rank: int) -> Layout:
-        """ONNX order kept, the sizes padded with ones on the left; rank at most 4."""
-        if rank > 4:
-            raise ValueError(f"rank {rank} has no plain layout")
+        """ONNX order kept: ones on the left, or the leading axes beyond four as one."""
         groups: list[tuple[int, ...]] = [()] * (4 - rank) + [(axis,) for axis in range(rank)]
-        return cls((groups[0], groups[1], groups[2], groups[3]))
+        first = tuple(axis for group in groups[:-3] for axis in group)
+        return cls((first, groups[-3], groups[-2], groups[-1]))
 
     @classmethod
     def channels_last(cls, rank: int) -> Layout:

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import ModelError, UnsupportedOpError
+from hexconv.onnx_graph.bind import example
 
 MOVES = {"Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 INTEGERS = {
@@ -17,6 +18,8 @@ INTEGERS = {
     ir.DataType.UINT8,
     ir.DataType.UINT16,
 }
+KINDS = {kind.value: kind for kind in ir.DataType}
+ROUNDINGS = {"Ceil", "Floor", "Round"}
 OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
 FLOAT_CODES = {kind.value for kind in (ir.DataType.FLOAT, *OTHER_FLOATS)}
@@ -50,6 +53,50 @@ def integer_data_to_float(model: ir.Model) -> None:
             value.dtype = ir.DataType.FLOAT
 
 
+def integer_outputs_to_float(model: ir.Model) -> tuple[str, ...]:
+    """Outputs that a Cast to integers makes become floats, without the rounding in front of it.
+
+    An image of uint8, say: the DSP returns floats, and the application rounds them.
+
+    Returns:
+        "'y' is uint8" for each.
+    """
+    found = []
+    for value in model.graph.outputs:
+        node = None if value.uses() else _unmoved(value)
+        if node is None or node.op_type != "Cast":
+            continue
+        target = node.attributes.get("to")
+        kind = None if target is None else KINDS.get(target.as_int())
+        if kind not in INTEGERS or kind == ir.DataType.BOOL:
+            continue
+        node.attributes["to"] = ir.AttrInt64("to", ir.DataType.FLOAT.value)
+        node.replace_input_with(0, _before_rounding(node.inputs[0]))
+        value.dtype = ir.DataType.FLOAT
+        found.append(f"'{value.name}' is {kind.name.lower()}")
+    return tuple(found)
+
+
+def _unmoved(value: ir.Value) -> ir.Node | None:
+    """The node that computes a value which is moved into place, for nothing else."""
+    node = value.producer()
+    while node is not None and not node.domain and node.op_type in MOVES:
+        source = node.inputs[0]
+        alone = source is not None and len(source.uses()) == 1 and not source.is_graph_output()
+        node = source.producer() if alone and source is not None else None
+    return None if node is None or node.domain else node
+
+
+def _before_rounding(value: ir.Value | None) -> ir.Value | None:
+    """What a value was before it was rounded, if nothing else reads it."""
+    while value is not None and not value.is_graph_output() and len(value.uses()) == 1:
+        node = value.producer()
+        if node is None or node.domain or node.op_type not in ROUNDINGS:
+            break
+        value = node.inputs[0]
+    return value
+
+
 def _is_data(value: ir.Value) -> bool:
     """Whether every reader casts a value to float or dequantizes it, perhaps after moving it."""
     pending, seen = [value], {value}
@@ -80,22 +127,43 @@ def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
     Raises:
         ModelError: an input of integers, strings or booleans is read.
     """
-    dropped = []
-    for value in list(model.graph.inputs):
-        if value.dtype == ir.DataType.FLOAT:
-            continue
-        if value.uses() or value.is_graph_output():
-            kind = "no tensor" if value.dtype is None else str(value.dtype.name).lower()
-            raise ModelError(
-                f"input '{value.name}' is {kind}, and the model's result depends on it",
-                where=_readers(value),
-                why="the DSP reads float tensors, which it quantizes to 8 bits",
-                hint="export the model from where its data is float (for token ids: after the "
-                "embedding), or with this input as a constant",
-            )
+    if (read := integer_inputs(model)) is not None:
+        raise read
+    dropped = [value for value in model.graph.inputs if value.dtype != ir.DataType.FLOAT]
+    for value in dropped:
         model.graph.inputs.remove(value)
-        dropped.append(str(value.name))
-    return tuple(dropped)
+    return tuple(str(value.name) for value in dropped)
+
+
+def integer_inputs(model: ir.Model) -> ModelError | None:
+    """The error of inputs that are not float and that are read; None where there are none.
+
+    It names the first one, and what all of them could be bound to.
+    """
+    read = [
+        value
+        for value in model.graph.inputs
+        if value.dtype != ir.DataType.FLOAT and (value.uses() or value.is_graph_output())
+    ]
+    if not read:
+        return None
+    first = read[0]
+    kind = "no tensor" if first.dtype is None else str(first.dtype.name).lower()
+    bindable = [value for value in read if value.dtype in INTEGERS]
+    bound = " ".join(_bound(value) for value in bindable)
+    return ModelError(
+        f"input '{first.name}' is {kind}, and the model's result depends on it",
+        where=_readers(first),
+        why="the DSP reads float tensors, which it quantizes to 8 bits",
+        hint=(f"bind it: {bound}; or " if bound else "")
+        + "cut the model where its data is float: for token ids, name the tensor after the "
+        "embedding (--inputs)",
+    )
+
+
+def _bound(value: ir.Value) -> str:
+    shape = [] if value.shape is None else list(value.shape)
+    return example(str(value.name), shape, truth=value.dtype == ir.DataType.BOOL)
 
 
 def narrow_floats(model: ir.Model) -> list[UnsupportedOpError]:

@@ -68,11 +68,10 @@ class CutNodes:
 
 
 def _can_be_input(value: ir.Value) -> bool:
-    """Whether the DSP can receive a value: floats of at most 4 axes, all sizes known."""
+    """Whether the DSP can receive a value: floats, all sizes known."""
     return (
         value.shape is not None
         and value.shape.is_static()
-        and len(value.shape) <= 4
         and value.dtype is not None
         and value.dtype.is_floating_point()
     )

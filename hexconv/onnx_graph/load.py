@@ -19,6 +19,8 @@ from hexconv.onnx_graph.casting import (
     drop_unused_inputs,
     floats_to_float32,
     integer_data_to_float,
+    integer_inputs,
+    integer_outputs_to_float,
     narrow_floats,
 )
 from hexconv.onnx_graph.classes import class_outputs
@@ -30,6 +32,7 @@ from hexconv.onnx_graph.quantized import take_ranges
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.rules import simplify
 from hexconv.onnx_graph.shapes import fix_input_shapes
+from hexconv.onnx_graph.whole import Note
 
 
 def load(
@@ -62,6 +65,7 @@ def load(
             `UnsupportedOpErrors` if there are several.
     """
     model, label = read_model(source)
+    bound = Note.of(model.metadata_props).bound
     _inline(model, label)
     check_wiring(model.graph, label)
     original = _names(model.graph)
@@ -69,10 +73,14 @@ def load(
     fix_input_shapes(model, shapes)
     floats_to_float32(model)
     integer_data_to_float(model)
+    unrounded = integer_outputs_to_float(model)
+    odd = integer_inputs(model)
     builder, cut = canonicalize(model)
     if unsupported is not None:
         unsupported += [*cut.unsupported, *cut.unjudged]
     elif cut.unsupported:
+        if odd is not None:
+            raise odd
         raise (
             cut.unsupported[0]
             if len(cut.unsupported) == 1
@@ -88,8 +96,9 @@ def load(
         if unsupported is None:
             raise UnsupportedOpErrors(narrow)
         unsupported += narrow
+    dropped = (*dropped, *bound)
     graph = _finished(model, builder, label, dropped, counts, original, bool(cut.unsupported))
-    return replace(graph, ranges=ranges)
+    return replace(graph, ranges=ranges, unrounded=unrounded)
 
 
 def _finished(

@@ -18,6 +18,7 @@ from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.proto_check import check_proto
 from hexconv.onnx_graph.reference import as_exported
 from hexconv.onnx_graph.split_file import read_split
+from hexconv.onnx_graph.whole import Note, load_external
 
 OLDEST_OPSET = 7
 ONNX_DOMAINS = ("", "ai.onnx")
@@ -34,7 +35,7 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
         ModelError: the file is ONNX, but its content contradicts itself.
     """
     if isinstance(source, onnx.ModelProto):
-        proto, label, path = source, "the model given in memory", None
+        proto, label, path = source, _label(source), None
     else:
         path = Path(source)
         proto, label = _parse(path), str(path)
@@ -48,6 +49,28 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
         raise ModelError("the ONNX model is invalid", where=label, why=innermost(error)) from error
     _attach_weights(model, path, label)
     return model, label
+
+
+def _label(proto: onnx.ModelProto) -> str:
+    made_of = Note.of({entry.key: entry.value for entry in proto.metadata_props}).file
+    return made_of or "the model given in memory"
+
+
+def whole_model(source: str | Path | onnx.ModelProto) -> onnx.ModelProto:
+    """A model as it was exported, its weights included: a copy that may be changed.
+
+    Raises:
+        FileError, ModelError: as `read_model`, or it is too large for one proto.
+    """
+    made = onnx.ModelProto()
+    if isinstance(source, onnx.ModelProto):
+        made.CopyFrom(as_exported(source, _label(source)))
+        return made
+    path = Path(source)
+    proto = _parse(path)
+    _check_header(proto, str(path))
+    check_proto(proto, str(path))
+    return as_exported(load_external(proto, path, proto.ByteSize()), str(path))
 
 
 def _parse(path: Path) -> onnx.ModelProto:

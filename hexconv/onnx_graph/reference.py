@@ -1,8 +1,8 @@
 """The reference model: what MACE's tools compare a phone's outputs with.
 
 MACE's DSP runtime reads four sizes of every input, whatever its rank, so applications pass 4-D
-tensors with leading ones. MACE's tools feed ONNX Runtime what they feed the phone: the reference
-model takes the same 4-D inputs, and a Reshape before the model restores its own shape.
+tensors (`raw_tensors.four_sizes`). MACE's tools feed ONNX Runtime what they feed the phone: the
+reference model takes the same 4-D inputs, and a Reshape before the model restores its own shape.
 Inputs that nothing reads are left out, for MACE has none of them. Names stay as they are.
 
 What was changed is noted in the model's metadata: hexconv reads a reference model as the model
@@ -20,26 +20,18 @@ from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError, EncodeError
-from onnx.external_data_helper import load_external_data_for_model
 
 from hexconv.errors import FileError, ModelError
 from hexconv.files import read_bytes
 from hexconv.names import unique_name
+from hexconv.onnx_graph.whole import LARGEST, TOO_LARGE, WHY_TOO_LARGE, load_external
+from hexconv.raw_tensors import four_sizes
 
 KEY = "hexconv_reference"
-LARGEST = (1 << 31) - 1
-"""Bytes of the largest protobuf message."""
-TOO_LARGE, WHY_TOO_LARGE = "it would be too large", "one ONNX file has at most 2 GB"
-
 OLDEST_IR = 4
 """IR version from which initializers need not be inputs: MACE's script fails on older ones."""
 
 Shape = tuple[int, ...]
-
-
-def four_axes(shape: Shape) -> Shape:
-    """A shape with leading ones, as MACE's application passes it."""
-    return (1,) * (4 - len(shape)) + shape
 
 
 def needs_reference(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> bool:
@@ -50,7 +42,7 @@ def needs_reference(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> bool:
         fed: the ONNX shape of each input that MACE has.
     """
     inputs = {value.name for value in _inputs(model.graph)}
-    return bool(_idle(model.graph, fed)) or any(len(fed[name]) < 4 for name in inputs & set(fed))
+    return bool(_idle(model.graph, fed)) or any(len(fed[name]) != 4 for name in inputs & set(fed))
 
 
 def reference_of(
@@ -78,31 +70,12 @@ def reference_of(
     return made
 
 
-def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
-    """Of the files that have the model's external data."""
-    names = {
-        entry.value
-        for tensor in model.graph.initializer
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-
-
 def _read(path: Path, sha256: str) -> onnx.ModelProto:
     content = read_bytes(path, "ONNX file, of which a reference model is made,")
     if hashlib.sha256(content).hexdigest() != sha256:
         raise FileError("the ONNX file was changed after it was converted", where=str(path))
     model = onnx.ModelProto.FromString(content)
-    if len(content) + _external_bytes(model, path.parent) > LARGEST:
-        raise ModelError(TOO_LARGE, why=WHY_TOO_LARGE)
-    try:
-        load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise FileError(
-            "the ONNX file's external data cannot be read", where=str(path), why=str(error)
-        ) from error
-    return model
+    return load_external(model, path, len(content))
 
 
 def reference_model(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> onnx.ModelProto:
@@ -115,12 +88,15 @@ def reference_model(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> onnx.Mo
     made = onnx.ModelProto()
     made.CopyFrom(model)
     graph = made.graph
+    for value in _inputs(graph):
+        if len(fed.get(value.name, ())) > 4:  # four sizes do not determine more
+            _set_sizes(value, fed[value.name])
     before = {"ir_version": model.ir_version, **_ends(graph)}
     taken = set(_names(graph))
     inner = {
         value.name: unique_name(f"{value.name}/as_exported", taken)
         for value in _inputs(graph)
-        if value.name in fed and len(fed[value.name]) < 4
+        if value.name in fed and len(fed[value.name]) != 4
     }
     _rename(graph, inner)
     reshapes = [node for name in inner for node in _reshape(name, inner[name], fed[name], taken)]
@@ -133,7 +109,7 @@ def reference_model(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> onnx.Mo
     graph.input.extend(kept)
     for value in (*graph.input, *graph.output):
         if value.name in inner:
-            _set_sizes(value, four_axes(fed[value.name]))
+            _set_sizes(value, four_sizes(fed[value.name]))
     made.ir_version = max(made.ir_version, OLDEST_IR)
     note = {**before, "inner": inner, "reshapes": len(reshapes)}
     made.metadata_props.add(key=KEY, value=json.dumps(note, sort_keys=True))

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
-from hexconv.errors import ModelError
+from hexconv.errors import HexconvError, ModelError
 from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead
 from hexconv.onnx_graph.load import load
 from hexconv.onnx_graph.read import read_model
@@ -117,19 +117,45 @@ def opened(
     Raises:
         FileError, ModelError: it cannot be read, or its shapes are not fixed.
     """
+    whole = pieces_of(source)
+    graph = whole.graph
+    fix_input_shapes(whole.model, shapes)
+    _take_shapes(whole, source, shapes)
+    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(whole.model)
+    _fold_sizes(graph)
+    return replace(whole, varying=_varying(graph), uses=_uses(graph))
+
+
+def as_far_as_known(source: str | Path | onnx.ModelProto) -> Pieces:
+    """As `opened`; where sizes of inputs are not fixed, shapes may have unknown sizes.
+
+    Raises:
+        FileError, ModelError: it cannot be read.
+    """
+    try:
+        return opened(source)
+    except HexconvError:
+        pieces = pieces_of(source)
+        ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(pieces.model)
+        return pieces
+
+
+def pieces_of(source: str | Path | onnx.ModelProto) -> Pieces:
+    """A model as it is, its shapes as the file declares them.
+
+    Raises:
+        FileError, ModelError: it cannot be read.
+    """
     model, label = read_model(source)
     check_wiring(model.graph, label)
     name_nodes(model.graph)
     remove_dead(model.graph)
-    fix_input_shapes(model, shapes)
     graph = model.graph
+    for value in [value for value in graph.inputs if value.name in graph.initializers]:
+        graph.inputs.remove(value)
     values = {str(value.name): value for value in (*graph.inputs, *graph.initializers.values())}
     values.update({str(v.name): v for node in graph for v in node.outputs if v.name})
-    whole = Pieces(model, label, values, _varying(graph), _uses(graph))
-    _take_shapes(whole, source, shapes)
-    ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-    _fold_sizes(graph)
-    return replace(whole, varying=_varying(graph), uses=_uses(graph))
+    return Pieces(model, label, values, _varying(graph), _uses(graph))
 
 
 def part(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.onnx_graph import load
-from hexconv.pipeline import Ranges, Samples, observed_ranges
+from hexconv.pipeline import Ranges, Samples, observed_ranges, source_of
 from hexconv.qdq.opset import write_out_recent_ops
 from hexconv.qdq.quantizer import quantized
 from hexconv.qdq.ranges import dsp_ranges, plain_ranges
@@ -50,6 +50,8 @@ def to_qdq(
     """
     chosen = Settings.of(settings)
     kept = _kept(samples)
+    asked = source_of(source, shapes, chosen)
+    source, shapes = asked.model, asked.shapes
     graph = load(source, shapes, recognize=chosen.optimize != "none")
     write_out_recent_ops(graph)
     observed, warnings = observed_ranges(graph, kept, ranges, chosen)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from hexconv.onnx_graph import FloatGraph
 
-MOST_AXES = 4
-
 
 def unsupported_nodes(pieces: Pieces, dsp: onnx.ModelProto, settings: Settings) -> set[ir.Node]:
     """The nodes of the whole model that the DSP does not support in a part of it.
@@ -71,9 +69,7 @@ def _unfit_outside(pieces: Pieces, dsp: onnx.ModelProto) -> set[ir.Node]:
 
 def fits(value: ir.Value) -> bool:
     """Whether the DSP can receive or return a value."""
-    return (value.dtype is None or value.dtype.is_floating_point()) and (
-        value.shape is None or len(value.shape) <= MOST_AXES
-    )
+    return value.dtype is None or value.dtype.is_floating_point()
 
 
 def _loaded(own: Mapping[str, ir.Node], unsupported_op: UnsupportedOpError) -> ir.Node:

@@ -11,9 +11,9 @@ from hexconv.calibrate import read_samples
 from hexconv.conversion import convert
 from hexconv.model import Model, Parts
 from hexconv.model_names import model_name
-from hexconv.pipeline import Ranges, Samples
+from hexconv.pipeline import Ranges, Samples, source_of
 from hexconv.raw_tensors import DataFormat
-from hexconv.settings import SettingsDict
+from hexconv.settings import Settings, SettingsDict
 from hexconv.splitting.parts import AUTO, split
 
 if TYPE_CHECKING:
@@ -44,18 +44,21 @@ def convert_split(
     Raises:
         HexconvError: as `hexconv.split` and `hexconv.convert`.
     """
-    parts = split(source, at, shapes, **settings)
+    name = settings.get("name") or model_name(source)
+    asked = source_of(source, shapes, Settings.of(settings))
+    settings = {**settings, "name": name, "constants": {}, "inputs": (), "outputs": ()}
+    parts = split(asked.model, at, asked.shapes, **settings)
     if parts.cpu is None:
-        model = convert(source, shapes, samples, ranges, **settings)
+        model = convert(asked.model, asked.shapes, samples, ranges, **settings)
         assert model.conversion is not None
         warnings = (*model.conversion.warnings, NOT_CUT)
-        return replace(model, conversion=replace(model.conversion, warnings=warnings))
-    settings["name"] = settings.get("name") or model_name(source)
+        told = replace(model.conversion, warnings=warnings)
+        return replace(model, conversion=told, front=asked.front)
     fed = samples_of(parts, samples, settings.get("data_formats"))
     model = convert(parts.dsp, None, fed, ranges, **settings)
     assert model.conversion is not None
     told = replace(model.conversion, source=parts.source)
-    return replace(model, conversion=told, parts=parts)
+    return replace(model, conversion=told, parts=parts, front=asked.front)
 
 
 @dataclass(frozen=True)

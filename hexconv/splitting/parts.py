@@ -16,6 +16,7 @@ from hexconv.errors import ConfigError, ModelError
 from hexconv.model import Parts
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.subgraph import Pieces, opened, part
+from hexconv.pipeline import source_of
 from hexconv.settings import Settings, SettingsDict
 from hexconv.splitting.auto import fits, unsupported_nodes
 
@@ -48,7 +49,8 @@ def split(
         HexconvError: the model cannot be read.
     """
     chosen = Settings.of(settings)
-    pieces = opened(source, shapes)
+    asked = source_of(source, shapes, chosen)
+    pieces = opened(asked.model, asked.shapes)
     if at == AUTO:
         return _automatic(pieces, chosen)
     names = [at] if isinstance(at, str) else list(dict.fromkeys(at))
