@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
+import signal
 import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -17,6 +20,11 @@ from random import Random
 from typing import Any
 
 SECONDS = 60
+"""Processor time of a case: on a busy machine the clock says nothing about a case."""
+
+PATIENCE = 1800
+"""Seconds by the clock after which a case that uses no processor is stuck."""
+
 MEMORY = 8 << 30
 """Bytes of address space, most of it what onnxruntime and torch reserve."""
 
@@ -53,8 +61,12 @@ class Finding:
         return f"{self.case.form.split('-')[0]}: {self.error} in {self.place}"
 
 
-def tried(case: Case) -> Finding | None:
-    """Run one case here; None if it ends as it should."""
+def tried(case: Case, seconds: float = 0) -> Finding | None:
+    """Run one case here; None if it ends as it should.
+
+    With `seconds`, reading the file may take as much processor time; SIGPROF ends this process
+    after that. Making the file does not count: the first one of a process makes all seeds.
+    """
     from hexconv.errors import HexconvError, HexconvWarning
     from tests.fuzz.files.formats import FORMATS
 
@@ -68,7 +80,8 @@ def tried(case: Case) -> Finding | None:
         warnings.simplefilter("ignore", HexconvWarning)
         warnings.simplefilter("ignore", ResourceWarning)
         try:
-            form.use(folder)
+            with _bounded(seconds):
+                form.use(folder)
         except HexconvError as error:
             return None if str(error) else Finding(case, "empty", "", "no message", files)
         except Exception as error:
@@ -81,18 +94,28 @@ def tried(case: Case) -> Finding | None:
     return None
 
 
+@contextmanager
+def _bounded(seconds: float) -> Iterator[None]:
+    """End this process after `seconds` of its processor time; never if 0."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
 def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _work(pipe: Connection, limited: bool) -> None:
+def _work(pipe: Connection, seconds: float, limited: bool) -> None:
     if limited:
         _limit_memory()
     os.environ["OMP_NUM_THREADS"] = "1"
     while (case := pipe.recv()) is not None:
         try:
-            pipe.send(tried(case))
+            pipe.send(tried(case, seconds))
         except Exception as error:  # of the fuzzer itself
             pipe.send(Finding(case, "fuzzer", type(error).__name__, traceback.format_exc(), {}))
 
@@ -100,13 +123,13 @@ def _work(pipe: Connection, limited: bool) -> None:
 class _Worker:
     """A process, and the case that it has."""
 
-    def __init__(self, limited: bool) -> None:
+    def __init__(self, seconds: float, limited: bool) -> None:
         context = get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, limited), daemon=True)
+        self.process = context.Process(target=_work, args=(other, seconds, limited), daemon=True)
         self.process.start()
         other.close()
-        self.case: Case | None = None
+        self.case = Case("")
         self.since, self.count = 0.0, 0
 
     def give(self, case: Case) -> None:
@@ -115,9 +138,23 @@ class _Worker:
         self.count += 1
         self.pipe.send(case)
 
+    def result(self) -> Finding | None:
+        """What came of the case; the death of the process is a finding too."""
+        try:
+            found: Finding | None = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            code = self.process.exitcode
+            return self.lost("no end" if code == -signal.SIGPROF else f"exit {code}")
+        return found
+
+    def is_done(self, found: Finding | None) -> bool:
+        """Whether the next case needs a new process."""
+        dead = found is not None and found.place == "the process"
+        return dead or self.count >= CASES_A_PROCESS
+
     def lost(self, error: str) -> Finding:
         """The finding of a case that took its process along."""
-        assert self.case is not None
         from tests.fuzz.files.formats import FORMATS
 
         made = Random(f"{self.case.form} {self.case.seed}")
@@ -132,47 +169,35 @@ class _Worker:
 
 
 def campaign(
-    cases: Iterable[Case], jobs: int, *, seconds: float = SECONDS, limited: bool = True
+    cases: Iterable[Case],
+    jobs: int,
+    *,
+    seconds: float = SECONDS,
+    patience: float = PATIENCE,
+    limited: bool = True,
 ) -> Iterator[tuple[Case, Finding | None]]:
-    """Run cases in `jobs` processes, each case for `seconds` at most."""
+    """Run cases in `jobs` processes, each for `seconds` of processor time at most."""
     waiting = iter(cases)
-    busy: list[_Worker] = []
-    for _ in range(jobs):
-        case = next(waiting, None)
-        if case is not None:
-            busy.append(_Worker(limited))
-            busy[-1].give(case)
+    busy = [_given(_Worker(seconds, limited), case) for case in itertools.islice(waiting, jobs)]
     while busy:
         ready: list[Any] = wait([worker.pipe for worker in busy], timeout=1.0)
-        for index, worker in enumerate(busy):
-            assert worker.case is not None
-            spent = time.monotonic() - worker.since > seconds and worker.count > 1
-            spent |= time.monotonic() - worker.since > seconds + 60  # the first also imports
+        for worker in list(busy):
             if worker.pipe in ready:
-                done = worker.case
-                try:
-                    found = worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    worker.process.join()
-                    found = worker.lost(f"exit {worker.process.exitcode}")
-                yield done, found
-            elif spent:
-                done, found = worker.case, worker.lost("no end")
-                yield done, found
+                ended = worker.result()
+            elif time.monotonic() - worker.since > patience:
+                ended = worker.lost("no end")
             else:
                 continue
-            busy[index] = _next(worker, next(waiting, None), found, limited)
-        busy = [worker for worker in busy if worker.case is not None]
+            yield worker.case, ended
+            busy.remove(worker)
+            case = next(waiting, None)
+            if case is None or worker.is_done(ended):
+                worker.end()
+                worker = _Worker(seconds, limited) if case is not None else worker
+            if case is not None:
+                busy.append(_given(worker, case))
 
 
-def _next(worker: _Worker, case: Case | None, found: Finding | None, limited: bool) -> _Worker:
-    """The worker for the next case: a new one where the old is gone or has done enough."""
-    gone = found is not None and found.place == "the process"
-    if gone or case is None or worker.count >= CASES_A_PROCESS:
-        worker.end()
-        worker.case = None
-        if case is None:
-            return worker
-        worker = _Worker(limited)
+def _given(worker: _Worker, case: Case) -> _Worker:
     worker.give(case)
     return worker
