@@ -17,7 +17,7 @@ from hexconv.calibrate.derive import Derived
 from hexconv.calibrate.histogram import Histogram
 from hexconv.calibrate.statistics import Statistics, Watched
 from hexconv.errors import FileError
-from hexconv.files import write_files
+from hexconv.files import parse_json, write_files
 from hexconv.numpy_files import read_npz
 
 SUFFIX = ".npz"
@@ -68,7 +68,7 @@ def read_statistics(path: str | Path) -> Statistics:
     """
     try:
         arrays = read_npz(path, "the file")
-        header = json.loads(arrays["header"].tobytes())
+        header = parse_json(arrays["header"].tobytes())
         if header["schema_version"] != SCHEMA:
             raise ValueError(f"its version is {header['schema_version']}, not {SCHEMA}")
         return _statistics(header, arrays)

@@ -68,7 +68,7 @@ def open_session(proto: onnx.ModelProto) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised
     content = serialized(proto)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -93,6 +93,7 @@ def lower(
     result = Lowered(builder.graph, transposes=ctx.transposes)
     formats = data_formats or {}
     result.unsupported += _bind_inputs(graph, nodes, ctx, formats)
+    result.unsupported += _constant_integers(graph)
     for node in nodes:
         builder.onnx_node = node.name
         if node.op in IMAGE_OPS:
@@ -265,6 +266,21 @@ def _bind_inputs(
         tensor = Tensor(data, low, high, item.bhwd, ctx.range(item.name), RangeSource.RUN_TIME)
         ctx.bind(item.name, item.layout, tensor)
     return unsupported
+
+
+def _constant_integers(graph: FloatGraph) -> list[UnsupportedOpError]:
+    """The outputs that are constants and no floats; `_lower_node` finds those that are computed."""
+    return [
+        UnsupportedOpError(
+            f"the output '{info.name}' is of type {info.dtype}",
+            node=info.name,
+            op="output",
+            why="the DSP returns floats; this one is a constant",
+            hint="leave it out of the model's outputs, and add it on the CPU",
+        )
+        for info in graph.outputs
+        if info.dtype not in ("float32", "bool") and graph.const(info.name) is not None
+    ]
 
 
 def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:

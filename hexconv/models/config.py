@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hexconv.errors import ConfigError, FileError
+from hexconv.files import parse_json
 
 LEAKY_SLOPE = 0.1
 """Slope of every LeakyReLU of the generator except the last one."""
@@ -159,13 +160,13 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
     try:
         values["resblock"] = str(values["resblock"])
         for name in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes"):
-            values[name] = tuple(int(v) for v in values[name])
+            values[name] = tuple(_whole(v) for v in values[name])
         values["resblock_dilation_sizes"] = tuple(
-            tuple(int(v) for v in row) for row in values["resblock_dilation_sizes"]
+            tuple(_whole(v) for v in row) for row in values["resblock_dilation_sizes"]
         )
         for name in ("upsample_initial_channel", "num_mels", "n_fft", "hop_size", "win_size"):
             if name in values:
-                values[name] = int(values[name])
+                values[name] = _whole(values[name])
         values.setdefault("fmax", values.get("sampling_rate", 22050) / 2)
         return GeneratorConfig(**values)
     except KeyError as error:
@@ -173,10 +174,17 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
             f"the HiFi-GAN config has no key {error}",
             hint=_HINT,
         ) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(
             "a value of the HiFi-GAN config cannot be read", why=str(error)
         ) from error
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if isinstance(value, float) and number != value:
+        raise ValueError(f"{value} is not a whole number")
+    return number
 
 
 def parse(text: str, *, where: str = "") -> GeneratorConfig:
@@ -187,8 +195,8 @@ def parse(text: str, *, where: str = "") -> GeneratorConfig:
         ConfigError: JSON that is not a generator config.
     """
     try:
-        keys = json.loads(text)
-    except json.JSONDecodeError as error:
+        keys = parse_json(text)
+    except ValueError as error:
         raise FileError("the config is not JSON", where=where, why=str(error)) from error
     if not isinstance(keys, dict):
         raise ConfigError("the config is not a JSON object", where=where)

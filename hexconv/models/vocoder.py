@@ -126,7 +126,7 @@ def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
     from hexconv.onnx_graph.session import runtime_errors
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised
     try:
         session = onnxruntime.InferenceSession(
             vocoder.model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -128,7 +128,7 @@ def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
             hint="export the model without control flow (fixed sizes, unrolled loops)",
         )
     taken = "then_branch" if condition.item() else "else_branch"
-    inner = node.attributes[taken].as_graph()
+    inner = _body(node, taken)
     outputs = list(inner.outputs)
     if len(outputs) != len(node.outputs):
         raise ModelError(
@@ -155,6 +155,18 @@ def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     builder.remove(node)
     detach_bodies(node)
     return nodes
+
+
+def _body(node: ir.Node, name: str) -> ir.Graph:
+    """The graph in an attribute; nothing has checked yet that there is one."""
+    attribute = node.attributes.get(name)
+    if attribute is None or attribute.type != ir.AttributeType.GRAPH:
+        raise ModelError(
+            "the ONNX model is invalid",
+            where=f"node '{node.name}' ({node.op_type})",
+            why=f"it has no graph '{name}'",
+        )
+    return attribute.as_graph()
 
 
 class _Checkers:

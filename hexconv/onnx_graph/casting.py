@@ -173,7 +173,8 @@ def narrow_floats(model: ir.Model) -> list[UnsupportedOpError]:
             f"'{value.name}' is of type {value.dtype.name.lower()}",
             node=str(node.name),
             op=node.op_type,
-            why="the DSP's data path is 8-bit quantized floats",
+            why="it rounds more coarsely than the DSP's 8 bits, and saturates where they do not",
+            hint="export the model without this cast, or with a cast to float16 or bfloat16",
         )
         for node in model.graph
         for value in node.outputs

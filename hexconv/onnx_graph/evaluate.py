@@ -34,6 +34,8 @@ def evaluate(node: ir.Node, inputs: Inputs) -> list[Array]:
     """
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     function = NUMPY.get(node.op_type) if node.domain == "" else None
+    if function is _cast and _is_narrow(attrs["to"]):
+        function = None
     with np.errstate(all="ignore"):
         if function is not None:
             return [np.asarray(function(list(inputs), attrs))]
@@ -70,6 +72,12 @@ def _divide(x: list[Any], attrs: Attrs) -> Any:
 
 def _cast(x: list[Any], attrs: Attrs) -> Any:
     return x[0].astype(ir.DataType(attrs["to"]).numpy())
+
+
+def _is_narrow(to: int) -> bool:
+    """Whether a cast is to floats of 8 bits or fewer: it saturates, which NumPy's does not."""
+    target = ir.DataType(to)
+    return target.is_floating_point() and target.bitwidth <= 8
 
 
 def _slice(x: list[Any], attrs: Attrs) -> Any:

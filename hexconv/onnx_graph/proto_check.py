@@ -91,6 +91,9 @@ def _of_attribute(attribute: AttributeProto) -> Iterator[tuple[str, str]]:
     where = f"attribute '{attribute.name}'"
     if attribute.type not in AttributeProto.AttributeType.values():
         yield where, f"ONNX has no type {attribute.type} of attributes"
+    for text in (attribute.s, *attribute.strings):
+        if not _is_utf8(text):
+            yield where, f"{_short(text)} is not UTF-8"
     for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
         yield from _of_tensor(tensor)
     numbers = (attribute.i, *attribute.ints)
@@ -113,7 +116,19 @@ def _texts(texts: Iterable[object]) -> Iterator[tuple[str, str]]:
     """Strings that are not UTF-8: protobuf returns them as bytes."""
     for text in texts:
         if isinstance(text, bytes):
-            yield "a name", f"{text!r} is not UTF-8"
+            yield "a name", f"{_short(text)} is not UTF-8"
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _short(text: bytes) -> str:
+    return f"{text[:60]!r}"
 
 
 def _shown(numbers: Iterable[int]) -> int:

@@ -22,7 +22,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 
 from hexconv.errors import FileError, ModelError
-from hexconv.files import read_bytes
+from hexconv.files import parse_json, read_bytes
 from hexconv.names import unique_name
 from hexconv.onnx_graph.whole import LARGEST, TOO_LARGE, WHY_TOO_LARGE, load_external
 from hexconv.raw_tensors import four_sizes
@@ -32,6 +32,9 @@ OLDEST_IR = 4
 """IR version from which initializers need not be inputs: MACE's script fails on older ones."""
 
 Shape = tuple[int, ...]
+
+_NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What reading a note that somebody changed raises."""
 
 
 def needs_reference(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> bool:
@@ -128,9 +131,9 @@ def as_exported(model: onnx.ModelProto, where: str = "") -> onnx.ModelProto:
     made = onnx.ModelProto()
     made.CopyFrom(model)
     try:
-        note = json.loads(noted[0].value)
+        note = parse_json(noted[0].value)
         _undo(made, note)
-    except (ValueError, KeyError, TypeError, DecodeError) as error:
+    except (*_NOT_OURS, DecodeError) as error:
         raise ModelError(
             "the reference model is damaged",
             where=where,

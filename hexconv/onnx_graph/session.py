@@ -11,7 +11,8 @@ from hexconv.errors import ModelError
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.weights import detach_weights
 
-ERRORS_ONLY = 3
+FATAL_ONLY = 4
+"""Log level: errors are raised as well, and their log would be a second, colored message."""
 
 
 class FloatSession:
@@ -45,7 +46,7 @@ class FloatSession:
         self.outputs = tuple(str(value.name) for value in copied.graph.outputs)
         self._weights = detach_weights(copied.graph)
         options = ort.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
+        options.log_severity_level = FATAL_ONLY
         options.intra_op_num_threads = threads
         options.add_external_initializers(
             list(self._weights),

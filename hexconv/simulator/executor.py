@@ -151,7 +151,7 @@ class Executor:
 
     def _run(self, sources: Sequence[Array], watch: Watch | None) -> list[Array]:
         values = self._values
-        entering = self._quantized(sources)
+        entering = self._quantized(sources) if self._sources else []  # nothing may read an input
         if watch is not None and self._quantizer is not None:
             entering = watch(self._quantizer.node, list(entering))
         for slot, array in zip(self._sources, entering, strict=True):

@@ -9,9 +9,10 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 import hexconv
-from hexconv.errors import ModelError, UnsupportedOpError
+from hexconv.errors import ModelError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import numbers
@@ -278,10 +279,33 @@ def test_the_external_data_of_a_constant_node_is_read_beside_the_model(tmp_path:
     np.testing.assert_array_equal(load(tmp_path / "m.onnx").const("w"), weights)
 
 
-@pytest.mark.parametrize("kind", [TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2])
-def test_casts_to_float8_and_back_only_round(kind: int) -> None:
+NARROW = [kind for name, kind in TensorProto.DataType.items() if "FLOAT8" in name]
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_a_cast_to_float8_at_run_time_is_unsupported(kind: int) -> None:
+    """It rounds 0.3 to 0.3125 and 500 to 448: the DSP would compute other numbers."""
     nodes = [node("Cast", "x", "f", to=kind), node("Cast", "f", "g", to=1), node("Relu", "g", "y")]
-    assert ops(load(model(nodes, {"x": (1, 4)}, opset=19))) == ["Relu"]
+    with pytest.raises(UnsupportedOpErrors, match=r"'f' is of type float8(.|\n)*hint"):
+        load(model(nodes, {"x": (1, 4)}, opset=24))
+
+
+@pytest.mark.parametrize("saturate", [0, 1])
+@pytest.mark.parametrize("kind", NARROW)
+def test_a_constant_that_is_cast_to_float8_and_back_is_what_onnx_computes(
+    kind: int, saturate: int
+) -> None:
+    array = np.array([0.3, -5, 200, 1e-9], np.float32) * (1000 if saturate else 1)
+    nodes = [
+        node("Cast", "w", "f", to=kind, saturate=saturate),
+        node("Cast", "f", "g", to=1),
+        node("Add", "x g", "y"),
+    ]
+    proto = model(nodes, {"x": (1, 4)}, consts={"w": array}, opset=24)
+    graph = load(proto)
+    found = graph.const(str(graph.nodes[0].inputs[1].name))
+    (expected,) = ReferenceEvaluator(proto).run(None, {"x": np.zeros((1, 4), np.float32)})
+    np.testing.assert_array_equal(np.reshape(found, (1, 4)), expected)
 
 
 def test_weights_of_float8_are_floats() -> None:

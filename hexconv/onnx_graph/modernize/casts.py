@@ -14,12 +14,8 @@ FLOATS = {
     ir.DataType.FLOAT16,
     ir.DataType.BFLOAT16,
     ir.DataType.DOUBLE,
-    ir.DataType.FLOAT8E4M3FN,
-    ir.DataType.FLOAT8E4M3FNUZ,
-    ir.DataType.FLOAT8E5M2,
-    ir.DataType.FLOAT8E5M2FNUZ,
 }
-"""Float8 rounds more coarsely than the DSP's own 8 bits over one range; neither is reproduced."""
+"""No float8: it rounds more coarsely than the DSP's 8 bits over one range, and saturates."""
 
 
 @MODERNIZATIONS.rule("CastLike")

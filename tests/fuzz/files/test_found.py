@@ -1,0 +1,112 @@
+"""What the fuzzer has found, cut down: one case of each kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import hexconv
+from hexconv.errors import ConfigError, FileError, ModelError, UnsupportedOpErrors
+from hexconv.models import config
+from hexconv.onnx_graph import load
+
+
+def model(
+    *nodes: onnx.NodeProto, output: str = "y", kind: int = TensorProto.FLOAT, **constants: Any
+) -> onnx.ModelProto:
+    """x of (1, 4) to an output of (1, 4)."""
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info(output, kind, [1, 4])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def branch(**attributes: Any) -> onnx.ModelProto:
+    return model(helper.make_node("If", ["yes"], ["y"], "if", **attributes), yes=np.array(True))
+
+
+BODY = helper.make_graph(
+    [helper.make_node("Relu", ["x"], ["r"])], "b", [], [helper.make_empty_tensor_value_info("r")]
+)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"else_branch": BODY}, {"then_branch": 1}, {"then_branch": [BODY]}],
+    ids=["no branch", "only the other", "a number", "several"],
+)
+def test_an_if_without_the_branch_that_it_takes_is_invalid(attributes: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="'if' \\(If\\)\n  why: it has no graph 'then_branch'"):
+        load(branch(**attributes))
+
+
+def test_a_text_attribute_that_is_not_utf8_is_an_error_and_no_log(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = helper.make_node("Pad", ["x", "pads"], ["y"], "pad", mode=b"edg\xe5")
+    with pytest.raises(ModelError, match=r"attribute 'mode'\n  why: b'edg\\xe5' is not UTF-8"):
+        hexconv.convert(model(node, pads=np.zeros(4, np.int64)))
+    assert not caplog.records and capfd.readouterr().err == ""
+
+
+def test_what_onnx_runtime_cannot_run_is_one_error_and_no_log_of_its_own(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    nodes = [
+        helper.make_node("ReduceMax", ["x", "axes"], ["m"], "max"),
+        helper.make_node("Sub", ["x", "m"], ["y"], "sub"),
+    ]
+    proto = model(*nodes, axes=np.array([[-1]]))
+    proto.opset_import[0].version = 18
+    with pytest.raises(hexconv.errors.HexconvError):
+        hexconv.convert(proto)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.filterwarnings("ignore::hexconv.errors.HexconvWarning")
+def test_a_model_of_constants_is_simulated_as_the_library_runs_it() -> None:
+    values = np.arange(4, dtype=np.float32).reshape(1, 4)
+    made = hexconv.convert(model(helper.make_node("Relu", ["x"], ["y"]), output="c", c=values))
+    for taps in (False, True):
+        found = hexconv.simulate(made, {"x": np.ones((1, 4), np.float32)}, taps=taps)
+        np.testing.assert_allclose((found[0] if taps else found)["c"], values, atol=3 / 255)
+
+
+def test_a_constant_of_integers_is_no_output() -> None:
+    proto = model(output="c", kind=TensorProto.INT64, c=np.arange(4).reshape(1, 4))
+    with pytest.raises(UnsupportedOpErrors, match="output 'c' is of type int64"):
+        hexconv.convert(proto)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000, "{", "\ufeff{}"])
+def test_a_config_that_is_no_json_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.json").write_text(text, encoding="utf-8")
+    with pytest.raises((FileError, ConfigError), match="config"):
+        config.read(tmp_path / "c.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("8,", "1e999,"),
+        ("8,", "NaN,"),
+        ("8,", "8.5,"),
+        ("512", "1e999"),
+        ('"num_mels": 80', '"num_mels": [80]'),
+        ("8,", '"x",'),
+    ],
+)
+def test_a_number_that_a_config_cannot_have_is_an_error(change: tuple[str, str]) -> None:
+    text = config.V1.to_json()
+    assert change[0] in text
+    with pytest.raises(ConfigError):
+        config.parse(text.replace(*change, 1))
