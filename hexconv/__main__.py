@@ -7,7 +7,8 @@ import signal
 import sys
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+CAN_WAIT = hasattr(signal, "setitimer")  # Windows has none
 RETRY = 0.02
 """Seconds after which a signal that came during an import is looked at again."""
 
@@ -27,7 +28,7 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
     """Raise, but not inside of an import: initializing a C extension, that aborts the process."""
     if number in ENDING:
         received.append(number)
-    if _importing(frame):
+    if CAN_WAIT and _importing(frame):
         signal.setitimer(signal.ITIMER_REAL, RETRY)
         return
     raise Interrupted
@@ -46,7 +47,8 @@ def _listen() -> None:
     for number in ENDING:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _interrupted)
-    signal.signal(signal.SIGALRM, _interrupted)
+    if CAN_WAIT:
+        signal.signal(signal.SIGALRM, _interrupted)
 
 
 def _discard_output() -> None:

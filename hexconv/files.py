@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hexconv.errors import FileError
+from hexconv.locks import lock
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +26,7 @@ TEMPORARY = ".hexconv-"
 JOURNAL = ".moves"
 """How the name ends of the temporary file that lists the renames of a folder, as JSON."""
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDING = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 """Signals that ask a process to end."""
 
 Chunks = Iterable[bytes | memoryview]
@@ -144,9 +144,9 @@ def _alone_in(folders: Iterable[Path]) -> Iterator[None]:
     opened: list[int] = []
     try:
         for folder in sorted(folders):
-            opened.append(os.open(folder, os.O_RDONLY))
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(opened[-1], fcntl.LOCK_EX)
+            with suppress(PermissionError):  # Windows opens no folder
+                opened.append(os.open(folder, os.O_RDONLY))
+                lock(opened[-1], wait=True)
         yield
     finally:
         for descriptor in opened:
@@ -165,16 +165,13 @@ def _sweep(folder: Path) -> None:
 def _is_left(path: Path) -> bool:
     """Whether no process holds a temporary file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+        return lock(descriptor)
     finally:
         os.close(descriptor)
-    return True
 
 
 def _carry_out(journal: Path) -> None:
@@ -229,8 +226,7 @@ def _temporary(folder: Path, stack: ExitStack, suffix: str = "") -> tuple[Path, 
     temporary = folder / f"{TEMPORARY}{secrets.token_hex(8)}{suffix}"
     stream = stack.enter_context(temporary.open("xb"))  # the umask gives it its mode
     stack.callback(_remove, temporary)
-    with suppress(OSError):
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock(stream.fileno())
     return temporary, stream
 
 

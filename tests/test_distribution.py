@@ -10,12 +10,15 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 import hexconv
 from hexconv import cli, distribution
 from hexconv.distribution import foreign, pip_install
 from hexconv.errors import MissingExtra
+from tests.cli.converting import tiny
 
 ROOT = Path(hexconv.__file__).parents[1]
 HINT = re.compile(r"pip install [^\n]*?'?\b(hexconv[\w-]*)(?:\[([\w,]+)\])?")
@@ -139,3 +142,28 @@ def test_the_page_on_releases_has_every_lower_bound(page: str) -> None:
     for requirement in project()["dependencies"]:
         name, bound = requirement.split(">=")
         assert f"{name} {bound}" in text, requirement
+
+
+WITHOUT_UNIX = """
+import os, signal, sys
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
+for name in ("SIGALRM", "SIGHUP", "setitimer"):
+    delattr(signal, name)
+for name in ("O_NOFOLLOW", "geteuid", "pidfd_open", "sched_getaffinity"):
+    delattr(os, name)
+import hexconv.__main__
+hexconv.__main__.main()
+"""
+
+
+def test_conversion_and_simulation_need_nothing_that_only_unix_has(tmp_path: Path) -> None:
+    onnx.save(tiny(), tmp_path / "tiny.onnx")
+    np.save(tmp_path / "a.npy", np.linspace(-1, 1, 384, dtype="f4").reshape(3, 8, 16))
+    for command in (
+        ("convert", "tiny.onnx", "--samples", "a.npy", "-q"),
+        ("simulate", "build/tiny.pb", "--input", "speech=a.npy"),
+        ("cost", "build/tiny.pb"),
+    ):
+        done = run("-c", WITHOUT_UNIX, *command, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from hexconv.locks import lock
 
 PREFIX = "hexconv-device-"
 JUST_MADE = 60.0
@@ -30,8 +31,7 @@ def workspace() -> Iterator[Path]:
         directory = Path(name).resolve()
         held = os.open(directory, os.O_RDONLY)
         try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(held)
             for file in WRITTEN:
                 (directory / file).touch()
             yield directory
@@ -46,9 +46,8 @@ def _sweep(folder: Path) -> None:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
             try:
                 found = os.fstat(descriptor)
-                if found.st_uid != os.geteuid() or time.time() - found.st_mtime < JUST_MADE:
-                    continue
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
+                ours = found.st_uid == os.geteuid()
+                if ours and time.time() - found.st_mtime > JUST_MADE and lock(descriptor):
+                    shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(descriptor)
