@@ -7,8 +7,18 @@ import pytest
 from tests.fuzz.files.campaign import Case, tried
 
 COUNTS = {
-    "onnx": 120, "onnx-bytes": 100, "pb": 25, "pb-bytes": 100, "npy": 400, "raw": 200,
-    "ranges": 100, "yaml": 300, "config": 300, "log": 200, "sound": 300, "records": 200,
+    "onnx": 120,
+    "onnx-bytes": 100,
+    "pb": 25,
+    "pb-bytes": 100,
+    "npy": 400,
+    "raw": 200,
+    "ranges": 100,
+    "yaml": 300,
+    "config": 300,
+    "log": 200,
+    "sound": 300,
+    "records": 200,
 }
 
 
