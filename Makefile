@@ -87,6 +87,7 @@ docs:
 	$(SETUP) demo
 	$(RUN) -m hexconv ops --format md --lang en > docs/ops.md
 	$(RUN) -m hexconv ops --format md --lang zh > docs/ops.zh-CN.md
+	$(RUN) -m benchmarks.schema_page
 
 docs-site:
 	$(SETUP) docs

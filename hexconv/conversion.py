@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hexconv.errors import AccuracyError, HexconvWarning
-from hexconv.model import AppliedRewrite, Model
+from hexconv.calibrate import SampleDigest, format_ranges
+from hexconv.errors import AccuracyError, FloorError, HexconvWarning
+from hexconv.files import sha256_of
+from hexconv.model import AppliedRewrite, Model, RangeSource
 from hexconv.model_names import model_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
@@ -54,7 +57,8 @@ def convert(
 
     Raises:
         HexconvError: the model, samples or ranges cannot be used; `UnsupportedOpErrors` lists
-            every node that cannot run on the DSP; `AccuracyError` where `strict` asks for it.
+            every node that cannot run on the DSP; `FloorError` and `AccuracyError` where
+            `strict` asks for them.
 
     Warns:
         HexconvWarning: each of `model.conversion.warnings`.
@@ -65,7 +69,7 @@ def convert(
     job = _Job(asked.model, asked.shapes, _Kept(samples), ranges, chosen)
     model = replace(job.converted(), front=asked.front)
     if job.settings.strict:
-        job.check_accuracy(model)
+        job.check_strictly(model)
     if job.settings.explain:
         model = job.explained(model)
     for text in model.conversion.warnings if model.conversion else ():
@@ -84,6 +88,7 @@ class _Job:
     settings: Settings
     observed: Mapping[str, Bounds] = field(init=False)
     warnings: list[str] = field(init=False)
+    digest: SampleDigest = field(init=False)
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,8 +96,9 @@ class _Job:
         graph = self._first[0]
         if self.ranges is None:
             check_supported(graph, self.settings)
+        self.digest = SampleDigest(self.samples.named)
         self.observed, self.warnings = observed_ranges(
-            graph, self.samples.source, self.ranges, self.settings
+            graph, self.samples.source, self.ranges, self.settings, self.digest
         )
         samples = self.samples.again()
         if samples is not None:
@@ -111,7 +117,15 @@ class _Job:
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         first, self._first = self._first, None
         ready = first or prepared(self.source, self.shapes, turned)
-        return built(self.source, *ready, dict(self.observed), turned, self.warnings)
+        model = built(self.source, *ready, dict(self.observed), turned, self.warnings)
+        assert model.conversion is not None
+        known = replace(
+            model.conversion,
+            settings=self.settings.as_dict(),
+            samples=self.digest.result(),
+            ranges=_range_source(self.ranges),
+        )
+        return replace(model, conversion=known)
 
     def _score(self, model: Model) -> tuple[float, float, float]:
         """Predicted milliseconds and packets, and the SQNR of the worst output in dB."""
@@ -123,15 +137,23 @@ class _Job:
         cost = predict(model, library)
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
 
-    def check_accuracy(self, model: Model) -> None:
-        """Raise for a model with an accuracy that is a warning otherwise.
+    def check_strictly(self, model: Model) -> None:
+        """Raise for a model with warnings, or with an accuracy that is a warning otherwise.
 
         Raises:
+            FloorError: with the warnings.
             AccuracyError: naming the outputs, and parts of outputs.
         """
         from hexconv.compare.accuracy import accuracy
         from hexconv.compare.low_accuracy import low_accuracy
 
+        warned = model.conversion.warnings if model.conversion else ()
+        if warned:
+            raise FloorError(
+                "the conversion has warnings, and --strict allows none",
+                why="\n       ".join(warned),
+                hint="without --strict the model is written",
+            )
         samples = self.samples.again()
         found = accuracy(model, self.source, samples, library=self.settings.library)
         told = low_accuracy(found, own_samples=samples is not None)
@@ -163,6 +185,15 @@ class _Job:
         return built(self.source, graph, history, observed, turned, self.warnings)
 
 
+def _range_source(ranges: Ranges | None) -> RangeSource | None:
+    """Where given ranges come from."""
+    if ranges is None:
+        return None
+    if isinstance(ranges, (str, Path)):
+        return RangeSource(str(ranges), sha256_of(Path(ranges)))
+    return RangeSource("", hashlib.sha256(format_ranges(ranges).encode()).hexdigest())
+
+
 class _Kept:
     """Samples that can be iterated again: a path is read again, of others a few are kept."""
 
@@ -170,6 +201,7 @@ class _Kept:
         self._first: list[Mapping[str, Any]] = []
         self._count = count
         again = samples is None or isinstance(samples, (str, Path, Mapping, Sequence))
+        self.named = samples if again else None
         self.source = samples if again else self._watched(cast("Iterable[Any]", samples))
         self._again = samples if again else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hexconv.arrays import FloatArray
-from hexconv.calibrate import format_ranges
-from hexconv.errors import HexconvError, HexconvWarning
+from hexconv.calibrate import SampleSet, format_ranges
+from hexconv.errors import GraphError, HexconvError, HexconvWarning
 from hexconv.files import write_files
 from hexconv.mace import data_pieces, read_graph, to_proto
 from hexconv.mace.deployment import Place, deployment_yaml
@@ -22,6 +21,7 @@ from hexconv.nnlib.graph import Graph, Interface
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.notebook import html_table
 from hexconv.raw_tensors import file_name, to_raw
+from hexconv.schema import document, to_json
 
 if TYPE_CHECKING:
     import onnx
@@ -48,6 +48,19 @@ class InFloat:
     unknown: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class RangeSource:
+    """Ranges that were given.
+
+    Attributes:
+        source: the range file, as it was named; empty for ranges of the caller's.
+        sha256: of the file, or of the ranges written as one.
+    """
+
+    source: str
+    sha256: str
+
+
 class AppliedRewrite(NamedTuple):
     """Something recognized, rewritten, decomposed or fused, and how often."""
 
@@ -72,6 +85,10 @@ class Conversion:
         saved: predicted packets that each rewrite saved, where requested.
         made: nnlib ops by the ONNX node that they come from.
         floats: nodes that are computed in float.
+        macs: multiply-accumulates of the float graph's nodes, by name, where there are any.
+        settings: of the conversion (`Settings.as_dict`).
+        samples: that ranges were measured on.
+        ranges: that were given instead.
     """
 
     source: str = ""
@@ -85,6 +102,35 @@ class Conversion:
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floats: tuple[InFloat, ...] = ()
     saved: Mapping[str, float] = field(default_factory=dict)
+    macs: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    samples: SampleSet | None = None
+    ranges: RangeSource | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        floats = [
+            {
+                "onnx_node": row.node,
+                "reason": row.why,
+                "nnlib": list(row.nnlib),
+                "packets": row.packets,
+                "milliseconds_high": row.milliseconds,
+                "unknown": list(row.unknown),
+            }
+            for row in self.floats
+        ]
+        return {**asdict(self), "floats": floats}
+
+    def coverage(self) -> dict[str, Any]:
+        """The shares of nodes and of multiply-accumulates that run in int8, 0..1."""
+        floats = {row.node for row in self.floats}
+        total, lost = sum(self.macs.values()), sum(self.macs.get(name, 0) for name in floats)
+        return {
+            "ok": True,
+            "node_share": 1.0 - len(floats) / max(len(self.made), 1),
+            "mac_share": 1.0 - lost / total if total else 1.0,
+        }
 
 
 @dataclass(frozen=True)
@@ -157,17 +203,39 @@ class Model:
         return html_table(title, ("", "tensor", "shape", "range"), rows) + ops
 
     def report(self) -> dict[str, Any]:
-        """Everything about the model as plain data, for JSON."""
-        return {
-            "name": self.name,
-            "inputs": [_interface(item) for item in self.graph.inputs],
-            "outputs": [_interface(item) for item in self.graph.outputs],
-            "nnlib_ops": self.graph.histogram(),
-            "consts": len(self.graph.consts),
-            "weight_bytes": self._weight_bytes(),
-            "conversion": asdict(self.conversion) if self.conversion else None,
-            "split": self._split(),
-        }
+        """Everything about the model as plain data: a document of `hexconv.schema`.
+
+        The cost is predicted for the library that the conversion optimized for. `accuracy` is null:
+        `hexconv convert` measures it.
+        """
+        did = self.conversion
+        library = did.library if did else DEFAULT_LIBRARY
+        return document(
+            "convert",
+            {
+                "name": self.name,
+                "library": library,
+                "inputs": [_interface(item) for item in self.graph.inputs],
+                "outputs": [_interface(item) for item in self.graph.outputs],
+                "nnlib_ops": self.graph.histogram(),
+                "consts": len(self.graph.consts),
+                "weight_bytes": self._weight_bytes(),
+                "conversion": did.as_dict() if did else None,
+                "split": self._split(),
+                "accuracy": None,
+                "coverage": did.coverage() if did else None,
+                "cost": self._cost(library),
+            },
+        )
+
+    def _cost(self, library: LibraryVersion) -> dict[str, Any] | None:
+        """The prediction; None of a graph that the library would not accept."""
+        from hexconv.cost import predict
+
+        try:
+            return predict(self.graph, library).as_dict()
+        except GraphError:
+            return None
 
     def _weight_bytes(self) -> int:
         return sum(const.array.nbytes for const in self.graph.consts if not const.shape_only)
@@ -190,6 +258,7 @@ class Model:
         *,
         mace_layout: bool = False,
         inputs: Mapping[str, FloatArray] | None = None,
+        report: Mapping[str, Any] | None = None,
     ) -> list[Path]:
         """Write `NAME.pb`, `.data`, `.yml`, `.ranges` and `.report.json`, all or none.
 
@@ -202,6 +271,7 @@ class Model:
             mace_layout: write into `folder/NAME/model`, where MACE's tools look, name files in the
                 YAML by absolute paths, and write the net as text too, `NAME.pb_txt`.
             inputs: one sample, to be written as the raw files that MACE's tools read.
+            report: what `report` returned, or more; made here otherwise.
 
         Returns:
             The files written.
@@ -226,14 +296,13 @@ class Model:
             inputs={name: path for name, (path, _) in raw.items()},
             absolute=mace_layout,
         )
-        report = json.dumps(self.report(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         files: dict[Path, Any] = {
             stem.with_suffix(".pb"): net.SerializeToString(deterministic=True),
             stem.with_suffix(".data"): data_pieces(self.graph),
             stem.with_suffix(".yml"): deployment_yaml(
                 self.graph, deployed, self.deployment
             ).encode(),
-            stem.with_suffix(".report.json"): report.encode(),
+            stem.with_suffix(".report.json"): to_json(report or self.report()).encode(),
         }
         if mace_layout:
             files[stem.with_suffix(".pb_txt")] = str(net).encode()

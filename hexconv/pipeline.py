@@ -107,6 +107,7 @@ def built(
 ) -> Model:
     """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
+    macs = {name: count for name, count in graph.macs().items() if count}
     calibrated = sorted(observed)
     warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
     warnings += [f"output {told} in the model: {NOT_ROUNDED}" for told in graph.unrounded]
@@ -142,6 +143,7 @@ def built(
             transposes_left=lowered.transposes.emitted,
             warnings=tuple(warnings),
             made=lowered.made,
+            macs=macs,
             floats=in_float(final, lowered.floats, settings.library),
         ),
         float_model=source,
@@ -215,8 +217,12 @@ def observed_ranges(
     samples: Samples | None,
     ranges: Ranges | None,
     settings: Settings,
+    digest: calibrate.SampleDigest | None = None,
 ) -> tuple[dict[str, Bounds], list[str]]:
-    """(min, max) of every computed value, and warnings about where they come from."""
+    """(min, max) of every computed value, and warnings about where they come from.
+
+    `digest` sees the samples that are observed.
+    """
     warnings: list[str] = []
     if ranges is not None:
         given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
@@ -224,7 +230,7 @@ def observed_ranges(
     if samples is not None:
         doubts = calibrate.Doubts()
         source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
-        measured = _observe(graph, source, settings)
+        measured = _observe(graph, digest.watch(source) if digest else source, settings)
         doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
         return {**measured, **graph.ranges}, [doubtful] if doubtful else warnings
     inputs = {

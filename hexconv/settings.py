@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
+
+import numpy as np
 
 from hexconv.arrays import Constant
 from hexconv.errors import ConfigError
@@ -26,6 +30,9 @@ Accuracy = Literal["minmax", "default"]
 OPTIMIZE_LEVELS: tuple[OptimizeLevel, ...] = get_args(OptimizeLevel)
 ACCURACY_LEVELS: tuple[Accuracy, ...] = get_args(Accuracy)
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
+
+MOST_NUMBERS = 16
+"""Of a constant in a report."""
 
 Progress = Callable[[str, int], None]
 """Called with a stage ("calibrate", "search") and how many steps of it are done."""
@@ -58,9 +65,10 @@ class Settings:
             arrays, or paths of .npy files.
         inputs: tensors that become the model's inputs, all of them; what computes them is cut off.
         outputs: tensors that become the model's outputs, all of them.
-        strict: simulate the model, and raise AccuracyError if an output, or a part of a
-            concatenated output, is 6 dB or more below what 8 bits allow; on samples also if an
-            output has less than 15 dB, or another largest class in a fifth of the rows.
+        strict: raise FloorError if there are warnings (no samples, for one), and AccuracyError
+            if an output of the simulated model, or a part of a concatenated output, is 6 dB or
+            more below what 8 bits allow; on samples also if an output has less than 15 dB, or
+            another largest class in a fifth of the rows.
     """
 
     optimize: OptimizeLevel = "default"
@@ -107,6 +115,16 @@ class Settings:
             _check_choice("data_formats", form, DATA_FORMATS)
         return made
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON: all but `progress`."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        found.pop("progress")
+        for name in ("without", "also", "keep_float", "inputs", "outputs"):
+            found[name] = list(found[name])
+        found["constants"] = {name: _shown(value) for name, value in self.constants.items()}
+        found["input_ranges"] = {name: list(b) for name, b in self.input_ranges.items()}
+        return {**found, "data_formats": dict(self.data_formats)}
+
 
 class CommonSettings(TypedDict, total=False):
     """The settings as keyword arguments, without `library`: of `verify`, which has one already."""
@@ -134,6 +152,17 @@ class SettingsDict(CommonSettings, total=False):
     """The settings as keyword arguments: see `Settings`, which holds the same names."""
 
     library: LibraryVersion
+
+
+def _shown(value: Constant) -> Any:
+    """A value that an input is bound to, as plain data; of many numbers their checksum."""
+    if isinstance(value, (str, Path)):
+        return str(value)
+    array = np.asarray(value)
+    if array.size <= MOST_NUMBERS:
+        return array.tolist()
+    digest = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return f"{array.dtype} of shape {list(array.shape)}, SHA-256 {digest}"
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:

@@ -42,6 +42,11 @@ class NodeSupport:
     hint: str = ""
     note: str = ""
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        found = asdict(self)
+        return {"onnx_node": found.pop("node"), "onnx_op": found.pop("op"), **found}
+
 
 @dataclass(frozen=True, repr=False)
 class SupportReport:
@@ -85,13 +90,12 @@ class SupportReport:
         return 1.0 - lost / total if total else 1.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """The section `coverage` of a report: plain data, for JSON."""
         return {
-            "source": self.source,
             "ok": self.ok,
             "node_share": self.node_share,
             "mac_share": self.mac_share,
-            "nodes": [asdict(node) for node in self.nodes],
+            "nodes": [node.as_dict() for node in self.nodes],
         }
 
 

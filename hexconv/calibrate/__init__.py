@@ -8,6 +8,7 @@ from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
+from hexconv.calibrate.sample_set import SampleDigest, SampleSet
 from hexconv.calibrate.samples import SampleSource, read_samples
 from hexconv.calibrate.statistics import Ranges, Statistics
 from hexconv.calibrate.statistics_file import read_statistics, write_statistics
@@ -16,6 +17,8 @@ from hexconv.calibrate.synthetic import synthetic_samples
 __all__ = [
     "Doubts",
     "Ranges",
+    "SampleDigest",
+    "SampleSet",
     "SampleSource",
     "Statistics",
     "bound_constants",

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from hexconv import __version__
+from hexconv.cli._json import emit_error
 from hexconv.distribution import NAME, REINSTALL, foreign
 from hexconv.errors import ConfigError, HexconvError, HexconvWarning
 from hexconv.names import did_you_mean
@@ -104,18 +105,24 @@ def main() -> int:
         # A command that ends by ctx.exit(code) makes click return the code.
         return int(group(standalone_mode=False) or 0)
     except HexconvError as error:
-        click.echo(f"error: {_printable(error.render(cli=True))}", err=True)
-        return error.exit_code
+        return _failed(error)
     except MemoryError:
-        click.echo("error: there is too little memory", err=True)
-        return 1
+        return _failed(HexconvError("there is too little memory"))
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error
     except click.ClickException as error:
+        emit_error(error)
         error.show()
         return error.exit_code
+
+
+def _failed(error: HexconvError) -> int:
+    """One clear message on stderr, and with --json a document on stdout; the exit code."""
+    emit_error(error)
+    click.echo(f"error: {_printable(error.render(cli=True))}", err=True)
+    return error.exit_code
 
 
 def _printable(text: str) -> str:

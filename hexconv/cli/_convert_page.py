@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hexconv import cost
 from hexconv.compare.accuracy import Accuracy, describe
 from hexconv.nnlib.versions import LibraryVersion
 
@@ -49,33 +47,22 @@ def warn_texts(texts: Sequence[str]) -> None:
             console.print(Text(f"warning: {text}", "yellow"), soft_wrap=True)
 
 
-def machine(
-    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: LibraryVersion
-) -> dict[str, Any]:
-    """Everything as plain data."""
-    return {
-        **model.report(),
-        "library": library,
-        "accuracy": {name: asdict(item) for name, item in found.items()},
-        "cost": predicted(model),
-        "files": [str(path) for path in files],
-    }
-
-
-def predicted(model: Model) -> dict[str, Any]:
-    """Packets, executed nodes and milliseconds."""
-    found = cost.predict(model)
-    return {
-        "packets": found.packets,
-        "nodes": len(found.nodes),
-        "milliseconds": {SOC: found.milliseconds(soc=SOC)},
-    }
-
-
 def page(
-    model: Model, files: Sequence[Path], found: Mapping[str, Accuracy], library: LibraryVersion
+    model: Model,
+    files: Sequence[Path],
+    found: Mapping[str, Accuracy],
+    library: LibraryVersion,
+    cost: Mapping[str, Any] | None,
 ) -> None:
-    """One screenful."""
+    """One screenful.
+
+    Args:
+        model: as converted.
+        files: that were written.
+        found: its accuracy by output.
+        library: that was simulated.
+        cost: the section of its report.
+    """
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -101,7 +88,8 @@ def page(
     console.print(_ops(did.onnx_ops, model.graph.histogram()))
     avoided = max(did.transposes_wanted - did.transposes_left, 0)
     _line(console, "transposes", f"{avoided} avoided, {did.transposes_left} remain")
-    _cost(console, model)
+    if cost is not None:
+        _cost(console, cost)
     for name, packets in sorted(did.saved.items(), key=lambda item: -item[1]):
         _line(console, "saved by", f"{name}: {packets / 1e3:,.0f} k packets")
     for text in describe(found):
@@ -147,13 +135,12 @@ def _in_float(row: InFloat) -> str:
     return f"{row.node}: {' + '.join(row.nnlib)}, {price} ({row.why})"
 
 
-def _cost(console: Console, model: Model) -> None:
-    told = predicted(model)
+def _cost(console: Console, cost: Mapping[str, Any]) -> None:
     _line(
         console,
         "predicted",
-        f"{told['milliseconds'][SOC]:.2f} ms on {SOC.upper()} ({told['packets'] / 1e6:.2f} M "
-        f"packets, {told['nodes']} nodes after prepare)",
+        f"{cost['milliseconds_high']:.2f} ms on {cost['soc'].upper()} "
+        f"({cost['packets'] / 1e6:.2f} M packets, {len(cost['nodes'])} nodes after prepare)",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._terminal import table
 from hexconv.cost import Cost, NodeCost
 from hexconv.cost import soc as socs
@@ -158,29 +158,6 @@ def csv_rows(cost: Cost, by: str, soc: str) -> None:
     writer.writerows(rows)
 
 
-def machine(cost: Cost, soc: str) -> dict[str, Any]:
-    """Everything as plain data."""
-    return {
-        "packets": round(cost.packets),
-        "packets_low": round(cost.range[0]),
-        "packets_high": round(cost.range[1]),
-        "bytes": cost.moved,
-        "library": cost.library,
-        "soc": soc,
-        **_ends(cost.time(soc)),
-        "milliseconds_meaning": socs.meaning(soc),
-        "memory": asdict(cost.memory),
-        "unknown": [node.name or str(node.id) for node in cost.unknown],
-        "by_type": {name: vars(row) for name, row in cost.by_type.items()},
-        "by_layer": {name: vars(row) for name, row in cost.by_layer.items()},
-        "nodes": [{**vars(node), **_ends(cost.node_time(node, soc))} for node in cost.nodes],
-    }
-
-
-def _ends(time: Time) -> dict[str, float]:
-    return {"milliseconds_low": round(time.low, 5), "milliseconds_high": round(time.high, 5)}
-
-
 def calibrated(profile: PhoneProfile, quiet: bool) -> None:
     """The terms fitted to a phone's log."""
     if quiet:
@@ -203,7 +180,7 @@ def list_socs(as_json: bool) -> None:
     phones = [profile for name in stored_names() if (profile := stored_profile(name))]
     if as_json:
         found = {"socs": [asdict(item) for item in known], "phones": [asdict(p) for p in phones]}
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        emit("socs", found)
         return
     heads = ["--soc", "SoC", "DSP", "library", "MHz (estimate)", "unsigned domain"]
     table(

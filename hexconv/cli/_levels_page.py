@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.errors import FloorError
 from hexconv.nnlib.versions import LibraryVersion
 
@@ -49,7 +49,8 @@ def show_levels(
         rows = at_levels(model, source, samples, library=library, device=device)
     broken = [row for row in rows if row.broken]
     if as_json:
-        click.echo(json.dumps([row.as_dict() for row in rows], indent=1, ensure_ascii=False))
+        kind = "stream" if states else "levels"
+        emit(kind, {"library": library, "rows": [row.as_dict() for row in rows]})
     elif states:
         for name, (first, early, late) in drift(rows).items():
             click.echo(

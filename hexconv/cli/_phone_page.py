@@ -72,11 +72,12 @@ def machine_profile(plan: Plan, log: Log) -> dict[str, Any]:
     """A profile beside its prediction, as plain data."""
     pairs = _pairs(plan, log)
     return {
-        "schema_version": 1,
-        "library": plan.library,
-        "milliseconds": log.total,
+        "unit": log.unit,
+        "total": log.total,
         "predicted": predict(plan.graph).milliseconds(SOCS[plan.library]),
-        "nodes": [vars(pair) for pair in pairs],
+        "nodes": [
+            {"op": p.op, "name": p.name, "predicted": p.before, "value": p.after} for p in pairs
+        ],
         "notes": [*log.notes, *filter(None, [unlike(pairs)])],
     }
 
@@ -107,8 +108,6 @@ def _time(value: float | None) -> str:
 def machine_plan(plan: Plan, serial: str, rounds: int) -> dict[str, Any]:
     """A plan for programs."""
     return {
-        "schema_version": 1,
-        "library": plan.library,
         "folder": str(plan.folder),
         "files": {name: str(path) for name, path in plan.files.items()},
         "inputs": plan.input_files,
@@ -122,11 +121,9 @@ def machine_plan(plan: Plan, serial: str, rounds: int) -> dict[str, Any]:
     }
 
 
-def machine_run(plan: Plan, release: str, rows: list[list[Comparison]]) -> dict[str, Any]:
+def machine_run(release: str, rows: list[list[Comparison]]) -> dict[str, Any]:
     """The outcome of a run for programs."""
     return {
-        "schema_version": 1,
-        "library": plan.library,
         "release": release,
         "exact": not any(row.differing for found in rows for row in found),
         "samples": [[asdict(row) for row in found] for found in rows],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LibraryVersion
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import onnx
 
     from hexconv.compare.accuracy import Accuracy
+
+
+ON_HOST = "ONNX Runtime, CPU"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def write_qdq(request: QdqRequest, *, as_json: bool, quiet: bool) -> None:
     warn_texts(warnings)
     found = _compared(request, made) if request.count else {}
     if as_json:
-        click.echo(json.dumps(_machine(path, made, warnings, found), ensure_ascii=False, indent=1))
+        emit("qdq", _machine(request, path, made, warnings, found))
     elif not quiet:
         opset = made.opset_import[0].version
         click.echo(f"{path} ({size(path.stat().st_size)}): opset {opset}, per-channel int8 weights")
@@ -83,7 +86,7 @@ def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str,
     settings = {**request.settings, "constants": {}, "inputs": (), "outputs": ()}
     found: dict[str, dict[str, Accuracy]] = {}
     try:
-        found["ONNX Runtime, CPU"] = qdq_accuracy(
+        found[ON_HOST] = qdq_accuracy(
             made, asked.model, samples, shapes=asked.shapes, count=request.count
         )
         model = convert(asked.model, asked.shapes, samples, request.ranges, **settings)
@@ -96,18 +99,25 @@ def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str,
 
 
 def _machine(
+    request: QdqRequest,
     path: Path,
     made: onnx.ModelProto,
     warnings: list[str],
     found: Mapping[str, Mapping[str, Accuracy]],
 ) -> dict[str, Any]:
+    from hexconv.compare.accuracy import section
+
+    random = request.samples is None
+    sections = {
+        where: section(outputs, request.library, random=random) for where, outputs in found.items()
+    }
+    host = sections.get(ON_HOST)
     return {
-        "file": str(path),
+        "files": [str(path)],
+        "library": request.library,
         "opset": made.opset_import[0].version,
-        "nodes": len(made.graph.node),
+        "node_count": len(made.graph.node),
         "warnings": warnings,
-        "accuracy": {
-            where: {name: asdict(item) for name, item in outputs.items()}
-            for where, outputs in found.items()
-        },
+        "accuracy": sections.get(f"DSP, {request.library}"),
+        "accuracy_onnxruntime": None if host is None else {**host, "on": "onnxruntime"},
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.errors import ModelError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def command(
             return
         outcome = _run(*_given(model, feed, folder), folder, cpp, settings, silent)
     if as_json:
-        click.echo(json.dumps(outcome.as_dict(), indent=2))
+        emit("bench", {"bench": outcome.as_dict()})
     elif not quiet:
         _print(outcome)
     if outcome.close is not None and outcome.close < 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import cluster_option, interface_options, opened_cluster
 from hexconv.cli._terminal import stages
 from hexconv.errors import RangeError
@@ -153,8 +153,12 @@ def _write(
     else:
         write_ranges(target, ranges)
     if as_json:
-        found = {"samples": statistics.samples, "file": str(target), "ranges": ranges}
-        click.echo(json_format.dumps(found))
+        found = {
+            "samples": {"count": statistics.samples},
+            "files": [str(target)],
+            "tensor_ranges": ranges,
+        }
+        emit("calibrate", found)
     elif not quiet:
         click.echo(
             f"{target}: the ranges of {len(ranges)} tensors over {statistics.samples} samples"

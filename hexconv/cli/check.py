@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import interface_options
 from hexconv.op_table import LANGUAGES
 from hexconv.settings import OptimizeLevel
@@ -45,7 +45,7 @@ def command(
 
     report = check(model, dict(shapes), optimize, float_fallback=float_fallback, **interface)
     if as_json:
-        click.echo(json.dumps(report.to_dict(), indent=1, ensure_ascii=False))
+        emit("check", {"source": report.source, "coverage": report.to_dict()})
     elif not quiet:
         _show(report, show_all, LANGUAGES[lang])
     if not report.ok:

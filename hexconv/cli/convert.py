@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples, tensor_names
 from hexconv.cli._terminal import stages
 from hexconv.errors import HexconvError
@@ -88,8 +88,9 @@ if TYPE_CHECKING:
 @click.option(
     "--strict",
     is_flag=True,
-    help="Write nothing, exit with 3, if an output is 6 dB or more below what 8 bits allow, or on "
-    "the samples below 15 dB, or its largest class another one in a fifth of the rows.",
+    help="Write nothing, exit with 3, if there are warnings, or an output is 6 dB or more below "
+    "what 8 bits allow, or on the samples below 15 dB, or its largest class another one in a "
+    "fifth of the rows.",
 )
 @click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -118,7 +119,7 @@ def command(
 
     Ranges come from --samples, from a --ranges file, or, with a warning, from random data.
     """
-    from hexconv.cli._convert_page import machine, page, warn
+    from hexconv.cli._convert_page import page, warn
     from hexconv.cli._qdq import QdqRequest, write_qdq
     from hexconv.files import check_folder
 
@@ -164,15 +165,18 @@ def command(
             },
         )
         first = _first_sample(model, given) if save_inputs else None
-        files = model.save(output, mace_layout=mace_layout, inputs=first)
+        report = model.report()
+        files = model.save(output, mace_layout=mace_layout, inputs=first, report=report)
         progress("accuracy", 0)
         measured = not no_accuracy
         found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
         warn(model, more)
+        report = {**report, **_found(model, given, found, library, more)}
+        _write_report(report, files)
     if as_json:
-        click.echo(json.dumps(machine(model, files, found, library), ensure_ascii=False, indent=1))
+        emit("convert", {**report, "files": [str(path) for path in files]})
     elif not quiet:
-        page(model, files, found, library)
+        page(model, files, found, library, report["cost"])
 
 
 def _convert(
@@ -214,6 +218,29 @@ def _measured(
     except HexconvError as error:
         return {}, [f"the result was not compared: {error.render(cli=True)}"]
     return found, low_accuracy(found, own_samples=_samples_of(model, samples) is not None)
+
+
+def _found(
+    model: Model,
+    samples: Any,
+    found: dict[str, Accuracy],
+    library: LibraryVersion,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """What a report has of the measurement."""
+    from hexconv.compare.accuracy import section
+
+    random = _samples_of(model, samples) is None
+    return {"accuracy": section(found, library, random=random), "warnings": warnings}
+
+
+def _write_report(report: dict[str, Any], files: list[Path]) -> None:
+    """Replace the report that the model was saved with."""
+    from hexconv.files import write_files
+    from hexconv.schema import to_json
+
+    (path,) = (path for path in files if path.name.endswith(".report.json"))
+    write_files({path: to_json(report).encode()})
 
 
 def _accuracy(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import interface_options, table_options
 from hexconv.errors import ConfigError, FloorError
 from hexconv.settings import OptimizeLevel
@@ -124,13 +124,11 @@ def command(
     soc, library = _target(soc, library)
     cost = _cost(model, dict(shapes), optimize, library, interface)
     other = _cost(compare, dict(shapes), optimize, library, interface) if compare else None
+    above = _above(cost, soc, limits)
     if log is not None and name is not None:
         page.calibrated(_calibrated(cost, log, name), quiet)
     elif as_json:
-        found = page.machine(cost, soc)
-        if other is not None:
-            found["compare"] = page.machine(other, soc)
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        emit("cost", _machine(model, cost, other, soc, above))
     elif as_csv:
         page.csv_rows(cost, by, soc)
     elif mace_tables:
@@ -143,7 +141,8 @@ def command(
         page.page(cost, soc, by, top)
     for node in cost.unknown:
         click.echo(f"not counted: {node.name or node.id} ({node.op}): {node.basis}", err=True)
-    _check_limits(cost, soc, limits)
+    if above:
+        raise FloorError("; ".join(above))
 
 
 def _target(soc: str | None, library: MeasuredLibrary | None) -> tuple[str, MeasuredLibrary]:
@@ -201,24 +200,29 @@ def _calibrated(cost: Cost, log: Path, name: str) -> PhoneProfile:
     return profile
 
 
-def _check_limits(cost: Cost, soc: str, limits: dict[str, float]) -> None:
-    """Compare a prediction with the limits of --fail-above.
+def _machine(
+    model: Path, cost: Cost, other: Cost | None, soc: str, above: list[str]
+) -> dict[str, Any]:
+    """The document of --json."""
+    return {
+        "source": str(model),
+        "library": cost.library,
+        "cost": cost.as_dict(soc),
+        "compare": None if other is None else other.as_dict(soc),
+        "failures": above,
+    }
 
-    Raises:
-        FloorError: a figure is above.
-    """
-    if not limits:
-        return
+
+def _above(cost: Cost, soc: str, limits: dict[str, float]) -> list[str]:
+    """The figures that are above the limits of --fail-above, as text."""
     memory = cost.memory
     found = {
         "ms": cost.time(soc).high,
         "memory": max(memory.prepare, memory.execute),
         "packets": cost.packets,
     }
-    above = [
+    return [
         f"{figure} is {found[figure]:,.6g}, above {most:,.6g}"
         for figure, most in limits.items()
         if found[figure] > most
     ]
-    if above:
-        raise FloorError("; ".join(above))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._terminal import table
 from hexconv.errors import FileError
 
@@ -97,7 +97,7 @@ def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
             if check.hint:
                 click.echo(f"         do: {check.hint}")
     if as_json:
-        click.echo(json.dumps([asdict(check) for check in found], indent=1))
+        emit("device-setup", {"checks": [asdict(check) for check in found]})
     if not all(check.ok for check in found):
         sys.exit(1)
 
@@ -116,7 +116,7 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
         rows = [asdict(row) for row in report.rows]
         versions = {"version": report.version, "mace_version": report.mace_version}
         head = {**versions, "library": report.library}
-        click.echo(json.dumps({**head, "ops": rows}, indent=1))
+        emit("device-ops", {**head, "device_ops": rows})
     elif not quiet:
         title = f"library {report.version} for {report.library}"
         counts = f"{len(report.rows)} ops, {known} catalogued"
@@ -154,9 +154,9 @@ def run(
         said["before"], said["after"] = library.nodes(graph)
     if inputs or not nodes:
         outputs = library.run(graph, read_feeds(graph, inputs))
-        said["outputs"] = _written(outputs, output or Path())
+        said["results"] = _written(outputs, output or Path())
     if as_json:
-        click.echo(json.dumps(said, indent=1))
+        emit("device-run", said)
     elif not quiet:
         _show_run(said)
 
@@ -171,6 +171,7 @@ def _written(outputs: Mapping[str, Array], folder: Path) -> list[dict[str, Any]]
             "shape": list(outputs[name].shape),
             "min": float(outputs[name].min()),
             "max": float(outputs[name].max()),
+            "mean": float(outputs[name].mean()),
             "file": str(file),
         }
         for name, file in write_outputs(outputs, folder).items()
@@ -182,7 +183,7 @@ def _show_run(said: Mapping[str, Any]) -> None:
         if when in said:
             click.echo(f"{len(said[when])} nodes {when} prepare")
             table(("node", "op"), said[when], FILE_WIDTH)
-    for row in said.get("outputs", ()):
+    for row in said.get("results", ()):
         shape = "x".join(map(str, row["shape"]))
         click.echo(f"{row['name']} {shape} [{row['min']:.6g}, {row['max']:.6g}] -> {row['file']}")
 
@@ -224,8 +225,8 @@ def profile(
     if csv_file:
         _write_csv(csv_file, one)
     if as_json:
-        both = {"model": one, "compare": other}
-        click.echo(json.dumps({k: _as_dict(p) for k, p in both.items() if p}, indent=1))
+        both = {"measured": one, "measured_compare": other}
+        emit("device-profile", {k: _as_dict(p) for k, p in both.items() if p})
     elif not quiet:
         _show_profile(one, all_rows)
         if other:
@@ -288,6 +289,7 @@ def compare(
     **limits: Any,
 ) -> None:
     """Compare the simulator with the library node by node; exit code 1 if any node differs."""
+    from hexconv.cli._verify_page import node_dicts
     from hexconv.compare.device import NodeVerdict, compare_nodes
     from hexconv.device.feeds import read_feeds, synthetic_feeds
 
@@ -296,7 +298,7 @@ def compare(
     rows = compare_nodes(graph, feeds, opened(**limits))
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in NodeVerdict}
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        emit("compare", {"nodes": node_dicts(rows)})
     elif not quiet:
         for row in rows:
             if row.verdict != NodeVerdict.EXACT:

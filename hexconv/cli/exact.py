@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
@@ -71,14 +71,13 @@ def _show(
 ) -> None:
     if as_json:
         found = {
-            "schema_version": 1,
-            "file": str(target),
+            "files": [str(target)],
             "library": library,
-            "nodes": len(proto.graph.node),
+            "node_count": len(proto.graph.node),
             "functions": len(proto.functions),
             "checked": checked,
         }
-        click.echo(json.dumps(found, indent=1))
+        emit("exact", found)
     elif not quiet:
         proven = ", the simulator's bits on one sample" if checked else ""
         click.echo(f"{target}: {len(proto.graph.node)} nodes of {library}{proven}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.errors import ModelError
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def hifigan(
     rows = exporting.write(known, weights, form, output, origin)
     if as_json:
         facts = {
-            "file": str(output),
+            "files": [str(output)],
             "weights": origin,
             "parameters": layers.parameter_count(known),
         }
-        click.echo(json.dumps(facts | {"comparison": [row.as_dict() for row in rows]}, indent=2))
+        emit("export", facts | {"torch_comparison": [row.as_dict() for row in rows]})
     elif not quiet:
         click.echo(
             f"{output}: {layers.parameter_count(known):,} weights ({origin}), "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import traceback
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples
 from hexconv.errors import HexconvError
 
@@ -71,7 +71,7 @@ def convert(
             warn(made.model)
             done.append(made)
     if as_json:
-        click.echo(json.dumps(_machine(done), indent=1))
+        emit("mace", _machine(done))
     elif not quiet:
         for made in done:
             click.echo("\n".join(f"written: {path}" for path in made.files))
@@ -132,13 +132,13 @@ def _settings(given: dict[str, Any]) -> SettingsDict:
 def _machine(done: list[Converted]) -> dict[str, Any]:
     rows = [
         {
-            "model": made.model.name,
+            "name": made.model.name,
             "config": str(made.config),
             "files": [str(path) for path in made.files],
         }
         for made in done
     ]
-    return {"schema_version": 1, "models": rows}
+    return {"models": rows}
 
 
 def _tell(text: str) -> None:

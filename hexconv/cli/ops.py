@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import click
 
 from hexconv import op_pages, op_table
+from hexconv.cli._json import emit
 from hexconv.names import nearest
 from hexconv.nnlib import ops as nnlib
 
@@ -40,7 +40,7 @@ def _whole_md(lang: str) -> None:
 
 
 def _whole_json(lang: str) -> None:
-    click.echo(_dump(op_table.load().to_dict()))
+    emit("ops", {"ops": op_table.load().to_dict()})
 
 
 def _whole_csv(lang: str) -> None:
@@ -87,7 +87,7 @@ def _one(name: str, form: str, lang: str) -> None:
         raise click.BadParameter(f"no ONNX op and no op of the library is named '{name}'{hint}")
     if form == "json":
         row = table[op].to_dict() if op in table else nnlib.to_dict(catalogue[op])
-        click.echo(_dump(row))
+        emit("op", {"op": row})
     elif form == "csv":
         if op not in table:
             raise click.BadParameter(f"'{op}' is an op of the library: use --format json")
@@ -111,7 +111,3 @@ def _show(op: str, form: str, lang: str) -> None:
     from rich.markdown import Markdown
 
     Console().print(Markdown(text))
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)

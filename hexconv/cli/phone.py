@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.errors import FloorError
 
 if TYPE_CHECKING:
@@ -210,7 +210,10 @@ def plan_command(rounds: int, as_json: bool, **options: Any) -> None:
     if as_json:
         from hexconv.cli._phone_page import machine_plan
 
-        click.echo(json.dumps(machine_plan(plan, asked.serial, rounds), indent=1))
+        emit(
+            "phone-plan",
+            {"library": plan.library, "plan": machine_plan(plan, asked.serial, rounds)},
+        )
     else:
         _show_plan(plan, asked.serial, rounds, note, {})
 
@@ -255,7 +258,7 @@ def run(
         rows.append(reference.compare(sample, ran.outputs))
         release = ran.release
     if as_json:
-        click.echo(json.dumps(machine_run(plan, release, rows), indent=1))
+        emit("phone-run", {"library": plan.library, "phone": machine_run(release, rows)})
     elif not quiet:
         show_run(plan, release, rows)
     if any(row.differing for found in rows for row in found):
@@ -371,6 +374,6 @@ def _show_profile(plan: Plan, log: Any, top: int, *, as_json: bool, quiet: bool)
     from hexconv.cli._phone_page import machine_profile, page
 
     if as_json:
-        click.echo(json.dumps(machine_profile(plan, log), indent=1, ensure_ascii=False))
+        emit("phone-profile", {"library": plan.library, "profile": machine_profile(plan, log)})
     elif not quiet:
         page(plan, log, top)

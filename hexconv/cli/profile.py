@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import table_options
 from hexconv.cli._terminal import table
 from hexconv.cli.cost import SOC_HELP
@@ -91,7 +91,7 @@ def command(
 
         bars(chart, [(op, row.value) for op, row in read.by_type.items()], read.unit, log.name)
     if as_json:
-        click.echo(json.dumps(_machine(read, heads, rows, advice), indent=1, ensure_ascii=False))
+        emit("profile", {"profile": _machine(read, heads, rows, advice)})
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(head.replace(" ", "_").replace("%", "percent") for head in heads)
@@ -239,11 +239,12 @@ def _page(
 def _machine(
     log: Log, heads: list[str], rows: list[list[Any]], advice: list[Advice]
 ) -> dict[str, Any]:
+    keys = [head.replace(" ", "_").replace("%", "percent") for head in heads]
     return {
         "unit": log.unit,
         "total": round(log.total, 6),
         "by_type": {op: vars(row) for op, row in log.by_type.items()},
-        "rows": [dict(zip(heads, row, strict=True)) for row in rows],
+        "rows": [dict(zip(keys, row, strict=True)) for row in rows],
         "nodes": [vars(node) for node in log.nodes],
         "notes": list(log.notes),
         "advice": [vars(item) for item in advice],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._options import cluster_option, opened_cluster
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
@@ -209,7 +209,8 @@ def _show(
         for name, array in results.items()
     }
     if as_json:
-        click.echo(json.dumps({"library": library, "outputs": rows}, indent=1))
+        described = [{"name": name, **row} for name, row in rows.items()]
+        emit("simulate", {"library": library, "results": described})
         return
     for name, row in rows.items():
         shape = "x".join(map(str, row["shape"]))
@@ -224,7 +225,7 @@ def _check(folder: Path, as_json: bool, quiet: bool) -> None:
     verdicts = list(_progress(check(folder), "checking", quiet or as_json))
     wrong = [verdict for verdict in verdicts if not verdict.exact]
     if as_json:
-        click.echo(json.dumps(_summary(verdicts), indent=1))
+        emit("golden", {"groups": _summary(verdicts)})
     elif not quiet:
         _table(verdicts, wrong)
     if wrong:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.cli._levels_page import show_levels
 from hexconv.cli._options import cluster_option, conversion_options, opened_cluster
 from hexconv.cli._terminal import stages
@@ -288,7 +288,7 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
 
     differ = [row for row in nodes if row.verdict == NodeVerdict.DIFFERS]
     if as_json:
-        click.echo(json.dumps(node_dicts(nodes), indent=1, ensure_ascii=False))
+        emit("compare", {"nodes": node_dicts(nodes)})
     elif as_csv:
         click.echo(node_csv(nodes), nl=False)
     elif not quiet:
@@ -307,8 +307,15 @@ def _show(
     from hexconv.cli._verify_page import page
 
     if as_json:
-        found = {**report.as_dict(), "failures": failures}
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        emit(
+            "verify",
+            {
+                "name": report.model,
+                "library": report.library,
+                "accuracy": report.as_dict(),
+                "failures": failures,
+            },
+        )
     elif as_csv:
         click.echo(report.csv(), nl=False)
     elif not quiet:

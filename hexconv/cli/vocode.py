@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import replace
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._json import emit
 from hexconv.errors import FileError
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def command(
             click.echo(f"warning: {warning}", err=True)
     results = vocode.vocode(vocoder, said, names, output, draw=not no_picture)
     if as_json:
-        click.echo(json.dumps([_finite(result.as_dict()) for result in results], indent=2))
+        emit("vocode", {"vocode": [result.as_dict() for result in results]})
     elif not quiet:
         _print(results, said, output)
 
@@ -117,13 +116,6 @@ def _vocoder(
     if not files:
         raise FileError("there are no .npy or .bin mels to calibrate on", where=str(samples))
     return replace(made, samples=tuple(spectra.read(file, made.config) for file in files))
-
-
-def _finite(value: Any) -> Any:
-    """Infinite figures as text: JSON has no number for them."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def _print(results: list[Result], said: Utterance, folder: Path) -> None:

@@ -8,15 +8,16 @@ hides what happens to a quiet one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hexconv.arrays import Array, FloatArray
 from hexconv.calibrate import read_samples, synthetic_samples
 from hexconv.compare.eight_bits import EightBits, OutputPart, parts_of
-from hexconv.compare.metrics import Totals
+from hexconv.compare.metrics import Metrics, Totals
+from hexconv.compare.report import accuracy_section
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import load
@@ -51,20 +52,34 @@ class Accuracy:
     """One output over all samples.
 
     Attributes:
-        sqnr: signal to quantization noise, dB (`metrics.Metrics`).
-        largest: largest absolute difference.
-        peak: largest absolute value of the float model's output, the reference for `largest`.
-        allowed: what 8 bits allow, dB; None where it was not estimated.
+        metrics: the figures against the float model.
+        allowed: SQNR that 8 bits allow, dB; None where it was not estimated.
         parts: of an output that a Concat makes.
-        top1: of an output with class scores: share of rows with the same largest element.
     """
 
-    sqnr: float
-    largest: float
-    peak: float
+    metrics: Metrics
     allowed: float | None = None
     parts: tuple[PartAccuracy, ...] = ()
-    top1: float | None = None
+
+    @property
+    def sqnr(self) -> float:
+        """Signal to quantization noise, dB."""
+        return self.metrics.sqnr
+
+    @property
+    def largest(self) -> float:
+        """Largest absolute difference."""
+        return self.metrics.max_error
+
+    @property
+    def peak(self) -> float:
+        """Largest absolute value of the float model's output, the reference for `largest`."""
+        return self.metrics.peak
+
+    @property
+    def top1(self) -> float | None:
+        """Of an output with class scores: share of rows with the same largest element."""
+        return self.metrics.top1
 
 
 def accuracy(
@@ -150,20 +165,40 @@ class _Sums:
         own, allowed = self._own.result(), self._allowed.result()
         if own is None:
             return None
-        return Accuracy(
-            own.sqnr,
-            own.max_error,
-            own.peak,
-            None if allowed is None else allowed.sqnr,
-            tuple(self._part_results()),
-            own.top1,
-        )
+        best = None if allowed is None else allowed.sqnr
+        return Accuracy(own, best, tuple(self._part_results()))
 
     def _part_results(self) -> Iterator[PartAccuracy]:
         for part, (own, ideal, values) in zip(self._parts, self._of_parts, strict=True):
             figures, best = own.result(), ideal.result()
             if figures is not None and best is not None:
                 yield PartAccuracy(part.tensor, figures.sqnr, best.sqnr, len(values))
+
+
+def section(
+    found: Mapping[str, Accuracy], library: LibraryVersion, *, random: bool
+) -> dict[str, Any] | None:
+    """The section `accuracy` of a report: plain data, for JSON; None where nothing was measured.
+
+    Args:
+        found: by output.
+        library: that was simulated.
+        random: whether the samples were random inputs.
+    """
+    if not found:
+        return None
+    measured = "random" if random else "calibration"
+    rows = [
+        {
+            **dict.fromkeys(("calibration", "held_out", "random")),
+            "name": name,
+            measured: asdict(item.metrics),
+            "allowed": item.allowed,
+            "parts": [asdict(part) for part in item.parts],
+        }
+        for name, item in found.items()
+    ]
+    return accuracy_section("simulate", library, rows)
 
 
 def describe(found: Mapping[str, Accuracy]) -> Iterable[str]:

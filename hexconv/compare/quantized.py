@@ -14,6 +14,8 @@ from hexconv.compare.exact_sum import ExactSum
 from hexconv.compare.metrics import EXACT, decibels, inner
 
 CODES = 256
+BINS = 64
+"""Of a histogram: a quarter of the quantized values."""
 STEPS = {"uint8": 255.0, "int16": 65536.0, "uint16": 65536.0, "int32": 2.0**32}
 """Levels between min and max by integer type (docs/nnlib/quirks.md#conventions)."""
 MOST = 0.99
@@ -77,6 +79,7 @@ class RangeFit:
         clipped: share of elements outside the range.
         clip_noise: their share of that quantization's noise.
         used: levels that cover 99 % of the elements, of 256.
+        histogram: elements in 64 equal parts of the range, by their nearest quantized value.
     """
 
     low: float
@@ -85,6 +88,7 @@ class RangeFit:
     clipped: float
     clip_noise: float
     used: int
+    histogram: tuple[int, ...] = ()
 
 
 class RangeTotals:
@@ -140,4 +144,5 @@ class RangeTotals:
             clipped=self._clipped / self._elements,
             clip_noise=float(self._clip_noise) / noise if noise else 0.0,
             used=int(np.searchsorted(shares, MOST)) + 1,
+            histogram=tuple(self._counts.reshape(BINS, -1).sum(axis=1).tolist()),
         )

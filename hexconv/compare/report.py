@@ -42,21 +42,23 @@ class LayerRow:
 
     Attributes:
         tensor: its ONNX name.
-        node, op: of the nnlib graph.
+        name, op: of the node of the nnlib graph.
         runs_as: the op that is executed instead.
         onnx_node: what it was lowered from.
         calibration, held_out: its figures on either set of samples.
         advice: what to try next, where the row is bad.
+        position: in the order of execution.
     """
 
     tensor: str
-    node: str
+    name: str
     op: str
     runs_as: str
     onnx_node: str
     calibration: Figures | None
     held_out: Figures | None
     advice: tuple[str, ...]
+    position: int
 
     @property
     def worst(self) -> Figures:
@@ -132,18 +134,15 @@ class Report:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {
-            "model": self.model,
-            "library": self.library,
-            "on": self.on,
-            "close": {"rtol": RTOL, "atol": ATOL},
-            "exact_sqnr": EXACT,
-            "outputs": [asdict(row) for row in self.outputs],
-            "layers": [asdict(row) for row in self.layers],
-            "unmatched": list(self.unmatched),
-            "incomplete": list(self.incomplete),
-        }
+        """The section `accuracy` of a report: plain data, for JSON."""
+        return accuracy_section(
+            self.on,
+            self.library,
+            [{**asdict(row), "random": None, "allowed": None, "parts": []} for row in self.outputs],
+            [asdict(row) for row in self.layers],
+            unmatched=list(self.unmatched),
+            incomplete=list(self.incomplete),
+        )
 
     def csv(self) -> str:
         """One row per tensor and set of samples; outputs first, without own figures."""
@@ -181,6 +180,26 @@ def _cells(metrics: Metrics | None) -> list[str]:
     return ["" if value is None else repr(value) for value in metrics.as_dict().values()]
 
 
+def accuracy_section(
+    on: str,
+    library: LibraryVersion,
+    outputs: Sequence[Mapping[str, Any]],
+    layers: Sequence[Mapping[str, Any]] = (),
+    **lists: list[str],
+) -> dict[str, Any]:
+    """The section `accuracy` of a report, of whatever was measured."""
+    return {
+        "on": on,
+        "library": library,
+        "close": {"rtol": RTOL, "atol": ATOL},
+        "exact_sqnr": EXACT,
+        "outputs": list(outputs),
+        "layers": list(layers),
+        "unmatched": lists.get("unmatched", []),
+        "incomplete": lists.get("incomplete", []),
+    }
+
+
 def worst(*candidates: Figures | None) -> Figures:
     """The one with the largest own error."""
     there = [figures for figures in candidates if figures is not None]
@@ -201,6 +220,7 @@ def make_report(
     outputs = {name: None for found in sets if found is not None for name in found.outputs}
     cases = _cases(sites, library, sets)
     cases.sort(key=lambda case: (case.negligible, case.figures.own.sqnr))
+    order = {site.tensor: number for number, site in enumerate(sites.all)}
     rows = tuple(
         LayerRow(
             case.site.tensor,
@@ -211,6 +231,7 @@ def make_report(
             case.calibration,
             case.held_out,
             advise(case),
+            order[case.site.tensor],
         )
         for case in cases
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from hexconv.cost import soc as socs
 from hexconv.cost.facts import Facts, Reader, with_real_output
@@ -136,6 +137,47 @@ class Cost:
         soc = soc or socs.for_library(self.library)
         return socs.node_time(node.op, node.packets or 0.0, node.moved, soc)
 
+    def as_dict(self, soc: str | None = None) -> dict[str, Any]:
+        """The section `cost` of a report: plain data, for JSON.
+
+        Args:
+            soc: as for `time`.
+
+        Raises:
+            ConfigError: it is not known.
+        """
+        soc = soc or socs.for_library(self.library)
+        low, high = self.range
+        return {
+            "library": self.library,
+            "soc": soc,
+            "packets": round(self.packets),
+            "packets_low": round(low),
+            "packets_high": round(high),
+            "moved": self.moved,
+            **_ends(self.time(soc)),
+            "milliseconds_meaning": socs.meaning(soc),
+            "memory": asdict(self.memory),
+            "unknown": [node.name or str(node.id) for node in self.unknown],
+            "by_type": {name: asdict(row) for name, row in self.by_type.items()},
+            "by_layer": {name: asdict(row) for name, row in self.by_layer.items()},
+            "nodes": [self._node_dict(node, soc) for node in self.nodes],
+        }
+
+    def _node_dict(self, node: NodeCost, soc: str) -> dict[str, Any]:
+        return {
+            "id": node.id,
+            "name": node.name,
+            "op": node.op,
+            "onnx_node": node.onnx_node,
+            "packets": node.packets,
+            "packets_low": node.low,
+            "packets_high": node.high,
+            "moved": node.moved,
+            **_ends(self.node_time(node, soc)),
+            "basis": node.basis,
+        }
+
     def _sums(self, key: Callable[[NodeCost], str]) -> Mapping[str, CostSum]:
         sums: dict[str, CostSum] = {}
         for node in self.nodes:
@@ -143,6 +185,10 @@ class Cost:
             packets = before.packets + (node.packets or 0.0)
             sums[key(node)] = CostSum(before.count + 1, packets, before.moved + node.moved)
         return dict(sorted(sums.items(), key=lambda item: -item[1].packets))
+
+
+def _ends(time: socs.Time) -> dict[str, float]:
+    return {"milliseconds_low": round(time.low, 5), "milliseconds_high": round(time.high, 5)}
 
 
 def predict(model: Graph | HasGraph, library: MeasuredLibrary = DEFAULT_LIBRARY) -> Cost:

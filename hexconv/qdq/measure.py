@@ -54,8 +54,4 @@ def qdq_accuracy(
         for name, array in zip(names, returned, strict=True):
             totals[name].add(expected[name], array)
     results = {name: total.result() for name, total in totals.items()}
-    return {
-        name: Accuracy(item.sqnr, item.max_error, item.peak)
-        for name, item in results.items()
-        if item is not None
-    }
+    return {name: Accuracy(item) for name, item in results.items() if item is not None}

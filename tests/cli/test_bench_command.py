@@ -36,7 +36,7 @@ def mel(tmp_path):
 def test_python_alone_is_timed(mel):
     done = call("--input", mel, "-n", 1, "--json")
     assert done.exit_code == 0, done.output
-    report = json.loads(done.output)
+    report = json.loads(done.output)["bench"]
     assert report["python"]["shape"] == [1, 1, 4096] and report["cpp"] is None
 
 
@@ -44,7 +44,7 @@ def test_a_raw_input_has_the_shape_of_the_model(mel, tmp_path):
     np.load(mel).astype("<f4").tofile(tmp_path / "mel.bin")
     (tmp_path / "short.bin").write_bytes(bytes(4 * 80 * 16 - 4))
     done = call("--input", tmp_path / "mel.bin", "-n", 1, "--json")
-    assert json.loads(done.output)["python"]["shape"] == [1, 1, 4096]
+    assert json.loads(done.output)["bench"]["python"]["shape"] == [1, 1, 4096]
     assert isinstance(call("--input", tmp_path / "short.bin").exception, RangeError)
 
 

@@ -38,7 +38,8 @@ def test_json_and_quiet(tmp_path: Path) -> None:
     path, samples = files(tmp_path)
     common = (path, "--samples", samples, "--shape", "speech=2,2", "-o", str(tmp_path / "r"))
     returned = json.loads(run(*common, "--json").output)
-    assert returned["samples"] == 2 and returned["ranges"]["m"] == [-6, 10]
+    assert returned["samples"] == {"count": 2}
+    assert returned["tensor_ranges"]["m"] == [-6, 10]
     assert run(*common, "-q").output == ""
 
 

@@ -63,9 +63,9 @@ def test_every_unsupported_node_is_listed_at_once(models: Path) -> None:
 
 def test_json_has_every_node(models: Path) -> None:
     result = run(str(models / "bad.onnx"), "--json")
-    report = json.loads(result.output)
+    report = json.loads(result.output)["coverage"]
     assert result.exit_code == 1 and not report["ok"]
-    fates = {row["node"]: bool(row["reason"]) for row in report["nodes"]}
+    fates = {row["onnx_node"]: bool(row["reason"]) for row in report["nodes"]}
     assert fates == {"relu": False, "det": True, "foo": True, "places": True, "behind": True}
     assert report["node_share"] == pytest.approx(0.2)
 

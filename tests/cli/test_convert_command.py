@@ -65,9 +65,19 @@ def test_files_that_are_written_count_though_the_comparison_fails(
 def test_json_is_for_machines(home: Path) -> None:
     told = json.loads(run("tiny.onnx", "--samples", "speech.npy", "--json").stdout)
     assert told["name"] == "tiny" and told["files"]
-    assert told["accuracy"]["fa_out"]["sqnr"] > 25  # 8 bits a tensor leave about 40 dB
+    (output,) = told["accuracy"]["outputs"]
+    assert output["name"] == "fa_out"
+    assert output["calibration"]["sqnr"] > 25  # 8 bits a tensor leave about 40 dB
     assert told["conversion"]["onnx_ops"]["Softmax"] == 1
-    assert run("tiny.onnx", "--json", "--no-accuracy").stdout.count('"accuracy": {}') == 1
+    assert json.loads(run("tiny.onnx", "--json", "--no-accuracy").stdout)["accuracy"] is None
+
+
+def test_a_warning_is_an_error_with_strict(home: Path) -> None:
+    result = run("tiny.onnx", "--strict")
+    assert isinstance(result.exception, HexconvError) and result.exception.exit_code == 3
+    assert "NO SAMPLES" in result.exception.why
+    assert not (home / "build").exists()
+    assert run("tiny.onnx", "--strict", "--samples", "speech.npy").exit_code == 0
 
 
 def test_a_range_file_serves_instead_of_samples(home: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_model_lies_beside_the_one_that_it_comes_from(built: Path) -> None:
 def test_json_and_quiet(built: Path, tmp_path: Path) -> None:
     target = str(tmp_path / "out" / "exact.onnx")
     said = json.loads(run(str(built), "-o", target, "--json", "--no-check").output)
-    assert (said["file"], said["checked"], said["library"]) == (target, False, "v66")
+    assert (said["files"], said["checked"], said["library"]) == ([target], False, "v66")
     assert run(str(built), "-q").output == ""
 
 

@@ -33,8 +33,8 @@ def test_a_checkpoint_becomes_a_faithful_file(tmp_path, config_file):
     done = call("--config", config_file, "--checkpoint", tmp_path / "g_1", "-o", out, "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.output)
-    assert [row["frames"] for row in report["comparison"]] == [32, 100, 163, 260]
-    assert all(row["close"] == 1 for row in report["comparison"])
+    assert [row["frames"] for row in report["torch_comparison"]] == [32, 100, 163, 260]
+    assert all(row["close"] == 1 for row in report["torch_comparison"])
     assert report["weights"] == "g_1"
     model = onnx.load(out)
     assert [model.graph.input[0].name, model.graph.output[0].name] == ["inputs", "output"]

@@ -65,7 +65,8 @@ def test_a_batch_computes_the_same_as_its_samples_one_by_one(
 def test_json_shows_shape_and_range_of_every_output(model: Path, mels: Path) -> None:
     returned = json.loads(run(model, "--input", mels, "--json", "--library", "v60").output)
     assert returned["library"] == "v60"
-    wave = returned["outputs"]["wave"]
+    (wave,) = returned["results"]
+    assert wave["name"] == "wave"
     assert wave["shape"][0] == 3
     assert wave["min"] <= wave["mean"] <= wave["max"]
 
@@ -98,5 +99,5 @@ def test_the_golden_check_counts_and_sets_the_exit_code(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"cases": []}')
     result = CliRunner().invoke(group, ["simulate", "--golden", str(tmp_path), "--json"])
     assert result.exit_code == 0
-    results = json.loads(result.output)["graphs: outputs"]
+    results = json.loads(result.output)["groups"]["graphs: outputs"]
     assert results == {"cases": 1, "exact": 1, "largest_difference": 0.0}

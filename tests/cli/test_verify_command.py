@@ -50,8 +50,10 @@ def test_the_table_has_outputs_and_layers_and_says_what_close_means(place: Path)
 
 def test_json_has_everything(place: Path) -> None:
     data = json.loads(run(*usual(place), "--json").stdout)
-    assert data["outputs"][0]["name"] == "scores"
-    assert {"own", "accumulated", "fit"} <= set(data["layers"][0]["held_out"])
+    found = data["accuracy"]
+    assert found["outputs"][0]["name"] == "scores"
+    assert {"own", "accumulated", "fit"} <= set(found["layers"][0]["held_out"])
+    assert sorted(row["position"] for row in found["layers"]) == list(range(len(found["layers"])))
     assert data["failures"] == []
 
 
@@ -92,7 +94,7 @@ def test_a_built_model_is_verified_against_its_origin(place: Path, tmp_path: Pat
     )
     built, origin = tmp_path / "net.pb", place / "net.onnx"
     result = run("--model", built, "--float", origin, "--test", place / "held", "--json")
-    assert json.loads(result.stdout)["layers"][0]["calibration"] is None
+    assert json.loads(result.stdout)["accuracy"]["layers"][0]["calibration"] is None
 
 
 def test_two_runs_return_the_same_bytes(place: Path) -> None:

@@ -22,7 +22,7 @@ def test_a_recording_is_spoken_measured_and_drawn(tmp_path):
     pytest.importorskip("matplotlib")
     done = call("--wav", voice.RECORDING, "--backend", "onnx", "-o", tmp_path, "--json")
     assert done.exit_code == 0, done.output
-    (result,) = json.loads(done.output)
+    (result,) = json.loads(done.output)["vocode"]
     assert result["backend"] == "onnx" and result["real_time_factor"] > 0
     assert result["against_float"] is None and result["against_recording"]["mel_l1"] < 1
     assert {path.name for path in tmp_path.iterdir()} == {"held.onnx.wav", "held.png"}
@@ -41,7 +41,7 @@ def test_torch_is_the_reference_where_it_is_requested(tmp_path):
         tmp_path,
         "--json",
     )
-    by_name = {result["backend"]: result for result in json.loads(done.output)}
+    by_name = {result["backend"]: result for result in json.loads(done.output)["vocode"]}
     assert by_name["torch"]["against_float"] is None
     assert by_name["onnx"]["against_float"]["snr"] > 80
     assert by_name["onnx"]["samples"] == 25600

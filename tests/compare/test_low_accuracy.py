@@ -14,6 +14,7 @@ import hexconv
 from hexconv.cli import group
 from hexconv.compare.accuracy import Accuracy, accuracy
 from hexconv.compare.low_accuracy import low_accuracy
+from hexconv.compare.metrics import Metrics
 from hexconv.errors import AccuracyError
 from hexconv.onnx_graph import load
 from tests.lowering.proof import Array, model, numbers
@@ -115,9 +116,10 @@ def test_an_output_below_15_db_is_a_warning_that_says_where_help_is(tmp_path: Pa
 
 def test_random_inputs_tell_nothing_of_15_db() -> None:
     source, samples = beside_a_loud_channel()
-    found = accuracy(hexconv.convert(source, samples=samples), source, samples)
+    converted = hexconv.convert(source, samples=samples)
+    found = accuracy(converted, source, samples)
     assert low_accuracy(found, own_samples=True) and not low_accuracy(found, own_samples=False)
-    hexconv.convert(source, input_ranges={"x": (-2000.0, 2000.0)}, strict=True)
+    hexconv.convert(source, ranges=converted.ranges, strict=True)
 
 
 def test_close_classes_that_change_are_a_warning() -> None:
@@ -136,16 +138,22 @@ def test_close_classes_that_change_are_a_warning() -> None:
     assert "largest class" in told and "% of the rows" in told
 
 
+def measured(sqnr: float, allowed: float | None = None, top1: float | None = None) -> Accuracy:
+    """An output with these figures."""
+    metrics = Metrics(sqnr, 0.99, 0.1, 0.01, 0.9, top1, 1.0, 4)
+    return Accuracy(metrics, allowed)
+
+
 @pytest.mark.parametrize(
     ("item", "warned"),
     [
-        (Accuracy(15.0, 0.1, 1.0), False),
-        (Accuracy(14.9, 0.1, 1.0), True),
-        (Accuracy(40.0, 0.1, 1.0, 45.9), False),
-        (Accuracy(40.0, 0.1, 1.0, 46.0), True),
-        (Accuracy(40.0, 0.1, 1.0, top1=0.81), False),
-        (Accuracy(40.0, 0.1, 1.0, top1=0.8), True),
-        (Accuracy(9.0, 0.1, 1.0, 20.0), True),
+        (measured(15.0), False),
+        (measured(14.9), True),
+        (measured(40.0, allowed=45.9), False),
+        (measured(40.0, allowed=46.0), True),
+        (measured(40.0, top1=0.81), False),
+        (measured(40.0, top1=0.8), True),
+        (measured(9.0, allowed=20.0), True),
     ],
 )
 def test_each_threshold_has_one_warning(item: Accuracy, warned: bool) -> None:

@@ -69,5 +69,5 @@ def test_sides_are_compared_node_by_node(tmp_path: Path) -> None:
         catch_exceptions=False,
         standalone_mode=False,
     )
-    rows = json.loads(result.stdout)
+    rows = json.loads(result.stdout)["nodes"]
     assert rows and {row["verdict"] for row in rows} <= {"exact", "unseen"}

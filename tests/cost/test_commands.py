@@ -49,8 +49,9 @@ def test_csv_has_a_row_for_each(saved: Path, by: str) -> None:
 
 
 def test_json_is_for_machines(saved: Path) -> None:
-    found = json.loads(run("cost", saved, "--json", "--compare", saved).stdout)
-    assert found["packets"] == found["compare"]["packets"] > 0
+    told = json.loads(run("cost", saved, "--json", "--compare", saved).stdout)
+    found = told["cost"]
+    assert found["packets"] == told["compare"]["packets"] > 0
     assert found["packets_low"] < found["packets"] < found["packets_high"]
     assert {"id", "name", "op", "packets", "moved", "basis"} <= set(found["nodes"][0])
 
@@ -61,7 +62,7 @@ def test_mace_tables_can_be_read_back_and_compared(saved: Path, tmp_path: Path) 
     log.write_text(text, encoding="utf-8")
     result = run("profile", log, "--against", saved, "--soc", "sd845", "--by", "node", "--json")
     assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)["rows"]
+    rows = json.loads(result.stdout)["profile"]["rows"]
     assert all(abs(row["change"]) <= 0.001 for row in rows)
 
 
@@ -137,7 +138,7 @@ def test_a_phone_that_was_calibrated_predicts_its_own_log(phones: Path, tmp_path
     profile = stored_profile("mine")
     assert profile is not None and profile.library == "v65"
     assert profile.predicted_ms == pytest.approx(profile.logged_ms, rel=0.1)
-    found = json.loads(run("cost", model, "--soc", "mine", "--json").stdout)
+    found = json.loads(run("cost", model, "--soc", "mine", "--json").stdout)["cost"]
     assert found["library"] == "v65"
     assert found["milliseconds_low"] <= profile.logged_ms <= found["milliseconds_high"] * 1.1
 

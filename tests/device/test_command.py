@@ -61,7 +61,7 @@ def test_setup_without_a_library_says_where_to_get_one(run, monkeypatch) -> None
     monkeypatch.delenv("HEXCONV_LIBRARY")
     result = run("setup", "--json", fails=True)
     assert result.exit_code == 1
-    last = json.loads(result.output)[-1]
+    last = json.loads(result.output)["checks"][-1]
     assert (last["name"], last["ok"]) == ("library", False)
     assert "third_party/nnlib/v66" in last["hint"]
 
@@ -83,7 +83,7 @@ def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
     assert "QuantizedAdd_8p8to8: the library has no such op" in result.output
     listed = json.loads(run("ops", "--json", fails=True).output)
     assert {"name": "Reject", "library_id": 7, "catalogue_id": None, "problems": []} in listed[
-        "ops"
+        "device_ops"
     ]
 
 
@@ -92,7 +92,7 @@ def test_run_writes_the_outputs(run, x_file: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(tmp_path / "out" / "y.npy"), -values(), atol=1e-6)
     assert result.output.startswith("y 2x3x5 [")
     named = run("run", "chain2.pb", "--input", f"x={x_file}", "-o", tmp_path / "out", "--json")
-    assert json.loads(named.output)["outputs"][0]["name"] == "y"
+    assert json.loads(named.output)["results"][0]["name"] == "y"
     np.testing.assert_allclose(np.load(tmp_path / "out" / "y.npy"), values(), atol=1e-6)
 
 
@@ -132,7 +132,7 @@ def test_profile_counts_every_node_and_compares_two_models(run, tmp_path: Path) 
     rows = (tmp_path / "n.csv").read_text().splitlines()
     assert rows[0] == "name,op,packets,instructions,hvx_instructions,main_packets"
     assert [row.split(",")[1] for row in rows[2:4]] == [NEG, NEG]
-    counted = json.loads(run("profile", "chain2.pb", "--json").output)["model"]
+    counted = json.loads(run("profile", "chain2.pb", "--json").output)["measured"]
     assert counted["memory"]["execute"] >= counted["memory"]["prepare"] > 0
     assert counted["packets"] == sum(node["packets"] for node in counted["nodes"])
 

@@ -33,9 +33,9 @@ def test_the_output_folder_is_build_unless_given(run: Run, root: Path) -> None:
 def test_every_model_of_the_yaml_is_converted(run: Run, root: Path) -> None:
     write_yaml("two.yml", a=entry("tiny.onnx"), b=entry("tiny.onnx"))
     said = json.loads(run("convert", "--config", "two.yml", "--json").stdout)
-    assert [row["model"] for row in said["models"]] == ["a", "b"]
+    assert [row["name"] for row in said["models"]] == ["a", "b"]
     for row in said["models"]:
-        assert list(yaml.safe_load(Path(row["config"]).read_text())["models"]) == [row["model"]]
+        assert list(yaml.safe_load(Path(row["config"]).read_text())["models"]) == [row["name"]]
         assert all(Path(file).is_file() for file in row["files"])
 
 

@@ -81,7 +81,8 @@ def test_a_plan_is_a_script_that_a_shell_runs(phone: FakePhone, tmp_path: Path) 
 def test_the_library_is_that_of_the_soc(tmp_path: Path, soc: str, library: str) -> None:
     told = json.loads(done(run("plan", speech(tmp_path), "--soc", soc, "--json")))
     assert told["library"] == library
-    assert told["files"]["libhexagon_nn_skel.so"].endswith(f"/{library}/libhexagon_nn_skel.so")
+    files = told["plan"]["files"]
+    assert files["libhexagon_nn_skel.so"].endswith(f"/{library}/libhexagon_nn_skel.so")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_a_test_signature_and_other_files_are_pushed_as_they_are_given(tmp_path:
                 "--library-file", "skel.so", "--json",
             )
         )
-    )  # fmt: skip
+    )["plan"]  # fmt: skip
     assert told["files"]["testsig-0x1.so"] == "testsig-0x1.so"
     assert told["files"]["mace_run"] == "bin/my_run"
     assert told["files"]["libhexagon_nn_skel.so"] == "skel.so"
