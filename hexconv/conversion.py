@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hexconv.calibrate import SampleDigest, format_ranges
+from hexconv.calibrate import Images, SampleDigest, format_ranges
 from hexconv.errors import AccuracyError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import AppliedRewrite, Model, RangeSource
@@ -200,7 +200,7 @@ class _Kept:
     def __init__(self, samples: Samples | None, count: int = 4) -> None:
         self._first: list[Mapping[str, Any]] = []
         self._count = count
-        again = samples is None or isinstance(samples, (str, Path, Mapping, Sequence))
+        again = samples is None or isinstance(samples, (Images, str, Path, Mapping, Sequence))
         self.named = samples if again else None
         self.source = samples if again else self._watched(cast("Iterable[Any]", samples))
         self._again = samples if again else None

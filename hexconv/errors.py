@@ -127,6 +127,10 @@ class HexconvWarning(UserWarning):
     """What a user must know about a conversion that succeeded."""
 
 
+class SampleWarning(HexconvWarning):
+    """What a user must know of the samples: what is measured on them differs from the files."""
+
+
 class MissingExtra(HexconvError):
     """An optional dependency that is not installed.
 

@@ -11,6 +11,8 @@ import re
 FLAGS = {
     "samples": "samples=",
     "ranges": "ranges=",
+    "mean": "mean=",
+    "scale": "scale=",
     "input-range": "input_ranges=",
     "percentile": "percentile=",
     "float-fallback": "float_fallback=True",

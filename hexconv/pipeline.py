@@ -37,7 +37,14 @@ from hexconv.settings import Settings
 if TYPE_CHECKING:
     import onnx
 
-Samples = str | Path | Sequence[str] | Mapping[str, str | Path] | Iterable[Mapping[str, Any]]
+Samples = (
+    calibrate.Images
+    | str
+    | Path
+    | Sequence[str]
+    | Mapping[str, str | Path]
+    | Iterable[Mapping[str, Any]]
+)
 Ranges = str | Path | Mapping[str, Bounds]
 
 SYNTHETIC_WARNING = (

@@ -5,6 +5,7 @@ from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy
 from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.extrema import bound_constants
+from hexconv.calibrate.images import Images
 from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
@@ -16,6 +17,7 @@ from hexconv.calibrate.synthetic import synthetic_samples
 
 __all__ = [
     "Doubts",
+    "Images",
     "Ranges",
     "SampleDigest",
     "SampleSet",

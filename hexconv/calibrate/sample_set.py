@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from hexconv.calibrate.images import Images
+
 
 @dataclass(frozen=True)
 class SampleSet:
@@ -52,7 +54,7 @@ class SampleDigest:
 
 def _shown(source: object) -> str:
     """Paths as they were given."""
-    if isinstance(source, (str, Path)):
+    if isinstance(source, (Images, str, Path)):
         return str(source)
     if isinstance(source, Mapping):
         return ", ".join(f"{name}={path}" for name, path in source.items())

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import FloatArray as Array
+from hexconv.calibrate.images import Images, holds_images
+from hexconv.calibrate.lengths import fitted, other_axis, warn_of_length
 from hexconv.errors import FileError, RangeError
 from hexconv.names import did_you_mean
 from hexconv.numpy_files import read_numpy
@@ -24,7 +26,12 @@ from hexconv.raw_tensors import DataFormat, read_raw
 
 Sample = dict[str, Array]
 SampleSource = (
-    str | Path | Mapping[str, str | Path] | Sequence[str] | Iterable[Mapping[str, npt.ArrayLike]]
+    Images
+    | str
+    | Path
+    | Mapping[str, str | Path]
+    | Sequence[str]
+    | Iterable[Mapping[str, npt.ArrayLike]]
 )
 NUMPY_SUFFIXES = (".npy", ".npz")
 SUFFIXES = (*NUMPY_SUFFIXES, ".bin")
@@ -54,14 +61,19 @@ class SampledModel(Protocol):
     def dropped_inputs(self) -> Sequence[str]:
         """Inputs that samples may contain and that nothing reads."""
 
+    @property
+    def open_axes(self) -> Mapping[str, tuple[int, ...]]:
+        """The axes of inputs along which samples may have another length."""
+
 
 @dataclass(frozen=True)
 class _Input:
-    """One input of a model, and its format in raw files."""
+    """One input of a model, its format in raw files, and its axes of open length."""
 
     name: str
     shape: tuple[int, ...]
     form: DataFormat
+    free: tuple[int, ...] = ()
 
 
 def read_samples(
@@ -70,12 +82,15 @@ def read_samples(
     """Samples for a graph's inputs, one at a time, float32 in the inputs' own shapes.
 
     Args:
-        source: a .npy, .npz or raw .bin file; a folder of such files (each one or more samples),
-            or of one file or folder an input, named after it; {input: path} or
+        source: pictures (`Images`); a .npy, .npz or raw .bin file; a folder of such files (each one
+            or more samples), or of one file or folder an input, named after it; {input: path} or
             ["input=path", ...]; or an iterable of {input: array}.
         graph: the graph whose inputs the samples are for.
         formats: of the inputs in raw files, by name: "NHWC" images have their channels last;
             all others are in the ONNX order of axes.
+
+    A sample whose length differs from the input's, along an axis that the ONNX file leaves open or
+    the only long one, is cropped or padded with zeros, with a `SampleWarning`.
 
     Yields:
         {input name: array}, for every input of the graph.
@@ -87,13 +102,19 @@ def read_samples(
     """
     forms = formats or {}
     inputs = {
-        info.name: _Input(info.name, info.shape, forms.get(info.name, "NONE"))
+        info.name: _Input(
+            info.name,
+            info.shape,
+            forms.get(info.name, "NONE"),
+            graph.open_axes.get(info.name, ()),
+        )
         for info in graph.inputs
     }
     ignored = set(graph.dropped_inputs)
     count = 0
+    told: set[str] = set()
     for label, sample in _raw(source, inputs):
-        yield _checked(sample, inputs, ignored, label)
+        yield _checked(sample, inputs, ignored, label, told)
         count += 1
     if count == 0:
         raise RangeError("there are no samples", where=_shown(source))
@@ -102,7 +123,11 @@ def read_samples(
 def _raw(
     source: SampleSource, inputs: Mapping[str, _Input]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(source, (str, Path)):
+    if isinstance(source, Images):
+        info = inputs[_only(inputs, Path(source.path))]
+        for label, array in source.read(info.name, info.shape):
+            yield label, {info.name: array}
+    elif isinstance(source, (str, Path)):
         if isinstance(source, str) and "=" in source and not Path(source).exists():
             yield from _zipped(_pairs([source]), inputs)
             return
@@ -189,6 +214,8 @@ def _zipped(
 def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        if not files and holds_images(path):
+            raise _unscaled(path)
         if not files:
             raise RangeError("the folder contains no .npy, .npz or .bin file", where=str(path))
         for file in files:
@@ -211,7 +238,7 @@ def _from_file(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, 
         )
     for number in range(next(iter(several.values()))):
         sample = {
-            name: array[number].reshape(inputs[name].shape) if name in several else array
+            name: _one_of(array[number], inputs[name]) if name in several else array
             for name, array in arrays.items()
         }
         yield f"{path}, sample {number}", sample
@@ -222,6 +249,8 @@ def _arrays(path: Path, inputs: Mapping[str, _Input]) -> dict[str, npt.NDArray[A
     if path.suffix in RAW_SUFFIXES and path.exists():
         only = inputs[_only(inputs, path)]
         return {only.name: read_raw(path, only.shape, only.form)}
+    if path.exists() and holds_images(path):
+        raise _unscaled(path)
     if path.suffix not in NUMPY_SUFFIXES and path.exists():
         raise RangeError("samples are .npy, .npz or raw .bin files", where=str(path))
     try:
@@ -235,6 +264,14 @@ def _arrays(path: Path, inputs: Mapping[str, _Input]) -> dict[str, npt.NDArray[A
     if len(arrays) == 1 and len(inputs) == 1:
         return {_only(inputs, path): next(iter(arrays.values()))}
     return arrays
+
+
+def _unscaled(path: Path) -> RangeError:
+    return RangeError(
+        "pictures are given without what the model expects of pixels",
+        where=str(path),
+        hint="give --mean and --scale: the input is (pixels - mean) * scale, pixels from 0 to 255",
+    )
 
 
 def _only(inputs: Mapping[str, _Input], path: Path) -> str:
@@ -252,14 +289,31 @@ def _count(array: npt.NDArray[Any], info: _Input | None) -> int | None:
     """How many samples an array stacks; None for a single one (or a wrong shape)."""
     if info is None or array.shape == info.shape:
         return None
-    stacked = array.ndim > 0 and array.shape[1:] == info.shape
-    batched = info.shape[:1] == (1,) and array.ndim > 0 and array.shape[1:] == info.shape[1:]
+    if array.ndim == 0 or other_axis(array.shape, info.shape, info.free) is not None:
+        return None
+    stacked = array.ndim == len(info.shape) + 1 and _is_sample(array.shape[1:], info)
+    batched = info.shape[:1] == (1,) and _is_sample((1, *array.shape[1:]), info)
     return int(array.shape[0]) if stacked or batched else None
 
 
+def _is_sample(shape: tuple[int, ...], info: _Input) -> bool:
+    """Whether a shape is the input's, its length aside."""
+    return shape == info.shape or other_axis(shape, info.shape, info.free) is not None
+
+
+def _one_of(array: npt.NDArray[Any], info: _Input) -> npt.NDArray[Any]:
+    """One of several samples, with the input's number of axes."""
+    return array if array.ndim == len(info.shape) else array[None]
+
+
 def _checked(
-    sample: Mapping[str, Any], inputs: Mapping[str, _Input], ignored: set[str], label: str
+    sample: Mapping[str, Any],
+    inputs: Mapping[str, _Input],
+    ignored: set[str],
+    label: str,
+    told: set[str],
 ) -> Sample:
+    """A sample as it is run; `told` holds the inputs whose lengths a warning was about."""
     for name in sample:
         if name not in inputs and name not in ignored:
             raise _unknown(str(name), inputs, label)
@@ -274,6 +328,11 @@ def _checked(
                 where=label,
                 hint="save it as float32, scaled as the model expects it",
             )
+        if array.shape != info.shape:
+            array = fitted(array, info.shape, info.free)
+            if array.shape == info.shape and name not in told:
+                told.add(name)
+                warn_of_length(name, info.shape, np.shape(sample[name]), label)
         if array.shape != info.shape:
             raise RangeError(
                 f"input '{name}' has shape {list(array.shape)}, expected {list(info.shape)}",
@@ -298,4 +357,4 @@ def _unknown(name: str, inputs: Mapping[str, _Input], label: str) -> RangeError:
 
 
 def _shown(source: SampleSource) -> str:
-    return str(source) if isinstance(source, (str, Path, Mapping)) else "the samples given"
+    return str(source) if isinstance(source, (Images, str, Path, Mapping)) else "the samples given"

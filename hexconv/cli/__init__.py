@@ -7,13 +7,14 @@ import sys
 import warnings
 from importlib import import_module
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from hexconv import __version__
 from hexconv.cli._json import emit_error
 from hexconv.distribution import NAME, REINSTALL, foreign
-from hexconv.errors import ConfigError, HexconvError, HexconvWarning
+from hexconv.errors import ConfigError, HexconvError, HexconvWarning, SampleWarning
 from hexconv.names import did_you_mean
 
 PRIVATE = "_"
@@ -99,6 +100,8 @@ def main() -> int:
         OSError: stdout cannot be written.
     """
     warnings.simplefilter("ignore", HexconvWarning)  # each verb prints them itself
+    warnings.simplefilter("default", SampleWarning)
+    warnings.showwarning = _show_warning
     _write_utf8()
     try:
         _check_installation()
@@ -123,6 +126,27 @@ def _failed(error: HexconvError) -> int:
     emit_error(error)
     click.echo(f"error: {_printable(error.render(cli=True))}", err=True)
     return error.exit_code
+
+
+_SHOWN: set[str] = set()
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """As Python shows warnings; hexconv's own once, and without the line of its code."""
+    if issubclass(category, HexconvWarning):
+        text = f"warning: {_printable(str(message))}"
+        if text not in _SHOWN:
+            _SHOWN.add(text)
+            click.secho(text, fg="yellow", err=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _printable(text: str) -> str:

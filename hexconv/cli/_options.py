@@ -12,6 +12,7 @@ import click
 from hexconv.settings import ACCURACY_LEVELS
 
 if TYPE_CHECKING:
+    from hexconv.calibrate import Images
     from hexconv.cluster import Cluster
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -117,6 +118,7 @@ def conversion_options(function: F) -> F:
     """The options of `convert` and of every verb that converts first."""
     options = [
         interface_options,
+        image_options,
         click.option(
             "--samples",
             multiple=True,
@@ -174,10 +176,46 @@ def conversion_options(function: F) -> F:
     return function
 
 
-def given_samples(texts: tuple[str, ...]) -> str | list[str] | None:
+def image_options(function: F) -> F:
+    """--mean, --scale and --bgr, for every verb that takes samples."""
+    options = [
+        click.option(
+            "--mean",
+            type=_numbers,
+            metavar="NUMBER,...",
+            help="Of pictures (a folder of .jpg, .png): the input is (pixels - mean) * scale, "
+            "pixels from 0 to 255; one number, or one for each channel.",
+        ),
+        click.option("--scale", type=_numbers, metavar="NUMBER,...", help="See --mean."),
+        click.option("--bgr", is_flag=True, help="Of pictures: blue first."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is not of the form 123.7,116.3,103.5") from None
+
+
+def given_samples(
+    texts: tuple[str, ...],
+    mean: tuple[float, ...] | None = None,
+    scale: tuple[float, ...] | None = None,
+    bgr: bool = False,
+) -> Images | str | list[str] | None:
     """What --samples was given, as the library takes it."""
     if not texts:
         return None
+    if mean is not None or scale is not None or bgr:
+        from hexconv.calibrate import Images
+
+        if len(texts) > 1:
+            raise click.UsageError("of pictures, --samples names one folder")
+        return Images(texts[0], mean or (0.0,), scale or (1.0,), bgr)
     return texts[0] if len(texts) == 1 else list(texts)
 
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
-from hexconv.cli._options import cluster_option, interface_options, opened_cluster
+from hexconv.cli._options import (
+    cluster_option,
+    given_samples,
+    image_options,
+    interface_options,
+    opened_cluster,
+)
 from hexconv.cli._terminal import stages
 from hexconv.errors import RangeError
 
@@ -56,6 +62,7 @@ if TYPE_CHECKING:
     help="Share of a tensor's values below its maximum, in %.",
 )
 @interface_options
+@image_options
 @cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print the ranges as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
@@ -66,6 +73,9 @@ def command(
     merge: bool,
     observer: Observer,
     percentile: float,
+    mean: tuple[float, ...] | None,
+    scale: tuple[float, ...] | None,
+    bgr: bool,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     cluster: str | None,
     as_json: bool,
@@ -95,9 +105,14 @@ def command(
         if not samples:
             raise click.UsageError("there are no --samples")
         with stages("calibrating", shown=not quiet) as progress:
+            given = given_samples(samples, mean, scale, bgr)
             asked = source_of(files[0], dict(shapes), Settings.of(interface))
             statistics, failed = _measured(
-                asked, samples, observer, cluster, partial(progress, "calibrating")
+                asked,
+                given,
+                observer,
+                cluster,
+                partial(progress, "calibrating"),
             )
     if statistics.samples:
         target = output if output is not None else _target(files[0], merge)
@@ -125,7 +140,7 @@ def _merged(files: tuple[Path, ...]) -> Statistics:
 
 def _measured(
     asked: Source,
-    samples: tuple[str, ...],
+    samples: Any,
     observer: Observer,
     cluster: str | None,
     progress: Callable[[int], None],
@@ -135,7 +150,7 @@ def _measured(
     from hexconv.onnx_graph import load
 
     graph = load(asked.model, asked.shapes, recognize=False)
-    stream = read_samples(samples[0] if len(samples) == 1 else list(samples), graph)
+    stream = read_samples(samples, graph)
     with opened_cluster(cluster) as workers:
         if workers is None:
             return measure(graph, stream, observer, progress), []

@@ -100,6 +100,9 @@ def command(
     output: Path,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     samples: tuple[str, ...],
+    mean: tuple[float, ...] | None,
+    scale: tuple[float, ...] | None,
+    bgr: bool,
     ranges: Path | None,
     input_ranges: tuple[tuple[str, tuple[float, float]], ...],
     config: Path | None,
@@ -139,7 +142,7 @@ def command(
     if save_inputs and config is None and not samples:
         raise click.UsageError("--save-inputs writes a sample: give --samples")
     at = [name for names in cuts for name in names]
-    given = given_samples(samples)
+    given = given_samples(samples, mean, scale, bgr)
     if target == "qdq":
         assert source is not None
         count = 0 if no_accuracy else accuracy_samples

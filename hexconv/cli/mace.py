@@ -45,6 +45,9 @@ def convert(
     output: Path,
     enable_micro: bool,
     samples: tuple[str, ...],
+    mean: tuple[float, ...] | None,
+    scale: tuple[float, ...] | None,
+    bgr: bool,
     ranges: Path | None,
     as_json: bool,
     quiet: bool,
@@ -63,11 +66,12 @@ def convert(
     if enable_micro:
         raise click.UsageError(NO_MICRO)
     check_folder(output)
+    given = given_samples(samples, mean, scale, bgr)
     asked = _settings(settings)
     done = []
     with stages("converting", shown=not (quiet or as_json)) as progress:
         asked["progress"] = progress
-        for made in convert_all(config, output, given_samples(samples), ranges, **asked):
+        for made in convert_all(config, output, given, ranges, **asked):
             warn(made.model)
             done.append(made)
     if as_json:
@@ -86,6 +90,9 @@ def exec_command(
     script: Path,
     arguments: tuple[str, ...],
     samples: tuple[str, ...],
+    mean: tuple[float, ...] | None,
+    scale: tuple[float, ...] | None,
+    bgr: bool,
     ranges: Path | None,
     **settings: Any,
 ) -> None:
@@ -109,9 +116,8 @@ def exec_command(
     options = completed(script, arguments)
     bridge(root)
     with tempfile.TemporaryDirectory() as folder:
-        in_place = InPlace(
-            "--validate" in options, Path(folder), asked, given_samples(samples), _tell
-        )
+        given = given_samples(samples, mean, scale, bgr)
+        in_place = InPlace("--validate" in options, Path(folder), asked, given, _tell)
         try:
             run_script(script, options, in_place.functions(), root)
         except HexconvError:

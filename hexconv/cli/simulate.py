@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,6 +155,7 @@ class ModelFeeds:
 
     inputs: Any
     dropped_inputs: tuple[str, ...] = ()
+    open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def _progress(items: Iterator[Any], what: str, silent: bool) -> Iterator[Any]:

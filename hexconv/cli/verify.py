@@ -11,7 +11,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._levels_page import show_levels
-from hexconv.cli._options import cluster_option, conversion_options, opened_cluster
+from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
 from hexconv.cli._terminal import stages
 from hexconv.errors import ClusterError, FloorError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
@@ -133,6 +133,9 @@ def command(
     origin: Path | None,
     samples: tuple[str, ...],
     held_out: tuple[str, ...],
+    mean: tuple[float, ...] | None,
+    scale: tuple[float, ...] | None,
+    bgr: bool,
     on: str,
     sides: bool,
     library: LibraryVersion | None,
@@ -157,7 +160,8 @@ def command(
     elements are those with |x - y| <= 1e-4 + 1e-3 |x|.
     """
     _check_usage(source, built, origin, samples, held_out, as_json and as_csv)
-    given, held = _source(samples), _source(held_out)
+    given = given_samples(samples, mean, scale, bgr)
+    held = given_samples(held_out, mean, scale, bgr)
     device = _device(library_file, library) if on == "device" or sides else None
     with stages("verifying", shown=not (quiet or as_json or as_csv)) as progress:
         settings = _settings(options, progress)
@@ -226,12 +230,6 @@ def _check_usage(
         raise click.UsageError("there is nothing to verify on: give --samples, --test, or both")
     if both:
         raise click.UsageError("give either --json or --csv")
-
-
-def _source(texts: tuple[str, ...]) -> str | list[str] | None:
-    if not texts:
-        return None
-    return texts[0] if len(texts) == 1 else list(texts)
 
 
 def _device(path: Path | None, version: LibraryVersion | None) -> Library:

@@ -40,6 +40,7 @@ class FloatGraph:
         dropped_inputs: inputs of the file that nothing reads and the DSP could not receive.
         recognized: how often each recognition or simplification was applied, by its name.
         original: names of the values that inputs and nodes of the file compute.
+        open_axes: the axes of inputs whose sizes the file leaves open, by input.
         unrounded: outputs of integers that are floats here, not rounded: "'y' is uint8".
         ranges: (min, max) that a quantized model declares, by value name.
         classes: names of the outputs whose last axis has class scores.
@@ -53,6 +54,7 @@ class FloatGraph:
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     classes: frozenset[str] = frozenset()
     unrounded: tuple[str, ...] = ()
+    open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def graph(self) -> ir.Graph:

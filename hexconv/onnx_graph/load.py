@@ -70,7 +70,7 @@ def load(
     check_wiring(model.graph, label)
     original = _names(model.graph)
     _one_main_graph(model)
-    fix_input_shapes(model, shapes)
+    free = fix_input_shapes(model, shapes)
     floats_to_float32(model)
     integer_data_to_float(model)
     unrounded = integer_outputs_to_float(model)
@@ -98,7 +98,7 @@ def load(
         unsupported += narrow
     dropped = (*dropped, *bound)
     graph = _finished(model, builder, label, dropped, counts, original, bool(cut.unsupported))
-    return replace(graph, ranges=ranges, unrounded=unrounded)
+    return replace(graph, ranges=ranges, unrounded=unrounded, open_axes=free)
 
 
 def _finished(

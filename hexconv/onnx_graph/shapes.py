@@ -14,10 +14,15 @@ PLACEHOLDERS = {"any", "dynamic", "none", "null", "unk", "unknown"}
 """What exporters write, without regard to case, for a dimension that has no name of its own."""
 
 
-def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> None:
+def fix_input_shapes(
+    model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
+) -> dict[str, tuple[int, ...]]:
     """Give each graph input the requested shape; initializers are no longer inputs.
 
     A symbolic dimension that one input's shape defines (`batch`) is defined for all.
+
+    Returns:
+        The axes that the file leaves open, by input.
 
     Raises:
         ModelError: a dimension is not fixed, a shape does not fit, or a name is unknown.
@@ -27,6 +32,7 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
         graph.inputs.remove(value)
     for value in graph.inputs:
         _free_placeholders(value)
+    free = {str(value.name): _open_axes(value) for value in graph.inputs}
     wanted = {name: _checked(name, shape) for name, shape in (shapes or {}).items()}
     names = [str(value.name) for value in graph.inputs]
     for name in wanted:
@@ -45,6 +51,12 @@ def fix_input_shapes(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
         raise ModelError(
             "some input dimensions are not fixed", why="; ".join(missing), hint=f"pass {example}"
         )
+    return free
+
+
+def _open_axes(value: ir.Value) -> tuple[int, ...]:
+    dims = () if value.shape is None else value.shape
+    return tuple(axis for axis, dim in enumerate(dims) if not isinstance(dim, int) or dim == 0)
 
 
 def _free_placeholders(value: ir.Value) -> None:

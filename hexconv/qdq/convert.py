@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hexconv.calibrate import Images
 from hexconv.onnx_graph import load
 from hexconv.pipeline import Ranges, Samples, observed_ranges, source_of
 from hexconv.qdq.opset import write_out_recent_ops
@@ -64,6 +65,6 @@ def to_qdq(
 
 def _kept(samples: Samples | None) -> Samples | None:
     """Samples that can be read twice."""
-    if samples is None or isinstance(samples, (str, Path, Mapping, Sequence)):
+    if samples is None or isinstance(samples, (Images, str, Path, Mapping, Sequence)):
         return samples
     return cast("list[Mapping[str, Any]]", list(samples))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +71,7 @@ class _Input:
 class _Fed:
     inputs: tuple[_Input, ...]
     dropped_inputs: tuple[str, ...]
+    open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def samples_of(

@@ -395,7 +395,7 @@ def test_the_command_line_binds_and_cuts(tmp_path: Path) -> None:
     build = ["--samples", f"x={tmp_path / 'x.npy'}", "-o", str(tmp_path / "b"), "--json"]
     done = run.invoke(group, ["convert", *given, *build])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["accuracy"]["y"]["sqnr"] > 35
+    assert json.loads(done.stdout)["accuracy"]["outputs"][0]["calibration"]["sqnr"] > 35
     cut = ["--inputs", "r", "--outputs", "y", "--shape", f"r=1,{FRAMES},4", *build[2:]]
     inner = run.invoke(group, ["convert", *given, *cut])
     assert inner.exit_code == 0, inner.output
