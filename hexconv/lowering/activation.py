@@ -62,14 +62,17 @@ def clip(node: NodeView, ctx: Context) -> None:
 def _clipped(node: NodeView, ctx: Context, low: float, high: float) -> None:
     """Codes held between two, where the input's range suits the result; else a range that clips.
 
-    A range ends at a bound, if zero is between the two: what it requantizes saturates there.
+    A range ends at a bound, if zero is between the two: what it requantizes saturates there. One
+    that others share reaches beyond; the codes of what is clipped then hold all that is left of it.
     """
     source, output = node.input(0), node.outputs[0]
     form, wanted = ctx.form(source), ctx.range(output)
     tensor = form.tensor
     if not _suits(tensor, wanted, low, high, WORTH[node.op]):
-        tensor = ctx.requantize8(tensor, wanted, output)
-        if low <= 0.0 <= high:
+        ends = low <= 0.0 <= high and _ends(wanted, low, high)
+        if ends or not _reaches(tensor, wanted, low, high, WORTH[node.op]):
+            tensor = ctx.requantize8(tensor, wanted, output)
+        if ends:
             ctx.builder.mark_saturating(tensor, (low, high))
             ctx.bind_order(output, form.layout.order, tensor)
             return
@@ -81,6 +84,19 @@ def _suits(tensor: Tensor, wanted: Range, low: float, high: float, wider: float)
     if tensor.source is RangeSource.RUN_TIME and not low <= 0.0 <= high:
         return False
     return tensor.range.step <= wider * wanted.step and tensor.range.holds(wanted.min, wanted.max)
+
+
+def _ends(wanted: Range, low: float, high: float) -> bool:
+    """Whether a range reaches no further than the bounds, but for its whole levels."""
+    return low - wanted.step <= wanted.min and wanted.max <= high + wanted.step
+
+
+def _reaches(tensor: Tensor, wanted: Range, low: float, high: float, wider: float) -> bool:
+    """Whether what is clipped has a fine range that holds the bounds which its values reach."""
+    if tensor.source is RangeSource.RUN_TIME:
+        return False
+    inside = low <= tensor.range.max and tensor.range.min <= high
+    return inside and tensor.range.step <= wider * wanted.step
 
 
 def _held(ctx: Context, tensor: Tensor, low: float, high: float, name: str) -> Tensor:

@@ -230,3 +230,19 @@ def test_max_and_min_with_a_number_are_within_a_level_of_it_wherever_the_data_li
     result = Simulator(hexconv.convert(source, samples=[{"x": x}]), "v60").run({"x": x})["y"]
     bounded = x < number if op == "Max" else x > number
     assert np.abs(result[bounded] - number).max() < 60 / 254
+
+
+@pytest.mark.parametrize("seed", [5, 15, 32, 36])
+@pytest.mark.parametrize("op", ["Max", "Clip"])
+def test_a_clip_that_shares_a_wider_range_is_at_its_bound(op: str, seed: int) -> None:
+    """LeakyRelu's own range ends half a level before the one that it shares with the clip."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["c"]),
+        helper.make_node("LeakyRelu", ["c"], ["h"], alpha=0.2),
+        helper.make_node(op, ["h", "low"], ["k"]),
+        helper.make_node("MatMul", ["k", "v"], ["y"]),
+    ]
+    consts = {"w": numbers((8, 8)), "v": numbers((8, 8), 2), "low": np.float32(-0.4)}
+    proto = model(nodes, {"x": (1, 6, 8)}, ["y"], consts)
+    samples = [{"x": numbers((1, 6, 8), s + 10 * seed)} for s in range(2)]
+    assert decibels(proto, samples) > 33

@@ -1,0 +1,1 @@
+"""Trained networks that others published, converted as they are and compared with ONNX Runtime."""

@@ -1,0 +1,123 @@
+"""The table of docs/wild.md, between markers, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.wild.manifest import Model
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = {"en": DOCS / "wild.md", "zh": DOCS / "wild.zh-CN.md"}
+START, END = "<!-- generated: python -m benchmarks.wild --write -->", "<!-- end of generated -->"
+WORSE = 2.0
+"""dB below ONNX Runtime's int8 by tensor from which on a network counts as worse."""
+Row = Mapping[str, Any]
+WORDS = {
+    "en": {
+        "head": "| network | source | nodes | hexconv | ONNX Runtime, by tensor | by channel | "
+        "top-1 | library | note |",
+        "sum": "{converted} of {all} networks convert. In the library: {same} of {ran} return the "
+        "simulator's bits. {worse} are more than {limit:g} dB below ONNX Runtime's int8 by tensor.",
+        "same bits": "same bits",
+        "prepared": "prepared",
+        "failed": "fails in ONNX Runtime",
+    },
+    "zh": {
+        "head": "| 网络 | 来源 | 节点 | hexconv | ONNX Runtime（按张量） | 按通道 | top-1 | 库 | "
+        "说明 |",
+        "sum": "{all} 个网络中有 {converted} 个可以转换。在库中：{ran} 个中有 {same} 个与模拟器逐位"
+        "相同。{worse} 个比 ONNX Runtime 按张量的 int8 低 {limit:g} dB 以上。",
+        "same bits": "位相同",
+        "prepared": "仅 prepare",
+        "failed": "ONNX Runtime 失败",
+    },
+}
+
+
+def worst(row: Row) -> str | None:
+    """The output that hexconv computes worst."""
+    found = row.get("hexconv") or {}
+    return min(found, key=found.__getitem__) if found else None
+
+
+def behind(row: Row) -> float | None:
+    """dB below ONNX Runtime by tensor, of the output where that is the most."""
+    ours, theirs = row.get("hexconv") or {}, row.get("tensor") or {}
+    both = [min(theirs[name], 50.0) - ours[name] for name in ours if name in theirs]
+    return max(both, default=None)
+
+
+def line(row: Row) -> str:
+    """A row for a terminal."""
+    errors = "; ".join(f"{stage}: {text}" for stage, text in row.get("errors", {}).items())
+    figures = [_figure(row, kind) for kind in ("hexconv", "tensor", "channel")]
+    nodes = "{} to {}".format(*row.get("nodes", (0, 0)))
+    return f"{row['name']:28} {nodes:12} {' / '.join(figures):22} {row.get('device', '')} {errors}"
+
+
+def below_floor(row: Row, models: Sequence[Model]) -> bool:
+    """Whether a network does not reach its floor, or the library returns other bits."""
+    floor = next(item.floor for item in models if item.name == row["name"])
+    name = worst(row)
+    low = floor is not None and (name is None or row["hexconv"][name] < floor)
+    return low or "differ" in row.get("device", "")
+
+
+def table(models: Sequence[Model], rows: Mapping[str, Row], language: str) -> str:
+    """The sentence and the table."""
+    words = WORDS[language]
+    known = [rows[item.name] for item in models if item.name in rows]
+    ran = [row for row in known if row.get("device") not in (None, "", "prepared")]
+    text = words["sum"].format(
+        all=len(known),
+        converted=sum(worst(row) is not None for row in known),
+        ran=len(ran),
+        same=sum(row["device"] == "same bits" for row in ran),
+        worse=sum((behind(row) or 0.0) > WORSE for row in known),
+        limit=WORSE,
+    )
+    lines = [text, "", words["head"], "|---" * 9 + "|"]
+    lines += [_cells(item, rows[item.name], words) for item in models if item.name in rows]
+    return "\n".join(lines)
+
+
+def write(models: Sequence[Model], rows: Mapping[str, Row]) -> None:
+    """Replace what is between the markers of both pages."""
+    for language, page in PAGES.items():
+        before, _, rest = page.read_text("utf-8").partition(START)
+        _, _, after = rest.partition(END)
+        content = table(models, rows, language)
+        page.write_text(f"{before}{START}\n\n{content}\n\n{END}{after}", encoding="utf-8")
+
+
+def _cells(model: Model, row: Row, words: Mapping[str, str]) -> str:
+    nodes = row.get("nodes", (0, 0))
+    top1 = row.get("top1") or {}
+    cells = [
+        model.name,
+        model.source.title,
+        f"{nodes[0]} → {nodes[1]}" if nodes[1] else "",
+        _figure(row, "hexconv"),
+        _figure(row, "tensor") if row.get("tensor") else words["failed"],
+        _figure(row, "channel"),
+        f"{min(top1.values()):.2f}" if top1 else "",
+        words.get(row.get("device", ""), row.get("device", "")),
+        "; ".join(_reasons(row)).replace("|", "\\|"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _reasons(row: Row) -> Iterator[str]:
+    for stage, text in row.get("errors", {}).items():
+        if stage not in ("tensor", "channel"):
+            yield f"{stage}: {text}"
+
+
+def _figure(row: Row, kind: str) -> str:
+    """dB of the output that hexconv computes worst."""
+    name, found = worst(row), row.get(kind) or {}
+    if name is None:
+        return f"{min(found.values()):.1f}" if found else "-"
+    return f"{found[name]:.1f}" if name in found else "-"

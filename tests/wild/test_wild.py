@@ -1,0 +1,182 @@
+"""The benchmark of trained networks: its manifest, its samples, and rows of whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from benchmarks.wild import __main__ as command
+from benchmarks.wild import files, manifest, measure, report, samples, sound
+from tests.lowering.proof import model, numbers
+
+SOURCES, MODELS = manifest.read()
+IN_MATERIAL = {"wake-mels", "wake-embeddings", "photo", "face", "bytes", "digit"}
+"""Makers that read files of sources, or of scikit-learn."""
+MADE = [item for item in MODELS if not IN_MATERIAL & {given.kind for given in item.inputs.values()}]
+
+
+def test_the_manifest_has_forty_networks_of_known_origin() -> None:
+    assert len(MODELS) >= 40
+    assert len({item.name for item in MODELS}) == len(MODELS)
+    for source in SOURCES.values():
+        assert ("==" in source.package) != bool(source.repository and len(source.commit) == 40)
+    for item in MODELS:
+        assert len(item.sha256) == 64 and item.inputs
+        assert set(item.states) <= set(item.inputs)
+        assert not set(item.constants) & set(item.inputs)
+
+
+def test_every_kind_of_sample_has_a_maker() -> None:
+    kinds = {given.kind for item in MODELS for given in item.inputs.values()}
+    assert kinds == set(samples.MAKERS)
+
+
+@pytest.fixture
+def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> samples.Material:
+    """Without downloads and without espeak-ng: speech is noise."""
+
+    def noise(_: Any, rng: np.random.Generator, held: bool, length: int, rate: int) -> sound.Wave:
+        return np.float32(0.1 * rng.standard_normal(length) + 0.01 * held)
+
+    monkeypatch.setattr(sound.Recordings, "draw", noise)
+    return samples.Material(files.Cache(tmp_path), SOURCES, {item.name: item for item in MODELS})
+
+
+@pytest.mark.parametrize("item", MADE, ids=lambda item: item.name)
+def test_samples_have_the_shapes_of_the_manifest(
+    item: manifest.Model, material: samples.Material
+) -> None:
+    one = samples.feeds(item, samples.Draw(material, 0, held=False))
+    again = samples.feeds(item, samples.Draw(material, 0, held=False))
+    other = samples.feeds(item, samples.Draw(material, 1, held=True))
+    assert {name: array.shape for name, array in one.items()} == {
+        name: given.shape for name, given in item.inputs.items()
+    }
+    for name, array in one.items():
+        assert np.isfinite(array).all() and array.dtype in (np.float32, np.int32, np.int64)
+        assert np.array_equal(array, again[name])
+        assert item.inputs[name].kind == "zeros" or not np.array_equal(array, other[name])
+
+
+def published(folder: Path, proto: onnx.ModelProto, **changed: Any) -> manifest.Model:
+    """A model of the manifest whose package is in the cache."""
+    content = proto.SerializeToString()
+    packages = folder / "packages" / "net"
+    packages.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(packages / "net-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("net/net.onnx", content)
+    return manifest.Model(
+        **{
+            "name": "net",
+            "source": manifest.Source("net", package="net==1"),
+            "file": "net/net.onnx",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "inputs": {"x": manifest.Input("normal", (1, 6, 8), {})},
+            **changed,
+        }
+    )
+
+
+def linear() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("Relu", ["h"], ["y"]),
+    ]
+    return model(nodes, {"x": (1, 6, 8)}, ["y"], {"w": numbers((8, 8))})
+
+
+def test_a_network_has_figures_of_both_sides(
+    tmp_path: Path, material: samples.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEXCONV_LIBRARY", raising=False)
+    item = published(tmp_path, linear())
+    row = measure.Bench(item, material, tmp_path / "row.json").run()
+    assert row.errors == {} and row.check and row.nodes[0] == 2
+    assert row.hexconv["y"] > 20 and row.tensor["y"] > 20 and row.channel["y"] > 20
+    assert json.loads((tmp_path / "row.json").read_text("utf-8"))["stage"] == "done"
+
+
+def test_a_stage_that_fails_is_a_reason_and_the_others_go_on(
+    tmp_path: Path, material: samples.Material
+) -> None:
+    proto = linear()
+    proto.graph.node[1].op_type = "IsNaN"
+    item = published(tmp_path, proto)
+    row = measure.Bench(item, material, tmp_path / "row.json").run()
+    assert row.check is False and "IsNaN" in row.errors["convert"] and row.hexconv == {}
+
+
+def test_another_file_than_the_one_described_is_not_used(
+    tmp_path: Path, material: samples.Material
+) -> None:
+    item = published(tmp_path, linear(), sha256="0" * 64)
+    row = measure.Bench(item, material, tmp_path / "row.json").run()
+    assert "expected 0000" in row.errors["fetch"]
+
+
+def test_a_process_that_crashes_or_hangs_is_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item, real = published(tmp_path, linear()), sys.executable
+    for program, reason in (("raise SystemExit(9)", "exit code 9"), ("while 1: pass", "stopped")):
+        fake = tmp_path / "python"
+        fake.write_text(f"#!{real}\n{program}\n", encoding="utf-8")
+        fake.chmod(0o755)
+        monkeypatch.setattr(command.sys, "executable", str(fake))
+        row = command.in_process(item, cache=tmp_path, timeout=2.0)
+        assert reason in str(row["errors"])
+
+
+ROWS: dict[str, Any] = {
+    "mnist-conv": {
+        "name": "mnist-conv",
+        "nodes": [12, 10],
+        "hexconv": {"a": 30.0, "b": 20.0},
+        "tensor": {"a": 29.0, "b": 23.0},
+        "channel": {},
+        "device": "same bits",
+        "errors": {},
+    },
+    "pfld": {"name": "pfld", "errors": {"convert": "no | such op"}},
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_table_shows_the_worst_output_and_the_reasons(language: str) -> None:
+    text = report.table(MODELS, ROWS, language)
+    (row,) = [line for line in text.splitlines() if line.startswith("| mnist-conv")]
+    assert "| 12 → 10 | 20.0 | 23.0 | - |" in row
+    assert "no \\| such op" in text
+    assert text.splitlines()[0].count("1") >= 3  # converted, same bits, worse
+
+
+def test_the_pages_keep_what_is_around_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {"en": tmp_path / "a.md", "zh": tmp_path / "b.md"}
+    monkeypatch.setattr(report, "PAGES", places)
+    for page in places.values():
+        page.write_text(f"before\n{report.START}\nold\n{report.END}\nafter\n", encoding="utf-8")
+    report.write(MODELS, ROWS)
+    report.write(MODELS, ROWS)
+    for page in places.values():
+        text = page.read_text("utf-8")
+        assert text.startswith("before\n") and text.endswith("\nafter\n")
+        assert "old" not in text and text.count("| pfld |") == 1
+
+
+def test_a_floor_that_is_missed_fails_the_run() -> None:
+    known = next(item for item in MODELS if item.name == "mnist-conv")
+    row = dict(ROWS["mnist-conv"])
+    assert not report.below_floor(row, [manifest.Model(**{**vars(known), "floor": 20.0})])
+    assert report.below_floor(row, [manifest.Model(**{**vars(known), "floor": 20.1})])
+    assert report.below_floor({**row, "device": "1 of 2 outputs differ"}, [known])
