@@ -156,13 +156,16 @@ def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None
         middle = make.op("ReduceMean", [scaled, axes], (-0.5, 0.5))
         scaled = make.op("Sub", [scaled, middle], (-OFF, OFF))
     square = make.op("Mul", [scaled, scaled], (0.0, OFF * OFF))
-    count = shape_of(norm.source) if norm.reduced.op_type == "ReduceSum" else ()
-    most = float(prod(count)) / prod(shape_of(norm.reduced.outputs[0])) if count else 1.0
+    row = prod(shape_of(norm.source)) / prod(shape_of(norm.reduced.outputs[0]))
+    most = row if norm.reduced.op_type == "ReduceSum" else 1.0
     total = make.op(norm.reduced.op_type, [square, axes], (0.0, most), OFF * OFF)
     if norm.epsilon > FELT * silence * silence:
         silent = make.op("Mul", [coarse, coarse], (0.0, silence**-2))
         felt = make.op("Mul", [silent, np.float32(norm.epsilon)], (0.0, norm.epsilon / silence**2))
         total = make.op("Add", [total, felt], (0.0, most), OFF * OFF)
+    else:  # A row of one value, such as a silent one, has a factor too.
+        least = most / row / OFF**2
+        total = make.op("Clip", [total, np.float32(least)], (least, most), OFF * OFF)
     root = make.op("Sqrt", [total], (0.0, sqrt(most)), OFF)
     factor = make.op("Reciprocal", [root], (0.0, sqrt(LARGEST / most)), OFF)
     for product in norm.products:

@@ -1,8 +1,9 @@
 """What 8 bits allow: the float model, each tensor rounded to 256 values of its own range.
 
-The estimate knows nothing of the DSP. Each op computes exactly, on tensors in the range that the
-samples show and on weights of 8 bits; what only moves values, or what an activation or a constant
-follows at once, is not rounded. A quantized model that is far below it lost more than 8 bits cost.
+The estimate knows nothing of the DSP. Each op computes exactly, on weights of 8 bits and on tensors
+in the range that the samples show, or in the part of it that readers need; what only moves values,
+or what an activation or a constant follows at once, is not rounded. A quantized model that is far
+below it lost more than 8 bits cost.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import onnx_ir as ir
 from hexconv.arrays import Array
 from hexconv.calibrate import observe
 from hexconv.decompose import decompose
-from hexconv.onnx_graph import FloatGraph
+from hexconv.lowering.needed_ranges import needed_ranges
+from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.builder import array_of, constant, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.session import FloatSession
-from hexconv.quantize import cover, symmetric
+from hexconv.quantize import Bounds, cover, symmetric
 from hexconv.quantize.ranges import LEVELS
 
 MOVES = SELECTIONS | {"Concat", "Dropout", "Neg", "Pad", "Where"}
@@ -63,11 +65,14 @@ class EightBits:
         exact = [node for node in graph.nodes if node.op_type not in RECURRENT and not inside]
         decompose(graph, exact)
         ranges = observe(graph, samples)
+        ends = [str(value.name) for value in (*graph.graph.inputs, *graph.graph.outputs)]
+        needed = needed_ranges([NodeView(node) for node in graph.nodes], ranges, ends)
         _round_weights(graph)
         for value in list(_rounded(graph, MOVES - JOINS if inside else MOVES)):
-            bounds = ranges.get(str(value.name))
+            name = str(value.name)
+            bounds = needed.get(name)
             if bounds is not None and bounds[0] < bounds[1]:
-                _round(graph, value, cover(*bounds).step, rounding)
+                _round(graph, value, bounds, rounding, clips=bounds != ranges[name])
         remove_dead(graph.graph)
         self._session = FloatSession(graph)
 
@@ -105,12 +110,13 @@ def _goes_on(value: ir.Value) -> bool:
     return node.op_type in WITH_CONSTANT and constant_beside
 
 
-def _round(graph: FloatGraph, value: ir.Value, step: float, rounding: str) -> None:
+def _round(graph: FloatGraph, value: ir.Value, bounds: Bounds, rounding: str, clips: bool) -> None:
     """Round a value to whole steps for all that reads it.
 
-    Nothing is clipped: noise beyond the range of a tensor that should be almost 0 has to show.
+    Only what its readers do not need is clipped: noise beyond the range of a tensor that should be
+    almost 0 has to show.
     """
-    name = str(value.name)
+    name, step = str(value.name), cover(*bounds).step
     readers = [(use.node, use.idx) for use in value.uses()]
     factors = [
         constant(f"{name}/{i}", np.asarray(f, np.float32)) for i, f in enumerate((1 / step, step))
@@ -123,14 +129,30 @@ def _round(graph: FloatGraph, value: ir.Value, step: float, rounding: str) -> No
     for kind, node in (("counted", counted), ("whole", whole), ("rounded", rounded)):
         node.outputs[0].name = f"{name}/{kind}"
         node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
-    _insert(graph, value, [counted, whole, rounded])
-    result = rounded.outputs[0]
+    nodes = [counted, whole, rounded]
+    if clips:
+        nodes.append(_clip(graph, rounded.outputs[0], bounds))
+    _insert(graph, value, nodes)
+    result = nodes[-1].outputs[0]
     for node, position in readers:
         node.replace_input_with(position, result)
     for place, output in enumerate(graph.graph.outputs):
         if output is value:
             graph.graph.outputs[place] = result
             value.name, result.name = f"{name}/exact", name
+
+
+def _clip(graph: FloatGraph, value: ir.Value, bounds: Bounds) -> ir.Node:
+    limits = [
+        constant(f"{value.name}/{end}", np.asarray(bound, np.float32))
+        for end, bound in zip(("low", "high"), bounds, strict=True)
+    ]
+    for item in limits:
+        graph.graph.register_initializer(item)
+    node = ir.node("Clip", [value, *limits])
+    node.outputs[0].name = f"{value.name}/clipped"
+    node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
+    return node
 
 
 def _insert(graph: FloatGraph, value: ir.Value, nodes: list[ir.Node]) -> None:

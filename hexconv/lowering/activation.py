@@ -30,6 +30,8 @@ TANH = Range(1.0 / 127.0, 127)
 """The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
 LONGEST_SOFTMAX = 32768
 """Rows of 32,000 are right, rows of 40,000 crash the v60 library."""
+SMALL = 0.1
+"""Share of the fixed range below which results have a table of their own: three bits and more."""
 OWN_RANGE_WIDER = 1.25
 """By how much the range that PRelu_8 derives may be wider than its result: a third of a bit."""
 
@@ -132,14 +134,23 @@ def bounds(node: NodeView, ctx: Context) -> tuple[float, float]:
 
 @lowers("Sigmoid")
 def sigmoid(node: NodeView, ctx: Context) -> None:
-    """QuantizedSigmoid_8, always 0..1."""
-    same_place(node, ctx, "QuantizedSigmoid_8", [], UNIT)
+    """QuantizedSigmoid_8, always 0..1; a table where results are small."""
+    _fixed_range(node, ctx, "QuantizedSigmoid_8", lookup.logistic, UNIT)
 
 
 @lowers("Tanh")
 def tanh(node: NodeView, ctx: Context) -> None:
-    """QuantizedTanh_8, always -1..127/128."""
-    same_place(node, ctx, "QuantizedTanh_8", [], TANH)
+    """QuantizedTanh_8, always -1..127/128; a table where results are small."""
+    _fixed_range(node, ctx, "QuantizedTanh_8", np.tanh, TANH)
+
+
+def _fixed_range(
+    node: NodeView, ctx: Context, op: str, function: lookup.Function, fixed: Range
+) -> None:
+    if ctx.range(node.outputs[0]).step < SMALL * fixed.step:
+        lookup.apply(ctx, node.input(0), function, node.outputs[0])
+    else:
+        same_place(node, ctx, op, [], fixed)
 
 
 @lowers("HardSwish")

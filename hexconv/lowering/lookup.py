@@ -21,6 +21,12 @@ Function = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 CODES = np.arange(256)
 
 
+def logistic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """1 / (1 + exp(-x)), without overflow, and without cancellation far below 0."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1.0) / (1.0 + e)
+
+
 def table(function: Function, source: Range, target: Range) -> npt.NDArray[np.uint8]:
     """function(value), quantized to `target`, for each value of `source`: (256,) uint8."""
     values = np.asarray((CODES - source.zero) * source.step, np.float64)

@@ -94,6 +94,9 @@ def code_test(op: str, number: float, value_range: Range) -> tuple[str, int]:
     """The (compare op, level of 1 to 255) equivalent to `op number` in `value_range`."""
     place = number / value_range.step + value_range.zero
     nearest = round(place) if math.isfinite(place) else place
+    if number and abs(place - value_range.zero) < ON_CODE:
+        # 0 is a level, what is next to it is not: a Relu's zeros are below any number above 0.
+        place = value_range.zero + math.copysign(0.5, number)
     exact = abs(place - nearest) < ON_CODE
     if op == "Equal":
         code = int(min(max(nearest, -1), 256))

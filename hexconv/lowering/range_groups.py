@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from hexconv.lowering.annotations import notes_of
+from hexconv.lowering.needed_ranges import needed_ranges
 from hexconv.lowering.registry import LOWERINGS, Tie
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.builder import array_of
@@ -61,7 +62,8 @@ def solve(
     Returns:
         A range with an integer zero point for each name; members of one group share it.
     """
-    solver = _Solver(list(nodes), observed, ends)
+    in_order = list(nodes)
+    solver = _Solver(in_order, needed_ranges(in_order, observed, ends), ends)
     for number, node in enumerate(solver.nodes):
         solver.tie(number, node)
     ranges: dict[str, Range] = {}

@@ -23,11 +23,6 @@ def erf(x: Values) -> Values:
     return np.array([math.erf(v) for v in x.reshape(-1)]).reshape(x.shape)
 
 
-def logistic(x: Values) -> Values:
-    """1 / (1 + exp(-x)) without overflow."""
-    return 0.5 * (1.0 + np.tanh(0.5 * x))
-
-
 def softplus(x: Values) -> Values:
     """log(1 + exp(x)) without overflow."""
     return np.logaddexp(0.0, x)
@@ -97,7 +92,7 @@ def _hard_sigmoid(node: NodeView) -> lookup.Function:
 
 def _swish(node: NodeView) -> lookup.Function:
     alpha = float(node.attr("alpha", 1.0))
-    return lambda x: x * logistic(alpha * x)
+    return lambda x: x * lookup.logistic(alpha * x)
 
 
 def _thresholded(node: NodeView) -> lookup.Function:

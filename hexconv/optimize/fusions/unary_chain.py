@@ -11,8 +11,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.lowering.annotations import notes_of
-from hexconv.lowering.lookup import Function
-from hexconv.lowering.unary import PLAIN, WITH_ATTRIBUTES, function_of, logistic
+from hexconv.lowering.lookup import Function, logistic
+from hexconv.lowering.unary import PLAIN, WITH_ATTRIBUTES, function_of
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.builder import array_of
 from hexconv.optimize.fusions.edit import insert_custom_op, only_reader, remove

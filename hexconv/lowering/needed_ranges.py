@@ -1,0 +1,170 @@
+"""The part of a tensor's range that its readers need.
+
+Where(x > 0, x, exp(x) - 1) takes no value of exp(x) above 1, and a Clip changes all that it lets
+not through to its bounds. If every reader returns the same for a value as for the nearest one in
+an interval, the tensor is as good in that interval, and its levels are finer there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import inf
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.arrays import Array
+from hexconv.onnx_graph import NodeView
+from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.selections import SELECTIONS
+from hexconv.quantize import Bounds
+
+EVERYTHING = (-inf, inf)
+WORTH = 1.25
+"""By how much narrower a range has to become: a third of a bit."""
+WORTH_CLIPPED = 4.0
+"""The same of what a Relu or Clip reads, which costs nothing on its input's quantized values."""
+LIMITING = frozenset(("Clip", "Max", "Min", "Relu", "Where"))
+"""Ops that do not let through all that they read."""
+ORDERED = SELECTIONS | {"Concat", "Max", "Min", "Pad", "ReduceMax", "ReduceMin"}
+"""Ops that return values that they read, chosen by position or by order."""
+
+Needed = Callable[[NodeView, int, Bounds], Bounds]
+"""Of a node, the position of an input, and what is needed of the result: what is of the input."""
+
+
+def needed_ranges(
+    nodes: Sequence[NodeView], observed: Mapping[str, Bounds], ends: Collection[str]
+) -> dict[str, Bounds]:
+    """The ranges, those narrowed of which readers need a part only.
+
+    Args:
+        nodes: the float graph's nodes in order.
+        observed: (min, max) of each computed value.
+        ends: the graph's inputs and outputs, which keep their ranges.
+    """
+    ranges, needed = dict(observed), dict.fromkeys(observed, EVERYTHING)
+    readers: dict[str, list[tuple[NodeView, int]]] = {}
+    for node in nodes:
+        for position, name in enumerate(node.inputs):
+            readers.setdefault(name, []).append((node, position))
+    for node in reversed(nodes):
+        for name in node.outputs:
+            if name not in ranges or name in ends:
+                continue
+            wanted = _union(_needed_by(*use, ranges, needed) for use in readers.get(name, []))
+            part = _within(ranges[name], wanted)
+            if WORTH * _width(part) < _width(ranges[name]):
+                ranges[name] = needed[name] = part
+    return ranges
+
+
+def _needed_by(
+    node: NodeView, position: int, ranges: Mapping[str, Bounds], needed: Mapping[str, Bounds]
+) -> Bounds:
+    """What one reader needs of an input: if it limits nothing itself, what its own readers need."""
+    rule = RULES.get(node.op)
+    if rule is None:
+        return EVERYTHING
+    known = ranges if node.op in LIMITING or _is_masked(node, position) else needed
+    found = rule(node, position, _union(known.get(name, EVERYTHING) for name in node.outputs))
+    if node.op in ("Relu", "Clip"):
+        bounds = ranges.get(node.input(0), EVERYTHING)
+        return found if _width(bounds) > WORTH_CLIPPED * _width(found) else EVERYTHING
+    return found
+
+
+def _within(bounds: Bounds, wanted: Bounds) -> Bounds:
+    low, high = (min(max(bound, wanted[0]), wanted[1]) for bound in bounds)
+    return low, high
+
+
+def _union(bounds: Iterable[Bounds]) -> Bounds:
+    found = list(bounds) or [EVERYTHING]
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def _width(bounds: Bounds) -> float:
+    return max(bounds[1], 0.0) - min(bounds[0], 0.0)
+
+
+def _same(node: NodeView, position: int, result: Bounds) -> Bounds:
+    return result
+
+
+def _branch(node: NodeView, position: int, result: Bounds) -> Bounds:
+    return result if position else EVERYTHING
+
+
+def _with_constant(node: NodeView, position: int, result: Bounds) -> Bounds:
+    """The inverse image of a sum or product with a constant."""
+    low, high = result
+    array = array_of(node.node.inputs[1 - position]) if len(node.inputs) == 2 else None
+    if array is None or array.dtype.kind != "f" or not array.size:
+        return result if _is_masked(node, position) else EVERYTHING
+    least, most = float(array.min()), float(array.max())
+    match node.op:
+        case "Add":
+            return low - most, high - least
+        case "Sub" if position == 0:
+            return low + least, high + most
+        case "Sub":
+            return least - high, most - low
+        case "Mul":
+            return _divided(result, array)
+        case "Div" if position == 0 and np.all(array):
+            return _divided(result, 1.0 / array.astype(np.float64))
+    return EVERYTHING
+
+
+def _divided(result: Bounds, factors: Array) -> Bounds:
+    """What times one of the factors is in a range; a factor of 0 needs nothing."""
+    effective = factors.astype(np.float64)[factors != 0]
+    if not effective.size:
+        return 0.0, 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        ends = np.concatenate([bound / effective for bound in result])
+    low, high = float(ends.min()), float(ends.max())
+    return (low, high) if low <= high else EVERYTHING
+
+
+def _is_masked(node: NodeView, position: int) -> bool:
+    """Whether a node multiplies an input with a mask of 0 and 1: 0 or the value is the product."""
+    return node.op == "Mul" and len(node.inputs) == 2 and _is_mask(node.node.inputs[1 - position])
+
+
+def _is_mask(value: ir.Value | None) -> bool:
+    node = None if value is None else value.producer()
+    while node is not None and node.op_type in SELECTIONS:
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    if node is None or node.domain:
+        return False
+    if node.op_type == "Sub":
+        array = array_of(node.inputs[0])
+        return array is not None and bool(np.all(array == 1)) and _is_mask(node.inputs[1])
+    source = node.inputs[0] if node.op_type == "Cast" else None
+    return source is not None and source.dtype == ir.DataType.BOOL
+
+
+def _clipped(node: NodeView, position: int, result: Bounds) -> Bounds:
+    """Of a computed bound nothing is known."""
+    return result if position == 0 else EVERYTHING
+
+
+def _rescaled(node: NodeView, position: int, result: Bounds) -> Bounds:
+    return _divided(result, np.array([float(node.attr("factor"))]))
+
+
+def _negated(node: NodeView, position: int, result: Bounds) -> Bounds:
+    return -result[1], -result[0]
+
+
+RULES: dict[str, Needed] = {
+    **dict.fromkeys(ORDERED, _same),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _with_constant),
+    "Where": _branch,
+    "Relu": _same,
+    "Clip": _clipped,
+    "Neg": _negated,
+    "Rescale": _rescaled,
+}

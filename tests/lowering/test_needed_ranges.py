@@ -1,0 +1,134 @@
+"""Tensors have the part of their range that readers need; what they need in full keeps it."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import hexconv
+from hexconv.compare import metrics
+from hexconv.compare.eight_bits import EightBits
+from hexconv.onnx_graph import load
+from tests.lowering.proof import decibels, float_outputs, model, numbers
+
+SHAPE = (2, 6, 20)
+CONSTS = {
+    "zero": np.float32(0),
+    "one": np.float32(1),
+    "a": np.float32(1.67),
+    "half": np.float32(0.5),
+    "two": np.float32(2),
+    "rows": np.array([12, 20]),
+    "back": np.array(SHAPE),
+}
+node = helper.make_node
+EXP = node("Exp", ["x"], ["e"])
+ABOVE = node("Greater", ["x", "zero"], ["m"])
+SUB = node("Sub", ["e", "one"], ["s"])
+SUM = node("Add", ["u", "t"], ["y"])
+
+ELUS: dict[str, list[onnx.NodeProto]] = {
+    "Where": [ABOVE, EXP, SUB, node("Where", ["m", "x", "s"], ["y"])],
+    "Where of a scaled branch": [
+        ABOVE,
+        EXP,
+        SUB,
+        node("Mul", ["s", "a"], ["t"]),
+        node("Where", ["m", "x", "t"], ["y"]),
+    ],
+    "Where behind Div": [
+        ABOVE,
+        EXP,
+        node("Div", ["e", "two"], ["d"]),
+        node("Sub", ["d", "half"], ["t"]),
+        node("Where", ["m", "x", "t"], ["y"]),
+    ],
+    "Where behind Reshape": [
+        ABOVE,
+        EXP,
+        node("Reshape", ["e", "rows"], ["r"]),
+        node("Sub", ["r", "one"], ["s"]),
+        node("Reshape", ["s", "back"], ["t"]),
+        node("Where", ["m", "x", "t"], ["y"]),
+    ],
+    "masks of 0 and 1": [
+        ABOVE,
+        EXP,
+        SUB,
+        node("Cast", ["m"], ["f"], to=TensorProto.FLOAT),
+        node("Sub", ["one", "f"], ["g"]),
+        node("Mul", ["s", "g"], ["t"]),
+        node("Mul", ["x", "f"], ["u"]),
+        SUM,
+    ],
+    "Min": [EXP, SUB, node("Min", ["s", "zero"], ["t"]), node("Relu", ["x"], ["u"]), SUM],
+    "Clip": [EXP, SUB, node("Clip", ["s", "", "zero"], ["t"]), node("Relu", ["x"], ["u"]), SUM],
+    "Relu": [
+        EXP,
+        node("Sub", ["one", "e"], ["s"]),
+        node("Relu", ["s"], ["n"]),
+        node("Neg", ["n"], ["t"]),
+        node("Relu", ["x"], ["u"]),
+        SUM,
+    ],
+}
+
+
+@pytest.fixture(params=ELUS)
+def elu(request: pytest.FixtureRequest) -> onnx.ModelProto:
+    return model(ELUS[request.param], {"x": SHAPE}, ["y"], CONSTS)
+
+
+SAMPLES = [{"x": 2 * numbers(SHAPE, seed)} for seed in range(2)]
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_exp_has_the_range_that_an_elu_written_out_needs(elu: onnx.ModelProto, level: str) -> None:
+    """exp(x) reaches 500 where x is taken."""
+    assert decibels(elu, SAMPLES, optimize=level) > 35.0
+
+
+def test_the_estimate_of_8_bits_has_it_too(elu: onnx.ModelProto) -> None:
+    ideal = EightBits(load(elu), SAMPLES)
+    sums = metrics.Totals("y")
+    for sample in SAMPLES:
+        sums.add(float_outputs(elu, sample)[0], ideal.run(sample)["y"])
+    found = sums.result()
+    assert found is not None and found.sqnr > 33.0
+
+
+@pytest.mark.parametrize("reader", ["output", "node"])
+def test_what_is_needed_in_full_keeps_its_range(reader: str) -> None:
+    last = node("Identity" if reader == "output" else "Neg", ["e"], ["z"])
+    names = ["y", "e" if reader == "output" else "z"]
+    proto = model([*ELUS["Where"], last], {"x": SHAPE}, names, CONSTS)
+    converted = hexconv.convert(proto, samples=SAMPLES)
+    largest = float(np.abs(float_outputs(proto, SAMPLES[0])[1]).max())
+    returned = hexconv.simulate(converted, SAMPLES[0])[names[1]]
+    assert np.abs(returned).max() == pytest.approx(largest, rel=0.02)
+
+
+@pytest.mark.parametrize("op", ["Sigmoid", "Tanh"])
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_small_results_of_functions_with_a_fixed_range_have_their_own(op: str, level: str) -> None:
+    x = numbers(SHAPE) - 11 if op == "Sigmoid" else 1e-3 * numbers(SHAPE)
+    proto = model([node(op, ["x"], ["y"])], {"x": SHAPE}, ["y"], {})
+    assert decibels(proto, [{"x": x.astype(np.float32)}], optimize=level) > 25.0
+
+
+@pytest.mark.parametrize("op", ["Greater", "GreaterOrEqual", "Less", "LessOrEqual"])
+@pytest.mark.parametrize("number", [1e-6, -1e-6, 1e-30])
+def test_zeros_are_on_the_right_side_of_numbers_next_to_zero(op: str, number: float) -> None:
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node(op, ["r", "c"], ["m"]),
+        node("Cast", ["m"], ["y"], to=TensorProto.FLOAT),
+    ]
+    proto = model(nodes, {"x": SHAPE}, ["y"], {"c": np.float32(number)})
+    x = np.where(numbers(SHAPE) > 0, np.float32(1), np.float32(-1))
+    compare = {"G": np.greater, "L": np.less}[op[0]]
+    wanted = compare(np.maximum(x, 0), number).astype(np.float32)
+    converted = hexconv.convert(proto, samples=[{"x": x}])
+    np.testing.assert_allclose(hexconv.simulate(converted, {"x": x})["y"], wanted, atol=0.01)
