@@ -16,16 +16,30 @@ _printed: list[str] = []
 """The kinds of the documents that this run has printed: an error after one is on stderr alone."""
 
 
-def emit(kind: str, body: Mapping[str, Any]) -> None:
-    """Print a document of the schema.
+KEPT = "hexconv.document"
+"""Under which click's context holds the document of the command."""
+
+
+def emit(kind: str, body: Mapping[str, Any], *, shown: bool = True) -> None:
+    """Keep the document of a command for `kept`, and print it.
 
     Args:
         kind: of the schema's `kind`.
         body: its keys, plain data.
+        shown: whether to print it.
     """
     from hexconv.schema import document
 
-    _write(document(kind, body))
+    found = document(kind, body)
+    click.get_current_context().meta[KEPT] = found
+    if shown:
+        _write(found)
+
+
+def kept() -> Mapping[str, Any] | None:
+    """The document of the running command; None before there is one."""
+    found: Mapping[str, Any] | None = click.get_current_context().meta.get(KEPT)
+    return found
 
 
 def emit_error(error: HexconvError | click.ClickException) -> None:

@@ -48,16 +48,15 @@ def show_levels(
     else:
         rows = at_levels(model, source, samples, library=library, device=device)
     broken = [row for row in rows if row.broken]
-    if as_json:
-        kind = "stream" if states else "levels"
-        emit(kind, {"library": library, "rows": [row.as_dict() for row in rows]})
-    elif states:
+    kind = "stream" if states else "levels"
+    emit(kind, {"library": library, "rows": [row.as_dict() for row in rows]}, shown=as_json)
+    if states and not as_json:
         for name, (first, early, late) in drift(rows).items():
             click.echo(
                 f"{name}: off by {first:.1f} steps at the first chunk, {early:.1f} over the first "
                 f"quarter, {late:.1f} over the last (a step is 1/255 of the output's range)"
             )
-    else:
+    elif not as_json:
         _table(rows)
     for row in broken[:5]:
         click.echo(f"breaks: {row.output} at {row.what}: {row.error or _off(row)}", err=True)

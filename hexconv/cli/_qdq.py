@@ -63,9 +63,8 @@ def write_qdq(request: QdqRequest, *, as_json: bool, quiet: bool) -> None:
     write_files({path: made.SerializeToString()})
     warn_texts(warnings)
     found = _compared(request, made) if request.count else {}
-    if as_json:
-        emit("qdq", _machine(request, path, made, warnings, found))
-    elif not quiet:
+    emit("qdq", _machine(request, path, made, warnings, found), shown=as_json)
+    if not (as_json or quiet):
         opset = made.opset_import[0].version
         click.echo(f"{path} ({size(path.stat().st_size)}): opset {opset}, per-channel int8 weights")
         for where, outputs in found.items():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
 from hexconv.cli._options import interface_options
 from hexconv.op_table import LANGUAGES
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--float-fallback", is_flag=True, help="Let float ops compute what int8 cannot.")
 @click.option("--all", "show_all", is_flag=True, help="Show every node, not only unsupported ones.")
 @click.option("--lang", type=click.Choice(sorted(LANGUAGES)), default="en", help="Language.")
+@ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
 def command(
@@ -44,9 +46,8 @@ def command(
     from hexconv.support import check
 
     report = check(model, dict(shapes), optimize, float_fallback=float_fallback, **interface)
-    if as_json:
-        emit("check", {"source": report.source, "coverage": report.to_dict()})
-    elif not quiet:
+    emit("check", {"source": report.source, "coverage": report.to_dict()}, shown=as_json)
+    if not (as_json or quiet):
         _show(report, show_all, LANGUAGES[lang])
     if not report.ok:
         sys.exit(1)

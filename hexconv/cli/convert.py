@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples, tensor_names
 from hexconv.cli._terminal import stages
@@ -93,6 +94,7 @@ if TYPE_CHECKING:
     "fifth of the rows.",
 )
 @click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
+@ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
 def command(
@@ -176,9 +178,8 @@ def command(
         warn(model, more)
         report = {**report, **_found(model, given, found, library, more)}
         _write_report(report, files)
-    if as_json:
-        emit("convert", {**report, "files": [str(path) for path in files]})
-    elif not quiet:
+    emit("convert", {**report, "files": [str(path) for path in files]}, shown=as_json)
+    if not (as_json or quiet):
         page(model, files, found, library, report["cost"])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
 from hexconv.cli._options import interface_options, table_options
 from hexconv.errors import ConfigError, FloorError
@@ -84,6 +85,7 @@ def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     metavar="FIGURE=MOST",
     help="Exit with 3 above: ms=20 (the upper end), memory=64M (heap), packets=4M.",
 )
+@ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the packets.")
@@ -124,20 +126,20 @@ def command(
     soc, library = _target(soc, library)
     cost = _cost(model, dict(shapes), optimize, library, interface)
     other = _cost(compare, dict(shapes), optimize, library, interface) if compare else None
-    above = _above(cost, soc, limits)
+    thresholds = _thresholds(cost, soc, limits)
+    above = [_sentence(row) for row in thresholds if not row["ok"]]
+    emit("cost", _machine(model, cost, other, soc, thresholds, above), shown=as_json)
     if log is not None and name is not None:
-        page.calibrated(_calibrated(cost, log, name), quiet)
-    elif as_json:
-        emit("cost", _machine(model, cost, other, soc, above))
+        page.calibrated(_calibrated(cost, log, name), quiet or as_json)
     elif as_csv:
         page.csv_rows(cost, by, soc)
     elif mace_tables:
         click.echo(page.mace(cost, soc))
-    elif quiet:
+    elif quiet and not as_json:
         click.echo(f"{cost.packets:.0f}")
-    elif other is not None:
+    elif other is not None and not as_json:
         page.beside(cost, other, by, top, model.name, compare.name if compare else "")
-    else:
+    elif not as_json:
         page.page(cost, soc, by, top)
     for node in cost.unknown:
         click.echo(f"not counted: {node.name or node.id} ({node.op}): {node.basis}", err=True)
@@ -201,7 +203,12 @@ def _calibrated(cost: Cost, log: Path, name: str) -> PhoneProfile:
 
 
 def _machine(
-    model: Path, cost: Cost, other: Cost | None, soc: str, above: list[str]
+    model: Path,
+    cost: Cost,
+    other: Cost | None,
+    soc: str,
+    thresholds: list[dict[str, Any]],
+    above: list[str],
 ) -> dict[str, Any]:
     """The document of --json."""
     return {
@@ -209,12 +216,13 @@ def _machine(
         "library": cost.library,
         "cost": cost.as_dict(soc),
         "compare": None if other is None else other.as_dict(soc),
+        "thresholds": thresholds,
         "failures": above,
     }
 
 
-def _above(cost: Cost, soc: str, limits: dict[str, float]) -> list[str]:
-    """The figures that are above the limits of --fail-above, as text."""
+def _thresholds(cost: Cost, soc: str, limits: dict[str, float]) -> list[dict[str, Any]]:
+    """The figures that --fail-above limits, each beside its limit."""
     memory = cost.memory
     found = {
         "ms": cost.time(soc).high,
@@ -222,7 +230,16 @@ def _above(cost: Cost, soc: str, limits: dict[str, float]) -> list[str]:
         "packets": cost.packets,
     }
     return [
-        f"{figure} is {found[figure]:,.6g}, above {most:,.6g}"
+        {
+            "figure": figure,
+            "of": "",
+            "value": found[figure],
+            "limit": most,
+            "ok": found[figure] <= most,
+        }
         for figure, most in limits.items()
-        if found[figure] > most
     ]
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    return f"{row['figure']} is {row['value']:,.6g}, above {row['limit']:,.6g}"

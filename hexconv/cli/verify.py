@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
 from hexconv.cli._levels_page import show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
@@ -124,6 +125,7 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     callback=_states,
     help="Run the samples as a stream instead: the output becomes the input of the next chunk.",
 )
+@ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, of every tensor.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, of every tensor.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but failures and errors.")
@@ -201,7 +203,8 @@ def command(
                 **settings,
             )
     failures = report.failures(floors)
-    _show(report, as_json, as_csv, quiet, rows, failures)
+    emit("verify", _machine(report, floors, failures), shown=as_json)
+    _show(report, as_json, as_csv, quiet, rows)
     if report.incomplete:
         raise ClusterError(
             "the figures are of the other samples alone", where="; ".join(report.incomplete)
@@ -285,11 +288,10 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
     from hexconv.compare.device import NodeVerdict
 
     differ = [row for row in nodes if row.verdict == NodeVerdict.DIFFERS]
-    if as_json:
-        emit("compare", {"nodes": node_dicts(nodes)})
-    elif as_csv:
+    emit("compare", {"nodes": node_dicts(nodes)}, shown=as_json)
+    if as_csv:
         click.echo(node_csv(nodes), nl=False)
-    elif not quiet:
+    elif not (as_json or quiet):
         exact = sum(row.verdict == NodeVerdict.EXACT for row in nodes)
         for row in differ[:most]:
             click.echo(row.sentence())
@@ -299,22 +301,20 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
         raise click.exceptions.Exit(FloorError.exit_code)
 
 
-def _show(
-    report: Report, as_json: bool, as_csv: bool, quiet: bool, rows: int, failures: list[str]
-) -> None:
+def _machine(report: Report, floors: dict[str, float], failures: list[str]) -> dict[str, Any]:
+    return {
+        "name": report.model,
+        "library": report.library,
+        "accuracy": report.as_dict(),
+        "thresholds": report.thresholds(floors),
+        "failures": failures,
+    }
+
+
+def _show(report: Report, as_json: bool, as_csv: bool, quiet: bool, rows: int) -> None:
     from hexconv.cli._verify_page import page
 
-    if as_json:
-        emit(
-            "verify",
-            {
-                "name": report.model,
-                "library": report.library,
-                "accuracy": report.as_dict(),
-                "failures": failures,
-            },
-        )
-    elif as_csv:
+    if as_csv:
         click.echo(report.csv(), nl=False)
-    elif not quiet:
+    elif not (as_json or quiet):
         page(report, rows)

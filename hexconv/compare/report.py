@@ -133,6 +133,22 @@ class Report:
             for text in below(metrics, floors)
         ]
 
+    def thresholds(self, floors: Mapping[str, float]) -> list[dict[str, Any]]:
+        """Each figure of each output beside its minimum, as plain data; see `failures`."""
+        return [
+            {
+                "figure": figure,
+                "of": f"{row.name} ({name.replace('_', '-')})",
+                "value": value,
+                "limit": floor,
+                "ok": value >= floor,
+            }
+            for row in self.outputs
+            for name, metrics in row.sets()
+            for figure, floor in floors.items()
+            if (value := getattr(metrics, figure)) is not None
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """The section `accuracy` of a report: plain data, for JSON."""
         return accuracy_section(
