@@ -70,6 +70,7 @@ def times(path: Path, count: int, rounds: int) -> dict[str, float]:
         "plain, default threads": plain(path, samples, 0),
         "plain, one thread": plain(path, samples, 1),
         "minmax": lambda: observe(graph, samples),
+        "mse": lambda: observe(graph, samples, "mse"),
         "percentile": lambda: observe(graph, samples, "percentile"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -80,7 +81,7 @@ def times(path: Path, count: int, rounds: int) -> dict[str, float]:
             seconds[name].append(time.perf_counter() - start)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     figures = {f"{name}, ms a sample": 1e3 * s / count for name, s in middle.items()}
-    for name in ("minmax", "percentile"):
+    for name in ("minmax", "mse", "percentile"):
         figures[f"{name} / plain"] = middle[name] / middle["plain, default threads"]
     return figures
 
@@ -101,7 +102,7 @@ def plain(
 def memory(path: Path) -> dict[str, float]:
     """Peak megabytes of calibrating few and many samples, each in its own process."""
     figures = {}
-    for observer in ("minmax", "percentile"):
+    for observer in ("minmax", "mse", "percentile"):
         for count in (FEW, MANY):
             command = [sys.executable, "-c", MEMORY_SCRIPT, str(path), str(count), observer]
             done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -21,7 +21,7 @@ from hexconv.raw_tensors import DATA_FORMATS, DataFormat
 OptimizeLevel = Literal["none", "default", "all"]
 """none: as exported; default: all rewrites; all: a search over rewrites as well."""
 
-Observer = Literal["minmax", "percentile"]
+Observer = Literal["minmax", "mse", "percentile"]
 """How calibration turns the values of a tensor into a range."""
 
 Accuracy = Literal["minmax", "default"]
@@ -49,7 +49,8 @@ class Settings:
         explain: predict what each rewrite saved: one more conversion for each.
         accuracy: "minmax" (one scale for all weights of a layer), or "default" (a scale for each
             output channel, channels brought to one size, residual sums that round less often).
-        observer: "minmax" or "percentile".
+        observer: "minmax" (all that calibration saw), "mse" (the range of the least squared error
+            of 256 levels), or "percentile".
         percentile: for the percentile observer, in %.
         input_ranges: declared (min, max) by input, for synthetic data.
         library: the version of the library to optimize for; the model runs on all of them.

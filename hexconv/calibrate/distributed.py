@@ -21,7 +21,7 @@ class CalibrationJob:
 
     Args:
         graph: what to run.
-        observer: "minmax" or "percentile".
+        observer: as for `observe`.
     """
 
     graph: FloatGraph

@@ -55,11 +55,11 @@ class Watched:
 
 @dataclass
 class Statistics:
-    """Minima and maxima of the observed values, and their histograms for "percentile".
+    """Minima and maxima of the observed values, and their histograms unless for "minmax".
 
     Args:
         watched: of which model.
-        observer: "minmax" or "percentile".
+        observer: how ranges will be made.
         samples: how many were added.
     """
 
@@ -135,6 +135,8 @@ class Statistics:
             raise RangeError("there are no samples", hint="give at least one")
         if self.observer == "percentile":
             bounds = [histogram.bounds(percentile) for histogram in self.histograms]
+        elif self.observer == "mse":
+            bounds = [histogram.least_error() for histogram in self.histograms]
         else:
             bounds = [(float(a), float(b)) for a, b in zip(self.low, self.high, strict=True)]
         return self.watched.ranges(dict(zip(self.watched.observed, bounds, strict=True)))

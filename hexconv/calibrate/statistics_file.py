@@ -1,7 +1,7 @@
 """Statistics as a file, `NAME.ranges.npz`: what `calibrate --merge` reads.
 
-Arrays: `header` (JSON as uint8), `low` and `high` (float32), and for the percentile observer
-`counts` (int64, a row a value) and `widths` (float64).
+Arrays: `header` (JSON as uint8), `low` and `high` (float32), and for observers with
+histograms `counts` (int64, a row a value) and `widths` (float64).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _statistics(header: dict[str, Any], arrays: dict[str, Any]) -> Statistics:
     statistics = Statistics(watched, header["observer"], int(header["samples"]))
     for mine, stored in ((statistics.low, arrays["low"]), (statistics.high, arrays["high"])):
         mine[:] = _like(stored, mine)
-    if statistics.observer == "percentile":
+    if statistics.observer != "minmax":
         for place, histogram in enumerate(statistics.histograms):
             _fill(histogram, arrays["counts"][place], float(arrays["widths"][place]))
             histogram.low, histogram.high = map(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hexconv.settings import ACCURACY_LEVELS
+from hexconv.settings import ACCURACY_LEVELS, OBSERVERS
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Images
@@ -165,9 +165,11 @@ def conversion_options(function: F) -> F:
         ),
         click.option(
             "--observer",
-            type=click.Choice(["minmax", "percentile"]),
+            type=click.Choice(list(OBSERVERS)),
             default="minmax",
             show_default=True,
+            help="Ranges: all that was seen, the least squared error, or without the outermost "
+            "values.",
         ),
         click.option("--percentile", type=float, default=99.99, show_default=True),
     ]

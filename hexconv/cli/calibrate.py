@@ -19,6 +19,7 @@ from hexconv.cli._options import (
 )
 from hexconv.cli._terminal import stages
 from hexconv.errors import RangeError
+from hexconv.settings import OBSERVERS
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Statistics
@@ -49,10 +50,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--observer",
-    type=click.Choice(["minmax", "percentile"]),
+    type=click.Choice(list(OBSERVERS)),
     default="minmax",
     show_default=True,
-    help="minmax: the full range seen; percentile: without the outermost values.",
+    help="minmax: the full range seen; mse: the least squared error; percentile: without the "
+    "outermost values.",
 )
 @click.option(
     "--percentile",
