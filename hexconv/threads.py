@@ -6,17 +6,25 @@ run on one thread each.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from queue import SimpleQueue
 from typing import Literal, TypedDict, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
+S = TypeVar("S")
+R = TypeVar("R")
+
+MOST_SIDE_BY_SIDE = 4
+"""Samples in flight: each needs memory for all of its activations."""
 
 _this_thread = threading.local()
 
@@ -84,6 +92,47 @@ def each(run: Callable[[T], None], work: Iterable[T], *, parallel: bool) -> None
         return
     for done in [_pool().submit(run, piece) for piece in work]:
         done.result()
+
+
+def side_by_side(
+    run: Callable[[S, int, T], R], states: Iterable[S], items: Iterable[T]
+) -> Iterator[R]:
+    """`run(state, number, item)` of each item, as many at a time as there are states; in order.
+
+    No more items are drawn ahead than there are states. Nothing that `run` does is distributed
+    again.
+
+    Args:
+        run: the work; no two calls get the same state at a time.
+        states: what one item needs at a time; with a single one there are no other threads.
+        items: numbered from 0.
+
+    Raises:
+        Whatever `run` raises, of the first item that fails.
+    """
+    idle: SimpleQueue[S] = SimpleQueue()
+    for state in states:
+        idle.put(state)
+
+    def job(number: int, item: T) -> R:
+        state = idle.get()
+        try:
+            return run(state, number, item)
+        finally:
+            idle.put(state)
+
+    count = idle.qsize()
+    if count == 1:
+        yield from itertools.starmap(job, enumerate(items))
+        return
+    with ThreadPoolExecutor(count, "hexconv", _start) as pool:
+        pending: deque[Future[R]] = deque()
+        for number, item in enumerate(items):
+            if len(pending) == count:
+                yield pending.popleft().result()
+            pending.append(pool.submit(job, number, item))
+        for future in pending:
+            yield future.result()
 
 
 def share(run: Callable[[int, int], None], count: int, *, parallel: bool) -> None:

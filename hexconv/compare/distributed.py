@@ -32,9 +32,9 @@ class VerificationJob:
         bench = Bench(self.graph, self.reference, self.library, threads=1)
 
         def run(shard: Shard) -> Tally:
-            tally = bench.tally(shard.first)
-            for sample in shard.samples:
-                bench.add(sample, tally)
+            tally = bench.tally()
+            for number, sample in shard.numbered():
+                bench.add(sample, tally, number)
             return tally
 
         return run

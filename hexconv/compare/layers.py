@@ -1,20 +1,21 @@
 """Run both sides on the same samples and compare every output and every shared tensor.
 
 Each sample runs twice in the simulator. The first run is what the DSP does: its tensors carry
-the error of everything before them. In the second, each shared tensor is compared and then
-replaced by the float model's, quantized into the range that it has in the graph: the error
-measured there is that of one node alone (and of nodes between it and the shared tensors before).
+the error of everything before them. In the second, each shared tensor is compared, as is that of
+the first run, and then replaced by the float model's, quantized into the range that it has in the
+graph: the error measured there is that of one node alone (and of nodes between it and the shared
+tensors before).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.compare.quantized import Scale, values_of
 from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
 from hexconv.compare.tally import Measured, Tally, TensorTally
 from hexconv.errors import ModelError
@@ -23,12 +24,26 @@ from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.simulator.many import remembering
 from hexconv.simulator.run import Simulator
+from hexconv.threads import MOST_SIDE_BY_SIDE, cores, side_by_side
 
 if TYPE_CHECKING:
     from hexconv.device import Library
 
 Sample = Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What runs one sample at a time: the model as it is, and fed with the float model's values."""
+
+    running: Simulator
+    fed: Simulator
+
+    def twin(self) -> Lane:
+        """Another one, for another sample at the same time."""
+        return Lane(self.running.twin(), self.fed.twin())
 
 
 class Bench:
@@ -40,7 +55,8 @@ class Bench:
         library: "v60", "v65" or "v66".
         device: the emulated library, if its outputs are measured instead of the simulator's;
             own errors come from the simulator in either case.
-        threads: of the float side; 0 leaves that to ONNX Runtime.
+        threads: of the float side, for samples one after another. By default `measure` runs
+            several at the same time, each on one thread, where that does not change a figure.
 
     Raises:
         ModelError: the float model lacks an output, or has other shapes.
@@ -54,20 +70,24 @@ class Bench:
         library: LibraryVersion = DEFAULT_LIBRARY,
         device: Library | None = None,
         *,
-        threads: int = 0,
+        threads: int | None = None,
     ) -> None:
         self.graph, self.reference, self.device = graph, reference, device
         self.library = library
-        self._running, self._fed = Simulator(graph, library), Simulator(graph, library)
+        running = Simulator(graph, library)
+        lane = Lane(running, Simulator(graph, library))
+        alone = threads is not None or device is not None or remembering(graph)
+        count = 1 if alone else min(MOST_SIDE_BY_SIDE, cores())
+        self._lanes = [lane, *(lane.twin() for _ in range(count - 1))]
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
         self._check_outputs()
-        self.sites: Sites = find_sites(graph, self._running.prepared, shapes)
+        self.sites: Sites = find_sites(graph, running.prepared, shapes)
         inputs = {info.name for info in reference.inputs}
         wanted = [site.tensor for site in self.sites.all] + [item.name for item in graph.outputs]
         self._session = FloatSession(
             reference,
             list(dict.fromkeys(name for name in wanted if name not in inputs)),
-            threads=threads,
+            threads=threads or (1 if count > 1 else 0),
         )
 
     def _check_outputs(self) -> None:
@@ -82,16 +102,16 @@ class Bench:
                     hint="give the ONNX file that this model was converted from",
                 )
 
-    def tally(self, first: int = 0) -> Tally:
-        """An empty one, for samples from number `first` on."""
+    def tally(self) -> Tally:
+        """An empty one."""
         classes = self.reference.classes
         outputs = {item.name: item.name in classes for item in self.graph.outputs}
-        return Tally(outputs, (site.tensor for site in self.sites.all), first)
+        return Tally(outputs, (site.tensor for site in self.sites.all))
 
     def measure(
         self, samples: Iterable[Sample], progress: Callable[[int], None] | None = None
     ) -> Measured:
-        """Run all samples, one after another.
+        """Run all samples.
 
         Args:
             samples: float32 arrays by input name.
@@ -100,51 +120,65 @@ class Bench:
         Raises:
             HexconvError: a sample does not fit, or a side cannot run or returns NaN.
         """
-        tally = self.tally()
-        for done, sample in enumerate(samples, 1):
-            self.add(sample, tally)
+        lanes = [(lane, self.tally()) for lane in self._lanes]
+
+        def run(lane: tuple[Lane, Tally], number: int, sample: Sample) -> None:
+            self.add(sample, lane[1], number, lane[0])
+
+        for done, _ in enumerate(side_by_side(run, lanes, samples), 1):
             if progress is not None:
                 progress(done)
+        (_, tally), *others = lanes
+        for _, other in others:
+            tally.merge(other)
         return tally.result()
 
-    def add(self, sample: Sample, tally: Tally) -> None:
-        """Run one sample, and add what is measured."""
+    def add(self, sample: Sample, tally: Tally, number: int, lane: Lane | None = None) -> None:
+        """Run one sample, and add what is measured.
+
+        Args:
+            sample: float32 arrays by input name.
+            tally: changed in place.
+            number: of the sample.
+            lane: what it runs in, for calls at the same time.
+        """
+        lane = lane or self._lanes[0]
+        tally.begin(number)
         values = {**sample, **self._session.run(sample)}
-        sums = tally.tensors
-        if self.device is None:
-            returned = self._running.run_watched(sample, self._comparing(values, sums))
-        else:
+        returned, running = self._run(sample, lane)
+        lane.fed.run_watched(sample, self._feeding(values, running, tally.tensors))
+        for name, total in tally.outputs.items():
+            total.add(values[name], returned[name])
+
+    def _run(
+        self, sample: Sample, lane: Lane
+    ) -> tuple[Mapping[str, Array], dict[str, list[Array]]]:
+        """Outputs of the running model, and its raw tensors by ONNX name."""
+        found: dict[str, list[Array]] = {}
+        if self.device is not None:
             returned, taps = self.device.run(self.graph, sample, taps=True)
             for site in self.sites.all:
                 if site.name in taps and site.op != INPUT_OP:
-                    found = values_of(taps[site.name])
-                    sums[site.tensor].accumulated.add(site.pack(values), found)
-        for name, total in tally.outputs.items():
-            total.add(values[name], returned[name])
-        self._fed.run_watched(sample, self._feeding(values, sums))
+                    found[site.tensor] = taps[site.name]
+            return returned, found
 
-    def _comparing(
-        self, values: Mapping[str, Array], sums: Mapping[str, TensorTally]
-    ) -> Callable[[Node, list[Array]], list[Array]]:
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):
-                found = values_of(_triple(site, results))
-                sums[site.tensor].accumulated.add(site.pack(values), found)
+                found[site.tensor] = _triple(site, results)
             return results
 
-        return watch
+        return lane.running.run_watched(sample, watch), found
 
     def _feeding(
-        self, values: Mapping[str, Array], sums: Mapping[str, TensorTally]
+        self,
+        values: Mapping[str, Array],
+        running: dict[str, list[Array]],
+        tensors: Mapping[str, TensorTally],
     ) -> Callable[[Node, list[Array]], list[Array]]:
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):
-                data_min_max, expected = _triple(site, results), site.pack(values)
-                item, scale = sums[site.tensor], Scale.of(data_min_max)
-                item.own.add(expected, values_of(data_min_max))
-                fed = expected if scale is None else scale.codes(expected)
-                if scale is not None and scale.dtype == "uint8":
-                    item.fit.add(expected, fed, scale)
+                own, beside = _triple(site, results), running.pop(site.tensor, None)
+                fed = tensors[site.tensor].add(site.pack(values), beside, own)
                 results[site.ref.port] = np.ascontiguousarray(fed)
             return results
 

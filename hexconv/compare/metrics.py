@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.compare.exact_sum import ExactSum
-from hexconv.compare.sums import pair_sums
+from hexconv.compare.sums import PairSums, pair_sums
 from hexconv.errors import ModelError
 
 EXACT = 200.0
@@ -60,11 +60,13 @@ class Totals:
     Args:
         what: the tensor, as named in errors.
         classes: whether the last axis contains class scores.
-        first: number of the first sample, for errors.
+
+    Attributes:
+        number: of the next sample, for errors.
     """
 
-    def __init__(self, what: str, *, classes: bool = False, first: int = 0) -> None:
-        self._what, self._classes, self._first = what, classes, first
+    def __init__(self, what: str, *, classes: bool = False) -> None:
+        self._what, self._classes, self.number = what, classes, 0
         self._sums = {name: ExactSum() for name in SUMS}
         self._largest = self._peak = 0.0
         self._elements = self._close = self._rows = self._agree = self._samples = 0
@@ -79,21 +81,27 @@ class Totals:
         self._check_shapes(x, y)
         if not x.size:
             self._samples += 1
+            self.number += 1
             return
         sums = pair_sums(x, y)
         if not sums.finite:
             self._raise_not_finite(x, y)
-        self._samples += 1
-        for name, total in self._sums.items():
-            total.add(getattr(sums, name))
-        self._largest = max(self._largest, sums.largest)
-        self._peak = max(self._peak, sums.peak)
-        self._elements += x.size
-        self._close += sums.close
+        self.add_sums(sums, x.size)
         if self._classes:
             agree = x.argmax(-1) == y.argmax(-1)
             self._rows += agree.size
             self._agree += int(np.count_nonzero(agree))
+
+    def add_sums(self, sums: PairSums, elements: int) -> None:
+        """One sample, of which the sums are known and finite."""
+        self._samples += 1
+        self.number += 1
+        for name, total in self._sums.items():
+            total.add(getattr(sums, name))
+        self._largest = max(self._largest, sums.largest)
+        self._peak = max(self._peak, sums.peak)
+        self._elements += elements
+        self._close += sums.close
 
     def _check_shapes(self, x: Array, y: Array) -> None:
         if x.shape != y.shape:
@@ -109,7 +117,7 @@ class Totals:
                 bad = "NaN" if np.isnan(array).any() else "infinity"
                 raise ModelError(
                     f"{side} {bad} in '{self._what}'",
-                    where=f"sample {self._first + self._samples}",
+                    where=f"sample {self.number}",
                     hint="leave this sample out, or find out why the model overflows on it",
                 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -91,34 +92,59 @@ class RangeFit:
     histogram: tuple[int, ...] = ()
 
 
+class FitSums(NamedTuple):
+    """How far floats are from their nearest codes.
+
+    Args:
+        signal: sum of squares of the floats.
+        noise: of what their nearest codes are off.
+        clip_noise: of that, outside the range.
+        clipped: how many are outside.
+        counts: (256,) int64, by nearest code.
+    """
+
+    signal: float
+    noise: float
+    clip_noise: float
+    clipped: int
+    counts: npt.NDArray[np.int64]
+
+
+def fit_sums(expected: npt.ArrayLike, codes: Array, scale: Scale) -> FitSums:
+    """Sums over floats and their nearest uint8 values."""
+    x = np.asarray(expected, np.float64)
+    apart = x - (codes.astype(np.float64) - scale.zero) * scale.step
+    outside = apart[np.abs(apart) > (0.5 + SLACK) * scale.step]
+    counts = np.bincount(codes.reshape(-1), minlength=CODES).astype(np.int64)
+    return FitSums(inner(x, x), inner(apart, apart), inner(outside, outside), outside.size, counts)
+
+
 class RangeTotals:
     """Accumulates `RangeFit` over samples.
 
-    Args:
-        first: number of the first sample.
+    Attributes:
+        number: of the next sample.
     """
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self) -> None:
+        self.number = 0
         self._counts = np.zeros(CODES, np.int64)
         self._signal, self._noise, self._clip_noise = ExactSum(), ExactSum(), ExactSum()
         self._clipped = self._elements = 0
         self._bounds = (0.0, 0.0)
-        self._last = first - 1
+        self._last = -1
 
-    def add(self, expected: npt.ArrayLike, codes: Array, scale: Scale) -> None:
-        """Add one sample: floats, and their nearest uint8 values."""
-        x = np.asarray(expected, np.float64)
-        apart = x - (codes.astype(np.float64) - scale.zero) * scale.step
-        beyond = np.abs(apart) > (0.5 + SLACK) * scale.step
+    def add(self, sums: FitSums, scale: Scale) -> None:
+        """Add one sample."""
         self._bounds = (-scale.zero * scale.step, (CODES - 1 - scale.zero) * scale.step)
-        self._last += 1
-        self._counts += np.bincount(codes.reshape(-1), minlength=CODES)
-        self._signal.add(inner(x, x))
-        self._noise.add(inner(apart, apart))
-        outside = apart[beyond]
-        self._clip_noise.add(inner(outside, outside))
-        self._clipped += outside.size
-        self._elements += x.size
+        self._last = self.number
+        self.number += 1
+        self._counts += sums.counts
+        self._signal.add(sums.signal)
+        self._noise.add(sums.noise)
+        self._clip_noise.add(sums.clip_noise)
+        self._clipped += sums.clipped
+        self._elements += int(sums.counts.sum())
 
     def merge(self, other: RangeTotals) -> None:
         """Add what another one has accumulated of the same tensor."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hexconv.arrays import Array, FloatArray
+from hexconv.compare.code_sums import Codes, CodeSums, code_sums
 from hexconv.compare.metrics import Metrics, Totals
-from hexconv.compare.quantized import RangeFit, RangeTotals
+from hexconv.compare.quantized import RangeFit, RangeTotals, Scale, fit_sums, values_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,45 @@ class TensorTally:
     accumulated: Totals
     fit: RangeTotals
 
+    def add(
+        self, expected: FloatArray, running: Sequence[Array] | None, own: Sequence[Array]
+    ) -> Array:
+        """One sample.
+
+        Args:
+            expected: the float model's values.
+            running: raw outputs of the node in the running model; None if they are not known.
+            own: those of the node fed with the float model's values.
+
+        Returns:
+            The data that represent the float model's values in the place of `own`.
+
+        Raises:
+            ModelError: a value is NaN or infinite.
+        """
+        mine, theirs = Scale.of(own), None if running is None else Scale.of(running)
+        if mine is not None and mine.dtype == "uint8" and expected.size:
+            other = None if running is None or theirs is None else Codes(running[0], theirs)
+            sums = code_sums(expected, other, Codes(own[0], mine))
+            if sums is not None:
+                return self._add_sums(sums, expected.size, mine)
+        if running is not None:
+            self.accumulated.add(expected, values_of(running))
+        self.own.add(expected, values_of(own))
+        if mine is None:
+            return expected
+        codes = mine.codes(expected)
+        if mine.dtype == "uint8":
+            self.fit.add(fit_sums(expected, codes, mine), mine)
+        return codes
+
+    def _add_sums(self, sums: CodeSums, elements: int, scale: Scale) -> Array:
+        if sums.running is not None:
+            self.accumulated.add_sums(sums.running, elements)
+        self.own.add_sums(sums.own, elements)
+        self.fit.add(sums.fit, scale)
+        return sums.nearest
+
     def merge(self, other: TensorTally) -> None:
         """Add what another one has accumulated."""
         self.own.merge(other.own)
@@ -53,19 +94,21 @@ class Tally:
     Args:
         outputs: names of the model's outputs, and whether their last axis has class scores.
         tensors: names of the shared tensors.
-        first: number of the first sample.
     """
 
-    def __init__(self, outputs: Mapping[str, bool], tensors: Iterable[str], first: int = 0) -> None:
-        self.outputs = {
-            name: Totals(name, classes=classes, first=first) for name, classes in outputs.items()
-        }
+    def __init__(self, outputs: Mapping[str, bool], tensors: Iterable[str]) -> None:
+        self.outputs = {name: Totals(name, classes=classes) for name, classes in outputs.items()}
         self.tensors = {
-            name: TensorTally(
-                Totals(name, first=first), Totals(name, first=first), RangeTotals(first)
-            )
-            for name in tensors
+            name: TensorTally(Totals(name), Totals(name), RangeTotals()) for name in tensors
         }
+
+    def begin(self, number: int) -> None:
+        """The next sample has this number."""
+        for output in self.outputs.values():
+            output.number = number
+        for tensor in self.tensors.values():
+            for total in (tensor.own, tensor.accumulated, tensor.fit):
+                total.number = number
 
     def merge(self, other: Tally) -> None:
         """Add what another one has accumulated of the same model."""

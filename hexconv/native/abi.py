@@ -95,6 +95,47 @@ class Comparison(ctypes.Structure):
     ]
 
 
+class Distance(ctypes.Structure):
+    """`struct distance` of compare_codes.c."""
+
+    _fields_ = [
+        ("sums", _DOUBLE * 5),
+        *((name, _FLOAT) for name in ("largest", "peak")),
+        ("close", _INT64),
+    ]
+
+
+class Coded(ctypes.Structure):
+    """`struct coded` of compare_codes.c."""
+
+    _fields_ = [
+        ("codes", _POINTER),
+        *((name, _FLOAT) for name in ("inverse", "zero", "rtol", "atol")),
+        ("result", Distance),
+    ]
+
+
+class Fit(ctypes.Structure):
+    """`struct fit` of compare_codes.c."""
+
+    _fields_ = [
+        *((name, _DOUBLE) for name in ("noise", "clip_noise")),
+        ("clipped", _INT64),
+        ("counts", _INT64 * 256),
+    ]
+
+
+class Site(ctypes.Structure):
+    """`struct site` of compare_codes.c."""
+
+    _fields_ = [
+        *((name, _POINTER) for name in ("expected", "nearest")),
+        ("slack", _FLOAT),
+        *((name, Coded) for name in ("own", "running")),
+        ("fit", Fit),
+    ]
+
+
 FUNCTIONS = {
     "packed_bytes": [_INT32, _INT32, _INT32],
     "isa": [],
@@ -114,6 +155,8 @@ FUNCTIONS = {
     "exponential_sums": [_POINTER, _INT64, _INT64],
     "scaled_exponentials": [_POINTER, _INT64, _INT64],
     "compare_floats": [_POINTER, _POINTER, _POINTER, _INT64],
+    "compare_site": [_POINTER, _INT64],
+    "extremes": [*[_POINTER] * 4, _INT64],
     "histogram": [_POINTER, _FLOAT, _INT32, _POINTER, _INT64],
 }
 

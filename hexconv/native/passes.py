@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from hexconv.native.abi import (
     DepthwiseCall,
     ProductCall,
     RowsCall,
+    Site,
     SlopesCall,
     SumCall,
     address,
@@ -265,6 +266,23 @@ class Passes:
         result = Comparison(rtol=tolerances[0], atol=tolerances[1])
         self._dll.compare_floats(ctypes.addressof(result), address(x), address(y), x.size)
         return result
+
+    def extremes(self, arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """(2, arrays): the smallest and the largest element of each; NaN shows in either.
+
+        Args:
+            arrays: contiguous and not empty.
+        """
+        addresses = np.array([address(array) for array in arrays], np.int64)
+        sizes = np.array([array.size for array in arrays], np.int64)
+        ends = np.empty((2, len(arrays)), np.float32)
+        given = (address(part) for part in (addresses, sizes, ends[0], ends[1]))
+        self._dll.extremes(*given, len(arrays))
+        return ends
+
+    def compare_site(self, site: Site, elements: int) -> None:
+        """Fill in the results of a site: float values against the codes of one or two runs."""
+        self._dll.compare_site(ctypes.addressof(site), elements)
 
     def multiply_floats(self, a: Array, b: Array) -> Array:
         """A float32 matrix product whose terms are added in their order."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import pkgutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -82,6 +83,19 @@ class Executor:
         for node in graph.nodes:
             self._plan(node)
         self._plan_drops(keep)
+
+    def twin(self) -> Executor:
+        """Another one of this graph, to run at the same time in another thread.
+
+        What kernels compute from constants is shared: packed weights exist once.
+        """
+        twin = copy.copy(self)
+        consts = {self._slots[Ref(const)] for const in self._consts}
+        twin._values = [v if slot in consts else None for slot, v in enumerate(self._values)]
+        twin.steps = [_copied(step) for step in self.steps]
+        twin._quantizer = None if self._quantizer is None else _copied(self._quantizer)
+        twin._dequantizers = [_copied(step) for step in self._dequantizers]
+        return twin
 
     def _place(self, ref: Ref, value: Array | None = None) -> int:
         self._slots[ref] = len(self._values)
@@ -184,6 +198,11 @@ class Executor:
         """A tensor of the last run that was listed in `keep`; None if it is not in the graph."""
         slot = self._slots.get(ref)
         return None if slot is None else self._values[slot]
+
+
+def _copied(step: Step) -> Step:
+    """The same step with inputs of its own, and a common cache."""
+    return replace(step, call=replace(step.call, inputs=[]))
 
 
 def _run_step(step: Step, inputs: Sequence[Array | None]) -> list[Array]:

@@ -62,15 +62,23 @@ def require_independent(graph: Graph) -> None:
     Raises:
         GraphError: a node keeps the widest range that it has seen.
     """
+    for node in remembering(graph):
+        raise GraphError(
+            "the outputs depend on the samples before, which other workers have",
+            where=f"node '{node.name}' ({node.op})",
+            why="it has no requested output range, and keeps the widest that it has seen",
+            hint="run it without --cluster",
+        )
+
+
+def remembering(graph: Graph) -> list[Node]:
+    """The nodes whose outputs depend on earlier inputs."""
     consts = {const.id: const.array for const in graph.consts}
-    for node in graph.nodes:
-        if any(word in node.op for word in REMEMBERING) and _finds_range(node, consts):
-            raise GraphError(
-                "the outputs depend on the samples before, which other workers have",
-                where=f"node '{node.name}' ({node.op})",
-                why="it has no requested output range, and keeps the widest that it has seen",
-                hint="run it without --cluster",
-            )
+    return [
+        node
+        for node in graph.nodes
+        if any(word in node.op for word in REMEMBERING) and _finds_range(node, consts)
+    ]
 
 
 def _finds_range(node: Node, consts: dict[int, Array]) -> bool:

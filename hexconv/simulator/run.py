@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
@@ -68,6 +69,15 @@ class Simulator:
         require_unshifted(self.prepared.graph)
         self._plain = Executor(self.prepared.graph, library)
         self._tapped: Executor | None = None
+
+    def twin(self) -> Simulator:
+        """Another one, to run at the same time in another thread; weights exist once.
+
+        Not for a graph of which outputs depend on the inputs before: see `many.is_independent`.
+        """
+        twin = copy(self)
+        twin._plain, twin._tapped = self._plain.twin(), None
+        return twin
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """The DSP's outputs: float32 arrays by output name.

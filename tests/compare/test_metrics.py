@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hexconv.compare.metrics import EXACT, Metrics, Totals, below
-from hexconv.compare.quantized import RangeTotals, Scale, values_of
+from hexconv.compare.quantized import RangeTotals, Scale, fit_sums, values_of
 from hexconv.errors import ModelError
 
 
@@ -114,7 +114,7 @@ def test_a_range_fit_separates_clipping_from_coarseness() -> None:
     scale = Scale(1 / 255, 0, "uint8")
     x = np.array([0.0] * 90 + [0.5] * 9 + [3.0])
     totals = RangeTotals()
-    totals.add(x, scale.codes(x), scale)
+    totals.add(fit_sums(x, scale.codes(x), scale), scale)
     fit = totals.result()
     assert fit is not None
     assert fit.clipped == pytest.approx(0.01)

@@ -11,8 +11,12 @@ import pytest
 
 import hexconv
 from hexconv.compare import Report, verify
+from hexconv.compare.layers import Bench
 from hexconv.compare.metrics import EXACT
 from hexconv.errors import ConfigError, HexconvError, ModelError
+from hexconv.pipeline import prepared
+from hexconv.settings import Settings
+from hexconv.simulator import Simulator
 from tests.compare.nets import SHAPE, convolutions, samples, softmax_of_many
 
 
@@ -203,3 +207,38 @@ def test_a_folded_vocoder_is_compared_throughout() -> None:
     names = [row.tensor for row in found.layers]
     assert len(names) == len(set(names)) > 40
     assert all(row.worst.own.sqnr > 20 for row in found.layers)
+
+
+def test_samples_at_the_same_time_have_the_figures_of_one_after_another() -> None:
+    """With different input ranges, so that samples that were mixed up would show."""
+    source = convolutions()
+    shown = [s for scale in (0.5, 1.0, 2.0) for s in samples(5, int(scale * 10), scale)]
+    model = hexconv.convert(source, samples=shown)
+    reference, _ = prepared(source, {"x": SHAPE}, Settings())
+    together, alone = Bench(model.graph, reference), Bench(model.graph, reference, threads=1)
+    counted: list[int] = []
+    assert together.measure(shown, counted.append) == alone.measure(shown)
+    assert counted == list(range(1, 16))
+
+
+def test_the_first_of_several_bad_samples_is_named() -> None:
+    source = convolutions()
+    model = hexconv.convert(source, samples=samples(2))
+    reference, _ = prepared(source, {"x": SHAPE}, Settings())
+    shown = samples(6)
+    for place in (3, 4):
+        shown[place]["x"] = np.full(SHAPE, 3e38, np.float32)
+    with pytest.raises(ModelError, match="float model returns") as caught:
+        Bench(model.graph, reference).measure(shown)
+    assert caught.value.where == "sample 3"
+
+
+def test_twins_of_a_simulator_share_weights_and_return_the_same() -> None:
+    model = hexconv.convert(convolutions(), samples=samples(2))
+    first = Simulator(model)
+    second = first.twin()
+    for sample in samples(3):
+        ours, theirs = first.run(sample), second.run(sample)
+        assert ours["scores"].tobytes() == theirs["scores"].tobytes()
+    layers = [[step.call.cache for step in one._plain.steps] for one in (first, second)]
+    assert all(a is b for a, b in zip(*layers, strict=True))
