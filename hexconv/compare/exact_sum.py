@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-SMALLEST = 1074
-"""The smallest float64 is 2**-SMALLEST: every float64 is a whole number of those."""
+from math import frexp
+
+DIGITS = 53
+"""Of a float64's mantissa: times 2**DIGITS it is a whole number."""
+UNIT = 1074 + DIGITS
+"""2**-UNIT divides what the last digit of any mantissa stands for, the smallest float64's too."""
 
 
 class ExactSum:
@@ -13,16 +17,21 @@ class ExactSum:
     """
 
     def __init__(self) -> None:
-        self._units = 0
+        self._mantissas: dict[int, int] = {}
 
     def add(self, term: float) -> None:
         """Add one number."""
-        numerator, denominator = term.as_integer_ratio()
-        self._units += numerator << (SMALLEST - denominator.bit_length() + 1)
+        mantissa, exponent = frexp(term)
+        self._add(exponent, int(mantissa * 2**DIGITS))
+
+    def _add(self, exponent: int, mantissa: int) -> None:
+        self._mantissas[exponent] = self._mantissas.get(exponent, 0) + mantissa
 
     def merge(self, other: ExactSum) -> None:
         """Add the terms of another sum."""
-        self._units += other._units
+        for exponent, mantissa in other._mantissas.items():
+            self._add(exponent, mantissa)
 
     def __float__(self) -> float:
-        return self._units / (1 << SMALLEST)
+        units = sum(m << (UNIT + exponent - DIGITS) for exponent, m in self._mantissas.items())
+        return units / (1 << UNIT)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,16 +40,12 @@ class Scale:
 
         A node that returns only data (the comparisons) returns 0 and 1.
         """
-        dtype = outputs[0].dtype.name
-        if dtype not in STEPS:
+        dtype = outputs[0].dtype
+        if dtype.kind not in "iu":
             return None
         if len(outputs) < 3:
-            return cls(1.0, 0.0, dtype)
-        low, high = (float(output.flat[0]) for output in outputs[1:3])
-        step = max(high - low, 1e-18) / STEPS[dtype]
-        if dtype in ("int16", "int32"):
-            return cls(step, 0.0, dtype)
-        return cls(step, float(np.rint(-low / step)), dtype)
+            return cls(1.0, 0.0, dtype.name)
+        return _between(dtype, outputs[1].item(), outputs[2].item())
 
     def values(self, codes: Array) -> npt.NDArray[np.float32]:
         """Quantized values to float32."""
@@ -62,6 +59,18 @@ class Scale:
         info = np.iinfo(self.dtype)
         scaled = np.rint(np.asarray(values, np.float64) / self.step + self.zero)
         return np.clip(scaled, info.min, info.max).astype(self.dtype)
+
+
+@lru_cache(maxsize=4096)
+def _between(dtype: np.dtype[Any], low: float, high: float) -> Scale | None:
+    """The scale from min to max; None for a type without one."""
+    name = dtype.name
+    if name not in STEPS:
+        return None
+    step = max(high - low, 1e-18) / STEPS[name]
+    if dtype.kind == "i":
+        return Scale(step, 0.0, name)
+    return Scale(step, float(np.rint(-low / step)), name)
 
 
 def values_of(outputs: Sequence[Array]) -> npt.NDArray[np.float32]:
