@@ -13,7 +13,7 @@ from hexconv.arrays import FloatArray
 from hexconv.calibrate import SampleSet, format_ranges
 from hexconv.errors import GraphError, HexconvError, HexconvWarning
 from hexconv.files import write_files
-from hexconv.mace import data_pieces, read_graph, to_proto
+from hexconv.mace import data_digest, data_pieces, read_graph, to_proto
 from hexconv.mace.deployment import Place, deployment_yaml
 from hexconv.mace.deployment_file import Deployment
 from hexconv.names import shortened
@@ -220,6 +220,7 @@ class Model:
                 "nnlib_ops": self.graph.histogram(),
                 "consts": len(self.graph.consts),
                 "weight_bytes": self._weight_bytes(),
+                "weight_sha256": data_digest(self.graph),
                 "conversion": did.as_dict() if did else None,
                 "split": self._split(),
                 "accuracy": None,
