@@ -239,7 +239,8 @@ def observed_ranges(
         source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
         measured = _observe(graph, digest.watch(source) if digest else source, settings)
         doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
-        return {**measured, **graph.ranges}, [doubtful] if doubtful else warnings
+        known = {**measured, **_declared(graph, measured)}
+        return known, [doubtful] if doubtful else warnings
     inputs = {
         info.name: graph.ranges[info.name] for info in graph.inputs if info.name in graph.ranges
     }
@@ -254,6 +255,16 @@ def observed_ranges(
             f"'{missing[0]}'): measured on random data. --samples measures them on yours."
         )
     return {**measured, **graph.ranges}, warnings
+
+
+def _declared(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bounds]:
+    """The ranges that a quantized model declares; of more than 8 bits the part that is used."""
+    found = dict(graph.ranges)
+    for name in graph.wide & measured.keys():
+        (low, high), (least, most) = found[name], measured[name]
+        if max(low, least) < min(high, most):
+            found[name] = max(low, least), min(high, most)
+    return found
 
 
 def introduced_ranges(

@@ -43,6 +43,7 @@ class FloatGraph:
         open_axes: the axes of inputs whose sizes the file leaves open, by input.
         unrounded: outputs of integers that are floats here, not rounded: "'y' is uint8".
         ranges: (min, max) that a quantized model declares, by value name.
+        wide: names of those of these values that have more than 8 bits.
         classes: names of the outputs whose last axis has class scores.
     """
 
@@ -52,6 +53,7 @@ class FloatGraph:
     recognized: dict[str, int] = field(default_factory=dict)
     original: frozenset[str] = frozenset()
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    wide: frozenset[str] = frozenset()
     classes: frozenset[str] = frozenset()
     unrounded: tuple[str, ...] = ()
     open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)

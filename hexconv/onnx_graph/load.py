@@ -86,7 +86,7 @@ def load(
             if len(cut.unsupported) == 1
             else UnsupportedOpErrors(cut.unsupported)
         )
-    ranges = take_ranges(builder)
+    declared = take_ranges(builder)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)
     finite_masks(model.graph)
@@ -98,7 +98,9 @@ def load(
         unsupported += narrow
     dropped = (*dropped, *bound)
     graph = _finished(model, builder, label, dropped, counts, original, bool(cut.unsupported))
-    return replace(graph, ranges=ranges, unrounded=unrounded, open_axes=free)
+    return replace(
+        graph, ranges=declared.ranges, wide=declared.wide, unrounded=unrounded, open_axes=free
+    )
 
 
 def _finished(

@@ -19,6 +19,7 @@ from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.intervals import interval
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.quantize import Bounds
+from hexconv.quantize.ranges import LEVELS
 
 BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
 """Ops on integers with bounds, and which inputs these are where not any constant is one."""
@@ -46,13 +47,23 @@ class Codes:
         return self.value(self.low), self.value(self.high)
 
 
-def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
+@dataclass(frozen=True)
+class Declared:
+    """What a quantized model declares of its tensors.
+
+    Attributes:
+        ranges: (min, max) of each tensor that was quantized, by its name.
+        wide: names of those with more than 8 bits, whose ranges may have room to spare.
+    """
+
+    ranges: dict[str, Bounds]
+    wide: frozenset[str]
+
+
+def take_ranges(builder: FloatBuilder) -> Declared:
     """Remove QuantizeLinear and DequantizeLinear from a graph in canonical form.
 
     Those that do not define the range of a whole tensor (scales by axis or block, computed) stay.
-
-    Returns:
-        (min, max) of each tensor that was quantized, by its name.
     """
     walk = _Walk(builder)
     for node in list(builder.graph):
@@ -65,7 +76,8 @@ def take_ranges(builder: FloatBuilder) -> dict[str, Bounds]:
                 walk.dequantize(node)
             elif node.op_type in ON_CODES:
                 walk.move(node)
-    return walk.named_ranges()
+    ranges = walk.named_ranges()
+    return Declared(ranges, walk.wide_names())
 
 
 class _Walk:
@@ -76,6 +88,7 @@ class _Walk:
         self.codes: dict[ir.Value, Codes] = {}
         self._floats: dict[ir.Value, ir.Value] = {}
         self._ranges: dict[ir.Value, Bounds] = {}
+        self._wide: set[ir.Value] = set()
         self._clips: dict[tuple[ir.Value, Bounds], ir.Value] = {}
 
     def quantize(self, node: ir.Node) -> None:
@@ -87,6 +100,8 @@ class _Walk:
         clamped = self._clamped(source, codes, node)
         self._floats[node.outputs[0]] = clamped
         self._widen(clamped, codes.bounds)
+        if codes.high - codes.low > LEVELS:
+            self._wide.update((source, clamped))
 
     def dequantize(self, node: ir.Node) -> None:
         """Let the readers of a DequantizeLinear read the float."""
@@ -99,6 +114,7 @@ class _Walk:
         """Apply an op on integers to the floats, its constants as what they stand for."""
         sources = [value for value in node.inputs if value is not None and value in self.codes]
         codes = self.codes[sources[0]]
+        wide = any(self._floats[value] in self._wide for value in sources)
         self.builder.at(node)
         for position, value in enumerate(node.inputs):
             if value is not None and value in self.codes:
@@ -112,6 +128,8 @@ class _Walk:
             self.builder.infer_anew(node)
         for value in node.outputs:
             self.codes[value], self._floats[value] = codes, value
+            if wide:
+                self._wide.add(value)
             if node.op_type in SELECTIONS or node.op_type == "Clip":
                 least, most = interval(value)
                 low, high = codes.bounds
@@ -130,6 +148,10 @@ class _Walk:
             if not source.is_graph_output() and all(value in clips for value in uses):
                 self._widen(source, bounds)
         return {str(value.name): bounds for value, bounds in self._ranges.items()}
+
+    def wide_names(self) -> frozenset[str]:
+        """Names of the values with a range of more than 8 bits."""
+        return frozenset(str(value.name) for value in self._wide & self._ranges.keys())
 
     def _widen(self, value: ir.Value, bounds: Bounds) -> None:
         known = self._ranges.get(value, bounds)

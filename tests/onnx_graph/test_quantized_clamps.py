@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import hexconv
+from hexconv.compare.accuracy import accuracy
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import numbers
@@ -174,3 +175,37 @@ def test_weights_of_4_and_16_bits(kind: int) -> None:
     proto.ir_version = 10
     proto.graph.initializer.append(helper.make_tensor("k", kind, (6, 6, 1, 1), codes))
     faithful(proto, 34)
+
+
+def relu_between(kind: Any) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Linear, Relu, Linear: with tensors of 16 bits from -8 to 8, and in float."""
+    floats = [node("MatMul", "x w", "c"), node("Relu", "c", "r"), node("MatMul", "r v", "y")]
+    draw = np.random.default_rng(3)
+    weights = {name: np.float32(draw.normal(0, 0.3, (6, 6))) for name in "wv"}
+    consts = {**weights, "s": np.float32(8 / 32767), "z": kind}
+    pairs = [
+        node("MatMul", "x w", "c"),
+        node("Relu", "c", "r"),
+        node("QuantizeLinear", "r s z", "q"),
+        node("DequantizeLinear", "q s z", "d"),
+        node("MatMul", "d v", "y"),
+    ]
+    shape = (1, 20, 6)
+    return model(pairs, {"x": shape}, consts=consts, opset=21), model(
+        floats, {"x": shape}, consts=weights
+    )
+
+
+@pytest.mark.parametrize("zero", [np.int16(0), np.uint16(32768)])
+def test_a_range_of_16_bits_gives_way_to_what_the_samples_use_of_it(zero: Any) -> None:
+    quantized, plain = relu_between(zero)
+    draw = np.random.default_rng(4)
+    samples = [{"x": np.float32(draw.normal(0, 0.5, (1, 20, 6)))} for _ in range(4)]
+    figures = [
+        accuracy(hexconv.convert(proto, samples=samples), proto, samples)["y"].sqnr
+        for proto in (plain, quantized)
+    ]
+    assert abs(figures[0] - figures[1]) < 1
+    assert hexconv.convert(quantized, samples=samples).ranges["r"][1] < 4
+    low, high = hexconv.convert(quantized, input_ranges={"x": (-2, 2)}).ranges["r"]
+    assert low < -7.9 and high > 7.9
