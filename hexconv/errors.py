@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hexconv.distribution import pip_install
+from hexconv.names import printable
 from hexconv.option_names import in_python
 
 
@@ -36,12 +37,12 @@ class HexconvError(Exception):
         return _restored, (type(self), self.args, self.__dict__)
 
     def render(self, *, cli: bool = False) -> str:
-        """The message, one part per line."""
+        """The message, one part per line; control characters of names are written out."""
         lines = [self.what]
         for label, text in (("where", self.where), ("why", self.why), ("hint", self.hint)):
             if text:
                 lines.append(f"  {label}: {text}")
-        text = "\n".join(lines)
+        text = printable("\n".join(lines))
         return text if cli else in_python(text)
 
 
@@ -80,7 +81,9 @@ class UnsupportedOpErrors(ModelError):
 
     def render(self, *, cli: bool = False) -> str:
         """All of them under one headline."""
-        return "\n".join([self.what, *(error.render(cli=cli) for error in self.unsupported)])
+        return "\n".join(
+            [printable(self.what), *(error.render(cli=cli) for error in self.unsupported)]
+        )
 
 
 class RangeError(HexconvError):

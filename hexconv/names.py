@@ -1,12 +1,35 @@
-"""Unique names, and the closest known name for "did you mean"."""
+"""Unique names, names that are shown, and the closest known name for "did you mean"."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 CLOSE = 0.5
 """Minimum similarity for a suggestion (difflib's ratio)."""
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Characters that steer a terminal, and end a line of a range file."""
+
+
+def name_fault(name: str | bytes) -> str:
+    """Why a name from a file cannot be one; an empty string for those that can.
+
+    Args:
+        name: as protobuf returns it: what is not UTF-8 as bytes.
+    """
+    if isinstance(name, bytes):
+        return f"the name {name[:80]!r} is not UTF-8"
+    return f"the name {name[:80]!r} has a control character" if CONTROL.search(name) else ""
+
+
+def printable(text: str) -> str:
+    """A text of several lines with control characters written out (\\x1b)."""
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def unique_name(wanted: str, taken: set[str]) -> str:

@@ -15,7 +15,7 @@ from hexconv import __version__
 from hexconv.cli._json import emit_error
 from hexconv.distribution import NAME, REINSTALL, foreign
 from hexconv.errors import ConfigError, HexconvError, HexconvWarning, SampleWarning
-from hexconv.names import did_you_mean
+from hexconv.names import did_you_mean, printable
 
 PRIVATE = "_"
 FOLDER = Path(__file__).parent
@@ -124,7 +124,7 @@ def main() -> int:
 def _failed(error: HexconvError) -> int:
     """One clear message on stderr, and with --json a document on stdout; the exit code."""
     emit_error(error)
-    click.echo(f"error: {_printable(error.render(cli=True))}", err=True)
+    click.echo(f"error: {error.render(cli=True)}", err=True)
     return error.exit_code
 
 
@@ -141,16 +141,9 @@ def _show_warning(
 ) -> None:
     """As Python shows warnings; hexconv's own once, and without the line of its code."""
     if issubclass(category, HexconvWarning):
-        text = f"warning: {_printable(str(message))}"
+        text = f"warning: {printable(str(message))}"
         if text not in _SHOWN:
             _SHOWN.add(text)
             click.secho(text, fg="yellow", err=True)
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
-
-
-def _printable(text: str) -> str:
-    """A message with names of a file in it: their control characters would steer the terminal."""
-    return "".join(
-        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -45,12 +46,16 @@ def bars(path: Path, sums: Sequence[tuple[str, float]], unit: str, title: str) -
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         names, values = [name for name, _ in shown], [value for _, value in shown]
-        drawn = axes.barh(names, values, color="#3b6ea5")
+        drawn = axes.barh(range(len(names)), values, color="#3b6ea5")
+        axes.set_yticks(range(len(names)), names, parse_math=False)  # a $ is a character
         axes.bar_label(drawn, fmt="{:,.4g}", padding=3, fontsize=8)
         axes.invert_yaxis()
-        axes.set(title=title, xlabel=f"{unit} each run")
+        axes.set_title(title, parse_math=False)
+        axes.set_xlabel(f"{unit} each run")
         axes.margins(x=0.12)
         buffer = BytesIO()
         metadata = {"Date": None} if kind == "svg" else {"Software": "hexconv"}
-        figure.savefig(buffer, format=kind, metadata=metadata)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a font has not every letter of a name
+            figure.savefig(buffer, format=kind, metadata=metadata)
     write_files({path: buffer.getvalue()})

@@ -81,6 +81,10 @@ class Log:
         return sum(row.value for row in self.by_type.values())
 
 
+STEERING = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""The colors of `adb logcat -v color`, and what else would steer the terminal that shows a log."""
+
+
 def read_log(path: Path) -> Log:
     """Read a profile log.
 
@@ -106,6 +110,7 @@ def parse_log(text: str, source: str = "") -> Log:
     Raises:
         FileError: there is none.
     """
+    text = STEERING.sub("", text)
     counters = _counters(text, source)
     if counters is not None:
         return counters

@@ -18,6 +18,7 @@ from hexconv.files import complete, read_bytes
 from hexconv.mace import proto
 from hexconv.mace.notes import NODE_ARG, Notes, read_digest, read_interfaces, read_origin
 from hexconv.mace.write import DATA_TYPE
+from hexconv.names import name_fault
 from hexconv.nnlib import structure
 from hexconv.nnlib.graph import Const, Graph, Interface, Node, Output, Padding, Ref
 from hexconv.nnlib.layout import Layout, Shape4
@@ -70,10 +71,10 @@ def _parse(path: Path) -> tuple[Any, Any]:
 
 
 def _text(value: str | bytes) -> str:
-    """A string of a message: protobuf returns those that are not UTF-8 as bytes."""
-    if isinstance(value, bytes):
-        raise ValueError(f"the name {value[:80]!r} is not UTF-8")
-    return value
+    """A name in a message."""
+    if fault := name_fault(value):
+        raise ValueError(fault)
+    return str(value)
 
 
 def _file_name(name: str) -> str:
@@ -167,7 +168,7 @@ def _node(op: Any) -> Node:
         inputs=tuple(Ref(item.node_id, item.output_port) for item in op.node_input),
         outputs=outputs,
         padding=Padding.from_code(op.padding),
-        onnx_node=notes.get(NODE_ARG, b"").decode(),
+        onnx_node=_text(notes.get(NODE_ARG, b"").decode()),
         origin=read_origin(notes),
     )
 
@@ -175,6 +176,8 @@ def _node(op: Any) -> Node:
 def _check_origins(graph: Graph, path: Path) -> None:
     """A noted ONNX tensor has to have the elements of the output that it is in."""
     for node in graph.nodes:
+        if node.origin is not None and (fault := name_fault(node.origin.tensor)):
+            raise FileError("the model is damaged", where=str(path), why=fault)
         held = prod(node.outputs[0].shape) if node.outputs else 0
         if node.origin is not None and prod(node.origin.shape) != held:
             noted = f"'{node.origin.tensor}' of shape {list(node.origin.shape)}"

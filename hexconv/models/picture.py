@@ -67,5 +67,5 @@ def _panel(
     image = axis.imshow(
         values, origin="lower", aspect="auto", extent=extent, cmap=colors, vmin=low, vmax=high
     )
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title, fontsize=9, parse_math=False)  # a $ is a character
     figure.colorbar(image, ax=axis, pad=0.01)

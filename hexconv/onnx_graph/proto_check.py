@@ -7,12 +7,13 @@ the process, or in an exception that does not say where it comes from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import prod
+from math import isfinite, prod
 
 import onnx
 from onnx import AttributeProto, TensorProto
 
 from hexconv.errors import ModelError
+from hexconv.names import name_fault
 
 INT32 = 2**31 - 1
 LARGEST = 2**31
@@ -20,6 +21,9 @@ LARGEST = 2**31
 
 AXES = {"axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims", "scan_input_axes"}
 """Attributes that onnx's C++ narrows to int32."""
+
+OPEN_ENDED = {"min", "max", "value", "value_float", "value_floats"}
+"""Attributes of floats that may be infinite: bounds of Clip, what Pad fills with, constants."""
 
 TYPES = {"to", "dtype", "output_dtype", "stash_type", "softmax_precision"}
 """Attributes that name an element type."""
@@ -60,7 +64,8 @@ def _faults(proto: onnx.ModelProto) -> Iterator[tuple[str, str]]:
 def _of_graph(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
     values = (*graph.input, *graph.output, *graph.value_info)
     yield from _texts([item.name for item in (*values, *graph.initializer)])
-    yield from _texts((graph.name, graph.doc_string, *(item.doc_string for item in values)))
+    yield from _texts([graph.name])
+    yield from _comments([graph.doc_string, *(item.doc_string for item in values)])
     for value in values:
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type") and tensor.elem_type not in KNOWN_TYPES:
@@ -80,11 +85,13 @@ def _of_node(node: onnx.NodeProto) -> Iterator[tuple[str, str]]:
     attributes = node.attribute
     names = [attribute.name for attribute in attributes]
     yield from _texts((node.name, node.op_type, node.domain, *node.input, *node.output, *names))
-    yield from _texts([node.doc_string])
+    yield from _comments([node.doc_string])
     here = f"node '{node.name}' ({node.op_type})"
     for attribute in attributes:
         for where, why in _of_attribute(attribute):
             yield f"{here}, {where}", why
+        if node.domain in ("", "ai.onnx") and attribute.name not in OPEN_ENDED:
+            yield from ((f"{here}, {where}", why) for where, why in _not_finite(attribute))
 
 
 def _of_attribute(attribute: AttributeProto) -> Iterator[tuple[str, str]]:
@@ -103,6 +110,15 @@ def _of_attribute(attribute: AttributeProto) -> Iterator[tuple[str, str]]:
         yield where, f"ONNX has no element type {attribute.i}"
 
 
+def _not_finite(attribute: AttributeProto) -> Iterator[tuple[str, str]]:
+    numbers = (attribute.f, *attribute.floats)
+    if not all(map(isfinite, numbers)):
+        yield (
+            f"attribute '{attribute.name}'",
+            f"{next(n for n in numbers if not isfinite(n))} is not finite",
+        )
+
+
 def _of_tensor(tensor: TensorProto) -> Iterator[tuple[str, str]]:
     where = f"tensor {tensor.name!r:.80}"
     if tensor.data_type not in KNOWN_TYPES:
@@ -112,11 +128,16 @@ def _of_tensor(tensor: TensorProto) -> Iterator[tuple[str, str]]:
         yield where, f"{dims} is no shape of at most 2^31 elements"
 
 
-def _texts(texts: Iterable[object]) -> Iterator[tuple[str, str]]:
-    """Strings that are not UTF-8: protobuf returns them as bytes."""
+def _texts(texts: Iterable[str | bytes]) -> Iterator[tuple[str, str]]:
+    """Names that are none."""
     for text in texts:
-        if isinstance(text, bytes):
-            yield "a name", f"{_short(text)} is not UTF-8"
+        if fault := name_fault(text):
+            yield "a name", fault
+
+
+def _comments(texts: Iterable[str | bytes]) -> Iterator[tuple[str, str]]:
+    """Comments are not shown; onnx-ir takes no bytes for one."""
+    yield from _texts(text for text in texts if isinstance(text, bytes))
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -72,6 +72,21 @@ def test_what_onnx_runtime_cannot_run_is_one_error_and_no_log_of_its_own(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("op", ["LRN", "Elu", "LeakyRelu"])
+def test_a_parameter_that_is_not_finite_is_an_error(op: str, value: float) -> None:
+    size = {"size": 3} if op == "LRN" else {}
+    node = helper.make_node(op, ["x"], ["y"], "n", alpha=value, **size)
+    with pytest.raises(ModelError, match=r"'n'.*attribute 'alpha'\n  why: .* is not finite"):
+        load(model(node))
+
+
+def test_a_bound_of_a_clip_may_be_infinite() -> None:
+    proto = model(helper.make_node("Clip", ["x"], ["y"], min=0.0, max=float("inf")))
+    proto.opset_import[0].version = 7
+    assert load(proto).nodes[0].op_type in ("Clip", "Relu")
+
+
 @pytest.mark.filterwarnings("ignore::hexconv.errors.HexconvWarning")
 def test_a_model_of_constants_is_simulated_as_the_library_runs_it() -> None:
     values = np.arange(4, dtype=np.float32).reshape(1, 4)

@@ -1,0 +1,95 @@
+"""Names in files are shown, and never steer the terminal, a chart's typesetting, or markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper, numpy_helper
+
+import hexconv
+from hexconv.cli import group
+from hexconv.cli._bars import bars
+from hexconv.cost.logs import read_log
+from hexconv.errors import FileError, HexconvError, ModelError
+from hexconv.mace import proto
+
+STEERING = ["\x1b[31m", "\x9b2J", "\n", "\t", "\0", "\x7f"]
+ORDINARY = ["$x^{", "[red]", "[/]", "%s{0}", "<script>", "层", "\U0001f600", "a, b", "@@1,2", "'\""]
+LOG = Path(__file__).parents[1] / "golden" / "logs" / "published_encoder.log"
+
+
+def model(part: str) -> onnx.ModelProto:
+    """x to y, with `part` in the names of the node and the tensors between."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["m" + part], "matmul" + part),
+        helper.make_node("Relu", ["m" + part], ["y"], "relu" + part),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    weights = [numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(group, [str(item) for item in arguments], catch_exceptions=True)
+    assert result.exception is None or isinstance(result.exception, HexconvError | SystemExit)
+    return result
+
+
+@pytest.mark.parametrize("part", STEERING)
+def test_a_model_whose_names_steer_a_terminal_is_invalid(part: str) -> None:
+    with pytest.raises(ModelError, match="has a control character") as found:
+        hexconv.check(model(part))
+    assert str(found.value).replace("\n", " ").isprintable()
+
+
+@pytest.mark.parametrize("part", ["\x1b[31m", "\n"])
+def test_a_pb_whose_names_steer_a_terminal_is_damaged(tmp_path: Path, part: str) -> None:
+    made = hexconv.convert(model(""), ranges=dict.fromkeys("xmy", (-1.0, 1.0)), name="m")
+    made.save(tmp_path)
+    message = proto.MultiNetDef.FromString((tmp_path / "m.pb").read_bytes())
+    message.net_def[0].op[0].name += part
+    (tmp_path / "m.pb").write_bytes(message.SerializeToString())
+    with pytest.raises(FileError, match="has a control character"):
+        hexconv.load(tmp_path / "m.pb")
+
+
+@pytest.mark.parametrize("part", ORDINARY)
+def test_other_names_are_shown_as_they_are(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model(part).SerializeToString())
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(-1, 1, (3, 4)).astype("f4"))
+    shown = run("check", path, "--all")
+    assert shown.exit_code == 0 and part in shown.stdout
+    assert run("convert", path, "-o", tmp_path, "--samples", tmp_path / "x.npy").exit_code == 0
+    again = run("convert", path, "-o", tmp_path / "b", "--ranges", tmp_path / "m.ranges")
+    assert again.exit_code == 0, again.output
+    for verb in (["cost", "--by", "node"], ["cost", "--by", "layer", "--csv"]):
+        assert run(*verb[:1], tmp_path / "m.pb", *verb[1:]).exit_code == 0
+
+
+def test_a_message_writes_control_characters_out() -> None:
+    error = HexconvError("the file 'a\x1b[2J' is gone", where="b\x07", why="line\nof two")
+    assert str(error) == "the file 'a\\x1b[2J' is gone\n  where: b\\x07\n  why: line\nof two"
+
+
+def test_the_colors_of_a_log_are_left_out(tmp_path: Path) -> None:
+    colored = tmp_path / "c.log"
+    lines = LOG.read_text("utf-8").splitlines()
+    colored.write_text("".join(f"\x1b[1;32m{line}\x1b[0m\n" for line in lines), "utf-8")
+    plain, found = read_log(LOG), read_log(colored)
+    assert found.by_type == plain.by_type and found.nodes == plain.nodes
+
+
+@pytest.mark.parametrize("name", ["$x^{", "\\frac", "层", "a$b$"])
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+@pytest.mark.filterwarnings("error")
+def test_a_chart_draws_names_as_text(tmp_path: Path, name: str, suffix: str) -> None:
+    path = tmp_path / f"c.{suffix}"
+    bars(path, [(name, 2.0), ("Relu", 1.0)], "ms", name)
+    assert path.stat().st_size > 1000
+    assert suffix == "png" or path.read_text("utf-8").count(name) >= 2
