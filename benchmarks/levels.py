@@ -30,7 +30,7 @@ Figures = tuple[str, str, float]
 node = helper.make_node
 LEVELS = (0.0, 1e-3, 0.1, 1.0)
 SPREADS = (1, 10, 30, 100)
-FRAMES = (200, 400, 800)
+FRAMES = (50, 100, 200, 400, 800)
 SHARPNESS = (0.02, 0.1, 0.25)
 MASKS = (-1e2, -1e4, -1e9, float(np.finfo(np.float32).min))
 

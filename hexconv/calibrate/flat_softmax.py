@@ -1,17 +1,17 @@
-"""Softmax over long, flat rows: normalized after what its probabilities are multiplied with.
+"""Softmax over flat rows: normalized after what its probabilities are multiplied with.
 
 The library's softmax returns 255 levels of 0..1. Over hundreds of frames a probability is a level
 or less: most round to zero, and the row loses its mass. exp relative to the row's maximum has 255
 levels for each row. Its product with the values is divided by the row's sum (as FlashAttention
 does, Dao et al. 2022), so that no mass is lost; without a product, the quotient has the range that
-the probabilities have. A table an element is more than the library's op costs: rows that are short,
-or have a probability near 1, keep that.
+the probabilities have. A table an element is more than the library's op costs: rows that have a
+probability near 1 keep that, and so do many rows that keep their mass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import log
+from collections.abc import Mapping, Sequence
+from math import log, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,12 @@ LEAST_LEVELS = 1.5
 PEAKED, PEAKED_ALONE = 0.95, 0.3
 """Largest probability that was seen, with a product behind it and without: in the range of a larger
 one, a probability that is read itself gains less than 10 dB."""
+FLAT, FLAT_ALONE = 0.5, 0.15
+"""The same of rows that keep their mass in 255 levels of 0..1, but spread it over hardly any."""
+SHORT = 64
+"""Values of a row below which a sum over it needs no more than `FLAT_ALONE`."""
+DEAREST = 80_000
+"""Elements whose tables, 3 packets each, are worth it where rows keep their mass without."""
 NARROW = 7.0
 """Width of the scores up to which one maximum serves all rows, and their sums are alike."""
 LOWEST_SCORE = -log(2.0 * LEVELS)
@@ -60,8 +66,16 @@ def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
     if node.op_type != "Softmax" or node.domain or source is None or source.name not in ranges:
         return False
     largest = ranges.get(str(node.outputs[0].name), (0.0, 1.0))[1]
-    peaked = PEAKED_ALONE if _product(node) is None else PEAKED
-    return 0.0 < largest < peaked and shape_of(source)[_axis(node)] * LEAST_LEVELS > LEVELS
+    return 0.0 < largest < _limit(shape_of(source), _axis(node), _product(node) is None)
+
+
+def _limit(shape: Sequence[int], axis: int, alone: bool) -> float:
+    """The largest probability up to which rows of a length are written out."""
+    if shape[axis] * LEAST_LEVELS > LEVELS:
+        return PEAKED_ALONE if alone else PEAKED
+    if prod(shape) > DEAREST:
+        return 0.0
+    return FLAT_ALONE if alone or shape[axis] < SHORT else FLAT
 
 
 def _axis(node: ir.Node) -> int:

@@ -11,6 +11,7 @@ from hexconv.arrays import Array
 from hexconv.device.job import Slot
 from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Node, Ref
+from hexconv.nnlib.ranges.loudest import check_loudness, widest_inputs
 
 Feeds = Mapping[str, Array]
 QUANTIZE_HERE = np.ones((1, 1, 1, 1), np.int32)
@@ -50,6 +51,7 @@ def input_tensors(graph: Graph, feeds: Feeds) -> list[Array]:
 
     Raises:
         ConfigError: if `feeds` lacks an input, has one too many, or one of another shape.
+        GraphError: if an input is too loud for the graph, so that the library would not return.
     """
     unknown = sorted(set(feeds) - {interface.name for interface in graph.inputs})
     if unknown:
@@ -57,13 +59,16 @@ def input_tensors(graph: Graph, feeds: Feeds) -> list[Array]:
             f"the model has no input '{unknown[0]}'",
             hint=f"its inputs are {', '.join(repr(i.name) for i in graph.inputs)}",
         )
+    checked = {item.name: _checked(item, feeds) for item in graph.inputs}
+    check_loudness(graph, widest_inputs(graph), checked)
     tensors: list[Array] = []
     for interface in graph.inputs:
-        tensors += [_packed(interface, feeds), UNUSED, UNUSED, QUANTIZE_HERE]
+        data = interface.layout.pack(checked[interface.name])
+        tensors += [data, UNUSED, UNUSED, QUANTIZE_HERE]
     return tensors
 
 
-def _packed(interface: Interface, feeds: Feeds) -> Array:
+def _checked(interface: Interface, feeds: Feeds) -> Array:
     if interface.name not in feeds:
         raise ConfigError(f"there is no data for the model's input '{interface.name}'")
     array = np.asarray(feeds[interface.name])
@@ -77,7 +82,7 @@ def _packed(interface: Interface, feeds: Feeds) -> Array:
     values = array.astype(np.float32)
     if not np.isfinite(values).all():
         raise ConfigError(f"the data for '{interface.name}' contains values that are not finite")
-    return interface.layout.pack(values)
+    return values
 
 
 _FLAG = Slot(4, "int32", struct.pack("<i", 1))

@@ -48,6 +48,11 @@ def is_two_to_two(kernel: Array, axes: Sequence[Window]) -> bool:
     return kernel.shape == TWO_TO_TWO and all(axis.stride == 1 for axis in axes)
 
 
+def _may_become_two_to_two(kernel: Array) -> bool:
+    """Whether a form of the dilated convolution, with zeros between its taps or not, would be."""
+    return kernel.shape[2:] == TWO_TO_TWO[2:] and all(size in (2, 3) for size in kernel.shape[:2])
+
+
 def _grown(weights: Array, pads: Sequence[int]) -> Array:
     """(Cin, Cout, kh, kw) with zeros at the end, which reach the output rows that no tap does."""
     if min(pads[:2]) < 0:
@@ -65,7 +70,7 @@ def _phases_are_two_to_two(weights: Array, strides: Sequence[int]) -> bool:
 def widened(kernel: Array, axes: Sequence[Window]) -> tuple[Array, list[Window]]:
     """The same convolution with a column of zeros after its kernel."""
     height, width = axes
-    grown = replace(width, kernel=width.kernel + 1, after=width.after + 1)
+    grown = replace(width, kernel=width.kernel + 1, after=width.after + width.dilation)
     return np.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0))), [height, grown]
 
 
@@ -168,10 +173,12 @@ class ConvEmitter:
         self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]
     ) -> Tensor:
         """QuantizedDilatedConv2d at stride 1; else a dense kernel with zeros between the taps."""
-        padding = mode(axes, self.counts)
         if any(axis.stride > 1 for axis in axes):
             kernel, axes = undilated(kernel, axes)
             return self.dense(tensor, kernel, bias, axes)
+        while _may_become_two_to_two(kernel):
+            kernel, axes = widened(kernel, axes)
+        padding = mode(axes, self.counts)
         # SAME is split on the undilated kernel, unevenly where its size is even.
         even = any(axis.kernel % 2 == 0 for axis in axes)
         if padding not in (Padding.SAME, Padding.VALID) or (padding is Padding.SAME and even):

@@ -14,6 +14,7 @@ from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Interface, Ref, graph_of
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import require_unshifted
+from hexconv.nnlib.ranges.loudest import check_loudness, widest_inputs
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
 
@@ -67,6 +68,7 @@ class Simulator:
         check_ends(self.graph)
         self.prepared: Prepared = trace(self.graph, library)
         require_unshifted(self.prepared.graph)
+        self._widest = widest_inputs(self.graph)
         self._plain = Executor(self.prepared.graph, library)
         self._tapped: Executor | None = None
 
@@ -87,6 +89,7 @@ class Simulator:
 
         Raises:
             ConfigError: a feed is missing, unknown, of another shape or type, or not finite.
+            GraphError: a feed is too loud for the graph, or a node cannot compute what it gets.
         """
         return self._outputs(self._plain.run(self._sources(feeds)))
 
@@ -136,10 +139,12 @@ class Simulator:
 
     def _sources(self, feeds: Feeds) -> list[Array]:
         check_names(self.graph.inputs, feeds)
+        checked = {item.name: checked_feed(item, feeds[item.name]) for item in self.graph.inputs}
+        check_loudness(self.graph, self._widest, checked)
         sources: list[Array] = []
         for interface in self.graph.inputs:
-            data = checked_feed(interface, feeds[interface.name])
-            sources += [interface.layout.pack(data), scalar(0), scalar(0), scalar(1, "int32")]
+            data = interface.layout.pack(checked[interface.name])
+            sources += [data, scalar(0), scalar(0), scalar(1, "int32")]
         return sources
 
     def _outputs(self, results: Sequence[Array]) -> dict[str, Array]:

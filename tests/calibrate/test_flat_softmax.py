@@ -43,8 +43,10 @@ def against_float(proto: onnx.ModelProto, samples: list[dict[str, Array]]) -> tu
     return float(10 * np.log10((wanted**2).sum() / noise)), float(got.mean() / wanted.mean())
 
 
-# 255 levels of 0..1 leave 14 dB of 200 frames and nothing of 800.
-@pytest.mark.parametrize("shape", [(1, 200, 16), (1, 2, 180, 8), (300, 16)])
+# 255 levels of 0..1 leave 30 dB of 100 frames, 14 of 200 and nothing of 800.
+@pytest.mark.parametrize(
+    "shape", [(1, 40, 16), (1, 2, 60, 8), (1, 100, 16), (1, 200, 16), (1, 2, 180, 8), (300, 16)]
+)
 @pytest.mark.parametrize("mask", [0.0, -1e9])
 def test_flat_attention_keeps_its_mass(shape: tuple[int, ...], mask: float) -> None:
     samples = [feeds(shape, seed) for seed in range(2)]
@@ -60,8 +62,12 @@ def test_the_probabilities_may_be_the_output() -> None:
     assert against_float(proto, samples)[0] > 40.0
 
 
-@pytest.mark.parametrize(("frames", "sharpness"), [(60, 0.02), (200, 1.0)])
-def test_short_and_peaked_rows_keep_the_op_of_the_library(frames: int, sharpness: float) -> None:
-    shape = (1, frames, 16)
+@pytest.mark.parametrize(
+    ("heads", "frames", "sharpness"), [(1, 60, 0.4), (1, 200, 1.0), (4, 144, 0.02)]
+)
+def test_peaked_rows_and_many_short_ones_keep_the_op_of_the_library(
+    heads: int, frames: int, sharpness: float
+) -> None:
+    shape = (1, heads, frames, 16)
     made = hexconv.convert(attention(shape, sharpness), samples=[feeds(shape, 0)])
     assert made.graph.histogram()["QuantizedSoftmax_8"] == 1

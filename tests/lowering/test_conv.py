@@ -14,7 +14,7 @@ from onnx import helper
 from hexconv.lowering.conv import dense_groups, dilate
 from hexconv.lowering.conv_emitter import block_diagonal
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from tests.lowering.proof import Array, emitted, ints, matches, model, one, unsupported_op
+from tests.lowering.proof import Array, decibels, emitted, ints, matches, model, one, unsupported_op
 from tests.lowering.test_matmul import ROUNDED, weights
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
@@ -146,6 +146,20 @@ def test_transposed_images(group: int) -> None:
     kernel = weights(4, 6 // group, 3, 3)
     attrs = {"strides": [2, 2], "pads": [1, 0, 0, 1], "group": group}
     matches(one("ConvTranspose", (1, 4, 5, 6), kernel, bias(6), **attrs), ROUNDED)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilations"),
+    [((3, 3), (2, 2)), ((3, 2), (1, 2)), ((2, 3), (2, 1)), ((2, 2), (2, 2)), ((3, 2), (1, 4))],
+)
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_no_form_of_a_dilated_convolution_from_2_to_2_channels_is_a_3x3_kernel(
+    kernel: tuple[int, int], dilations: tuple[int, int], level: Any
+) -> None:
+    """prepare has a kernel of its own for it, which nothing here knows."""
+    proto = one("Conv", (1, 2, 12, 14), weights(2, 2, *kernel), dilations=dilations)
+    samples = [{"x": np.random.default_rng(0).standard_normal((1, 2, 12, 14)).astype(np.float32)}]
+    assert decibels(proto, samples, optimize=level) > 35.0
 
 
 def test_no_weights_leave_the_bias() -> None:
