@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._ci import ci_options
+from hexconv.cli._html import html_option, write_html
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples, tensor_names
 from hexconv.cli._terminal import stages
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     "fifth of the rows.",
 )
 @click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
+@html_option
 @ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings.")
@@ -116,6 +118,7 @@ def command(
     library: LibraryVersion,
     mace_layout: bool,
     save_inputs: bool,
+    as_html: bool,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -128,10 +131,10 @@ def command(
     from hexconv.cli._qdq import QdqRequest, write_qdq
     from hexconv.files import check_folder
 
-    if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs):
+    if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs or as_html):
         raise click.UsageError(
-            "--to qdq takes a MODEL.onnx, without --config, --preset, --split, --mace-layout "
-            "or --save-inputs"
+            "--to qdq takes a MODEL.onnx, without --config, --preset, --split, --mace-layout, "
+            "--save-inputs or --html"
         )
     if config is not None and preset is not None:
         raise click.UsageError("give either --config or --preset")
@@ -177,7 +180,9 @@ def command(
         found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
         warn(model, more)
         report = {**report, **_found(model, given, found, library, more)}
-        _write_report(report, files)
+        path = _write_report(report, files)
+        if as_html:
+            files.append(write_html(path.with_suffix(".html"), report))
     emit("convert", {**report, "files": [str(path) for path in files]}, shown=as_json)
     if not (as_json or quiet):
         page(model, files, found, library, report["cost"])
@@ -238,13 +243,14 @@ def _found(
     return {"accuracy": section(found, library, random=random), "warnings": warnings}
 
 
-def _write_report(report: dict[str, Any], files: list[Path]) -> None:
-    """Replace the report that the model was saved with."""
+def _write_report(report: dict[str, Any], files: list[Path]) -> Path:
+    """Replace the report that the model was saved with; return its path."""
     from hexconv.files import write_files
     from hexconv.schema import to_json
 
     (path,) = (path for path in files if path.name.endswith(".report.json"))
     write_files({path: to_json(report).encode()})
+    return path
 
 
 def _accuracy(

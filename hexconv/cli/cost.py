@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._json import emit
+from hexconv.cli._html import html_option, page_beside, write_html
+from hexconv.cli._json import emit, kept
 from hexconv.cli._options import interface_options, table_options
 from hexconv.errors import ConfigError, FloorError
 from hexconv.settings import OptimizeLevel
@@ -85,6 +86,7 @@ def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     metavar="FIGURE=MOST",
     help="Exit with 3 above: ms=20 (the upper end), memory=64M (heap), packets=4M.",
 )
+@html_option
 @ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
@@ -102,6 +104,7 @@ def command(
     log: Path | None,
     name: str | None,
     limits: dict[str, float],
+    as_html: bool,
     as_json: bool,
     as_csv: bool,
     quiet: bool,
@@ -129,6 +132,10 @@ def command(
     thresholds = _thresholds(cost, soc, limits)
     above = [_sentence(row) for row in thresholds if not row["ok"]]
     emit("cost", _machine(model, cost, other, soc, thresholds, above), shown=as_json)
+    if as_html:
+        written = _page(model)
+        if not (quiet or as_json or as_csv):
+            click.echo(f"written: {written}")
     if log is not None and name is not None:
         page.calibrated(_calibrated(cost, log, name), quiet or as_json)
     elif as_csv:
@@ -200,6 +207,17 @@ def _calibrated(cost: Cost, log: Path, name: str) -> PhoneProfile:
     profile = calibrate(cost, read_log(log), name)
     store(profile)
     return profile
+
+
+def _page(model: Path) -> Path:
+    """The page of the model's report, if it has one, and of the prediction."""
+    from hexconv.report.stored import report_of
+
+    predicted = kept()
+    assert predicted is not None
+    if model.suffix.lower() == ".onnx":
+        return write_html(Path(f"{model.stem}.report.html"), predicted)
+    return write_html(page_beside(model), report_of(model), predicted)
 
 
 def _machine(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hexconv.cli._json import emit
+from hexconv.cli._html import html_option, page_beside, write_html
+from hexconv.cli._json import emit, kept
 from hexconv.errors import FloorError
 
 if TYPE_CHECKING:
@@ -275,6 +276,7 @@ def run(
     help="Keep the phone's log; hexconv profile reads it.",
 )
 @click.option("--top", type=click.IntRange(1), default=25, show_default=True, help="Rows shown.")
+@html_option
 def profile(
     inputs: tuple[str, ...],
     rounds: int,
@@ -282,6 +284,7 @@ def profile(
     output: Path | None,
     top: int,
     dry_run: bool,
+    as_html: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -307,6 +310,10 @@ def profile(
         write_files({output: text.encode()})
     log = parse_log(text, str(output or "mace_run's log"))
     _show_profile(plan, log, top, as_json=as_json, quiet=quiet)
+    if as_html:
+        path = _page(plan)
+        if not (as_json or quiet):
+            click.echo(f"written: {path}")
 
 
 def _dry_run(asked: Asked, inputs: tuple[str, ...], rounds: int, *, profiled: bool = False) -> None:
@@ -370,10 +377,19 @@ def _show_plan(
     click.echo(script(plan, serial, rounds, note, inputs, profiled=profiled))
 
 
+def _page(plan: Plan) -> Path:
+    """The page of the model's report and of what the phone measured."""
+    from hexconv.report.stored import report_of
+
+    measured = kept()
+    assert measured is not None
+    return write_html(page_beside(plan.model), report_of(plan.model), measured)
+
+
 def _show_profile(plan: Plan, log: Any, top: int, *, as_json: bool, quiet: bool) -> None:
     from hexconv.cli._phone_page import machine_profile, page
 
-    if as_json:
-        emit("phone-profile", {"library": plan.library, "profile": machine_profile(plan, log)})
-    elif not quiet:
+    told = {"library": plan.library, "profile": machine_profile(plan, log)}
+    emit("phone-profile", told, shown=as_json)
+    if not (as_json or quiet):
         page(plan, log, top)

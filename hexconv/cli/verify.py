@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._json import emit
+from hexconv.cli._html import html_option, page_beside, write_html
+from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
 from hexconv.cli._terminal import stages
@@ -125,6 +126,7 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     callback=_states,
     help="Run the samples as a stream instead: the output becomes the input of the next chunk.",
 )
+@html_option
 @ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, of every tensor.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, of every tensor.")
@@ -147,6 +149,7 @@ def command(
     rows: int,
     at_levels: bool,
     states: dict[str, str],
+    as_html: bool,
     as_json: bool,
     as_csv: bool,
     quiet: bool,
@@ -204,6 +207,10 @@ def command(
             )
     failures = report.failures(floors)
     emit("verify", _machine(report, floors, failures), shown=as_json)
+    if as_html:
+        path = _page(model, built)
+        if not (quiet or as_json or as_csv):
+            click.echo(f"written: {path}")
     _show(report, as_json, as_csv, quiet, rows)
     if report.incomplete:
         raise ClusterError(
@@ -299,6 +306,17 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
         click.echo(f"{exact} of {len(nodes)} nodes exact, {len(differ)} differ, {unseen} not seen")
     if differ:
         raise click.exceptions.Exit(FloorError.exit_code)
+
+
+def _page(model: Model, built: Path | None) -> Path:
+    """The page of the model's report and of what was measured."""
+    from hexconv.report.stored import report_of
+
+    measured = kept()
+    assert measured is not None
+    if built is not None:
+        return write_html(page_beside(built), report_of(built, model), measured)
+    return write_html(Path(f"{model.name}.report.html"), model.report(), measured)
 
 
 def _machine(report: Report, floors: dict[str, float], failures: list[str]) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""`--html`: NAME.report.html of a command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+AnyCommand = Callable[..., Any]
+
+
+def html_option(function: AnyCommand) -> AnyCommand:
+    """--html, checked before the work and not after it."""
+    return click.option(
+        "--html",
+        "as_html",
+        is_flag=True,
+        callback=_checked,
+        help="Write NAME.report.html too: one page with charts, for a browser.",
+    )(function)
+
+
+def _checked(ctx: click.Context, param: click.Parameter, wanted: bool) -> bool:
+    if wanted:
+        from hexconv.report.html import require_jinja2
+
+        require_jinja2()
+    return wanted
+
+
+def write_html(path: Path, *reports: Mapping[str, Any]) -> Path:
+    """Write the page of the documents of a model.
+
+    Returns:
+        The path.
+    """
+    from hexconv.files import write_files
+    from hexconv.report.html import html
+
+    write_files({path: html(*reports).encode()})
+    return path
+
+
+def page_beside(model: Path) -> Path:
+    """NAME.report.html beside a model."""
+    return model.with_name(f"{model.stem}.report.html")

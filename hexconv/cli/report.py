@@ -1,0 +1,40 @@
+"""`hexconv report`: one HTML page of a model, with charts, from its reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hexconv.cli._html import page_beside, write_html
+
+
+@click.command()
+@click.argument("model", metavar="NAME.pb", type=click.Path(path_type=Path))
+@click.argument("reports", metavar="[REPORT.json]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--html",
+    "target",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Where to write it.  [default: NAME.report.html beside the model]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(model: Path, reports: tuple[Path, ...], target: Path | None, quiet: bool) -> None:
+    """Write one self-contained HTML page of a model: whether it runs, how good, how fast, what to
+    do next, and charts with their tables.
+
+    NAME.pb is shown with NAME.report.json beside it; a REPORT.json alone will do too. More reports
+    add their sections: the --json of verify, cost, check or phone profile.
+    """
+    from hexconv.report import read_report
+    from hexconv.report.html import require_jinja2
+    from hexconv.report.stored import report_of
+
+    require_jinja2()
+    first: dict[str, Any] = read_report(model) if model.suffix == ".json" else report_of(model)
+    page = page_beside(Path(str(model).removesuffix(".json").removesuffix(".report")))
+    written = write_html(target or page, first, *map(read_report, reports))
+    if not quiet:
+        click.echo(f"written: {written}")

@@ -1,0 +1,25 @@
+// What a reader does: sort, switch language and theme, choose a tensor, download.
+const text = (selector) => document.querySelector(selector).textContent;
+const heads = () => [...document.querySelectorAll("#layers th")];
+const cells = (at) => [...document.querySelectorAll(`#layers tbody tr td:nth-child(${at})`)].map((c) => c.textContent);
+const result = {title: text("#name"), warning: text("#warnings td"), english: text("#nodes h2")};
+heads()[0].querySelector("button").click();
+result.ascending = cells(1); result.sort = heads()[0].getAttribute("aria-sort");
+heads()[0].querySelector("button").click();
+result.descending = cells(1);
+const find = document.querySelector("#ranges input[type=search]");
+result.csv = csv(data.sections.find((section) => section.id === "layers-error")).slice(0, 20000);
+document.getElementById("language").focus();
+result.focused = document.activeElement.id;
+document.getElementById("language").click();
+result.chinese = text("#nodes h2"); result.lang = document.documentElement.lang;
+const before = getComputedStyle(document.body).backgroundColor;
+document.getElementById("theme").click();
+result.themed = getComputedStyle(document.body).backgroundColor !== before;
+const choose = document.querySelector("#ranges select");
+choose.value = "1"; choose.dispatchEvent(new Event("change"));
+result.histogram = document.querySelectorAll("#ranges svg path").length;
+result.tabbable = [...document.querySelectorAll("button, a[href], select, input")].every((e) => e.tabIndex >= 0);
+result.top = document.getElementById("memory").getBoundingClientRect().top;
+result.markup = document.querySelectorAll("td b, h1 b").length;
+return result;

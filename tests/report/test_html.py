@@ -1,0 +1,222 @@
+"""The HTML report: self-contained, its names are text, and a browser draws it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+
+from hexconv.cli import group
+from hexconv.errors import MissingExtra
+from hexconv.report.html import WORDS, html
+from hexconv.report.sections import sections
+from hexconv.schema import document
+from tests.compare.nets import convolutions, samples
+
+from .browser import needs_chromium, opened
+
+EVIL = "</script><script>alert('x')</script>\"'&<b>"
+SMALL = 3_000_000
+
+
+def run(*arguments: object) -> Result:
+    result = CliRunner().invoke(group, [str(item) for item in arguments])
+    assert result.exception is None, result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """net.onnx, x.npy, its conversion in build/ with its page, and verify.json."""
+    folder = tmp_path_factory.mktemp("html")
+    onnx.save(convolutions(), folder / "net.onnx")
+    np.save(folder / "x.npy", np.concatenate([sample["x"] for sample in samples(3)]))
+    common = [folder / "net.onnx", "--samples", folder / "x.npy"]
+    run("convert", *common, "--explain", "--html", "-q", "-o", folder / "build")
+    verified = run("verify", *common, "--test", folder / "x.npy", "--json")
+    (folder / "verify.json").write_text(verified.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def full(place: Path) -> Path:
+    """A page with every section that needs no phone, and a name that is markup."""
+    report, verified = reports(place)
+    report["name"] = EVIL
+    report["warnings"] = [f"a warning with {EVIL}"]
+    report["coverage"]["ok"] = False
+    node = {
+        "onnx_node": EVIL,
+        "onnx_op": "Det",
+        "nnlib": [],
+        "macs": 0,
+        "reason": EVIL,
+        "hint": EVIL,
+    }
+    report["coverage"]["nodes"] = [{**node, "note": ""}]
+    verified["accuracy"]["layers"][0]["tensor"] = f"=1+{EVIL}"
+    verified["name"] = EVIL
+    page = place / "full.html"
+    page.write_text(html(report, verified), encoding="utf-8")
+    return page
+
+
+def reports(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    texts = (place / "build" / "net.report.json", place / "verify.json")
+    first, second = (json.loads(path.read_text()) for path in texts)
+    return first, second
+
+
+def embedded(page: str) -> dict[str, Any]:
+    """The data of a page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found.group(1))
+    return data
+
+
+def test_convert_writes_a_page_beside_the_model(place: Path) -> None:
+    text = (place / "build" / "net.report.html").read_text()
+    assert len(text.encode()) < SMALL
+    data = embedded(text)
+    assert data["name"] == "net"
+    assert [card["id"] for card in data["cards"]] == ["runs", "good", "fast"]
+    assert {"outputs", "nodes", "layers", "memory", "rewrites", "provenance"} <= {
+        section["id"] for section in data["sections"]
+    }
+
+
+def test_the_page_loads_nothing_from_elsewhere(full: Path) -> None:
+    text = full.read_text()
+    assert "default-src 'none'" in text
+    markup = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", markup)
+    assert "@import" not in text and "url(" not in re.search(
+        r"<style>(.*?)</style>", text, re.DOTALL
+    ).group(1)  # type: ignore[union-attr]
+
+
+def test_a_name_cannot_end_the_script(full: Path) -> None:
+    text = full.read_text()
+    assert text.count("<script") == 3 and "alert('x')</script>" not in text
+    assert embedded(text)["name"] == EVIL
+
+
+def test_the_same_report_is_the_same_page(place: Path) -> None:
+    assert html(*reports(place)) == html(*copy.deepcopy(reports(place)))
+
+
+def test_every_text_is_in_both_languages(place: Path) -> None:
+    made = sections(html_report(place))
+    texts = [text for item in made for text in (item.title, item.note)]
+    texts += [column.title for item in made for column in item.columns]
+    assert all(text.en and text.zh for text in [*texts, *WORDS.values()])
+    assert all(re.search("[\u4e00-\u9fff]", item.title.zh) for item in made)
+
+
+def html_report(place: Path) -> dict[str, Any]:
+    from hexconv.report.html import merged
+
+    return merged(reports(place))
+
+
+def test_verify_and_cost_write_pages_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    run("verify", "net.onnx", "--samples", "x.npy", "-q", "--html")
+    assert {"layers-error", "ranges"} <= ids(place / "net.report.html")
+    origin = ["--model", "build/net.pb", "--float", "net.onnx"]
+    run("verify", *origin, "--test", "x.npy", "-q", "--html")
+    assert {"layers-error", "provenance"} <= ids(place / "build" / "net.report.html")
+    run("cost", "build/net.pb", "-q", "--html", "--soc", "sd845")
+    data = embedded((place / "build" / "net.report.html").read_text())
+    assert "SD845" in next(card for card in data["cards"] if card["id"] == "fast")["detail"][0]
+    run("cost", "net.onnx", "-q", "--html")
+    assert ids(place / "net.report.html") == {"nodes", "layers", "memory", "provenance"}
+
+
+def ids(page: Path) -> set[str]:
+    return {section["id"] for section in embedded(page.read_text())["sections"]}
+
+
+def test_report_joins_what_commands_printed(place: Path, tmp_path: Path) -> None:
+    target = tmp_path / "page.html"
+    run("report", place / "build" / "net.pb", place / "verify.json", "--html", target)
+    data = embedded(target.read_text())
+    outputs = next(item for item in data["sections"] if item["id"] == "outputs")
+    assert {row[1] for row in outputs["rows"]} == {"calibration", "held-out"}
+    assert all(row[4] is not None for row in outputs["rows"])  # of convert: what 8 bits allow
+    (place / "build" / "net.report.html").unlink()
+    run("report", place / "build" / "net.pb", "-q")
+    assert (place / "build" / "net.report.html").exists()
+
+
+def test_a_report_of_another_model_is_not_shown(place: Path, tmp_path: Path) -> None:
+    for suffix in (".pb", ".data"):
+        (tmp_path / f"net{suffix}").write_bytes((place / "build" / f"net{suffix}").read_bytes())
+    stored = reports(place)[0]
+    (tmp_path / "net.report.json").write_text(json.dumps({**stored, "consts": 1}))
+    run("report", tmp_path / "net.pb", "-q")
+    shown = embedded((tmp_path / "net.report.html").read_text())
+    assert not any(card["id"] == "good" for card in shown["cards"])
+
+
+def test_an_error_has_a_page(place: Path) -> None:
+    error = {"type": "ModelError", "exit_code": 1, "what": EVIL, "where": "", "why": "", "hint": ""}
+    page = html(document("error", {"error": {**error, "unsupported": []}}))
+    assert embedded(page)["error"] == EVIL
+
+
+def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    result = CliRunner().invoke(group, ["convert", "gone.onnx", "--html"])
+    assert isinstance(result.exception, MissingExtra) and "[report]" in str(result.exception)
+
+
+HERE = Path(__file__).parent
+LAYOUT = (HERE / "layout.js").read_text()
+
+
+@needs_chromium
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [500, 1280, 1920])
+def test_a_browser_draws_every_chart_within_its_width(full: Path, width: int) -> None:
+    found = opened(full, LAYOUT, width=width)
+    assert len(found["charts"]) >= 6 and all(drawn > 3 for drawn in found["charts"])
+    assert found["wide"] <= 0
+    assert found["links"] and all(found["links"])
+    assert width < 1000 or found["first"] < 800, "the first screen has what to do next"
+
+
+ACTIONS = (HERE / "actions.js").read_text()
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_a_phone_scrolls_one_way_only(full: Path) -> None:
+    frame = '<iframe src="full.html" style="width: 360px; height: 800px"></iframe>'
+    wrapper = full.with_name("phone.html")
+    wrapper.write_text(f"<!doctype html><body>{frame}</body>")
+    script = "const root = frames[0].document.documentElement;"
+    client, scroll = opened(wrapper, f"{script} return [root.clientWidth, root.scrollWidth];")
+    assert 340 <= client <= 360 and scroll <= client
+
+
+@needs_chromium
+@pytest.mark.slow
+def test_a_reader_sorts_switches_language_and_theme_and_follows_links(full: Path) -> None:
+    found = opened(full, ACTIONS, address="#memory")
+    assert found["title"] == EVIL and found["warning"].endswith(EVIL) and not found["markup"]
+    assert found["english"] == "Where the time goes" and found["chinese"] == "时间用在何处"
+    assert found["lang"] == "zh-CN" and found["themed"] and found["focused"] == "language"
+    assert found["sort"] == "ascending" and len(found["ascending"]) > 3
+    assert found["descending"] == found["ascending"][::-1]
+    assert found["histogram"] > 10 and found["tabbable"]
+    assert "'=1+" in found["csv"] and '""' in found["csv"]  # no formula, quotes doubled
