@@ -49,7 +49,7 @@ def _good(report: Report) -> Card | None:
         return None
     sqnr, key, row = min(rows, key=lambda item: item[0])
     if key == "random":
-        told = Text("on random inputs: says nothing of real use", "基于随机输入，不反映实际使用")
+        told = Text("on random inputs: no measure of real use", "基于随机输入，不反映实际使用")
         return Card("good", title, same(f"{sqnr:.1f} dB"), told, "warn", "outputs")
     exact = (report.get("accuracy") or {}).get("exact_sqnr", 200.0)
     value = Text("exact", "完全一致") if sqnr >= exact else same(f"{sqnr:.1f} dB SQNR")

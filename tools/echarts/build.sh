@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 scratch="$(mktemp -d)"
-trap 'rm -rf "$scratch"' EXIT
 cp entry.js "$scratch"
 (cd "$scratch" && npm init -y >/dev/null && npm install --silent echarts@6.1.0 esbuild@0.28.2)
 (cd "$scratch" && npx esbuild entry.js --bundle --minify --format=iife --global-name=echarts \
   --legal-comments=none --charset=ascii --target=es2019 --outfile=echarts.min.js)
 cp "$scratch/echarts.min.js" ../../hexconv/report/page/echarts.min.js
+rm -rf "$scratch"
