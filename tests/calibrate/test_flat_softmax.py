@@ -45,7 +45,7 @@ def against_float(proto: onnx.ModelProto, samples: list[dict[str, Array]]) -> tu
 
 # 255 levels of 0..1 leave 30 dB of 100 frames, 14 of 200 and nothing of 800.
 @pytest.mark.parametrize(
-    "shape", [(1, 40, 16), (1, 2, 60, 8), (1, 100, 16), (1, 200, 16), (1, 2, 180, 8), (300, 16)]
+    "shape", [(1, 2, 130, 8), (1, 100, 16), (1, 200, 16), (1, 2, 180, 8), (300, 16)]
 )
 @pytest.mark.parametrize("mask", [0.0, -1e9])
 def test_flat_attention_keeps_its_mass(shape: tuple[int, ...], mask: float) -> None:
