@@ -6,11 +6,12 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hexconv.calibrate import Images, SampleDigest, format_ranges
-from hexconv.errors import AccuracyError, FloorError, HexconvWarning
+from hexconv.calibrate import Images, SampleDigest, format_ranges, read_samples
+from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import AppliedRewrite, Model, RangeSource
 from hexconv.model_names import model_name
@@ -29,6 +30,7 @@ from hexconv.pipeline import (
     source_of,
 )
 from hexconv.quantize import Bounds
+from hexconv.refine import MOST, Refinement, split
 from hexconv.settings import Settings, SettingsDict
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ class _Job:
     observed: Mapping[str, Bounds] = field(init=False)
     warnings: list[str] = field(init=False)
     digest: SampleDigest = field(init=False)
+    held_back: list[Mapping[str, Any]] = field(init=False)
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +100,9 @@ class _Job:
         if self.ranges is None:
             check_supported(graph, self.settings)
         self.digest = SampleDigest(self.samples.named)
+        if self.settings.accuracy == "high":
+            fit, self.held_back = split(self._listed(graph))
+            self.samples = _Kept(fit)
         self.observed, self.warnings = observed_ranges(
             graph, self.samples.source, self.ranges, self.settings, self.digest
         )
@@ -105,19 +111,49 @@ class _Job:
             more = introduced_ranges(graph, self.observed, samples, self.settings)
             self.observed = {**self.observed, **more}
 
-    def converted(self) -> Model:
-        """The model, or the cheapest that a search over rewrites finds."""
-        start = Choice(frozenset(self.settings.without), frozenset(self.settings.also))
-        if self.settings.optimize != "all":
-            return self._with(start)
-        return search(self._with, self._score, start, self.settings.progress)
+    def _listed(self, graph: FloatGraph) -> list[Mapping[str, Any]]:
+        """The first samples, all in memory.
 
-    def _with(self, choice: Choice) -> Model:
-        """The model with a choice of rewrites; the first choice reuses what was prepared first."""
+        Raises:
+            ConfigError: there are none.
+        """
+        if self.samples.source is None:
+            raise ConfigError(
+                "--accuracy high needs samples",
+                why="it measures what each step gains on them",
+                hint="give --samples, or use --accuracy default",
+            )
+        source = read_samples(self.samples.source, graph, self.settings.data_formats)
+        return list(islice(source, MOST))
+
+    def converted(self) -> Model:
+        """The model, or the cheapest that a search over rewrites finds; refined for "high"."""
+        start = Choice(frozenset(self.settings.without), frozenset(self.settings.also))
+        refined = self._refinement() if self.settings.accuracy == "high" else None
+        if refined is not None and self.ranges is None:
+            self.observed = refined.ranges(self.observed, lambda found: self._with(start, found))
+        if self.settings.optimize == "all":
+            model = search(self._with, self._score, start, self.settings.progress)
+        else:
+            model = self._with(start)
+        return model if refined is None else refined.biases(model)
+
+    def _refinement(self) -> Refinement:
+        fit = cast("Sequence[Mapping[str, Any]]", self.samples.source)
+        return Refinement(self.source, self.shapes, self.settings, fit, self.held_back)
+
+    def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
+        """The model with a choice of rewrites; the first choice reuses what was prepared first.
+
+        Args:
+            choice: the rewrites.
+            observed: other ranges than those that were observed.
+        """
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         first, self._first = self._first, None
         ready = first or prepared(self.source, self.shapes, turned)
-        model = built(self.source, *ready, dict(self.observed), turned, self.warnings)
+        found = dict(self.observed if observed is None else observed)
+        model = built(self.source, *ready, found, turned, self.warnings)
         assert model.conversion is not None
         known = replace(
             model.conversion,

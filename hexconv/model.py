@@ -69,6 +69,15 @@ class AppliedRewrite(NamedTuple):
     times: int
 
 
+class RefineStep(NamedTuple):
+    """A step of accuracy="high": SQNR in dB on held-back samples without it and with it."""
+
+    name: str
+    before: float
+    after: float
+    kept: bool
+
+
 @dataclass(frozen=True)
 class Conversion:
     """The record of a conversion.
@@ -85,6 +94,7 @@ class Conversion:
         saved: predicted packets that each rewrite saved, where requested.
         made: nnlib ops by the ONNX node that they come from.
         floats: nodes that are computed in float.
+        refined: the steps of accuracy="high".
         macs: multiply-accumulates of the float graph's nodes, by name, where there are any.
         settings: of the conversion (`Settings.as_dict`).
         samples: that ranges were measured on.
@@ -101,6 +111,7 @@ class Conversion:
     warnings: tuple[str, ...] = ()
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floats: tuple[InFloat, ...] = ()
+    refined: tuple[RefineStep, ...] = ()
     saved: Mapping[str, float] = field(default_factory=dict)
     macs: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -120,7 +131,8 @@ class Conversion:
             }
             for row in self.floats
         ]
-        return {**asdict(self), "floats": floats}
+        refined = [step._asdict() for step in self.refined]
+        return {**asdict(self), "floats": floats, "refined": refined}
 
     def coverage(self) -> dict[str, Any]:
         """The shares of nodes and of multiply-accumulates that run in int8, 0..1."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from hexconv.model import InFloat, Model, Parts
+    from hexconv.model import InFloat, Model, Parts, RefineStep
     from hexconv.nnlib.graph import Interface
 
 MOST_ROWS = 16
@@ -45,6 +45,11 @@ def warn_texts(texts: Sequence[str]) -> None:
             console.print(Panel(Text(text), title="WARNING", border_style="bold red"))
         else:
             console.print(Text(f"warning: {text}", "yellow"), soft_wrap=True)
+
+
+def _refined(step: RefineStep) -> str:
+    change = f"{step.before:.2f} -> {step.after:.2f} dB on held-back samples"
+    return f"{step.name}: {change}{'' if step.kept else ', not kept'}"
 
 
 def page(
@@ -85,6 +90,8 @@ def page(
         _line(console, "split at", _split(model.parts))
     for row in did.floats:
         _line(console, "in float", _in_float(row))
+    for step in did.refined:
+        _line(console, "refined", _refined(step))
     console.print(_ops(did.onnx_ops, model.graph.histogram()))
     avoided = max(did.transposes_wanted - did.transposes_left, 0)
     _line(console, "transposes", f"{avoided} avoided, {did.transposes_left} remain")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.calibrate import Images
+from hexconv.errors import ConfigError
 from hexconv.onnx_graph import load
 from hexconv.pipeline import Ranges, Samples, observed_ranges, source_of
 from hexconv.qdq.opset import write_out_recent_ops
@@ -50,6 +51,12 @@ def to_qdq(
             its quantizer made.
     """
     chosen = Settings.of(settings)
+    if chosen.accuracy == "high":
+        raise ConfigError(
+            "--accuracy high is of the DSP model, which it simulates",
+            where="the model as QDQ",
+            hint="use --accuracy default",
+        )
     kept = _kept(samples)
     asked = source_of(source, shapes, chosen)
     source, shapes = asked.model, asked.shapes

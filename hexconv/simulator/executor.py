@@ -171,7 +171,7 @@ class Executor:
         for slot, array in zip(self._sources, entering, strict=True):
             values[slot] = array
         for step in self.steps:
-            results = _run_step(step, [values[slot] for slot in step.reads])
+            results = run_step(step, [values[slot] for slot in step.reads])
             if watch is not None:
                 results = watch(step.node, results)
             assert len(results) == len(step.writes), step.node.op
@@ -183,7 +183,7 @@ class Executor:
             return [_present(values[slot]) for slot in self._sinks]
         returned: list[Array] = []
         for step in self._dequantizers:
-            returned += _run_step(step, [values[slot] for slot in step.reads])
+            returned += run_step(step, [values[slot] for slot in step.reads])
         return returned
 
     def _quantized(self, sources: Sequence[Array]) -> Sequence[Array]:
@@ -191,7 +191,7 @@ class Executor:
             return sources
         codes: list[Array] = []
         for first in range(0, len(sources), PER_INPUT):
-            codes += _run_step(self._quantizer, list(sources[first : first + PER_INPUT]))
+            codes += run_step(self._quantizer, list(sources[first : first + PER_INPUT]))
         return codes
 
     def value(self, ref: Ref) -> Array | None:
@@ -205,7 +205,7 @@ def _copied(step: Step) -> Step:
     return replace(step, call=replace(step.call, inputs=[]))
 
 
-def _run_step(step: Step, inputs: Sequence[Array | None]) -> list[Array]:
+def run_step(step: Step, inputs: Sequence[Array | None]) -> list[Array]:
     call = step.call
     call.inputs = inputs  # type: ignore[assignment]  # every input was written by an earlier step
     try:

@@ -91,11 +91,11 @@ class Simulator:
             ConfigError: a feed is missing, unknown, of another shape or type, or not finite.
             GraphError: a feed is too loud for the graph, or a node cannot compute what it gets.
         """
-        return self._outputs(self._plain.run(self._sources(feeds)))
+        return self._outputs(self._plain.run(self.sources(feeds)))
 
     def run_watched(self, feeds: Feeds, watch: Watch) -> dict[str, Array]:
         """As `run`, passing each executed node's outputs to `watch`, which may replace them."""
-        return self._outputs(self._plain.run(self._sources(feeds), watch))
+        return self._outputs(self._plain.run(self.sources(feeds), watch))
 
     def run_with_taps(self, feeds: Feeds) -> tuple[dict[str, Array], Taps]:
         """The same, and the raw outputs of every node."""
@@ -106,7 +106,7 @@ class Simulator:
                 self.library,
                 keep=[r for refs in wanted.values() for r in refs],
             )
-        outputs = self._outputs(self._tapped.run(self._sources(feeds)))
+        outputs = self._outputs(self._tapped.run(self.sources(feeds)))
         arrays: dict[str, list[Array]] = {}
         for name, refs in wanted.items():
             found = [self._tapped.value(ref) for ref in refs]
@@ -137,7 +137,8 @@ class Simulator:
         executed = tuple((node.name, node.op) for node in self.prepared.graph.nodes)
         return Taps(arrays, executed, held_by, includes)
 
-    def _sources(self, feeds: Feeds) -> list[Array]:
+    def sources(self, feeds: Feeds) -> list[Array]:
+        """What the graph's inputs receive, as `Executor.run` takes it."""
         check_names(self.graph.inputs, feeds)
         checked = {item.name: checked_feed(item, feeds[item.name]) for item in self.graph.inputs}
         check_loudness(self.graph, self._widest, checked)

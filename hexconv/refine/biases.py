@@ -1,0 +1,125 @@
+"""Biases corrected by what the DSP's own arithmetic gets wrong on average.
+
+Rounding is not centered: a softmax row of 256 levels does not sum up to 1, and weights are off by
+what they are off. The mean of a channel's error, over samples and positions, is subtracted from its
+bias, layer after layer, each seen behind those that were corrected before (Nagel et al. 2019,
+arXiv:1906.04721, section 4.2, on the simulator instead of an estimate).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from hexconv.arrays import Array
+from hexconv.compare.quantized import values_of
+from hexconv.compare.sites import CompareSite, find_sites
+from hexconv.nnlib.graph import Const, Graph, Node
+from hexconv.nnlib.ops import spec
+from hexconv.nnlib.versions import LibraryVersion
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import shape_of
+from hexconv.onnx_graph.session import FloatSession
+from hexconv.simulator import Simulator
+from hexconv.simulator.together import Together
+
+CONVOLUTIONS = ("Supernode", "DilatedConv", "GroupedConv", "TransposeConv")
+LEVELS_FROM_ENDS = 2
+"""A value that is so near an end of its range may be clipped: its error is none of the bias."""
+ACCUMULATORS = 2.0**32
+
+
+def corrected_biases(
+    graph: Graph,
+    reference: FloatGraph,
+    samples: Sequence[Mapping[str, Array]],
+    library: LibraryVersion,
+    least: int,
+) -> tuple[Graph, int]:
+    """A graph with corrected biases.
+
+    Args:
+        graph: the quantized model.
+        reference: the float model, with the names that the graph's tensors have.
+        samples: all of them are simulated together.
+        library: which the simulator follows.
+        least: values of a channel, over all samples, from which on their mean is trusted.
+
+    Returns:
+        The graph, and how many convolutions were corrected.
+    """
+    simulator = Simulator(graph, library)
+    work = _Correction(graph, simulator, reference, samples, least)
+    executor = Together(simulator.prepared.graph, library)
+    executor.run_together([simulator.sources(sample) for sample in samples], work.visit)
+    consts = [work.changed.get(const.id, const) for const in graph.consts]
+    return replace(graph, consts=consts), len(work.changed)
+
+
+class _Correction:
+    """Corrects one convolution after the other."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        simulator: Simulator,
+        reference: FloatGraph,
+        samples: Sequence[Mapping[str, Array]],
+        least: int,
+    ) -> None:
+        shapes = {name: shape_of(value) for name, value in reference.values().items()}
+        sites = find_sites(graph, simulator.prepared, shapes)
+        nodes = simulator.prepared.graph.node_by_id()
+        self._sites = {
+            place: found[0]
+            for place, found in sites.by_node.items()
+            if any(word in nodes[place].op for word in CONVOLUTIONS)
+        }
+        self._consts = graph.const_by_id()
+        self._uses = Counter(ref.node for node in graph.nodes for ref in node.inputs)
+        self._least = least
+        names = list(dict.fromkeys(site.tensor for site in self._sites.values()))
+        session = FloatSession(reference, names) if names else None
+        self._floats = [session.run(sample) if session else {} for sample in samples]
+        self.changed: dict[int, Const] = {}
+
+    def visit(self, node: Node, results: list[list[Array]]) -> Mapping[int, Array]:
+        """The new bias of a node, if it is corrected."""
+        site = self._sites.get(node.id)
+        operands = spec(node.op)
+        at = operands.position("bias", len(node.inputs))
+        ends = [operands.position(role, len(node.inputs)) for role in ("bias_min", "bias_max")]
+        if site is None or at is None or None in ends or site.ref.port != 0:
+            return {}
+        const, (low, high) = self._const(node, at), (self._const(node, end) for end in ends)
+        if const is None or low is None or high is None or self._uses[const.id] != 1:
+            return {}
+        error = self._error(site, results)
+        if error.size != const.array.size or not error.any():
+            return {}
+        step = (float(high.array.flat[0]) - float(low.array.flat[0])) / ACCUMULATORS
+        limits = np.iinfo(np.int32)
+        moved = const.array - np.rint(error / step).reshape(const.array.shape)
+        array = np.clip(moved, limits.min // 2, limits.max // 2).astype(np.int32)
+        self.changed[const.id] = replace(const, array=array)
+        return {at: array}
+
+    def _const(self, node: Node, position: int | None) -> Const | None:
+        return None if position is None else self._consts.get(node.inputs[position].node)
+
+    def _error(self, site: CompareSite, results: list[list[Array]]) -> Array:
+        """The mean error of each channel (channels,); 0 where too few values tell it."""
+        sums, counts = np.zeros(site.bhwd[3]), np.zeros(site.bhwd[3])
+        for values, outputs in zip(self._floats, results, strict=True):
+            low, high = float(outputs[1].flat[0]), float(outputs[2].flat[0])
+            margin = LEVELS_FROM_ENDS * (high - low) / 255.0
+            expected = site.pack(values).astype(np.float64)
+            # By the float value: selecting by the DSP's would select what was rounded up.
+            inside = (expected > low + margin) & (expected < high - margin)
+            error = np.where(inside, values_of(outputs) - expected, 0.0)
+            sums += error.reshape(-1, error.shape[-1]).sum(axis=0)
+            counts += inside.reshape(-1, error.shape[-1]).sum(axis=0)
+        return np.where(counts >= self._least, sums / np.maximum(counts, 1.0), 0.0)

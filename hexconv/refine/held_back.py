@@ -1,0 +1,97 @@
+"""Samples that are held back from calibration, and what a model scores on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from hexconv.arrays import Array
+from hexconv.compare.metrics import decibels
+from hexconv.errors import ConfigError
+from hexconv.nnlib.graph import Graph
+from hexconv.nnlib.versions import LibraryVersion
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.session import FloatSession
+from hexconv.simulator import Simulator
+
+Sample = Mapping[str, Array]
+
+MOST = 64
+"""Samples that are used: all of them are in memory."""
+EVERY = 4
+"""Of so many samples one is held back."""
+MOST_HELD = 8
+
+
+def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """Samples to calibrate on, and those to hold back: every fourth one, at most 8.
+
+    Raises:
+        ConfigError: there are fewer than 2.
+    """
+    if len(samples) < 2:
+        raise ConfigError(
+            "--accuracy high needs 2 samples or more",
+            why="it keeps only what helps on samples that it holds back from calibration",
+            hint="give more --samples, 16 or more if possible, or use --accuracy default",
+        )
+    spread = min(EVERY, len(samples))
+    held = list(range(spread - 1, len(samples), spread))
+    count = min(len(held), MOST_HELD)
+    chosen = {held[place * len(held) // count] for place in range(count)}
+    fit = [sample for place, sample in enumerate(samples) if place not in chosen]
+    return fit, [samples[place] for place in sorted(chosen)]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model scored.
+
+    Attributes:
+        sqnr: over all samples, dB: the mean over the model's outputs.
+        noise: of each sample, relative to the signal: the mean over the outputs.
+    """
+
+    sqnr: float
+    noise: tuple[float, ...]
+
+    def beats(self, other: Score) -> bool:
+        """Whether the whole, and more than half of the samples, are better."""
+        better = sum(mine < theirs for mine, theirs in zip(self.noise, other.noise, strict=True))
+        return self.sqnr > other.sqnr and 2 * better > len(self.noise)
+
+
+class Judge:
+    """The score of models on some samples.
+
+    Args:
+        graph: the float model.
+        samples: of it.
+        library: that models are simulated for.
+    """
+
+    def __init__(
+        self, graph: FloatGraph, samples: Sequence[Sample], library: LibraryVersion
+    ) -> None:
+        session = FloatSession(graph)
+        self._samples, self._library = samples, library
+        self._expected = [session.run(sample) for sample in samples]
+
+    def score(self, model: Graph) -> Score:
+        """Simulate a model on the samples."""
+        simulator = Simulator(model, self._library)
+        names = [item.name for item in model.outputs]
+        signal, noise = (np.zeros((len(self._samples), len(names))) for _ in range(2))
+        for row, (sample, expected) in enumerate(zip(self._samples, self._expected, strict=True)):
+            returned = simulator.run(sample)
+            for column, name in enumerate(names):
+                wanted = expected[name].astype(np.float64)
+                signal[row, column] = (wanted**2).sum()
+                noise[row, column] = ((returned[name] - wanted) ** 2).sum()
+        totals = np.maximum(signal.sum(axis=0), np.finfo(np.float64).tiny)
+        pairs = zip(signal.sum(axis=0), noise.sum(axis=0), strict=True)
+        sqnr = fmean(decibels(float(x), float(n)) for x, n in pairs)
+        return Score(sqnr, tuple(float(item) for item in (noise / totals).mean(axis=1)))

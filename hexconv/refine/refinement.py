@@ -1,0 +1,105 @@
+"""The steps of `accuracy="high"` in their order, and what each gained on samples held back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hexconv.calibrate import equalize
+from hexconv.model import Model, RefineStep
+from hexconv.onnx_graph import load
+from hexconv.pipeline import introduced_ranges, observed_ranges, prepared
+from hexconv.quantize import Bounds
+from hexconv.refine.biases import corrected_biases
+from hexconv.refine.held_back import Judge, Sample, Score
+from hexconv.refine.ranges import mixed_ranges
+from hexconv.settings import Observer, Settings
+
+if TYPE_CHECKING:
+    import onnx
+
+MOST_TRIED = 4
+"""Calibration samples that candidates for ranges are simulated on."""
+MOST_TOGETHER = 8
+"""Calibration samples that biases are corrected on: their tensors are in memory side by side."""
+LEAST_VALUES = (500, 12)
+"""Values of a channel from which on its mean error is trusted, one after the other."""
+
+
+@dataclass
+class Refinement:
+    """What is refined, and the steps so far.
+
+    Args:
+        source: the model.
+        shapes: sizes of dynamic inputs.
+        settings: of the conversion.
+        fit: samples to calibrate on.
+        held: samples to decide on.
+    """
+
+    source: str | Path | onnx.ModelProto
+    shapes: Mapping[str, Sequence[int]] | None
+    settings: Settings
+    fit: Sequence[Sample]
+    held: Sequence[Sample]
+    steps: list[RefineStep] = field(default_factory=list)
+    _done: int = 0
+
+    def _judge(self, samples: Sequence[Sample]) -> Judge:
+        graph = load(self.source, self.shapes, recognize=False)
+        return Judge(graph, samples, self.settings.library)
+
+    def _tick(self) -> None:
+        self._done += 1
+        if self.settings.progress is not None:
+            self.settings.progress("refine", self._done)
+
+    def _keeps(self, name: str, before: Score, after: Score) -> bool:
+        kept = after.beats(before)
+        self.steps.append(RefineStep(name, before.sqnr, after.sqnr, kept))
+        return kept
+
+    def ranges(
+        self, observed: Mapping[str, Bounds], build: Callable[[Mapping[str, Bounds]], Model]
+    ) -> Mapping[str, Bounds]:
+        """Ranges of either observer by the error at the outputs.
+
+        Args:
+            observed: by the observer of the settings.
+            build: converts with given ranges.
+        """
+        observer: Observer = "minmax" if self.settings.observer == "mse" else "mse"
+        turned = replace(self.settings, observer=observer)
+        graph, _ = prepared(self.source, self.shapes, turned)
+        other, _ = observed_ranges(graph, self.fit, None, turned)
+        other |= introduced_ranges(graph, observed, self.fit, turned)
+        judge = self._judge(self.fit[:MOST_TRIED])
+        mixed = mixed_ranges(
+            observed, other, lambda r: judge.score(build(r).graph).sqnr, self._tick
+        )
+        if mixed == observed:
+            return observed
+        held = self._judge(self.held)
+        before, after = (held.score(build(found).graph) for found in (observed, mixed))
+        return mixed if self._keeps("ranges by output error", before, after) else observed
+
+    def biases(self, model: Model) -> Model:
+        """A model with biases corrected on the simulator."""
+        reference, _ = prepared(self.source, self.shapes, self.settings)
+        equalize(reference, model.ranges, measured=True)
+        judge, fit = self._judge(self.held), self.fit[:MOST_TOGETHER]
+        best, reached = model.graph, judge.score(model.graph)
+        for least in LEAST_VALUES:
+            graph, times = corrected_biases(
+                model.graph, reference, fit, self.settings.library, least
+            )
+            after = judge.score(graph) if times else reached
+            self._tick()
+            if self._keeps(f"biases of channels with {least} values", reached, after):
+                best, reached = graph, after
+        assert model.conversion is not None
+        conversion = replace(model.conversion, refined=tuple(self.steps))
+        return replace(model, graph=best, conversion=conversion)

@@ -1,0 +1,184 @@
+"""`accuracy="high"`: ranges and biases by the simulated error, decided on held-back samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+import hexconv
+from hexconv.errors import ConfigError, HexconvError
+from hexconv.model import Model
+from hexconv.nnlib.graph import Graph
+from hexconv.onnx_graph import load
+from hexconv.refine.biases import corrected_biases
+from hexconv.refine.held_back import Judge, Score, split
+from hexconv.refine.ranges import mixed_ranges
+from tests.cli.converting import run
+from tests.lowering.proof import Array, decibels, model, numbers
+
+WIDTH, ROWS = 16, (1, 48, 16)
+
+
+def attention() -> onnx.ModelProto:
+    """Rows weighed by a softmax, whose 256 levels do not sum up to 1, and two Linears."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "q"], ["a"]),
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["a", "t"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["p"], axis=-1),
+        helper.make_node("MatMul", ["x", "v"], ["xv"]),
+        helper.make_node("Add", ["xv", "vb"], ["w"]),
+        helper.make_node("MatMul", ["p", "w"], ["c"]),
+        helper.make_node("MatMul", ["c", "o"], ["m"]),
+        helper.make_node("Add", ["m", "ob"], ["h"]),
+        helper.make_node("LeakyRelu", ["h"], ["l"], alpha=0.1),
+        helper.make_node("MatMul", ["l", "e"], ["n"]),
+        helper.make_node("Add", ["n", "eb"], ["y"]),
+    ]
+    names = ("q", "v", "o", "e")
+    scales = (0.02, 0.3, 0.3, 0.3)
+    consts = {
+        n: np.float32(s) * numbers((WIDTH, WIDTH), i)
+        for i, (n, s) in enumerate(zip(names, scales, strict=True))
+    }
+    consts |= {n: 3.0 + numbers((WIDTH,), i) for i, n in enumerate(("vb", "ob", "eb"), 7)}
+    return model(nodes, {"x": ROWS}, ["y"], consts)
+
+
+def feeds(count: int, first: int = 0) -> list[dict[str, Array]]:
+    return [{"x": numbers(ROWS, seed)} for seed in range(first, first + count)]
+
+
+def bias_bytes(graph: Graph) -> list[bytes]:
+    return [const.array.tobytes() for const in graph.consts if const.array.dtype == np.int32]
+
+
+@pytest.fixture(scope="module")
+def high() -> Model:
+    return hexconv.convert(attention(), samples=feeds(12), accuracy="high")
+
+
+def test_samples_that_nothing_has_seen_agree(high: Model) -> None:
+    """The gain on held-back samples is there on others."""
+    plain = hexconv.convert(attention(), samples=feeds(12))
+    judge = Judge(load(attention()), feeds(6, first=50), "v66")
+    assert judge.score(high.graph).sqnr > judge.score(plain.graph).sqnr + 0.3
+
+
+def test_the_report_has_each_step_and_whether_it_was_kept(high: Model) -> None:
+    assert high.conversion is not None
+    steps = high.conversion.refined
+    assert [step.name for step in steps][-2:] == [
+        "biases of channels with 500 values",
+        "biases of channels with 12 values",
+    ]
+    assert any(step.kept for step in steps)
+    assert all(step.after > step.before for step in steps if step.kept)
+    assert high.report()["conversion"]["refined"]
+
+
+def test_the_same_samples_give_the_same_bytes(high: Model) -> None:
+    again = hexconv.convert(attention(), samples=feeds(12), accuracy="high")
+    assert again.graph.consts == high.graph.consts
+
+
+def test_only_constants_change(high: Model) -> None:
+    plain = hexconv.convert(attention(), samples=feeds(12))
+    assert [n.op for n in plain.graph.nodes] == [n.op for n in high.graph.nodes]
+    assert bias_bytes(plain.graph) != bias_bytes(high.graph)
+
+
+def test_simulator_and_library_agree() -> None:
+    """`decibels` compares both where the library is at hand."""
+    assert decibels(attention(), feeds(6), accuracy="high") > 25.0
+
+
+def test_ranges_that_are_given_are_used_as_they_are() -> None:
+    plain = hexconv.convert(attention(), samples=feeds(8))
+    made = hexconv.convert(attention(), samples=feeds(8), ranges=plain.ranges, accuracy="high")
+    assert made.ranges == plain.ranges
+    assert made.conversion is not None
+    assert [step.name[:6] for step in made.conversion.refined] == ["biases"] * 2
+
+
+@pytest.mark.parametrize("samples", [None, feeds(1)])
+def test_too_few_samples_are_an_error(samples: list[dict[str, Array]] | None) -> None:
+    with pytest.raises(ConfigError, match='accuracy="high" needs'):
+        hexconv.convert(attention(), samples=samples, accuracy="high")
+
+
+def test_qdq_has_no_biases_to_correct() -> None:
+    with pytest.raises(HexconvError, match='accuracy="high"'):
+        hexconv.to_qdq(attention(), samples=feeds(4), accuracy="high")
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 16, 64])
+def test_every_fourth_sample_is_held_back(count: int) -> None:
+    samples = [{"x": np.full(1, i)} for i in range(count)]
+    fit, held = split(samples)
+    assert len(fit) + len(held) == count and fit and held
+    assert not {id(s) for s in fit} & {id(s) for s in held}
+    assert len(held) == min(max(count // 4, 1), 8)
+
+
+def test_a_step_is_kept_only_if_most_samples_agree() -> None:
+    before = Score(30.0, (1.0, 1.0, 1.0))
+    assert Score(31.0, (0.5, 0.9, 1.1)).beats(before)
+    assert not Score(31.0, (0.1, 1.1, 1.1)).beats(before)
+    assert not Score(29.0, (0.9, 0.9, 3.0)).beats(before)
+
+
+def test_each_part_of_the_network_gets_the_ranges_that_are_best_for_it() -> None:
+    first = {f"t{i}": (0.0, 2.0) for i in range(16)}
+    second = {f"t{i}": (0.0, 1.0) for i in range(16)}
+    wanted = {f"t{i}": (0.0, 1.0 if i < 6 else 2.0) for i in range(16)}
+    ticks: list[None] = []
+    found = mixed_ranges(
+        first,
+        second,
+        lambda ranges: -float(sum(ranges[name] != wanted[name] for name in wanted)),
+        lambda: ticks.append(None),
+    )
+    assert found == wanted and len(ticks) == 10
+    assert mixed_ranges(first, dict(first), lambda _: 0.0, lambda: None) == first
+
+
+def test_a_bias_that_is_wrong_is_corrected() -> None:
+    """Every bias is moved; after it the outputs are as before, or better."""
+    proto, samples = attention(), feeds(6)
+    graph = hexconv.convert(proto, samples=samples).graph
+    consts = [
+        replace(const, array=const.array + 1024) if const.name.endswith("/bias") else const
+        for const in graph.consts
+    ]
+    spoiled = replace(graph, consts=consts)
+    reference = load(proto)
+    judge = Judge(reference, samples, "v66")
+    assert judge.score(spoiled).sqnr < judge.score(graph).sqnr - 3.0
+    fixed, times = corrected_biases(spoiled, reference, samples, "v66", 12)
+    assert times == sum(const.name.endswith("/bias") for const in graph.consts)
+    assert judge.score(fixed).sqnr > judge.score(graph).sqnr - 0.5
+
+
+def test_channels_of_few_values_are_left_alone() -> None:
+    proto, samples = attention(), feeds(6)
+    graph = hexconv.convert(proto, samples=samples).graph
+    values = ROWS[1] * len(samples)
+    assert corrected_biases(graph, load(proto), samples, "v66", values)[1] > 0
+    assert corrected_biases(graph, load(proto), samples, "v66", values + 1)[1] == 0
+
+
+def test_the_command_line_converts_and_reports(tmp_path: Path) -> None:
+    onnx.save(attention(), tmp_path / "m.onnx")
+    (tmp_path / "s").mkdir()
+    for i, feed in enumerate(feeds(6)):
+        np.save(tmp_path / "s" / f"{i}.npy", feed["x"])
+    arguments = [str(tmp_path / "m.onnx"), "--samples", str(tmp_path / "s"), "--accuracy", "high"]
+    done = run(*arguments, "-o", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert "held-back samples" in done.output and "biases" in done.output
