@@ -32,13 +32,33 @@ def printable(text: str) -> str:
     )
 
 
+class TakenNames(set[str]):
+    """Names in use, which remembers how far `unique_name` has counted.
+
+    A large graph has one name ten thousand times: counting from 2 each time is quadratic.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        super().__init__(names)
+        self.counted: dict[str, int] = {}
+
+    def discard(self, name: str) -> None:
+        """Free a name; what was counted beyond it is counted again."""
+        super().discard(name)
+        self.counted.pop(name, None)
+        self.counted.pop(name.rpartition("_")[0], None)
+
+
 def unique_name(wanted: str, taken: set[str]) -> str:
     """`wanted`, or `wanted_2`, `wanted_3`, ... : the first that is not taken; it is added there."""
-    name, number = wanted, 1
+    counted = taken.counted if isinstance(taken, TakenNames) else {}
+    number = counted.get(wanted, 1)
+    name = wanted if number == 1 else f"{wanted}_{number}"
     while name in taken:
         number += 1
         name = f"{wanted}_{number}"
     taken.add(name)
+    counted[wanted] = number
     return name
 
 

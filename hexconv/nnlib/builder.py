@@ -12,7 +12,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import RangeError
-from hexconv.names import unique_name
+from hexconv.names import TakenNames, unique_name
 from hexconv.nnlib.graph import Const, Graph, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import Range, run_time_ranges
@@ -83,7 +83,7 @@ class Builder:
         """The ONNX node being lowered; new nodes record it."""
         self._rewrites = False
         self._next = 1
-        self._names: set[str] = set()
+        self._names = TakenNames()
         self._shared: dict[tuple[object, ...], Ref] = {}
         self._consts: dict[int, Const] = {}
         self._nodes: dict[int, Node] = {}
@@ -98,7 +98,7 @@ class Builder:
         builder._consts = graph.const_by_id()
         builder._nodes = graph.node_by_id()
         builder._next = 1 + max([*builder._consts, *builder._nodes], default=0)
-        builder._names = {const.name for const in graph.consts}
+        builder._names = TakenNames(const.name for const in graph.consts)
         builder._names.update(node.name for node in graph.nodes)
         return builder
 

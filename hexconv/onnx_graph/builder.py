@@ -14,7 +14,7 @@ from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from hexconv.errors import HexconvError, ModelError, UnsupportedOpError
-from hexconv.names import unique_name
+from hexconv.names import TakenNames, unique_name
 from hexconv.onnx_graph.evaluate import RANDOM, evaluate
 from hexconv.onnx_graph.inference import node_label, one_line, static_sizes
 from hexconv.onnx_graph.malformed import MALFORMED
@@ -40,9 +40,9 @@ class FloatBuilder:
 
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
-        self.names: set[str] = {str(value.name) for value in graph.inputs}
+        self.names = TakenNames(str(value.name) for value in graph.inputs)
         self.names.update(str(name) for name in graph.initializers)
-        self.node_names: set[str] = set()
+        self.node_names = TakenNames()
         for node in graph.all_nodes():
             self.names.update(str(value.name) for value in node.outputs if value.name)
             if node.name:
