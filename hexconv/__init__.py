@@ -37,6 +37,7 @@ __all__ = [
     "simulate",
     "simulator",
     "split",
+    "stream",
     "to_qdq",
     "verify",
 ]
@@ -52,6 +53,7 @@ _HOMES = {
     "load": "hexconv.model",
     "simulate": "hexconv.simulator",
     "split": "hexconv.splitting",
+    "stream": "hexconv.simulator.stream",
     "to_qdq": "hexconv.qdq",
     "verify": "hexconv.compare",
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.calibrate import Images, SampleDigest, format_ranges, read_samples
+from hexconv.calibrate.chunks import in_chunks
 from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import AppliedRewrite, Model, RangeSource
@@ -68,8 +69,10 @@ def convert(
     chosen = Settings.of(settings)
     chosen = replace(chosen, name=chosen.name or model_name(source))
     asked = source_of(source, shapes, chosen)
+    if asked.axes and samples is not None:
+        samples = in_chunks(samples, asked.model, asked.shapes, asked.axes)
     job = _Job(asked.model, asked.shapes, _Kept(samples), ranges, chosen)
-    model = replace(job.converted(), front=asked.front)
+    model = replace(job.converted(), front=asked.front, axes=asked.axes)
     if job.settings.strict:
         job.check_strictly(model)
     if job.settings.explain:

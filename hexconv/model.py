@@ -177,6 +177,7 @@ class Model:
         parts: both halves of the ONNX model that it is the DSP part of, if that was cut.
         float_model: the ONNX file or proto that it was converted from; None for a loaded model.
         idle_inputs: inputs of the ONNX model that nothing reads and the DSP does not have.
+        axes: of a model of chunks, the axis of time of each input and output that has one.
         front: what computes its inputs on the CPU, if it is the rest of a larger ONNX model.
     """
 
@@ -188,6 +189,7 @@ class Model:
     float_model: str | Path | onnx.ModelProto | None = None
     idle_inputs: tuple[str, ...] = ()
     front: onnx.ModelProto | None = None
+    axes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -42,11 +42,11 @@ class TakenNames(set[str]):
         super().__init__(names)
         self.counted: dict[str, int] = {}
 
-    def discard(self, name: str) -> None:
+    def discard(self, name: object, /) -> None:
         """Free a name; what was counted beyond it is counted again."""
         super().discard(name)
-        self.counted.pop(name, None)
-        self.counted.pop(name.rpartition("_")[0], None)
+        self.counted.pop(str(name), None)
+        self.counted.pop(str(name).rpartition("_")[0], None)
 
 
 def unique_name(wanted: str, taken: set[str]) -> str:
@@ -88,3 +88,9 @@ def shortened(text: str, width: int = 70) -> str:
         return text
     half = (width - 3) // 2
     return f"{text[: width - 3 - half]}...{text[-half:]}"
+
+
+def state_output(name: str) -> str | None:
+    """The output that becomes a state's input in the next chunk; None of any other input."""
+    stem, separator, state = name.rpartition("/")
+    return f"{stem}/{state[0]}_out" if separator and state in ("h_in", "c_in") else None

@@ -20,6 +20,7 @@ FLAGS = {
     "constant": "constants=",
     "inputs": "inputs=",
     "outputs": "outputs=",
+    "stateful": "stateful=True",
     "split auto": 'at="auto"',
     "split": "hexconv.convert_split",
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +62,13 @@ class Source:
         model: the file or proto that the user gave, or a proto with another interface.
         shapes: sizes of its inputs by name, where they were given.
         front: what computes its inputs from those of the user's model, where it was cut.
+        axes: of a model of chunks, the axis of time of each input and output that has one.
     """
 
     model: str | Path | onnx.ModelProto
     shapes: Mapping[str, Sequence[int]] | None
     front: onnx.ModelProto | None = None
+    axes: Mapping[str, int] = field(default_factory=dict)
 
 
 def source_of(
@@ -79,7 +81,7 @@ def source_of(
     Raises:
         ConfigError: they do not fit the model.
     """
-    if not (settings.constants or settings.inputs or settings.outputs):
+    if not (settings.constants or settings.inputs or settings.outputs or settings.stateful):
         return Source(source, shapes)
     from hexconv.onnx_graph.interface import change_interface
 
@@ -89,8 +91,9 @@ def source_of(
         constants=settings.constants,
         inputs=settings.inputs,
         outputs=settings.outputs,
+        stateful=settings.stateful,
     )
-    return Source(changed.model, changed.shapes, changed.front)
+    return Source(changed.model, changed.shapes, changed.front, changed.axes)
 
 
 def check_supported(graph: FloatGraph, settings: Settings) -> None:

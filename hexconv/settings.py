@@ -69,6 +69,8 @@ class Settings:
             arrays, or paths of .npy files.
         inputs: tensors that become the model's inputs, all of them; what computes them is cut off.
         outputs: tensors that become the model's outputs, all of them.
+        stateful: make a model of one chunk of a sequence, as long as the inputs' shapes say: the
+            states of its LSTMs, GRUs and RNNs are inputs and outputs. Samples are whole sequences.
         strict: raise FloorError if there are warnings (no samples, for one), and AccuracyError
             if an output of the simulated model, or a part of a concatenated output, is 6 dB or
             more below what 8 bits allow; on samples also if an output has less than 15 dB, or
@@ -92,6 +94,7 @@ class Settings:
     constants: Mapping[str, Constant] = field(default_factory=dict)
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
+    stateful: bool = False
     strict: bool = False
 
     @classmethod
@@ -149,6 +152,7 @@ class CommonSettings(TypedDict, total=False):
     constants: Mapping[str, Constant]
     inputs: Sequence[str]
     outputs: Sequence[str]
+    stateful: bool
     strict: bool
 
 

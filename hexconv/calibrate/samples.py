@@ -8,7 +8,7 @@ MACE's tools read it) contains as many samples as its size allows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -118,6 +118,34 @@ def read_samples(
         count += 1
     if count == 0:
         raise RangeError("there are no samples", where=_shown(source))
+
+
+def read_sequences(
+    source: SampleSource, graph: SampledModel
+) -> Iterator[tuple[str, Mapping[str, Array]]]:
+    """As `read_samples`, of any length along the open axes; with the place of each.
+
+    Raises:
+        FileError, RangeError: as `read_samples`.
+    """
+    inputs = {
+        info.name: _Input(info.name, info.shape, "NONE", graph.open_axes.get(info.name, ()))
+        for info in graph.inputs
+    }
+    for label, sample in _raw(source, inputs):
+        shaped = {
+            name: replace(info, shape=_length_of(np.shape(sample[name]), info))
+            if name in sample
+            else info
+            for name, info in inputs.items()
+        }
+        yield label, _checked(sample, shaped, set(graph.dropped_inputs), label, set())
+
+
+def _length_of(shape: tuple[int, ...], info: _Input) -> tuple[int, ...]:
+    """An input's shape with the length of a sample."""
+    full = (1,) * (len(info.shape) - len(shape)) + shape
+    return full if other_axis(full, info.shape, info.free) is not None else info.shape
 
 
 def _raw(

@@ -114,6 +114,16 @@ def interface_options(function: F) -> F:
     return function
 
 
+def stateful_option(function: F) -> F:
+    """--stateful, for the verbs that convert."""
+    return click.option(
+        "--stateful",
+        is_flag=True,
+        help="Make a model of one chunk, as long as --shape says: the states of LSTMs, GRUs and "
+        "RNNs are inputs and outputs.",
+    )(function)
+
+
 def conversion_options(function: F) -> F:
     """The options of `convert` and of every verb that converts first."""
     options = [

@@ -82,7 +82,7 @@ def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str,
 
     samples = request.samples
     asked = source_of(request.source, dict(request.shapes), Settings.of(request.settings))
-    settings = {**request.settings, "constants": {}, "inputs": (), "outputs": ()}
+    settings = {**request.settings, "constants": {}, "inputs": (), "outputs": (), "stateful": False}
     found: dict[str, dict[str, Accuracy]] = {}
     try:
         found[ON_HOST] = qdq_accuracy(

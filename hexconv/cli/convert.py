@@ -10,7 +10,7 @@ import click
 from hexconv.cli._ci import ci_options
 from hexconv.cli._html import html_option, write_html
 from hexconv.cli._json import emit
-from hexconv.cli._options import conversion_options, given_samples, tensor_names
+from hexconv.cli._options import conversion_options, given_samples, stateful_option, tensor_names
 from hexconv.cli._terminal import stages
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     "what 8 bits allow, or on the samples below 15 dB, or its largest class another one in a "
     "fifth of the rows.",
 )
+@stateful_option
 @click.option("--explain", is_flag=True, help="Show what each rewrite saved (converts again).")
 @html_option
 @ci_options
@@ -258,14 +259,24 @@ def _accuracy(
 ) -> dict[str, Accuracy]:
     from hexconv.compare.accuracy import accuracy
 
-    source: Any = model.float_model if model.parts is None else model.parts.dsp
-    return accuracy(model, source, _samples_of(model, samples), count=count, library=library)
+    return accuracy(
+        model, _float_side(model), _samples_of(model, samples), count=count, library=library
+    )
+
+
+def _float_side(model: Model) -> Any:
+    """The ONNX model that the DSP's is compared with."""
+    return model.float_model if model.parts is None else model.parts.dsp
 
 
 def _samples_of(model: Model, samples: Any) -> Any:
     """What the user gave, or the YAML names; of a model that was cut, what its DSP part reads."""
     if samples is None and model.deployment is not None:
         samples = model.deployment.samples or None
+    if model.axes and samples is not None:
+        from hexconv.calibrate.chunks import in_chunks
+
+        return in_chunks(samples, _float_side(model), None, model.axes)
     if model.parts is None:
         return samples
     from hexconv.splitting.convert import samples_of

@@ -70,7 +70,7 @@ def recurrent(node: NodeView, ctx: Context) -> None:
     raise UnsupportedOpError(
         f"a {node.op} with {unsupported_op(node.node)}",
         why="the library has no loops: each step becomes nodes of its own",
-        hint="shorten the sequence, or cut the model there (--split)",
+        hint="make a model of one chunk (--stateful), or cut the model there (--split)",
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -20,6 +20,7 @@ from hexconv.errors import ConfigError, HexconvError
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.bind import bind
 from hexconv.onnx_graph.read import whole_model
+from hexconv.onnx_graph.stateful import make_stateful
 from hexconv.onnx_graph.subgraph import Pieces, opened, part, pieces_of, reads
 from hexconv.onnx_graph.whole import NOTE, Note
 
@@ -34,11 +35,13 @@ class Changed:
         model: it.
         shapes: of those that were given, the ones of its inputs.
         front: what computes its inputs from those of the original; None where nothing was cut off.
+        axes: of a model of chunks, the axis of time of each input and output that has one.
     """
 
     model: onnx.ModelProto
     shapes: Shapes
     front: onnx.ModelProto | None = None
+    axes: Mapping[str, int] = field(default_factory=dict)
 
 
 def change_interface(
@@ -48,6 +51,7 @@ def change_interface(
     constants: Mapping[str, Constant],
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
+    stateful: bool = False,
 ) -> Changed:
     """A model with other inputs and outputs.
 
@@ -57,6 +61,7 @@ def change_interface(
         constants: values that inputs are bound to, by name.
         inputs: the tensors that become the inputs, all of them; none leaves the inputs.
         outputs: the tensors that become the outputs, all of them; none leaves the outputs.
+        stateful: make it a model of chunks (`stateful.make_stateful`).
 
     Raises:
         ConfigError: an unknown name, a value that does not fit, or inputs that do not determine
@@ -69,7 +74,11 @@ def change_interface(
     before = Note.of({entry.key: entry.value for entry in model.metadata_props})
     file = Path(source).name if isinstance(source, (str, Path)) else before.file
     _write_note(model, Note(file, (*before.bound, *constants)))
-    return _cut(model, left, inputs, outputs) if inputs or outputs else Changed(model, left)
+    changed = _cut(model, left, inputs, outputs) if inputs or outputs else Changed(model, left)
+    if not stateful:
+        return changed
+    made = make_stateful(changed.model, changed.shapes)
+    return replace(changed, model=made.model, axes=made.axes)
 
 
 def _write_note(model: onnx.ModelProto, note: Note) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import read_samples
+from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion import convert
 from hexconv.model import Model, Parts
 from hexconv.model_names import model_name
@@ -46,14 +47,17 @@ def convert_split(
     """
     name = settings.get("name") or model_name(source)
     asked = source_of(source, shapes, Settings.of(settings))
-    settings = {**settings, "name": name, "constants": {}, "inputs": (), "outputs": ()}
+    done: SettingsDict = {"constants": {}, "inputs": (), "outputs": (), "stateful": False}
+    settings = {**settings, "name": name, **done}
+    if asked.axes and samples is not None:
+        samples = in_chunks(samples, asked.model, asked.shapes, asked.axes)
     parts = split(asked.model, at, asked.shapes, **settings)
     if parts.cpu is None:
         model = convert(asked.model, asked.shapes, samples, ranges, **settings)
         assert model.conversion is not None
         warnings = (*model.conversion.warnings, NOT_CUT)
         told = replace(model.conversion, warnings=warnings)
-        return replace(model, conversion=told, front=asked.front)
+        return replace(model, conversion=told, front=asked.front, axes=asked.axes)
     fed = samples_of(parts, samples, settings.get("data_formats"))
     model = convert(parts.dsp, None, fed, ranges, **settings)
     assert model.conversion is not None
