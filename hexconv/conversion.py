@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hexconv.asked_model import source_of
 from hexconv.calibrate import Images, SampleDigest, format_ranges, read_samples
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvWarning
@@ -28,7 +29,6 @@ from hexconv.pipeline import (
     introduced_ranges,
     observed_ranges,
     prepared,
-    source_of,
 )
 from hexconv.quantize import Bounds
 from hexconv.refine import MOST, Refinement, split

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hexconv import op_table
 from hexconv.arrays import Constant
+from hexconv.asked_model import source_of
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import dry_run
 from hexconv.names import shortened
 from hexconv.notebook import html_table
-from hexconv.pipeline import prepared, source_of
+from hexconv.pipeline import prepared
 from hexconv.settings import OptimizeLevel, Settings
 
 if TYPE_CHECKING:

@@ -74,9 +74,9 @@ def write_qdq(request: QdqRequest, *, as_json: bool, quiet: bool) -> None:
 
 def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str, Accuracy]]:
     """Accuracy by output of the quantized ONNX model, and of the DSP model where there is one."""
+    from hexconv.asked_model import source_of
     from hexconv.compare.accuracy import accuracy
     from hexconv.conversion import convert
-    from hexconv.pipeline import source_of
     from hexconv.qdq import qdq_accuracy
     from hexconv.settings import Settings
 

@@ -22,9 +22,9 @@ from hexconv.errors import RangeError
 from hexconv.settings import OBSERVERS
 
 if TYPE_CHECKING:
+    from hexconv.asked_model import Source
     from hexconv.calibrate import Statistics
     from hexconv.cluster import Failed
-    from hexconv.pipeline import Source
     from hexconv.settings import Observer
 
 
@@ -92,8 +92,8 @@ def command(
     Parts of the samples can be calibrated apart, each with -o PART.ranges.npz, and merged
     (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
+    from hexconv.asked_model import source_of
     from hexconv.cluster import require_complete
-    from hexconv.pipeline import source_of
     from hexconv.settings import Settings
 
     failed: list[Failed] = []

@@ -183,7 +183,7 @@ def command(
             _show_nodes(nodes, as_json, as_csv, quiet, rows)
             return
         if at_levels or states:
-            from hexconv.pipeline import source_of
+            from hexconv.asked_model import source_of
             from hexconv.settings import Settings
 
             version = library or DEFAULT_LIBRARY

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexconv.asked_model import source_of
 from hexconv.calibrate import equalize, read_samples
 from hexconv.compare.distributed import measure_on
 from hexconv.compare.layers import Bench
@@ -13,7 +14,7 @@ from hexconv.compare.report import Report, make_report
 from hexconv.compare.tally import Measured
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
-from hexconv.pipeline import prepared, source_of
+from hexconv.pipeline import prepared
 from hexconv.settings import CommonSettings, Progress, Settings
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hexconv.asked_model import source_of
 from hexconv.calibrate import Images
 from hexconv.errors import ConfigError
 from hexconv.onnx_graph import load
-from hexconv.pipeline import Ranges, Samples, observed_ranges, source_of
+from hexconv.pipeline import Ranges, Samples, observed_ranges
 from hexconv.qdq.opset import write_out_recent_ops
 from hexconv.qdq.quantizer import quantized
 from hexconv.qdq.ranges import dsp_ranges, plain_ranges

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hexconv.asked_model import source_of
 from hexconv.calibrate import read_samples
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion import convert
 from hexconv.model import Model, Parts
 from hexconv.model_names import model_name
-from hexconv.pipeline import Ranges, Samples, source_of
+from hexconv.pipeline import Ranges, Samples
 from hexconv.raw_tensors import DataFormat
 from hexconv.settings import Settings, SettingsDict
 from hexconv.splitting.parts import AUTO, split

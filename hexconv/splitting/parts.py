@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from hexconv.asked_model import source_of
 from hexconv.errors import ConfigError, ModelError
 from hexconv.model import Parts
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.subgraph import Pieces, opened, part
-from hexconv.pipeline import source_of
 from hexconv.settings import Settings, SettingsDict
 from hexconv.splitting.auto import fits, unsupported_nodes
 
