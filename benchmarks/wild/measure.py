@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 import hexconv
 from benchmarks.wild import peer
 from benchmarks.wild.manifest import Model
 from benchmarks.wild.samples import Feeds, Material, complete, constants, samples
+from hexconv.compare.eight_bits import RECURRENT
 from hexconv.compare.metrics import Totals
 from hexconv.errors import HexconvError
 from hexconv.simulator import Simulator
@@ -48,6 +50,7 @@ class Row:
         top1: share of agreement by output, of networks with class scores.
         device: what the real library returned.
         seconds: by stage.
+        recurrent: whether it has LSTM, GRU or RNN, which ONNX Runtime leaves in float.
         warnings: of the conversion.
         errors: by stage, the reason.
     """
@@ -62,6 +65,7 @@ class Row:
     top1: dict[str, float] = field(default_factory=dict)
     device: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    recurrent: bool = False
     warnings: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -84,6 +88,7 @@ class Bench:
         """All stages."""
         with self._stage("fetch"):
             path = self._material.cache.model(self._model)
+            self.row.recurrent = is_recurrent(path)
         with self._stage("samples"):
             calibration = samples(self._model, self._material, CALIBRATION, held=False)
             held = samples(self._model, self._material, HELD_OUT, held=True)
@@ -162,6 +167,13 @@ class Bench:
     def _keep(self, stage: str) -> None:
         self.row.stage = stage
         self._file.write_text(json.dumps(asdict(self.row), indent=1), encoding="utf-8")
+
+
+def is_recurrent(path: Path) -> bool:
+    """Whether a model has LSTM, GRU or RNN, in a branch or function perhaps."""
+    model = ir.load(path)
+    graphs = [model.graph, *model.functions.values()]
+    return any(node.op_type in RECURRENT for graph in graphs for node in graph.all_nodes())
 
 
 def reason(error: HexconvError) -> str:

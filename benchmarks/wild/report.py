@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.wild.manifest import Model
+from hexconv.compare.metrics import EXACT
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {"en": DOCS / "wild.md", "zh": DOCS / "wild.zh-CN.md"}
@@ -19,7 +20,9 @@ WORDS = {
         "head": "| network | source | nodes | hexconv | ONNX Runtime, by tensor | by channel | "
         "top-1 | library | note |",
         "sum": "{converted} of {all} networks convert. In the library: {same} of {ran} return the "
-        "simulator's bits. {worse} are more than {limit:g} dB below ONNX Runtime's int8 by tensor.",
+        "simulator's bits. {worse} are more than {limit:g} dB below ONNX Runtime's int8 by tensor; "
+        "of those with LSTM or GRU (*), which ONNX Runtime leaves in float, {recurrent}.",
+        "float": "float",
         "same bits": "same bits",
         "prepared": "prepared",
         "failed": "fails in ONNX Runtime",
@@ -28,7 +31,10 @@ WORDS = {
         "head": "| 网络 | 来源 | 节点 | hexconv | ONNX Runtime（按张量） | 按通道 | top-1 | 库 | "
         "说明 |",
         "sum": "{all} 个网络中有 {converted} 个可以转换。在库中：{ran} 个中有 {same} 个与模拟器逐位"
-        "相同。{worse} 个比 ONNX Runtime 按张量的 int8 低 {limit:g} dB 以上。",
+        "相同。{worse} 个比 ONNX Runtime 按张量的 int8 低 {limit:g} dB 以上；"
+        "在含 LSTM 或 GRU（*，ONNX Runtime "
+        "将其留在浮点）的网络中有 {recurrent} 个。",
+        "float": "浮点",
         "same bits": "位相同",
         "prepared": "仅 prepare",
         "failed": "ONNX Runtime 失败",
@@ -47,6 +53,12 @@ def behind(row: Row) -> float | None:
     ours, theirs = row.get("hexconv") or {}, row.get("tensor") or {}
     both = [min(theirs[name], 50.0) - ours[name] for name in ours if name in theirs]
     return max(both, default=None)
+
+
+def is_worse(row: Row) -> bool:
+    """Whether hexconv is behind ONNX Runtime's int8, where that has quantized anything."""
+    theirs = (row.get("tensor") or {}).values()
+    return max(theirs, default=EXACT) < EXACT and (behind(row) or 0.0) > WORSE
 
 
 def line(row: Row) -> str:
@@ -75,7 +87,8 @@ def table(models: Sequence[Model], rows: Mapping[str, Row], language: str) -> st
         converted=sum(worst(row) is not None for row in known),
         ran=len(ran),
         same=sum(row["device"] == "same bits" for row in ran),
-        worse=sum((behind(row) or 0.0) > WORSE for row in known),
+        worse=sum(is_worse(row) and not row.get("recurrent") for row in known),
+        recurrent=sum(is_worse(row) and bool(row.get("recurrent")) for row in known),
         limit=WORSE,
     )
     lines = [text, "", words["head"], "|---" * 9 + "|"]
@@ -95,13 +108,14 @@ def write(models: Sequence[Model], rows: Mapping[str, Row]) -> None:
 def _cells(model: Model, row: Row, words: Mapping[str, str]) -> str:
     nodes = row.get("nodes", (0, 0))
     top1 = row.get("top1") or {}
+    star = "*" if row.get("recurrent") else ""
     cells = [
-        model.name,
+        f"{model.name}{star}",
         model.source.title,
         f"{nodes[0]} → {nodes[1]}" if nodes[1] else "",
         _figure(row, "hexconv"),
-        _figure(row, "tensor") if row.get("tensor") else words["failed"],
-        _figure(row, "channel"),
+        _float_or(_figure(row, "tensor"), words) if row.get("tensor") else words["failed"],
+        _float_or(_figure(row, "channel"), words),
         f"{min(top1.values()):.2f}" if top1 else "",
         words.get(row.get("device", ""), row.get("device", "")),
         "; ".join(_reasons(row)).replace("|", "\\|"),
@@ -121,3 +135,8 @@ def _figure(row: Row, kind: str) -> str:
     if name is None:
         return f"{min(found.values()):.1f}" if found else "-"
     return f"{found[name]:.1f}" if name in found else "-"
+
+
+def _float_or(figure: str, words: Mapping[str, str]) -> str:
+    """A model of functions, of which ONNX Runtime's quantizer quantizes nothing, is exact."""
+    return words["float"] if figure == f"{EXACT:.1f}" else figure
