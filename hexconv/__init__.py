@@ -6,7 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hexconv import calibrate, compare, cost, device, errors, exact, nnlib, op_table, simulator
+    from hexconv import (
+        calibrate,
+        compare,
+        cost,
+        device,
+        errors,
+        exact,
+        nnlib,
+        op_table,
+        report,
+        schema,
+        simulator,
+    )
     from hexconv.compare import verify
     from hexconv.conversion import convert
     from hexconv.from_deployment import convert_deployment
@@ -34,6 +46,8 @@ __all__ = [
     "load",
     "nnlib",
     "op_table",
+    "report",
+    "schema",
     "simulate",
     "simulator",
     "split",

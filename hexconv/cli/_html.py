@@ -24,7 +24,7 @@ def html_option(function: AnyCommand) -> AnyCommand:
 
 def _checked(ctx: click.Context, param: click.Parameter, wanted: bool) -> bool:
     if wanted:
-        from hexconv.report.html import require_jinja2
+        from hexconv.report.html_page import require_jinja2
 
         require_jinja2()
     return wanted
@@ -37,7 +37,7 @@ def write_html(path: Path, *reports: Mapping[str, Any]) -> Path:
         The path.
     """
     from hexconv.files import write_files
-    from hexconv.report.html import html
+    from hexconv.report.html_page import html
 
     write_files({path: html(*reports).encode()})
     return path

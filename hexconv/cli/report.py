@@ -29,7 +29,7 @@ def command(model: Path, reports: tuple[Path, ...], target: Path | None, quiet: 
     add their sections: the --json of verify, cost, check or phone profile.
     """
     from hexconv.report import read_report
-    from hexconv.report.html import require_jinja2
+    from hexconv.report.html_page import require_jinja2
     from hexconv.report.stored import report_of
 
     require_jinja2()

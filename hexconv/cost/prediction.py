@@ -161,8 +161,19 @@ class Cost:
             "unknown": [node.name or str(node.id) for node in self.unknown],
             "by_type": {name: asdict(row) for name, row in self.by_type.items()},
             "by_layer": {name: asdict(row) for name, row in self.by_layer.items()},
-            "nodes": [self._node_dict(node, soc) for node in self.nodes],
+            "nodes": [
+                {**self._node_dict(node, soc), "inputs": sources}
+                for node, sources in zip(self.nodes, self._sources(), strict=True)
+            ],
         }
+
+    def _sources(self) -> list[list[int]]:
+        """For each node the ids of the executed nodes that it reads, in order."""
+        ids = {node.id for node in self.executed.nodes}
+        return [
+            list(dict.fromkeys(ref.node for ref in node.inputs if ref.node in ids))
+            for node in self.executed.nodes
+        ]
 
     def _node_dict(self, node: NodeCost, soc: str) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hexconv.report.drawing import MOST_NODES, drawing
 from hexconv.report.parts import Column, Section, Text, same
 
 Report = Mapping[str, Any]
@@ -25,6 +26,7 @@ def sections(report: Report) -> list[Section]:
         _unsupported,
         _outputs,
         _error,
+        _graph,
         _time,
         _layers,
         _measured,
@@ -130,6 +132,42 @@ def _error(report: Report) -> Iterator[Section]:
         columns,
         rows,
         {"type": "lines", "label": 1, "series": [4, 5, 6], "unit": "dB"},
+    )
+
+
+def _graph(report: Report) -> Iterator[Section]:
+    cost = report.get("cost") or {}
+    nodes = cost.get("nodes", ())
+    if len(nodes) > MOST_NODES:
+        return
+    own = {
+        row["name"]: (row["held_out"] or row["calibration"])["own"]["sqnr"]
+        for row in (report.get("accuracy") or {}).get("layers", ())
+    }
+    whole = cost.get("packets") or 1
+    rows = []
+    for node in nodes:
+        name = node["name"] or str(node["id"])
+        share = (node["packets"] or 0) / whole
+        rows.append([name, node["op"], node["onnx_node"], share, own.get(node["name"])])
+    columns = (
+        NAME,
+        OP,
+        LAYER,
+        Column(Text("share of packets", "指令包占比"), "share"),
+        Column(Text("own error, dB", "自身误差，dB"), "db"),
+    )
+    yield Section(
+        "graph",
+        Text("Graph", "图"),
+        Text(
+            "The executed nodes; the darker, the larger the share of the packets.",
+            "已执行的节点；颜色越深，占指令包的比例越大。",
+        ),
+        columns,
+        rows,
+        {"type": "graph", "label": 0, "op": 1, "share": 3, "error": 4},
+        [drawing(nodes)],
     )
 
 

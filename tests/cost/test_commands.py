@@ -54,6 +54,9 @@ def test_json_is_for_machines(saved: Path) -> None:
     assert found["packets"] == told["compare"]["packets"] > 0
     assert found["packets_low"] < found["packets"] < found["packets_high"]
     assert {"id", "name", "op", "packets", "moved", "basis"} <= set(found["nodes"][0])
+    ids = [node["id"] for node in found["nodes"]]
+    read = [source for node in found["nodes"] for source in node["inputs"]]
+    assert read and set(read) <= set(ids) and found["nodes"][0]["inputs"] == []
 
 
 def test_mace_tables_can_be_read_back_and_compared(saved: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from hexconv.cli import group
 from hexconv.errors import MissingExtra
-from hexconv.report.html import WORDS, html
+from hexconv.report.html_page import WORDS, html
 from hexconv.report.sections import sections
 from hexconv.schema import document
 from tests.compare.nets import convolutions, samples
@@ -123,7 +123,7 @@ def test_every_text_is_in_both_languages(place: Path) -> None:
 
 
 def html_report(place: Path) -> dict[str, Any]:
-    from hexconv.report.html import merged
+    from hexconv.report.html_page import merged
 
     return merged(reports(place))
 
@@ -139,7 +139,7 @@ def test_verify_and_cost_write_pages_too(place: Path, monkeypatch: pytest.Monkey
     data = embedded((place / "build" / "net.report.html").read_text())
     assert "SD845" in next(card for card in data["cards"] if card["id"] == "fast")["detail"][0]
     run("cost", "net.onnx", "-q", "--html")
-    assert ids(place / "net.report.html") == {"nodes", "layers", "memory", "provenance"}
+    assert ids(place / "net.report.html") == {"graph", "nodes", "layers", "memory", "provenance"}
 
 
 def ids(page: Path) -> set[str]:
@@ -189,6 +189,7 @@ LAYOUT = (HERE / "layout.js").read_text()
 @pytest.mark.parametrize("width", [500, 1280, 1920])
 def test_a_browser_draws_every_chart_within_its_width(full: Path, width: int) -> None:
     found = opened(full, LAYOUT, width=width)
+    assert found["nodes"] == len(reports(full.parent)[0]["cost"]["nodes"]) and found["edges"] > 3
     assert len(found["charts"]) >= 6 and all(drawn > 3 for drawn in found["charts"])
     assert found["wide"] <= 0
     assert found["links"] and all(found["links"])
@@ -212,11 +213,12 @@ def test_a_phone_scrolls_one_way_only(full: Path) -> None:
 @needs_chromium
 @pytest.mark.slow
 def test_a_reader_sorts_switches_language_and_theme_and_follows_links(full: Path) -> None:
-    found = opened(full, ACTIONS, address="#memory")
+    found = opened(full, ACTIONS, address="#ranges")
     assert found["title"] == EVIL and found["warning"].endswith(EVIL) and not found["markup"]
     assert found["english"] == "Where the time goes" and found["chinese"] == "时间用在何处"
     assert found["lang"] == "zh-CN" and found["themed"] and found["focused"] == "language"
     assert found["sort"] == "ascending" and len(found["ascending"]) > 3
     assert found["descending"] == found["ascending"][::-1]
     assert found["histogram"] > 10 and found["tabbable"]
+    assert -10 <= found["linked"] <= 100, "the address leads to its section"
     assert "'=1+" in found["csv"] and '""' in found["csv"]  # no formula, quotes doubled

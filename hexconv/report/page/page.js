@@ -232,6 +232,34 @@ function histogram(section, colors, at) {
     series: [{ type: "bar", barCategoryGap: "8%", data: counts }] } };
 }
 
+function graph(section) {
+  const [{ width, height, box, places, lines: edges }] = section.details, { chart } = section;
+  const part = (tag, attributes, ...children) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  };
+  const most = Math.max(...section.rows.map((row) => row[chart.share]), 1e-9);
+  const svg = part("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
+  for (const [from, to] of edges) {
+    const x1 = places[from][0] + box[0] / 2, y1 = places[from][1] + box[1];
+    const x2 = places[to][0] + box[0] / 2, y2 = places[to][1];
+    const bend = Math.max(12, (y2 - y1) / 2);
+    svg.append(part("path", { class: "edge", d: `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}` }));
+  }
+  section.rows.forEach((row, index) => {
+    const [x, y] = places[index];
+    const told = [say(row[chart.label]), say(row[chart.op]), shown(row[chart.share], "share"),
+      row[chart.error] === null ? "" : `${shown(row[chart.error], "db")} dB`].filter(Boolean);
+    const name = part("text", { x: x + 8, y: y + 14 }, short(told[0], 30));
+    const op = part("text", { x: x + 8, y: y + 28, class: "op" }, short(told[1], 30));
+    const fill = part("rect", { x, y, width: box[0], height: box[1], rx: 5, "fill-opacity": 0.08 + 0.62 * row[chart.share] / most });
+    svg.append(part("g", { class: "node", tabindex: "0" }, part("title", {}, told.join("\n")), fill, name, op));
+  });
+  return [make("div", { class: "graph", tabindex: "0", role: "region", "aria-label": say(section.title) }, svg)];
+}
+
 const KINDS = { bars, lines, treemap, waterfall, histogram };
 
 function chart(section) {
@@ -245,6 +273,8 @@ function chart(section) {
     entry.instance.setOption(made.options);
     holder.dataset.drawn = "yes";
   };
+  // The height is known before it is drawn, so that links lead where they should.
+  holder.style.height = `${KINDS[section.chart.type](section, theme(), 0).height}px`;
   charts.push(entry);
   if (section.chart.type !== "histogram") return [holder];
   const choose = make("select", { onchange: (event) => { view.at = Number(event.target.value); entry.draw(); } },
@@ -272,7 +302,8 @@ function card({ id, title, value, detail, state: mood, link }) {
 
 function sectionOf(section) {
   const heading = make("h2", {}, make("a", { href: `#${section.id}`, title: word("link") }, say(section.title)));
-  const drawn = section.chart.type && KINDS[section.chart.type] ? chart(section) : [];
+  const kind = section.chart.type;
+  const drawn = kind === "graph" ? graph(section) : KINDS[kind] ? chart(section) : [];
   return make("section", { id: section.id }, heading, make("p", {}, say(section.note)), ...drawn, ...table(section));
 }
 
@@ -330,5 +361,5 @@ addEventListener("beforeprint", drawAll);
 build();
 if (location.hash) {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (target) target.scrollIntoView();
+  if (target) target.scrollIntoView({ behavior: "instant" });
 }

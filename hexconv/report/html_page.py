@@ -6,21 +6,30 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hexconv.errors import MissingExtra
 from hexconv.report.cards import cards, steps
 from hexconv.report.parts import Text, same
 from hexconv.report.sections import sections
 
+
+class HasReport(Protocol):
+    """A model."""
+
+    def report(self) -> dict[str, Any]:
+        """Its report, a document of the schema."""
+
+
 PAGE = Path(__file__).with_name("page")
 
 
-def html(*reports: Mapping[str, Any]) -> str:
+def html(*reports: Mapping[str, Any] | HasReport) -> str:
     """One page of one or more documents of a model.
 
     Args:
-        reports: of the schema; a section of a later one replaces that of an earlier one.
+        reports: a model, or documents of the schema, as `hexconv.schema` has them; a section of a
+            later one replaces that of an earlier one.
 
     Returns:
         The page: no part of it is loaded from elsewhere, and names are shown as text.
@@ -29,7 +38,7 @@ def html(*reports: Mapping[str, Any]) -> str:
         MissingExtra: jinja2 is not installed.
     """
     jinja2 = require_jinja2()
-    report = merged(reports)
+    report = merged([item if isinstance(item, Mapping) else item.report() for item in reports])
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(_asset("page.html.j2"))
     page: str = template.render(
