@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
+from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
@@ -22,6 +23,7 @@ Matrix = npt.NDArray[np.float32]
 
 # A product with the interpolation matrix costs a multiply-accumulate for each of its entries.
 LARGEST = 1 << 18
+LARGEST_MATRIX = 1 << 28
 # Interpolation by an integer factor has factor^2 phases, each a depthwise convolution.
 MOST_PHASES = 16
 TAPS = (3, 5)
@@ -101,6 +103,15 @@ def _axes(node: ir.Node) -> list[ResizeAxis] | None:
             grown = before[axis] * target[1]
             if transform == "align_corners" and abs(grown - round(grown)) > 1e-4:
                 return None  # ONNX adds the fraction to the ratio, ONNX Runtime does not
+        if before[axis] == after[axis] and target[1] in (1.0, after[axis]):
+            continue
+        if max(before[axis], after[axis]) * before[axis] > LARGEST_MATRIX:
+            raise UnsupportedOpError(
+                f"axis {axis} is resized from {before[axis]} to {after[axis]} elements",
+                node=str(node.name),
+                op=node.op_type,
+                why="the matrix of its weights would have more than 2^28 numbers",
+            )
         matrix = interpolation(before[axis], target, attrs)
         if matrix.shape[1] != after[axis]:
             return None
@@ -152,7 +163,10 @@ def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matri
         [numpy_helper.from_array(full, "t")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # errors are raised
+    content = model.SerializeToString()
+    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     output: Matrix = session.run(None, {"x": image})[0]
     return output
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+
+LARGEST = 2**28
+"""Elements of a tensor that is computed: 1 GiB as the int32 sums that the library makes."""
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape | None]
@@ -139,9 +143,30 @@ def _order(node: ir.Node, shapes: Shapes) -> str:
     return f"p is {order}, must be 1 or more" if order < 1 else ""
 
 
+def too_wide(node: ir.Node, shapes: Shapes) -> str:
+    """Whether the padded input of a window op has more elements than a tensor may have."""
+    data, kernel = shapes[0], _integers(node, "kernel_shape", ())
+    if data is None or len(data) < 3:
+        return ""
+    extents = kernel or ((shapes[1] or ())[2:] if len(shapes) > 1 else ())
+    spread = _integers(node, "dilations", (1,) * len(extents))
+    reach = [(size - 1) * step + 1 for size, step in zip(extents, spread, strict=False)]
+    pads = _integers(node, "pads", (0,) * 2 * len(reach))
+    both = [begin + end for begin, end in zip(pads, pads[len(reach) :], strict=False)]
+    padded = [size + max(pad, wide) for size, pad, wide in zip(data[2:], both, reach, strict=False)]
+    if prod(padded) <= LARGEST:
+        return ""
+    return f"windows over {padded} elements, {LARGEST} at most are supported"
+
+
+def _integers(node: ir.Node, name: str, default: Sequence[int]) -> Sequence[int]:
+    attr = node.attributes.get(name)
+    return default if attr is None else [int(number) for number in attr.as_ints()]
+
+
 def _pool(node: ir.Node, shapes: Shapes) -> str:
     """A window all in the padding would be the mean, or the maximum, of nothing."""
-    wrong = _word(node, "auto_pad", AUTO_PADS) or _order(node, shapes)
+    wrong = _word(node, "auto_pad", AUTO_PADS) or _order(node, shapes) or too_wide(node, shapes)
     kernel, pads = node.attributes.get("kernel_shape"), node.attributes.get("pads")
     if wrong or kernel is None or pads is None:
         return wrong

@@ -15,7 +15,8 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from hexconv.errors import HexconvError, ModelError, UnsupportedOpError
 from hexconv.names import TakenNames, unique_name
-from hexconv.onnx_graph.evaluate import RANDOM, evaluate
+from hexconv.onnx_graph.arguments import LARGEST
+from hexconv.onnx_graph.evaluate import NUMPY, RANDOM, SIZED_BY_VALUES, evaluate
 from hexconv.onnx_graph.inference import node_label, one_line, static_sizes
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.operands import check_operands
@@ -25,8 +26,6 @@ from hexconv.onnx_graph.operands import check_operands
 OPSET = 24
 # Ops for which ONNX infers nothing.
 LIKE_FIRST_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
-LARGEST = 2**31 - 1
-LARGEST_FOLDED = 2**28
 DATA_LIMIT = 4096
 UNFIT = (InferenceError, ValidationError, onnx.defs.SchemaError, RuntimeError)
 """What ONNX raises on a node whose inputs or attributes its schema does not have."""
@@ -158,7 +157,7 @@ class FloatBuilder:
                 inputs.append(value.const_value.numpy())
         if not inputs and node.op_type != "Constant":
             return None
-        self._check_size(node)
+        self._check_size(node, inputs)
         try:
             return [_plain(array) for array in evaluate(node, inputs)]
         except HexconvError:
@@ -176,7 +175,7 @@ class FloatBuilder:
 
         Raises:
             ModelError: the inputs contradict each other or the op's schema.
-            UnsupportedOpError: a shape depends on data, a tensor has 2^31 elements, or none
+            UnsupportedOpError: a shape depends on data, a tensor has over 2^28 elements, or none
                 although `may_be_empty` is false.
         """
         if node.op_type in LIKE_FIRST_INPUT:
@@ -314,34 +313,30 @@ class FloatBuilder:
             )
         if prod(sizes) > LARGEST:
             raise UnsupportedOpError(
-                f"'{value.name}' of shape {sizes} has more than 2^31 elements",
+                f"'{value.name}' of shape {sizes} has more than 2^28 elements",
                 node=str(node.name),
                 op=node.op_type,
             )
 
-    def _check_size(self, node: ir.Node) -> None:
-        if node.op_type not in (
-            "Expand",
-            "Tile",
-            "ConstantOfShape",
-            "Range",
-            "OneHot",
-            "Pad",
-            "Resize",
-            "MatMul",
-            "Add",
-            "Mul",
-            "Where",
-        ):
+    def _check_size(self, node: ir.Node, inputs: Sequence[npt.NDArray[Any] | None]) -> None:
+        """Raise for a constant too large to compute; ONNX infers its size only where it could be.
+
+        An op that NumPy computes makes as many elements as its inputs have together, multiplied, at
+        most: by broadcasting.
+        """
+        counts = [max(array.size, 1) for array in inputs if array is not None]
+        by_shapes = node.op_type in NUMPY and node.op_type not in SIZED_BY_VALUES
+        if by_shapes and prod(counts) <= LARGEST:
             return
+        most = max(LARGEST, sum(counts))
         for name, found in self._inferred(node).items():
             shape = static_sizes(found)
-            if shape is not None and prod(shape) > LARGEST_FOLDED:
+            if shape is not None and prod(shape) > most:
                 raise UnsupportedOpError(
                     f"the constant '{name}' would have shape {shape}",
                     node=str(node.name),
                     op=node.op_type,
-                    why=f"more than {LARGEST_FOLDED} elements",
+                    why=f"more than {most} elements",
                 )
 
     def _stem(self) -> str:

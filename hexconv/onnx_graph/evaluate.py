@@ -17,6 +17,9 @@ from hexconv.arrays import Array
 Inputs = Sequence[Array | None]
 Attrs = dict[str, Any]
 
+SIZED_BY_VALUES = {"ConstantOfShape", "Expand", "Range", "Tile"}
+"""Those of `NUMPY` whose results have the size that an input's values say."""
+
 RANDOM = {
     "RandomNormal",
     "RandomUniform",

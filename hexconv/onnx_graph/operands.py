@@ -11,7 +11,7 @@ from math import prod
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.arguments import ARGUMENTS
+from hexconv.onnx_graph.arguments import ARGUMENTS, too_wide
 
 Shape = tuple[int, ...]
 
@@ -54,7 +54,7 @@ def _conv(node: ir.Node, shapes: list[Shape | None]) -> str:
         return f"{w[0]} output channels do not divide into {group} groups"
     if x[1] != w[1] * group:
         return f"the input has {x[1]} channels, the weights expect {w[1] * group}"
-    return _bias(shapes, w[0])
+    return _bias(shapes, w[0]) or too_wide(node, shapes)
 
 
 def _conv_transpose(node: ir.Node, shapes: list[Shape | None]) -> str:
@@ -65,7 +65,7 @@ def _conv_transpose(node: ir.Node, shapes: list[Shape | None]) -> str:
         return f"{w[0]} input channels do not divide into {group} groups"
     if x[1] != w[0]:
         return f"the input has {x[1]} channels, the weights expect {w[0]}"
-    return _bias(shapes, w[1] * group)
+    return _bias(shapes, w[1] * group) or too_wide(node, shapes)
 
 
 def _bias(shapes: list[Shape | None], channels: int) -> str:

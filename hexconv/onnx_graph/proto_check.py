@@ -14,10 +14,11 @@ from onnx import AttributeProto, TensorProto
 
 from hexconv.errors import ModelError
 from hexconv.names import name_fault
+from hexconv.onnx_graph.arguments import LARGEST
 
 INT32 = 2**31 - 1
-LARGEST = 2**31
-"""Elements of a tensor."""
+LARGEST_STORED = 2**31
+"""Elements of a tensor in a file."""
 
 AXES = {"axis", "axes", "perm", "batch_axis", "time_axis", "batch_dims", "scan_input_axes"}
 """Attributes that onnx's C++ narrows to int32."""
@@ -36,8 +37,8 @@ def check_proto(proto: onnx.ModelProto, label: str) -> None:
     """Raise for a model whose parts are none.
 
     Raises:
-        ModelError: a name is not UTF-8; an element type does not exist; a tensor is larger than
-            2^31 elements; an axis or the size of an attribute is none.
+        ModelError: a name is not UTF-8; an element type does not exist; a tensor has more
+            elements than 2^28 (2^31 in the file); an axis or the size of an attribute is none.
     """
     for where, why in _faults(proto):
         raise ModelError("the ONNX model is invalid", where=f"{label}, {where}", why=why)
@@ -66,14 +67,15 @@ def _of_graph(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
     yield from _texts([item.name for item in (*values, *graph.initializer)])
     yield from _texts([graph.name])
     yield from _comments([graph.doc_string, *(item.doc_string for item in values)])
+    stored = {item.name for item in graph.initializer}
     for value in values:
         tensor = value.type.tensor_type
         if value.type.HasField("tensor_type") and tensor.elem_type not in KNOWN_TYPES:
             yield f"value '{value.name}'", f"ONNX has no element type {tensor.elem_type}"
         yield from _texts([dim.dim_param for dim in tensor.shape.dim])
         sizes = [dim.dim_value for dim in tensor.shape.dim if dim.HasField("dim_value")]
-        if prod(max(size, 0) or 1 for size in sizes) > LARGEST:
-            yield f"value '{value.name}'", f"its shape {sizes} has more than 2^31 elements"
+        if prod(max(size, 0) or 1 for size in sizes) > LARGEST and value.name not in stored:
+            yield f"value '{value.name}'", f"its shape {sizes} has more than 2^28 elements"
     for initializer in graph.initializer:
         yield from _of_tensor(initializer)
     for sparse in graph.sparse_initializer:
@@ -124,7 +126,7 @@ def _of_tensor(tensor: TensorProto) -> Iterator[tuple[str, str]]:
     if tensor.data_type not in KNOWN_TYPES:
         yield where, f"ONNX has no element type {tensor.data_type}"
     dims = list(tensor.dims)
-    if any(size < 0 for size in dims) or prod(dims) > LARGEST:
+    if any(size < 0 for size in dims) or prod(dims) > LARGEST_STORED:
         yield where, f"{dims} is no shape of at most 2^31 elements"
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
 from hexconv.names import did_you_mean, listed
+from hexconv.onnx_graph.arguments import LARGEST
 
 EXAMPLE_LENGTH = 100
 PLACEHOLDERS = {"any", "dynamic", "none", "null", "unk", "unknown"}
@@ -78,6 +80,10 @@ def _checked(name: str, shape: Sequence[int]) -> tuple[int, ...]:
         raise ModelError(
             f"the shape {_text(sizes)} given for input '{name}' has a size below 1",
             hint="pass positive sizes",
+        )
+    if prod(sizes) > LARGEST:
+        raise ModelError(
+            f"the shape {_text(sizes)} given for input '{name}' has more than 2^28 elements"
         )
     return sizes
 

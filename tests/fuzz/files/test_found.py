@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,75 @@ def test_a_number_that_a_config_cannot_have_is_an_error(change: tuple[str, str])
     assert change[0] in text
     with pytest.raises(ConfigError):
         config.parse(text.replace(*change, 1))
+
+
+BILLION = 10**9
+HUGE = {
+    "a window of a constant": (
+        {"n": np.array(BILLION)},
+        [
+            helper.make_node("HannWindow", ["n"], ["w"]),
+            helper.make_node("ReduceMax", ["w"], ["m"], keepdims=0),
+            helper.make_node("Mul", ["x", "m"], ["y"]),
+        ],
+    ),
+    "a sum of constants": (
+        {"a": np.zeros((40_000, 1), np.float32), "b": np.zeros((1, 40_000), np.float32)},
+        [
+            helper.make_node("Sub", ["a", "b"], ["c"]),
+            helper.make_node("ReduceMax", ["c"], ["m"], keepdims=0),
+            helper.make_node("Mul", ["x", "m"], ["y"]),
+        ],
+    ),
+    "a pad": (
+        {"n": np.array([0, 0, 0, BILLION])},
+        [helper.make_node("Pad", ["x", "n"], ["y"])],
+    ),
+    "windows over padding": (
+        {"s": np.array([1, 1, 4])},
+        [
+            helper.make_node("Reshape", ["x", "s"], ["r"]),
+            helper.make_node(
+                *("AveragePool", ["r"], ["y"]), kernel_shape=[BILLION], pads=[BILLION // 2] * 2
+            ),
+        ],
+    ),
+    "a convolution with holes": (
+        {"s": np.array([1, 1, 4]), "w": np.ones((1, 1, 3), np.float32)},
+        [
+            helper.make_node("Reshape", ["x", "s"], ["r"]),
+            helper.make_node("Conv", ["r", "w"], ["y"], dilations=[BILLION], pads=[BILLION] * 2),
+        ],
+    ),
+    "a resize": (
+        {"s": np.array([1, 1, 1, 4]), "n": np.array([1, 1, 1, 2**27])},
+        [
+            helper.make_node("Reshape", ["x", "s"], ["r"]),
+            helper.make_node("Resize", ["r", "", "", "n"], ["y"], mode="linear"),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_what_asks_for_gigabytes_is_an_error_before_they_are_taken(case: str) -> None:
+    constants, nodes = HUGE[case]
+    tracemalloc.start()
+    with pytest.raises(hexconv.errors.HexconvError, match=r"elements|numbers"):
+        hexconv.convert(model(*nodes, **constants))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 64 << 20
+
+
+@pytest.mark.parametrize("size", [10**9, 2**40, 10**30])
+def test_a_size_that_is_asked_for_is_bounded_too(size: int) -> None:
+    with pytest.raises(hexconv.errors.HexconvError):
+        hexconv.check(open_model(), shapes={"x": (1, size)})
+
+
+def open_model() -> onnx.ModelProto:
+    proto = model(helper.make_node("Relu", ["x"], ["y"]))
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[1].dim_param = "n"
+    return proto
