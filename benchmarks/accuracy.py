@@ -2,10 +2,11 @@
 
     python -m benchmarks.accuracy [--library v60|v65|v66] [NETWORK...]
 
-Ranges, weights and scales come from the calibration samples; each figure is the SQNR in dB of all
-held-out samples together. `packets` is the prediction for `default` over `minmax`. ONNX Runtime:
-static QDQ, uint8 activations, int8 symmetric weights, by tensor (T) or by channel (C), with the
-calibration methods that it has.
+Ranges, weights, scales and biases come from the calibration samples; each figure is the SQNR in dB
+of all held-out samples together. `packets` is the prediction for `default` and `high` over
+`minmax`. ONNX Runtime: static QDQ, uint8 activations, int8 symmetric weights, by tensor (T) or by
+channel (C), with the calibration methods that it has. It gives a Softmax the range 0..1, whatever
+its probabilities are: at a model's end that bounds its figure (`softmax` beside `logits`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from benchmarks.optimize import mobilenet, noise
 from hexconv import cost
 from hexconv.models import config, layers, onnx_writer, voice
 from hexconv.models.encoder import reference_encoder, sample_speech
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator import Simulator
 
 Feeds = Mapping[str, np.ndarray[Any, Any]]
@@ -47,7 +49,15 @@ class Case:
 
 
 def conformer() -> Case:
-    """A Conformer block as torch exports it; random weights, smooth inputs."""
+    """A Conformer block as torch exports it, up to its logits; random weights, smooth inputs."""
+    case = conformer_softmax()
+    last = next(node for node in case.proto.graph.node if case.output in node.output)
+    case.proto.graph.output.append(onnx.helper.make_empty_tensor_value_info(last.input[0]))
+    return Case(case.proto, last.input[0], case.calibration, case.held_out)
+
+
+def conformer_softmax() -> Case:
+    """The same with its softmax on the DSP."""
     from tests.networks.exports import load, sample
 
     proto, name = load("conformer-dynamo18"), "conformer-dynamo18"
@@ -109,14 +119,15 @@ def small_voice() -> Case:
 
 
 CASES: dict[str, Callable[[], Case]] = {
-    "conformer": conformer,
+    "conformer, logits": conformer,
+    "conformer, softmax": conformer_softmax,
     "mobilenet": mobilenet_v2,
     "encoder, logits": encoder,
     "encoder, fa_out": encoder_softmax,
     "hifigan_v3": hifigan_v3,
     "voice": small_voice,
 }
-LEVELS = ("minmax", "default")
+LEVELS = ("minmax", "default", "high")
 PEER: dict[str, tuple[bool, str, dict[str, float]]] = {
     "T minmax": (False, "MinMax", {}),
     "C minmax": (True, "MinMax", {}),
@@ -187,14 +198,15 @@ def peer(case: Case, expected: Outputs) -> dict[str, float]:
     return found
 
 
-def ours(case: Case, expected: Outputs, library: str) -> dict[str, tuple[float, float]]:
+def ours(case: Case, expected: Outputs, library: LibraryVersion) -> dict[str, tuple[float, float]]:
     """SQNR and predicted packets by level of accuracy."""
     found = {}
     for level in LEVELS:
-        model = hexconv.convert(case.proto, samples=list(case.calibration), accuracy=level)
+        samples = list(case.calibration)
+        model = hexconv.convert(case.proto, samples=samples, accuracy=level, library=library)
         simulator = Simulator(model, library)
         results = [{case.output: simulator.run(feeds)[case.output]} for feeds in case.held_out]
-        packets = cost.predict(model).packets
+        packets = cost.predict(model, library).packets
         found[level] = decibels(expected, results, case.output), packets
     return found
 
@@ -207,16 +219,18 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    print(f"| network | {' | '.join(LEVELS)} | packets | {' | '.join(PEER)} | default over best |")
-    print("|---|" + "---|" * (len(LEVELS) + len(PEER) + 2))
+    over = " | ".join(f"{level} over best" for level in LEVELS[1:])
+    print(f"| network | {' | '.join(LEVELS)} | packets | {' | '.join(PEER)} | {over} |")
+    print("|---|" + "---|" * (2 * len(LEVELS) + len(PEER) + 1))
     for name in arguments.networks or CASES:
         case = CASES[name]()
         expected = in_float(case.proto, case.held_out, case.output)
         levels, peers = ours(case, expected, arguments.library), peer(case, expected)
-        more = levels["default"][1] / levels["minmax"][1] - 1.0
-        cells = [f"{levels[level][0]:.1f}" for level in LEVELS] + [f"{more:+.1%}"]
+        more = [levels[level][1] / levels["minmax"][1] - 1.0 for level in LEVELS[1:]]
+        cells = [f"{levels[level][0]:.1f}" for level in LEVELS]
+        cells.append(", ".join(f"{item:+.1%}" for item in more))
         cells += [f"{value:.1f}" for value in peers.values()]
-        cells.append(f"{levels['default'][0] - max(peers.values()):+.1f}")
+        cells += [f"{levels[level][0] - max(peers.values()):+.1f}" for level in LEVELS[1:]]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
