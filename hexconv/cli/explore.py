@@ -1,0 +1,65 @@
+"""`hexconv explore`: show the executed graph in Google's Model Explorer, colored by its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hexconv.errors import MissingExtra
+
+
+@click.command()
+@click.argument("model", metavar="NAME.pb", type=click.Path(path_type=Path))
+@click.argument("reports", metavar="[REPORT.json]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder for the files.  [default: that of the model]",
+)
+@click.option("--no-open", is_flag=True, help="Write the files, start no server.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    model: Path, reports: tuple[Path, ...], output: Path | None, no_open: bool, quiet: bool
+) -> None:
+    """Write NAME.explorer.json, the executed graph, and NAME.explorer.packets.json, its packets;
+    then open them in Model Explorer (extra `explore`).
+
+    A REPORT.json of `verify --json` adds NAME.explorer.error.json, the error of each node.
+    """
+    from hexconv.files import write_files
+    from hexconv.report import read_report
+    from hexconv.report.explorer import explorer_data, explorer_graph
+    from hexconv.report.html_page import merged
+    from hexconv.report.stored import report_of
+
+    explorer = None if no_open else _installed()
+    report = merged([report_of(model), *map(read_report, reports)])
+    stem = (output or model.parent) / model.stem
+    graph = stem.with_name(f"{stem.name}.explorer.json")
+    figures = {
+        stem.with_name(f"{stem.name}.explorer.{name}.json"): found
+        for name, found in explorer_data(report).items()
+    }
+    write_files({graph: _json(explorer_graph(report)), **{p: _json(d) for p, d in figures.items()}})
+    if not quiet:
+        click.echo("\n".join(f"written: {path}" for path in (graph, *figures)))
+    if explorer is not None:
+        shown = [{"name": path.stem, "node_data_path": str(path)} for path in figures]
+        explorer.visualize(str(graph), node_data=shown)
+
+
+def _installed() -> Any:
+    try:
+        import model_explorer
+    except ImportError as error:
+        raise MissingExtra("ai-edge-model-explorer", "explore") from error
+    return model_explorer
+
+
+def _json(found: Mapping[str, Any]) -> bytes:
+    return (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode()

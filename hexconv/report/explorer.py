@@ -1,0 +1,85 @@
+"""A report as files of Google's Model Explorer: the executed graph, and figures to color it by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hexconv.errors import ConfigError
+
+GRADIENT = [{"stop": 0.0, "bgColor": "#ffffff"}, {"stop": 1.0, "bgColor": "#d9534f"}]
+WORST_FIRST = [{"stop": 0.0, "bgColor": "#d9534f"}, {"stop": 1.0, "bgColor": "#ffffff"}]
+"""Of figures of which less is worse: SQNR."""
+
+
+def explorer_graph(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The executed graph, in the form that Model Explorer's JSON loader reads.
+
+    Nodes are grouped by the path in their ONNX node's name.
+
+    Args:
+        report: with the section `cost`.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    cost = report.get("cost")
+    if cost is None:
+        raise ConfigError("the report has no nodes to show", hint="give one with the section cost")
+    nodes = [_node(node) for node in cost["nodes"]]
+    name = str(report.get("name") or "model")
+    return {"label": name, "graphs": [{"id": name, "nodes": nodes}]}
+
+
+def explorer_data(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Figures of the nodes in the form of Model Explorer's node data, by what they are.
+
+    Args:
+        report: with the section `cost`; the error of each node with that of `verify` as well.
+    """
+    graph = str(report.get("name") or "model")
+    cost = report.get("cost") or {"nodes": ()}
+    packets = {str(n["id"]): n["packets"] for n in cost["nodes"] if n["packets"] is not None}
+    found = {"packets": _data(graph, "packets", packets, GRADIENT)}
+    errors = dict(_errors(report))
+    if errors:
+        found["error"] = _data(graph, "own error, dB SQNR", errors, WORST_FIRST)
+    return found
+
+
+def _errors(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(id, SQNR of the node alone) of each node that was compared."""
+    ids = {node["name"]: str(node["id"]) for node in report["cost"]["nodes"]}
+    for row in (report.get("accuracy") or {}).get("layers", ()):
+        figures = row["held_out"] or row["calibration"]
+        if row["name"] in ids:
+            yield ids[row["name"]], figures["own"]["sqnr"]
+
+
+def _data(
+    graph: str, name: str, values: Mapping[str, float], gradient: list[dict[str, Any]]
+) -> dict[str, Any]:
+    results = {key: {"value": value} for key, value in values.items()}
+    return {graph: {"name": name, "results": results, "gradient": gradient}}
+
+
+def _node(node: Mapping[str, Any]) -> dict[str, Any]:
+    path = node["onnx_node"].strip("/").split("/")
+    facts = {
+        "name": node["name"],
+        "ONNX node": node["onnx_node"],
+        "packets": "unknown" if node["packets"] is None else f"{node['packets']:,.0f}",
+        "milliseconds": f"{node['milliseconds_low']:.4g} to {node['milliseconds_high']:.4g}",
+        "bytes moved": f"{node['moved']:,}",
+        "basis": node["basis"],
+    }
+    return {
+        "id": str(node["id"]),
+        "label": node["op"],
+        "namespace": "/".join(path[:-1]),
+        "attrs": [{"key": key, "value": value} for key, value in facts.items() if value],
+        "incomingEdges": [
+            {"sourceNodeId": str(source), "sourceNodeOutputId": "0", "targetNodeInputId": str(at)}
+            for at, source in enumerate(node["inputs"])
+        ],
+    }
