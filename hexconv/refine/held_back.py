@@ -59,9 +59,9 @@ class Score:
     noise: tuple[float, ...]
 
     def beats(self, other: Score) -> bool:
-        """Whether the whole, and more than half of the samples, are better."""
+        """Whether the whole, and three quarters of the samples, are better."""
         better = sum(mine < theirs for mine, theirs in zip(self.noise, other.noise, strict=True))
-        return self.sqnr > other.sqnr and 2 * better > len(self.noise)
+        return self.sqnr > other.sqnr and 4 * better >= 3 * len(self.noise)
 
 
 class Judge:

@@ -127,10 +127,10 @@ def test_every_fourth_sample_is_held_back(count: int) -> None:
 
 
 def test_a_step_is_kept_only_if_most_samples_agree() -> None:
-    before = Score(30.0, (1.0, 1.0, 1.0))
-    assert Score(31.0, (0.5, 0.9, 1.1)).beats(before)
-    assert not Score(31.0, (0.1, 1.1, 1.1)).beats(before)
-    assert not Score(29.0, (0.9, 0.9, 3.0)).beats(before)
+    before = Score(30.0, (1.0, 1.0, 1.0, 1.0))
+    assert Score(31.0, (0.5, 0.9, 0.9, 1.1)).beats(before)
+    assert not Score(31.0, (0.1, 0.1, 1.1, 1.1)).beats(before)
+    assert not Score(29.0, (0.9, 0.9, 0.9, 3.0)).beats(before)
 
 
 def test_each_part_of_the_network_gets_the_ranges_that_are_best_for_it() -> None:
