@@ -21,13 +21,10 @@ from hexconv.lowering.range_groups import solve
 from hexconv.model import AppliedRewrite, Conversion, InFloat, Model
 from hexconv.model_names import model_name
 from hexconv.names import did_you_mean, listed
-from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph
-from hexconv.nnlib.prepare.left_padding import require_unshifted
-from hexconv.nnlib.ranges.consistency import check_ranges
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph, NodeView, load
-from hexconv.optimize.legalize import legalize
+from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.quantize import LARGEST_NUMBER, Bounds
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
@@ -90,13 +87,9 @@ def built(
         lowered.graph = tidied(lowered.graph)
     final, counts = passes.nnlib(lowered.graph, settings)
     history += _named("nnlib", counts)
-    check_graph(final)
-    final, executed, parted = legalize(final)
+    final, parted = executable(final)
     if parted:
         history += _named("nnlib", {"legalize": parted})
-        check_graph(final)
-    require_unshifted(executed.graph)
-    check_ranges(final, executed)
     return Model(
         graph=final,
         ranges={name: observed[name] for name in calibrated},

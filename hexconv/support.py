@@ -14,6 +14,8 @@ from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import dry_run
 from hexconv.names import shortened
 from hexconv.notebook import html_table
+from hexconv.optimize.legalize import executable
+from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.pipeline import prepared
 from hexconv.settings import OptimizeLevel, Settings
 
@@ -122,7 +124,8 @@ def check(
         outputs: tensors that become the model's outputs, all of them.
 
     Raises:
-        HexconvError: the model itself cannot be read.
+        HexconvError: the model itself cannot be read, or the library would prepare another graph
+            than was meant of it (`nnlib/ranges/consistency`).
     """
     unloadable: list[UnsupportedOpError] = []
     settings = Settings(
@@ -132,6 +135,8 @@ def check(
     graph, _ = prepared(asked.model, asked.shapes, settings, unloadable)
     macs = graph.macs()
     lowered = dry_run(graph, float_fallback=float_fallback)
+    if not lowered.unsupported:
+        executable(tidied(lowered.graph))
     reason = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
     rows = []
     for node in graph.nodes:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
+from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
-from hexconv.nnlib.prepare.left_padding import shifted
-from hexconv.nnlib.ranges.consistency import range_source, wronged_convolutions
+from hexconv.nnlib.prepare.left_padding import require_unshifted, shifted
+from hexconv.nnlib.ranges.consistency import check_ranges, range_source, wronged_convolutions
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.nnlib.ranges.operands import RangedOperand, ranged_inputs
 from hexconv.optimize.on_nnlib.tidy import tidied
@@ -22,6 +23,24 @@ from hexconv.quantize import cover
 
 ROUNDS = 8
 CONCAT = "QuantizedConcat_8"
+
+
+def executable(graph: Graph) -> tuple[Graph, int]:
+    """A lowered graph that the library prepares and runs as it is meant.
+
+    Returns:
+        The graph, and the number of convolutions that were parted for it (`legalize`).
+
+    Raises:
+        GraphError: the library would reject it, or make another graph of it.
+    """
+    check_graph(graph)
+    final, executed, parted = legalize(graph)
+    if parted:
+        check_graph(final)
+    require_unshifted(executed.graph)
+    check_ranges(final, executed)
+    return final, parted
 
 
 def legalize(graph: Graph) -> tuple[Graph, Prepared, int]:
