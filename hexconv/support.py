@@ -135,7 +135,7 @@ def check(
     graph, _ = prepared(asked.model, asked.shapes, settings, unloadable)
     macs = graph.macs()
     lowered = dry_run(graph, float_fallback=float_fallback)
-    if not lowered.unsupported:
+    if not (lowered.unsupported or unloadable):
         executable(tidied(lowered.graph))
     reason = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
     rows = []
