@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnx_ir as ir
-from onnx.checker import ValidationError
-from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from hexconv.errors import HexconvError, ModelError, UnsupportedOpError
 from hexconv.names import TakenNames, unique_name
 from hexconv.onnx_graph.arguments import LARGEST
 from hexconv.onnx_graph.evaluate import NUMPY, RANDOM, SIZED_BY_VALUES, evaluate
-from hexconv.onnx_graph.inference import node_label, one_line, static_sizes
-from hexconv.onnx_graph.malformed import MALFORMED
+from hexconv.onnx_graph.inference import node_label, static_sizes
+from hexconv.onnx_graph.inferred_types import InferredTypes
 from hexconv.onnx_graph.operands import check_operands
 
 # The one opset of the canonical form: the newest of which the CPU provider of onnxruntime runs
@@ -26,9 +23,6 @@ from hexconv.onnx_graph.operands import check_operands
 OPSET = 24
 # Ops for which ONNX infers nothing.
 LIKE_FIRST_INPUT = ("GroupNormalization", "MeanVarianceNormalization")
-DATA_LIMIT = 4096
-UNFIT = (InferenceError, ValidationError, onnx.defs.SchemaError, RuntimeError)
-"""What ONNX raises on a node whose inputs or attributes its schema does not have."""
 
 Attrs = Mapping[str, Any]
 Operand = ir.Value | None
@@ -42,15 +36,26 @@ class FloatBuilder:
         self.names = TakenNames(str(value.name) for value in graph.inputs)
         self.names.update(str(name) for name in graph.initializers)
         self.node_names = TakenNames()
-        for node in graph.all_nodes():
-            self.names.update(str(value.name) for value in node.outputs if value.name)
-            if node.name:
-                self.node_names.add(node.name)
+        self._collect_names(graph)
         self.before: ir.Node | None = None
         self._new: dict[ir.Value, None] = {}
-        self._types: dict[ir.Value, onnx.TypeProto] = {}
-        self._data: dict[ir.Value, onnx.TensorProto] = {}
+        self._types = InferredTypes(OPSET)
         self._shared: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
+
+    def _collect_names(self, body: ir.Graph) -> None:
+        """Of nodes and their outputs: each pass makes a builder, so this is called often."""
+        for node in body:
+            for value in node.outputs:
+                if value.name:
+                    self.names.add(value.name)
+            if node.name:
+                self.node_names.add(node.name)
+            for attribute in node.attributes.values() if node.attributes else ():
+                if attribute.type == ir.AttributeType.GRAPH:
+                    self._collect_names(attribute.as_graph())
+                elif attribute.type == ir.AttributeType.GRAPHS:
+                    for inner in attribute.as_graphs():
+                        self._collect_names(inner)
 
     def at(self, node: ir.Node) -> FloatBuilder:
         """New nodes go before `node` and are named after it."""
@@ -184,11 +189,9 @@ class FloatBuilder:
             node.outputs[0].shape, node.outputs[0].type = first.shape, first.type
             check_operands(node)
             return
-        types = self._inferred(node)
-        for value in node.outputs:
+        for value, found in zip(node.outputs, self._types.of(node), strict=True):
             if not value.name:
                 continue
-            found = types.get(value.name)
             if found is not None and not found.HasField("tensor_type"):
                 raise UnsupportedOpError(
                     f"'{value.name}' is not a tensor",
@@ -202,33 +205,6 @@ class FloatBuilder:
             value.shape = ir.Shape(shape) if shape is not None else value.shape
             self._check_shape(node, value, may_be_empty)
         check_operands(node)
-
-    def infer_anew(self, node: ir.Node) -> None:
-        """As `infer`, for a node whose inputs have changed their types."""
-        for value in node.outputs:
-            self._types.pop(value, None)
-        self.infer(node)
-
-    def _inferred(self, node: ir.Node) -> Mapping[str, onnx.TypeProto]:
-        proto = ir.serde.serialize_node(node)
-        types = {str(v.name): self._type(v) for v in node.inputs if v is not None}
-        data = {
-            str(v.name): self._tensor(v)
-            for v in node.inputs
-            if v is not None and v.const_value is not None and v.const_value.size <= DATA_LIMIT
-        }
-        try:
-            schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
-            result: Mapping[str, onnx.TypeProto] = infer_node_outputs(
-                schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", OPSET)]
-            )
-        except (*UNFIT, *MALFORMED) as error:
-            raise ModelError(
-                "a node does not fit its inputs",
-                where=node_label(node),
-                why=one_line(error),
-            ) from error
-        return result
 
     def replace(self, node: ir.Node, values: Sequence[ir.Value | None]) -> None:
         """Let every reader of the node's outputs read `values`; the node is removed.
@@ -251,7 +227,6 @@ class FloatBuilder:
         ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
         if takes_name:
             new.name = old.name
-            self._types.pop(new, None)
 
     def _identity(self, value: ir.Value, node: ir.Node) -> ir.Value:
         """A second name for a value whose own name is part of the model's interface."""
@@ -273,26 +248,6 @@ class FloatBuilder:
                     continue
                 if not any(v.uses() or v.is_graph_output() for v in producer.outputs):
                     dead.append(producer)
-
-    def _type(self, value: ir.Value) -> onnx.TypeProto:
-        found = self._types.get(value)
-        if found is None:
-            if value.shape is None or value.dtype is None:
-                raise ModelError(
-                    f"'{value.name}' is read, but nothing computes it",
-                    why="it is neither an input, nor an initializer, nor a node's output",
-                )
-            found = onnx.helper.make_tensor_type_proto(value.dtype.value, list(value.shape))
-            self._types[value] = found
-        return found
-
-    def _tensor(self, value: ir.Value) -> onnx.TensorProto:
-        found = self._data.get(value)
-        if found is None:
-            assert value.const_value is not None
-            found = ir.serde.serialize_tensor(value.const_value)
-            self._data[value] = found
-        return found
 
     def _check_shape(self, node: ir.Node, value: ir.Value, may_be_empty: bool) -> None:
         if value.shape is None or not value.shape.is_static() or value.dtype is None:
@@ -329,11 +284,11 @@ class FloatBuilder:
         if by_shapes and prod(counts) <= LARGEST:
             return
         most = max(LARGEST, sum(counts))
-        for name, found in self._inferred(node).items():
-            shape = static_sizes(found)
+        for value, found in zip(node.outputs, self._types.of(node), strict=True):
+            shape = None if found is None else static_sizes(found)
             if shape is not None and prod(shape) > most:
                 raise UnsupportedOpError(
-                    f"the constant '{name}' would have shape {shape}",
+                    f"the constant '{value.name}' would have shape {shape}",
                     node=str(node.name),
                     op=node.op_type,
                     why=f"more than {most} elements",

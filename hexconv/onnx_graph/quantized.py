@@ -123,9 +123,9 @@ class _Walk:
             node = _with_values(node, codes, self.builder)
         elif node.op_type == "Pad":
             _pad_value(node, codes, self.builder)
-            self.builder.infer_anew(node)
+            self.builder.infer(node)
         else:
-            self.builder.infer_anew(node)
+            self.builder.infer(node)
         for value in node.outputs:
             self.codes[value], self._floats[value] = codes, value
             if wide:
