@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ from tests.nnlib.random_graphs import Generator
 ROOT = Path(__file__).parents[1]
 GOLDEN = ROOT / "tests" / "golden"
 COMMAND = "python -m benchmarks.agreement"
+NORM, NORM_BG = "QuantizedInstanceNorm_8", "QuantizedInstanceNormBG_8"
+LINES = ((1, 1, 33, 128), (1, 3, 11, 128))
 
 
 def op_trials() -> Iterator[Trial]:
@@ -56,6 +59,25 @@ def op_trial(case: dict, arrays: dict[str, np.ndarray]) -> Trial:
     results = [arrays[part["key"]].reshape(part["shape"]) for part in case["outputs"]]
     sources = inputs if case["op"] == INPUT_OP else fed
     return Trial(case["case"], case["op"], graph, sources, results)
+
+
+def norm_trials() -> Iterator[Trial]:
+    """Instance norms of one line, and of three, of which the values are close together or apart."""
+    ends = [np.full((1, 1, 1, 1), end, np.float32) for end in (-900.0, 450.0)]
+    unit = [np.full((1, 1, 1, 1), end, np.float32) for end in (0.0, 2.0)]
+    epsilon = np.full((1, 1, 1, 1), 1e-5, np.float32)
+    for shape, spread in product(LINES, (20, 60, 255)):
+        draw = np.random.default_rng(spread)
+        outputs = [Output(shape, "uint8"), *(Output((1, 1, 1, 1), "float32") for _ in range(2))]
+        first = draw.integers(0, 255 - spread, endpoint=True)
+        data = (first + draw.integers(0, spread, shape, endpoint=True)).astype(np.uint8)
+        gamma, beta = (draw.integers(0, 256, (1, 1, 1, shape[3]), np.uint8) for _ in range(2))
+        size = "x".join(map(str, shape))
+        for op, more in ((NORM, []), (NORM_BG, [epsilon, gamma, *unit, beta, *unit])):
+            inputs = [data, *ends, *more]
+            consts = [False] + [True] * (len(inputs) - 1)
+            graph = single(op, inputs, "NN_PAD_NA", outputs, consts)
+            yield Trial(f"{op}/{size}, {spread} levels", f"{op}, {size}", graph, [data])
 
 
 def graph_trials() -> Iterator[Trial]:
@@ -84,7 +106,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="ops whose name contains this")
     given = parser.parse_args()
     libraries = [Library(file) for file in given.library_file or [None]]
-    trials = [*op_trials(), *graph_trials(), *random_trials(given.random)]
+    trials = [*op_trials(), *norm_trials(), *graph_trials(), *random_trials(given.random)]
     trials = [trial for trial in trials if given.only in trial.group]
     found = {}
     with ThreadPoolExecutor(2) as pool:

@@ -76,7 +76,8 @@ def agree(library: Library, trial: Trial) -> Agreement:
     result = _compared(trial, real, ours)
     if result.exact:
         return result
-    return replace(result, cause=trial.cause or _open_source(trial, ours))
+    cause = _open_source(trial, ours) or _refused_anyway(trial.graph, library.version)
+    return replace(result, cause=trial.cause or cause)
 
 
 def _open_source(trial: Trial, ours: Sequence[Array]) -> str:
