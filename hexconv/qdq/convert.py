@@ -18,7 +18,7 @@ from hexconv.onnx_graph import load
 from hexconv.pipeline import Ranges, Samples, observed_ranges
 from hexconv.qdq.opset import write_out_recent_ops
 from hexconv.qdq.quantizer import quantized
-from hexconv.qdq.ranges import dsp_ranges, plain_ranges
+from hexconv.qdq.ranges import clip_early, dsp_ranges, plain_ranges
 from hexconv.qdq.sessions import opened
 from hexconv.settings import Settings, SettingsDict
 
@@ -66,6 +66,7 @@ def to_qdq(
     observed, warnings = observed_ranges(graph, kept, ranges, chosen)
     found = plain_ranges(graph, observed)
     found.update(dsp_ranges(source, shapes, kept, ranges, chosen, graph))
+    clip_early(graph, found)
     made = quantized(graph, found)
     opened(made)
     return made, warnings

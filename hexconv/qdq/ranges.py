@@ -11,6 +11,7 @@ from hexconv import optimize as passes
 from hexconv.lowering.keep_float import protect
 from hexconv.lowering.range_groups import solve
 from hexconv.onnx_graph import FloatGraph, NodeView
+from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.pipeline import Ranges, Samples, observed_ranges, prepared
 from hexconv.quantize import Bounds, Range, cover
 from hexconv.settings import Settings
@@ -30,6 +31,24 @@ def plain_ranges(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str,
         if view.op in CLIPPING and view.outputs[0] in observed:
             found[view.outputs[0]] = cover(*observed[view.outputs[0]])
     return found
+
+
+def clip_early(graph: FloatGraph, ranges: dict[str, Range]) -> None:
+    """Give what only a clipping activation reads its range, through ops that move elements.
+
+    Saturating at the activation's range is what the activation does; with the wider range before
+    it a convolution would be rounded to half as many levels. The DSP model has one range for both.
+    """
+    for node in graph.nodes:
+        if node.op_type not in CLIPPING or str(node.outputs[0].name) not in ranges:
+            continue
+        value = node.inputs[0]
+        while value is not None and len(value.uses()) == 1 and not value.is_graph_output():
+            maker = value.producer()
+            if maker is None or len(maker.outputs) != 1:
+                break
+            ranges[str(value.name)] = ranges[str(node.outputs[0].name)]
+            value = maker.inputs[0] if maker.op_type in SELECTIONS else None
 
 
 def dsp_ranges(

@@ -98,7 +98,9 @@ def test_an_error_names_the_node_and_the_librarys_reason(library: Library) -> No
 def test_packets_are_steady_and_plausible(library: Library) -> None:
     graph, feeds = self_test_graph(), {"x": np.ones(SHAPE, np.float32)}
     # A busy machine wakes workers later, which can only add packets.
-    one, two, *_ = sorted((library.profile(graph, feeds) for _ in range(4)), key=lambda p: p.packets)
+    one, two, *_ = sorted(
+        (library.profile(graph, feeds) for _ in range(4)), key=lambda p: p.packets
+    )
     assert two.packets <= 1.1 * one.packets
     add = next(node for node in one.nodes if node.name == "add")
     assert 100 < add.packets < 5000  # 1280 elements: a dispatch and some vectors
