@@ -21,7 +21,11 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--config", type=click.Path(path_type=Path), help="Official HiFi-GAN JSON.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Official HiFi-GAN JSON, or the YAML of ParallelWaveGAN or ESPnet.",
+)
 @click.option("--variant", type=click.Choice(["v1", "v2", "v3", "voice"]), help="A known config.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="g_XXXXXXXX of a training.")
 @click.option("--seed", default=0, show_default=True, help="Of the weights without a checkpoint.")

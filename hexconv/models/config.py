@@ -13,6 +13,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import parse_json
 
@@ -35,7 +37,7 @@ class GeneratorConfig:
     Attributes:
         resblock: "1" (pairs of a dilated and a plain conv) or "2" (dilated convs alone).
         upsample_rates: stride of each transposed conv; their product is the hop size.
-        upsample_kernel_sizes: kernel of each; rate + an even number.
+        upsample_kernel_sizes: kernel of each; rate + an even number, or twice an odd rate.
         upsample_initial_channel: channels after conv_pre, halved by each upsampling.
         resblock_kernel_sizes: kernel (odd) of each residual block of a stage.
         resblock_dilation_sizes: dilations of each residual block.
@@ -78,7 +80,7 @@ class GeneratorConfig:
 
         Walks from the waveform back to the mel: a conv reaches (kernel-1)/2*dilation samples of its
         own rate; a transposed conv of kernel k, stride u and padding (k-u)/2 maps an output reach
-        r to at most ceil((r + k - 1 - (k-u)/2) / u) inputs.
+        r to at most ceil((r + k - 1 - padding) / u) inputs.
         """
         reach = (OUTER_KERNEL - 1) // 2
         block = max(
@@ -90,7 +92,7 @@ class GeneratorConfig:
         stages = zip(self.upsample_rates, self.upsample_kernel_sizes, strict=True)
         for rate, kernel in reversed(tuple(stages)):
             reach += block
-            reach = -(-(reach + kernel - 1 - (kernel - rate) // 2) // rate)
+            reach = -(-(reach + kernel - 1 - upsample_padding(kernel, rate)[0]) // rate)
         return reach + (OUTER_KERNEL - 1) // 2
 
     def _block_reach(self, kernel: int, dilations: tuple[int, ...]) -> int:
@@ -101,6 +103,16 @@ class GeneratorConfig:
     def to_json(self) -> str:
         """The config in the official repository's format (the keys that matter here)."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def upsample_padding(kernel: int, rate: int) -> tuple[int, int]:
+    """Padding on both sides, and at the end of the output, with which T frames become rate * T.
+
+    As the official code has it where kernel - rate is even; for odd rates as ParallelWaveGAN's
+    HiFiGANGenerator.
+    """
+    odd = (kernel - rate) % 2
+    return (kernel - rate + odd) // 2, odd
 
 
 def _problem(config: GeneratorConfig) -> str:
@@ -122,7 +134,10 @@ def _problem(config: GeneratorConfig) -> str:
             "a rate, kernel or dilation is not positive",
         ),
         (
-            all(k >= u and (k - u) % 2 == 0 for u, k in zip(rates, kernels, strict=False)),
+            all(
+                k >= u and ((k - u) % 2 == 0 or k == 2 * u)
+                for u, k in zip(rates, kernels, strict=False)
+            ),
             "an upsample kernel is smaller than its rate or differs from it by an odd number",
         ),
         (all(k % 2 for k in blocks), "a residual kernel is even"),
@@ -149,20 +164,50 @@ def _problem(config: GeneratorConfig) -> str:
     return next((reason for good, reason in checks if not good), "")
 
 
+PARALLEL_WAVEGAN = {
+    "upsample_rates": "upsample_scales",
+    "upsample_kernel_sizes": "upsample_kernel_sizes",
+    "upsample_initial_channel": "channels",
+    "resblock_kernel_sizes": "resblock_kernel_sizes",
+    "resblock_dilation_sizes": "resblock_dilations",
+    "num_mels": "in_channels",
+}
+"""Keys of `generator_params`, by the official ones."""
+
+
+def _of_parallel_wavegan(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The official keys of a config of ParallelWaveGAN."""
+    own = keys["generator_params"]
+    if not isinstance(own, Mapping):
+        raise ConfigError("generator_params of the config is not a mapping", hint=_HINT)
+    found = {key: own[name] for key, name in PARALLEL_WAVEGAN.items() if name in own}
+    found["resblock"] = "1" if own.get("use_additional_convs", True) else "2"
+    found["n_fft"], found["win_size"] = keys.get("fft_size"), keys.get("win_length")
+    found["win_size"] = found["win_size"] or found["n_fft"]
+    if own.get("kernel_size", OUTER_KERNEL) != OUTER_KERNEL:
+        raise ConfigError(f"kernel_size is {own['kernel_size']}, hexconv reads {OUTER_KERNEL}")
+    for name in ("hop_size", "sampling_rate", "fmin", "fmax"):
+        found[name] = keys.get(name)
+    return found
+
+
 def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
     """A config from the official JSON keys; keys that only concern training are ignored.
 
     Raises:
         ConfigError: a key is missing or its value is invalid.
     """
+    if "generator_params" in keys:
+        keys = _of_parallel_wavegan(keys)
     known = GeneratorConfig.__dataclass_fields__
     values = {name: keys[name] for name in known if name in keys and keys[name] is not None}
     try:
         values["resblock"] = str(values["resblock"])
         for name in ("upsample_rates", "upsample_kernel_sizes", "resblock_kernel_sizes"):
             values[name] = tuple(_whole(v) for v in values[name])
+        rows = list(values["resblock_dilation_sizes"])
         values["resblock_dilation_sizes"] = tuple(
-            tuple(_whole(v) for v in row) for row in values["resblock_dilation_sizes"]
+            tuple(_whole(v) for v in row) for row in rows[: _rows(values, rows)]
         )
         for name in ("upsample_initial_channel", "num_mels", "n_fft", "hop_size", "win_size"):
             if name in values:
@@ -178,6 +223,11 @@ def from_mapping(keys: Mapping[str, Any]) -> GeneratorConfig:
         raise ConfigError(
             "a value of the HiFi-GAN config cannot be read", why=str(error)
         ) from error
+
+
+def _rows(values: Mapping[str, Any], rows: list[Any]) -> int:
+    """How many lists of dilations count: the official code pairs them with the kernels."""
+    return min(len(rows), len(values["resblock_kernel_sizes"]))
 
 
 def _whole(value: Any) -> int:
@@ -204,17 +254,26 @@ def parse(text: str, *, where: str = "") -> GeneratorConfig:
 
 
 def read(path: str | Path) -> GeneratorConfig:
-    """The config of an official JSON file.
+    """The config of an official JSON file, or of ParallelWaveGAN's YAML.
 
     Raises:
-        FileError: missing, or not JSON.
+        FileError: missing, or not JSON or YAML.
         ConfigError: JSON that is not a generator config.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError("the config cannot be read", where=str(path), why=str(error)) from error
-    return parse(text, where=str(path))
+    if Path(path).suffix.lower() not in (".yml", ".yaml"):
+        return parse(text, where=str(path))
+    try:
+        keys = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise FileError("the config is not YAML", where=str(path), why=why) from error
+    if not isinstance(keys, dict):
+        raise ConfigError("the config is not a mapping", where=str(path), hint=_HINT)
+    return from_mapping(keys)
 
 
 _SMALL_BLOCKS = ((3, 7, 11), ((1, 3, 5),) * 3)

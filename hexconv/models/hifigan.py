@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from hexconv.errors import FileError, MissingExtra, ModelError
 from hexconv.models import layers
-from hexconv.models.config import LAST_LEAKY_SLOPE, LEAKY_SLOPE, OUTER_KERNEL, GeneratorConfig
+from hexconv.models.checkpoint_names import official_names
+from hexconv.models.config import (
+    LAST_LEAKY_SLOPE,
+    LEAKY_SLOPE,
+    OUTER_KERNEL,
+    GeneratorConfig,
+    upsample_padding,
+)
 from hexconv.models.layers import Weights
 
 try:
@@ -73,7 +80,7 @@ class Generator(nn.Module):  # type: ignore[misc]  # torch is not typed here
         half = (OUTER_KERNEL - 1) // 2
         self.conv_pre = nn.Conv1d(config.num_mels, channels[0], OUTER_KERNEL, padding=half)
         self.ups = nn.ModuleList(
-            nn.ConvTranspose1d(before, after, kernel, rate, padding=(kernel - rate) // 2)
+            nn.ConvTranspose1d(before, after, kernel, rate, *upsample_padding(kernel, rate))
             for before, after, kernel, rate in zip(
                 channels[:-1],
                 channels[1:],
@@ -133,7 +140,9 @@ def run(generator: Generator, mel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
-    """The generator's plain weights from an official checkpoint, weight norm folded away.
+    """The generator's plain weights from a checkpoint, weight norm folded away.
+
+    Official ones, and those of ParallelWaveGAN and ESPnet (`checkpoint_names`).
 
     Only tensors are unpickled (torch's weights_only): a checkpoint that would run code is
     rejected. The weight-norm keys of old torch (weight_g, weight_v) and of new torch
@@ -156,12 +165,8 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
             why=(str(error).splitlines() or [type(error).__name__])[0],
             hint="give the generator file of a HiFi-GAN training (g_XXXXXXXX)",
         ) from error
-    state = loaded.get("generator", loaded) if isinstance(loaded, Mapping) else None
-    if (
-        not isinstance(state, Mapping)
-        or not any(str(name).startswith("conv_pre.") for name in state)
-        or not all(isinstance(value, torch.Tensor) for value in state.values())
-    ):
+    state = official_names(loaded)
+    if state is None or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ModelError(
             "the checkpoint contains no HiFi-GAN generator",
             where=str(path),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hexconv import numpy_files
 from hexconv.errors import ModelError
-from hexconv.models.config import OUTER_KERNEL, GeneratorConfig
+from hexconv.models.config import OUTER_KERNEL, GeneratorConfig, upsample_padding
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -31,6 +31,7 @@ class Layer:
         inputs, outputs: channels.
         kernel, stride, dilation: along time.
         padding: on both sides.
+        output_padding: of a transposed conv: samples more at the end.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Layer:
     stride: int = 1
     dilation: int = 1
     padding: int = 0
+    output_padding: int = 0
 
     @property
     def weight_shape(self) -> tuple[int, int, int]:
@@ -83,7 +85,8 @@ def layers(config: GeneratorConfig) -> dict[str, Layer]:
     found = [Layer("conv_pre", False, config.num_mels, channels[0], OUTER_KERNEL, padding=half)]
     rates = zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True)
     for stage, (rate, kernel) in enumerate(rates):
-        sizes = (channels[stage], channels[stage + 1], kernel, rate, 1, (kernel - rate) // 2)
+        padding = upsample_padding(kernel, rate)
+        sizes = (channels[stage], channels[stage + 1], kernel, rate, 1, *padding)
         found.append(Layer(f"ups.{stage}", True, *sizes))
         found.extend(_blocks(config, stage))
     found.append(Layer("conv_post", False, channels[-1], 1, OUTER_KERNEL, padding=half))

@@ -88,6 +88,7 @@ class _Writer:
             self.constant(f"{name}.bias", np.asarray(self.weights[f"{name}.bias"], np.float32)),
         ]
         side = [layer.padding, *(0 for _ in along)]
+        more = {"output_padding": [layer.output_padding, *(0 for _ in along)]}
         return self.node(
             "ConvTranspose" if layer.transposed else "Conv",
             inputs,
@@ -97,6 +98,7 @@ class _Writer:
             dilations=[layer.dilation, *along],
             pads=[*side, *side],
             group=1,
+            **(more if layer.output_padding else {}),
         )
 
     def block(self, config: GeneratorConfig, block: str, x: str) -> str:
