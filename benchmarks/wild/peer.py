@@ -58,6 +58,7 @@ def quantized(source: Path, folder: Path, samples: Sequence[Feeds], *, per_chann
             quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
         except Exception:  # its optimizer does not take every model that its quantizer takes
             plain.write_bytes(source.read_bytes())
+    if per_channel:
         onnx.save(_with_axes(onnx.load(plain)), plain)
     quantize_static(
         str(plain),

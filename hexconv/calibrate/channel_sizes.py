@@ -90,8 +90,8 @@ def _through(node: ir.Node, found: Mapping[ir.Value, Moments]) -> Moments | None
     if node.op_type != "Add":
         return None
     arrays = [array for value in node.inputs if (array := array_of(value)) is not None]
-    if len(known) + len(arrays) != len(node.inputs):
-        return None
+    if len(known) + len(arrays) != len(node.inputs) or len({m.mean.size for m in known}) > 1:
+        return None  # of a Conv and of a MatMul, say, whose channels are on different axes
     mean = sum((item.mean for item in known), np.zeros(1))
     deviation = np.sqrt(sum((item.deviation**2 for item in known), np.zeros(1)))
     for array in arrays:

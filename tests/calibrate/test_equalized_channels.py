@@ -219,3 +219,26 @@ def test_verify_compares_the_scaled_tensors(
     assert not report.unmatched
     assert any(row.tensor.endswith("/equalized") for row in report.layers)
     assert min(row.worst.own.sqnr for row in report.layers) > 25.0
+
+
+@pytest.mark.parametrize("width", [9, WIDTH])
+def test_a_sum_of_channels_on_different_axes_is_right(width: int) -> None:
+    """A MatMul along the width, as of a resize, has as many channels as the width, or not."""
+    nodes = [
+        node("Conv", ["x", "a"], "h"),
+        node("Relu", ["h"], "r"),
+        node("Conv", ["r", "v"], "b"),
+        node("MatMul", ["b", "m"], "c"),
+        node("Add", ["b", "c"], "s"),
+        node("Relu", ["s"], "t"),
+        node("Conv", ["t", "p"], "y"),
+    ]
+    consts = {
+        "a": weights(WIDTH, 8, 1, 1, seed=1) * sizes(100.0)[:, None, None, None],
+        "v": weights(WIDTH, WIDTH, 1, 1, seed=4),
+        "m": weights(width, width, seed=2),
+        "p": weights(8, WIDTH, 1, 1, seed=3),
+    }
+    shape = (1, 8, 6, width)
+    proto, samples = model(nodes, {"x": shape}, ["y"], consts), feeds(shape)
+    assert decibels(proto, samples) > decibels(proto, samples, accuracy="minmax") - 1.0
