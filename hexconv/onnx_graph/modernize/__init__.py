@@ -1,6 +1,7 @@
 """One rule per change of ONNX: together they bring opsets from 7 on to one."""
 
 from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers the rules)
+    attention,
     attributes,
     auto_pad,
     casts,
