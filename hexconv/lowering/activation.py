@@ -30,8 +30,8 @@ TANH = Range(1.0 / 127.0, 127)
 """The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
 LONGEST_SOFTMAX = 32768
 """Rows of 32,000 are right, rows of 40,000 crash the v60 library."""
-SMALL = 0.1
-"""Share of the fixed range below which results have a table of their own: three bits and more."""
+SMALL = 0.32
+"""Share of the fixed range below which results have a table of their own: 10 dB and more."""
 OWN_RANGE_WIDER = 1.25
 """By how much the range that PRelu_8 derives may be wider than its result: a third of a bit."""
 

@@ -65,7 +65,7 @@ def failures(case: Case, library: Library | None = None, quick: bool = False) ->
     Args:
         case: whose float model is finite.
         library: the real one, which has to return the simulator's bits.
-        quick: every second case without optimization as well, every fourth one slower question.
+        quick: every second case without optimization as well, every eighth one slower question.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -120,7 +120,7 @@ class _Trial:
             worst = {name: plain[1][name] - figure for name, figure in model[1].items()}
             self._hold_levels(worst, model[1])
         if model is not None:
-            if not quick or turn % 4 == 0:
+            if not quick or turn % 8 == 0:
                 QUESTIONS[asked](self, *model)
             if self.library is not None:
                 self._same_bits(model[0])
