@@ -52,6 +52,17 @@ def test_another_version_than_the_librarys_is_an_error() -> None:
         verify(model, convolutions(), samples(2), library=other, device=library)
 
 
+def test_a_model_for_another_version_is_compared_by_the_librarys() -> None:
+    """A phone runs whatever .pb it gets: the figures are those of its own library."""
+    library = Library()
+    other: LibraryVersion = "v60" if library.version != "v60" else "v66"
+    model = hexconv.convert(convolutions(), samples=samples(3), library=other)
+    real = verify(model, convolutions(), samples(2), device=library)
+    ours = verify(model, convolutions(), samples(2), library=library.version)
+    assert real.library == library.version
+    assert real.outputs == ours.outputs
+
+
 def test_sides_are_compared_node_by_node(tmp_path: Path) -> None:
     onnx.save(convolutions(), tmp_path / "net.onnx")
     np.save(tmp_path / "x.npy", samples(1)[0]["x"])

@@ -12,6 +12,7 @@ from hexconv.device.job import JobWriter, Slot
 from hexconv.device.memory import memory
 from hexconv.errors import ConfigError, DeviceError, GraphError
 from hexconv.nnlib.graph import OUTPUT_OP, Const, Graph, Node, Output, Ref
+from hexconv.nnlib.versions import LIBRARIES
 from tests.device.fake_library import SHAPE, beside, graph_of, values
 
 NEG = "QuantizedNeg_8"
@@ -175,3 +176,13 @@ def test_a_graph_whose_ends_do_not_fit_is_rejected(fake: Library) -> None:
 def test_an_option_that_the_library_does_not_know_is_its_own_error(fake: Library) -> None:
     with pytest.raises(DeviceError, match=r"knows no option speed \(9\)"):
         fake.session.ask(lambda job: JobWriter.option(job, "speed", 9))
+
+
+def test_a_library_of_another_version_than_asked_for_is_an_error(fake: Library) -> None:
+    fake.expect(None)
+    fake.expect(fake.version)
+    for other in set(LIBRARIES) - {fake.version}:
+        with pytest.raises(ConfigError, match=f"this library is {fake.version}, not {other}") as e:
+            fake.expect(other)
+        assert e.value.where == str(fake.path)
+        assert e.value.hint is not None and f"third_party/nnlib/{other}" in e.value.hint
