@@ -96,7 +96,7 @@ class Bench:
             expected = [] if self.row.errors else self._in_runtime(path, held)
         if self.row.errors:
             return self.row
-        self._hexconv(path, calibration, held, expected)
+        converted = self._hexconv(path, calibration, held, expected)
         with tempfile.TemporaryDirectory() as folder:
             for kind, per_channel in (("tensor", False), ("channel", True)):
                 with self._stage(kind):
@@ -104,12 +104,16 @@ class Bench:
                     made = peer.quantized(path, Path(folder), whole, per_channel=per_channel)
                     found = self._in_runtime(made, held)
                     getattr(self.row, kind).update(decibels(expected, found))
+        if converted is not None and os.environ.get("HEXCONV_LIBRARY"):
+            with self._stage("device"):
+                self.row.device = on_device(converted, held[0], self._macs)
         self._keep("done")
         return self.row
 
     def _hexconv(
         self, path: Path, calibration: list[Feeds], held: list[Feeds], expected: list[Feeds]
-    ) -> None:
+    ) -> Any:
+        """The converted model; None where it cannot be converted."""
         converted: Any = None
         shapes = {name: item.shape for name, item in self._model.inputs.items()}
         with self._stage("check"):
@@ -118,16 +122,14 @@ class Bench:
         with self._stage("convert"):
             converted = self._converted(path, shapes, calibration)
         if converted is None:
-            return
+            return None
         with self._stage("simulate"):
             simulator = Simulator(converted, LIBRARY)
             found = [simulator.run(feeds) for feeds in held]
             self.row.hexconv.update(decibels(expected, found))
             if self._model.classes:
                 self.row.top1.update(agreement(expected, found))
-        if os.environ.get("HEXCONV_LIBRARY"):
-            with self._stage("device"):
-                self.row.device = on_device(converted, held[0], self._macs)
+        return converted
 
     def _converted(self, path: Path, shapes: Any, calibration: list[Feeds]) -> Any:
         import onnx

@@ -39,7 +39,8 @@ def conv(node: NodeView, ctx: Context) -> None:
         axes = [Window(1, 1), *axes]
         weights = weights[:, :, None, :]
     layout = Layout.channels_last(len(shape))
-    dense = group != shape[1] or not depthwise.runs(axes, weights.shape[0] // group)
+    alone = group == shape[1] != 1
+    dense = not alone or not depthwise.runs(axes, weights.shape[0] // group)
     if notes_of(node.node).time_on_w or (dense and too_wide(axes)):
         layout, axes = (SWAPPED if len(shape) == 4 else KERNEL_ON_H), axes[::-1]
         weights = weights.transpose(0, 1, 3, 2)
