@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from hexconv.device import Library
     from hexconv.model import Model
 
+Form = Literal["text", "json", "csv", "nothing"]
+
 
 def show_levels(
     model: Model,
@@ -27,8 +31,7 @@ def show_levels(
     states: Mapping[str, str],
     library: LibraryVersion,
     device: Library | None,
-    *,
-    as_json: bool,
+    form: Form,
 ) -> None:
     """Measure and print; exit code 3 if an output is of no use somewhere.
 
@@ -39,7 +42,7 @@ def show_levels(
         states: {output: input} of a stream; empty for levels.
         library: which the simulator follows.
         device: run this emulated library instead.
-        as_json: print JSON.
+        form: of what is printed.
     """
     from hexconv.compare.levels import at_levels, drift, over_stream
 
@@ -49,19 +52,30 @@ def show_levels(
         rows = at_levels(model, source, samples, library=library, device=device)
     broken = [row for row in rows if row.broken]
     kind = "stream" if states else "levels"
-    emit(kind, {"library": library, "rows": [row.as_dict() for row in rows]}, shown=as_json)
-    if states and not as_json:
+    version = library if device is None else device.version
+    emit(kind, {"library": version, "rows": [row.as_dict() for row in rows]}, shown=form == "json")
+    if form == "csv":
+        click.echo(_csv(rows), nl=False)
+    elif form == "text" and states:
         for name, (first, early, late) in drift(rows).items():
             click.echo(
                 f"{name}: off by {first:.1f} steps at the first chunk, {early:.1f} over the first "
                 f"quarter, {late:.1f} over the last (a step is 1/255 of the output's range)"
             )
-    elif not as_json:
+    elif form == "text":
         _table(rows)
     for row in broken[:5]:
         click.echo(f"breaks: {row.output} at {row.what}: {row.error or _off(row)}", err=True)
     if broken:
         raise click.exceptions.Exit(FloorError.exit_code)
+
+
+def _csv(rows: list[LevelRow]) -> str:
+    text = StringIO()
+    writer = csv.DictWriter(text, [*rows[0].as_dict()], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.as_dict() for row in rows)
+    return text.getvalue()
 
 
 def _table(rows: list[LevelRow]) -> None:

@@ -12,7 +12,7 @@ import click
 from hexconv.cli._ci import ci_options
 from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
-from hexconv.cli._levels_page import show_levels
+from hexconv.cli._levels_page import Form, show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
 from hexconv.cli._terminal import stages
 from hexconv.errors import ClusterError, FloorError
@@ -190,7 +190,8 @@ def command(
             taken = held if held is not None else given
             shapes = {item.name: item.shape for item in model.graph.inputs}
             floating_model = source_of(floating, shapes, Settings.of(settings)).model
-            show_levels(model, floating_model, taken, states, version, device, as_json=as_json)
+            form = _form(as_json, as_csv, quiet)
+            show_levels(model, floating_model, taken, states, version, device, form)
             return
         from hexconv.compare import verify
 
@@ -288,6 +289,10 @@ def _node_rows(model: Model, samples: Any, device: Library) -> list[NodeRow]:
 
     first = next(read_samples(samples, ModelFeeds(model.graph.inputs), model.graph.data_formats))
     return compare_nodes(model, first, device)
+
+
+def _form(as_json: bool, as_csv: bool, quiet: bool) -> Form:
+    return "json" if as_json else "csv" if as_csv else "nothing" if quiet else "text"
 
 
 def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, most: int) -> None:

@@ -87,6 +87,10 @@ def test_the_command_prints_a_line_a_level_and_the_drift_of_a_state(tmp_path: Pa
     words = ["verify", str(source), "--samples", str(samples)]
     levels = CliRunner().invoke(group, [*words, "--levels"])
     assert "all inputs x 0 " in levels.output
+    assert CliRunner().invoke(group, [*words, "--levels", "-q"]).stdout == ""
+    csv = CliRunner().invoke(group, [*words, "--levels", "--csv"]).stdout.splitlines()
+    assert csv[0] == "what,output,sqnr,steps,error,broken"
+    assert len(csv) > len(levels.stdout.splitlines()) - 1
     stream = CliRunner().invoke(group, [*words, "--stream", "new=h"])
     assert stream.exit_code == 0
     assert "new: off by" in stream.output
