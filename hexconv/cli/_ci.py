@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hexconv.cli._json import kept
-from hexconv.errors import ConfigError, FileError, HexconvError
+from hexconv.errors import ConfigError, FileError, FloorError, HexconvError
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 AnyCommand = Callable[..., Any]
@@ -68,8 +68,8 @@ def _write(junit: Path | None, summary: Path | None, error: HexconvError | None 
     from hexconv.schema import error_document
 
     found: Mapping[str, Any] | None = kept()
-    if found is None and error is not None:
-        found = error_document(error)
+    if error is not None and not (found and isinstance(error, FloorError)):
+        found = {**(found or {}), **error_document(error)}
     if found is None:
         raise click.UsageError("--junit and --summary do not go with the other options given")
     if junit is not None:

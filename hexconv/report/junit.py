@@ -46,8 +46,13 @@ def junit_xml(report: Mapping[str, Any]) -> bytes:
 def _cases(report: Mapping[str, Any]) -> Iterator[Case]:
     if "error" in report:
         yield from _errors(report["error"])
-        return
-    yield Case("command", "runs", "", "\n".join(_warnings(report)))
+    else:
+        yield Case("command", "runs", "", "\n".join(_warnings(report)))
+    for row in report.get("rows", ()):
+        failure = (row["error"] or f"off by {row['steps']:.1f} steps") if row["broken"] else ""
+        yield Case("levels", f"{row['output']} at {row['what']}", failure)
+    for node in report.get("nodes", ()):
+        yield Case(node["op"], node["name"], "differs" if node["verdict"] == "differs" else "")
     for node in (report.get("coverage") or {}).get("nodes", ()):
         text = "\n".join(filter(None, (node["reason"], node["hint"] and f"hint: {node['hint']}")))
         yield Case(node["onnx_op"], node["onnx_node"] or node["onnx_op"], node["reason"], text)

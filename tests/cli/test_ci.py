@@ -188,6 +188,27 @@ def test_an_error_is_a_test_that_fails(place: Path) -> None:
     assert cases(place / "bad.xml") == {"runs": False, "det": False}
 
 
+def test_an_error_after_the_figures_is_a_test_too(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise HexconvError("the page is full")
+
+    monkeypatch.setattr("hexconv.cli._verify_page.page", fails)
+    run("verify", "net.onnx", "--samples", "x.npy", "--junit", place / "late.xml")
+    assert cases(place / "late.xml") == {"runs": False}
+
+
+def test_levels_and_nodes_that_break_are_tests_that_fail(place: Path) -> None:
+    row = {"what": "x x 0", "output": "y", "sqnr": 1.0, "steps": 9.0, "error": ""}
+    rows = [{**row, "broken": True}, {**row, "output": "z", "broken": False}]
+    (place / "levels.xml").write_bytes(junit_xml(document("levels", {"rows": rows})))
+    assert cases(place / "levels.xml") == {"runs": True, "y at x x 0": False, "z at x x 0": True}
+    nodes = [{"name": n, "op": "Add", "verdict": v} for n, v in (("a", "exact"), ("b", "differs"))]
+    (place / "nodes.xml").write_bytes(junit_xml(document("compare", {"nodes": nodes})))
+    assert cases(place / "nodes.xml") == {"runs": True, "a": True, "b": False}
+
+
 def test_the_same_tests_are_the_same_bytes(place: Path) -> None:
     for name in ("one.xml", "two.xml"):
         run("diff", REPORT, "none/net.report.json", "-q", "--junit", place / name)

@@ -216,6 +216,13 @@ def test_a_profile_as_json_has_each_node(phone: FakePhone, tmp_path: Path) -> No
     assert told["total"] == pytest.approx(0.5 * len(told["nodes"]))
 
 
+def test_a_profile_has_a_page_beside_the_model(phone: FakePhone, tmp_path: Path) -> None:
+    model = image(tmp_path)
+    done(run("profile", model, "--mace", phone.mace, "--html", "-q", "--without-cpu-ops"))
+    text = model.with_name(f"{model.stem}.report.html").read_text(encoding="utf-8")
+    assert '"id":"measured"' in text and "measured; predicted" in text
+
+
 def test_a_graph_too_large_for_maces_table_is_told_before_it_runs(
     phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
