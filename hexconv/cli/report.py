@@ -34,7 +34,14 @@ def command(model: Path, reports: tuple[Path, ...], target: Path | None, quiet: 
 
     require_jinja2()
     first: dict[str, Any] = read_report(model) if model.suffix == ".json" else report_of(model)
-    page = page_beside(Path(str(model).removesuffix(".json").removesuffix(".report")))
-    written = write_html(target or page, first, *map(read_report, reports))
+    written = write_html(target or _page(model), first, *map(read_report, reports))
     if not quiet:
         click.echo(f"written: {written}")
+
+
+def _page(model: Path) -> Path:
+    """NAME.report.html beside NAME.pb, NAME.report.json or NAME.json."""
+    if model.suffix != ".json":
+        return page_beside(model)
+    name = model.name.removesuffix(".json").removesuffix(".report")
+    return model.with_name(f"{name}.report.html")

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from hexconv.errors import MissingExtra
+from hexconv.errors import ConfigError, MissingExtra
+from hexconv.names import listed
 from hexconv.report.cards import cards, steps
 from hexconv.report.parts import Text, same
 from hexconv.report.sections import sections
@@ -65,7 +66,17 @@ def require_jinja2() -> Any:
 
 
 def merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sections of all documents; an estimate of what 8 bits allow is kept for its output."""
+    """The sections of all documents; an estimate of what 8 bits allow is kept for its output.
+
+    Raises:
+        ConfigError: they are of different models.
+    """
+    names = list(dict.fromkeys(report["name"] for report in reports if "name" in report))
+    if len(names) > 1:
+        raise ConfigError(
+            f"the reports are of different models: {listed(names)}",
+            hint="give reports of one model",
+        )
     whole: dict[str, Any] = {}
     for report in reports:
         allowed = {

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hexconv.cli import group
-from hexconv.errors import MissingExtra
+from hexconv.errors import ConfigError, MissingExtra
 from hexconv.report.html_page import WORDS, html
 from hexconv.report.sections import sections
 from hexconv.schema import document
@@ -166,6 +166,20 @@ def test_a_report_of_another_model_is_not_shown(place: Path, tmp_path: Path) -> 
     run("report", tmp_path / "net.pb", "-q")
     shown = embedded((tmp_path / "net.report.html").read_text())
     assert not any(card["id"] == "good" for card in shown["cards"])
+
+
+def test_reports_of_different_models_are_not_joined(place: Path) -> None:
+    first, second = reports(place)
+    with pytest.raises(ConfigError, match="different models: 'net', 'other'"):
+        html(first, {**second, "name": "other"})
+
+
+def test_a_report_file_alone_has_its_page_beside_it(place: Path, tmp_path: Path) -> None:
+    for name in ("a.b.report.json", "c.d.json"):
+        (tmp_path / name).write_text(json.dumps(reports(place)[0]))
+        run("report", tmp_path / name, "-q")
+    pages = {path.name for path in tmp_path.glob("*.html")}
+    assert pages == {"a.b.report.html", "c.d.report.html"}
 
 
 def test_an_error_has_a_page(place: Path) -> None:
