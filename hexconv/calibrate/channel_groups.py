@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.arrays import FloatArray
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
 
@@ -25,7 +26,27 @@ CHANNELWISE = frozenset(("Relu", "LeakyRelu", "PRelu", "Identity", "Dropout"))
 """Functions f of each element for which f(c x) = c f(x), c > 0."""
 SHORT_DEPTH = 4
 """Input channels up to which a convolution's weights have one scale (lowering/conv_emitter)."""
+LARGEST = 2**23
+"""Weights of a layer that is looked at: copies of a larger one would take too much memory."""
 POOLS = frozenset(("MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"))
+
+
+MOVES = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"))
+"""Ops behind which channels may be another axis."""
+
+
+def _moved(node: ir.Node, axis: int, *, backward: bool) -> int | None:
+    """The axis of a node's result that is `axis` of what it reads, or back; None if none is."""
+    read, made = shape_of(node.inputs[0]), shape_of(node.outputs[0])
+    if node.op_type == "Transpose":
+        perm = node.attributes.get("perm")
+        order = list(reversed(range(len(read)))) if perm is None else list(perm.as_ints())
+        return order[axis] if backward else order.index(axis)
+    known, wanted = (made, read) if backward else (read, made)
+    for at, size in enumerate(wanted):
+        if size == known[axis] and prod(wanted[:at]) == prod(known[:axis]):
+            return at
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +55,13 @@ class Weighted:
 
     Attributes:
         node: itself.
-        weights: float64; of a depthwise convolution the axis of inputs has size 1.
+        weights: a view, float32; of a depthwise convolution the axis of inputs has size 1.
         depthwise: each output reads one input: that of its number.
         axis: the channels' axis of what it reads and computes.
     """
 
     node: ir.Node
-    weights: Floats
+    weights: FloatArray
     depthwise: bool
     axis: int
 
@@ -70,7 +91,7 @@ class Weighted:
 
     def scaled(self, written: Floats | None, read: Floats | None) -> npt.NDArray[np.float32]:
         """The weights in their own layout, for outputs times `written` and inputs times `read`."""
-        weights = self.weights
+        weights = self.weights.astype(np.float64)
         if written is not None:
             weights = weights * written[:, None, None]
         if read is not None:
@@ -83,7 +104,7 @@ def weighted(node: ir.Node) -> Weighted | None:
     if node.domain or node.op_type not in ("Conv", "ConvTranspose", "MatMul"):
         return None
     array = array_of(node.inputs[1])
-    if array is None or array.dtype != np.float32 or not array.size:
+    if array is None or array.dtype != np.float32 or not 0 < array.size <= LARGEST:
         return None
     if len(node.inputs) > 2 and node.inputs[2] is not None and array_of(node.inputs[2]) is None:
         return None
@@ -91,13 +112,13 @@ def weighted(node: ir.Node) -> Weighted | None:
     if node.op_type == "MatMul":
         if array.ndim != 2 or rank < 2:
             return None
-        return Weighted(node, np.asarray(array.T[:, :, None], np.float64), False, rank - 1)
+        return Weighted(node, array.T[:, :, None], False, rank - 1)
     depthwise = node.op_type == "Conv" and 1 < group == array.shape[0] and array.shape[1] == 1
     if group != 1 and not depthwise:
         return None
     by_output = array.swapaxes(0, 1) if node.op_type == "ConvTranspose" else array
     flat = by_output.reshape(*by_output.shape[:2], -1)
-    return Weighted(node, np.asarray(flat, np.float64), depthwise, 1)
+    return Weighted(node, flat, depthwise, 1)
 
 
 def _stored(node: ir.Node, weights: Floats) -> Floats:
@@ -197,6 +218,14 @@ class _Walk:
             self.scalable = False
             return
         result = node.outputs[0]
+        if node.op_type in MOVES:
+            source = node.inputs[0]
+            other = source if value is result else result
+            at = _moved(node, axis, backward=value is result)
+            self.scalable &= at is not None and other is not None
+            if at is not None and other is not None:
+                yield other, at
+            return
         if node.op_type in CHANNELWISE or (node.op_type in POOLS and axis == 1):
             constants = [array_of(item) is not None for item in node.inputs[1:]]
             self.scalable &= all(constants)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.calibrate.channel_groups import CHANNELWISE, POOLS, Floats, Weighted, weighted
+from hexconv.arrays import release_pages
+from hexconv.calibrate.channel_groups import CHANNELWISE, MOVES, POOLS, Floats, Weighted, weighted
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.quantize import Bounds
@@ -70,12 +71,11 @@ def _computed(
         low, high = observed.get(str(layer.source.name), (-1.0, 1.0))
         size = max(-low, high) / REACH
         source = Moments(np.zeros(layer.inputs), np.full(layer.inputs, size))
-    mean, variance = (
-        item[:, None] if layer.depthwise else item[None, :]
-        for item in (source.mean, source.deviation**2)
-    )
-    total = (layer.weights.sum(axis=2) * mean).sum(axis=1)
-    spread = ((layer.weights**2).sum(axis=2) * variance).sum(axis=1)
+    mean, variance = source.mean, source.deviation**2
+    inputs = "o" if layer.depthwise else "i"
+    total = np.einsum(f"oit,{inputs}->o", layer.weights, mean)
+    spread = np.einsum(f"oit,oit,{inputs}->o", layer.weights, layer.weights, variance)
+    release_pages(layer.weights)
     bias = layer.bias
     return Moments(total if bias is None else total + bias, np.sqrt(spread))
 
@@ -85,7 +85,7 @@ def _through(node: ir.Node, found: Mapping[ir.Value, Moments]) -> Moments | None
     known = [found[value] for value in node.inputs if value is not None and value in found]
     if node.domain or not known:
         return None
-    if node.op_type in CHANNELWISE | POOLS:
+    if node.op_type in CHANNELWISE | POOLS | MOVES:
         return _rectified(known[0]) if node.op_type == "Relu" else known[0]
     if node.op_type != "Add":
         return None

@@ -85,8 +85,9 @@ class Plan:
 
 def _gain(reader: Weighted) -> Floats:
     """Power of a reader's result for noise of power 1 in each channel that it reads."""
-    squares = (reader.weights**2).sum(axis=2)
-    return np.asarray(squares[:, 0] if reader.depthwise else squares.sum(axis=0))
+    channels = "o" if reader.depthwise else "i"
+    squares = np.einsum(f"oit,oit->{channels}", reader.weights, reader.weights, dtype=np.float64)
+    return np.asarray(squares, np.float64)
 
 
 def _weight_noise(reader: Weighted, power: Floats, factors: Floats) -> float:

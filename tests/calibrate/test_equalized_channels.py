@@ -115,7 +115,27 @@ def linear(spread: float) -> onnx.ModelProto:
     return model(nodes, {"x": ROWS}, ["y"], consts)
 
 
+def classifier(spread: float) -> onnx.ModelProto:
+    """Conv to unlike channels, Relu, rows of the image as a sequence, and a Linear."""
+    c = sizes(spread)
+    nodes = [
+        node("Conv", ["x", "a", "ab"], "h", pads=[1] * 4),
+        node("Relu", ["h"], "r"),
+        node("Reshape", ["r", "flat"], "f"),
+        node("Transpose", ["f"], "t", perm=[0, 2, 1]),
+        node("MatMul", ["t", "p"], "y"),
+    ]
+    consts = {
+        "a": weights(WIDTH, 8, 3, 3, seed=1) * c[:, None, None, None],
+        "ab": weights(WIDTH, seed=2) * c,
+        "flat": np.array([1, WIDTH, -1]),
+        "p": weights(WIDTH, 8, seed=6) / c[:, None],
+    }
+    return model(nodes, {"x": IMAGE}, ["y"], consts)
+
+
 FORMS = [
+    (classifier, IMAGE, 300.0),
     (depthwise, IMAGE, 300.0),
     (residual, IMAGE, 300.0),
     (transposed, SIGNAL, 300.0),
