@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from hexconv.conversion import convert
 from hexconv.mace.deployment_file import Deployment, read_deployment
+from hexconv.mace.preset_model import of_preset
 from hexconv.model import Model
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.subgraph import as_far_as_known
@@ -28,6 +29,7 @@ def convert_deployment(
     samples: Samples | None = None,
     ranges: Ranges | None = None,
     preset: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
     only: str = "",
     **settings: Unpack[SettingsDict],
 ) -> Model:
@@ -38,8 +40,9 @@ def convert_deployment(
         source: an ONNX file to use instead of the one that the YAML names.
         samples: instead of the YAML's `validation_inputs_data`.
         ranges: instead of the YAML's `quantize_range_file`.
-        preset: the YAML is a preset: its files are looked up in the current folder, and may be
-            missing.
+        preset: the YAML is a preset: tensors, shapes and ranges are the model's, its files are
+            looked up in the current folder, and may be missing.
+        shapes: of a preset's model, for inputs with dynamic dimensions.
         only: the model to convert, of a YAML that holds several.
         **settings: see `hexconv.settings.Settings`; `shapes` comes from the YAML.
 
@@ -50,15 +53,19 @@ def convert_deployment(
     model_file = None if source is None else Path(source)
     asked = read_deployment(Path(config), model_file, beside=not preset, name=only)
     asked.check_file()
-    interface = interface_of(asked, settings)
-    settings.update(interface.settings)
-    asked = interface.asked
+    if preset:
+        asked, fixed, declared = of_preset(asked, shapes or {})
+    else:
+        interface = interface_of(asked, settings)
+        settings.update(interface.settings)
+        asked = interface.asked
+        fixed, declared = asked.shapes, asked.input_ranges
     warnings = list(asked.warnings)
     samples = samples if samples is not None else (asked.samples or None)
     if ranges is None and asked.range_file is not None:
         if asked.range_file.is_file():
             ranges = asked.range_file
-        elif samples is not None:
+        elif samples is not None and not preset:
             warnings.append(f"there is no range file {asked.range_file}: calibrated on the samples")
         elif not preset:
             asked.check_ranges()
@@ -66,10 +73,8 @@ def convert_deployment(
         asked.check_samples()
     settings["name"] = settings.get("name") or asked.name
     settings["data_formats"] = {**asked.data_formats, **settings.get("data_formats", {})}
-    settings["input_ranges"] = {**asked.input_ranges, **settings.get("input_ranges", {})}
-    model = convert(
-        asked.model_file, shapes=asked.shapes, samples=samples, ranges=ranges, **settings
-    )
+    settings["input_ranges"] = {**declared, **settings.get("input_ranges", {})}
+    model = convert(asked.model_file, shapes=fixed, samples=samples, ranges=ranges, **settings)
     asked.check_outputs({item.name: item.shape for item in model.graph.outputs})
     assert model.conversion is not None
     told = (*model.conversion.warnings, *warnings)

@@ -94,3 +94,8 @@ def state_output(name: str) -> str | None:
     """The output that becomes a state's input in the next chunk; None of any other input."""
     stem, separator, state = name.rpartition("/")
     return f"{stem}/{state[0]}_out" if separator and state in ("h_in", "c_in") else None
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """ "1 node", "1,200 nodes"; the plural ends in s where it is not given."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,32 @@ def read_numpy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDAr
             why=why or (lines[0] if lines else type(error).__name__),
         ) from error
     return found
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a file's arrays by name, from the headers alone; of a `.npy` by "".
+
+    Raises:
+        OSError, ValueError, BadZipFile: it is no file of NumPy's.
+    """
+    with path.open("rb") as stream:
+        archive = stream.read(len(ZIP)) == ZIP
+        stream.seek(0)
+        if not archive:
+            return {"": _shape(stream)}
+        with zipfile.ZipFile(stream) as members:
+            found = {}
+            for name in members.namelist():
+                with members.open(name) as member:
+                    found[name.removesuffix(".npy")] = _shape(member)
+            return found
+
+
+def _shape(stream: IO[bytes]) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(stream)
+    old = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+    return tuple(read(stream)[0])
 
 
 def _array(stream: BinaryIO, path: Path | None) -> npt.NDArray[Any]:

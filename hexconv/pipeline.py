@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.quantize import LARGEST_NUMBER, Bounds
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
-from hexconv.settings import Settings
+from hexconv.settings import Progress, Settings
 
 if TYPE_CHECKING:
     import onnx
@@ -190,7 +191,7 @@ def observed_ranges(
     if samples is not None:
         doubts = calibrate.Doubts()
         source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
-        measured = _observe(graph, digest.watch(source) if digest else source, settings)
+        measured = _observe(graph, digest.watch(source) if digest else source, settings, samples)
         doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
         known = {**measured, **_declared(graph, measured)}
         return known, [doubtful] if doubtful else warnings
@@ -228,7 +229,7 @@ def introduced_ranges(
     if copy is None:
         return {}
     source = calibrate.read_samples(samples, graph, settings.data_formats)
-    measured = _observe(copy, source, settings)
+    measured = _observe(copy, source, settings, samples)
     return {name: bounds for name, bounds in measured.items() if name not in observed}
 
 
@@ -333,12 +334,21 @@ def in_float(graph: Graph, why: Mapping[str, str], library: LibraryVersion) -> t
 
 
 def _observe(
-    graph: FloatGraph, samples: Iterable[Mapping[str, Any]], settings: Settings
+    graph: FloatGraph,
+    samples: Iterable[Mapping[str, Any]],
+    settings: Settings,
+    source: Samples | None = None,
 ) -> dict[str, Bounds]:
-    progress = settings.progress
-    tick = None if progress is None else (lambda done: progress("calibrate", done))
+    progress, tick = settings.progress, None
+    if progress is not None:
+        total = 0 if source is None else calibrate.count_samples(source, graph)
+        tick = partial(_tick, progress, total)
     found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
     return {name: found[name] for name in graph.computed_values()}
+
+
+def _tick(progress: Progress, total: int, done: int) -> None:
+    progress("calibrate", done, total)
 
 
 def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapping[str, Any]]:

@@ -35,8 +35,11 @@ OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 MOST_NUMBERS = 16
 """Of a constant in a report."""
 
-Progress = Callable[[str, int], None]
-"""Called with a stage ("calibrate", "search") and how many steps of it are done."""
+Progress = Callable[[str, int, int], None]
+"""Called with a stage ("calibrate", "search"), how many steps of it are done, and of how many.
+
+The last is 0 where it is not known.
+"""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Settings:
         input_ranges: declared (min, max) by input, for synthetic data.
         library: the version of the library to optimize for; the model runs on all of them.
         name: of the model; the file's stem by default.
-        progress: called with (stage, done).
+        progress: called with (stage, done, total); total is 0 where it is not known.
         float_fallback: compute in float on the DSP what int8 does not support, where the library
             has a float op.
         keep_float: names of nodes, or of tensors that they compute, to compute in float.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 from hexconv import op_table
 from hexconv.arrays import Constant
 from hexconv.asked_model import source_of
-from hexconv.errors import UnsupportedOpError
+from hexconv.conversion import convert
+from hexconv.errors import HexconvError, HexconvWarning, UnsupportedOpError
 from hexconv.lowering import dry_run
+from hexconv.lowering.made_nodes import MadeNodes, made_nodes
 from hexconv.names import shortened
 from hexconv.notebook import html_table
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.pipeline import prepared
-from hexconv.settings import OptimizeLevel, Settings
+from hexconv.settings import OptimizeLevel, Settings, SettingsDict
 
 if TYPE_CHECKING:
     import onnx
+
+    from hexconv.onnx_graph import FloatGraph
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class NodeSupport:
     Attributes:
         node: its name.
         op: its ONNX op.
-        nnlib: its nnlib ops; empty for one that costs no node.
+        nnlib: its nnlib ops, as `convert` makes them; empty for one that costs no node.
+        within: the node that it is fused into, where it is.
         macs: its multiply-accumulates.
         reason: why it cannot run, empty if it can.
         hint: the closest workaround.
@@ -44,6 +50,7 @@ class NodeSupport:
     reason: str = ""
     hint: str = ""
     note: str = ""
+    within: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -65,7 +72,7 @@ class SupportReport:
         )
 
     def _repr_html_(self) -> str:
-        rows = [(n.node, n.op, ", ".join(n.nnlib), n.reason) for n in self.nodes]
+        rows = [(n.node, n.op, ", ".join(n.nnlib) or _within(n), n.reason) for n in self.nodes]
         rows.sort(key=lambda row: not row[3])
         heads = ("node", "ONNX op", "nnlib ops", "unsupported because")
         return html_table(repr(self).strip("<>"), heads, rows)
@@ -108,6 +115,7 @@ def check(
     optimize: OptimizeLevel = "default",
     *,
     float_fallback: bool = False,
+    fusions: bool = True,
     constants: Mapping[str, Constant] | None = None,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
@@ -119,6 +127,8 @@ def check(
         shapes: sizes of inputs by name, for those with dynamic dimensions.
         optimize: the level that the conversion would use.
         float_fallback: whether float ops may compute what int8 does not support.
+        fusions: convert a model that runs, on random data, and name the ops that this makes;
+            without it the ops of each node by itself, which takes less time.
         constants: values that inputs are bound to, by name.
         inputs: tensors that become the model's inputs, all of them.
         outputs: tensors that become the model's outputs, all of them.
@@ -128,9 +138,14 @@ def check(
             than was meant of it (`nnlib/ranges/consistency`).
     """
     unloadable: list[UnsupportedOpError] = []
-    settings = Settings(
-        optimize=optimize, constants=constants or {}, inputs=inputs, outputs=outputs
-    )
+    chosen: SettingsDict = {
+        "optimize": optimize,
+        "float_fallback": float_fallback,
+        "constants": constants or {},
+        "inputs": inputs,
+        "outputs": outputs,
+    }
+    settings = Settings.of(chosen)
     asked = source_of(source, shapes, settings)
     graph, _ = prepared(asked.model, asked.shapes, settings, unloadable)
     macs = graph.macs()
@@ -138,12 +153,18 @@ def check(
     if not (lowered.unsupported or unloadable):
         executable(tidied(lowered.graph))
     reason = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
+    made = MadeNodes({name: list(ops) for name, ops in lowered.made.items()})
+    if fusions and not (unloadable or lowered.unsupported):
+        made = (
+            _converted(source, shapes, {**chosen, "float_fallback": float_fallback}, graph) or made
+        )
     rows = []
     for node in graph.nodes:
         name, op = str(node.name), node.op_type
         unsupported_op = reason.pop(name, None)
-        nnlib = () if unsupported_op else lowered.made.get(name, ())
-        rows.append(_row(name, op, nnlib, macs.get(name, 0), unsupported_op))
+        nnlib = () if unsupported_op else tuple(made.ops.get(name, ()))
+        within = made.within.get(name, "") if lowered.made.get(name) else ""
+        rows.append(_row(name, op, nnlib, macs.get(name, 0), unsupported_op, within))
     rest = [*unloadable, *reason.values()]
     rows += [
         _row(unsupported_op.node, unsupported_op.op, (), 0, unsupported_op)
@@ -152,8 +173,33 @@ def check(
     return SupportReport(graph.source, tuple(rows))
 
 
+def _within(row: NodeSupport) -> str:
+    return f"in {row.within}" if row.within else ""
+
+
+def _converted(
+    source: str | Path | onnx.ModelProto,
+    shapes: Mapping[str, Sequence[int]] | None,
+    settings: SettingsDict,
+    graph: FloatGraph,
+) -> MadeNodes | None:
+    """What a conversion makes of the nodes; None where it fails on random ranges."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", HexconvWarning)
+            model = convert(source, shapes, **settings)
+    except HexconvError:
+        return None
+    return made_nodes(graph, model.graph)
+
+
 def _row(
-    name: str, op: str, nnlib: tuple[str, ...], macs: int, unsupported_op: UnsupportedOpError | None
+    name: str,
+    op: str,
+    nnlib: tuple[str, ...],
+    macs: int,
+    unsupported_op: UnsupportedOpError | None,
+    within: str = "",
 ) -> NodeSupport:
     table = op_table.load()
     return NodeSupport(
@@ -164,6 +210,7 @@ def _row(
         reason=_reason(unsupported_op),
         hint=unsupported_op.hint if unsupported_op else "",
         note=str(table[op].why) if op in table else "",
+        within=within,
     )
 
 

@@ -2,6 +2,7 @@
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
 from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy
+from hexconv.calibrate.count import count_samples
 from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.extrema import bound_constants
@@ -25,6 +26,7 @@ __all__ = [
     "Statistics",
     "bound_constants",
     "check_percentile",
+    "count_samples",
     "equalize",
     "format_ranges",
     "joined_warnings",

@@ -241,7 +241,7 @@ def _zipped(
 
 def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        files = _files(path)
         if not files and holds_images(path):
             raise _unscaled(path)
         if not files:
@@ -252,9 +252,13 @@ def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, 
         yield from _from_file(path, inputs)
 
 
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
+
+
 def _from_file(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     arrays = _arrays(path, inputs)
-    counts = {name: _count(array, inputs.get(name)) for name, array in arrays.items()}
+    counts = {name: _count(array.shape, inputs.get(name)) for name, array in arrays.items()}
     several = {name: count for name, count in counts.items() if count is not None}
     if not several:
         yield str(path), arrays
@@ -313,15 +317,15 @@ def _only(inputs: Mapping[str, _Input], path: Path) -> str:
     )
 
 
-def _count(array: npt.NDArray[Any], info: _Input | None) -> int | None:
+def _count(shape: tuple[int, ...], info: _Input | None) -> int | None:
     """How many samples an array stacks; None for a single one (or a wrong shape)."""
-    if info is None or array.shape == info.shape:
+    if info is None or shape == info.shape:
         return None
-    if array.ndim == 0 or other_axis(array.shape, info.shape, info.free) is not None:
+    if len(shape) == 0 or other_axis(shape, info.shape, info.free) is not None:
         return None
-    stacked = array.ndim == len(info.shape) + 1 and _is_sample(array.shape[1:], info)
-    batched = info.shape[:1] == (1,) and _is_sample((1, *array.shape[1:]), info)
-    return int(array.shape[0]) if stacked or batched else None
+    stacked = len(shape) == len(info.shape) + 1 and _is_sample(shape[1:], info)
+    batched = info.shape[:1] == (1,) and _is_sample((1, *shape[1:]), info)
+    return int(shape[0]) if stacked or batched else None
 
 
 def _is_sample(shape: tuple[int, ...], info: _Input) -> bool:

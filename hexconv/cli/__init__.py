@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from hexconv import __version__
+from hexconv.cli._help import choose_language, completed
 from hexconv.cli._json import emit_error
+from hexconv.cli._terminal import say
 from hexconv.distribution import NAME, REINSTALL, foreign
 from hexconv.errors import ConfigError, HexconvError, HexconvWarning, SampleWarning
 from hexconv.names import did_you_mean, printable
+from hexconv.translation import translated
 
 PRIVATE = "_"
 FOLDER = Path(__file__).parent
@@ -43,12 +48,19 @@ class Verbs(click.Group):
             return None
         command = import_module(f"hexconv.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
-        return command
+        return completed(command, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Every verb with its one line, none of them imported."""
         with formatter.section("Commands"):
             formatter.write_dl([(verb, summary(verb)) for verb in self.list_commands(ctx)])
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **settings: Any) -> Any:
+        """As click does, in the language of `--lang` or of the locale."""
+        given = list(sys.argv[1:] if args is None else args)
+        choose_language(given, os.environ)
+        completed(self)
+        return super().main(given, *more, **settings)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -117,14 +129,14 @@ def main() -> int:
         raise KeyboardInterrupt from error
     except click.ClickException as error:
         emit_error(error)
-        error.show()
+        _show(error)
         return error.exit_code
 
 
 def _failed(error: HexconvError) -> int:
     """One clear message on stderr, and with --json a document on stdout; the exit code."""
     emit_error(error)
-    click.echo(f"error: {error.render(cli=True)}", err=True)
+    say(translated("error: ") + translated(error.render(cli=True)), err=True)
     return error.exit_code
 
 
@@ -144,6 +156,15 @@ def _show_warning(
         text = f"warning: {printable(str(message))}"
         if text not in _SHOWN:
             _SHOWN.add(text)
-            click.secho(text, fg="yellow", err=True)
+            say(text, err=True, style="yellow")
     else:
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+
+def _show(error: click.ClickException) -> None:
+    """As click does, broken between words."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        say(error.ctx.get_usage(), err=True)
+        hint = translated("Try '{command} {option}' for help.")
+        say(hint.format(command=error.ctx.command_path, option="--help"), err=True)
+    say(translated("Error: ") + translated(error.format_message()), err=True)

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hexconv.cli._cost_page import span
+from hexconv.cli._terminal import padded, say, table
 from hexconv.compare.accuracy import Accuracy, describe
+from hexconv.cost.soc import Time
+from hexconv.names import counted
 from hexconv.nnlib.versions import LibraryVersion
+from hexconv.translation import translated
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from hexconv.model import InFloat, Model, Parts, RefineStep
     from hexconv.nnlib.graph import Interface
 
@@ -32,19 +34,14 @@ def warn(model: Model, more: Sequence[str] = ()) -> None:
 
 
 def warn_texts(texts: Sequence[str]) -> None:
-    """Print warnings on stderr; the one about random ranges in a box."""
-    from rich.console import Console
-    from rich.panel import Panel
-    from rich.text import Text
-
+    """Print warnings on stderr; the one about random ranges in capitals and red."""
     from hexconv.pipeline import SYNTHETIC_WARNING
 
-    console = Console(stderr=True)
     for text in texts:
         if text == SYNTHETIC_WARNING:
-            console.print(Panel(Text(text), title="WARNING", border_style="bold red"))
+            say(f"WARNING: {text}", err=True, style="red")
         else:
-            console.print(Text(f"warning: {text}", "yellow"), soft_wrap=True)
+            say(f"warning: {text}", err=True, style="yellow")
 
 
 def _refined(step: RefineStep) -> str:
@@ -68,41 +65,39 @@ def page(
         library: that was simulated.
         cost: the section of its report.
     """
-    from rich.console import Console
-
-    console = Console(highlight=False)
     did = model.conversion
     assert did is not None
     nodes, made = sum(did.onnx_ops.values()), len(model.graph.nodes)
     weights = sum(c.array.nbytes for c in model.graph.consts if not c.shape_only)
-    console.print(
-        f"[bold]{_safe(model.name)}[/]: {nodes} ONNX nodes -> {made} nnlib nodes, "
-        f"{size(weights)} of weights and tables"
+    say(
+        f"{model.name}: {counted(nodes, 'ONNX node')} -> {counted(made, 'nnlib node')}, "
+        f"{size(weights)} of weights and tables",
+        style="bold",
     )
     for side, items in (("input", model.graph.inputs), ("output", model.graph.outputs)):
         for item in items:
-            _line(console, side, _interface(item))
+            _line(side, _interface(item))
     for kind in KINDS:
         told = [f"{name} {count}" for what, name, count in did.rewrites if what == kind]
         if told:
-            _line(console, kind, ", ".join(told))
+            _line(kind, ", ".join(told))
     if model.parts is not None and model.parts.cpu is not None:
-        _line(console, "split at", _split(model.parts))
+        _line("split at", _split(model.parts))
     for row in did.floats:
-        _line(console, "in float", _in_float(row))
+        _line("in float", _in_float(row))
     for step in did.refined:
-        _line(console, "refined", _refined(step))
-    console.print(_ops(did.onnx_ops, model.graph.histogram()))
+        _line("refined", _refined(step))
+    _ops(did.onnx_ops, model.graph.histogram())
     avoided = max(did.transposes_wanted - did.transposes_left, 0)
-    _line(console, "transposes", f"{avoided} avoided, {did.transposes_left} remain")
+    _line("transposes", f"{avoided} avoided, {did.transposes_left} remain")
     if cost is not None:
-        _cost(console, cost)
+        _line("predicted", _cost(cost))
     for name, packets in sorted(did.saved.items(), key=lambda item: -item[1]):
-        _line(console, "saved by", f"{name}: {packets / 1e3:,.0f} k packets")
+        _line("saved by", f"{name}: {packets / 1e3:,.0f} k packets")
     for text in describe(found):
-        _line(console, f"on {library}", text)
+        _line(f"on {library}", text)
     for path in files:
-        _line(console, "written", f"{path} ({size(path.stat().st_size)})")
+        _line("written", f"{path} ({size(path.stat().st_size)})")
 
 
 def size(count: int) -> str:
@@ -113,14 +108,8 @@ def size(count: int) -> str:
     return f"{count} bytes"
 
 
-def _line(console: Console, label: str, text: str) -> None:
-    console.print(f"  [bold]{label:<11}[/] {_safe(text)}", soft_wrap=True)
-
-
-def _safe(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+def _line(label: str, text: str) -> None:
+    table(["", "", ""], [("", padded(translated(label), 11), text)], prose=True)
 
 
 def _interface(item: Interface) -> str:
@@ -136,31 +125,30 @@ def _split(parts: Parts) -> str:
 
 
 def _in_float(row: InFloat) -> str:
-    price = f"{row.packets / 1e6:.3f} M packets, {row.milliseconds:.3f} ms on {SOC.upper()}"
+    price = f"{row.packets / 1e6:.3f} M packets"
     if row.unknown:
         price += f", and {', '.join(row.unknown)} of unknown cost"
     return f"{row.node}: {' + '.join(row.nnlib)}, {price} ({row.why})"
 
 
-def _cost(console: Console, cost: Mapping[str, Any]) -> None:
-    _line(
-        console,
-        "predicted",
-        f"{cost['milliseconds_high']:.2f} ms on {cost['soc'].upper()} "
-        f"({cost['packets'] / 1e6:.2f} M packets, {len(cost['nodes'])} nodes after prepare)",
+def _cost(cost: Mapping[str, Any]) -> str:
+    """Time as a range, packets, nodes."""
+    time = Time(cost["milliseconds_low"], cost["milliseconds_high"])
+    return (
+        f"{span(time)} ms on {cost['soc'].upper()} (from a DSP at full clock to the one "
+        f"published profile), {cost['packets'] / 1e6:.2f} M packets, "
+        f"{counted(len(cost['nodes']), 'node')} after prepare"
     )
 
 
-def _ops(onnx_ops: Mapping[str, int], nnlib_ops: Mapping[str, int]) -> Table:
+def _ops(onnx_ops: Mapping[str, int], nnlib_ops: Mapping[str, int]) -> None:
     """ONNX ops in, nnlib ops out, side by side, the most frequent first."""
-    from rich.table import Table
-
-    table = Table("ONNX op", "", "nnlib op", "", box=None, padding=(0, 2, 0, 2))
     left, right = _rows(onnx_ops), _rows(nnlib_ops)
+    rows = []
     for index in range(max(len(left), len(right))):
         row = [side[index] if index < len(side) else ("", "") for side in (left, right)]
-        table.add_row(*(cell for pair in row for cell in pair))
-    return table
+        rows.append(("", *(cell for pair in row for cell in pair)))
+    table(["", "ONNX op", "", "nnlib op", ""], rows)
 
 
 def _rows(counts: Mapping[str, int]) -> list[tuple[str, str]]:

@@ -11,14 +11,22 @@ from typing import Any
 import click
 
 from hexconv.cli._json import emit
-from hexconv.cli._terminal import table
+from hexconv.cli._terminal import say, table
 from hexconv.cost import Cost, NodeCost
 from hexconv.cost import soc as socs
 from hexconv.cost.phones import PhoneProfile, stored_names, stored_profile
 from hexconv.cost.soc import Time
+from hexconv.names import counted
+from hexconv.translation import translated
 
 Rows = tuple[list[str], list[list[Any]]]
 MIB = 1 << 20
+FIGURES = ["share %", "MACs", "MACs/packet", "bytes", "ms low", "ms high"]
+SUM_COLUMNS = ["nodes", "packets", *FIGURES]
+NODE_COLUMNS = ["node", "op", "layer", "packets", "low", "high", *FIGURES, "basis"]
+CSV_ALONE = ("low", "high", "ms low", "ms high", "basis")
+"""Columns that a table does not have; its times are ranges."""
+
 NO_NNLIB = (
     "Chips from the Snapdragon 888 on (Hexagon v68 and later) do not run nnlib and no such model:"
     " `convert --to qdq` writes an int8 ONNX model for ONNX Runtime's QNN execution provider."
@@ -28,23 +36,33 @@ NO_NNLIB = (
 def page(cost: Cost, soc: str, by: str, top: int) -> None:
     """One screenful: the most expensive rows, sums, time and memory."""
     heads, rows = _rows(cost, by, soc)
-    if by == "node":
-        rows = sorted(([*row[:4], *row[6:10]] for row in rows), key=lambda row: -_number(row[3]))
-        heads = heads[:4] + heads[6:10]
-    table(heads, rows[:top])
-    if len(rows) > top:
-        click.echo(f"... and {len(rows) - top} more rows (--top)")
-    low, high = cost.range
-    click.echo(
-        f"{len(cost.nodes)} nodes after prepare on {cost.library}, {cost.packets:,.0f} packets "
-        f"(low estimate {low:,.0f}, high {high:,.0f}), {cost.moved:,} bytes moved"
+    places = [place for place, head in enumerate(heads) if head not in CSV_ALONE]
+    first, last = heads.index("ms low"), heads.index("ms high")
+    cells = [
+        [*(row[place] for place in places), f"{row[first]:.3g} to {row[last]:.3g}"]
+        for row in rows[:top]
+    ]
+    table(
+        [*(heads[place] for place in places), "ms"], cells, drop=("node", "bytes", "share %", "ms")
     )
-    click.echo(f"{_phone(soc)}: {span(cost.time(soc))} ms, {socs.meaning(soc)}")
+    _rest(len(rows) - top)
+    low, high = cost.range
+    say(
+        f"{counted(len(cost.nodes), 'node')} after prepare on {cost.library}, "
+        f"{cost.packets:,.0f} packets (low estimate {low:,.0f}, high {high:,.0f}), "
+        f"{cost.macs:,} multiply-accumulates, {cost.moved:,} bytes moved"
+    )
+    say(f"{_phone(soc)}: {span(cost.time(soc))} ms, {socs.meaning(soc)}")
     memory = cost.memory
-    click.echo(
+    say(
         f"memory: {memory.prepare / MIB:.1f} MiB of heap to prepare, {memory.execute / MIB:.1f} to "
         f"execute, of these {memory.weights / MIB:.1f} constants; VTCM {memory.vtcm >> 10} KiB"
     )
+
+
+def _rest(count: int) -> None:
+    if count > 0:
+        say(f"... and {counted(count, 'more row')} (--top)")
 
 
 def span(time: Time) -> str:
@@ -58,10 +76,6 @@ def _phone(key: str) -> str:
         return key
     known = socs.soc(key)
     return f"{known.name} ({known.dsp}, {known.clock_mhz} MHz, {known.hvx_contexts} vector units)"
-
-
-def _number(cell: int | str) -> int:
-    return cell if isinstance(cell, int) else 0
 
 
 def _rows(cost: Cost, by: str, soc: str) -> Rows:
@@ -80,15 +94,15 @@ def _rows(cost: Cost, by: str, soc: str) -> Rows:
         time = socs.total(spent[name])
         share = round(100 * row.packets / whole, 2)
         ends = round(time.low, 4), round(time.high, 4)
-        rows.append([name, row.count, round(row.packets), share, row.moved, *ends])
-    return [by, "nodes", "packets", "share %", "bytes", "ms low", "ms high"], rows
+        figures = [round(row.packets), share, row.macs, _each(row.macs, row.packets), row.moved]
+        rows.append([name, row.count, *figures, *ends])
+    return [by, *SUM_COLUMNS], rows
 
 
 def _node_rows(cost: Cost, soc: str) -> Rows:
     whole = cost.packets or 1.0
-    heads = ["node", "op", "layer", "packets", "low", "high", "share %", "bytes"]
     rows = []
-    for node in cost.nodes:
+    for node in sorted(cost.nodes, key=lambda node: -(node.packets or 0.0)):
         time = cost.node_time(node, soc)
         rows.append(
             [
@@ -99,13 +113,20 @@ def _node_rows(cost: Cost, soc: str) -> Rows:
                 round(node.low),
                 round(node.high),
                 round(100 * (node.packets or 0) / whole, 2),
+                node.macs,
+                _each(node.macs, node.packets),
                 node.moved,
                 round(time.low, 4),
                 round(time.high, 4),
                 node.basis,
             ]
         )
-    return [*heads, "ms low", "ms high", "basis"], rows
+    return NODE_COLUMNS, rows
+
+
+def _each(macs: int, packets: float | None) -> float:
+    """Multiply-accumulates in each packet."""
+    return round(macs / packets, 1) if packets else 0.0
 
 
 def beside(cost: Cost, other: Cost, by: str, top: int, one: str, two: str) -> None:
@@ -119,11 +140,14 @@ def beside(cost: Cost, other: Cost, by: str, top: int, one: str, two: str) -> No
         (count, packets), (there, packets_there) = _sum(mine.get(name)), _sum(theirs.get(name))
         rows.append((name, count, packets, there, packets_there, packets_there - packets))
     rows.sort(key=lambda row: -abs(row[-1]))
-    table([by, "nodes", "packets", "other nodes", "other packets", "difference"], rows[:top])
+    heads = [by, "nodes", "packets", "other\nnodes", "other\npackets", "difference"]
+    table(heads, rows[:top])
+    _rest(len(rows) - top)
     ratio = other.packets / cost.packets if cost.packets else float("nan")
-    click.echo(
-        f"{one}: {len(cost.nodes)} nodes, {cost.packets:,.0f} packets; {two}: {len(other.nodes)} "
-        f"nodes, {other.packets:,.0f} packets (ratio {ratio:.3f})"
+    say(
+        f"{one}: {counted(len(cost.nodes), 'node')}, {cost.packets:,.0f} packets; "
+        f"{two}: {counted(len(other.nodes), 'node')}, {other.packets:,.0f} packets "
+        f"(ratio {ratio:.3f})"
     )
 
 
@@ -163,11 +187,11 @@ def calibrated(profile: PhoneProfile, quiet: bool) -> None:
     if quiet:
         return
     terms = profile.terms
-    click.echo(
+    say(
         f"{profile.name} ({profile.library}): {terms.node_us:g} us a node, {terms.streamed_ns:g} ns"
         f" a byte streamed, {terms.reordered_ns:g} reordered, {terms.packet_ns:g} ns a packet"
     )
-    click.echo(
+    say(
         f"{profile.source}: {profile.logged_ms:g} ms measured, {profile.predicted_ms:g} ms fitted; "
         f"80 % of the types are within a factor of {profile.factor:.2f}. "
         f"Use it with --soc {profile.name}."
@@ -185,8 +209,11 @@ def list_socs(as_json: bool) -> None:
     heads = ["--soc", "SoC", "DSP", "library", "MHz (estimate)", "unsigned domain"]
     table(
         heads,
-        [(s.key, s.name, s.dsp, s.library, f"{s.clock_mhz}", s.unsigned) for s in known],
+        [
+            (s.key, s.name, s.dsp, s.library, f"{s.clock_mhz}", translated(str(s.unsigned)))
+            for s in known
+        ],
     )
     for phone in phones:
-        click.echo(f"{phone.name}: a phone that loads {phone.library}, from {phone.source}")
-    click.echo(NO_NNLIB)
+        say(f"{phone.name}: a phone that loads {phone.library}, from {phone.source}")
+    say(NO_NNLIB)

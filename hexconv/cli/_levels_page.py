@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say, table
 from hexconv.errors import FloorError
 from hexconv.nnlib.versions import LibraryVersion
 
@@ -58,14 +59,14 @@ def show_levels(
         click.echo(_csv(rows), nl=False)
     elif form == "text" and states:
         for name, (first, early, late) in drift(rows).items():
-            click.echo(
+            say(
                 f"{name}: off by {first:.1f} steps at the first chunk, {early:.1f} over the first "
                 f"quarter, {late:.1f} over the last (a step is 1/255 of the output's range)"
             )
     elif form == "text":
         _table(rows)
     for row in broken[:5]:
-        click.echo(f"breaks: {row.output} at {row.what}: {row.error or _off(row)}", err=True)
+        say(f"breaks: {row.output} at {row.what}: {row.error or _off(row)}", err=True)
     if broken:
         raise click.exceptions.Exit(FloorError.exit_code)
 
@@ -79,10 +80,8 @@ def _csv(rows: list[LevelRow]) -> str:
 
 
 def _table(rows: list[LevelRow]) -> None:
-    width = max(len(row.what) for row in rows)
-    for row in rows:
-        figure = row.error or f"{row.sqnr:6.1f} dB, {_off(row)}"
-        click.echo(f"{row.what:<{width}}  {row.output}  {figure}")
+    cells = [(row.what, row.output, row.error or f"{row.sqnr:.1f} dB, {_off(row)}") for row in rows]
+    table(["level", "output", "against float"], cells, prose=True)
 
 
 def _off(row: LevelRow) -> str:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from hexconv.cli._terminal import table
+from hexconv.cli._cost_page import span
+from hexconv.cli._terminal import say, table
 from hexconv.cost import predict
 from hexconv.cost.align import Pair, pair_prediction, unlike
 from hexconv.cost.logs import Log
+from hexconv.names import counted
 from hexconv.phone.plan import VARIABLE, Plan, pull_lines, push_lines, run_line
 
 if TYPE_CHECKING:
@@ -86,15 +86,15 @@ def page(plan: Plan, log: Log, top: int) -> None:
     """The most expensive nodes, measured and predicted, and the sums."""
     pairs = _pairs(plan, log)
     for note in (*log.notes, *filter(None, [unlike(pairs)])):
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     rows = sorted(pairs, key=lambda pair: -(pair.after or 0.0))
     cells = [[p.op, p.name, _time(p.before), _time(p.after)] for p in rows[:top]]
     table(["op", "name", "predicted ms", "ms"], cells)
     if len(rows) > top:
-        click.echo(f"... and {len(rows) - top} rows more (--top)")
+        say(f"... and {counted(len(rows) - top, 'more row')} (--top)")
     soc = SOCS[plan.library]
-    predicted = predict(plan.graph).milliseconds(soc)
-    click.echo(f"{log.total:.3f} ms on the DSP; {predicted:.3f} ms predicted for {soc.upper()}")
+    predicted = span(predict(plan.graph, plan.library).time(soc))
+    say(f"{log.total:.3f} ms on the DSP; {predicted} ms predicted for {soc.upper()}")
 
 
 def _pairs(plan: Plan, log: Log) -> list[Pair]:
@@ -132,8 +132,8 @@ def machine_run(release: str, rows: list[list[Comparison]]) -> dict[str, Any]:
 
 def show_run(plan: Plan, release: str, rows: list[list[Comparison]]) -> None:
     """The outcome of a run, a line for each output of each sample."""
-    click.echo(f"library {plan.library}{f', release {release}' if release else ''}")
+    say(f"library {plan.library}{f', release {release}' if release else ''}")
     for number, found in enumerate(rows, 1):
         label = f"sample {number}: " if len(rows) > 1 else ""
         for row in found:
-            click.echo(f"{label}{row.sentence()}")
+            say(f"{label}{row.sentence()}")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LibraryVersion
 
@@ -66,10 +65,10 @@ def write_qdq(request: QdqRequest, *, as_json: bool, quiet: bool) -> None:
     emit("qdq", _machine(request, path, made, warnings, found), shown=as_json)
     if not (as_json or quiet):
         opset = made.opset_import[0].version
-        click.echo(f"{path} ({size(path.stat().st_size)}): opset {opset}, per-channel int8 weights")
+        say(f"{path} ({size(path.stat().st_size)}): opset {opset}, per-channel int8 weights")
         for where, outputs in found.items():
             for output, item in outputs.items():
-                click.echo(f"  {where}: {output} {item.sqnr:.1f} dB SQNR against float")
+                say(f"  {where}: {output} {item.sqnr:.1f} dB SQNR against float")
 
 
 def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str, Accuracy]]:
@@ -93,7 +92,7 @@ def _compared(request: QdqRequest, made: onnx.ModelProto) -> dict[str, dict[str,
             model, asked.model, samples, count=request.count, library=request.library
         )
     except HexconvError as error:
-        click.echo(f"warning: not compared: {error.render(cli=True)}", err=True)
+        say(f"warning: not compared: {error.render(cli=True)}", err=True)
     return found
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say
 from hexconv.errors import ModelError
 
 if TYPE_CHECKING:
@@ -138,32 +139,32 @@ def _run(
         np.save(feed, values)
     names = ("graph", "runs", "warmup", "threads")
     python = bench.run_python(model, values, *(settings[name] for name in names))
-    say = (lambda line: None) if silent else click.echo
-    say(f"python cost time: {python[0].milliseconds:.3f} ms (mean of {settings['runs']})")
-    say(f"output tensor shape: {'x'.join(map(str, python[0].shape))}")
+    tell = (lambda line: None) if silent else say
+    tell(f"python cost time: {python[0].milliseconds:.3f} ms (mean of {settings['runs']})")
+    tell(f"output tensor shape: {'x'.join(map(str, python[0].shape))}")
     if not cpp:
         return bench.BenchOutcome(python[0])
     job, origin = _job(model, feed, scratch, settings, dry=False)
-    say(f"onnxruntime for {job.platform}: {origin}")
-    return bench.compare(python, bench.run_cpp(job, say))
+    tell(f"onnxruntime for {job.platform}: {origin}")
+    return bench.compare(python, bench.run_cpp(job, tell))
 
 
 def _parameters(model: Path | None, feed: Path | None, cpp: bool, settings: dict[str, Any]) -> None:
-    click.echo(f"model: {model or 'the sample voice of hexconv'}")
-    click.echo(f"input: {feed or 'a held-out mel'}")
+    say(f"model: {model or 'the sample voice of hexconv'}")
+    say(f"input: {feed or 'a held-out mel'}")
     if cpp:
-        click.echo(f"platform: {settings['platform']}")
-        click.echo(f"compiler optimization: -{settings['level']}")
-    click.echo(f"graph optimization: {settings['graph']}")
-    click.echo(f"runs: {settings['runs']} after {settings['warmup']} to warm up")
+        say(f"platform: {settings['platform']}")
+        say(f"compiler optimization: -{settings['level']}")
+    say(f"graph optimization: {settings['graph']}")
+    say(f"runs: {settings['runs']} after {settings['warmup']} to warm up")
 
 
 def _print(outcome: BenchOutcome) -> None:
     if outcome.cpp is None or outcome.largest_difference is None or outcome.close is None:
         return
     python, cpp = outcome.python.milliseconds, outcome.cpp.milliseconds
-    click.echo(f"python {python:.3f} ms, c++ {cpp:.3f} ms: c++ / python = {cpp / python:.2f}")
-    click.echo(
+    say(f"python {python:.3f} ms, c++ {cpp:.3f} ms: c++ / python = {cpp / python:.2f}")
+    say(
         f"max abs difference: {outcome.largest_difference:.2e}, "
         f"close (rtol 1e-3, atol 1e-4): {outcome.close:.2%}"
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +15,16 @@ from hexconv.cli._options import (
     interface_options,
     opened_cluster,
 )
-from hexconv.cli._terminal import stages
+from hexconv.cli._terminal import say, stages
 from hexconv.errors import RangeError
+from hexconv.names import counted
 from hexconv.settings import OBSERVERS
 
 if TYPE_CHECKING:
     from hexconv.asked_model import Source
     from hexconv.calibrate import Statistics
     from hexconv.cluster import Failed
-    from hexconv.settings import Observer
+    from hexconv.settings import Observer, Progress
 
 
 @click.command()
@@ -106,7 +105,7 @@ def command(
             raise click.UsageError("give one MODEL.onnx, or --merge for files of ranges")
         if not samples:
             raise click.UsageError("there are no --samples")
-        with stages("calibrating", shown=not quiet) as progress:
+        with stages(shown=not quiet) as progress:
             given = given_samples(samples, mean, scale, bgr)
             asked = source_of(files[0], dict(shapes), Settings.of(interface))
             statistics, failed = _measured(
@@ -114,12 +113,14 @@ def command(
                 given,
                 observer,
                 cluster,
-                partial(progress, "calibrating"),
+                progress,
             )
     if statistics.samples:
         target = output if output is not None else _target(files[0], merge)
         _write(statistics, target, percentile, as_json, quiet)
-    require_complete(failed, f"the ranges are those of the other {statistics.samples} samples")
+    require_complete(
+        failed, f"the ranges are those of the other {counted(statistics.samples, 'sample')}"
+    )
 
 
 def _target(first: Path, merged: bool) -> Path:
@@ -145,18 +146,22 @@ def _measured(
     samples: Any,
     observer: Observer,
     cluster: str | None,
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> tuple[Statistics, list[Failed]]:
-    from hexconv.calibrate import measure, read_samples
+    from hexconv.calibrate import count_samples, measure, read_samples
     from hexconv.calibrate.distributed import measure_on
     from hexconv.onnx_graph import load
 
     graph = load(asked.model, asked.shapes, recognize=False)
-    stream = read_samples(samples, graph)
+    total, stream = count_samples(samples, graph), read_samples(samples, graph)
+
+    def tick(done: int) -> None:
+        progress("calibrate", done, total)
+
     with opened_cluster(cluster) as workers:
         if workers is None:
-            return measure(graph, stream, observer, progress), []
-        return measure_on(workers, graph, stream, observer, progress)
+            return measure(graph, stream, observer, tick), []
+        return measure_on(workers, graph, stream, observer, tick)
 
 
 def _write(
@@ -177,6 +182,7 @@ def _write(
         }
         emit("calibrate", found)
     elif not quiet:
-        click.echo(
-            f"{target}: the ranges of {len(ranges)} tensors over {statistics.samples} samples"
+        say(
+            f"{target}: the ranges of {counted(len(ranges), 'tensor')} over "
+            f"{counted(statistics.samples, 'sample')}"
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,8 @@ import click
 from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
 from hexconv.cli._options import interface_options
-from hexconv.op_table import LANGUAGES
+from hexconv.cli._terminal import say, table
+from hexconv.names import counted
 from hexconv.settings import OptimizeLevel
 
 if TYPE_CHECKING:
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 @click.option("--optimize", type=click.Choice(["none", "default", "all"]), default="default")
 @click.option("--float-fallback", is_flag=True, help="Let float ops compute what int8 cannot.")
 @click.option("--all", "show_all", is_flag=True, help="Show every node, not only unsupported ones.")
-@click.option("--lang", type=click.Choice(sorted(LANGUAGES)), default="en", help="Language.")
 @ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
@@ -34,7 +36,6 @@ def command(
     optimize: OptimizeLevel,
     float_fallback: bool,
     show_all: bool,
-    lang: str,
     as_json: bool,
     quiet: bool,
     **interface: Any,
@@ -45,77 +46,51 @@ def command(
     """
     from hexconv.support import check
 
-    report = check(model, dict(shapes), optimize, float_fallback=float_fallback, **interface)
+    report = check(
+        model,
+        dict(shapes),
+        optimize,
+        float_fallback=float_fallback,
+        fusions=not quiet,
+        **interface,
+    )
     emit("check", {"source": report.source, "coverage": report.to_dict()}, shown=as_json)
     if not (as_json or quiet):
-        _show(report, show_all, LANGUAGES[lang])
+        _show(report, show_all)
     if not report.ok:
         sys.exit(1)
 
 
-def _show(report: SupportReport, show_all: bool, lang: str) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    say = WORDS[lang]
-    console = Console(highlight=False)
-    rows = report.nodes if show_all else report.unsupported
-    if rows:
-        table = Table(say["node"], say["op"], say["dsp"], box=None, header_style="bold")
-        for row in rows:
-            cells = (row.node or say["outside"], row.op, _fate(row, lang))
-            table.add_row(escape(cells[0]), escape(cells[1]), cells[2])
-        console.print(table)
-    shares = f"{report.node_share:.1%}", f"{report.mac_share:.1%}"
-    line = say["sum"].format(len(report.nodes), *shares)
+def _show(report: SupportReport, show_all: bool) -> None:
+    if show_all:
+        rows = [(_name(row), row.op, _becomes(row)) for row in report.nodes]
+        table(["node", "op", "on the DSP"], rows, prose=True)
+    for row in report.unsupported:
+        say(f"{_name(row)} ({row.op}): {row.reason}", style="red")
+        if row.hint:
+            say(f"  hint: {row.hint}")
+    total = counted(len(report.nodes), "node")
+    say(
+        f"{total}: {report.node_share:.1%} of them and {report.mac_share:.1%} of the "
+        "multiply-accumulates run in int8"
+    )
     if report.unsupported:
-        line += say["unsupported_count"].format(len(report.unsupported))
-    console.print(line, soft_wrap=True)
+        say(f"{len(report.unsupported)} unsupported")
 
 
-def _fate(row: NodeSupport, lang: str) -> str:
-    from rich.markup import escape
-
-    say = WORDS[lang]
-    if not row.reason:
-        return escape(" + ".join(row.nnlib)) if row.nnlib else say["nothing"]
-    note = _note(row.op, lang) if lang != "en" else ""
-    lines = [f"[red]{say['unsupported']}[/]: {escape(row.reason)}"]
-    lines += [f"  {escape(note)}"] if note else []
-    lines += [f"  {say['do']}: {escape(row.hint)}"] if row.hint else []
-    return "\n".join(lines)
+def _name(row: NodeSupport) -> str:
+    return row.node or "(the model's interface)"
 
 
-def _note(op: str, lang: str) -> str:
-    """The op table's note about an op, which exists in every language."""
-    from hexconv import op_table
+def _becomes(row: NodeSupport) -> str:
+    if row.reason:
+        return "unsupported"
+    if row.within:
+        return f"in {row.within}"
+    return " + ".join(_with_counts(row.nnlib)) or "no node (layout only)"
 
-    table = op_table.load()
-    return table[op].why.to(lang) if op in table else ""
 
-
-WORDS = {
-    "en": {
-        "node": "node",
-        "op": "op",
-        "dsp": "on the DSP",
-        "unsupported": "unsupported",
-        "do": "do",
-        "nothing": "no node (layout only)",
-        "outside": "(the model's interface)",
-        "sum": "{} nodes: {} of them and {} of the multiply-accumulates run in int8",
-        "unsupported_count": "; {} unsupported",
-    },
-    "zh": {
-        "node": "节点",
-        "op": "算子",
-        "dsp": "在 DSP 上",
-        "unsupported": "不支持",
-        "do": "建议",
-        "nothing": "无节点（仅布局）",
-        "outside": "（模型接口）",
-        "sum": "{} 个节点：其中 {} 的节点、{} 的乘加以 int8 运行",
-        "unsupported_count": "；{} 个不支持",
-    },
-}
+def _with_counts(ops: Sequence[str]) -> Iterator[str]:
+    """Equal ops as one: `4 x QuantizedSlice_8`."""
+    for op, times in Counter(ops).items():
+        yield op if times == 1 else f"{times} x {op}"

@@ -57,7 +57,11 @@ if TYPE_CHECKING:
     help="A MACE deployment YAML: names the model, shapes, ranges. A MODEL beside it replaces "
     "the YAML's model and checksum.",
 )
-@click.option("--preset", help="A deployment YAML that ships with hexconv: conformer_dsp...")
+@click.option(
+    "--preset",
+    help="Settings and comments of a YAML that ships with hexconv, for a model of any names "
+    "and shapes: hexconv preset list.",
+)
 @click.option(
     "--no-accuracy",
     is_flag=True,
@@ -141,7 +145,9 @@ def command(
         raise click.UsageError("give either --config or --preset")
     if source is None and config is None:
         raise click.UsageError("give a MODEL.onnx, or a deployment YAML with --config")
-    if shapes and (config is not None or preset is not None):
+    if preset is not None and source is None:
+        raise click.UsageError("give the MODEL.onnx that the preset is for")
+    if shapes and config is not None:
         raise click.UsageError("shapes come from the YAML: change input_shapes there")
     if cuts and (config is not None or preset is not None):
         raise click.UsageError("--split cuts a MODEL.onnx: give its shapes with --shape")
@@ -157,7 +163,7 @@ def command(
         write_qdq(request, as_json=as_json, quiet=quiet)
         return
     check_folder(output)
-    with stages("converting", shown=not quiet) as progress:
+    with stages(shown=not quiet) as progress:
         model = _convert(
             source,
             config,
@@ -176,7 +182,7 @@ def command(
         first = _first_sample(model, given) if save_inputs else None
         report = model.report()
         files = model.save(output, mace_layout=mace_layout, inputs=first, report=report)
-        progress("accuracy", 0)
+        progress("accuracy", 0, 0)
         measured = not no_accuracy
         found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
         warn(model, more)
@@ -213,7 +219,13 @@ def _convert(
         return convert(source, shapes, samples, ranges, **settings)
     path = config if config is not None else preset_file(str(preset))
     return convert_deployment(
-        path, source, samples=samples, ranges=ranges, preset=preset is not None, **settings
+        path,
+        source,
+        samples=samples,
+        ranges=ranges,
+        preset=preset is not None,
+        shapes=shapes,
+        **settings,
     )
 
 

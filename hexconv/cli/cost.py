@@ -12,6 +12,7 @@ from hexconv.cli._ci import ci_options
 from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._options import interface_options, table_options
+from hexconv.cli._terminal import say
 from hexconv.errors import ConfigError, FloorError
 from hexconv.settings import OptimizeLevel
 
@@ -135,7 +136,7 @@ def command(
     if as_html:
         written = _page(model)
         if not (quiet or as_json or as_csv):
-            click.echo(f"written: {written}")
+            say(f"written: {written}")
     if log is not None and name is not None:
         page.calibrated(_calibrated(cost, log, name), quiet or as_json)
     elif as_csv:
@@ -149,7 +150,7 @@ def command(
     elif not as_json:
         page.page(cost, soc, by, top)
     for node in cost.unknown:
-        click.echo(f"not counted: {node.name or node.id} ({node.op}): {node.basis}", err=True)
+        say(f"not counted: {node.name or node.id} ({node.op}): {node.basis}", err=True)
     if above:
         raise FloorError("; ".join(above))
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from hexconv.cli._terminal import say
+
 
 @click.command()
 @click.option(
@@ -36,7 +38,7 @@ def command(output: Path) -> None:
     click.echo(f"$ python -m hexconv convert {' '.join(arguments)}")
     convert.main(arguments, standalone_mode=False)
     stem = output / "reference_encoder.pb"
-    click.echo("\nnext:")
+    say("\nnext:")
     click.echo(f"  python -m hexconv verify {model} --samples {samples}")
     click.echo(f"  python -m hexconv cost {stem}")
     click.echo(f"  python -m hexconv check {model} --all")

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
-from hexconv.cli._terminal import table
+from hexconv.cli._terminal import say, table
 from hexconv.errors import FileError
+from hexconv.names import counted
 
 if TYPE_CHECKING:
     from hexconv.arrays import Array
+    from hexconv.compare.device import NodeVerdict
     from hexconv.device import Library
     from hexconv.device.profile import Profile
     from hexconv.nnlib.graph import Graph
 
 AnyCommand = Callable[..., Any]
 TOP_ROWS = 20
-FILE_WIDTH = 160
 
 library_option = click.option(
     "--library-file",
@@ -93,9 +94,9 @@ def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
     for check in checks(library_file):
         found.append(check)
         if not (as_json or quiet):
-            click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
+            say(f"{'ok' if check.ok else 'MISSING'}: {check.name}: {check.found}")
             if check.hint:
-                click.echo(f"         do: {check.hint}")
+                say(f"  hint: {check.hint}")
     if as_json:
         emit("device-setup", {"checks": [asdict(check) for check in found]})
     if not all(check.ok for check in found):
@@ -119,11 +120,11 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
         emit("device-ops", {**head, "device_ops": rows})
     elif not quiet:
         title = f"library {report.version} for {report.library}"
-        counts = f"{len(report.rows)} ops, {known} catalogued"
-        click.echo(f"{title}, {counts}; in MACE's log it is {report.mace_version}")
+        counts = f"{counted(len(report.rows), 'op')}, {known} catalogued"
+        say(f"{title}, {counts}; in MACE's log it is {report.mace_version}")
         for row in report.disagreements:
-            click.echo(f"{row.name}: {'; '.join(row.problems)}")
-        click.echo(f"{len(report.disagreements)} disagreements")
+            say(f"{row.name}: {'; '.join(row.problems)}")
+        say(counted(len(report.disagreements), "disagreement"))
     if report.disagreements:
         sys.exit(1)
 
@@ -181,11 +182,11 @@ def _written(outputs: Mapping[str, Array], folder: Path) -> list[dict[str, Any]]
 def _show_run(said: Mapping[str, Any]) -> None:
     for when in ("before", "after"):
         if when in said:
-            click.echo(f"{len(said[when])} nodes {when} prepare")
-            table(("node", "op"), said[when], FILE_WIDTH)
+            say(f"{counted(len(said[when]), 'node')} {when} prepare")
+            table(("node", "op"), said[when])
     for row in said.get("results", ()):
         shape = "x".join(map(str, row["shape"]))
-        click.echo(f"{row['name']} {shape} [{row['min']:.6g}, {row['max']:.6g}] -> {row['file']}")
+        say(f"{row['name']} {shape} [{row['min']:.6g}, {row['max']:.6g}] -> {row['file']}")
 
 
 @command.command()
@@ -228,36 +229,45 @@ def profile(
         both = {"measured": one, "measured_compare": other}
         emit("device-profile", {k: _as_dict(p) for k, p in both.items() if p})
     elif not quiet:
-        _show_profile(one, all_rows)
+        layers = {node.name: node.onnx_node for node in graph_in(model).nodes}
+        _show_profile(one, layers, all_rows)
         if other:
             _show_comparison(one, other)
 
 
-def _as_dict(counted: Profile) -> dict[str, Any]:
-    return {"packets": counted.packets, **asdict(counted)}
+def _as_dict(found: Profile) -> dict[str, Any]:
+    return {"packets": found.packets, **asdict(found)}
 
 
-def _write_csv(path: Path, counted: Profile) -> None:
+def _write_csv(path: Path, found: Profile) -> None:
     from hexconv.device.output import profile_csv
 
     try:
-        path.write_text(profile_csv(counted), encoding="utf-8")
+        path.write_text(profile_csv(found), encoding="utf-8")
     except OSError as error:
         raise FileError("the table cannot be written", where=str(path), why=str(error)) from error
 
 
-def _show_profile(counted: Profile, all_rows: bool) -> None:
-    nodes = list(counted.nodes)
+def _show_profile(found: Profile, layers: Mapping[str, str], all_rows: bool) -> None:
+    nodes = list(found.nodes)
     if not all_rows:
         nodes = sorted(nodes, key=lambda node: -node.packets)[:TOP_ROWS]
     rows = [
-        (n.name, n.op, n.packets, n.main_packets, n.instructions, n.hvx_instructions) for n in nodes
+        (
+            layers.get(n.name) or n.name,
+            n.op,
+            n.packets,
+            n.main_packets,
+            n.instructions,
+            n.hvx_instructions,
+        )
+        for n in nodes
     ]
-    heads = ("node", "executed as", "packets", "main thread", "instructions", "HVX")
-    table(heads, rows, FILE_WIDTH)
-    click.echo(f"{len(counted.nodes)} nodes, {counted.packets:,} packets")
-    needed = counted.memory
-    click.echo(
+    heads = ("layer", "executed as", "packets", "main\nthread", "instructions", "HVX")
+    table(heads, rows, drop=("instructions", "main\nthread"))
+    say(f"{counted(len(found.nodes), 'node')}, {found.packets:,} packets")
+    needed = found.memory
+    say(
         f"heap: {needed.prepare:,} bytes to prepare, {needed.execute:,} to execute; "
         f"VTCM: {needed.vtcm:,}"
     )
@@ -270,9 +280,10 @@ def _show_comparison(one: Profile, other: Profile) -> None:
         (nodes, packets), (nodes2, packets2) = mine.get(op, (0, 0)), theirs.get(op, (0, 0))
         rows.append((op, nodes, packets, nodes2, packets2, packets2 - packets))
     rows.sort(key=lambda row: -abs(row[5]))
-    table(("executed as", "nodes", "packets", "nodes'", "packets'", "difference"), rows, FILE_WIDTH)
+    heads = ("executed as", "nodes", "packets", "other\nnodes", "other\npackets", "difference")
+    table(heads, rows)
     ratio = other.packets / one.packets if one.packets else float("nan")
-    click.echo(f"{one.packets:,} against {other.packets:,} packets: ratio {ratio:.3f}")
+    say(f"{one.packets:,} against {other.packets:,} packets: ratio {ratio:.3f}")
 
 
 @command.command()
@@ -302,7 +313,15 @@ def compare(
     elif not quiet:
         for row in rows:
             if row.verdict != NodeVerdict.EXACT:
-                click.echo(row.sentence())
-        click.echo(", ".join(f"{count} {verdict.value}" for verdict, count in counts.items()))
+                say(row.sentence())
+        say(_verdicts(counts))
     if counts[NodeVerdict.DIFFERS]:
         sys.exit(1)
+
+
+def _verdicts(counts: Mapping[NodeVerdict, int]) -> str:
+    """`178 exact, 0 differ, 1 not seen`."""
+    from hexconv.compare.device import NodeVerdict
+
+    differ = counted(counts[NodeVerdict.DIFFERS], "differs", "differ")
+    return f"{counts[NodeVerdict.EXACT]} exact, {differ}, {counts[NodeVerdict.UNSEEN]} not seen"

@@ -9,8 +9,9 @@ import click
 
 from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
-from hexconv.cli._terminal import table
+from hexconv.cli._terminal import say, table
 from hexconv.errors import FloorError
+from hexconv.names import counted
 
 if TYPE_CHECKING:
     from hexconv.report import Change, Diff
@@ -99,10 +100,11 @@ def _show(found: Diff, top: int) -> None:
     if changed:
         table(heads, [_cells(item, worse=item.worse) for item in changed])
     if found.layers[:top]:
-        click.echo(f"\nPackets by layer ({len(found.layers[:top])} of {len(found.layers)}):")
+        say(f"\nPackets by layer ({len(found.layers[:top])} of {len(found.layers)}):")
         table(heads, [_cells(item, worse=False) for item in found.layers[:top]])
     same = len(found.changes) - len(changed)
-    click.echo(f"{len(found.changes)} figures: {same} the same, {len(found.worse)} worse")
+    figures = counted(len(found.changes), "figure")
+    say(f"{figures}: {same} the same, {len(found.worse)} worse")
 
 
 def _cells(item: Change, *, worse: bool) -> tuple[str, ...]:

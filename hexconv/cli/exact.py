@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say
+from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
@@ -79,5 +81,7 @@ def _show(
         }
         emit("exact", found)
     elif not quiet:
-        proven = ", the simulator's bits on one sample" if checked else ""
-        click.echo(f"{target}: {len(proto.graph.node)} nodes of {library}{proven}")
+        count = counted(len(proto.graph.node), "node")
+        say(f"{target}: {count} of {library}")
+        if checked:
+            say("the simulator's bits on one sample")

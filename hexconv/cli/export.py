@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say, table
 from hexconv.errors import ModelError
 
 if TYPE_CHECKING:
@@ -77,12 +77,11 @@ def hifigan(
     else:
         weights, origin = layers.seeded(known, seed), f"random, seed {seed}"
         if not quiet:
-            click.secho(
+            say(
                 f"WARNING: no checkpoint given. The weights are RANDOM (seed {seed}): the file "
                 "makes noise, not speech, and is meaningless as a measure of quality.",
-                fg="yellow",
-                bold=True,
                 err=True,
+                style="yellow",
             )
     rows = exporting.write(known, weights, form, output, origin)
     if as_json:
@@ -93,7 +92,7 @@ def hifigan(
         }
         emit("export", facts | {"torch_comparison": [row.as_dict() for row in rows]})
     elif not quiet:
-        click.echo(
+        say(
             f"{output}: {layers.parameter_count(known):,} weights ({origin}), "
             f"opset {opset}, {'2-D' if conv2d else '1-D'} convolutions"
         )
@@ -107,19 +106,16 @@ def hifigan(
 
 
 def _print(rows: list[Comparison]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="torch against ONNX Runtime (close: rtol 1e-3, atol 1e-4)")
-    for heading in ("frames", "output shape", "largest difference", "close", "torch s", "onnx s"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(
-            str(row.frames),
+    say("torch against ONNX Runtime (close: rtol 1e-3, atol 1e-4):")
+    cells = [
+        (
+            row.frames,
             "x".join(map(str, row.shape)),
             f"{row.largest:.2e}",
             f"{row.close:.2%}",
             f"{row.torch_seconds:.3f}",
             f"{row.onnx_seconds:.3f}",
         )
-    Console(width=None if sys.stdout.isatty() else 110).print(table)
+        for row in rows
+    ]
+    table(("frames", "output shape", "largest difference", "close", "torch s", "onnx s"), cells)

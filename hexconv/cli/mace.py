@@ -12,6 +12,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples
+from hexconv.cli._terminal import say
 from hexconv.errors import HexconvError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def convert(
     given = given_samples(samples, mean, scale, bgr)
     asked = _settings(settings)
     done = []
-    with stages("converting", shown=not (quiet or as_json)) as progress:
+    with stages(shown=not (quiet or as_json)) as progress:
         asked["progress"] = progress
         for made in convert_all(config, output, given, ranges, **asked):
             warn(made.model)
@@ -78,7 +79,7 @@ def convert(
         emit("mace", _machine(done))
     elif not quiet:
         for made in done:
-            click.echo("\n".join(f"written: {path}" for path in made.files))
+            say("\n".join(f"written: {path}" for path in made.files))
             click.echo(f"run_model.py --config {made.config} --output {output}")
 
 
@@ -148,7 +149,7 @@ def _machine(done: list[Converted]) -> dict[str, Any]:
 
 
 def _tell(text: str) -> None:
-    click.echo(f"hexconv: {text}", err=True)
+    say(f"hexconv: {text}", err=True)
 
 
 def _tell_folder(root: Path) -> None:

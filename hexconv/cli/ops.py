@@ -8,10 +8,13 @@ import click
 
 from hexconv import op_pages, op_table
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say, table
 from hexconv.names import nearest
 from hexconv.nnlib import ops as nnlib
+from hexconv.translation import language
 
 FORMATS = ("table", "md", "json", "csv")
+SHARES = {"yes": "In int8", "partly": "In int8 in some forms", "no": "Not in int8"}
 
 
 @click.command()
@@ -20,16 +23,19 @@ FORMATS = ("table", "md", "json", "csv")
     "--format", "form", type=click.Choice(FORMATS), default="table", help="Output format."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option(
-    "--lang", type=click.Choice(sorted(op_table.LANGUAGES)), default="en", help="Language."
-)
-def command(name: str | None, form: str, as_json: bool, lang: str) -> None:
+@click.option("--unsupported", is_flag=True, help="The ops that are not in int8: why, what to do.")
+@click.option("--wide", is_flag=True, help="A row for each op.")
+def command(name: str | None, form: str, as_json: bool, unsupported: bool, wide: bool) -> None:
     """Print the op-support table, or one op in full.
 
     NAME is an ONNX op (MatMul) or an op of the Hexagon library (QuantizedMul_8x8to8).
     """
-    form, lang = "json" if as_json else form, op_table.LANGUAGES[lang]
-    if name is None:
+    form, lang = "json" if as_json else form, language()
+    if unsupported or wide:
+        if name is not None or form != "table":
+            raise click.UsageError("--unsupported and --wide take no NAME and no format")
+        (_unsupported if unsupported else _wide)(lang)
+    elif name is None:
         _WHOLE[form](lang)
     else:
         _one(name, form, lang)
@@ -49,23 +55,32 @@ def _whole_csv(lang: str) -> None:
 
 
 def _whole_table(lang: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    """The names of all ops, by how far they run in int8."""
+    rows = op_table.load().values()
+    for int8, title in SHARES.items():
+        names = sorted(row.op for row in rows if row.int8 == int8)
+        say(f"{title} ({len(names)}):", style="bold")
+        say(f"  {', '.join(names)}")
+    say(f"{len(rows)} ops. One in full: hexconv ops NAME; more of all: --unsupported, --wide")
 
-    table, counts = op_table.load(), dict.fromkeys(op_table.Kind, 0)
-    shown = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
-    heads = ("op", "since", "becomes", "int8", "nnlib", "does")
-    for head in heads:
-        whole = head in ("op", "becomes", "int8")
-        shown.add_column(op_pages.word(head, lang), no_wrap=whole, overflow="fold")
-    for op in sorted(table):
-        counts[table[op].glance] += 1
-        shown.add_row(*op_pages.glance_cells(table[op], lang))
-    console = Console()
-    console.print(shown)
-    said = (f"{n} {op_pages.word(kind.value, lang)}" for kind, n in counts.items() if n)
-    console.print(f"{len(table)}: {', '.join(said)}")
+
+def _wide(lang: str) -> None:
+    """A row for each op."""
+    rows = op_table.load()
+    heads = [op_pages.word(head, lang) for head in ("op", "since", "becomes", "int8", "does")]
+    cells = [op_pages.glance_cells(rows[op], lang) for op in sorted(rows)]
+    table(heads, [(*row[:4], row[5]) for row in cells], prose=True)
+
+
+def _unsupported(lang: str) -> None:
+    """The ops that the DSP has not, with reasons and what to do instead."""
+    rows = op_table.load()
+    for op in sorted(rows):
+        row = rows[op]
+        if row.int8 == "no":
+            say(f"{op}: {row.why.to(lang)}")
+            if row.hint:
+                say(f"  {op_pages.word('hint', lang)}: {row.hint.to(lang)}")
 
 
 _WHOLE: dict[str, Callable[[str], None]] = {

@@ -11,6 +11,7 @@ import click
 
 from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
+from hexconv.cli._terminal import say
 from hexconv.errors import FloorError
 
 if TYPE_CHECKING:
@@ -313,7 +314,7 @@ def profile(
     if as_html:
         path = _page(plan)
         if not (as_json or quiet):
-            click.echo(f"written: {path}")
+            say(f"written: {path}")
 
 
 def _dry_run(asked: Asked, inputs: tuple[str, ...], rounds: int, *, profiled: bool = False) -> None:
@@ -357,7 +358,7 @@ def _first(
 def _teller(*, shown: bool) -> Callable[[str], None]:
     def tell(text: str) -> None:
         if shown:
-            click.echo(text, err=True)
+            say(text, err=True)
 
     return tell
 

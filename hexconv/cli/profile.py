@@ -11,8 +11,10 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import table_options
-from hexconv.cli._terminal import table
+from hexconv.cli._terminal import say, table
 from hexconv.cli.cost import SOC_HELP
+from hexconv.names import counted
+from hexconv.translation import language
 
 if TYPE_CHECKING:
     from hexconv.cost import Cost
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     help=f"The phone, for --against: {SOC_HELP}",
 )
 @table_options
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Of the advice.")
 @click.option("--chart", type=click.Path(path_type=Path), help="Write a bar chart: .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
@@ -54,7 +55,6 @@ def command(
     soc: str,
     by: str,
     top: int,
-    lang: str,
     chart: Path | None,
     as_json: bool,
     as_csv: bool,
@@ -79,9 +79,9 @@ def command(
         raise click.UsageError("--against predicts milliseconds, this log counts cycles")
     cost = _predicted(against, soc) if against else None
     for note in read.notes:
-        click.echo(f"note: {log}: {note}", err=True)
+        say(f"note: {log}: {note}", err=True)
     for note in before.notes if before else ():
-        click.echo(f"note: {compare}: {note}", err=True)
+        say(f"note: {compare}: {note}", err=True)
     if cost is not None and read.nodes:
         _warn_if_unlike(cost, soc, read, log)
     heads, rows = _rows(read, before, cost, soc, by)
@@ -99,7 +99,7 @@ def command(
     elif quiet:
         click.echo(f"{read.total:.3f} {read.unit}")
     else:
-        _page(read, before, heads, rows, top, advice, lang)
+        _page(read, before, heads, rows, top, advice)
 
 
 def _predicted(path: Path, soc: str) -> Cost:
@@ -114,7 +114,7 @@ def _warn_if_unlike(cost: Cost, soc: str, read: Log, log: Path) -> None:
     from hexconv.cost.align import pair_prediction, unlike
 
     if told := unlike(pair_prediction(cost, soc, read)):
-        click.echo(f"note: {log}: {told}", err=True)
+        say(f"note: {log}: {told}", err=True)
 
 
 def _rows(
@@ -219,21 +219,19 @@ def _page(
     rows: list[list[Any]],
     top: int,
     advice: list[Advice],
-    lang: str,
 ) -> None:
     table(heads, rows[:top])
     if len(rows) > top:
-        click.echo(f"... and {len(rows) - top} more rows (--top)")
+        say(f"... and {counted(len(rows) - top, 'more row')} (--top)")
     count = sum(row.count for row in log.by_type.values())
-    line = f"{count} nodes, {log.total:,.3f} {log.unit} each run"
+    line = f"{counted(count, 'node')}, {log.total:,.3f} {log.unit} each run"
     if before is not None and before.total:
         line += f"; before {before.total:,.3f} (ratio {log.total / before.total:.3f})"
-    click.echo(line)
+    say(line)
     for item in advice:
-        click.echo(f"{item.op} is {item.share:.0%}: {item.text(lang)}")
+        say(f"{item.op} is {item.share:.0%}: {item.text(language())}")
         if item.rewrites:
-            word = "改写" if lang == "zh" else "rewrites"
-            click.echo(f"  {word}: {', '.join(item.rewrites)}")
+            say(f"  rewrites: {', '.join(item.rewrites)}")
 
 
 def _machine(

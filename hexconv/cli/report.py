@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hexconv.cli._html import page_beside, write_html
+from hexconv.cli._terminal import say
 
 
 @click.command()
@@ -36,7 +37,7 @@ def command(model: Path, reports: tuple[Path, ...], target: Path | None, quiet: 
     first: dict[str, Any] = read_report(model) if model.suffix == ".json" else report_of(model)
     written = write_html(target or _page(model), first, *map(read_report, reports))
     if not quiet:
-        click.echo(f"written: {written}")
+        say(f"written: {written}")
 
 
 def _page(model: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import cluster_option, opened_cluster
+from hexconv.cli._terminal import say, stages, table
+from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from hexconv.cluster import Cluster, Failed
     from hexconv.model import Model
     from hexconv.nnlib.graph import Graph
+    from hexconv.settings import Progress
     from hexconv.simulator.golden import GoldenVerdict
 
 
@@ -96,8 +99,10 @@ def _simulate(
 
     model = load(path)
     samples = _samples(inputs, model.graph)
-    with opened_cluster(cluster) as workers:
-        results, failed = _results(model, samples, library, workers, silent=quiet or as_json)
+    total = 0 if quiet or as_json else _total(inputs, model.graph)
+    with opened_cluster(cluster) as workers, stages(shown=not (quiet or as_json)) as progress:
+        tick = partial(_tick, progress, total)
+        results, failed = _results(model, samples, library, workers, tick)
     if results:
         names = [item.name for item in model.graph.outputs]
         stacked = {name: _stack([result[name] for result in results]) for name in names}
@@ -105,7 +110,8 @@ def _simulate(
             write_files({output / f"{file_name(n)}.npy": _npy(a) for n, a in stacked.items()})
         if not quiet:
             _show(stacked, output, library, as_json)
-    require_complete(failed, f"the outputs are those of the other {len(results)} samples")
+    others = counted(len(results), "sample")
+    require_complete(failed, f"the outputs are those of the other {others}")
 
 
 def _results(
@@ -113,31 +119,27 @@ def _results(
     samples: Iterator[dict[str, Any]],
     library: LibraryVersion,
     cluster: Cluster | None,
-    *,
-    silent: bool,
+    tick: Callable[[int], None],
 ) -> tuple[list[dict[str, Any]], list[Failed]]:
     """The outputs of every sample in order, and the shards that failed."""
-    from hexconv.cli._terminal import stages
     from hexconv.simulator import Simulator
 
     results: dict[int, list[dict[str, Any]]] = {}
     failed: list[Failed] = []
-    with stages("simulating", shown=not silent) as progress:
-        if cluster is None:
-            simulator = Simulator(model, library)
-            for number, sample in enumerate(samples):
-                results[number] = [simulator.run(sample)]
-                progress("simulating", number + 1)
-        else:
-            from hexconv.cluster import Done
-            from hexconv.simulator.many import simulate_on
+    if cluster is None:
+        simulator = Simulator(model, library)
+        for number, sample in enumerate(samples):
+            results[number] = [simulator.run(sample)]
+            tick(number + 1)
+    else:
+        from hexconv.cluster import Done
+        from hexconv.simulator.many import simulate_on
 
-            tick = partial(progress, "simulating")
-            for outcome in simulate_on(cluster, model, samples, library, tick):
-                if isinstance(outcome, Done):
-                    results[outcome.span.first] = outcome.result
-                else:
-                    failed.append(outcome)
+        for outcome in simulate_on(cluster, model, samples, library, tick):
+            if isinstance(outcome, Done):
+                results[outcome.span.first] = outcome.result
+            else:
+                failed.append(outcome)
     ordered = [result for first in sorted(results) for result in results[first]]
     return ordered, sorted(failed, key=lambda item: item.span)
 
@@ -145,8 +147,21 @@ def _results(
 def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
     from hexconv.calibrate.samples import read_samples
 
-    source = inputs[0] if len(inputs) == 1 else list(inputs)
-    yield from read_samples(source, ModelFeeds(graph.inputs), graph.data_formats)
+    yield from read_samples(_source(inputs), ModelFeeds(graph.inputs), graph.data_formats)
+
+
+def _total(inputs: tuple[str, ...], graph: Graph) -> int:
+    from hexconv.calibrate import count_samples
+
+    return count_samples(_source(inputs), ModelFeeds(graph.inputs))
+
+
+def _source(inputs: tuple[str, ...]) -> str | list[str]:
+    return inputs[0] if len(inputs) == 1 else list(inputs)
+
+
+def _tick(progress: Progress, total: int, done: int) -> None:
+    progress("simulate", done, total)
 
 
 @dataclass(frozen=True)
@@ -156,21 +171,6 @@ class ModelFeeds:
     inputs: Any
     dropped_inputs: tuple[str, ...] = ()
     open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-
-
-def _progress(items: Iterator[Any], what: str, silent: bool) -> Iterator[Any]:
-    """Count items on stderr if it is a terminal."""
-    import sys
-
-    if silent or not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status(what) as status:
-        for number, item in enumerate(items, 1):
-            status.update(f"{what}: sample {number}")
-            yield item
 
 
 def _stack(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -215,15 +215,19 @@ def _show(
         return
     for name, row in rows.items():
         shape = "x".join(map(str, row["shape"]))
-        click.echo(f"{name} {shape}: {row['min']:.6g} .. {row['max']:.6g}, mean {row['mean']:.6g}")
+        say(f"{name} {shape}: {row['min']:.6g} .. {row['max']:.6g}, mean {row['mean']:.6g}")
     if output is not None:
-        click.echo(f"written: {output}")
+        say(f"written: {output}")
 
 
 def _check(folder: Path, as_json: bool, quiet: bool) -> None:
     from hexconv.simulator.golden import check
 
-    verdicts = list(_progress(check(folder), "checking", quiet or as_json))
+    verdicts = []
+    with stages(shown=not (quiet or as_json)) as progress:
+        for number, verdict in enumerate(check(folder), 1):
+            verdicts.append(verdict)
+            progress("check", number, 0)
     wrong = [verdict for verdict in verdicts if not verdict.exact]
     if as_json:
         emit("golden", {"groups": _summary(verdicts)})
@@ -248,16 +252,11 @@ def _summary(verdicts: list[GoldenVerdict]) -> dict[str, Any]:
 
 
 def _table(verdicts: list[GoldenVerdict], wrong: list[GoldenVerdict]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table("op", "cases", "exact", "largest difference", box=None, header_style="bold")
-    for group, row in _summary(verdicts).items():
-        style = "" if row["cases"] == row["exact"] else "red"
-        cells = (group, row["cases"], row["exact"], f"{row['largest_difference']:g}")
-        table.add_row(*map(str, cells), style=style)
-    console.print(table)
+    rows = [
+        (group, row["cases"], row["exact"], f"{row['largest_difference']:g}")
+        for group, row in _summary(verdicts).items()
+    ]
+    table(["op", "cases", "exact", "largest difference"], rows)
     for verdict in wrong:
-        console.print(f"{verdict.name}: {verdict.difference:g} {verdict.note}", markup=False)
-    console.print(f"{len(verdicts) - len(wrong)} of {len(verdicts)} exact")
+        say(f"{verdict.name}: {verdict.difference:g} {verdict.note}")
+    say(f"{len(verdicts) - len(wrong)} of {len(verdicts)} exact")

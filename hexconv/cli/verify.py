@@ -14,8 +14,9 @@ from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
-from hexconv.cli._terminal import stages
+from hexconv.cli._terminal import say, stages
 from hexconv.errors import ClusterError, FloorError
+from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def command(
     given = given_samples(samples, mean, scale, bgr)
     held = given_samples(held_out, mean, scale, bgr)
     device = _device(library_file, library) if on == "device" or sides else None
-    with stages("verifying", shown=not (quiet or as_json or as_csv)) as progress:
+    with stages(shown=not (quiet or as_json or as_csv)) as progress:
         settings = _settings(options, progress)
         if source is not None:
             target = library or (device.version if device else DEFAULT_LIBRARY)
@@ -211,14 +212,14 @@ def command(
     if as_html:
         path = _page(model, built)
         if not (quiet or as_json or as_csv):
-            click.echo(f"written: {path}")
+            say(f"written: {path}")
     _show(report, as_json, as_csv, quiet, rows)
     if report.incomplete:
         raise ClusterError(
             "the figures are of the other samples alone", where="; ".join(report.incomplete)
         )
     for failure in failures:
-        click.echo(f"failed: {failure}", err=True)
+        say(f"failed: {failure}", err=True)
     if failures:
         raise click.exceptions.Exit(FloorError.exit_code)
 
@@ -268,7 +269,7 @@ def _converted(
     from hexconv.cli._convert_page import warn
     from hexconv.conversion import convert
 
-    progress("converting", 0)
+    progress("converting", 0, 0)
     shapes, ranges = dict(options["shapes"]), options["ranges"]
     model = convert(source, shapes, samples, ranges, library=target, **settings)
     warn(model)
@@ -306,9 +307,10 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
     elif not (as_json or quiet):
         exact = sum(row.verdict == NodeVerdict.EXACT for row in nodes)
         for row in differ[:most]:
-            click.echo(row.sentence())
+            say(row.sentence())
         unseen = len(nodes) - exact - len(differ)
-        click.echo(f"{exact} of {len(nodes)} nodes exact, {len(differ)} differ, {unseen} not seen")
+        differs = counted(len(differ), "differs", "differ")
+        say(f"{exact} of {counted(len(nodes), 'node')} exact, {differs}, {unseen} not seen")
     if differ:
         raise click.exceptions.Exit(FloorError.exit_code)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._terminal import say, table
 from hexconv.errors import FileError
+from hexconv.names import counted
 
 if TYPE_CHECKING:
     from hexconv.models.fidelity import Fidelity
@@ -80,7 +81,7 @@ def command(
     said = hear(source, vocoder.config)
     if not quiet:
         for warning in said.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            say(f"warning: {warning}", err=True)
     results = vocode.vocode(vocoder, said, names, output, draw=not no_picture)
     if as_json:
         emit("vocode", {"vocode": [result.as_dict() for result in results]})
@@ -119,23 +120,18 @@ def _vocoder(
 
 
 def _print(results: list[Result], said: Utterance, folder: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{said.name}: {said.mel.shape[2]} mel frames")
-    for heading in ("backend", "seconds", "RTF", "against", *FIGURES.values()):
-        table.add_column(heading, justify="left" if heading in ("backend", "against") else "right")
+    say(f"{said.name}: {counted(said.mel.shape[2], 'mel frame')}")
+    cells: list[tuple[str, ...]] = []
     for result in results:
         timing = (f"{result.spoken.seconds:.3f}", f"{result.spoken.real_time_factor:.3f}")
         first = (result.spoken.backend, *timing)
         compared = (("float", result.against_float), ("recording", result.against_recording))
         rows = [(name, *_cells(figures)) for name, figures in compared if figures]
-        for row in rows or [()]:
-            table.add_row(*first, *row)
+        for row in rows or [("",) * (1 + len(FIGURES))]:
+            cells.append((*first, *row))
             first = ("", "", "")
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    console.print(table)
-    console.print(f"written to {folder}/")
+    table(("backend", "seconds", "RTF", "against", *FIGURES.values()), cells)
+    say(f"written to {folder}/")
 
 
 def _cells(figures: Fidelity) -> list[str]:

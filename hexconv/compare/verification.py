@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.asked_model import source_of
-from hexconv.calibrate import equalize, read_samples
+from hexconv.calibrate import count_samples, equalize, read_samples
 from hexconv.compare.distributed import measure_on
 from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
@@ -54,7 +54,7 @@ def verify(
         cluster: distribute the samples over its workers; the same figures, bit for bit. Samples
             that could not be run are listed in `incomplete`.
         **settings: of the conversion, where they are not the default; `progress` is called with
-            (set of samples, number done).
+            (set of samples, number done, number of samples or 0).
 
     Returns:
         The report: `outputs`, `layers` (worst own error first), `unmatched`.
@@ -80,7 +80,8 @@ def verify(
         if source is None:
             found.append(None)
             continue
-        tick = _tick(chosen.progress, name)
+        total = 0 if chosen.progress is None else count_samples(source, reference)
+        tick = _tick(chosen.progress, name, total)
         stream = read_samples(source, reference, formats)
         if cluster is None:
             found.append(bench.measure(stream, tick))
@@ -116,5 +117,5 @@ def _followed(library: LibraryVersion | None, device: Library | None) -> Library
     return device.version
 
 
-def _tick(progress: Progress | None, name: str) -> Callable[[int], None] | None:
-    return None if progress is None else (lambda done: progress(name, done))
+def _tick(progress: Progress | None, name: str, total: int) -> Callable[[int], None] | None:
+    return None if progress is None else (lambda done: progress(name, done, total))

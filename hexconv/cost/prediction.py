@@ -9,6 +9,7 @@ from typing import Any
 
 from hexconv.cost import soc as socs
 from hexconv.cost.facts import Facts, Reader, with_real_output
+from hexconv.cost.macs import macs_of
 from hexconv.cost.memory import MemoryCost, predict_memory
 from hexconv.cost.table import MeasuredLibrary, check_library, law
 from hexconv.nnlib.graph import Graph, HasGraph, Node, Padding, graph_of
@@ -34,6 +35,7 @@ class NodeCost:
         high: upper bound.
         moved: bytes read and written.
         basis: what the prediction is based on, as text.
+        macs: multiply-accumulates, those of padding left out.
     """
 
     id: int
@@ -45,6 +47,7 @@ class NodeCost:
     high: float
     moved: int
     basis: str
+    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class CostSum:
     count: int
     packets: float
     moved: int
+    macs: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,6 +104,11 @@ class Cost:
     def moved(self) -> int:
         """Bytes read and written by all nodes."""
         return sum(node.moved for node in self.nodes)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all nodes, those of padding left out."""
+        return sum(node.macs for node in self.nodes)
 
     @property
     def unknown(self) -> tuple[NodeCost, ...]:
@@ -194,7 +203,8 @@ class Cost:
         for node in self.nodes:
             before = sums.get(key(node), CostSum(0, 0.0, 0))
             packets = before.packets + (node.packets or 0.0)
-            sums[key(node)] = CostSum(before.count + 1, packets, before.moved + node.moved)
+            moved, macs = before.moved + node.moved, before.macs + node.macs
+            sums[key(node)] = CostSum(before.count + 1, packets, moved, macs)
         return dict(sorted(sums.items(), key=lambda item: -item[1].packets))
 
 
@@ -256,17 +266,17 @@ def node_packets(
 def _node_cost(
     node: Node, facts: Facts, name: str, layer: str, library: MeasuredLibrary
 ) -> NodeCost:
-    known = law(facts, library)
+    known, macs = law(facts, library), macs_of(facts)
     if known is None:
         why = f"no {node.op} was ever measured"
-        return NodeCost(node.id, name, node.op, layer, None, 0.0, 0.0, facts.moved, why)
+        return NodeCost(node.id, name, node.op, layer, None, 0.0, 0.0, facts.moved, why, macs)
     packets = known.packets(facts)
     worst = known.worst if known.exact else max(1.0, known.worst)
     where = "" if known.library == library else f" on '{known.library}'"
     like = "its kernel" if known.exact else "kernels of its op"
     basis = f"{known.nodes} nodes of {like} measured{where}; half within {100 * known.error:.0f} %"
     low, high = packets / (1 + worst), packets * (1 + worst)
-    return NodeCost(node.id, name, node.op, layer, packets, low, high, facts.moved, basis)
+    return NodeCost(node.id, name, node.op, layer, packets, low, high, facts.moved, basis, macs)
 
 
 def _layers(graph: Graph) -> dict[int, tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from hexconv.errors import ConfigError
+from hexconv.mace.commented import rewritten
 from hexconv.mace.deployment_file import Deployment
 from hexconv.mace.deployment_rules import as_list
 from hexconv.mace.interface_rules import DeclaredTensor, commas
@@ -73,7 +74,7 @@ def deployment_yaml(graph: Graph, place: Place, given: Deployment | None) -> str
     Args:
         graph: of the model.
         place: where it is written.
-        given: the user's own YAML for the conversion; its settings are kept.
+        given: the user's own YAML for the conversion; its settings and comments are kept.
 
     Raises:
         ConfigError: it would overwrite the user's own YAML by another.
@@ -88,6 +89,11 @@ def deployment_yaml(graph: Graph, place: Place, given: Deployment | None) -> str
                 hint="write to another folder with -o, or give the model another --name",
             )
         return given.path.read_text(encoding="utf-8-sig")
+    if given is not None:
+        text = given.path.read_text(encoding="utf-8-sig")
+        kept = rewritten(text, given.document, document)
+        if kept is not None:
+            return kept
     return dump(document)
 
 

@@ -263,12 +263,17 @@ def preset(name: str) -> Path:
     Raises:
         ConfigError: there is no such preset, with the nearest.
     """
-    presets = {path.stem: path for path in sorted(resources.folder("yml").glob("*.yml"))}
+    known = presets()
     wanted = name.removesuffix(".yml")
-    if wanted in presets:
-        return presets[wanted]
-    hint = did_you_mean(wanted, presets)
-    raise ConfigError(f"there is no preset '{name}'", hint=f"{hint}there are {', '.join(presets)}")
+    if wanted in known:
+        return known[wanted]
+    hint = did_you_mean(wanted, known)
+    raise ConfigError(f"there is no preset '{name}'", hint=f"{hint}there are {', '.join(known)}")
+
+
+def presets() -> dict[str, Path]:
+    """The presets of `yml/` by name."""
+    return {path.stem: path for path in sorted(resources.folder("yml").glob("*.yml"))}
 
 
 def _tensors(merged: Mapping[str, Any], side: str) -> tuple[DeclaredTensor, ...]:

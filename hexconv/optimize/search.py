@@ -65,7 +65,7 @@ def search(
     build: Callable[[Choice], Model],
     score: Callable[[Model], tuple[float, float, float]],
     start: Choice,
-    progress: Callable[[str, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Model:
     """The cheapest model found whose accuracy is not worse than `TOLERANCE_DB` below the start's.
 
@@ -73,13 +73,14 @@ def search(
         build: converts with a choice of rewrites.
         score: (predicted milliseconds, packets, SQNR in dB) of a model.
         start: the user's choice; rewrites that it disables stay disabled.
-        progress: called with ("search", tried).
+        progress: called with ("search", tried, number of candidates).
     """
     best = _scored(build, score, start)
     floor = best.sqnr - TOLERANCE_DB
-    for tried, name in enumerate(_candidates(start), start=1):
+    candidates = list(_candidates(start))
+    for tried, name in enumerate(candidates):
         if progress is not None:
-            progress("search", tried)
+            progress("search", tried, len(candidates))
         other = _scored(build, score, best.choice.turned(name))
         if other.beats(best, floor):
             best = other

@@ -55,7 +55,7 @@ class Refinement:
     def _tick(self) -> None:
         self._done += 1
         if self.settings.progress is not None:
-            self.settings.progress("refine", self._done)
+            self.settings.progress("refine", self._done, 0)
 
     def _keeps(self, name: str, before: Score, after: Score) -> bool:
         kept = after.beats(before)

@@ -184,8 +184,7 @@ def test_a_preset_takes_the_model_given(home: Path) -> None:
     onnx.save(
         tiny(shape=[1, 144, 40], weight=np.ones((40, 8), np.float32), out=[1, 144, 8]), "mine.onnx"
     )
-    text = rejected("mine.onnx", "--preset", "conformer_dsp", said="another shape")
-    assert "write 1,144,8" in text
+    assert run("mine.onnx", "--preset", "conformer_dsp", "--no-accuracy").exit_code == 0
     weight = np.eye(40, 287, dtype=np.float32)
     model = tiny(shape=[1, 144, 40], weight=weight, out=[1, 144, 287])
     model.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.ones(287, np.float32), "bias"))

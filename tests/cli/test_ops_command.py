@@ -10,25 +10,34 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hexconv.cli.ops import command
+from hexconv.cli import group
 from hexconv.op_table import load
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def run(*args: str) -> Result:
-    return CliRunner().invoke(command, list(args), env={"COLUMNS": "200"})
+    return CliRunner().invoke(group, ["ops", *args])
 
 
 def test_the_whole_table_lists_every_op() -> None:
     result = run()
     assert result.exit_code == 0
     assert "MatMul" in result.output and "NonMaxSuppression" in result.output
-    assert f"{len(load())}:" in result.output
+    assert f"{len(load())} ops" in result.output and len(result.output.splitlines()) < 10
+
+
+def test_wide_has_a_row_an_op() -> None:
+    assert len(run("--wide").output.splitlines()) == len(load()) + 1
+
+
+def test_unsupported_ops_are_listed_with_reason_and_hint() -> None:
+    text = run("--unsupported").output
+    assert "NonMaxSuppression: " in text and "what to do: " in text and "MatMul: " not in text
 
 
 def test_the_table_is_printed_in_chinese() -> None:
-    result = run("--lang", "zh")
+    result = run("--wide", "--lang", "zh")
     assert result.exit_code == 0 and "查表" in result.output and "不支持" in result.output
 
 

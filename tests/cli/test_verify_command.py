@@ -44,7 +44,7 @@ def usual(place: Path) -> list[object]:
 def test_the_table_has_outputs_and_layers_and_says_what_close_means(place: Path) -> None:
     result = run(*usual(place))
     assert result.exit_code == 0
-    for text in ("scores", "held-out", "second", "0.0001 + 0.001 |x|", "own dB"):
+    for text in ("scores", "held-out", "second", "0.0001 + 0.001 |x|", "own"):
         assert text in result.stdout
 
 

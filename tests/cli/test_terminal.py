@@ -1,0 +1,251 @@
+"""What commands print: at 80 and 120 columns no word is cut, in a pipe every name is whole."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from hexconv.cli import group
+from hexconv.cli._examples import EXAMPLES
+from hexconv.cli._terminal import middle, stages, table, wrapped
+from hexconv.files import write_files
+from hexconv.names import counted
+
+LONG = "/encoder/encoder_layers.0/self_attention_with_relative_positions/linear_projection"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """deep.onnx, whose nodes have long names, and samples."""
+    folder = tmp_path_factory.mktemp("terminal")
+    values = np.random.default_rng(0).normal(size=(2, 16, 16)).astype(np.float32)
+    weights = [numpy_helper.from_array(array, f"{LONG}/w{i}") for i, array in enumerate(values)]
+    names = ["x", f"{LONG}/MatMul_output_0", f"{LONG}/Relu_output_0", f"{LONG}/output"]
+    nodes = [
+        helper.make_node("MatMul", [names[0], f"{LONG}/w0"], [names[1]], f"{LONG}/MatMul"),
+        helper.make_node("Relu", [names[1]], [names[2]], f"{LONG}/Relu"),
+        helper.make_node("MatMul", [names[2], f"{LONG}/w1"], [names[3]], f"{LONG}/MatMul_1"),
+    ]
+    info = helper.make_tensor_value_info
+    ends = [info(name, TensorProto.FLOAT, [1, 8, 16]) for name in (names[0], names[3])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), folder / "deep.onnx")
+    rows = np.random.default_rng(1).normal(size=(3, 8, 16)).astype(np.float32)
+    np.save(folder / "samples.npy", rows)
+    shown(["convert", folder / "deep.onnx", "--samples", folder / "samples.npy", "-o", folder])
+    return folder
+
+
+def shown(arguments: Sequence[object], columns: int | None = None) -> str:
+    """What a command prints on a terminal of so many columns, or into a pipe."""
+    patch = pytest.MonkeyPatch()
+    with patch.context() as here:
+        out: io.StringIO = io.StringIO() if columns is None else Terminal()
+        here.setattr(sys, "stdout", out)
+        here.delenv("FORCE_COLOR", raising=False)
+        here.setenv("LC_ALL", "C")
+        if columns is not None:
+            here.setenv("COLUMNS", str(columns))
+        group([str(argument) for argument in arguments], standalone_mode=False)
+    return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
+
+
+COMMANDS: dict[str, Callable[[Path], list[object]]] = {
+    "check": lambda at: ["check", at / "deep.onnx"],
+    "check --all": lambda at: ["check", at / "deep.onnx", "--all"],
+    "convert": lambda at: [
+        *("convert", at / "deep.onnx", "--samples", at / "samples.npy", "-o", at / "again")
+    ],
+    "cost": lambda at: ["cost", at / "deep.pb"],
+    "cost --by layer": lambda at: ["cost", at / "deep.pb", "--by", "layer"],
+    "cost --by node": lambda at: ["cost", at / "deep.pb", "--by", "node"],
+    "cost --compare": lambda at: ["cost", at / "deep.pb", "--compare", at / "deep.pb"],
+    "cost --soc list": lambda at: ["cost", "--soc", "list"],
+    "calibrate": lambda at: [
+        *("calibrate", at / "deep.onnx", "--samples", at / "samples.npy", "-o", at / "a.ranges")
+    ],
+    "exact": lambda at: ["exact", at / "deep.pb", "-o", at / "deep.dsp.onnx"],
+    "ops": lambda at: ["ops"],
+    "ops --unsupported": lambda at: ["ops", "--unsupported"],
+    "ops --wide": lambda at: ["ops", "--wide"],
+    "simulate": lambda at: ["simulate", at / "deep.pb", "--input", at / "samples.npy"],
+    "verify": lambda at: ["verify", at / "deep.onnx", "--samples", at / "samples.npy"],
+    "verify --levels": lambda at: [
+        *("verify", at / "deep.onnx", "--samples", at / "samples.npy", "--levels")
+    ],
+    "verify --test": lambda at: [
+        *("verify", at / "deep.onnx", "--samples", at / "samples.npy"),
+        *("--test", at / "samples.npy"),
+    ],
+}
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_on_a_terminal_no_line_is_too_long_and_no_word_is_cut(
+    place: Path, name: str, columns: int
+) -> None:
+    arguments = COMMANDS[name](place)
+    whole = set(shown(arguments).split())
+    for line in shown(arguments, columns).splitlines():
+        longest = max(map(len, line.split()), default=0)
+        assert len(line) <= columns or longest + 24 > columns, line
+        cut = [word for word in line.split() if "…" not in word and word not in whole]
+        assert cut == [], line
+
+
+@pytest.mark.parametrize("name", ["check --all", "cost --by node", "cost --by layer", "verify"])
+def test_in_a_pipe_names_are_whole(place: Path, name: str) -> None:
+    text = shown(COMMANDS[name](place))
+    assert f"{LONG}/MatMul" in text and "…" not in text
+
+
+def test_one_layer_has_one_name_in_every_command(place: Path) -> None:
+    for name in ("check --all", "cost --by layer", "verify"):
+        assert f"{LONG}/MatMul_1 " in shown(COMMANDS[name](place)), name
+
+
+def commands(command: click.Command, name: str = "") -> list[tuple[str, click.Command]]:
+    """Every command below one, by its whole name."""
+    if not isinstance(command, click.Group):
+        return [(name, command)]
+    context = click.Context(command)
+    found = [(name, command)]
+    for below in command.list_commands(context):
+        inner = command.get_command(context, below)
+        assert inner is not None
+        found += commands(inner, f"{name} {below}".strip())
+    return found
+
+
+ALL = [name for name, _ in commands(group)]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_help_fits_a_terminal_and_ends_with_examples(name: str) -> None:
+    text = shown([*name.split(), "--help"], 80)
+    assert max(map(len, text.splitlines())) <= 80
+    if name in EXAMPLES:
+        assert text.rstrip().splitlines()[-1].strip() == EXAMPLES[name][-1]
+
+
+def test_every_command_has_examples() -> None:
+    groups = {name for name, command in commands(group) if isinstance(command, click.Group)}
+    assert set(ALL) - groups - set(EXAMPLES) == set()
+
+
+@pytest.mark.parametrize(
+    "example", [line for name, lines in EXAMPLES.items() for line in lines if name != "mace exec"]
+)
+def test_the_options_of_examples_exist(example: str) -> None:
+    words = example.partition(" > ")[0].split()[1:]
+    command: click.Command = group
+    while isinstance(command, click.Group):
+        name, command, words = command.resolve_command(click.Context(command), words)
+        if name == "phone" and words[0].endswith(".pb"):
+            words = ["plan", *words]
+    command.make_context(name or "", words)
+
+
+def test_text_is_broken_between_words() -> None:
+    text = wrapped("  one two three", 10)
+    assert text.split("\n") == ["  one two", "  three"]
+    assert wrapped("a/very/long/path/name stays", 10).split("\n")[0] == "a/very/long/path/name"
+    assert wrapped("模型不支持该算子。", 12).split("\n") == ["模型不支持该", "  算子。"]
+
+
+def test_names_are_shortened_in_the_middle() -> None:
+    assert middle("abcdefghij", 7) == "abc…hij"
+    assert middle("abcdefg", 7) == "abcdefg"
+
+
+def test_numbers_are_right_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    table(["name", "count"], [("a", 1), ("b", 1000)])
+    assert capsys.readouterr().out == "name  count\na         1\nb     1,000\n"
+
+
+def test_one_is_singular() -> None:
+    assert counted(1, "node") == "1 node" and counted(1200, "node") == "1,200 nodes"
+
+
+@pytest.mark.parametrize("color", ["FORCE_COLOR", "NO_COLOR", "CI"])
+def test_a_log_has_no_codes_of_progress(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], color: str
+) -> None:
+    monkeypatch.setenv(color, "1")
+    with stages(shown=True) as progress:
+        progress("calibrate", 1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with stages(shown=True) as progress:
+        for done in range(1, 4):
+            progress("calibrate", done, 3)
+    assert "calibrate" in screen.getvalue() and "3/3" in screen.getvalue()
+
+
+def test_in_ci_a_terminal_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("CI", "true")
+    with stages(shown=True) as progress:
+        progress("calibrate", 1, 3)
+    assert screen.getvalue() == ""
+
+
+def test_force_color_colors_a_pipe_and_no_color_a_terminal_not(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(out: io.StringIO) -> str:
+        with monkeypatch.context() as here:
+            here.setattr(sys, "stdout", out)
+            group(["ops"], standalone_mode=False)
+        return out.getvalue()
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[1m" in printed(io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in printed(Terminal())
+
+
+def test_progress_knows_how_many_samples_there_are(tmp_path: Path) -> None:
+    from hexconv.calibrate import count_samples
+    from hexconv.cli.simulate import ModelFeeds
+    from hexconv.nnlib.graph import Interface
+    from hexconv.nnlib.layout import Layout
+
+    graph = ModelFeeds([Interface("x", (1, 4), Layout.channels_last(2))])
+    arrays = np.zeros((3, 4), np.float32)
+    np.save(tmp_path / "three.npy", arrays)
+    np.savez(tmp_path / "three.npz", x=arrays)
+    write_files({tmp_path / "five.bin": bytes(5 * 16)})
+    counts = {name: count_samples(tmp_path / name, graph) for name in ("three.npy", "three.npz")}
+    assert counts == {"three.npy": 3, "three.npz": 3}
+    assert count_samples(tmp_path / "five.bin", graph) == 5
+    assert count_samples(tmp_path, graph) == 11
+    assert count_samples([f"x={tmp_path / 'three.npy'}"], graph) == 3
+    assert count_samples([{"x": arrays[0]}] * 2, graph) == 2
+    assert count_samples(tmp_path / "none.npy", graph) == 0

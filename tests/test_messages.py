@@ -1,0 +1,180 @@
+"""Messages in Chinese: none is missing, and what is printed is translated."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+
+from hexconv import cli
+from hexconv.errors import HexconvError
+from hexconv.translation import PLACE, catalogue, choose, of_locale, translated
+from tests.compare.nets import convolutions, samples
+
+ROOT = Path(__file__).parents[1]
+TOOL = ROOT / "tools" / "messages.py"
+PROSE = re.compile(r"\b[a-z]{3,} [a-z]{2,} [a-z]{2,}\b")
+CODE = re.compile(r"`[^`]*`|hexconv [a-z ]+|^ *hexconv .*$", re.MULTILINE)
+
+
+def english_in(text: str) -> list[str]:
+    """Lines with three English words in a row outside of commands."""
+    return [line for line in CODE.sub("", text).splitlines() if PROSE.search(line)]
+
+
+@pytest.fixture(autouse=True)
+def english() -> None:
+    choose("en")
+
+
+def tool() -> ModuleType:
+    """tools/messages.py."""
+    spec = importlib.util.spec_from_file_location("messages", TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_message_of_the_source_has_a_translation() -> None:
+    """Run `python tools/messages.py` and translate what it adds to hexconv.po when this fails."""
+    found = set(tool().messages())
+    assert found - set(catalogue()) == set()
+    assert set(catalogue()) - found == set(), "messages that are no longer in the source"
+
+
+def test_the_compiled_catalogue_is_that_of_the_text() -> None:
+    pofile = pytest.importorskip("babel.messages.pofile")
+    with tool().CATALOGUE.open("rb") as file:
+        text = {entry.id: entry.string for entry in pofile.read_po(file) if entry.id}
+    assert text == catalogue()
+
+
+def test_translations_have_the_values_of_their_messages() -> None:
+    wrong = [
+        key
+        for key, text in catalogue().items()
+        if not set(PLACE.findall(text)) <= set(PLACE.findall(key))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "english, chinese",
+    [
+        ("the model has no input 'a b'", "模型没有输入 'a b'"),
+        ("  hint: did you mean 'x'? its inputs are x, y", "  建议：您是否想用 'x'？其输入为 x, y"),
+        ("1 node", "1 个节点"),
+        ("2,000 nodes", "2,000 个节点"),
+        ("a text that nobody wrote", "a text that nobody wrote"),
+        ("there are no samples: a text that nobody wrote", "没有样本：a text that nobody wrote"),
+    ],
+)
+def test_a_message_is_found_by_what_stands_around_its_values(english: str, chinese: str) -> None:
+    choose("zh")
+    assert translated(english) == chinese
+    choose("en")
+    assert translated(english) == english
+
+
+@pytest.mark.parametrize(
+    "environment, wanted",
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LC_MESSAGES": "zh_TW", "LANG": "en_US"}, "zh"),
+        ({}, "en"),
+    ],
+)
+def test_the_locale_chooses_the_language(environment: dict[str, str], wanted: str) -> None:
+    from hexconv.translation import language
+
+    choose(of_locale(environment))
+    assert language() == wanted
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model, samples, and its conversion."""
+    folder = tmp_path_factory.mktemp("zh")
+    onnx.save(convolutions(), folder / "net.onnx")
+    np.save(folder / "x.npy", np.concatenate([sample["x"] for sample in samples(3, 0)]))
+    arguments = ["convert", "net.onnx", "--samples", "x.npy", "-o", "."]
+    CliRunner().invoke(cli.group, [str(folder / a) if "." in a else a for a in arguments])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "convert net.onnx --samples x.npy -o out",
+        "check net.onnx --all",
+        "cost net.pb",
+        "cost net.pb --by node",
+        "cost --soc list",
+        "verify net.onnx --samples x.npy",
+        "simulate net.pb --input x.npy",
+        "calibrate net.onnx --samples x.npy",
+        "exact net.pb",
+        "ops",
+        "ops --unsupported",
+        "preset list",
+    ],
+)
+def test_commands_print_chinese(place: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    result = CliRunner().invoke(cli.group, [*command.split(), "--lang", "zh"])
+    assert result.exit_code == 0, result.exception
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in result.output)
+    assert english_in(result.output) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "none.onnx"],
+        ["check", "x.npy"],
+        ["cost", "net.pb", "--soc", "sd1"],
+        ["convert"],
+        ["convert", "net.onnx", "--bad"],
+        ["convert", "net.onnx", "--optimize", "most"],
+        ["convert", "net.onnx", "--shape", "x"],
+        ["convert", "net.onnx", "--shape", "y=1,2"],
+        ["convert", "net.onnx", "--without", "linaer"],
+        ["convert", "net.onnx", "--preset", "conformer"],
+        ["verify", "net.onnx"],
+        ["simulate", "net.pb", "--input", "none.npy"],
+        ["profile", "net.onnx"],
+        ["preset", "show", "no"],
+        ["conver"],
+    ],
+)
+def test_errors_are_chinese(
+    place: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("sys.argv", ["hexconv", *arguments, "--lang", "zh"])
+    assert cli.main() != 0
+    text = capsys.readouterr().err
+    assert "错误：" in text, text
+    assert english_in(text) == []
+
+
+def test_help_is_chinese() -> None:
+    for verb in cli.group.list_commands(None):  # type: ignore[arg-type]
+        text = CliRunner().invoke(cli.group, [verb, "--help", "--lang", "zh"]).output
+        assert english_in(text) == [], verb
+
+
+def test_python_errors_stay_english() -> None:
+    choose("zh")
+    assert str(HexconvError("there are no samples")) == "there are no samples"
