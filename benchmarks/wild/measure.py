@@ -183,7 +183,8 @@ def reason(error: HexconvError) -> str:
     listed = getattr(error, "unsupported", None)
     first = listed[0] if listed else error
     where = f"{first.where}: " if first.where else ""
-    return f"{where}{first.what}" + (f": {first.why}" if first.why else "")
+    why = f": {first.why.splitlines()[0]}" if first.why else ""
+    return f"{where}{first.what}{why}"
 
 
 def decibels(expected: Sequence[Feeds], found: Sequence[Feeds]) -> dict[str, float]:

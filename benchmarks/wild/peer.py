@@ -56,7 +56,8 @@ def quantized(source: Path, folder: Path, samples: Sequence[Feeds], *, per_chann
     if not plain.exists():
         try:
             quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
-        except Exception:  # its optimizer does not take every model that its quantizer takes
+            session(plain).run(None, dict(samples[0]))
+        except Exception:  # its optimizer fails on models that its quantizer takes, or breaks them
             plain.write_bytes(source.read_bytes())
     if per_channel:
         onnx.save(_with_axes(onnx.load(plain)), plain)
