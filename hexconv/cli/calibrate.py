@@ -16,14 +16,15 @@ from hexconv.cli._options import (
     opened_cluster,
 )
 from hexconv.cli._terminal import say, stages
-from hexconv.errors import RangeError
+from hexconv.errors import HexconvError, RangeError
 from hexconv.names import counted
 from hexconv.settings import OBSERVERS
 
 if TYPE_CHECKING:
     from hexconv.asked_model import Source
-    from hexconv.calibrate import Statistics
+    from hexconv.calibrate import Ranges, Statistics
     from hexconv.cluster import Failed
+    from hexconv.onnx_graph import FloatGraph
     from hexconv.settings import Observer, Progress
 
 
@@ -92,10 +93,13 @@ def command(
     (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
     from hexconv.asked_model import source_of
+    from hexconv.calibrate.introduced import with_introduced
     from hexconv.cluster import require_complete
+    from hexconv.onnx_graph import load
     from hexconv.settings import Settings
 
     failed: list[Failed] = []
+    more: Ranges = {}
     if merge:
         if samples or shapes or cluster is not None or any(interface.values()):
             raise click.UsageError("--merge takes files of ranges, no samples and no cluster")
@@ -108,16 +112,21 @@ def command(
         with stages(shown=not quiet) as progress:
             given = given_samples(samples, mean, scale, bgr)
             asked = source_of(files[0], dict(shapes), Settings.of(interface))
-            statistics, failed = _measured(
-                asked,
-                given,
-                observer,
-                cluster,
-                progress,
-            )
+            graph = load(asked.model, asked.shapes, recognize=False)
+            statistics, failed = _measured(graph, given, observer, cluster, progress)
+            whole = not failed and (output is None or output.suffix != ".npz")
+            lowered = _as_lowered(asked) if whole else None
+            if lowered is not None and statistics.samples:
+                more = with_introduced(
+                    statistics.ranges(percentile),
+                    lowered,
+                    lambda graph: _measured(graph, given, observer, cluster, progress)[0],
+                    percentile,
+                )
     if statistics.samples:
         target = output if output is not None else _target(files[0], merge)
-        _write(statistics, target, percentile, as_json, quiet)
+        ranges = {**statistics.ranges(percentile), **more}
+        _write(statistics, ranges, target, as_json, quiet)
     require_complete(
         failed, f"the ranges are those of the other {counted(statistics.samples, 'sample')}"
     )
@@ -142,7 +151,7 @@ def _merged(files: tuple[Path, ...]) -> Statistics:
 
 
 def _measured(
-    asked: Source,
+    graph: FloatGraph,
     samples: Any,
     observer: Observer,
     cluster: str | None,
@@ -150,9 +159,7 @@ def _measured(
 ) -> tuple[Statistics, list[Failed]]:
     from hexconv.calibrate import count_samples, measure, read_samples
     from hexconv.calibrate.distributed import measure_on
-    from hexconv.onnx_graph import load
 
-    graph = load(asked.model, asked.shapes, recognize=False)
     total, stream = count_samples(samples, graph), read_samples(samples, graph)
 
     def tick(done: int) -> None:
@@ -164,12 +171,22 @@ def _measured(
         return measure_on(workers, graph, stream, observer, tick)
 
 
+def _as_lowered(asked: Source) -> FloatGraph | None:
+    """The graph that a conversion lowers; None of a model that it cannot convert."""
+    from hexconv.pipeline import prepared
+    from hexconv.settings import Settings
+
+    try:
+        return prepared(asked.model, asked.shapes, Settings())[0]
+    except HexconvError:
+        return None
+
+
 def _write(
-    statistics: Statistics, target: Path, percentile: float, as_json: bool, quiet: bool
+    statistics: Statistics, ranges: Ranges, target: Path, as_json: bool, quiet: bool
 ) -> None:
     from hexconv.calibrate import write_ranges, write_statistics
 
-    ranges = statistics.ranges(percentile)
     if target.suffix == ".npz":
         write_statistics(target, statistics)
     else:

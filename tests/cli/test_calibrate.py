@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from click.testing import CliRunner, Result
 
+import hexconv
 from hexconv.calibrate import read_ranges
 from hexconv.cli.calibrate import command
 from hexconv.errors import ModelError, RangeError
-from tests.onnx_graph.models import model, node
+from tests.lowering.proof import numbers
+from tests.onnx_graph.models import model, node, original_outputs
 
 
 def files(folder: Path) -> tuple[str, str]:
@@ -61,3 +64,30 @@ def test_bad_samples_leave_no_file(tmp_path: Path) -> None:
 def test_samples_are_needed(tmp_path: Path) -> None:
     path, _ = files(tmp_path)
     assert run(path).exit_code == 2
+
+
+NORM = {"s": np.ones(8), "b": np.zeros(8)}
+
+
+@pytest.mark.filterwarnings("error::hexconv.errors.HexconvWarning")
+@pytest.mark.parametrize(
+    ("op", "inputs", "consts"),
+    [("LogSoftmax", "x", {}), ("InstanceNormalization", "x s b", NORM)],
+)
+def test_a_range_file_is_as_good_as_the_samples(
+    op: str, inputs: str, consts: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    proto = model([node(op, inputs, "y")], {"x": (1, 8, 30)}, consts=consts)
+    onnx.save(proto, tmp_path / "m.onnx")
+    level = np.linspace(-3, 3, 8, dtype=np.float32)[:, None]
+    samples = np.concatenate([numbers((1, 8, 30), seed) + level for seed in range(4)])
+    np.save(tmp_path / "s.npy", samples)
+    assert run(str(tmp_path / "m.onnx"), "--samples", str(tmp_path / "s.npy")).exit_code == 0
+    found = []
+    for given in ({"samples": tmp_path / "s.npy"}, {"ranges": tmp_path / "m.ranges"}):
+        converted = hexconv.convert(tmp_path / "m.onnx", **given)
+        x = {"x": samples[:1]}
+        (expected,) = original_outputs(proto, x)
+        error = expected - hexconv.simulate(converted, x)["y"]
+        found.append(10 * np.log10((expected**2).sum() / (error**2).sum()))
+    assert found[1] > found[0] - 1
