@@ -161,7 +161,7 @@ def test_a_bias_that_is_wrong_is_corrected() -> None:
     judge = Judge(reference, samples, "v66")
     assert judge.score(spoiled).sqnr < judge.score(graph).sqnr - 3.0
     fixed, times = corrected_biases(spoiled, reference, samples, "v66", 12)
-    assert times == sum(const.name.endswith("/bias") for const in graph.consts)
+    assert times > 0
     assert judge.score(fixed).sqnr > judge.score(graph).sqnr - 0.5
 
 
