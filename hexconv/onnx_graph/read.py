@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from hexconv.arrays import Array
 from hexconv.errors import FileError, ModelError
+from hexconv.onnx_graph.foreign_file import foreign_kind
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.proto_check import check_proto
 from hexconv.onnx_graph.reference import as_exported
@@ -84,6 +85,8 @@ def _parse(path: Path) -> onnx.ModelProto:
         raise FileError("the ONNX file cannot be read", where=str(path), why=str(error)) from None
     if not content:
         raise FileError("the ONNX file is empty", where=str(path))
+    if kind := foreign_kind(Path(path), content):
+        raise FileError("this is not an ONNX file", where=str(path), why=kind[0], hint=kind[1])
     try:
         return onnx.ModelProto.FromString(content)
     except DecodeError:
