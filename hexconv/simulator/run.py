@@ -75,7 +75,7 @@ class Simulator:
     def twin(self) -> Simulator:
         """Another one, to run at the same time in another thread; weights exist once.
 
-        Not for a graph of which outputs depend on the inputs before: see `many.is_independent`.
+        Not for a graph whose outputs depend on the inputs before (`many.remembering`).
         """
         twin = copy(self)
         twin._plain, twin._tapped = self._plain.twin(), None
