@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import onnx
 
 
+FRONT = ".front.onnx"
+
+
 @dataclass(frozen=True)
 class InFloat:
     """An ONNX node that is computed in float on the DSP, and its cost.
@@ -334,7 +337,7 @@ class Model:
             ".reference.onnx": self._reference(),
             ".dsp.onnx": self.parts.dsp if self.parts is not None and cut else None,
             ".cpu.onnx": self.parts.cpu if self.parts is not None and cut else None,
-            ".front.onnx": self.front,
+            FRONT: self.front,
         }
         return {
             stem.with_name(stem.name + suffix): proto.SerializeToString(deterministic=True)
@@ -344,17 +347,14 @@ class Model:
 
     def _reference(self) -> onnx.ModelProto | None:
         """The ONNX model as MACE's tools can feed it; None where the user's own will do."""
-        fed = {item.name: item.shape for item in self.graph.inputs}
         if self.float_model is None or self.conversion is None:
             return None
-        from hexconv.onnx_graph.reference import reference_of
-        from hexconv.onnx_graph.whole import is_changed
+        from hexconv.onnx_graph.reference import reference_if_needed
 
-        other = any(len(shape) != 4 for shape in fed.values()) or is_changed(self.float_model)
-        if not (self.idle_inputs or other):
-            return None
+        fed = {item.name: item.shape for item in self.graph.inputs}
+        sha256 = self.conversion.sha256
         try:
-            return reference_of(self.float_model, self.conversion.sha256, fed)
+            return reference_if_needed(self.float_model, sha256, fed, self.idle_inputs)
         except HexconvError as error:
             told = f"there is no {self.name}.reference.onnx for MACE's tools: {error.what}"
             warnings.warn(told, HexconvWarning, stacklevel=3)
@@ -375,9 +375,9 @@ class Model:
 
     def _named_source(self, onnx_files: Mapping[Path, bytes]) -> tuple[str, str]:
         """The ONNX file that the YAML names, and its checksum."""
-        if onnx_files:
-            path, content = next(iter(onnx_files.items()))
-            return str(path), hashlib.sha256(content).hexdigest()
+        for path, content in onnx_files.items():
+            if not path.name.endswith(FRONT):
+                return str(path), hashlib.sha256(content).hexdigest()
         if self.conversion is None:
             return "", ""
         return self.conversion.source, self.conversion.sha256

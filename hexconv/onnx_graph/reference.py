@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from hexconv.errors import FileError, ModelError
 from hexconv.files import parse_json, read_bytes
 from hexconv.names import unique_name
-from hexconv.onnx_graph.whole import LARGEST, TOO_LARGE, WHY_TOO_LARGE, load_external
+from hexconv.onnx_graph.whole import LARGEST, TOO_LARGE, WHY_TOO_LARGE, is_changed, load_external
 from hexconv.raw_tensors import four_sizes
 
 KEY = "hexconv_reference"
@@ -46,6 +46,19 @@ def needs_reference(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> bool:
     """
     inputs = {value.name for value in _inputs(model.graph)}
     return bool(_idle(model.graph, fed)) or any(len(fed[name]) != 4 for name in inputs & set(fed))
+
+
+def reference_if_needed(
+    source: str | Path | onnx.ModelProto, sha256: str, fed: Mapping[str, Shape], idle: Sequence[str]
+) -> onnx.ModelProto | None:
+    """As `reference_of`; None where MACE's tools can feed the user's own file.
+
+    Args:
+        source, sha256, fed: as for `reference_of`.
+        idle: inputs of the model that MACE does not have.
+    """
+    other = any(len(shape) != 4 for shape in fed.values()) or is_changed(source)
+    return reference_of(source, sha256, fed) if idle or other else None
 
 
 def reference_of(

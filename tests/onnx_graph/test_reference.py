@@ -15,7 +15,8 @@ import hexconv
 from hexconv.errors import FileError, HexconvWarning, ModelError
 from hexconv.from_deployment import convert_deployment
 from hexconv.onnx_graph.read import read_model
-from hexconv.onnx_graph.reference import KEY, as_exported, four_axes, reference_model, reference_of
+from hexconv.onnx_graph.reference import KEY, as_exported, reference_model, reference_of
+from hexconv.raw_tensors import four_sizes
 
 info = helper.make_tensor_value_info
 SHAPES = {"speech": (1, 9, 16), "bias": (8,), "mask": (9, 8), "image": (1, 2, 9, 8)}
@@ -74,7 +75,7 @@ def test_the_reference_takes_four_axes_and_returns_the_same(ir_version: int) -> 
     model, feeds = network(ir_version), {name: random(*shape) for name, shape in SHAPES.items()}
     made = reference_model(model, SHAPES)
     onnx.checker.check_model(made)
-    fed = {name: array.reshape(four_axes(array.shape)) for name, array in feeds.items()}
+    fed = {name: array.reshape(four_sizes(array.shape)) for name, array in feeds.items()}
     (found,) = outputs_of(made, fed)
     (right,) = outputs_of(model, {**feeds, "lengths": np.array([9])})
     assert np.array_equal(found, right)
