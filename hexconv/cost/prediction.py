@@ -194,6 +194,7 @@ class Cost:
             "packets_low": node.low,
             "packets_high": node.high,
             "moved": node.moved,
+            "macs": node.macs,
             **_ends(self.node_time(node, soc)),
             "basis": node.basis,
         }
