@@ -136,6 +136,13 @@ def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
             where=f"node '{node.name}' (If)",
             why=f"its {taken} has {len(outputs)} outputs, the node has {len(node.outputs)}",
         )
+    foreign = [v for v in outputs if v is None or not (v.producer() or v.is_initializer())]
+    if foreign or len(set(outputs)) != len(outputs):
+        raise ModelError(
+            "the ONNX model is invalid",
+            where=f"node '{node.name}' (If)",
+            why=f"each output of its {taken} has to be of a node of its own",
+        )
     inner.outputs.clear()
     for value in list(inner.initializers.values()):
         inner.initializers.pop(str(value.name))

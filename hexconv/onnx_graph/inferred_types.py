@@ -11,7 +11,7 @@ from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from hexconv.errors import ModelError
 from hexconv.onnx_graph.inference import node_label, one_line
-from hexconv.onnx_graph.malformed import MALFORMED
+from hexconv.onnx_graph.malformed import MALFORMED, innermost
 
 DATA_LIMIT = 4096
 """Elements up to which a constant may determine a shape."""
@@ -73,7 +73,12 @@ class InferredTypes:
         found = self._data.get(value)
         if found is None:
             assert value.const_value is not None
-            found = self._data[value] = ir.serde.serialize_tensor(value.const_value)
+            try:
+                found = self._data[value] = ir.serde.serialize_tensor(value.const_value)
+            except ir.serde.SerdeError as error:  # strings
+                raise ModelError(
+                    f"the constant '{value.name}' cannot be read", why=innermost(error)
+                ) from error
         return found
 
 

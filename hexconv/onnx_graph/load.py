@@ -34,6 +34,9 @@ from hexconv.onnx_graph.rules import simplify
 from hexconv.onnx_graph.shapes import fix_input_shapes
 from hexconv.onnx_graph.whole import Note
 
+MOST_NODES = 500_000
+"""Nodes of a model whose functions are inlined."""
+
 
 def load(
     source: str | Path | onnx.ModelProto,
@@ -140,6 +143,7 @@ def _inline(model: ir.Model, label: str) -> None:
             node.version = function.opset_imports.get(node.domain, 1)
         function.opset_imports.clear()
     try:
+        _check_inlined_size(model)
         InlinePass()(model)
     except (*MALFORMED, ir.passes.PassError, ir.passes.InvariantError) as error:
         raise ModelError(
@@ -148,6 +152,23 @@ def _inline(model: ir.Model, label: str) -> None:
             why=str(error.__cause__ or error).splitlines()[0],
         ) from error
     model.functions.clear()
+
+
+def _check_inlined_size(model: ir.Model) -> None:
+    """Raise for functions that call each other so often that their bodies fill the memory."""
+    sizes: dict[ir.OperatorIdentifier, int] = {}
+
+    def of(key: ir.OperatorIdentifier) -> int:
+        if key not in model.functions:
+            return 1
+        if key not in sizes:
+            sizes[key] = 0  # of a function that calls itself, which the pass reports
+            sizes[key] = sum(of(n.op_identifier()) for n in model.functions[key].all_nodes())
+        return sizes[key]
+
+    count = sum(of(node.op_identifier()) for node in model.graph.all_nodes())
+    if model.functions and count > MOST_NODES:
+        raise ValueError(f"they are {count} nodes, {MOST_NODES} at most are read")
 
 
 def _one_main_graph(model: ir.Model) -> None:

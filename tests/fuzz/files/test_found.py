@@ -198,3 +198,36 @@ def open_model() -> onnx.ModelProto:
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.shape.dim[1].dim_param = "n"
     return proto
+
+
+@pytest.mark.parametrize("outputs", [["ghost"], ["x"], ["r", "r"]], ids=str)
+def test_a_branch_that_returns_what_it_does_not_compute_is_invalid(outputs: list[str]) -> None:
+    infos = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    body = helper.make_graph([helper.make_node("Relu", ["x"], ["r"])], "b", [], infos)
+    names = ["y", "z"][: len(outputs)]
+    node = helper.make_node("If", ["yes"], names, "if", then_branch=body, else_branch=body)
+    with pytest.raises(ModelError, match=r"'if' \(If\)"):
+        load(model(node, yes=np.array(True)))
+
+
+def test_functions_that_grow_without_bound_are_an_error_before_they_are_inlined() -> None:
+    proto = model(helper.make_node("F0", ["x"], ["y"], domain="own"))
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    proto.opset_import.append(imports[1])
+    for depth in range(30):
+        steps = [("a", "t"), ("t", "b")]
+        body = [helper.make_node(f"F{depth + 1}", [a], [b], domain="own") for a, b in steps]
+        last = [helper.make_node("Relu", ["a"], ["b"])]
+        body = body if depth < 29 else last
+        proto.functions.append(
+            helper.make_function("own", f"F{depth}", ["a"], ["b"], body, imports)
+        )
+    with pytest.raises(ModelError, match="536870912 nodes"):
+        load(proto)
+
+
+def test_text_where_numbers_belong_is_an_error() -> None:
+    proto = model(helper.make_node("Add", ["x", "w"], ["y"]))
+    proto.graph.initializer.append(helper.make_tensor("w", TensorProto.STRING, [1, 4], [b"a"] * 4))
+    with pytest.raises(ModelError, match="'w' cannot be read"):
+        load(proto)
