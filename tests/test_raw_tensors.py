@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -64,6 +65,7 @@ class Feeds:
 
     inputs = (Interface("x", IMAGE, Layout.channels_last(4), nhwc=True),)
     dropped_inputs = ()
+    open_axes = MappingProxyType({"x": ()})
 
 
 def samples(source: SampleSource, form: DataFormat = "NONE") -> list[np.ndarray]:
