@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto, helper
 
 from tests.lowering.proof import model, numbers
-from tests.optimize.proof import applied, better, converted, errors, ops
+from tests.optimize.proof import applied, better, converted, errors
 
 NAME = "scalar_into_range"
 FEEDS = {"x": numbers((1, 5, 16))}
