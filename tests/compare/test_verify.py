@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 import hexconv
 from hexconv.compare import Report, verify
@@ -18,6 +19,7 @@ from hexconv.pipeline import prepared
 from hexconv.settings import Settings
 from hexconv.simulator import Simulator
 from tests.compare.nets import SHAPE, convolutions, samples, softmax_of_many
+from tests.lowering import proof
 
 
 @pytest.fixture(scope="module")
@@ -221,15 +223,17 @@ def test_samples_at_the_same_time_have_the_figures_of_one_after_another() -> Non
     assert counted == list(range(1, 16))
 
 
-def test_a_sample_too_loud_for_the_library_is_an_error() -> None:
-    source = convolutions()
+def test_the_first_of_several_bad_samples_is_named() -> None:
+    """exp(100) is past float32 and not past what the library takes."""
+    source = proof.model([helper.make_node("Exp", ["x"], ["y"])], {"x": SHAPE}, ["y"], {})
     model = hexconv.convert(source, samples=samples(2))
     reference, _ = prepared(source, {"x": SHAPE}, Settings())
     shown = samples(6)
     for place in (3, 4):
-        shown[place]["x"] = np.full(SHAPE, 3e38, np.float32)
-    with pytest.raises(HexconvError, match="too loud"):
+        shown[place]["x"] = np.full(SHAPE, 100, np.float32)
+    with pytest.raises(ModelError, match="float model returns") as caught:
         Bench(model.graph, reference).measure(shown)
+    assert caught.value.where == "sample 3"
 
 
 def test_twins_of_a_simulator_share_weights_and_return_the_same() -> None:
