@@ -2,48 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
-import hexconv.simulator.kernels.activation
-import hexconv.simulator.kernels.argmax
-import hexconv.simulator.kernels.concat_split
-import hexconv.simulator.kernels.float_ops
-import hexconv.simulator.kernels.float_shape
-import hexconv.simulator.kernels.instance_norm
-import hexconv.simulator.kernels.l2_normalize
-import hexconv.simulator.kernels.layout_ops
-import hexconv.simulator.kernels.lrn
-import hexconv.simulator.kernels.pool
-import hexconv.simulator.kernels.resize
-import hexconv.simulator.kernels.slice_pad
-import hexconv.simulator.kernels.softmax  # noqa: F401
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Output, Padding
-from hexconv.simulator.registry import KERNELS, KernelCall
-
-SAME, VALID = Padding.SAME, Padding.VALID
-FEW = settings(max_examples=40, deadline=None)
-
-
-def scalar(value):
-    return np.full((1, 1, 1, 1), value, np.float32)
-
-
-def ints(*values):
-    return np.array(values, np.int32).reshape(1, 1, 1, -1)
-
-
-def rows(*values):
-    return np.array(values, np.int32).reshape(1, 1, -1, 2)
-
-
-def shape_only(height, width):
-    return np.zeros((1, height, width, 1), np.uint8)
-
-
-def run(op, *inputs, padding=Padding.NA, outputs=0, library="v60"):
-    declared = (Output((1, 1, 1, 1), "uint8"),) * outputs
-    return KERNELS[op](KernelCall(op, list(inputs), padding, declared, library))
+from tests.simulator.kernel_calls import SAME, VALID, ints, rows, run, scalar, shape_only
 
 
 def floats(*shape):
