@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 from hexconv.asked_model import source_of
 from hexconv.calibrate import Images, SampleDigest, format_ranges, read_samples
 from hexconv.calibrate.chunks import in_chunks
+from hexconv.conversion_record import AppliedRewrite, RangeSource
 from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
-from hexconv.model import AppliedRewrite, Model, RangeSource
+from hexconv.model import Model
 from hexconv.model_names import model_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage

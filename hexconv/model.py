@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from hexconv.arrays import FloatArray
-from hexconv.calibrate import SampleSet, format_ranges
+from hexconv.calibrate import format_ranges
+from hexconv.conversion_record import Conversion, Parts
 from hexconv.errors import GraphError, HexconvError, HexconvWarning
 from hexconv.files import write_files
 from hexconv.mace import data_digest, data_pieces, read_graph, to_proto
@@ -28,144 +29,6 @@ if TYPE_CHECKING:
 
 
 FRONT = ".front.onnx"
-
-
-@dataclass(frozen=True)
-class InFloat:
-    """An ONNX node that is computed in float on the DSP, and its cost.
-
-    Attributes:
-        node: its name.
-        why: why int8 does not support it, or that the user requested it.
-        nnlib: the nnlib ops that it became.
-        packets: predicted for one execution, those of `unknown` ops left out.
-        milliseconds: predicted on the default SoC.
-        unknown: executed ops of unknown cost.
-    """
-
-    node: str
-    why: str
-    nnlib: tuple[str, ...]
-    packets: float
-    milliseconds: float
-    unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class RangeSource:
-    """Ranges that were given.
-
-    Attributes:
-        source: the range file, as it was named; empty for ranges of the caller's.
-        sha256: of the file, or of the ranges written as one.
-    """
-
-    source: str
-    sha256: str
-
-
-class AppliedRewrite(NamedTuple):
-    """Something recognized, rewritten, decomposed or fused, and how often."""
-
-    kind: str
-    name: str
-    times: int
-
-
-class RefineStep(NamedTuple):
-    """A step of accuracy="high": SQNR in dB on held-back samples without it and with it."""
-
-    name: str
-    before: float
-    after: float
-    kept: bool
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """The record of a conversion.
-
-    Attributes:
-        source: the ONNX file.
-        library: that it optimized for.
-        sha256: of it.
-        onnx_ops: nodes of the float graph that was lowered, by op.
-        rewrites: (kind, name, times) of everything recognized, rewritten, decomposed or fused.
-        transposes_wanted: transposes in the float graph.
-        transposes_left: Transpose_8 nodes emitted.
-        warnings: what the user must know.
-        saved: predicted packets that each rewrite saved, where requested.
-        made: nnlib ops by the ONNX node that they come from.
-        floats: nodes that are computed in float.
-        refined: the steps of accuracy="high".
-        macs: multiply-accumulates of the float graph's nodes, by name, where there are any.
-        settings: of the conversion (`Settings.as_dict`).
-        samples: that ranges were measured on.
-        ranges: that were given instead.
-    """
-
-    source: str = ""
-    library: LibraryVersion = DEFAULT_LIBRARY
-    sha256: str = ""
-    onnx_ops: Mapping[str, int] = field(default_factory=dict)
-    rewrites: tuple[AppliedRewrite, ...] = ()
-    transposes_wanted: int = 0
-    transposes_left: int = 0
-    warnings: tuple[str, ...] = ()
-    made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    floats: tuple[InFloat, ...] = ()
-    refined: tuple[RefineStep, ...] = ()
-    saved: Mapping[str, float] = field(default_factory=dict)
-    macs: Mapping[str, int] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    samples: SampleSet | None = None
-    ranges: RangeSource | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        floats = [
-            {
-                "onnx_node": row.node,
-                "reason": row.why,
-                "nnlib": list(row.nnlib),
-                "packets": row.packets,
-                "milliseconds_high": row.milliseconds,
-                "unknown": list(row.unknown),
-            }
-            for row in self.floats
-        ]
-        refined = [step._asdict() for step in self.refined]
-        return {**asdict(self), "floats": floats, "refined": refined}
-
-    def coverage(self) -> dict[str, Any]:
-        """The shares of nodes and of multiply-accumulates that run in int8, 0..1."""
-        floats = {row.node for row in self.floats}
-        total, lost = sum(self.macs.values()), sum(self.macs.get(name, 0) for name in floats)
-        return {
-            "ok": True,
-            "node_share": 1.0 - len(floats) / max(len(self.made), 1),
-            "mac_share": 1.0 - lost / total if total else 1.0,
-        }
-
-
-@dataclass(frozen=True)
-class Parts:
-    """A model cut in two.
-
-    Attributes:
-        dsp: the part to convert; its outputs are the cuts, and those outputs of the model that it
-            computes itself.
-        cpu: the rest; None where nothing had to be cut off.
-        cuts: the tensors passed from the DSP to the CPU.
-        source: the file that was cut, or its name in messages.
-        only_cpu: inputs of the model that the DSP part does not read.
-    """
-
-    dsp: onnx.ModelProto
-    cpu: onnx.ModelProto | None
-    cuts: tuple[str, ...]
-    source: str
-    only_cpu: tuple[str, ...] = ()
 
 
 @dataclass(repr=False)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from hexconv import calibrate
 from hexconv import optimize as passes
+from hexconv.conversion_record import AppliedRewrite, Conversion, InFloat
 from hexconv.decompose import decompose
 from hexconv.errors import ConfigError, RangeError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.files import sha256
 from hexconv.lowering import Lowered, dry_run, lower
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
-from hexconv.model import AppliedRewrite, Conversion, InFloat, Model
+from hexconv.model import Model
 from hexconv.model_names import model_name
 from hexconv.names import did_you_mean, listed
 from hexconv.nnlib.graph import Graph

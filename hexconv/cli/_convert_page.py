@@ -15,7 +15,8 @@ from hexconv.nnlib.versions import LibraryVersion
 from hexconv.translation import translated
 
 if TYPE_CHECKING:
-    from hexconv.model import InFloat, Model, Parts, RefineStep
+    from hexconv.conversion_record import InFloat, Parts, RefineStep
+    from hexconv.model import Model
     from hexconv.nnlib.graph import Interface
 
 MOST_ROWS = 16

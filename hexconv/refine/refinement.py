@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.calibrate import equalize
-from hexconv.model import Model, RefineStep
+from hexconv.conversion_record import RefineStep
+from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.pipeline import introduced_ranges, observed_ranges, prepared
 from hexconv.quantize import Bounds

@@ -11,7 +11,8 @@ from hexconv.asked_model import source_of
 from hexconv.calibrate import read_samples
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion import convert
-from hexconv.model import Model, Parts
+from hexconv.conversion_record import Parts
+from hexconv.model import Model
 from hexconv.model_names import model_name
 from hexconv.pipeline import Ranges, Samples
 from hexconv.raw_tensors import DataFormat

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from hexconv.asked_model import source_of
+from hexconv.conversion_record import Parts
 from hexconv.errors import ConfigError, ModelError
-from hexconv.model import Parts
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.subgraph import Pieces, opened, part
 from hexconv.settings import Settings, SettingsDict

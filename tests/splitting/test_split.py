@@ -18,8 +18,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.cli import group
+from hexconv.conversion_record import Parts
 from hexconv.errors import ConfigError
-from hexconv.model import Parts
 from hexconv.splitting.convert import NOT_CUT, convert_split
 
 Array = npt.NDArray[Any]
