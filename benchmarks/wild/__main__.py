@@ -79,8 +79,8 @@ def in_process(model: manifest.Model, *, cache: Path, timeout: float) -> dict[st
 
 def one(name: str, cache: Path) -> int:
     """The row of one network, in this process."""
+    from benchmarks.wild.draw import material
     from benchmarks.wild.measure import Bench
-    from benchmarks.wild.samples import material
 
     ready = material(Cache(cache))
     Bench(ready.models[name], ready, cache / "rows" / f"{name}.json").run()

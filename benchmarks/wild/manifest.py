@@ -39,7 +39,7 @@ class Input:
     """One input: its shape, and how its samples are made.
 
     Attributes:
-        kind: name of a maker (`samples.MAKERS`).
+        kind: name of a maker (`draw.MAKERS`).
         shape: of one sample.
         options: the maker's keyword arguments.
     """

@@ -22,8 +22,9 @@ import onnx_ir as ir
 
 import hexconv
 from benchmarks.wild import peer
+from benchmarks.wild.draw import Feeds, Material
 from benchmarks.wild.manifest import Model
-from benchmarks.wild.samples import Feeds, Material, complete, constants, samples
+from benchmarks.wild.samples import complete, constants, samples
 from hexconv.compare.eight_bits import RECURRENT
 from hexconv.compare.metrics import Totals
 from hexconv.errors import HexconvError

@@ -15,7 +15,7 @@ import pytest
 from onnx import helper
 
 from benchmarks.wild import __main__ as command
-from benchmarks.wild import files, manifest, measure, report, samples, sound
+from benchmarks.wild import draw, files, manifest, measure, report, samples, sound
 from tests.lowering.proof import model, numbers
 
 SOURCES, MODELS = manifest.read()
@@ -37,27 +37,27 @@ def test_the_manifest_has_forty_networks_of_known_origin() -> None:
 
 def test_every_kind_of_sample_has_a_maker() -> None:
     kinds = {given.kind for item in MODELS for given in item.inputs.values()}
-    assert kinds == set(samples.MAKERS)
+    assert kinds == set(draw.MAKERS)
 
 
 @pytest.fixture
-def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> samples.Material:
+def material(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> draw.Material:
     """Without downloads and without espeak-ng: speech is noise."""
 
     def noise(_: Any, rng: np.random.Generator, held: bool, length: int, rate: int) -> sound.Wave:
         return np.float32(0.1 * rng.standard_normal(length) + 0.01 * held)
 
     monkeypatch.setattr(sound.Recordings, "draw", noise)
-    return samples.Material(files.Cache(tmp_path), SOURCES, {item.name: item for item in MODELS})
+    return draw.Material(files.Cache(tmp_path), SOURCES, {item.name: item for item in MODELS})
 
 
 @pytest.mark.parametrize("item", MADE, ids=lambda item: item.name)
 def test_samples_have_the_shapes_of_the_manifest(
-    item: manifest.Model, material: samples.Material
+    item: manifest.Model, material: draw.Material
 ) -> None:
-    one = samples.feeds(item, samples.Draw(material, 0, held=False))
-    again = samples.feeds(item, samples.Draw(material, 0, held=False))
-    other = samples.feeds(item, samples.Draw(material, 1, held=True))
+    one = samples.feeds(item, draw.Draw(material, 0, held=False))
+    again = samples.feeds(item, draw.Draw(material, 0, held=False))
+    other = samples.feeds(item, draw.Draw(material, 1, held=True))
     assert {name: array.shape for name, array in one.items()} == {
         name: given.shape for name, given in item.inputs.items()
     }
@@ -95,7 +95,7 @@ def linear() -> onnx.ModelProto:
 
 
 def test_a_network_has_figures_of_both_sides(
-    tmp_path: Path, material: samples.Material, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, material: draw.Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HEXCONV_LIBRARY", raising=False)
     item = published(tmp_path, linear())
@@ -106,7 +106,7 @@ def test_a_network_has_figures_of_both_sides(
 
 
 def test_a_stage_that_fails_is_a_reason_and_the_others_go_on(
-    tmp_path: Path, material: samples.Material
+    tmp_path: Path, material: draw.Material
 ) -> None:
     proto = linear()
     proto.graph.node[1].op_type = "IsNaN"
@@ -116,7 +116,7 @@ def test_a_stage_that_fails_is_a_reason_and_the_others_go_on(
 
 
 def test_another_file_than_the_one_described_is_not_used(
-    tmp_path: Path, material: samples.Material
+    tmp_path: Path, material: draw.Material
 ) -> None:
     item = published(tmp_path, linear(), sha256="0" * 64)
     row = measure.Bench(item, material, tmp_path / "row.json").run()
