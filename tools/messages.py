@@ -36,6 +36,8 @@ NOT_MESSAGES = (
     "report/html.py",
     "report/page",
     "report/parts.py",
+    "report/accuracy_sections.py",
+    "report/cost_sections.py",
     "report/sections.py",
     "mace/proto.py",
     "models",

@@ -73,3 +73,10 @@ class Section:
 def same(text: str) -> Text:
     """Text that is the same in both languages: a name, a number, a message of the program."""
     return Text(text, text)
+
+
+Report = Mapping[str, Any]
+NAME = Column(Text("name", "名称"))
+OP = Column(Text("op", "算子"))
+LAYER = Column(Text("ONNX node", "ONNX 节点"))
+PACKETS = Column(Text("packets", "指令包"), "integer")

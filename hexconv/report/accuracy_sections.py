@@ -1,0 +1,128 @@
+"""Sections of the report about accuracy: outputs, layers, ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hexconv.report.parts import LAYER, OP, Column, Report, Section, Text
+
+SETS = {
+    "calibration": Text("calibration samples", "校准样本"),
+    "held_out": Text("held-out samples", "保留样本"),
+    "random": Text("random inputs", "随机输入"),
+}
+
+
+def outputs(report: Report) -> Iterator[Section]:
+    """How good each output is, by set of samples."""
+    rows = []
+    for row in (report.get("accuracy") or {}).get("outputs", ()):
+        for key in SETS:
+            found = row[key]
+            if found is not None:
+                figures = [found[name] for name in ("cosine", "max_error", "peak", "close", "top1")]
+                start = [row["name"], key.replace("_", "-"), found["samples"], found["sqnr"]]
+                rows.append([*start, row["allowed"], *figures])
+    columns = (
+        Column(Text("output", "输出")),
+        Column(Text("samples", "样本")),
+        Column(Text("number", "个数"), "integer"),
+        Column(Text("SQNR, dB", "SQNR，dB"), "db"),
+        Column(Text("8 bits allow, dB", "8 位所允许，dB"), "db"),
+        Column(Text("cosine", "余弦"), "number"),
+        Column(Text("max error", "最大误差"), "number"),
+        Column(Text("peak", "峰值"), "number"),
+        Column(Text("close", "接近"), "share"),
+        Column(Text("top-1", "top-1"), "share"),
+    )
+    yield Section(
+        "outputs",
+        Text("Accuracy of the outputs", "输出的精度"),
+        Text(
+            "The quantized model against the float model. SQNR: signal to quantization noise; "
+            "beside it what 8 bits allow, where that was estimated.",
+            "量化模型与浮点模型的比较。SQNR 为信号与量化噪声之比；旁边是 8 位所允许的估计值。",
+        ),
+        columns,
+        rows,
+        {"type": "bars", "label": 0, "also": 1, "series": [3, 4], "unit": "dB"},
+    )
+
+
+def layer_errors(report: Report) -> Iterator[Section]:
+    """The error of each layer, alone and accumulated."""
+    layers = (report.get("accuracy") or {}).get("layers", ())
+    rows = []
+    for row in sorted(layers, key=lambda item: item["position"]):
+        figures = row["held_out"] or row["calibration"]
+        accumulated = figures["accumulated"] or {}
+        fit = figures["fit"] or {}
+        rows.append(
+            [
+                row["position"] + 1,
+                row["tensor"],
+                row["onnx_node"],
+                row["op"],
+                figures["own"]["sqnr"],
+                accumulated.get("sqnr"),
+                fit.get("best"),
+                "; ".join(row["advice"]),
+            ]
+        )
+    worst = layers[0]["tensor"] if layers else ""
+    columns = (
+        Column(Text("position", "位置"), "integer"),
+        Column(Text("tensor", "张量")),
+        LAYER,
+        OP,
+        Column(Text("own, dB", "自身，dB"), "db"),
+        Column(Text("accumulated, dB", "累计，dB"), "db"),
+        Column(Text("best in range, dB", "该范围最佳，dB"), "db"),
+        Column(Text("advice", "建议")),
+    )
+    yield Section(
+        "layers-error",
+        Text("Error along the network", "沿网络的误差"),
+        Text(
+            "Own: the node alone, fed with the float model's tensors. Accumulated: in the running "
+            f"model. The largest own error is that of '{worst}'.",
+            f"自身：仅该节点，输入为浮点模型的张量。累计：运行中的模型。自身误差最大的是“{worst}”。",
+        ),
+        columns,
+        rows,
+        {"type": "lines", "label": 1, "series": [4, 5, 6], "unit": "dB"},
+    )
+
+
+def ranges(report: Report) -> Iterator[Section]:
+    """How the values of each tensor fill its range."""
+    rows, histograms = [], []
+    for row in (report.get("accuracy") or {}).get("layers", ()):
+        fit = (row["held_out"] or row["calibration"])["fit"]
+        if fit is not None:
+            figures = [fit[key] for key in ("low", "high", "clipped", "clip_noise", "used", "best")]
+            rows.append([row["tensor"], row["op"], *figures])
+            histograms.append(fit["histogram"])
+    columns = (
+        Column(Text("tensor", "张量")),
+        OP,
+        Column(Text("min", "最小值"), "number"),
+        Column(Text("max", "最大值"), "number"),
+        Column(Text("clipped", "截断"), "share"),
+        Column(Text("noise by clipping", "截断噪声"), "share"),
+        Column(Text("values used, of 256", "所用数值，共 256"), "integer"),
+        Column(Text("best, dB", "最佳，dB"), "db"),
+    )
+    yield Section(
+        "ranges",
+        Text("Ranges", "范围"),
+        Text(
+            "How the values of a tensor fill its range: choose one. Clipped elements are outside; "
+            "few values used mean that outliers stretch the range.",
+            "张量的数值如何填满其范围：请选择一个。截断的元素在范围之外；所用数值少说明离群值拉大了范围。",
+        ),
+        columns,
+        rows,
+        {"type": "histogram", "label": 0, "low": 2, "high": 3},
+        histograms,
+    )

@@ -1,0 +1,155 @@
+"""Sections of the report about cost: the graph, packets, a phone's times, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hexconv.report.drawing import MOST_NODES, drawing
+from hexconv.report.parts import LAYER, NAME, OP, PACKETS, Column, Report, Section, Text
+
+
+def graph(report: Report) -> Iterator[Section]:
+    """A drawing, for models that are small enough for one."""
+    cost = report.get("cost") or {}
+    nodes = cost.get("nodes", ())
+    if len(nodes) > MOST_NODES:
+        return
+    own = {
+        row["name"]: (row["held_out"] or row["calibration"])["own"]["sqnr"]
+        for row in (report.get("accuracy") or {}).get("layers", ())
+    }
+    whole = cost.get("packets") or 1
+    rows = []
+    for node in nodes:
+        name = node["name"] or str(node["id"])
+        share = (node["packets"] or 0) / whole
+        rows.append([name, node["op"], node["onnx_node"], share, own.get(node["name"])])
+    columns = (
+        NAME,
+        OP,
+        LAYER,
+        Column(Text("share of packets", "指令包占比"), "share"),
+        Column(Text("own error, dB", "自身误差，dB"), "db"),
+    )
+    yield Section(
+        "graph",
+        Text("Graph", "图"),
+        Text(
+            "The executed nodes; the darker, the larger the share of the packets.",
+            "已执行的节点；颜色越深，占指令包的比例越大。",
+        ),
+        columns,
+        rows,
+        {"type": "graph", "label": 0, "op": 1, "share": 3, "error": 4},
+        [drawing(nodes)],
+    )
+
+
+def nodes(report: Report) -> Iterator[Section]:
+    """Packets, time and bytes of each executed node."""
+    cost = report.get("cost") or {}
+    rows = [
+        [
+            node["name"] or str(node["id"]),
+            node["op"],
+            node["onnx_node"],
+            node["packets"],
+            node["milliseconds_low"],
+            node["milliseconds_high"],
+            node["moved"],
+        ]
+        for node in cost.get("nodes", ())
+    ]
+    rows.sort(key=lambda row: -(row[3] or 0))
+    columns = (
+        NAME,
+        OP,
+        LAYER,
+        PACKETS,
+        Column(Text("ms, low", "ms，下限"), "number"),
+        Column(Text("ms, high", "ms，上限"), "number"),
+        Column(Text("bytes moved", "读写字节"), "bytes"),
+    )
+    yield Section(
+        "nodes",
+        Text("Where the time goes", "时间用在何处"),
+        Text(
+            "Predicted packets of each executed node, grouped by op. Select a group to zoom in.",
+            "每个已执行节点的指令包预测值，按算子分组。点击一组可放大。",
+        ),
+        columns,
+        rows,
+        {"type": "treemap", "label": 0, "group": 1, "value": 3},
+    )
+
+
+def layers(report: Report) -> Iterator[Section]:
+    """The same by ONNX node."""
+    cost = report.get("cost") or {}
+    macs = (report.get("conversion") or {}).get("macs", {})
+    whole = cost.get("packets") or 1
+    rows = [
+        [name, row["count"], row["packets"], row["packets"] / whole, macs.get(name), row["moved"]]
+        for name, row in sorted(
+            cost.get("by_layer", {}).items(), key=lambda item: -item[1]["packets"]
+        )
+    ]
+    columns = (
+        LAYER,
+        Column(Text("nodes", "节点"), "integer"),
+        PACKETS,
+        Column(Text("share", "占比"), "share"),
+        Column(Text("MACs", "乘加"), "integer"),
+        Column(Text("bytes moved", "读写字节"), "bytes"),
+    )
+    yield Section(
+        "layers",
+        Text("Packets by ONNX node", "按 ONNX 节点的指令包"),
+        Text("The most expensive first.", "开销最大的在前。"),
+        columns,
+        rows,
+        {"type": "bars", "label": 0, "series": [2], "unit": ""},
+    )
+
+
+def measured(report: Report) -> Iterator[Section]:
+    """A phone's profile beside the prediction."""
+    profile = report.get("profile") or {}
+    rows = [
+        [node["name"], node["op"], node.get("predicted"), node["value"]]
+        for node in profile.get("nodes", ())
+    ]
+    rows.sort(key=lambda row: -(row[3] or 0.0))
+    unit = profile.get("unit", "ms")
+    yield Section(
+        "measured",
+        Text("Measured on the phone", "在手机上的测量"),
+        Text("Beside the upper end of the prediction.", "旁边是预测的上限。"),
+        (
+            NAME,
+            OP,
+            Column(Text("predicted, ms", "预测，ms"), "number"),
+            Column(Text(f"measured, {unit}", f"测量，{unit}"), "number"),
+        ),
+        rows,
+        {"type": "bars", "label": 0, "series": [3, 2], "unit": unit},
+    )
+
+
+def memory(report: Report) -> Iterator[Section]:
+    """Heap, fast memory and constants."""
+    memory = (report.get("cost") or {}).get("memory", {})
+    names = {
+        "weights": Text("constants", "常量"),
+        "prepare": Text("heap to prepare", "prepare 所需堆"),
+        "execute": Text("heap to execute", "执行所需堆"),
+        "vtcm": Text("fast memory (VTCM)", "快速内存（VTCM）"),
+    }
+    yield Section(
+        "memory",
+        Text("Memory of the DSP", "DSP 的内存"),
+        Text("Bytes, at most.", "字节数，最多。"),
+        (Column(Text("what", "项目")), Column(Text("bytes", "字节"), "bytes")),
+        [[text, memory[key]] for key, text in names.items() if key in memory],
+        {"type": "bars", "label": 0, "series": [1], "unit": "bytes"},
+    )
