@@ -32,7 +32,7 @@ FLAT, FLAT_ALONE = 0.5, 0.15
 """The same of rows that keep their mass in 255 levels of 0..1, but spread it over hardly any."""
 SHORT = 64
 """Values of a row below which a sum over it needs no more than `FLAT_ALONE`."""
-DEAREST = 80_000
+MOST_ELEMENTS = 80_000
 """Elements whose tables, 3 packets each, are worth it where rows keep their mass without."""
 NARROW = 7.0
 """Width of the scores up to which one maximum serves all rows, and their sums are alike."""
@@ -73,7 +73,7 @@ def _limit(shape: Sequence[int], axis: int, alone: bool) -> float:
     """The largest probability up to which rows of a length are written out."""
     if shape[axis] * LEAST_LEVELS > LEVELS:
         return PEAKED_ALONE if alone else PEAKED
-    if prod(shape) > DEAREST:
+    if prod(shape) > MOST_ELEMENTS:
         return 0.0
     return FLAT_ALONE if alone or shape[axis] < SHORT else FLAT
 

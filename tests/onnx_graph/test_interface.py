@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from click.testing import CliRunner
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import hexconv
 from hexconv.cli import group
@@ -22,68 +20,8 @@ from hexconv.onnx_graph import load
 from hexconv.onnx_graph.interface import change_interface
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import numbers
+from tests.onnx_graph.interfaces import FRAMES, Inputs, embedded, gated, masked, outputs_of, proto
 from tests.onnx_graph.models import node, ops
-
-FRAMES = 6
-Inputs = dict[str, tuple[int, list[Any] | None]]
-
-
-def proto(
-    nodes: list[onnx.NodeProto], inputs: Inputs, outputs: str = "y", **consts: Any
-) -> onnx.ModelProto:
-    """A model whose inputs have types of their own."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(name, *kind) for name, kind in inputs.items()],
-        [helper.make_empty_tensor_value_info(name) for name in outputs.split()],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in consts.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def masked(shape: list[Any]) -> onnx.ModelProto:
-    """y = relu(x) times a mask of the first `lengths` frames."""
-    nodes = [
-        node("Shape", "x", "sizes"),
-        node("Gather", "sizes one", "count"),
-        node("Range", "zero count step", "frames"),
-        node("Unsqueeze", "lengths axis", "column")
-        if shape
-        else node("Identity", "lengths", "column"),
-        node("Less", "frames column", "mask"),
-        node("Cast", "mask", "weights", to=1),
-        node("Unsqueeze", "weights axis", "broad"),
-        node("Relu", "x", "r"),
-        node("Mul", "r broad" if not shape else "r turned", "y"),
-    ]
-    if shape:
-        nodes[-1:-1] = [node("Transpose", "broad", "turned", perm=[0, 2, 1])]
-    return proto(
-        nodes,
-        {"x": (1, ["batch", FRAMES, 4]), "lengths": (TensorProto.INT64, shape)},
-        one=np.int64(1),
-        zero=np.int64(0),
-        step=np.int64(1),
-        axis=np.array([1]),
-    )
-
-
-def outputs_of(model: onnx.ModelProto, **feeds: Any) -> list[Any]:
-    return list(onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds))
-
-
-def gated(kind: int, shape: list[Any] | None) -> onnx.ModelProto:
-    """y = x where `on`, else -x."""
-    reads = [] if kind == TensorProto.BOOL else [node("Cast", "on", "truth", to=TensorProto.BOOL)]
-    name = "truth" if reads else "on"
-    nodes = [
-        *reads,
-        node("Neg", "x", "n"),
-        node("Where", f"{name} x n", "w"),
-        node("Relu", "w", "y"),
-    ]
-    return proto(nodes, {"x": (1, [2, 3]), "on": (kind, shape)})
 
 
 @pytest.mark.parametrize("given", [4, "4", np.array(4), [4], np.int32(4), 4.0])
@@ -188,29 +126,6 @@ def test_sizes_that_depend_on_an_integer_input_name_the_option_too() -> None:
         load(proto(nodes, inputs, zero=np.int64(0), step=np.int64(1)))
 
 
-def embedded() -> onnx.ModelProto:
-    """Token ids through a table and two products."""
-    nodes = [
-        node("Gather", "table ids", "e"),
-        node("MatMul", "e a", "h"),
-        node("Relu", "h", "r"),
-        node("MatMul", "r b", "y"),
-        node("ArgMax", "y", "top", axis=-1, keepdims=0),
-        node("Shape", "ids", "sizes"),
-    ]
-    made = proto(
-        nodes,
-        {"ids": (TensorProto.INT64, ["batch", "t"])},
-        "y top sizes",
-        table=numbers((20, 8)),
-        a=numbers((8, 8), 2),
-        b=numbers((8, 5), 3),
-    )
-    for value, kind in zip(made.graph.output, (1, 7, 7), strict=True):
-        value.type.tensor_type.elem_type = kind
-    return made
-
-
 @pytest.mark.parametrize("shapes", [{"ids": (1, 7)}, {"e": (1, 7, 8)}])
 def test_an_inner_tensor_becomes_the_input_and_the_front_computes_it(shapes: Any) -> None:
     model = embedded()
@@ -272,57 +187,6 @@ def test_the_bound_model_is_the_one_that_is_compared_and_referenced(tmp_path: Pa
     assert report.outputs[0].calibration.sqnr > 35
     found = hexconv.check(path, {"x": (1, FRAMES, 4)}, constants={"lengths": 4})
     assert found.ok
-
-
-YAML = """
-library_name: t
-target_abis: [arm64-v8a]
-model_graph_format: file
-model_data_format: file
-models:
-  tokens:
-    platform: onnx
-    model_file_path: tokens.onnx
-    model_sha256_checksum: {sum}
-    subgraphs:
-      - input_tensors: [{input}]
-        input_shapes: ["{sizes}"]
-        output_tensors: [{outputs}]
-        output_shapes: {shapes}
-        input_data_formats: NONE
-        output_data_formats: NONE
-    runtime: dsp
-    quantize: 1
-"""
-
-
-def deployment(folder: Path, **changes: str) -> Path:
-    path = folder / "tokens.onnx"
-    onnx.save(embedded(), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    given = {"input": "e", "sizes": "1,7,8", "outputs": "y, top", "shapes": '["1,7,5", "1,7"]'}
-    text = YAML.format(sum=digest, **{**given, **changes})
-    (folder / "tokens.yml").write_text(text)
-    return folder / "tokens.yml"
-
-
-@pytest.mark.parametrize("sizes", ["1,7,8", "1,1,7,8"])
-def test_a_deployment_may_name_inner_tensors_and_leave_out_integer_outputs(
-    tmp_path: Path, sizes: str
-) -> None:
-    x = [{"e": numbers((1, 7, 8), seed)} for seed in range(3)]
-    path = deployment(tmp_path, sizes=sizes, outputs="y", shapes='["1,7,5"]')
-    model = hexconv.convert_deployment(path, samples=x)
-    assert model.front is not None
-    assert [item.name for item in model.graph.outputs] == ["y"]
-    assert [item.name for item in model.graph.inputs] == ["e"]
-
-
-def test_a_deployment_that_names_no_tensor_of_the_model_is_an_error_with_its_line(
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(ConfigError, match="has no input 'ee'"):
-        hexconv.convert_deployment(deployment(tmp_path, input="ee"), samples=[])
 
 
 @pytest.mark.parametrize("declared", [False, True])
