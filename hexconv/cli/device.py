@@ -94,9 +94,9 @@ def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
     for check in checks(library_file):
         found.append(check)
         if not (as_json or quiet):
-            say(f"{'ok' if check.ok else 'MISSING'}: {check.name}: {check.found}")
+            say(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
             if check.hint:
-                say(f"  hint: {check.hint}")
+                say(f"         do: {check.hint}")
     if as_json:
         emit("device-setup", {"checks": [asdict(check) for check in found]})
     if not all(check.ok for check in found):

@@ -82,6 +82,7 @@ def _show(
         emit("exact", found)
     elif not quiet:
         count = counted(len(proto.graph.node), "node")
-        say(f"{target}: {count} of {library}")
         if checked:
-            say("the simulator's bits on one sample")
+            say(f"{target}: {count} of {library}, the simulator's bits on one sample")
+        else:
+            say(f"{target}: {count} of {library}")

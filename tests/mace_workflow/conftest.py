@@ -17,7 +17,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from hexconv.cli import group
-from tests.cli.test_convert_command import tiny
+from tests.cli.converting import tiny
 
 OURS = ("py_proto", "python", "sh")
 """Modules that `mace exec` makes, by their first name."""

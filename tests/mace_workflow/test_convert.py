@@ -12,7 +12,7 @@ from google.protobuf import text_format
 
 from hexconv.errors import ConfigError, FileError, UnsupportedOpErrors
 from hexconv.mace.proto import MultiNetDef
-from tests.cli.test_convert_command import tiny
+from tests.cli.converting import tiny
 from tests.mace_workflow.conftest import Run, entry, write_yaml
 
 

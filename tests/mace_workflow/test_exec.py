@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 import hexconv
 from hexconv.errors import ConfigError, FileError, HexconvError, UnsupportedOpErrors
 from hexconv.mace.proto import MultiNetDef
-from tests.cli.test_convert_command import process, tiny
+from tests.cli.converting import process, tiny
 from tests.mace_workflow.conftest import Run, entry, last_json, write_yaml
 
 CONVERT = "tools/python/convert.py"
