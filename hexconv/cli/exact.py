@@ -82,7 +82,5 @@ def _show(
         emit("exact", found)
     elif not quiet:
         count = counted(len(proto.graph.node), "node")
-        if checked:
-            say(f"{target}: {count} of {library}, the simulator's bits on one sample")
-        else:
-            say(f"{target}: {count} of {library}")
+        more = ["the simulator's bits on one sample"] if checked else []
+        say(", ".join([f"{target}: {count} of {library}", *more]))
