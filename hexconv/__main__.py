@@ -7,7 +7,8 @@ import signal
 import sys
 from types import FrameType
 
-ENDING = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
+from hexconv.signals import ENDING
+
 CAN_WAIT = hasattr(signal, "setitimer")  # Windows has none
 RETRY = 0.02
 """Seconds after which a signal that came during an import is looked at again."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hexconv.errors import FileError
 from hexconv.locks import lock
+from hexconv.signals import ENDING
 
 if TYPE_CHECKING:
     import onnx
@@ -25,9 +26,6 @@ TEMPORARY = ".hexconv-"
 
 JOURNAL = ".moves"
 """How the name ends of the temporary file that lists the renames of a folder, as JSON."""
-
-ENDING = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
-"""Signals that ask a process to end."""
 
 Chunks = Iterable[bytes | memoryview]
 
