@@ -1,4 +1,4 @@
-"""`--html`: NAME.report.html of a command."""
+"""What commands share that write, or read, the report page of a model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from typing import Any
 import click
 
 AnyCommand = Callable[..., Any]
+
+
+def model_and_reports(function: AnyCommand) -> AnyCommand:
+    """The arguments of a command that shows a model with more reports of it."""
+    file = click.Path(path_type=Path)
+    function = click.argument("reports", metavar="[REPORT.json]...", nargs=-1, type=file)(function)
+    return click.argument("model", metavar="NAME.pb", type=file)(function)
 
 
 def html_option(function: AnyCommand) -> AnyCommand:

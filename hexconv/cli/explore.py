@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
+from hexconv.cli._html import model_and_reports
 from hexconv.errors import MissingExtra
 
 
 @click.command()
-@click.argument("model", metavar="NAME.pb", type=click.Path(path_type=Path))
-@click.argument("reports", metavar="[REPORT.json]...", nargs=-1, type=click.Path(path_type=Path))
+@model_and_reports
 @click.option(
     "-o",
     "--output",

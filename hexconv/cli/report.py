@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from hexconv.cli._html import page_beside, write_html
+from hexconv.cli._html import model_and_reports, page_beside, write_html
 from hexconv.cli._terminal import say
 
 
 @click.command()
-@click.argument("model", metavar="NAME.pb", type=click.Path(path_type=Path))
-@click.argument("reports", metavar="[REPORT.json]...", nargs=-1, type=click.Path(path_type=Path))
+@model_and_reports
 @click.option(
     "--html",
     "target",
