@@ -7,15 +7,14 @@ from math import prod
 from pathlib import Path
 from zipfile import BadZipFile
 
-from hexconv.calibrate.samples import (
-    SampledModel,
-    SampleSource,
-    _count,
-    _files,
-    _Input,
-    _pairs,
-    _per_input,
+from hexconv.calibrate.sample_files import (
+    SampledInput,
+    count_of,
+    files_of,
+    pairs_of,
+    per_input,
 )
+from hexconv.calibrate.samples import SampledModel, SampleSource
 from hexconv.errors import HexconvError
 from hexconv.numpy_files import read_shapes
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
@@ -31,13 +30,13 @@ def count_samples(source: SampleSource, graph: SampledModel) -> int:
     Returns:
         Their number; 0 where it is not known, as of an iterator, or of files that do not fit.
     """
-    inputs = {info.name: _Input(info.name, info.shape, "NONE") for info in graph.inputs}
+    inputs = {info.name: SampledInput(info.name, info.shape, "NONE") for info in graph.inputs}
     try:
         if isinstance(source, (str, Path, Mapping)):
             return sum(_held(*item) for item in _places(source, inputs))
         if isinstance(source, (list, tuple)) and all(isinstance(item, str) for item in source):
             pairs = all("=" in item and not Path(item).exists() for item in source)
-            items = [_pairs(source)] if pairs else source
+            items = [pairs_of(source)] if pairs else source
             return sum(_held(*place) for item in items for place in _places(item, inputs))
         return len(source) if isinstance(source, Sized) else 0
     except (HexconvError, OSError, ValueError, KeyError, BadZipFile):
@@ -45,28 +44,28 @@ def count_samples(source: SampleSource, graph: SampledModel) -> int:
 
 
 def _places(
-    source: str | Path | Mapping[str, str | Path], inputs: Mapping[str, _Input]
-) -> list[tuple[Path, Mapping[str, _Input]]]:
+    source: str | Path | Mapping[str, str | Path], inputs: Mapping[str, SampledInput]
+) -> list[tuple[Path, Mapping[str, SampledInput]]]:
     """Files to count the samples of, each with the inputs that it is for."""
     if isinstance(source, str) and "=" in source and not Path(source).exists():
-        source = _pairs([source])
+        source = pairs_of([source])
     if not isinstance(source, Mapping) and Path(source).is_dir():
-        source = _per_input(Path(source), inputs) or source
+        source = per_input(Path(source), inputs) or source
     if isinstance(source, Mapping):
         name = next(iter(source))
         source, inputs = source[name], {name: inputs[name]}
     path = Path(source)
-    files = _files(path) if path.is_dir() else [path]
+    files = files_of(path) if path.is_dir() else [path]
     return [(file, inputs) for file in files]
 
 
-def _held(path: Path, inputs: Mapping[str, _Input]) -> int:
+def _held(path: Path, inputs: Mapping[str, SampledInput]) -> int:
     """How many samples a file holds."""
     only = next(iter(inputs.values()))
     if path.suffix in RAW_SUFFIXES:
         return path.stat().st_size // (4 * prod(only.shape))
     for name, shape in read_shapes(path).items():
-        found = _count(shape, inputs.get(name, only if len(inputs) == 1 else None))
+        found = count_of(shape, inputs.get(name, only if len(inputs) == 1 else None))
         if found is not None:
             return found
     return 1

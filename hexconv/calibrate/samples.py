@@ -8,7 +8,7 @@ MACE's tools read it) contains as many samples as its size allows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,14 @@ import numpy.typing as npt
 from hexconv.arrays import FloatArray as Array
 from hexconv.calibrate.images import Images, holds_images
 from hexconv.calibrate.lengths import fitted, other_axis, warn_of_length
+from hexconv.calibrate.sample_files import (
+    NUMPY_SUFFIXES,
+    SampledInput,
+    count_of,
+    files_of,
+    pairs_of,
+    per_input,
+)
 from hexconv.errors import FileError, RangeError
 from hexconv.names import did_you_mean
 from hexconv.numpy_files import read_numpy
@@ -33,9 +41,6 @@ SampleSource = (
     | Sequence[str]
     | Iterable[Mapping[str, npt.ArrayLike]]
 )
-NUMPY_SUFFIXES = (".npy", ".npz")
-SUFFIXES = (*NUMPY_SUFFIXES, ".bin")
-"""Of the files of a folder of samples."""
 
 
 class Named(Protocol):
@@ -66,16 +71,6 @@ class SampledModel(Protocol):
         """The axes of inputs along which samples may have another length."""
 
 
-@dataclass(frozen=True)
-class _Input:
-    """One input of a model, its format in raw files, and its axes of open length."""
-
-    name: str
-    shape: tuple[int, ...]
-    form: DataFormat
-    free: tuple[int, ...] = ()
-
-
 def read_samples(
     source: SampleSource, graph: SampledModel, formats: Mapping[str, DataFormat] | None = None
 ) -> Iterator[Sample]:
@@ -102,7 +97,7 @@ def read_samples(
     """
     forms = formats or {}
     inputs = {
-        info.name: _Input(
+        info.name: SampledInput(
             info.name,
             info.shape,
             forms.get(info.name, "NONE"),
@@ -129,7 +124,7 @@ def read_sequences(
         FileError, RangeError: as `read_samples`.
     """
     inputs = {
-        info.name: _Input(info.name, info.shape, "NONE", graph.open_axes.get(info.name, ()))
+        info.name: SampledInput(info.name, info.shape, "NONE", graph.open_axes.get(info.name, ()))
         for info in graph.inputs
     }
     for label, sample in _raw(source, inputs):
@@ -142,14 +137,14 @@ def read_sequences(
         yield label, _checked(sample, shaped, set(graph.dropped_inputs), label, set())
 
 
-def _length_of(shape: tuple[int, ...], info: _Input) -> tuple[int, ...]:
+def _length_of(shape: tuple[int, ...], info: SampledInput) -> tuple[int, ...]:
     """An input's shape with the length of a sample."""
     full = (1,) * (len(info.shape) - len(shape)) + shape
     return full if other_axis(full, info.shape, info.free) is not None else info.shape
 
 
 def _raw(
-    source: SampleSource, inputs: Mapping[str, _Input]
+    source: SampleSource, inputs: Mapping[str, SampledInput]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(source, Images):
         info = inputs[_only(inputs, Path(source.path))]
@@ -157,12 +152,12 @@ def _raw(
             yield label, {info.name: array}
     elif isinstance(source, (str, Path)):
         if isinstance(source, str) and "=" in source and not Path(source).exists():
-            yield from _zipped(_pairs([source]), inputs)
+            yield from _zipped(pairs_of([source]), inputs)
             return
         path = Path(source)
-        per_input = _per_input(path, inputs) if path.is_dir() else None
-        if per_input is not None:
-            yield from _zipped(per_input, inputs)
+        by_input = per_input(path, inputs) if path.is_dir() else None
+        if by_input is not None:
+            yield from _zipped(by_input, inputs)
         else:
             yield from _from_path(path, inputs)
     elif isinstance(source, Mapping):
@@ -182,41 +177,18 @@ def _raw(
 
 
 def _listed(
-    texts: list[str], inputs: Mapping[str, _Input]
+    texts: list[str], inputs: Mapping[str, SampledInput]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Several paths, or `input=path` for each input."""
     if all("=" in text and not Path(text).exists() for text in texts):
-        yield from _zipped(_pairs(texts), inputs)
+        yield from _zipped(pairs_of(texts), inputs)
         return
     for text in texts:
         yield from _from_path(Path(text), inputs)
 
 
-def _pairs(texts: Sequence[str]) -> dict[str, Path]:
-    return {name: Path(path) for name, path in (text.split("=", 1) for text in texts)}
-
-
-def _per_input(folder: Path, inputs: Mapping[str, _Input]) -> dict[str, Path] | None:
-    """The entries of a folder that are named after the inputs, if every input has one."""
-    found: dict[str, Path] = {}
-    for name in inputs:
-        options = [folder / name, *(folder / f"{name}{suffix}" for suffix in SUFFIXES)]
-        entry = next((path for path in options if _usable(path)), None)
-        if entry is None:
-            return None
-        found[name] = entry
-    return found
-
-
-def _usable(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # input names may contain characters that file names cannot
-        return False
-
-
 def _zipped(
-    paths: Mapping[str, Path], inputs: Mapping[str, _Input]
+    paths: Mapping[str, Path], inputs: Mapping[str, SampledInput]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """One stream per input, read in parallel; all must have the same number of samples."""
     for name in paths:
@@ -239,9 +211,11 @@ def _zipped(
         number += 1
 
 
-def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _from_path(
+    path: Path, inputs: Mapping[str, SampledInput]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if path.is_dir():
-        files = _files(path)
+        files = files_of(path)
         if not files and holds_images(path):
             raise _unscaled(path)
         if not files:
@@ -252,13 +226,11 @@ def _from_path(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, 
         yield from _from_file(path, inputs)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in SUFFIXES)
-
-
-def _from_file(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _from_file(
+    path: Path, inputs: Mapping[str, SampledInput]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
     arrays = _arrays(path, inputs)
-    counts = {name: _count(array.shape, inputs.get(name)) for name, array in arrays.items()}
+    counts = {name: count_of(array.shape, inputs.get(name)) for name, array in arrays.items()}
     several = {name: count for name, count in counts.items() if count is not None}
     if not several:
         yield str(path), arrays
@@ -276,7 +248,7 @@ def _from_file(path: Path, inputs: Mapping[str, _Input]) -> Iterator[tuple[str, 
         yield f"{path}, sample {number}", sample
 
 
-def _arrays(path: Path, inputs: Mapping[str, _Input]) -> dict[str, npt.NDArray[Any]]:
+def _arrays(path: Path, inputs: Mapping[str, SampledInput]) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a file by input name; a .npy is mapped, not read."""
     if path.suffix in RAW_SUFFIXES and path.exists():
         only = inputs[_only(inputs, path)]
@@ -306,7 +278,7 @@ def _unscaled(path: Path) -> RangeError:
     )
 
 
-def _only(inputs: Mapping[str, _Input], path: Path) -> str:
+def _only(inputs: Mapping[str, SampledInput], path: Path) -> str:
     if len(inputs) == 1:
         return next(iter(inputs))
     raise RangeError(
@@ -317,30 +289,14 @@ def _only(inputs: Mapping[str, _Input], path: Path) -> str:
     )
 
 
-def _count(shape: tuple[int, ...], info: _Input | None) -> int | None:
-    """How many samples an array stacks; None for a single one (or a wrong shape)."""
-    if info is None or shape == info.shape:
-        return None
-    if len(shape) == 0 or other_axis(shape, info.shape, info.free) is not None:
-        return None
-    stacked = len(shape) == len(info.shape) + 1 and _is_sample(shape[1:], info)
-    batched = info.shape[:1] == (1,) and _is_sample((1, *shape[1:]), info)
-    return int(shape[0]) if stacked or batched else None
-
-
-def _is_sample(shape: tuple[int, ...], info: _Input) -> bool:
-    """Whether a shape is the input's, its length aside."""
-    return shape == info.shape or other_axis(shape, info.shape, info.free) is not None
-
-
-def _one_of(array: npt.NDArray[Any], info: _Input) -> npt.NDArray[Any]:
+def _one_of(array: npt.NDArray[Any], info: SampledInput) -> npt.NDArray[Any]:
     """One of several samples, with the input's number of axes."""
     return array if array.ndim == len(info.shape) else array[None]
 
 
 def _checked(
     sample: Mapping[str, Any],
-    inputs: Mapping[str, _Input],
+    inputs: Mapping[str, SampledInput],
     ignored: set[str],
     label: str,
     told: set[str],
@@ -380,7 +336,7 @@ def _checked(
     return result
 
 
-def _unknown(name: str, inputs: Mapping[str, _Input], label: str) -> RangeError:
+def _unknown(name: str, inputs: Mapping[str, SampledInput], label: str) -> RangeError:
     return RangeError(
         f"the model has no input '{name}'",
         where=label,
