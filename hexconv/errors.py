@@ -9,6 +9,9 @@ from hexconv.distribution import pip_install
 from hexconv.names import printable
 from hexconv.option_names import in_python
 
+DIFFERS = 3
+"""The exit code where a threshold that the user set is not reached, or what is compared differs."""
+
 
 class HexconvError(Exception):
     """One clear message about something that cannot be done.
@@ -23,7 +26,8 @@ class HexconvError(Exception):
 
     Attributes:
         exit_code: of the command line: 1 the model is unsupported or the work failed, 2 wrong usage
-            or input, 3 a threshold that the user set is not reached.
+            or input, 3 a threshold that the user set is not reached (`DIFFERS`: or what the user
+            asked to compare differs).
     """
 
     exit_code = 1
@@ -95,7 +99,7 @@ class RangeError(HexconvError):
 class AccuracyError(HexconvError):
     """A model that is less accurate than was asked for."""
 
-    exit_code = 3
+    exit_code = DIFFERS
 
 
 class GraphError(HexconvError):
@@ -111,7 +115,7 @@ class ConfigError(HexconvError):
 class FloorError(HexconvError):
     """A threshold that the user set (`--fail-below`, `--strict`) is not reached."""
 
-    exit_code = 3
+    exit_code = DIFFERS
 
 
 class DeviceError(HexconvError):

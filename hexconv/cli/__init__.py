@@ -79,7 +79,7 @@ def group() -> None:
     """ONNX in, a quantized Hexagon DSP model that MACE loads out, verified without a phone.
 
     Exit codes: 0 success, 1 the model is unsupported or the work failed, 2 wrong usage or input,
-    3 a threshold that you set is not reached.
+    3 a threshold that you set is not reached, or what you compare differs.
     """
 
 

@@ -12,7 +12,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._terminal import say, table
-from hexconv.errors import FloorError
+from hexconv.errors import DIFFERS
 from hexconv.nnlib.versions import LibraryVersion
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def show_levels(
     for row in broken[:5]:
         say(f"breaks: {row.output} at {row.what}: {row.error or _off(row)}", err=True)
     if broken:
-        raise click.exceptions.Exit(FloorError.exit_code)
+        raise click.exceptions.Exit(DIFFERS)
 
 
 def _csv(rows: list[LevelRow]) -> str:

@@ -12,7 +12,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._terminal import say, table
-from hexconv.errors import FileError
+from hexconv.errors import DIFFERS, FileError
 from hexconv.names import counted
 
 if TYPE_CHECKING:
@@ -108,7 +108,10 @@ def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
 @json_option
 @quiet_option
 def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
-    """Compare the library's op list with hexconv's catalogue: names, ids, numbers of inputs."""
+    """Compare the library's op list with hexconv's catalogue: names, ids, numbers of inputs.
+
+    Exit code 3 if an op disagrees.
+    """
     from hexconv.device.catalogue import compare_ops
 
     report = compare_ops(opened(**limits).session)
@@ -126,7 +129,7 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
             say(f"{row.name}: {'; '.join(row.problems)}")
         say(counted(len(report.disagreements), "disagreement"))
     if report.disagreements:
-        sys.exit(1)
+        sys.exit(DIFFERS)
 
 
 @command.command()
@@ -299,7 +302,7 @@ def compare(
     quiet: bool,
     **limits: Any,
 ) -> None:
-    """Compare the simulator with the library node by node; exit code 1 if any node differs."""
+    """Compare the simulator with the library node by node; exit code 3 if any node differs."""
     from hexconv.cli._verify_page import node_dicts
     from hexconv.compare.device import NodeVerdict, compare_nodes
     from hexconv.device.feeds import read_feeds, synthetic_feeds
@@ -316,7 +319,7 @@ def compare(
                 say(row.sentence())
         say(_verdicts(counts))
     if counts[NodeVerdict.DIFFERS]:
-        sys.exit(1)
+        sys.exit(DIFFERS)
 
 
 def _verdicts(counts: Mapping[NodeVerdict, int]) -> str:

@@ -12,7 +12,7 @@ import click
 from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._terminal import say
-from hexconv.errors import FloorError
+from hexconv.errors import DIFFERS
 
 if TYPE_CHECKING:
     from hexconv.arrays import FloatArray
@@ -264,7 +264,7 @@ def run(
     elif not quiet:
         show_run(plan, release, rows)
     if any(row.differing for found in rows for row in found):
-        raise click.exceptions.Exit(FloorError.exit_code)
+        raise click.exceptions.Exit(DIFFERS)
 
 
 @command.command()

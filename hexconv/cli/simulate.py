@@ -14,6 +14,7 @@ import click
 from hexconv.cli._json import emit
 from hexconv.cli._options import cluster_option, opened_cluster
 from hexconv.cli._terminal import say, stages, table
+from hexconv.errors import DIFFERS
 from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
@@ -70,7 +71,7 @@ def command(
     """Run MODEL.pb bit-exactly as the DSP does, on every sample given.
 
     A sample has the model's shape; with one more axis in front, or N instead of a leading 1,
-    it is N samples. With --golden the exit code is 1 if an output differs.
+    it is N samples. With --golden the exit code is 3 if an output differs.
     """
     if golden is not None:
         if model is not None or inputs or cluster is not None:
@@ -234,7 +235,7 @@ def _check(folder: Path, as_json: bool, quiet: bool) -> None:
     elif not quiet:
         _table(verdicts, wrong)
     if wrong:
-        raise click.exceptions.Exit(1)
+        raise click.exceptions.Exit(DIFFERS)
 
 
 def _summary(verdicts: list[GoldenVerdict]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
 from hexconv.cli._terminal import say, stages
-from hexconv.errors import ClusterError, FloorError
+from hexconv.errors import DIFFERS, ClusterError
 from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 
@@ -221,7 +221,7 @@ def command(
     for failure in failures:
         say(f"failed: {failure}", err=True)
     if failures:
-        raise click.exceptions.Exit(FloorError.exit_code)
+        raise click.exceptions.Exit(DIFFERS)
 
 
 def _check_usage(
@@ -312,7 +312,7 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
         differs = counted(len(differ), "differs", "differ")
         say(f"{exact} of {counted(len(nodes), 'node')} exact, {differs}, {unseen} not seen")
     if differ:
-        raise click.exceptions.Exit(FloorError.exit_code)
+        raise click.exceptions.Exit(DIFFERS)
 
 
 def _page(model: Model, built: Path | None) -> Path:

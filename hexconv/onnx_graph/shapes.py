@@ -7,7 +7,7 @@ from math import prod
 
 import onnx_ir as ir
 
-from hexconv.errors import ModelError
+from hexconv.errors import ConfigError, ModelError
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph.arguments import LARGEST
 
@@ -27,7 +27,8 @@ def fix_input_shapes(
         The axes that the file leaves open, by input.
 
     Raises:
-        ModelError: a dimension is not fixed, a shape does not fit, or a name is unknown.
+        ModelError: a dimension is not fixed.
+        ConfigError: a shape does not fit, or a name is unknown.
     """
     graph = model.graph
     for value in [value for value in graph.inputs if value.name in graph.initializers]:
@@ -39,7 +40,7 @@ def fix_input_shapes(
     names = [str(value.name) for value in graph.inputs]
     for name in wanted:
         if name not in names:
-            raise ModelError(
+            raise ConfigError(
                 f"the model has no input '{name}'",
                 hint=f"{did_you_mean(name, names)}its inputs are {listed(names)}",
             )
@@ -77,12 +78,12 @@ def _is_placeholder(dim: int | ir.SymbolicDim) -> bool:
 def _checked(name: str, shape: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(int(size) for size in shape)
     if any(size <= 0 for size in sizes):
-        raise ModelError(
+        raise ConfigError(
             f"the shape {_text(sizes)} given for input '{name}' has a size below 1",
             hint="pass positive sizes",
         )
     if prod(sizes) > LARGEST:
-        raise ModelError(
+        raise ConfigError(
             f"the shape {_text(sizes)} given for input '{name}' has more than 2^28 elements"
         )
     return sizes
@@ -94,20 +95,20 @@ def _merge(value: ir.Value, wanted: tuple[int, ...], symbols: dict[str, int]) ->
         value.shape = ir.Shape(wanted)
         return
     if len(declared) != len(wanted):
-        raise ModelError(
+        raise ConfigError(
             f"input '{value.name}' has {len(declared)} dimensions, {len(wanted)} were given",
             why=f"the model declares {_text(declared)}, the shape given is {_text(wanted)}",
         )
     for axis, (dim, size) in enumerate(zip(declared, wanted, strict=True)):
         if isinstance(dim, int):
             if dim not in (0, size):  # MXNet writes 0 for a size that it leaves open
-                raise ModelError(
+                raise ConfigError(
                     f"dimension {axis} of input '{value.name}' is {dim}, {size} was given",
                     why=f"the model declares {_text(declared)}",
                     hint="export the model with this dimension dynamic, or leave it as it is",
                 )
         elif dim.value is not None and symbols.setdefault(str(dim.value), size) != size:
-            raise ModelError(
+            raise ConfigError(
                 f"dimension '{dim.value}' was given as {symbols[str(dim.value)]} and as {size}",
                 where=f"input '{value.name}'",
                 why="the model says that dimensions of one name are equal",

@@ -76,7 +76,7 @@ def test_setup_without_an_emulator_says_how_to_install_it(run, monkeypatch) -> N
 def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
     """The fake library numbers its ops in its own way and lacks most of them."""
     result = run("ops", fails=True)
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "library 1.2.3 for v66, " in result.output
     assert "in MACE's log it is 0x10203" in result.output
     assert f"{NEG}: the catalogue gives it id" in result.output

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 import hexconv
-from hexconv.errors import ModelError, UnsupportedOpError, UnsupportedOpErrors
+from hexconv.errors import ConfigError, ModelError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import numbers
@@ -71,7 +71,7 @@ def test_sizes_that_exporters_leave_open_may_differ(sizes: Any) -> None:
 
 
 def test_dimensions_of_one_real_name_stay_equal() -> None:
-    with pytest.raises(ModelError, match="'h' was given as 8 and as 12"):
+    with pytest.raises(ConfigError, match="'h' was given as 8 and as 12"):
         load(model([node("Relu", "x", "y")], {"x": (1, 3, "h", "h")}), {"x": (1, 3, 8, 12)})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hexconv.errors import ModelError
+from hexconv.errors import ConfigError, ModelError
 from hexconv.onnx_graph import load
 from tests.onnx_graph.models import Shape, model, node
 
@@ -47,11 +47,11 @@ def test_static_shapes_need_nothing_and_may_be_repeated() -> None:
     ],
 )
 def test_shapes_that_do_not_fit(shapes: dict[str, tuple[int, ...]], text: str) -> None:
-    with pytest.raises(ModelError, match=text):
+    with pytest.raises(ConfigError, match=text):
         add(("n", 3), ("n", 3), **shapes)
 
 
 def test_an_unknown_input_is_reported_with_the_nearest() -> None:
     proto = model([node("Relu", "speech", "y")], {"speech": ("t",)})
-    with pytest.raises(ModelError, match="did you mean 'speech'"):
+    with pytest.raises(ConfigError, match="did you mean 'speech'"):
         load(proto, {"speach": (3,)})
