@@ -29,6 +29,7 @@ def page(report: Report, most: int) -> None:
     where = "the emulated library" if report.on == "device" else "the simulator"
     say(f"{report.model} on {where} ({report.library}) against ONNX Runtime's float")
     _outputs(report)
+    _metrics(report)
     if most and report.layers:
         _layers(report, most)
         _advice(report.layers[:most])
@@ -46,6 +47,19 @@ def _outputs(report: Report) -> None:
     ]
     table((*heads, "top-1"), rows, drop=("mean\nerror", "samples"))
     say(f"close: |x - y| <= {ATOL:g} + {RTOL:g} |x|")
+
+
+def _metrics(report: Report) -> None:
+    """The user's metrics: the float model's beside the DSP's."""
+    rows = [
+        (row.name, translated(SET_NAMES[name]), f"{pair.float_model:.6g}", f"{pair.quantized:.6g}")
+        for row in report.metrics
+        for name in SET_NAMES
+        if (pair := getattr(row, name)) is not None
+    ]
+    if rows:
+        say("")
+        table(("metric", "on", "float model", "DSP"), rows)
 
 
 def _cells(metrics: Metrics) -> list[str]:

@@ -22,6 +22,7 @@ from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
 if TYPE_CHECKING:
     from hexconv.compare import Report
     from hexconv.compare.device import NodeRow
+    from hexconv.compare.user_metrics import Metric
     from hexconv.device import Library
     from hexconv.model import Model
     from hexconv.settings import CommonSettings, Progress
@@ -29,19 +30,34 @@ if TYPE_CHECKING:
 FLOORS = ("sqnr", "cosine", "close", "top1")
 
 
-def _floors(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
-    """`sqnr=25`, comma-separated or repeated: minimum values by figure."""
+def _metrics(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> list[Metric]:
+    """`metrics.py:function`, repeated: the functions."""
+    if not texts:
+        return []
+    from hexconv.compare.user_metrics import checked, load_metric
+
+    return checked(map(load_metric, texts))
+
+
+def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
+    """`sqnr=25`, comma-separated or repeated: thresholds by figure."""
+    metrics = ctx.params.get("metrics") or []
+    named = [str(getattr(item, "__name__", "metric")) for item in metrics]
+    named += ["metric"] if metrics else []
+    figures = [*(FLOORS if param.name == "floors" else ()), *dict.fromkeys(named)]
     found: dict[str, float] = {}
     for text in [part for given in texts for part in given.split(",")]:
-        figure, separator, least = text.partition("=")
-        if not separator or figure not in FLOORS:
-            raise click.BadParameter(f"'{text}' is not of the form sqnr=25 ({', '.join(FLOORS)})")
+        figure, separator, limit = text.partition("=")
+        if not separator or figure not in figures:
+            listed = ", ".join(figures) or "none without --metric"
+            example = f"{figures[0] if figures else 'wer'}=25"
+            raise click.BadParameter(f"'{text}' is not of the form {example} ({listed})")
         try:
-            found[figure] = float(least)
+            found[figure] = float(limit)
         except ValueError:
-            raise click.BadParameter(f"'{least}' is not a number") from None
+            raise click.BadParameter(f"'{limit}' is not a number") from None
         if math.isnan(found[figure]):
-            raise click.BadParameter(f"'{least}' is not a number")
+            raise click.BadParameter(f"'{limit}' is not a number")
     return found
 
 
@@ -103,8 +119,27 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     "floors",
     multiple=True,
     metavar="FIGURE=LEAST",
-    callback=_floors,
-    help="Exit with 3 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95.",
+    callback=_limits,
+    help="Exit with 3 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95; or "
+    "a --metric of the DSP, by the function's name or as metric=VALUE.",
+)
+@click.option(
+    "--fail-above",
+    "ceilings",
+    multiple=True,
+    metavar="METRIC=MOST",
+    callback=_limits,
+    help="Exit with 3 if a --metric of the DSP is larger: wer=0.1.",
+)
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    is_eager=True,
+    metavar="FILE.py:FUNCTION",
+    callback=_metrics,
+    help="Measure the float model's outputs and the DSP's with this function of (outputs, "
+    "samples) as well; repeat for others.",
 )
 @click.option(
     "--rows",
@@ -147,6 +182,8 @@ def command(
     library_file: Path | None,
     cluster: str | None,
     floors: dict[str, float],
+    ceilings: dict[str, float],
+    metrics: list[Metric],
     rows: int,
     at_levels: bool,
     states: dict[str, str],
@@ -166,6 +203,8 @@ def command(
     elements are those with |x - y| <= 1e-4 + 1e-3 |x|.
     """
     _check_usage(source, built, origin, samples, held_out, as_json and as_csv)
+    if metrics and (sides or at_levels or states):
+        raise click.UsageError("--metric has no use with --compare, --levels or --stream")
     given = given_samples(samples, mean, scale, bgr)
     held = given_samples(held_out, mean, scale, bgr)
     device = _device(library_file, library) if on == "device" or sides else None
@@ -205,10 +244,11 @@ def command(
                 library=library,
                 device=device,
                 cluster=workers,
+                metrics=metrics,
                 **settings,
             )
-    failures = report.failures(floors)
-    emit("verify", _machine(report, floors, failures), shown=as_json)
+    failures = report.failures(floors, ceilings)
+    emit("verify", _machine(report, floors, ceilings, failures), shown=as_json)
     if as_html:
         path = _page(model, built)
         if not (quiet or as_json or as_csv):
@@ -326,12 +366,14 @@ def _page(model: Model, built: Path | None) -> Path:
     return write_html(Path(f"{model.name}.report.html"), model.report(), measured)
 
 
-def _machine(report: Report, floors: dict[str, float], failures: list[str]) -> dict[str, Any]:
+def _machine(
+    report: Report, floors: dict[str, float], ceilings: dict[str, float], failures: list[str]
+) -> dict[str, Any]:
     return {
         "name": report.model,
         "library": report.library,
         "accuracy": report.as_dict(),
-        "thresholds": report.thresholds(floors),
+        "thresholds": report.thresholds(floors, ceilings),
         "failures": failures,
     }
 

@@ -21,15 +21,17 @@ class VerificationJob:
         graph: the quantized side.
         reference: the float side.
         library: that the simulator follows.
+        keeps: whether each sample is kept with both outputs.
     """
 
     graph: Graph
     reference: FloatGraph
     library: LibraryVersion
+    keeps: bool
 
     def open(self) -> Callable[[Shard], Tally]:
         """Open both sides once."""
-        bench = Bench(self.graph, self.reference, self.library, threads=1)
+        bench = Bench(self.graph, self.reference, self.library, keeps=self.keeps, threads=1)
 
         def run(shard: Shard) -> Tally:
             tally = bench.tally()
@@ -54,7 +56,7 @@ def measure_on(
     Raises:
         ClusterError: the scheduler or all workers are gone.
     """
-    job = VerificationJob(bench.graph, bench.reference, bench.library)
+    job = VerificationJob(bench.graph, bench.reference, bench.library, bench.keeps)
     merged, failed = bench.tally(), []
     for outcome in cluster.run(job, samples, progress):
         if isinstance(outcome, Failed):

@@ -18,6 +18,7 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
 from hexconv.compare.tally import Measured, Tally, TensorTally
+from hexconv.compare.user_metrics import kept
 from hexconv.errors import ModelError
 from hexconv.nnlib.graph import INPUT_OP, Graph, Node
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
@@ -55,6 +56,7 @@ class Bench:
         library: "v60", "v65" or "v66".
         device: the emulated library, if its outputs are measured instead of the simulator's;
             own errors come from the simulator in either case.
+        keeps: whether each sample is kept with both outputs, for metrics of the user's.
         threads: of the float side, for samples one after another. By default `measure` runs
             several at the same time, each on one thread, where that does not change a figure.
 
@@ -70,10 +72,11 @@ class Bench:
         library: LibraryVersion = DEFAULT_LIBRARY,
         device: Library | None = None,
         *,
+        keeps: bool = False,
         threads: int | None = None,
     ) -> None:
         self.graph, self.reference, self.device = graph, reference, device
-        self.library = library
+        self.library, self.keeps = library, keeps
         running = Simulator(graph, library)
         lane = Lane(running, Simulator(graph, library))
         alone = threads is not None or device is not None or remembering(graph)
@@ -149,6 +152,8 @@ class Bench:
         lane.fed.run_watched(sample, self._feeding(values, running, tally.tensors))
         for name, total in tally.outputs.items():
             total.add(values[name], returned[name])
+        if self.keeps:
+            tally.kept[number] = kept(sample, values, returned)
 
     def _run(
         self, sample: Sample, lane: Lane

@@ -177,8 +177,8 @@ def decibels(signal: float, noise: float) -> float:
 
 
 def below(metrics: Metrics, floors: Mapping[str, float]) -> list[str]:
-    """The figures below their minimum, as text."""
-    found = ((name, getattr(metrics, name), floor) for name, floor in floors.items())
+    """The figures below their minimum, as text; `floors` of other figures do not count."""
+    found = ((name, getattr(metrics, name, None), floor) for name, floor in floors.items())
     return [
         f"{name} {value:.4g} is below {floor:g}"
         for name, value, floor in found

@@ -13,6 +13,13 @@ from hexconv.compare.metrics import EXACT, Metrics, below
 from hexconv.compare.sites import Sites
 from hexconv.compare.sums import ATOL, RTOL
 from hexconv.compare.tally import Figures, Measured
+from hexconv.compare.user_metrics import (
+    Metric,
+    MetricRow,
+    metric_failures,
+    metric_row,
+    metric_thresholds,
+)
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.notebook import html_table
@@ -78,6 +85,7 @@ class Report:
         layers: tensors that both sides have, worst own error first.
         unmatched: tensors of the graph that the float model does not have under their name.
         incomplete: samples that a cluster could not run, each with the reason; not in the figures.
+        metrics: the user's own, in the order given.
     """
 
     model: str
@@ -87,6 +95,7 @@ class Report:
     layers: tuple[LayerRow, ...]
     unmatched: tuple[str, ...]
     incomplete: tuple[str, ...] = ()
+    metrics: tuple[MetricRow, ...] = ()
 
     def __repr__(self) -> str:
         worst = min((m.sqnr for row in self.outputs for _, m in row.sets()), default=float("nan"))
@@ -110,14 +119,19 @@ class Report:
         ]
         return html_table(repr(self).strip("<>"), heads, rows)
 
-    def failures(self, floors: Mapping[str, float]) -> list[str]:
-        """Outputs below a threshold, as text; on every set of samples.
+    def failures(
+        self, floors: Mapping[str, float], ceilings: Mapping[str, float] | None = None
+    ) -> list[str]:
+        """Outputs and metrics that do not reach a threshold, as text; on every set of samples.
 
         Args:
-            floors: minimum values of "sqnr" (dB), "cosine", "close" or "top1".
+            floors: minimum values of "sqnr" (dB), "cosine", "close" or "top1" of outputs, of the
+                quantized model's metrics by name, or of each with the name "metric".
+            ceilings: maximum values of metrics, in the same way.
 
         Raises:
-            ConfigError: a minimum for top1 is given and no output contains class scores.
+            ConfigError: a minimum for top1 is given and no output contains class scores; or there
+                is no metric of a name.
         """
         tops = [metrics.top1 for row in self.outputs for _, metrics in row.sets()]
         if "top1" in floors and all(top is None for top in tops):
@@ -131,10 +145,12 @@ class Report:
             for row in self.outputs
             for name, metrics in row.sets()
             for text in below(metrics, floors)
-        ]
+        ] + metric_failures(self.metrics, floors, ceilings or {})
 
-    def thresholds(self, floors: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Each figure of each output beside its minimum, as plain data; see `failures`."""
+    def thresholds(
+        self, floors: Mapping[str, float], ceilings: Mapping[str, float] | None = None
+    ) -> list[dict[str, Any]]:
+        """Each figure of each output beside its threshold, as plain data; see `failures`."""
         return [
             {
                 "figure": figure,
@@ -146,8 +162,8 @@ class Report:
             for row in self.outputs
             for name, metrics in row.sets()
             for figure, floor in floors.items()
-            if (value := getattr(metrics, figure)) is not None
-        ]
+            if (value := getattr(metrics, figure, None)) is not None
+        ] + metric_thresholds(self.metrics, floors, ceilings or {})
 
     def as_dict(self) -> dict[str, Any]:
         """The section `accuracy` of a report: plain data, for JSON."""
@@ -158,6 +174,7 @@ class Report:
             [asdict(row) for row in self.layers],
             unmatched=list(self.unmatched),
             incomplete=list(self.incomplete),
+            metrics=[asdict(row) for row in self.metrics],
         )
 
     def csv(self) -> str:
@@ -201,7 +218,7 @@ def accuracy_section(
     library: LibraryVersion,
     outputs: Sequence[Mapping[str, Any]],
     layers: Sequence[Mapping[str, Any]] = (),
-    **lists: list[str],
+    **lists: list[Any],
 ) -> dict[str, Any]:
     """The section `accuracy` of a report, of whatever was measured."""
     return {
@@ -213,6 +230,7 @@ def accuracy_section(
         "layers": list(layers),
         "unmatched": lists.get("unmatched", []),
         "incomplete": lists.get("incomplete", []),
+        "metrics": lists.get("metrics", []),
     }
 
 
@@ -230,6 +248,7 @@ def make_report(
     calibration: Measured | None,
     held_out: Measured | None,
     incomplete: Sequence[str] = (),
+    metrics: Sequence[Metric] = (),
 ) -> Report:
     """Rows from the measurements, sorted, with advice."""
     sets = [calibration, held_out]
@@ -255,7 +274,9 @@ def make_report(
         OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
         for name in outputs
     )
-    return Report(model, library, on, results, rows, sites.unmatched, tuple(incomplete))
+    kept = [None if found is None else found.kept for found in sets]
+    own = tuple(metric_row(metric, *kept) for metric in metrics)
+    return Report(model, library, on, results, rows, sites.unmatched, tuple(incomplete), own)
 
 
 def _cases(

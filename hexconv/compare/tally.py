@@ -9,6 +9,7 @@ from hexconv.arrays import Array, FloatArray
 from hexconv.compare.code_sums import Codes, CodeSums, code_sums
 from hexconv.compare.metrics import Metrics, Totals
 from hexconv.compare.quantized import RangeFit, RangeTotals, Scale, fit_sums, values_of
+from hexconv.compare.user_metrics import Kept
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,15 @@ class Figures:
 
 @dataclass(frozen=True)
 class Measured:
-    """The results of a set of samples: by output, and by shared tensor."""
+    """The results of a set of samples: by output, and by shared tensor.
+
+    Attributes:
+        kept: of each sample in order, if asked for.
+    """
 
     outputs: Mapping[str, Metrics]
     tensors: Mapping[str, Figures]
+    kept: Sequence[Kept] = ()
 
 
 @dataclass
@@ -94,9 +100,13 @@ class Tally:
     Args:
         outputs: names of the model's outputs, and whether their last axis has class scores.
         tensors: names of the shared tensors.
+
+    Attributes:
+        kept: by number of the sample, where a metric of the user's needs them.
     """
 
     def __init__(self, outputs: Mapping[str, bool], tensors: Iterable[str]) -> None:
+        self.kept: dict[int, Kept] = {}
         self.outputs = {name: Totals(name, classes=classes) for name, classes in outputs.items()}
         self.tensors = {
             name: TensorTally(Totals(name), Totals(name), RangeTotals()) for name in tensors
@@ -112,6 +122,7 @@ class Tally:
 
     def merge(self, other: Tally) -> None:
         """Add what another one has accumulated of the same model."""
+        self.kept.update(other.kept)
         for name, total in self.outputs.items():
             total.merge(other.outputs[name])
         for name, tensor in self.tensors.items():
@@ -125,4 +136,5 @@ class Tally:
             own = item.own.result()
             if own is not None:
                 tensors[name] = Figures(own, item.accumulated.result(), item.fit.result())
-        return Measured({n: m for n, m in finished.items() if m is not None}, tensors)
+        kept = [self.kept[number] for number in sorted(self.kept)]
+        return Measured({n: m for n, m in finished.items() if m is not None}, tensors, kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from hexconv.compare.distributed import measure_on
 from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
 from hexconv.compare.tally import Measured
+from hexconv.compare.user_metrics import Metric, checked
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.pipeline import prepared
@@ -36,6 +37,7 @@ def verify(
     library: LibraryVersion | None = None,
     device: Library | None = None,
     cluster: Cluster | None = None,
+    metrics: Sequence[Metric] = (),
     **settings: Unpack[CommonSettings],
 ) -> Report:
     """Compare a quantized model with the float model that it comes from, layer by layer.
@@ -53,6 +55,9 @@ def verify(
         device: measure the outputs of this emulated library; own errors are the simulator's.
         cluster: distribute the samples over its workers; the same figures, bit for bit. Samples
             that could not be run are listed in `incomplete`.
+        metrics: functions of (outputs, samples), lists of {name: array} for each sample in order,
+            that return one number; each is called with the float model's outputs and with the
+            quantized model's. With metrics, inputs and outputs of all samples are in memory.
         **settings: of the conversion, where they are not the default; `progress` is called with
             (set of samples, number done, number of samples or 0).
 
@@ -60,10 +65,12 @@ def verify(
         The report: `outputs`, `layers` (worst own error first), `unmatched`.
 
     Raises:
-        ConfigError: there are no samples at all, or `library` is not the device's version.
+        ConfigError: there are no samples at all, `library` is not the device's version, or a
+            metric fails or returns no finite number.
         HexconvError: samples do not fit, a side cannot run, or returns NaN.
     """
     _check(samples, held_out, device, cluster)
+    own = checked(metrics)
     followed = _followed(library, device)
     target = followed if model.conversion is None else model.conversion.library
     chosen = Settings.of({**settings, "library": target})
@@ -72,7 +79,7 @@ def verify(
     reference, _ = prepared(asked.model, asked.shapes, chosen)
     if _was_equalized(model):
         equalize(reference, model.ranges, measured=True)
-    bench = Bench(model.graph, reference, followed, device)
+    bench = Bench(model.graph, reference, followed, device, keeps=bool(own))
     formats = model.graph.data_formats
     found: list[Measured | None] = []
     incomplete: list[str] = []
@@ -90,7 +97,8 @@ def verify(
             found.append(tally.result())
             incomplete += [f"{name} {item}" for item in failed]
     on = "simulate" if device is None else "device"
-    return make_report(model.name, followed, on, bench.sites, found[0], found[1], incomplete)
+    sites = bench.sites
+    return make_report(model.name, followed, on, sites, found[0], found[1], incomplete, own)
 
 
 def _check(samples: object, held_out: object, device: object, cluster: object) -> None:

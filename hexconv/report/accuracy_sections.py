@@ -49,6 +49,32 @@ def outputs(report: Report) -> Iterator[Section]:
     )
 
 
+def metrics(report: Report) -> Iterator[Section]:
+    """The user's metrics, of the float model and of the quantized one."""
+    rows = [
+        [row["name"], key.replace("_", "-"), row[key]["float_model"], row[key]["quantized"]]
+        for row in (report.get("accuracy") or {}).get("metrics", ())
+        for key in SETS
+        if row.get(key) is not None
+    ]
+    columns = (
+        Column(Text("metric", "指标")),
+        Column(Text("samples", "样本")),
+        Column(Text("float model", "浮点模型"), "number"),
+        Column(Text("quantized model", "量化模型"), "number"),
+    )
+    yield Section(
+        "metrics",
+        Text("Your metrics", "自定义指标"),
+        Text(
+            "Functions given with --metric, on the outputs of both models.",
+            "由 --metric 给出的函数，在两个模型的输出上计算。",
+        ),
+        columns,
+        rows,
+    )
+
+
 def layer_errors(report: Report) -> Iterator[Section]:
     """The error of each layer, alone and accumulated."""
     layers = (report.get("accuracy") or {}).get("layers", ())

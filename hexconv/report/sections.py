@@ -14,6 +14,7 @@ def sections(report: Report) -> list[Section]:
     makers = (
         _unsupported,
         accuracy_sections.outputs,
+        accuracy_sections.metrics,
         accuracy_sections.layer_errors,
         cost_sections.graph,
         cost_sections.nodes,
