@@ -15,7 +15,7 @@ TESTS ?= tests
 PYTEST = $(RUN) -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
 .PHONY: help demo test test-all test-device test-oldest lint format onnx-exports benchmarks \
-        onnx-tests docs docs-site dist fresh fuzz clean
+        onnx-tests docs notebooks docs-site dist fresh fuzz clean
 
 help:
 	@echo "make demo         convert the built-in acoustic model and show the result"
@@ -29,6 +29,7 @@ help:
 	@echo "make onnx-tests   ONNX's own backend node tests"
 	@echo "make onnx-exports the networks in tests/networks/exported, from torch"
 	@echo "make docs         the generated pages; make docs-site: the site in build/site"
+	@echo "make notebooks    the notebooks of docs/tutorials, run again"
 	@echo "make fuzz         random graphs and damaged files for hours: SEED=1000 COUNT=50000, HEXCONV_LIBRARY as well"
 	@echo "make dist         the sdist and the wheel of what is committed, checked"
 	@echo "make fresh        try all of this on a bare Debian (root, debootstrap)"
@@ -82,6 +83,10 @@ benchmarks:
 onnx-tests:
 	$(SETUP) test
 	$(RUN) -m benchmarks.onnx_node_tests
+
+notebooks:
+	$(SETUP) all
+	$(RUN) -m tools.notebooks
 
 docs:
 	$(SETUP) demo

@@ -21,6 +21,7 @@ from hexconv.compare.user_metrics import (
     metric_thresholds,
 )
 from hexconv.errors import ConfigError
+from hexconv.names import counted
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.notebook import html_table
 
@@ -100,8 +101,9 @@ class Report:
     def __repr__(self) -> str:
         worst = min((m.sqnr for row in self.outputs for _, m in row.sets()), default=float("nan"))
         return (
-            f"<hexconv.compare.Report of {self.model} on {self.library}: {len(self.outputs)} "
-            f"outputs, worst SQNR {worst:.1f} dB, {len(self.layers)} tensors compared>"
+            f"<hexconv.compare.Report of {self.model} on {self.library}: "
+            f"{counted(len(self.outputs), 'output')}, worst SQNR {worst:.1f} dB, "
+            f"{counted(len(self.layers), 'tensor')} compared>"
         )
 
     def _repr_html_(self) -> str:
