@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hexconv.errors import FileError
 from hexconv.locks import lock
+from hexconv.paths import check_has_end, exists, is_folder
 from hexconv.signals import ENDING
 
 if TYPE_CHECKING:
@@ -68,9 +70,9 @@ def check_folder(folder: Path) -> None:
         FileError: it is a file, or may not be written.
     """
     there = folder
-    while not there.exists() and there != there.parent:
+    while not exists(there) and there != there.parent:
         there = there.parent
-    if not there.is_dir():
+    if not is_folder(there):
         why = "it is a file" if there == folder else f"'{there}' is a file"
         raise FileError("the output folder cannot be made", where=str(folder), why=why)
     if not os.access(there, os.W_OK | os.X_OK):
@@ -87,9 +89,10 @@ def complete(folder: Path) -> None:
 
     A folder that cannot be written stays as it is; `load` finds that the files do not fit.
     """
-    if any(folder.glob(f"{TEMPORARY}*{JOURNAL}")):
-        with suppress(OSError), _alone_in({folder}):
-            _sweep(folder)
+    with suppress(OSError):
+        if any(folder.glob(f"{TEMPORARY}*{JOURNAL}")):
+            with _alone_in({folder}):
+                _sweep(folder)
 
 
 def _journals(staged: Sequence[tuple[Path, Path]], stack: ExitStack) -> list[Path]:
@@ -210,8 +213,10 @@ def _stage(path: Path, content: bytes | Chunks, stack: ExitStack) -> Path:
 
     It is locked until then: an unlocked one is what a killed run left.
     """
+    if "\0" in str(path):
+        raise OSError(errno.EINVAL, "the path has a null character", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
+    if is_folder(path):
         raise IsADirectoryError(21, "a folder has this name", str(path))
     with _alone_in({path.parent}):  # no other run sees it before it is locked
         temporary, stream = _temporary(path.parent, stack)
@@ -250,14 +255,14 @@ def read_bytes(path: Path, what: str) -> bytes:
     """A file's content.
 
     Raises:
-        FileError: it is missing, a folder, or unreadable.
+        FileError: it is missing, a folder, a device, or unreadable.
     """
     try:
+        check_has_end(path)
         return path.read_bytes()
-    except OSError as error:
-        raise FileError(
-            f"the {what} cannot be read", where=str(path), why=error.strerror or str(error)
-        ) from error
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileError(f"the {what} cannot be read", where=str(path), why=why) from error
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -280,6 +285,7 @@ def sha256_of(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
+        check_has_end(path)
         with path.open("rb") as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)

@@ -15,6 +15,7 @@ from hexconv.mace.preset_model import of_preset
 from hexconv.model import Model
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.subgraph import as_far_as_known
+from hexconv.paths import is_file
 from hexconv.pipeline import Ranges, Samples
 from hexconv.settings import SettingsDict
 
@@ -63,7 +64,7 @@ def convert_deployment(
     warnings = list(asked.warnings)
     samples = samples if samples is not None else (asked.samples or None)
     if ranges is None and asked.range_file is not None:
-        if asked.range_file.is_file():
+        if is_file(asked.range_file):
             ranges = asked.range_file
         elif samples is not None and not preset:
             warnings.append(f"there is no range file {asked.range_file}: calibrated on the samples")

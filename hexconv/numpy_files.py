@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.errors import FileError
+from hexconv.paths import check_has_end
 
 ZIP = b"PK"
 LARGEST = 1 << 31
@@ -55,6 +56,7 @@ def read_numpy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDAr
         FileError: it is missing, or no file of plain numbers.
     """
     try:
+        check_has_end(path)
         with warnings.catch_warnings(), Path(path).open("rb") as stream:
             warnings.simplefilter("ignore")  # NumPy's, about headers of old versions
             archive = stream.read(len(ZIP)) == ZIP

@@ -13,7 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from hexconv.arrays import FloatArray
-from hexconv.errors import FileError, RangeError
+from hexconv.errors import RangeError
+from hexconv.files import read_bytes
 
 DataFormat = Literal["NONE", "NHWC", "NCHW"]
 """What MACE's applications declare about a tensor's axes."""
@@ -117,11 +118,7 @@ def read_raw(path: Path, shape: Sequence[int], form: DataFormat = "NONE") -> Flo
         FileError: it cannot be read.
         RangeError: it is a NumPy file, or its size does not fit the shape.
     """
-    try:
-        content = path.read_bytes()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise FileError("the raw tensor cannot be read", where=str(path), why=why) from None
+    content = read_bytes(path, "raw tensor")
     if content.startswith(b"\x93NUMPY"):
         raise RangeError(
             "this is a NumPy file, not a raw tensor",

@@ -17,6 +17,7 @@ from hexconv.calibrate.sample_files import (
 from hexconv.calibrate.samples import SampledModel, SampleSource
 from hexconv.errors import HexconvError
 from hexconv.numpy_files import read_shapes
+from hexconv.paths import exists, is_folder
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
 
 
@@ -35,7 +36,7 @@ def count_samples(source: SampleSource, graph: SampledModel) -> int:
         if isinstance(source, (str, Path, Mapping)):
             return sum(_held(*item) for item in _places(source, inputs))
         if isinstance(source, (list, tuple)) and all(isinstance(item, str) for item in source):
-            pairs = all("=" in item and not Path(item).exists() for item in source)
+            pairs = all("=" in item and not exists(item) for item in source)
             items = [pairs_of(source)] if pairs else source
             return sum(_held(*place) for item in items for place in _places(item, inputs))
         return len(source) if isinstance(source, Sized) else 0
@@ -47,15 +48,15 @@ def _places(
     source: str | Path | Mapping[str, str | Path], inputs: Mapping[str, SampledInput]
 ) -> list[tuple[Path, Mapping[str, SampledInput]]]:
     """Files to count the samples of, each with the inputs that it is for."""
-    if isinstance(source, str) and "=" in source and not Path(source).exists():
+    if isinstance(source, str) and "=" in source and not exists(source):
         source = pairs_of([source])
-    if not isinstance(source, Mapping) and Path(source).is_dir():
+    if not isinstance(source, Mapping) and is_folder(source):
         source = per_input(Path(source), inputs) or source
     if isinstance(source, Mapping):
         name = next(iter(source))
         source, inputs = source[name], {name: inputs[name]}
     path = Path(source)
-    files = files_of(path) if path.is_dir() else [path]
+    files = files_of(path) if is_folder(path) else [path]
     return [(file, inputs) for file in files]
 
 

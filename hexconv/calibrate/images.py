@@ -11,6 +11,7 @@ import numpy as np
 
 from hexconv.arrays import FloatArray
 from hexconv.errors import FileError, MissingExtra, RangeError
+from hexconv.paths import exists, is_folder
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
 COLORS = {1: "L", 3: "RGB"}
@@ -65,9 +66,9 @@ class Images:
 
     def _files(self) -> list[Path]:
         path = Path(self.path)
-        if not path.exists():
+        if not exists(path):
             raise FileError("there is no such picture or folder", where=str(path))
-        found = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = sorted(path.iterdir()) if is_folder(path) else [path]
         files = [file for file in found if file.suffix.lower() in SUFFIXES]
         if not files:
             raise RangeError(
@@ -78,7 +79,7 @@ class Images:
 
 def holds_images(path: Path) -> bool:
     """Whether a path is a picture, or a folder with pictures."""
-    if path.is_dir():
+    if is_folder(path):
         return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
     return path.suffix.lower() in SUFFIXES
 

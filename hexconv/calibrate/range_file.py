@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hexconv.errors import FileError, RangeError
-from hexconv.files import write_files
+from hexconv.files import read_bytes, write_files
 
 SEPARATOR = "@@"
 
@@ -19,10 +19,7 @@ def read_ranges(path: str | Path) -> dict[str, tuple[float, float]]:
         FileError: the file cannot be read or is not UTF-8.
         RangeError: a line is malformed, not finite, min over max, or names a tensor again.
     """
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        raise FileError("the range file cannot be read", where=str(path), why=str(error)) from None
+    content = read_bytes(Path(path), "range file")
     ranges: dict[str, tuple[float, float]] = {}
     seen: dict[str, int] = {}
     for number, raw in enumerate(content.split(b"\n"), 1):

@@ -29,6 +29,7 @@ from hexconv.calibrate.sample_files import (
 from hexconv.errors import FileError, RangeError
 from hexconv.names import did_you_mean
 from hexconv.numpy_files import read_numpy
+from hexconv.paths import exists, is_folder
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
 from hexconv.raw_tensors import DataFormat, read_raw
 
@@ -151,11 +152,11 @@ def _raw(
         for label, array in source.read(info.name, info.shape):
             yield label, {info.name: array}
     elif isinstance(source, (str, Path)):
-        if isinstance(source, str) and "=" in source and not Path(source).exists():
+        if isinstance(source, str) and "=" in source and not exists(source):
             yield from _zipped(pairs_of([source]), inputs)
             return
         path = Path(source)
-        by_input = per_input(path, inputs) if path.is_dir() else None
+        by_input = per_input(path, inputs) if is_folder(path) else None
         if by_input is not None:
             yield from _zipped(by_input, inputs)
         else:
@@ -180,7 +181,7 @@ def _listed(
     texts: list[str], inputs: Mapping[str, SampledInput]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Several paths, or `input=path` for each input."""
-    if all("=" in text and not Path(text).exists() for text in texts):
+    if all("=" in text and not exists(text) for text in texts):
         yield from _zipped(pairs_of(texts), inputs)
         return
     for text in texts:
@@ -214,7 +215,7 @@ def _zipped(
 def _from_path(
     path: Path, inputs: Mapping[str, SampledInput]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if path.is_dir():
+    if is_folder(path):
         files = files_of(path)
         if not files and holds_images(path):
             raise _unscaled(path)
@@ -250,17 +251,17 @@ def _from_file(
 
 def _arrays(path: Path, inputs: Mapping[str, SampledInput]) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a file by input name; a .npy is mapped, not read."""
-    if path.suffix in RAW_SUFFIXES and path.exists():
+    if path.suffix in RAW_SUFFIXES and exists(path):
         only = inputs[_only(inputs, path)]
         return {only.name: read_raw(path, only.shape, only.form)}
-    if path.exists() and holds_images(path):
+    if exists(path) and holds_images(path):
         raise _unscaled(path)
-    if path.suffix not in NUMPY_SUFFIXES and path.exists():
+    if path.suffix not in NUMPY_SUFFIXES and exists(path):
         raise RangeError("samples are .npy, .npz or raw .bin files", where=str(path))
     try:
         arrays = read_numpy(path, "the sample file", mapped=True)
     except FileError as error:
-        if not path.exists():
+        if not exists(path):
             raise
         raise RangeError(error.what, where=error.where, why=error.why) from error
     if not isinstance(arrays, dict):

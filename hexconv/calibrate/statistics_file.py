@@ -19,6 +19,7 @@ from hexconv.calibrate.statistics import Statistics, Watched
 from hexconv.errors import FileError
 from hexconv.files import parse_json, write_files
 from hexconv.numpy_files import read_npz
+from hexconv.paths import exists
 
 SUFFIX = ".npz"
 SCHEMA = 1
@@ -73,7 +74,7 @@ def read_statistics(path: str | Path) -> Statistics:
             raise ValueError(f"its version is {header['schema_version']}, not {SCHEMA}")
         return _statistics(header, arrays)
     except (FileError, *NOT_OURS) as error:
-        if not Path(path).exists():
+        if not exists(path):
             raise
         raise FileError(
             "this is not a file of ranges to merge",

@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 
 from hexconv.cost.mace_tables import DURATION, MOST_ROWS, RUN_ORDER
@@ -345,13 +344,14 @@ def _counters(text: str, source: str) -> Log | None:
     start = next((i for i, line in enumerate(lines) if _is_counter_head(line)), None)
     if start is None:
         return None
-    heads = [cell.strip().lower() for cell in next(csv.reader([lines[start]]))]
+    heads = [cell.strip().lower() for cell in _row(lines[start])]
     nodes, broken = [], 0
-    for row in csv.reader(StringIO("\n".join(lines[start + 1 :]))):
+    for line in lines[start + 1 :]:
+        row = _row(line)
         made = _counter(dict(zip(heads, row, strict=False)), len(row) == len(heads))
         if made is not None:
             nodes.append(made)
-        elif any(cell.strip() for cell in row):
+        elif line.strip(", \t"):
             broken += 1
     if not nodes:
         raise FileError(
@@ -361,6 +361,14 @@ def _counters(text: str, source: str) -> Log | None:
         )
     notes = (f"{broken} incomplete lines were skipped",) if broken else ()
     return Log(source, "cycles", tuple(nodes), {}, notes)
+
+
+def _row(line: str) -> list[str]:
+    """The cells of a line; none where one is longer than the csv module reads."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def _is_counter_head(line: str) -> bool:

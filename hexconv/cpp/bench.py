@@ -31,6 +31,7 @@ from hexconv.cpp.platforms import (
 from hexconv.errors import ConfigError, FileError, HexconvError, RangeError
 from hexconv.numpy_files import read_npy
 from hexconv.onnx_graph.session import runtime_errors
+from hexconv.paths import is_file
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
 Feed = NDArray[np.float32]
@@ -70,7 +71,7 @@ def read_feed(path: Path, model: Path | None = None) -> Feed:
         FileError: not a .npy of real numbers.
         RangeError: empty, or not finite; a raw file without a shape, or of another size.
     """
-    if path.suffix in SUFFIXES and path.is_file() and model is not None:
+    if path.suffix in SUFFIXES and is_file(path) and model is not None:
         return _finite(read_raw(path, _shape(model, path)), path)
     stored = read_npy(path, "the input")
     if stored.dtype.kind not in "fiu":

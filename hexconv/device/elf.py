@@ -11,6 +11,7 @@ from pathlib import Path
 from hexconv.device.rewrite import RewriteError, rewritten
 from hexconv.errors import DeviceError, FileError
 from hexconv.nnlib.versions import LibraryVersion
+from hexconv.paths import check_has_end
 
 EM_HEXAGON = 164
 ET_DYN = 3
@@ -84,10 +85,11 @@ def read_library(path: Path) -> LibraryFile:
         DeviceError: if it is not a Hexagon NN library for v60, v65 or v66.
     """
     try:
+        check_has_end(path)
         if path.stat().st_size > MOST_BYTES:
             raise _unusable(path, "the file is larger than any such library")
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise FileError(
             "the DSP library cannot be read", where=str(path), why=str(error), hint=WHICH
         ) from error

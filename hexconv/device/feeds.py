@@ -11,6 +11,7 @@ from hexconv.arrays import Array
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph, Interface
 from hexconv.numpy_files import read_npy
+from hexconv.paths import exists, is_file
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
 
@@ -42,7 +43,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
     name, equals, file = text.partition("=")
     if equals and name in names:
         return name, file
-    if len(names) == 1 and (not equals or Path(text).exists()):
+    if len(names) == 1 and (not equals or exists(text)):
         return names[0], text
     raise ConfigError(
         f"--input {text} names no input of the model",
@@ -51,7 +52,7 @@ def _split(text: str, names: Sequence[str]) -> tuple[str, str]:
 
 
 def _load(path: Path, item: Interface) -> Array:
-    if path.suffix in SUFFIXES and path.is_file():
+    if path.suffix in SUFFIXES and is_file(path):
         return read_raw(path, item.shape, item.data_format)
     return read_npy(path, "the input")
 

@@ -21,6 +21,7 @@ from hexconv.mace.interface_rules import (
 from hexconv.mace.unsupported_keys import idle_keys, unsupported
 from hexconv.mace.yaml_lines import Lines, Place, read_yaml
 from hexconv.names import did_you_mean
+from hexconv.paths import is_file
 from hexconv.raw_tensors import SUFFIXES, DataFormat
 
 WHAT = "deployment file"
@@ -87,7 +88,7 @@ class Deployment:
             FileError: there is no such file.
             ConfigError: it is another one, with both sums.
         """
-        if not self.model_file.is_file():
+        if not is_file(self.model_file):
             raise FileError(
                 "the model file of the deployment file is missing",
                 where=self._at("model_file_path"),
@@ -110,7 +111,7 @@ class Deployment:
         Raises:
             FileError: it is not.
         """
-        if self.range_file is not None and not self.range_file.is_file():
+        if self.range_file is not None and not is_file(self.range_file):
             raise FileError(
                 "the range file of the deployment file is missing",
                 where=f"{self.path}, line {self.lines.of((*self.place(), 'quantize_range_file'))}",
@@ -324,7 +325,7 @@ def _samples(
     if not files:
         return {}, []
     found = {item.name: _find(home, file) for item, file in zip(inputs, files, strict=True)}
-    missing = [str(file) for file in found.values() if not file.is_file()]
+    missing = [str(file) for file in found.values() if not is_file(file)]
     if missing:
         return {}, [_unused(missing[0])]
     odd = [file for file in found.values() if file.suffix not in SAMPLE_SUFFIXES]

@@ -9,6 +9,7 @@ from typing import Any
 
 from hexconv.mace.deployment_rules import as_list
 from hexconv.mace.yaml_lines import read_yaml
+from hexconv.paths import is_file
 
 
 def completed(script: Path, arguments: Sequence[str]) -> list[str]:
@@ -33,7 +34,7 @@ def _tensor_counts(arguments: Sequence[str]) -> Iterator[int]:
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--config", default="")
     config = Path(parser.parse_known_args(arguments)[0].config)
-    if not config.is_file():
+    if not is_file(config):
         return
     document: Any = read_yaml(config, "deployment file").data
     models = document.get("models") if isinstance(document, dict) else None

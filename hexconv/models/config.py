@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from hexconv.errors import ConfigError, FileError
-from hexconv.files import parse_json
+from hexconv.files import parse_json, read_bytes
 
 LEAKY_SLOPE = 0.1
 """Slope of every LeakyReLU of the generator except the last one."""
@@ -261,8 +261,8 @@ def read(path: str | Path) -> GeneratorConfig:
         ConfigError: JSON that is not a generator config.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(Path(path), "config").decode("utf-8")
+    except UnicodeDecodeError as error:
         raise FileError("the config cannot be read", where=str(path), why=str(error)) from error
     if Path(path).suffix.lower() not in (".yml", ".yaml"):
         return parse(text, where=str(path))

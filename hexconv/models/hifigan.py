@@ -25,6 +25,7 @@ from hexconv.models.config import (
     upsample_padding,
 )
 from hexconv.models.layers import Weights
+from hexconv.paths import check_has_end
 
 try:
     import torch
@@ -153,6 +154,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         ModelError: a checkpoint without a generator.
     """
     try:
+        check_has_end(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about storages of old releases
             loaded = torch.load(path, map_location="cpu", weights_only=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hexconv.errors import FileError, RangeError
 from hexconv.models.config import GeneratorConfig
 from hexconv.numpy_files import read_npy
+from hexconv.paths import is_file
 from hexconv.raw_tensors import SUFFIXES as RAW_SUFFIXES
 from hexconv.raw_tensors import read_raw
 
@@ -24,7 +25,7 @@ def read(path: str | Path, config: GeneratorConfig) -> NDArray[np.float32]:
         FileError: missing, or not a .npy of plain numbers.
         RangeError: another shape, no frames, or values that are not finite.
     """
-    if Path(path).suffix in RAW_SUFFIXES and Path(path).is_file():
+    if Path(path).suffix in RAW_SUFFIXES and is_file(path):
         return check(_raw(Path(path), config.num_mels), config, where=str(path))
     stored = read_npy(path, "the mel")
     if stored.dtype.kind not in "fiu":

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hexconv.errors import FileError, MissingExtra
 from hexconv.files import write_files
+from hexconv.paths import is_file
 
 CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
@@ -54,7 +55,7 @@ def read(path: str | Path, rate: int) -> Recording:
         MissingExtra: soundfile (or soxr, when the rate differs) is not installed.
     """
     soundfile = _soundfile()
-    if not Path(path).is_file():
+    if not is_file(path):
         raise FileError("there is no such sound file", where=str(path))
     try:
         with soundfile.SoundFile(path) as file:

@@ -32,6 +32,7 @@ from hexconv.onnx_graph.quantized import take_ranges
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.rules import simplify
 from hexconv.onnx_graph.shapes import fix_input_shapes
+from hexconv.onnx_graph.signatures import Call, signature_faults
 from hexconv.onnx_graph.whole import Note
 
 MOST_NODES = 500_000
@@ -136,6 +137,7 @@ def _inline(model: ir.Model, label: str) -> None:
 
     Each node is annotated with its opset first: a function may import another than the model does.
     """
+    has_functions = bool(model.functions)
     for node in model.graph.all_nodes():
         node.version = model.opset_imports.get(node.domain, 1)
     for function in model.functions.values():
@@ -151,7 +153,24 @@ def _inline(model: ir.Model, label: str) -> None:
             where=label,
             why=str(error.__cause__ or error).splitlines()[0],
         ) from error
+    if has_functions:
+        _check_calls(model, label)
     model.functions.clear()
+
+
+def _check_calls(model: ir.Model, label: str) -> None:
+    """Hold the nodes of functions to what their callers pass; the others were when they were read.
+
+    Raises:
+        ModelError: an attribute has another type than its op's.
+    """
+    for node in model.graph.all_nodes():
+        for why in signature_faults(Call.of(node), node.version or 1) if not node.domain else ():
+            raise ModelError(
+                "the ONNX model is invalid",
+                where=f"{label}, node '{node.name}' ({node.op_type})",
+                why=why,
+            )
 
 
 def _check_inlined_size(model: ir.Model) -> None:

@@ -6,7 +6,7 @@ the process, or in an exception that does not say where it comes from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite, prod
 
 import onnx
@@ -15,6 +15,7 @@ from onnx import AttributeProto, TensorProto
 from hexconv.errors import ModelError
 from hexconv.names import name_fault
 from hexconv.onnx_graph.arguments import LARGEST
+from hexconv.onnx_graph.signatures import ONNX_DOMAINS, Call, function_faults, signature_faults
 
 INT32 = 2**31 - 1
 LARGEST_STORED = 2**31
@@ -32,13 +33,17 @@ TYPES = {"to", "dtype", "output_dtype", "stash_type", "softmax_precision"}
 MODEL_TEXTS = ("producer_name", "producer_version", "domain")
 KNOWN_TYPES = frozenset(TensorProto.DataType.values())
 
+Functions = Mapping[tuple[str, str], onnx.FunctionProto]
+"""Of a model, by domain and name."""
+
 
 def check_proto(proto: onnx.ModelProto, label: str) -> None:
     """Raise for a model whose parts are none.
 
     Raises:
         ModelError: a name is not UTF-8; an element type does not exist; a tensor has more
-            elements than 2^28 (2^31 in the file); an axis or the size of an attribute is none.
+            elements than 2^28 (2^31 in the file); an axis or the size of an attribute is none;
+            a node has not the inputs, outputs and attributes of its op.
     """
     for where, why in _faults(proto):
         raise ModelError("the ONNX model is invalid", where=f"{label}, {where}", why=why)
@@ -48,8 +53,21 @@ def _faults(proto: onnx.ModelProto) -> Iterator[tuple[str, str]]:
     """Where something is wrong, and what."""
     yield from _texts([getattr(proto, name) for name in MODEL_TEXTS])
     yield from _texts([name for item in proto.functions for name in (item.name, item.domain)])
-    graphs = [proto.graph]
-    nodes = [node for function in proto.functions for node in function.node]
+    functions = {(item.domain, item.name): item for item in proto.functions}
+    yield from _inputs(proto.graph)
+    yield from _below([proto.graph], [], _opset(proto.opset_import), functions)
+    for function in proto.functions:
+        opset = _opset(function.opset_import)
+        if not 1 <= opset <= onnx.defs.onnx_opset_version():
+            yield f"function '{function.name}'", f"ONNX has no opset {opset}"
+        else:
+            yield from _below([], list(function.node), opset, functions)
+
+
+def _below(
+    graphs: list[onnx.GraphProto], nodes: list[onnx.NodeProto], opset: int, functions: Functions
+) -> Iterator[tuple[str, str]]:
+    """Of graphs and nodes, and of the graphs in their attributes."""
     while graphs or nodes:
         while graphs:
             graph = graphs.pop()
@@ -58,8 +76,39 @@ def _faults(proto: onnx.ModelProto) -> Iterator[tuple[str, str]]:
         while nodes:
             node = nodes.pop()
             yield from _of_node(node)
+            yield from _of_call(node, opset, functions)
             graphs.extend(a.g for a in node.attribute if a.HasField("g"))
             graphs.extend(graph for a in node.attribute for graph in a.graphs)
+
+
+def _opset(imports: Iterable[onnx.OperatorSetIdProto]) -> int:
+    return next((item.version for item in imports if item.domain in ONNX_DOMAINS), 1)
+
+
+def _of_call(node: onnx.NodeProto, opset: int, functions: Functions) -> Iterator[tuple[str, str]]:
+    function = functions.get((node.domain, node.op_type))
+    faults: Iterator[str] = iter(())
+    if function is not None:
+        faults = function_faults(node, function)
+    elif node.domain in ONNX_DOMAINS:
+        faults = signature_faults(Call.of_proto(node), opset)
+    yield from ((_label(node), why) for why in faults)
+
+
+def _label(node: onnx.NodeProto) -> str:
+    """The node as errors name it: by an output where it has no name."""
+    return f"node '{node.name or next(iter(node.output), '')}' ({node.op_type})"
+
+
+def _inputs(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
+    """Inputs without a type: nothing else in the file says what they are."""
+    stored = {item.name for item in graph.initializer}
+    for value in graph.input:
+        kind = value.type.WhichOneof("value")
+        if value.name not in stored and (
+            kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type)
+        ):
+            yield f"input '{value.name}'", "it declares no element type"
 
 
 def _of_graph(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
@@ -88,11 +137,13 @@ def _of_node(node: onnx.NodeProto) -> Iterator[tuple[str, str]]:
     names = [attribute.name for attribute in attributes]
     yield from _texts((node.name, node.op_type, node.domain, *node.input, *node.output, *names))
     yield from _comments([node.doc_string])
-    here = f"node '{node.name}' ({node.op_type})"
+    here = _label(node)
+    if len(set(names)) < len(names):
+        yield here, f"attribute '{next(n for n in names if names.count(n) > 1)}' is given twice"
     for attribute in attributes:
         for where, why in _of_attribute(attribute):
             yield f"{here}, {where}", why
-        if node.domain in ("", "ai.onnx") and attribute.name not in OPEN_ENDED:
+        if node.domain in ONNX_DOMAINS and attribute.name not in OPEN_ENDED:
             yield from ((f"{here}, {where}", why) for where, why in _not_finite(attribute))
 
 
@@ -128,6 +179,8 @@ def _of_tensor(tensor: TensorProto) -> Iterator[tuple[str, str]]:
     dims = list(tensor.dims)
     if any(size < 0 for size in dims) or prod(dims) > LARGEST_STORED:
         yield where, f"{dims} is no shape of at most 2^31 elements"
+    for entry in tensor.external_data:
+        yield from _texts([entry.key, entry.value])
 
 
 def _texts(texts: Iterable[str | bytes]) -> Iterator[tuple[str, str]]:

@@ -18,11 +18,12 @@ from hexconv.onnx_graph.foreign_file import foreign_kind
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.proto_check import check_proto
 from hexconv.onnx_graph.reference import as_exported
+from hexconv.onnx_graph.signatures import ONNX_DOMAINS
 from hexconv.onnx_graph.split_file import read_split
 from hexconv.onnx_graph.whole import Note, load_external
+from hexconv.paths import is_file, is_folder
 
 OLDEST_OPSET = 7
-ONNX_DOMAINS = ("", "ai.onnx")
 
 
 def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
@@ -65,6 +66,8 @@ def whole_model(source: str | Path | onnx.ModelProto) -> onnx.ModelProto:
     """
     made = onnx.ModelProto()
     if isinstance(source, onnx.ModelProto):
+        _check_header(source, _label(source))
+        check_proto(source, _label(source))
         made.CopyFrom(as_exported(source, _label(source)))
         return made
     path = Path(source)
@@ -75,7 +78,7 @@ def whole_model(source: str | Path | onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _parse(path: Path) -> onnx.ModelProto:
-    if path.is_dir():
+    if is_folder(path):
         raise FileError("a directory was given instead of an ONNX file", where=str(path))
     try:
         content = read_split(path)
@@ -253,7 +256,7 @@ def _check_external(tensor: ir.ExternalTensor, base: Path | None, label: str) ->
     _check_inside(tensor, base, label)
     tensor.base_dir = base
     path = base / str(tensor.location)
-    if not path.is_file():
+    if not is_file(path):
         raise FileError(
             f"the external data of tensor '{tensor.name}' is missing",
             where=str(path),

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import onnx
 
+from hexconv.paths import check_has_end
+
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 SIZES = {FIXED64: 8, FIXED32: 4}
@@ -41,6 +43,7 @@ def read_split(path: Path) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
+    check_has_end(path)
     with path.open("rb") as file:
         if path.stat().st_size < 2 * LARGE:
             return file.read()

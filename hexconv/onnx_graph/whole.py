@@ -11,6 +11,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
 from hexconv.errors import FileError, ModelError
+from hexconv.paths import is_file
 
 LARGEST = (1 << 31) - 1
 """Bytes of the largest protobuf message."""
@@ -65,7 +66,7 @@ def load_external(model: onnx.ModelProto, path: Path, size: int) -> onnx.ModelPr
         raise ModelError(TOO_LARGE, where=str(path), why=WHY_TOO_LARGE)
     try:
         load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+    except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
         raise FileError(
             "the ONNX file's external data cannot be read", where=str(path), why=str(error)
         ) from error
@@ -80,4 +81,4 @@ def _external_bytes(model: onnx.ModelProto, folder: Path) -> int:
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    return sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
+    return sum((folder / name).stat().st_size for name in names if is_file(folder / name))

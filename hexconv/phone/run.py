@@ -17,6 +17,7 @@ from hexconv.errors import ConfigError, FileError, PhoneError
 from hexconv.nnlib.graph import Interface
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.versions import release_text
+from hexconv.paths import is_file
 from hexconv.phone.adb import Adb
 from hexconv.phone.failures import failure, hang, phone_log, phone_time
 from hexconv.phone.plan import ABIS, MACE_RUN, PID, Plan
@@ -109,7 +110,7 @@ def check_local(plan: Plan, asked: str) -> None:
         FileError: one is not.
     """
     for name, path in plan.files.items():
-        if not path.is_file():
+        if not is_file(path):
             raise FileError(
                 f"{name} is missing on this computer",
                 where=str(path),

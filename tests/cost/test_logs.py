@@ -188,3 +188,27 @@ def test_advice_names_real_ops_and_real_rewrites() -> None:
         assert op in catalogue(), op
         assert row["en"] and row["zh"]
         assert set(row["rewrites"]) <= set(REWRITES), op
+
+
+@pytest.mark.parametrize("size", [131_071, 131_072, 131_073, 500_000])
+def test_a_cell_longer_than_the_csv_module_reads_is_an_incomplete_line(
+    size: int, tmp_path: Path
+) -> None:
+    lines = ["node,id,name,op,executions,cycles", "0,16,a,Nop,1,10", f"1,17,{'n' * size},Nop,1,10"]
+    (tmp_path / "m.csv").write_text("\n".join([*lines, "2,18,b,Nop,1,10"]), "utf-8")
+    found = read_log(tmp_path / "m.csv")
+    assert [node.id for node in found.nodes if node.id != 17] == [16, 18]
+    assert found.notes == (("1 incomplete lines were skipped",) if size > 131_072 else ())
+
+
+def test_a_head_longer_than_the_csv_module_reads_has_no_rows(tmp_path: Path) -> None:
+    head = f"node,id,name,op,executions,cycles,{'n' * 200_000}"
+    (tmp_path / "m.csv").write_text(f"{head}\n0,16,a,Nop,1,10\n", "utf-8")
+    with pytest.raises(FileError, match="no complete row"):
+        read_log(tmp_path / "m.csv")
+
+
+def test_a_quote_does_not_swallow_the_lines_behind_it(tmp_path: Path) -> None:
+    text = 'node,id,name,op,executions,cycles\n0,16,"a,Nop,1,10\n1,17,b,Nop,1,20\n'
+    (tmp_path / "m.csv").write_text(text, "utf-8")
+    assert [node.id for node in read_log(tmp_path / "m.csv").nodes] == [17]
