@@ -255,7 +255,8 @@ function graph(section) {
     const name = part("text", { x: x + 8, y: y + 14 }, short(told[0], 30));
     const op = part("text", { x: x + 8, y: y + 28, class: "op" }, short(told[1], 30));
     const fill = part("rect", { x, y, width: box[0], height: box[1], rx: 5, "fill-opacity": 0.08 + 0.62 * row[chart.share] / most });
-    svg.append(part("g", { class: "node", tabindex: "0" }, part("title", {}, told.join("\n")), fill, name, op));
+    const back = part("rect", { x, y, width: box[0], height: box[1], rx: 5, class: "back" });
+    svg.append(part("g", { class: "node", tabindex: "0" }, part("title", {}, told.join("\n")), back, fill, name, op));
   });
   return [make("div", { class: "graph", tabindex: "0", role: "region", "aria-label": say(section.title) }, svg)];
 }
