@@ -18,10 +18,12 @@ import numpy.typing as npt
 from hexconv import native
 from hexconv.compare.quantized import CODES, SLACK, FitSums, Scale
 from hexconv.compare.sums import ATOL, RTOL, PairSums
-from hexconv.native.abi import SUM_LANES, Coded, Site, address
+from hexconv.native.abi import SUM_LANES, Coded, Site, address, address_or_null
 
 BLOCK = 1024
 """Elements of which the squares are added in float32."""
+LEAST_TILE = 32
+"""Positions of which all channels are read at a time: two cache lines of each."""
 LEAST_STEP = 1e-30
 """Of a scale, so that its inverse is a float32."""
 FARTHEST_ZERO = 2.0**16
@@ -63,16 +65,19 @@ class CodeSums(NamedTuple):
 
 def code_sums(expected: Float32, running: Codes | None, own: Codes) -> CodeSums | None:
     """Sums over arrays of one shape, not empty; None where float32 cannot hold them."""
-    x, nearest = np.ascontiguousarray(expected), np.empty(expected.shape, np.uint8)
     sides = [_contiguous(item) for item in (own, running) if item is not None]
     if not all(_representable(side.scale) for side in sides):
         return None
-    site = Site(address(x), address(nearest), 0.5 + SLACK, *map(_coded, sides))
-    passes = native.library()
+    nearest, passes = np.empty(expected.shape, np.uint8), native.library()
+    values, positions, channels = _in_memory(expected)
+    tile = LEAST_TILE + BLOCK // channels
+    scratch = None if channels == 1 else np.empty(BLOCK + tile * channels, np.float32)
+    source = (address(values), address_or_null(scratch), positions, channels, tile)
+    site = Site(*source, address(nearest), 0.5 + SLACK, *map(_coded, sides))
     if passes is not None:
-        passes.compare_site(site, x.size)
+        passes.compare_site(site, expected.size)
     else:
-        _by_numpy(site, x.reshape(-1), sides, nearest.reshape(-1))
+        _by_numpy(site, expected.reshape(-1), sides, nearest.reshape(-1))
     found = [_pair_sums(site.own, sides[0].scale.step)]
     if running is not None:
         found.append(_pair_sums(site.running, running.scale.step))
@@ -80,6 +85,18 @@ def code_sums(expected: Float32, running: Codes | None, own: Codes) -> CodeSums 
         return None
     theirs = None if running is None else found[1]
     return CodeSums(theirs, found[0], _fit_sums(site, found[0].signal, own.scale.step), nearest)
+
+
+def _in_memory(x: Float32) -> tuple[Float32, int, int]:
+    """Contiguous values: images of channels of positions; numbers of positions and channels.
+
+    Those of a view that moves the channels last; other arrays have one channel.
+    """
+    if x.ndim == 4 and not x.flags.c_contiguous:
+        planes = x.transpose(0, 3, 1, 2)
+        if planes.flags.c_contiguous:
+            return planes, x.shape[1] * x.shape[2], x.shape[3]
+    return np.ascontiguousarray(x), x.size, 1
 
 
 def _contiguous(item: Codes) -> Codes:

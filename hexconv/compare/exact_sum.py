@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
-from math import frexp
+from collections.abc import Sequence
+from itertools import zip_longest
+from math import fsum
 
-DIGITS = 53
-"""Of a float64's mantissa: times 2**DIGITS it is a whole number."""
-UNIT = 1074 + DIGITS
-"""2**-UNIT divides what the last digit of any mantissa stands for, the smallest float64's too."""
+MOST_ROWS = 256
+"""Rows of terms that are kept before they are replaced by fewer ones of the same sums."""
 
 
-class ExactSum:
-    """A sum of finite float64, rounded once, when it is read.
+class ExactSums:
+    """Sums of finite float64, each rounded once, when it is read.
 
     Sums over parts of the samples can so be added up in any order, to the same bits.
+
+    Args:
+        count: how many sums.
     """
 
-    def __init__(self) -> None:
-        self._mantissas: dict[int, int] = {}
+    def __init__(self, count: int) -> None:
+        self._rows: list[Sequence[float]] = [(0.0,) * count]
 
-    def add(self, term: float) -> None:
-        """Add one number."""
-        mantissa, exponent = frexp(term)
-        self._add(exponent, int(mantissa * 2**DIGITS))
+    def add(self, terms: Sequence[float]) -> None:
+        """Add one number to each."""
+        self._rows.append(terms)
+        if len(self._rows) > MOST_ROWS:
+            self._rows = _fewer(self._rows)
 
-    def _add(self, exponent: int, mantissa: int) -> None:
-        self._mantissas[exponent] = self._mantissas.get(exponent, 0) + mantissa
+    def merge(self, other: ExactSums) -> None:
+        """Add the terms of other sums."""
+        self._rows = _fewer(self._rows + other._rows)
 
-    def merge(self, other: ExactSum) -> None:
-        """Add the terms of another sum."""
-        for exponent, mantissa in other._mantissas.items():
-            self._add(exponent, mantissa)
+    def rounded(self) -> list[float]:
+        """The sums."""
+        return [fsum(column) for column in zip(*self._rows, strict=True)]
 
-    def __float__(self) -> float:
-        units = sum(m << (UNIT + exponent - DIGITS) for exponent, m in self._mantissas.items())
-        return units / (1 << UNIT)
+
+def _fewer(rows: Sequence[Sequence[float]]) -> list[Sequence[float]]:
+    """Rows with the same exact sums."""
+    columns = [_parts(column) for column in zip(*rows, strict=True)]
+    return list(zip_longest(*columns, fillvalue=0.0))
+
+
+def _parts(terms: Sequence[float]) -> list[float]:
+    """The sum of the terms, what that was rounded by, what this was rounded by, and so on.
+
+    `fsum` rounds the exact sum, once.
+    """
+    found: list[float] = []
+    while rest := fsum([*terms, *(-item for item in found)]):
+        found.append(rest)
+    return found or [0.0]

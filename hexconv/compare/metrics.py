@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
-from hexconv.compare.exact_sum import ExactSum
+from hexconv.compare.exact_sum import ExactSums
 from hexconv.compare.sums import PairSums, pair_sums
 from hexconv.errors import ModelError
 
@@ -67,7 +67,7 @@ class Totals:
 
     def __init__(self, what: str, *, classes: bool = False) -> None:
         self._what, self._classes, self.number = what, classes, 0
-        self._sums = {name: ExactSum() for name in SUMS}
+        self._sums = ExactSums(len(SUMS))
         self._largest = self._peak = 0.0
         self._elements = self._close = self._rows = self._agree = self._samples = 0
 
@@ -96,8 +96,7 @@ class Totals:
         """One sample, of which the sums are known and finite."""
         self._samples += 1
         self.number += 1
-        for name, total in self._sums.items():
-            total.add(getattr(sums, name))
+        self._sums.add(sums[: len(SUMS)])
         self._largest = max(self._largest, sums.largest)
         self._peak = max(self._peak, sums.peak)
         self._elements += elements
@@ -123,8 +122,7 @@ class Totals:
 
     def merge(self, other: Totals) -> None:
         """Add what another one has accumulated of the same tensor."""
-        for name, total in self._sums.items():
-            total.merge(other._sums[name])
+        self._sums.merge(other._sums)
         self._largest = max(self._largest, other._largest)
         self._peak = max(self._peak, other._peak)
         self._elements += other._elements
@@ -138,7 +136,7 @@ class Totals:
         if not self._samples:
             return None
         elements = max(self._elements, 1)
-        sums = {name: float(total) for name, total in self._sums.items()}
+        sums = dict(zip(SUMS, self._sums.rounded(), strict=True))
         return Metrics(
             sqnr=decibels(sums["signal"], sums["noise"]),
             cosine=_cosine(sums),
@@ -151,7 +149,7 @@ class Totals:
         )
 
 
-SUMS = ("signal", "output", "product", "noise", "absolute")
+SUMS = PairSums._fields[:5]
 """Of x * x, y * y, x * y, (x - y)^2 and |x - y|."""
 
 

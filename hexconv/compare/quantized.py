@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hexconv import native
 from hexconv.arrays import Array
-from hexconv.compare.exact_sum import ExactSum
+from hexconv.compare.exact_sum import ExactSums
 from hexconv.compare.metrics import EXACT, decibels, inner
 
 CODES = 256
@@ -138,8 +138,8 @@ class RangeTotals:
     def __init__(self) -> None:
         self.number = 0
         self._counts = np.zeros(CODES, np.int64)
-        self._signal, self._noise, self._clip_noise = ExactSum(), ExactSum(), ExactSum()
-        self._clipped = self._elements = 0
+        self._sums = ExactSums(3)
+        self._clipped = 0
         self._bounds = (0.0, 0.0)
         self._last = -1
 
@@ -149,35 +149,30 @@ class RangeTotals:
         self._last = self.number
         self.number += 1
         self._counts += sums.counts
-        self._signal.add(sums.signal)
-        self._noise.add(sums.noise)
-        self._clip_noise.add(sums.clip_noise)
+        self._sums.add(sums[:3])
         self._clipped += sums.clipped
-        self._elements += int(sums.counts.sum())
 
     def merge(self, other: RangeTotals) -> None:
         """Add what another one has accumulated of the same tensor."""
         if other._last > self._last:
             self._bounds, self._last = other._bounds, other._last
         self._counts += other._counts
-        self._signal.merge(other._signal)
-        self._noise.merge(other._noise)
-        self._clip_noise.merge(other._clip_noise)
+        self._sums.merge(other._sums)
         self._clipped += other._clipped
-        self._elements += other._elements
 
     def result(self) -> RangeFit | None:
         """None before the first sample."""
-        if not self._elements:
+        elements = int(self._counts.sum())
+        if not elements:
             return None
-        shares = np.cumsum(np.sort(self._counts)[::-1]) / self._elements
-        noise = float(self._noise)
+        shares = np.cumsum(np.sort(self._counts)[::-1]) / elements
+        signal, noise, clip_noise = self._sums.rounded()
         return RangeFit(
             low=self._bounds[0],
             high=self._bounds[1],
-            best=decibels(float(self._signal), noise) if noise else EXACT,
-            clipped=self._clipped / self._elements,
-            clip_noise=float(self._clip_noise) / noise if noise else 0.0,
+            best=decibels(signal, noise) if noise else EXACT,
+            clipped=self._clipped / elements,
+            clip_noise=clip_noise / noise if noise else 0.0,
             used=int(np.searchsorted(shares, MOST)) + 1,
             histogram=tuple(self._counts.reshape(BINS, -1).sum(axis=1).tolist()),
         )

@@ -45,9 +45,9 @@ class CompareSite:
     bhwd: Shape4
 
     def pack(self, values: Mapping[str, Array]) -> npt.NDArray[np.float32]:
-        """The float model's tensor in the library's layout."""
-        packed = self.layout.pack(values[self.tensor].astype(np.float32, copy=False))
-        return packed.reshape(self.bhwd)
+        """The float model's tensor in the library's layout: a view where one can be."""
+        value = values[self.tensor].astype(np.float32, copy=False)
+        return value.transpose(self.layout.order).reshape(self.bhwd)
 
 
 @dataclass(frozen=True)

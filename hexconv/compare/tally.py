@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from hexconv.arrays import Array, FloatArray
 from hexconv.compare.code_sums import Codes, CodeSums, code_sums
 from hexconv.compare.metrics import Metrics, Totals
@@ -70,6 +72,7 @@ class TensorTally:
             sums = code_sums(expected, other, Codes(own[0], mine))
             if sums is not None:
                 return self._add_sums(sums, expected.size, mine)
+        expected = np.ascontiguousarray(expected)
         if running is not None:
             self.accumulated.add(expected, values_of(running))
         self.own.add(expected, values_of(own))

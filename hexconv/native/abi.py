@@ -129,7 +129,9 @@ class Site(ctypes.Structure):
     """`struct site` of compare_codes.c."""
 
     _fields_ = [
-        *((name, _POINTER) for name in ("expected", "nearest")),
+        *((name, _POINTER) for name in ("expected", "scratch")),
+        *((name, _INT64) for name in ("positions", "channels", "tile")),
+        ("nearest", _POINTER),
         ("slack", _FLOAT),
         *((name, Coded) for name in ("own", "running")),
         ("fit", Fit),

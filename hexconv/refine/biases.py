@@ -116,7 +116,7 @@ class _Correction:
         for values, outputs in zip(self._floats, results, strict=True):
             low, high = float(outputs[1].flat[0]), float(outputs[2].flat[0])
             margin = LEVELS_FROM_ENDS * (high - low) / 255.0
-            expected = site.pack(values).astype(np.float64)
+            expected = np.ascontiguousarray(site.pack(values), np.float64)
             # By the float value: selecting by the DSP's would select what was rounded up.
             inside = (expected > low + margin) & (expected < high - margin)
             error = np.where(inside, values_of(outputs) - expected, 0.0)

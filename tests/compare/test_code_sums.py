@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -96,3 +97,20 @@ def test_arrays_need_not_be_contiguous() -> None:
     codes = dataclasses.replace(own.scale), np.repeat(own.codes, 2)[::2]
     found = code_sums(strided, running, Codes(codes[1], codes[0]))
     assert same(found, code_sums(x, running, own))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 70, 1), (2, 3, 5, 7), (3, 40, 41, 3), (1, 7, 7, 1280)])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_values_are_read_from_the_layout_that_they_have(
+    shape: tuple[int, ...], compiled: bool
+) -> None:
+    """NCHW, seen as BHWD."""
+    if compiled and native.ensure() is None:
+        pytest.skip(native.status())
+    images, height, width, depth = shape
+    x, running, own = drawn(images * height * width * depth, SCALES[1])
+    packed = x.reshape(shape)
+    view = np.ascontiguousarray(packed.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    sides = [item._replace(codes=item.codes.reshape(shape)) for item in (running, own)]
+    with contextlib.nullcontext() if compiled else native.disabled():
+        assert same(code_sums(view, *sides), code_sums(packed, *sides))

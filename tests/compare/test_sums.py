@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hexconv import native
-from hexconv.compare.exact_sum import ExactSum
+from hexconv.compare.exact_sum import MOST_ROWS, ExactSums
 from hexconv.compare.quantized import Scale
 from hexconv.compare.sums import pair_sums
 
@@ -53,9 +53,25 @@ def test_exact_sums_do_not_depend_on_the_order() -> None:
     terms = [1e300, 1.0, -1e300, 5e-324, 1e-3, 2.0**-60]
     sums = []
     for order in (terms, terms[::-1], sorted(terms)):
-        parts = [ExactSum(), ExactSum()]
+        parts = [ExactSums(2), ExactSums(2)]
         for place, term in enumerate(order):
-            parts[place % 2].add(term)
+            parts[place % 2].add((term, -term))
         parts[0].merge(parts[1])
-        sums.append(float(parts[0]))
-    assert sums == [math.fsum(terms)] * 3
+        sums.append(parts[0].rounded())
+    assert sums == [[math.fsum(terms), -math.fsum(terms)]] * 3
+
+
+def test_exact_sums_of_many_terms_are_rounded_once() -> None:
+    draw = np.random.default_rng(3)
+    terms = (draw.standard_normal(2000) * 10.0 ** draw.integers(-30, 30, 2000)).tolist()
+    total = ExactSums(1)
+    for term in terms:
+        total.add((term,))
+    assert total.rounded() == [math.fsum(terms)]
+    assert len(total._rows) <= MOST_ROWS
+
+
+def test_no_terms_are_a_sum_of_zero() -> None:
+    empty = ExactSums(2)
+    empty.merge(ExactSums(2))
+    assert empty.rounded() == [0.0, 0.0]

@@ -37,8 +37,11 @@ struct fit {
     int64_t clipped, counts[CODES];
 };
 
+/* Values are [image][channel][position], codes are [image][position][channel]. */
 struct site {
     const float *expected;
+    float *scratch;   /* BLOCK + tile * channels floats; none if there is one channel */
+    int64_t positions, channels, tile;
     uint8_t *nearest; /* receives the codes nearest to `expected`, in the scale of `own` */
     float slack;
     struct coded own, running; /* `running` may lack codes */
@@ -172,13 +175,66 @@ INLINE void count_codes(uint32_t counts[TABLES][CODES], const uint8_t *codes, in
         counts[0][codes[i]]++;
 }
 
+/* Where the next values are, and how many in the order of the codes wait in the scratch. */
+struct reader {
+    const float *image;
+    int64_t position;
+    float *waiting;
+    int64_t count;
+};
+
+/* Four channels at a time: a line of the cache that is written is needed again soon. */
+INLINE void transpose(const float *restrict x, int64_t stride, int64_t channels, int64_t positions,
+                      float *restrict to)
+{
+    int64_t channel = 0;
+    for (; channel + 4 <= channels; channel += 4)
+        for (int64_t position = 0; position < positions; position++)
+            for (int64_t k = 0; k < 4; k++)
+                to[position * channels + channel + k] = x[(channel + k) * stride + position];
+    for (; channel < channels; channel++)
+        for (int64_t position = 0; position < positions; position++)
+            to[position * channels + channel] = x[channel * stride + position];
+}
+
+static void read_tile(const struct site *s, struct reader *r)
+{
+    int64_t left = s->positions - r->position, count = left < s->tile ? left : s->tile;
+    memmove(s->scratch, r->waiting, r->count * sizeof(float));
+    r->waiting = s->scratch;
+    transpose(r->image + r->position, s->positions, s->channels, count, r->waiting + r->count);
+    r->count += count * s->channels;
+    r->position += count;
+    if (r->position == s->positions) {
+        r->image += s->positions * s->channels;
+        r->position = 0;
+    }
+}
+
+/* The next values, in the order of the codes. */
+static const float *next_values(const struct site *s, struct reader *r, int32_t count)
+{
+    const float *values = r->image;
+    if (s->channels == 1) {
+        r->image += count;
+        return values;
+    }
+    while (r->count < count)
+        read_tile(s, r);
+    values = r->waiting;
+    r->waiting += count;
+    r->count -= count;
+    return values;
+}
+
 /* Block by block, while the block is in the cache. */
 void compare_site(struct site *s, int64_t elements)
 {
+    struct reader reader = {s->expected, 0, s->scratch, 0};
     uint32_t counts[TABLES][CODES] = {{0}};
     for (int64_t first = 0; first < elements; first += BLOCK) {
         int32_t count = elements - first < BLOCK ? (int32_t)(elements - first) : BLOCK;
-        const float *x = s->expected + first;
+        const float *x = next_values(s, &reader, count);
         uint8_t *codes = s->nearest + first;
         if (s->running.codes)
             compare_block(&s->running, x, s->running.codes + first, count);
