@@ -14,9 +14,14 @@ RUN python3 -m venv /opt/hexconv \
  && /opt/hexconv/bin/pip install --no-cache-dir '/src[report,audio,device]' \
  && rm -rf /src
 
-# Compiled parts are built at first use and kept here, for any user.
+# The runner is compiled here: it takes a minute, and more open files than some containers allow.
+# The simulator's loops are compiled at first use, for the CPU of that machine; to keep them, add
+# -v hexconv-cache:/var/cache/hexconv.
 ENV XDG_CACHE_HOME=/var/cache/hexconv PATH=/opt/hexconv/bin:$PATH LANG=C.UTF-8
-RUN mkdir -m 1777 /var/cache/hexconv
+RUN mkdir -m 1777 /var/cache/hexconv \
+ && python3 -c 'from hexconv.device.build import runner; runner()' \
+ && rm -rf /var/cache/hexconv/zig \
+ && chmod -R a+rwX /var/cache/hexconv
 WORKDIR /work
 ENTRYPOINT ["hexconv"]
 CMD ["--help"]

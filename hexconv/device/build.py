@@ -123,9 +123,19 @@ def run_zig(tool: str, arguments: list[str], work: Path) -> None:
             f"zig did not finish within {BUILD_SECONDS} s", hint="try again on an idle machine"
         ) from error
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise DeviceError(
-            "zig cannot compile the runner",
-            why="\n".join(lines[-12:]),
-            hint="pip install --upgrade ziglang",
+        raise _compile_error(done.stderr.decode(errors="replace"))
+
+
+def _compile_error(log: str) -> DeviceError:
+    """What zig's output says. It keeps a file open for each source of the C library, some 1,900."""
+    if "FdQuotaExceeded" in log:
+        return DeviceError(
+            "zig cannot compile the runner: too few files may be open at once",
+            hint="ulimit -n 4096; in a container: docker run --ulimit nofile=4096 ...",
         )
+    lines = log.strip().splitlines()
+    return DeviceError(
+        "zig cannot compile the runner",
+        why="\n".join(lines[-12:]),
+        hint="pip install --upgrade ziglang",
+    )

@@ -244,6 +244,16 @@ def test_without_zig_the_user_learns_what_to_install(
     assert list((tmp_path / "cache" / "hexconv").iterdir()) == []
 
 
+def test_a_limit_of_open_files_that_stops_the_compiler_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = "usleep.c:1:1: note: failed to spawn: ProcessFdQuotaExceeded"
+    stopped = [sys.executable, "-c", f"import sys; sys.exit({said!r})"]
+    monkeypatch.setattr(build, "zig_command", lambda tool: stopped)
+    with pytest.raises(DeviceError, match=r"too few files may be open(.|\n)*ulimit -n"):
+        build.run_zig("cc", [], tmp_path)
+
+
 def test_a_failed_build_leaves_nothing_in_the_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
