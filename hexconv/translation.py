@@ -62,10 +62,11 @@ def of_locale(environment: Mapping[str, str]) -> str:
 
 def translated(text: str) -> str:
     """A text in the language that was chosen; as it is where the catalogue does not have it."""
-    return text if language() == "en" else _lines(text)
+    return text if language() == "en" else chinese(text)
 
 
-def _lines(text: str) -> str:
+def chinese(text: str) -> str:
+    """A text in Chinese, whatever language was chosen."""
     return "\n".join(map(_line, text.split("\n")))
 
 
@@ -121,7 +122,7 @@ def _is_unknown_prose(text: str) -> bool:
 
 
 def _value(found: re.Match[str], place: re.Match[str]) -> str:
-    return _lines(found[place[1]])
+    return chinese(found[place[1]])
 
 
 @dataclass(frozen=True)

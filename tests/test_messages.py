@@ -65,6 +65,29 @@ def test_translations_have_the_values_of_their_messages() -> None:
     assert wrong == []
 
 
+def test_every_message_is_found_when_its_values_are_put_in() -> None:
+    """Whatever other messages are like it, what is printed has no English left."""
+    choose("zh")
+    left = {}
+    for key, text in catalogue().items():
+        said = PLACE.sub("7", key)
+        shown = translated(said)
+        if english_in(shown) and not english_in(text):
+            left[said] = shown
+    assert left == {}
+
+
+def test_what_is_left_out_of_the_catalogue_has_no_errors() -> None:
+    """Modules without messages raise none, so that an error is never without its Chinese."""
+    package = ROOT / "hexconv"
+    raising = re.compile(r"raise \w*Error\(|warnings\.warn\(")
+    for name in tool().NOT_MESSAGES:
+        path = package / name
+        files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+        for file in files:
+            assert not raising.search(file.read_text(encoding="utf-8")), file
+
+
 @pytest.mark.parametrize(
     "english, chinese",
     [

@@ -5,7 +5,7 @@
 
 A message is a string of two words or more, an f-string with its values as `{name}`, a paragraph of
 a command's help, or one of WORDS. What is not for people is left out: docstrings, patterns, code
-that is generated.
+that is generated, texts of the HTML report, which have both languages.
 """
 
 from __future__ import annotations
@@ -22,42 +22,19 @@ PACKAGE = ROOT / "hexconv"
 CATALOGUE = PACKAGE / "locale" / "zh" / "LC_MESSAGES" / "hexconv.po"
 NOT_MESSAGES = (
     "cli/_examples.py",
-    "cli/_phone_page.py",
-    "cluster",
     "compare/agreement.py",
-    "cpp",
-    "device/rewrite",
-    "exact",
+    "cpp/platforms.py",
+    "device/rewrite/forms.py",
     "locale",
-    "report/html_page.py",
-    "report/drawing.py",
-    "report/graph",
-    "report/cards.py",
-    "report/html.py",
-    "report/page",
-    "report/parts.py",
-    "report/accuracy_sections.py",
-    "report/cost_sections.py",
-    "report/sections.py",
     "mace/proto.py",
-    "models",
-    "native",
-    "nnlib",
     "notebook.py",
     "op_pages.py",
-    "optimize/fusions",
-    "optimize/legalize.py",
-    "optimize/on_float",
-    "optimize/on_nnlib",
-    "optimize/price.py",
-    "optimize/registry.py",
     "option_names.py",
-    "schema",
-    "simulator",
+    "report/page",
     "translation.py",
 )
-"""Modules and folders whose strings are code, data, in both languages already, or checks of hexconv
-itself, whose text is for a report to its maintainers."""
+"""Modules whose strings are commands, instructions, HTML or data, or that write pages in both
+languages themselves."""
 
 PROSE = re.compile(r"[A-Za-z]{2,}[,;:.)]* (\(|')?[A-Za-z{]|\} [a-z]{2,}|[a-z]{3,}:? '?\{")
 QUIET_CALLS = {"compile", "fullmatch", "match", "sub", "search", "getLogger", "debug", "info"}
@@ -211,7 +188,7 @@ def _called(node: ast.Call) -> str:
 def _is_hidden(node: ast.AST) -> bool:
     """What holds no message: patterns, types, what asserts say, public names of a module."""
     if isinstance(node, ast.Call):
-        return _called(node) in QUIET_CALLS
+        return _called(node) in QUIET_CALLS or _called(node) == "Text"  # has both languages
     if isinstance(node, ast.Assign):
         return any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
     return isinstance(node, ast.arguments) and not node.defaults

@@ -14,6 +14,7 @@ from hexconv.cost.align import Pair, pair_prediction, unlike
 from hexconv.cost.logs import Log
 from hexconv.names import counted
 from hexconv.phone.plan import VARIABLE, Plan, pull_lines, push_lines, run_line
+from hexconv.translation import translated
 
 if TYPE_CHECKING:
     from hexconv.phone.run import Comparison
@@ -45,12 +46,12 @@ def script(
     missing = [item for item in plan.graph.inputs if item.name not in inputs]
     for item in missing:
         file = Path(plan.input_files[item.name]).name
+        how = " with channels last" if item.nhwc else ""
         lines += [
             "",
             f"# {file}: the input '{item.name}', raw little-endian float32, "
             f"{'x'.join(map(str, item.shape))} ({item.data_format});",
-            f"# in Python: array.astype('<f4').tofile('{file}')"
-            + (" with channels last" if item.nhwc else ""),
+            f"# in Python: array.astype('<f4').tofile('{file}'){how}",
         ]
     lines += ["", *push_lines(plan, serial, inputs)]
     if profiled is not True:
@@ -65,7 +66,7 @@ def script(
         lines += ["", "# the DSP's own profile:"]
         lines += [f"{run_line(plan, serial, rounds, profiled=True)} > {log}"]
         lines += [f"python -m hexconv profile {log} --against {plan.model}"]
-    return "\n".join(lines)
+    return "\n".join(translated(line) if line.startswith("#") else line for line in lines)
 
 
 def machine_profile(plan: Plan, log: Log) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from hexconv.report.parts import LAYER, OP, Column, Report, Section, Text
+from hexconv.report.parts import LAYER, OP, Column, Report, Section, Text, message
 
 SETS = {
     "calibration": Text("calibration samples", "校准样本"),
@@ -21,7 +21,7 @@ def outputs(report: Report) -> Iterator[Section]:
             found = row[key]
             if found is not None:
                 figures = [found[name] for name in ("cosine", "max_error", "peak", "close", "top1")]
-                start = [row["name"], key.replace("_", "-"), found["samples"], found["sqnr"]]
+                start = [row["name"], SETS[key], found["samples"], found["sqnr"]]
                 rows.append([*start, row["allowed"], *figures])
     columns = (
         Column(Text("output", "输出")),
@@ -52,7 +52,7 @@ def outputs(report: Report) -> Iterator[Section]:
 def metrics(report: Report) -> Iterator[Section]:
     """The user's metrics, of the float model and of the quantized one."""
     rows = [
-        [row["name"], key.replace("_", "-"), row[key]["float_model"], row[key]["quantized"]]
+        [row["name"], SETS[key], row[key]["float_model"], row[key]["quantized"]]
         for row in (report.get("accuracy") or {}).get("metrics", ())
         for key in SETS
         if row.get(key) is not None
@@ -92,7 +92,7 @@ def layer_errors(report: Report) -> Iterator[Section]:
                 figures["own"]["sqnr"],
                 accumulated.get("sqnr"),
                 fit.get("best"),
-                "; ".join(row["advice"]),
+                _advice(row["advice"]),
             ]
         )
     worst = layers[0]["tensor"] if layers else ""
@@ -118,6 +118,11 @@ def layer_errors(report: Report) -> Iterator[Section]:
         rows,
         {"type": "lines", "label": 1, "series": [4, 5, 6], "unit": "dB"},
     )
+
+
+def _advice(given: Sequence[str]) -> Text:
+    texts = [message(text) for text in given]
+    return Text("; ".join(text.en for text in texts), "；".join(text.zh for text in texts))
 
 
 def ranges(report: Report) -> Iterator[Section]:

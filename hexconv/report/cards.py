@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hexconv.report.parts import Card, Text, same
+from hexconv.report.accuracy_sections import SETS
+from hexconv.report.parts import Card, Text, message, same
 from hexconv.report.sections import warnings_of
 
 Report = Mapping[str, Any]
@@ -59,7 +60,7 @@ def _good(report: Report) -> Card | None:
     on = key.replace("_", "-")
     detail = Text(
         f"worst output: {row['name']}, {on} samples{beside}",
-        f"最差的输出：{row['name']}{beside_zh}",
+        f"最差的输出：{row['name']}，{SETS[key].zh}{beside_zh}",
     )
     state = "good" if sqnr >= GOOD else "warn" if sqnr >= FAIR else "bad"
     return Card("good", title, value, detail, state, "outputs")
@@ -110,8 +111,8 @@ def _steps(report: Report) -> Iterator[Text]:
         )
     layers = (report.get("accuracy") or {}).get("layers", ())
     if layers and layers[0]["advice"]:
-        tensor, advice = layers[0]["tensor"], layers[0]["advice"][0]
-        yield Text(f"Worst layer {tensor}: {advice}", f"最差的层 {tensor}：{advice}")
+        tensor, advice = layers[0]["tensor"], message(layers[0]["advice"][0])
+        yield Text(f"Worst layer {tensor}: {advice.en}", f"最差的层 {tensor}：{advice.zh}")
     elif outputs and not layers:
         yield Text(
             "Measure on samples that calibration has not seen, layer by layer: hexconv verify "

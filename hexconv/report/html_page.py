@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from hexconv.errors import ConfigError, MissingExtra
 from hexconv.names import listed
 from hexconv.report.cards import cards, steps
-from hexconv.report.parts import Text, same
+from hexconv.report.parts import Text, message, same
 from hexconv.report.sections import sections
 
 
@@ -98,7 +98,7 @@ def _page(report: Mapping[str, Any]) -> dict[str, Any]:
         "name": _title(report),
         "hexconv": report["hexconv"],
         "library": report.get("library", ""),
-        "error": None if error is None else error["what"],
+        "error": None if error is None else message(error["what"]),
         "cards": [asdict(card) for card in cards(report)],
         "steps": steps(report),
         "sections": [asdict(section) for section in sections(report)],
@@ -138,5 +138,7 @@ WORDS = {
     "start": Text("without rewrites", "没有改写"),
     "end": Text("now", "现在"),
     "library": Text("library", "库"),
+    "exact": Text("exact", "完全一致"),
+    "silent": Text("no signal", "无信号"),
 }
 """What the page itself says."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from hexconv.translation import chinese
+
 
 class Text(NamedTuple):
     """A text of the page in both languages."""
@@ -71,8 +73,13 @@ class Section:
 
 
 def same(text: str) -> Text:
-    """Text that is the same in both languages: a name, a number, a message of the program."""
+    """Text that is the same in both languages: a name, a number."""
     return Text(text, text)
+
+
+def message(text: str) -> Text:
+    """A message of the program, which a report has in English: from the catalogue in Chinese."""
+    return Text(text, chinese(text))
 
 
 Report = Mapping[str, Any]

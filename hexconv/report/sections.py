@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hexconv.report import accuracy_sections, cost_sections
-from hexconv.report.parts import LAYER, NAME, OP, Column, Report, Section, Text, same
+from hexconv.report.parts import LAYER, NAME, OP, Column, Report, Section, Text, message, same
+
+SIDES = {"inputs": Text("input", "输入"), "outputs": Text("output", "输出")}
 
 
 def sections(report: Report) -> list[Section]:
@@ -32,7 +34,7 @@ def sections(report: Report) -> list[Section]:
 
 def _unsupported(report: Report) -> Iterator[Section]:
     rows = [
-        [node["onnx_node"], node["onnx_op"], node["reason"], node["hint"]]
+        [node["onnx_node"], node["onnx_op"], message(node["reason"]), message(node["hint"])]
         for node in (report.get("coverage") or {}).get("nodes", ())
         if node["reason"]
     ]
@@ -49,8 +51,8 @@ def _unsupported(report: Report) -> Iterator[Section]:
 
 def _interface(report: Report) -> Iterator[Section]:
     rows = [
-        [side[:-1], item["name"], "x".join(map(str, item["shape"])), *item["range"]]
-        for side in ("inputs", "outputs")
+        [SIDES[side], item["name"], "x".join(map(str, item["shape"])), *item["range"]]
+        for side in SIDES
         for item in report.get(side, ())
     ]
     columns = (
@@ -73,7 +75,10 @@ def _rewrites(report: Report) -> Iterator[Section]:
     did = report.get("conversion") or {}
     saved = did.get("saved", {})
     now = (report.get("cost") or {}).get("packets", 0)
-    rows = [[kind, name, times, saved.get(name)] for kind, name, times in did.get("rewrites", ())]
+    rows = [
+        [message(kind), name, times, saved.get(name)]
+        for kind, name, times in did.get("rewrites", ())
+    ]
     rows.sort(key=lambda row: -(row[3] or 0.0))
     chart = {"type": "waterfall", "label": 1, "value": 3, "end": now} if saved else {}
     note = Text(
@@ -111,7 +116,7 @@ def _warnings(report: Report) -> Iterator[Section]:
         Text("Warnings", "警告"),
         Text("What you have to know.", "您需要知道的事项。"),
         (Column(Text("warning", "警告")),),
-        [[text] for text in warnings_of(report)],
+        [[message(text)] for text in warnings_of(report)],
     )
 
 
@@ -139,9 +144,9 @@ def _provenance(report: Report) -> Iterator[Section]:
     )
 
 
-def _setting(value: Any) -> str:
+def _setting(value: Any) -> str | Text:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return Text("yes", "是") if value else Text("no", "否")
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={item}" for name, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

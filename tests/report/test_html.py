@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from click.testing import CliRunner, Result
 
+import hexconv
 from hexconv.cli import group
+from hexconv.compare.advice import FALLBACK, TABLES
 from hexconv.errors import ConfigError, MissingExtra
+from hexconv.pipeline import SYNTHETIC_WARNING
 from hexconv.report.html_page import WORDS, html
 from hexconv.report.sections import sections
 from hexconv.schema import document
@@ -122,6 +126,27 @@ def test_every_text_is_in_both_languages(place: Path) -> None:
     assert all(re.search("[\u4e00-\u9fff]", item.title.zh) for item in made)
 
 
+def test_advice_warnings_and_reasons_are_chinese_in_the_chinese_page(place: Path) -> None:
+    report, verified = reports(place)
+    softmax = next(text for ops, text in TABLES if "Softmax" in ops)
+    verified["accuracy"]["layers"][0]["advice"] = [softmax, FALLBACK]
+    report["warnings"] = [SYNTHETIC_WARNING]
+    graph = onnx.parser.parse_graph("g (float[2,2] x) => (float y) {y = Det(x)}")
+    report["coverage"] = hexconv.check(onnx.helper.make_model(graph)).to_dict()
+    data = embedded(html(report, verified))
+    rows = {section["id"]: section["rows"] for section in data["sections"]}
+    for text in (
+        next(row[-1] for row in rows["layers-error"] if row[-1][0]),
+        rows["warnings"][0][0],
+        rows["unsupported"][0][2],
+        data["steps"][-2],
+        *(card["detail"] for card in data["cards"]),
+    ):
+        assert re.search("[a-z]{3,} [a-z]{2,}", text[0]), "the English one is prose"
+        assert re.search("[\u4e00-\u9fff]", text[1])
+        assert not re.search("[a-z]{3,} [a-z]{2,} [a-z]{2,}", text[1]), text
+
+
 def html_report(place: Path) -> dict[str, Any]:
     from hexconv.report.html_page import merged
 
@@ -151,7 +176,7 @@ def test_report_joins_what_commands_printed(place: Path, tmp_path: Path) -> None
     run("report", place / "build" / "net.pb", place / "verify.json", "--html", target)
     data = embedded(target.read_text())
     outputs = next(item for item in data["sections"] if item["id"] == "outputs")
-    assert {row[1] for row in outputs["rows"]} == {"calibration", "held-out"}
+    assert {row[1][0] for row in outputs["rows"]} == {"calibration samples", "held-out samples"}
     assert all(row[4] is not None for row in outputs["rows"])  # of convert: what 8 bits allow
     (place / "build" / "net.report.html").unlink()
     run("report", place / "build" / "net.pb", "-q")
@@ -185,7 +210,7 @@ def test_a_report_file_alone_has_its_page_beside_it(place: Path, tmp_path: Path)
 def test_an_error_has_a_page(place: Path) -> None:
     error = {"type": "ModelError", "exit_code": 1, "what": EVIL, "where": "", "why": "", "hint": ""}
     page = html(document("error", {"error": {**error, "unsupported": []}}))
-    assert embedded(page)["error"] == EVIL
+    assert embedded(page)["error"] == [EVIL, EVIL]
 
 
 def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ function shown(value, kind) {
   if (typeof value !== "number") return say(value);
   if (kind === "share") return `${(100 * value).toFixed(value < 0.001 && value > 0 ? 3 : 1)} %`;
   if (kind === "bytes") return size(value);
-  if (kind === "db") return value >= 200 ? "exact" : value <= -200 ? "no signal" : value.toFixed(1);
+  if (kind === "db") return value >= 200 ? word("exact") : value <= -200 ? word("silent") : value.toFixed(1);
   if (kind === "integer") return Math.round(value).toLocaleString("en-US");
   return digits(value);
 }
@@ -317,7 +317,7 @@ function build() {
   document.getElementById("made").textContent = [data.library && `${word("library")} ${data.library}`, `hexconv ${data.hexconv}`].filter(Boolean).join(" · ");
   document.getElementById("language").textContent = word("language");
   document.getElementById("theme").textContent = word("theme");
-  const failed = data.error ? [make("div", { class: "card bad" }, make("div", { class: "value" }, data.error))] : [];
+  const failed = data.error ? [make("div", { class: "card bad" }, make("div", { class: "value" }, say(data.error)))] : [];
   document.getElementById("cards").replaceChildren(...failed, ...data.cards.map(card));
   document.getElementById("next").replaceChildren(make("h2", {}, word("next")),
     make("ol", {}, ...data.steps.map((step) => make("li", {}, say(step)))));
