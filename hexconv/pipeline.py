@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from hexconv import calibrate
 from hexconv import optimize as passes
 from hexconv.conversion_record import AppliedRewrite, Conversion, InFloat
 from hexconv.decompose import decompose
+from hexconv.decompose.steps import limit_steps, shared_over_steps, steps_of
 from hexconv.errors import ConfigError, RangeError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.files import sha256
 from hexconv.lowering import Lowered, dry_run, lower
@@ -92,6 +94,7 @@ def built(
     final, parted = executable(final)
     if parted:
         history += _named("nnlib", {"legalize": parted})
+    warnings += _prices(final, graph.unrolled, settings.library)
     return Model(
         graph=final,
         ranges={name: observed[name] for name in calibrated},
@@ -113,6 +116,21 @@ def built(
     )
 
 
+def _prices(graph: Graph, unrolled: Mapping[str, int], library: LibraryVersion) -> list[str]:
+    """What long recurrent nodes cost, unrolled."""
+    if not unrolled:
+        return []
+    from hexconv.cost import predict
+
+    packets = predict(graph, library).packets
+    steps = ", ".join(f"'{name}' of {count} steps" for name, count in unrolled.items())
+    return [
+        f"unrolled: {steps}: the graph has {len(graph.nodes)} nodes and takes {packets / 1e6:.1f} "
+        "million packets (predicted); a model of one chunk (--stateful) does not grow with the "
+        "length"
+    ]
+
+
 def prepared(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None,
@@ -129,7 +147,10 @@ def prepared(
     floats = annotate_float(graph, settings.keep_float)
     history = _named("recognized", graph.recognized)
     history += _named("rewritten", passes.float_graph(graph, settings))
+    long = {node: steps_of(node) for node in limit_steps(graph, settings.unroll)}
     history += _named("decomposed", decompose(graph, floats))
+    unrolled = {str(node.name): steps for node, steps in long.items() if node.graph is None}
+    graph = replace(graph, unrolled=unrolled)
     check_present(graph, floats)
     return graph, history
 
@@ -185,6 +206,17 @@ def observed_ranges(
 
     `digest` sees the samples that are observed.
     """
+    found, warnings = _observed(graph, samples, ranges, settings, digest)
+    return shared_over_steps(graph, found), warnings
+
+
+def _observed(
+    graph: FloatGraph,
+    samples: Samples | None,
+    ranges: Ranges | None,
+    settings: Settings,
+    digest: calibrate.SampleDigest | None,
+) -> tuple[dict[str, Bounds], list[str]]:
     warnings: list[str] = []
     if ranges is not None:
         given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)

@@ -32,6 +32,8 @@ OPTIMIZE_LEVELS: tuple[OptimizeLevel, ...] = get_args(OptimizeLevel)
 ACCURACY_LEVELS: tuple[Accuracy, ...] = get_args(Accuracy)
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 
+UNROLLED = 256
+"""Steps of a recurrent node, over all directions, up to which it is unrolled."""
 MOST_NUMBERS = 16
 """Of a constant in a report."""
 
@@ -74,6 +76,7 @@ class Settings:
         outputs: tensors that become the model's outputs, all of them.
         stateful: make a model of one chunk of a sequence, as long as the inputs' shapes say: the
             states of its LSTMs, GRUs and RNNs are inputs and outputs. Samples are whole sequences.
+        unroll: steps, over all directions, up to which an LSTM, GRU or RNN is unrolled.
         strict: raise FloorError if there are warnings (no samples, for one), and AccuracyError
             if an output of the simulated model, or a part of a concatenated output, is 6 dB or
             more below what 8 bits allow; on samples also if an output has less than 15 dB, or
@@ -98,6 +101,7 @@ class Settings:
     inputs: Sequence[str] = ()
     outputs: Sequence[str] = ()
     stateful: bool = False
+    unroll: int = UNROLLED
     strict: bool = False
 
     @classmethod
@@ -120,6 +124,7 @@ class Settings:
         _check_choice("optimize", made.optimize, OPTIMIZE_LEVELS)
         _check_choice("accuracy", made.accuracy, ACCURACY_LEVELS)
         check_library(made.library)
+        _check_steps(made.unroll)
         _check_choice("observer", made.observer, OBSERVERS)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
@@ -156,6 +161,7 @@ class CommonSettings(TypedDict, total=False):
     inputs: Sequence[str]
     outputs: Sequence[str]
     stateful: bool
+    unroll: int
     strict: bool
 
 
@@ -163,6 +169,14 @@ class SettingsDict(CommonSettings, total=False):
     """The settings as keyword arguments: see `Settings`, which holds the same names."""
 
     library: LibraryVersion
+
+
+def _check_steps(steps: int) -> None:
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise ConfigError(
+            f"recurrent nodes cannot be unrolled up to {steps!r} steps",
+            hint=f"--unroll takes a whole number from 1, by default {UNROLLED}",
+        )
 
 
 def _shown(value: Constant) -> Any:

@@ -20,7 +20,7 @@ from hexconv.notebook import html_table
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.pipeline import prepared
-from hexconv.settings import OptimizeLevel, Settings, SettingsDict
+from hexconv.settings import UNROLLED, OptimizeLevel, Settings, SettingsDict
 
 if TYPE_CHECKING:
     import onnx
@@ -119,6 +119,7 @@ def check(
     constants: Mapping[str, Constant] | None = None,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
+    unroll: int = UNROLLED,
 ) -> SupportReport:
     """Show what each node maps to, or why it is unsupported; nothing is calibrated.
 
@@ -132,6 +133,7 @@ def check(
         constants: values that inputs are bound to, by name.
         inputs: tensors that become the model's inputs, all of them.
         outputs: tensors that become the model's outputs, all of them.
+        unroll: steps up to which recurrent nodes are unrolled.
 
     Raises:
         HexconvError: the model itself cannot be read, or the library would prepare another graph
@@ -144,6 +146,7 @@ def check(
         "constants": constants or {},
         "inputs": inputs,
         "outputs": outputs,
+        "unroll": unroll,
     }
     settings = Settings.of(chosen)
     asked = source_of(source, shapes, settings)

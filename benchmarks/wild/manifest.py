@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 FILE = Path(__file__).with_name("models.yml")
+HELD_OUT = 6
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Model:
         settings: of `hexconv.convert`.
         floor: dB that the worst output must reach; None where that is not known.
         classes: whether the last axis of the outputs has class scores.
+        held_out: number of samples for the figures; few rows of class scores need more.
         note: one sentence about the network.
     """
 
@@ -77,6 +79,7 @@ class Model:
     settings: Mapping[str, Any] = field(default_factory=dict)
     floor: float | None = None
     classes: bool = False
+    held_out: int = HELD_OUT
     note: str = ""
 
 

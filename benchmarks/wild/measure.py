@@ -24,13 +24,16 @@ import hexconv
 from benchmarks.wild import peer
 from benchmarks.wild.draw import Feeds, Material
 from benchmarks.wild.manifest import Model
+from benchmarks.wild.report import is_worse
 from benchmarks.wild.samples import complete, constants, samples
+from hexconv.compare.accuracy import accuracy
 from hexconv.compare.eight_bits import RECURRENT
+from hexconv.compare.low_accuracy import low_accuracy
 from hexconv.compare.metrics import Totals
 from hexconv.errors import HexconvError
 from hexconv.simulator import Simulator
 
-CALIBRATION, HELD_OUT = 8, 6
+CALIBRATION = 8
 RUN_BELOW = 3e8
 """Multiply-accumulates from which on the emulator only prepares."""
 LIBRARY = "v66"
@@ -53,6 +56,7 @@ class Row:
         seconds: by stage.
         recurrent: whether it has LSTM, GRU or RNN, which ONNX Runtime leaves in float.
         warnings: of the conversion.
+        low: what the command says of the accuracy of a network behind ONNX Runtime.
         errors: by stage, the reason.
     """
 
@@ -68,6 +72,7 @@ class Row:
     seconds: dict[str, float] = field(default_factory=dict)
     recurrent: bool = False
     warnings: list[str] = field(default_factory=list)
+    low: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
 
 
@@ -92,7 +97,7 @@ class Bench:
             self.row.recurrent = is_recurrent(path)
         with self._stage("samples"):
             calibration = samples(self._model, self._material, CALIBRATION, held=False)
-            held = samples(self._model, self._material, HELD_OUT, held=True)
+            held = samples(self._model, self._material, self._model.held_out, held=True)
         with self._stage("float"):
             expected = [] if self.row.errors else self._in_runtime(path, held)
         if self.row.errors:
@@ -105,6 +110,10 @@ class Bench:
                     made = peer.quantized(path, Path(folder), whole, per_channel=per_channel)
                     found = self._in_runtime(made, held)
                     getattr(self.row, kind).update(decibels(expected, found))
+        if converted is not None and is_worse(asdict(self.row)):
+            with self._stage("accuracy"):
+                found = accuracy(converted, converted.float_model, calibration, library=LIBRARY)
+                self.row.low = low_accuracy(found, own_samples=True)
         if converted is not None and os.environ.get("HEXCONV_LIBRARY"):
             with self._stage("device"):
                 self.row.device = on_device(converted, held[0], self._macs)

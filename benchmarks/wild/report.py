@@ -20,24 +20,27 @@ WORDS = {
         "head": "| network | source | nodes | hexconv | ONNX Runtime, by tensor | by channel | "
         "top-1 | library | note |",
         "sum": "{converted} of {all} networks convert. In the library: {same} of {ran} return the "
-        "simulator's bits. {worse} are more than {limit:g} dB below ONNX Runtime's int8 by tensor; "
+        "simulator's bits. {worse} are more than {limit:g} dB below ONNX Runtime's int8 by tensor, "
+        "{silent} of them without a warning; "
         "of those with LSTM or GRU (*), which ONNX Runtime leaves in float, {recurrent}.",
         "float": "float",
         "same bits": "same bits",
         "prepared": "prepared",
         "failed": "fails in ONNX Runtime",
+        "warns": "`convert` warns",
     },
     "zh": {
         "head": "| 网络 | 来源 | 节点 | hexconv | ONNX Runtime（按张量） | 按通道 | top-1 | 库 | "
         "说明 |",
         "sum": "{all} 个网络中有 {converted} 个可以转换。在库中：{ran} 个中有 {same} 个与模拟器逐位"
-        "相同。{worse} 个比 ONNX Runtime 按张量的 int8 低 {limit:g} dB 以上；"
-        "在含 LSTM 或 GRU（*，ONNX Runtime "
+        "相同。{worse} 个比 ONNX Runtime 按张量的 int8 低 {limit:g} dB 以上，其中 {silent} 个"
+        "没有警告；在含 LSTM 或 GRU（*，ONNX Runtime "
         "将其留在浮点）的网络中有 {recurrent} 个。",
         "float": "浮点",
         "same bits": "位相同",
         "prepared": "仅 prepare",
         "failed": "ONNX Runtime 失败",
+        "warns": "`convert` 给出警告",
     },
 }
 
@@ -82,12 +85,14 @@ def table(models: Sequence[Model], rows: Mapping[str, Row], language: str) -> st
     words = WORDS[language]
     known = [rows[item.name] for item in models if item.name in rows]
     ran = [row for row in known if row.get("device") not in (None, "", "prepared")]
+    worse = [row for row in known if is_worse(row) and not row.get("recurrent")]
     text = words["sum"].format(
         all=len(known),
         converted=sum(worst(row) is not None for row in known),
         ran=len(ran),
         same=sum(row["device"] == "same bits" for row in ran),
-        worse=sum(is_worse(row) and not row.get("recurrent") for row in known),
+        worse=len(worse),
+        silent=sum(not row.get("low") for row in worse),
         recurrent=sum(is_worse(row) and bool(row.get("recurrent")) for row in known),
         limit=WORSE,
     )
@@ -118,12 +123,14 @@ def _cells(model: Model, row: Row, words: Mapping[str, str]) -> str:
         _float_or(_figure(row, "channel"), words),
         f"{min(top1.values()):.2f}" if top1 else "",
         words.get(row.get("device", ""), row.get("device", "")),
-        "; ".join(_reasons(row)).replace("|", "\\|"),
+        "; ".join(_reasons(row, words)).replace("|", "\\|"),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def _reasons(row: Row) -> Iterator[str]:
+def _reasons(row: Row, words: Mapping[str, str]) -> Iterator[str]:
+    if row.get("low"):
+        yield words["warns"]
     for stage, text in row.get("errors", {}).items():
         if stage not in ("tensor", "channel"):
             yield f"{stage}: {text}"

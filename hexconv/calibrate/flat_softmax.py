@@ -110,7 +110,9 @@ def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]
         below = made("Sub", [source, np.float32(high)], (low - high, 0.0))
     else:
         top = made("ReduceMax", [source, axes], (low, high))
-        below = made("Sub", [source, top], (max(low - high, LOWEST_SCORE), 0.0))
+        below = made("Sub", [source, top], (low - high, 0.0))
+        least, most = ranges[str(below.name)]  # measured perhaps, masked scores among them
+        ranges[str(below.name)] = max(least, LOWEST_SCORE), most
     mass = made("Exp", [below], (0.0, 1.0))
     total = made("ReduceSum", [mass, axes], (0.0, float(length)))
     share = made("Reciprocal", [total], (0.0, largest))

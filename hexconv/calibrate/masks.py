@@ -19,10 +19,12 @@ from hexconv.onnx_graph.builder import array_of, constant
 from hexconv.quantize import Bounds
 
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
-JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Min": (0, 1)}
+JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Min": (0, 1), "Pad": (0, 2)}
 HOLDS = {"Max", "Clip"}
 # exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
 MARGIN = 12.0
+# ArgMax needs what is masked to be less than the smallest score: five levels of 255.
+LEVELS_BELOW = 1 / 50
 # A branch is a mask where it reaches this far below all scores; one that is 0 or a number, sooner.
 FAR, STEP_FAR = 100.0, 24.0
 LOOKED_AT = 1 << 16
@@ -51,7 +53,7 @@ class Operand:
 
 
 def bounded_masks(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Bounds]:
-    """The ranges, with those of masked scores in front of a softmax clipped below the scores.
+    """The ranges, with those of masked scores in front of softmax and ArgMax clipped below them.
 
     Added masks are clipped as well, so that their quantized values separate 0 from masked. A mask
     that no sample needed has the range that it would have where one does.
@@ -92,7 +94,7 @@ def _bound(
         or (node.op_type == "Sub" and mask.position == 0)
     ):
         return
-    margin = MARGIN / min(way.factors)
+    margin = way.margin(high - low)
     for name, factor in way.names.items():
         if name in ranges:
             top = max(ranges[name][1], low * factor)
@@ -105,7 +107,7 @@ def _bound(
 def _operand(
     node: ir.Node, position: int, ranges: dict[str, Bounds], scores: Mapping[str, Bounds]
 ) -> Operand | None:
-    value = node.inputs[position]
+    value = node.inputs[position] if position < len(node.inputs) else None
     if value is None:
         return None
     step = _is_step(value, ranges)
@@ -181,7 +183,7 @@ def _number(value: ir.Value | None) -> float | None:
 
 @dataclass
 class Way:
-    """From masked scores to softmax.
+    """From masked scores to softmax or ArgMax.
 
     Attributes:
         names: values up to the next join, each with what the scores are multiplied by there.
@@ -191,8 +193,12 @@ class Way:
     names: dict[str, float] = field(default_factory=dict)
     factors: list[float] = field(default_factory=list)
 
+    def margin(self, width: float) -> float:
+        """How far below the smallest of the scores, which are `width` apart, masked ones are."""
+        return max([width * LEVELS_BELOW, *(MARGIN / factor for factor in self.factors)])
+
     def follow(self, value: ir.Value, factor: float, *, joined: bool = False) -> bool:
-        """Add a value and what is computed of it; whether nothing but softmax needs it."""
+        """Add a value and what is computed of it; whether only softmax and ArgMax need it."""
         if value.is_graph_output() or not value.uses():
             return False
         if not joined:
@@ -203,13 +209,15 @@ class Way:
         if node.op_type == "Softmax" and not node.domain:
             self.factors.append(factor)
             return True
+        if node.op_type == "ArgMax" and not node.domain:
+            return True
         scale = _factor(node, position)
         joined = joined or node.op_type in JOINS
         return scale is not None and self.follow(node.outputs[0], factor * scale, joined=joined)
 
 
 def _factor(node: ir.Node, position: int) -> float | None:
-    """By what a node on the way to softmax multiplies an input; None where it ends the way."""
+    """By what a node on the way multiplies an input; None where it leads elsewhere."""
     if node.domain:
         return None
     if node.op_type in MOVES or node.op_type in HOLDS or node.op_type in JOINS:

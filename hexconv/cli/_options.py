@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hexconv.settings import ACCURACY_LEVELS, OBSERVERS
+from hexconv.settings import ACCURACY_LEVELS, OBSERVERS, UNROLLED
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Images
@@ -91,6 +91,14 @@ def interface_options(function: F) -> F:
             callback=_by_name,
             metavar="NAME=VALUE",
             help="Bind an input to a number, a list (1,2,3), true, false, or a .npy file.",
+        ),
+        click.option(
+            "--unroll",
+            type=click.IntRange(1),
+            default=UNROLLED,
+            show_default=True,
+            metavar="STEPS",
+            help="Unroll an LSTM, GRU or RNN of up to so many steps, both directions counted.",
         ),
         click.option(
             "--inputs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,7 @@ def command(
     failed: list[Failed] = []
     more: Ranges = {}
     if merge:
-        if samples or shapes or cluster is not None or any(interface.values()):
+        if samples or shapes or cluster is not None or _is_given(interface):
             raise click.UsageError("--merge takes files of ranges, no samples and no cluster")
         statistics = _merged(files)
     else:
@@ -115,7 +116,7 @@ def command(
             graph = load(asked.model, asked.shapes, recognize=False)
             statistics, failed = _measured(graph, given, observer, cluster, progress)
             whole = not failed and (output is None or output.suffix != ".npz")
-            lowered = _as_lowered(asked) if whole else None
+            lowered = _as_lowered(asked, interface["unroll"]) if whole else None
             if lowered is not None and statistics.samples:
                 more = with_introduced(
                     statistics.ranges(percentile),
@@ -130,6 +131,11 @@ def command(
     require_complete(
         failed, f"the ranges are those of the other {counted(statistics.samples, 'sample')}"
     )
+
+
+def _is_given(interface: Mapping[str, Any]) -> bool:
+    """Whether an option of the model's interface was given."""
+    return any(value for name, value in interface.items() if name != "unroll")
 
 
 def _target(first: Path, merged: bool) -> Path:
@@ -171,13 +177,13 @@ def _measured(
         return measure_on(workers, graph, stream, observer, tick)
 
 
-def _as_lowered(asked: Source) -> FloatGraph | None:
+def _as_lowered(asked: Source, unroll: int) -> FloatGraph | None:
     """The graph that a conversion lowers; None of a model that it cannot convert."""
     from hexconv.pipeline import prepared
     from hexconv.settings import Settings
 
     try:
-        return prepared(asked.model, asked.shapes, Settings())[0]
+        return prepared(asked.model, asked.shapes, Settings(unroll=unroll))[0]
     except HexconvError:
         return None
 

@@ -29,6 +29,19 @@ if TYPE_CHECKING:
     from hexconv.simulator.golden import GoldenVerdict
 
 
+def _axes(
+    context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> dict[str, int]:
+    """{name: axis} of NAME=AXIS."""
+    found = {}
+    for text in given:
+        name, equals, axis = text.rpartition("=")
+        if not (equals and name and axis.isdecimal()):
+            raise click.BadParameter(f"'{text}' is not of the form x=1")
+        found[name] = int(axis)
+    return found
+
+
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option(
@@ -55,6 +68,15 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Check the simulator on recorded outputs of the real library instead.",
 )
+@click.option(
+    "--stream",
+    "axes",
+    multiple=True,
+    metavar="NAME=AXIS",
+    callback=_axes,
+    help="Run a whole sequence in chunks: the axis of time of an input or output. A model made "
+    "with --stateful gets each state that it returns back.",
+)
 @cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
@@ -64,6 +86,7 @@ def command(
     output: Path | None,
     library: LibraryVersion,
     golden: Path | None,
+    axes: dict[str, int],
     cluster: str | None,
     as_json: bool,
     quiet: bool,
@@ -81,6 +104,10 @@ def command(
         raise click.UsageError("a MODEL.pb to simulate is missing")
     elif not inputs:
         raise click.UsageError("there is no --input")
+    elif axes:
+        if cluster is not None:
+            raise click.UsageError("a sequence runs in one process: --stream takes no cluster")
+        _stream(model, inputs, output, library, axes, as_json, quiet)
     else:
         _simulate(model, inputs, output, library, cluster, as_json, quiet)
 
@@ -95,7 +122,6 @@ def _simulate(
     quiet: bool,
 ) -> None:
     from hexconv.cluster import require_complete
-    from hexconv.files import write_files
     from hexconv.model import load
 
     model = load(path)
@@ -107,12 +133,43 @@ def _simulate(
     if results:
         names = [item.name for item in model.graph.outputs]
         stacked = {name: _stack([result[name] for result in results]) for name in names}
-        if output is not None:
-            write_files({output / f"{file_name(n)}.npy": _npy(a) for n, a in stacked.items()})
-        if not quiet:
-            _show(stacked, output, library, as_json)
+        _write(stacked, output, library, as_json, quiet)
     others = counted(len(results), "sample")
     require_complete(failed, f"the outputs are those of the other {others}")
+
+
+def _stream(
+    path: Path,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    library: LibraryVersion,
+    axes: dict[str, int],
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """One sequence, chunk by chunk."""
+    from hexconv.device.feeds import read_feeds
+    from hexconv.model import load
+    from hexconv.simulator.stream import own_inputs, stream
+
+    model = load(path)
+    feeds = read_feeds(model.graph, inputs, own_inputs(model.graph))
+    _write(stream(model, feeds, axes, library=library), output, library, as_json, quiet)
+
+
+def _write(
+    results: dict[str, Any],
+    output: Path | None,
+    library: LibraryVersion,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from hexconv.files import write_files
+
+    if output is not None:
+        write_files({output / f"{file_name(n)}.npy": _npy(a) for n, a in results.items()})
+    if not quiet:
+        _show(results, output, library, as_json)
 
 
 def _results(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 from hexconv.decompose.recurrent import unsupported_op
+from hexconv.decompose.steps import NODES, is_bidirectional, steps_of
 from hexconv.errors import UnsupportedOpError
+from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
 from hexconv.onnx_graph import NodeView
@@ -70,7 +74,23 @@ def recurrent(node: NodeView, ctx: Context) -> None:
     raise UnsupportedOpError(
         f"a {node.op} with {unsupported_op(node.node)}",
         why="the library has no loops: each step becomes nodes of its own",
-        hint="make a model of one chunk (--stateful), or cut the model there (--split)",
+        hint=_hint(node.node),
+    )
+
+
+def _hint(node: ir.Node) -> str:
+    """What to do with a recurrent node that is not unrolled."""
+    steps, both = steps_of(node), is_bidirectional(node)
+    nodes = NODES * steps
+    if steps <= notes_of(node).most_steps:
+        if both:
+            return "cut the model there (--split)"
+        return "make a model of one chunk (--stateful), or cut the model there (--split)"
+    if both:
+        return f"unroll it (--unroll {steps}: some {nodes} nodes), or cut the model there (--split)"
+    return (
+        f"make a model of one chunk (--stateful), unroll it (--unroll {steps}: some {nodes} "
+        "nodes), or cut the model there (--split)"
     )
 
 

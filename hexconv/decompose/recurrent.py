@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.decompose.steps import GATES, number_step, steps_of
+from hexconv.lowering.annotations import notes_of
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
-GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
 # Activations that are ONNX ops of the same name and, without alpha and beta, the same defaults.
 ACTIVATIONS = {"Sigmoid", "Tanh", "Relu", "Softsign", "Softplus", "HardSigmoid", "Elu", "LeakyRelu"}
-# Steps over all directions; each becomes some 10 to 20 nodes of the library.
-MOST_STEPS = 256
 
 Activation = Callable[[ir.Value], ir.Value]
 
@@ -47,11 +46,10 @@ class Cell:
 def unsupported_op(node: ir.Node) -> str:
     """Why a recurrent node is not unrolled; empty if it is."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
-    time = shape_of(node.inputs[0])[0]
-    directions = 2 if attrs.get("direction") == "bidirectional" else 1
-    if time * directions > MOST_STEPS:
-        both = f" both ways, {time * directions} steps" if directions == 2 else ""
-        return f"{time} frames{both}; up to {MOST_STEPS} steps are unrolled"
+    time, steps, most = shape_of(node.inputs[0])[0], steps_of(node), notes_of(node).most_steps
+    if steps > most:
+        both = f" both ways, {steps} steps" if steps > time else ""
+        return f"{time} frames{both}; up to {most} steps are unrolled"
     if "activation_alpha" in attrs or "activation_beta" in attrs:
         return "activations with their own parameters"
     unknown = set(attrs.get("activations", ())) - ACTIVATIONS
@@ -155,10 +153,12 @@ def _run(
     step = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}[node.op_type]
     states: dict[int, ir.Value] = {}
     for t in order:
+        before = builder.count
         now = _cut(cell.inputs, 0, t, 1, builder)
         now = _shaped(now, shape_of(cell.inputs)[1:], builder)
         state, memory = step(cell, now, state, memory)
         states[t] = state
+        number_step(builder.made_after(before), node.op_type, f"{node.name}/{index}")
     last = [value if value is not None else builder.const(zeros) for value in (state, memory)]
     return [states[t] for t in sorted(states)], last
 

@@ -15,8 +15,15 @@ from hexconv.paths import exists, is_file
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
 
-def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
+def read_feeds(
+    graph: Graph, given: Sequence[str], wanted: Sequence[str] | None = None
+) -> dict[str, Array]:
     """Feeds from `NAME=FILE`, or `FILE` alone for a model of one input: .npy, or raw .bin.
+
+    Args:
+        graph: of the model.
+        given: from the command line.
+        wanted: names of the inputs to read; all of them by default.
 
     Raises:
         ConfigError: if a file cannot be assigned to an input, or an input has none.
@@ -24,7 +31,7 @@ def read_feeds(graph: Graph, given: Sequence[str]) -> dict[str, Array]:
         RangeError: if a raw file has another size than the input.
     """
     items = {interface.name: interface for interface in graph.inputs}
-    names = list(items)
+    names = list(items if wanted is None else wanted)
     feeds: dict[str, Array] = {}
     for text in given:
         name, file = _split(text, names)

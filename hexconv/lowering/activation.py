@@ -32,6 +32,8 @@ LONGEST_SOFTMAX = 32768
 """Rows of 32,000 are right, rows of 40,000 crash the v60 library."""
 SMALL = 0.32
 """Share of the fixed range below which results have a table of their own: 10 dB and more."""
+LEAST_SLOPE = 1 / 128
+"""Of PRelu_8, which keeps slopes in units of it: it fails where they all round to 0."""
 OWN_RANGE_WIDER = 1.25
 """By how much the range that PRelu_8 derives may be wider than its result: a third of a bit."""
 
@@ -235,7 +237,8 @@ def _prelu(
     output = node.outputs[0]
     name = f"{output}/slope"
     value_range = ctx.range(output)
-    if notes_of(node.node).own_range and slopes.min() > 0.0 and slopes.max() <= 1.0:
+    own_range = notes_of(node.node).own_range and slopes.min() > 0.0
+    if own_range and LEAST_SLOPE <= slopes.max() <= 1.0:
         derived = cover(tensor.range.min * float(slopes.max()), tensor.range.max)
         if derived.step <= OWN_RANGE_WIDER * value_range.step:
             ctx.bind_order(output, order, _prelu_own_range(ctx, tensor, slopes, derived, output))

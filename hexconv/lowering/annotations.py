@@ -8,6 +8,7 @@ from typing import Any
 import onnx_ir as ir
 
 from hexconv.quantize import Bounds
+from hexconv.settings import UNROLLED
 
 KEY = "hexconv"
 """Key in a node's meta."""
@@ -26,6 +27,8 @@ class Annotations:
         own_range: a PReLU may derive its output range from its input's.
         float_reason: why the node is computed in float; empty where it is not.
         onnx_op: the ONNX op of a node that was given one of hexconv's own ops.
+        most_steps: of an LSTM, GRU or RNN: steps, over all directions, up to which it is unrolled.
+        in_step: of what an unrolled recurrent node computes in each step: its place there.
         functions: of a Lookup: the functions that it applies one after the other.
     """
 
@@ -35,6 +38,8 @@ class Annotations:
     own_range: bool = False
     float_reason: str = ""
     onnx_op: str = ""
+    most_steps: int = UNROLLED
+    in_step: str = ""
     functions: Any = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -64,9 +65,18 @@ class FloatBuilder:
         return self
 
     @property
+    def count(self) -> int:
+        """How many values were made since `at`."""
+        return len(self._new)
+
+    @property
     def made(self) -> list[ir.Node]:
         """The nodes inserted since `at`, in order, that still exist."""
-        producers = dict.fromkeys(value.producer() for value in self._new)
+        return self.made_after(0)
+
+    def made_after(self, count: int) -> list[ir.Node]:
+        """The same, without the nodes of the first `count` values."""
+        producers = dict.fromkeys(value.producer() for value in islice(self._new, count, None))
         return [node for node in producers if node is not None and node.graph is not None]
 
     def fresh(self, hint: str) -> str:

@@ -42,6 +42,7 @@ class FloatGraph:
         original: names of the values that inputs and nodes of the file compute.
         open_axes: the axes of inputs whose sizes the file leaves open, by input.
         unrounded: outputs of integers that are floats here, not rounded: "'y' is uint8".
+        unrolled: steps of long recurrent nodes that will be unrolled, by node name.
         ranges: (min, max) that a quantized model declares, by value name.
         wide: names of those of these values that have more than 8 bits.
         classes: names of the outputs whose last axis has class scores.
@@ -57,6 +58,7 @@ class FloatGraph:
     classes: frozenset[str] = frozenset()
     unrounded: tuple[str, ...] = ()
     open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    unrolled: dict[str, int] = field(default_factory=dict)
 
     @property
     def graph(self) -> ir.Graph:

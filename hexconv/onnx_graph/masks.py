@@ -1,4 +1,4 @@
-"""Attention masks of -inf, or near it: replaced by numbers for which softmax returns the same."""
+"""Masks of -inf, or near it: replaced by numbers for which softmax and ArgMax return the same."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ PASSES = {
     "Clip",
     "Mul",
     "Sub",
+    "Pad",
+    "GatherElements",
+    "Cast",
 }
+ENDS = {"Softmax", "ArgMax"}
+"""Ops that return the same for any number far below the others."""
 MASKED = -10000.0
 FARTHEST = 1e6
 """Beyond it a mask is held: no score comes near, and sums of masks stay finite."""
 
 
 def finite_masks(graph: ir.Graph) -> None:
-    """-inf in constants that reach nothing but softmax becomes -10000; the rest at most 1e6."""
+    """-inf in constants that reach only softmax and ArgMax becomes -10000; the rest at most 1e6."""
     for value in graph.initializers.values():
         array = array_of(value)
         if array is None or array.dtype != np.float32 or not array.size:
@@ -53,7 +58,7 @@ def _masks(value: ir.Value) -> bool:
         if current.is_graph_output():
             return False
         for use in current.uses():
-            if use.node.op_type == "Softmax" and not use.node.domain:
+            if use.node.op_type in ENDS and not use.node.domain:
                 continue
             if use.node.op_type not in PASSES or use.node.domain:
                 return False

@@ -92,7 +92,8 @@ def _checked(node: onnx.NodeProto) -> onnx.NodeProto:
             f"the {node.op_type} '{node.name}' is {direction.decode()}",
             where="--stateful",
             why="its backward direction starts at the last frame: no chunk can be computed before",
-            hint="convert the whole sequence, or a model of one direction",
+            hint="convert the whole sequence, unrolled (--unroll STEPS above 256 steps, both "
+            "directions counted), or a model of one direction",
         )
     if len(node.input) > LENGTHS and node.input[LENGTHS]:
         raise ConfigError(

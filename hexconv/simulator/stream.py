@@ -8,7 +8,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError
-from hexconv.names import state_output
+from hexconv.names import did_you_mean, listed, state_output
 from hexconv.nnlib.graph import Graph, HasGraph, graph_of
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.simulator.run import Simulator
@@ -42,12 +42,13 @@ def stream(
         states.
 
     Raises:
-        ConfigError: an input is missing, or shorter than one chunk.
+        ConfigError: an input is missing or shorter than one chunk, or there is no such axis.
     """
     graph = graph_of(model)
     known = dict(axes if axes is not None else getattr(model, "axes", {}))
     shapes = {item.name: item.shape for item in graph.inputs}
-    own = [name for name in shapes if state_output(name) is None]
+    own = own_inputs(graph)
+    _check_axes(graph, known)
     _check(own, feeds, known)
     compute = run or Simulator(model, library).run
     state = {name: np.zeros(s, np.float32) for name, s in shapes.items() if name not in own}
@@ -61,6 +62,25 @@ def stream(
     return {n: np.concatenate(a, known[n]) if n in known else a[-1] for n, a in found.items()}
 
 
+def own_inputs(graph: Graph) -> list[str]:
+    """The inputs of a model of chunks that are no states."""
+    return [item.name for item in graph.inputs if state_output(item.name) is None]
+
+
+def _check_axes(graph: Graph, axes: Mapping[str, int]) -> None:
+    ranks = {item.name: len(item.shape) for item in (*graph.inputs, *graph.outputs)}
+    for name, axis in axes.items():
+        if name not in ranks:
+            raise ConfigError(
+                f"the model has no input or output '{name}'",
+                hint=f"{did_you_mean(name, ranks)}there are {listed(list(ranks))}",
+            )
+        if not 0 <= axis < ranks[name]:
+            raise ConfigError(
+                f"'{name}' has no axis {axis}", hint=f"its axes are 0 to {ranks[name] - 1}"
+            )
+
+
 def _check(own: Sequence[str], feeds: Mapping[str, Array], axes: Mapping[str, int]) -> None:
     missing = [name for name in own if name not in feeds]
     if missing or not any(name in axes for name in own):
@@ -68,7 +88,8 @@ def _check(own: Sequence[str], feeds: Mapping[str, Array], axes: Mapping[str, in
             f"there is no data for input '{missing[0]}'"
             if missing
             else "the axis of time is not known",
-            hint='give axes={"x": 1, "y": 1}, by the names of inputs and outputs',
+            hint='give it by the names of inputs and outputs: axes={"x": 1, "y": 1} '
+            "(simulate: --stream x=1 --stream y=1)",
         )
 
 
@@ -77,10 +98,27 @@ def _count(
 ) -> int:
     """How many whole chunks the sequences have."""
     timed = [name for name in feeds if name in axes and name in shapes]
+    for name in timed:
+        _check_rank(name, feeds[name], shapes[name])
     count = int(min(feeds[name].shape[axes[name]] // shapes[name][axes[name]] for name in timed))
     if count == 0:
-        raise ConfigError("the sequence is shorter than one chunk")
+        name = min(timed, key=lambda name: feeds[name].shape[axes[name]])
+        raise ConfigError(
+            f"'{name}' has {feeds[name].shape[axes[name]]} frames, less than one chunk of "
+            f"{shapes[name][axes[name]]}",
+            hint="give a longer sequence, or pad it with zeros",
+        )
     return count
+
+
+def _check_rank(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    """Raise for a sequence with another number of axes than its chunks have."""
+    if np.ndim(array) != len(shape):
+        raise ConfigError(
+            f"the sequence for '{name}' has shape {list(np.shape(array))}; a chunk has "
+            f"{list(shape)}",
+            hint="it differs from a chunk in the size of one axis",
+        )
 
 
 def _chunk(array: Array, axis: int | None, shape: tuple[int, ...], number: int) -> Array:

@@ -150,3 +150,63 @@ def test_a_bound_that_nothing_reaches_is_dropped(op: str, number: float) -> None
     nodes = [helper.make_node(op, ["c", "x"], ["h"]), helper.make_node("Exp", ["h"], ["y"])]
     graph = load(model(nodes, {"x": (3, 4)}, ["y"], {"c": np.array(number, np.float32)}))
     assert [node.op_type for node in graph.nodes] == ["Exp"]
+
+
+PADS = np.array([0, 2, 0, 1])
+MASKED = {
+    "constant": ([("Where", ["even", "x", "far"], "s")], {"even": np.arange(24)[None] % 2 == 0}),
+    "added": (
+        [("Add", ["x", "m"], "s")],
+        {"m": np.where(np.arange(24) % 2, -np.inf, 0)[None].astype(np.float32)},
+    ),
+    "of the data": (
+        [("Less", ["x", "high"], "b"), ("Where", ["b", "x", "far"], "s")],
+        {"high": np.float32(0)},
+    ),
+    "padded": ([("Pad", ["x", "pads", "far"], "s")], {"pads": PADS}),
+    "masked and padded": (
+        [("Where", ["even", "x", "far"], "t"), ("Pad", ["t", "pads", "far"], "s")],
+        {"even": np.arange(24)[None] % 2 == 1, "pads": PADS},
+    ),
+}
+
+
+def widest_gap(samples: list[dict[str, Array]]) -> Array:
+    """A threshold near 0.2 of 1 that no value is near to: one that is, is decided by chance."""
+    values = np.sort(np.concatenate([sample["x"].reshape(-1) for sample in samples]))
+    values = values[len(values) // 2 : len(values) * 7 // 10]
+    place = int(np.argmax(np.diff(values)))
+    return np.asarray(values[place : place + 2].mean())
+
+
+@pytest.mark.parametrize("form", MASKED)
+@pytest.mark.parametrize("end", ["ArgMax", "Softmax"])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 300.0])
+def test_the_largest_of_what_is_not_masked_is_found(form: str, end: str, scale: float) -> None:
+    steps, consts = MASKED[form]
+    nodes = [helper.make_node(op, inputs, [out]) for op, inputs, out in steps]
+    parts: dict[str, Array] = {name: np.asarray(value) for name, value in consts.items()}
+    samples = [{"x": np.float32(scale) * numbers((6, 24), seed)} for seed in range(3)]
+    if "far" in {name for _, inputs, _ in steps for name in inputs}:
+        parts["far"] = np.array(-np.inf, np.float32)
+    if "high" in parts:
+        parts["high"] = widest_gap(samples)
+    if end == "ArgMax":
+        nodes += [helper.make_node("ArgMax", ["s"], ["a"], axis=-1)]
+        nodes += [helper.make_node("Cast", ["a"], ["y"], to=1)]
+    else:
+        nodes += [helper.make_node("Softmax", ["s"], ["y"], axis=-1)]
+    proto = model(nodes, {"x": (6, 24)}, ["y"], parts)
+    converted = hexconv.convert(proto, samples=samples)
+    (wanted,) = FloatSession(load(proto)).run(samples[1]).values()
+    found = hexconv.simulate(converted, samples[1])["y"].reshape(wanted.shape)
+    if end == "ArgMax":
+        scores, before = samples[1]["x"], 2 if "pads" in parts else 0
+        places = [np.rint(place).astype(int) - before for place in (found, wanted)]
+        chosen, largest = (np.take_along_axis(scores, place, -1) for place in places)
+        # Scores of -3..3 that are two levels of 255 apart may change places.
+        assert np.abs(chosen - largest).max() < 0.05 * scale
+    elif scale == 1.0:
+        assert np.abs(found - wanted).max() < 0.03
+    else:
+        assert found[wanted == 0].max() < 0.01

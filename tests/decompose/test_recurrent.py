@@ -9,11 +9,12 @@ import onnx
 import pytest
 from onnx import helper
 
+import hexconv
 from hexconv.compare.accuracy import accuracy
-from hexconv.decompose.recurrent import MOST_STEPS
+from hexconv.errors import ConfigError, HexconvWarning, UnsupportedOpErrors
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import prepared
-from hexconv.settings import Settings
+from hexconv.settings import UNROLLED, Settings
 from tests.lowering.proof import float_outputs, matches, model, numbers, unsupported_op
 
 TIME, BATCH, INPUT, HIDDEN = 5, 2, 6, 8
@@ -108,13 +109,53 @@ def test_the_last_state_alone_may_be_requested(op: str) -> None:
 
 
 def test_a_long_sequence_is_rejected() -> None:
-    text = unsupported_op(recurrent("GRU", time=MOST_STEPS + 1))
-    assert f"{MOST_STEPS + 1} frames;" in text and "node 'node' (GRU)" in text
+    text = unsupported_op(recurrent("GRU", time=UNROLLED + 1))
+    assert f"{UNROLLED + 1} frames;" in text and "node 'node' (GRU)" in text
 
 
 def test_frames_that_are_read_both_ways_are_counted_as_the_user_does() -> None:
-    text = unsupported_op(recurrent("GRU", time=MOST_STEPS - 12, direction="bidirectional"))
-    assert f"{MOST_STEPS - 12} frames both ways, {2 * MOST_STEPS - 24} steps" in text
+    text = unsupported_op(recurrent("GRU", time=UNROLLED - 12, direction="bidirectional"))
+    assert f"{UNROLLED - 12} frames both ways, {2 * UNROLLED - 24} steps" in text
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_what_the_hint_names_converts(direction: str) -> None:
+    time = 12
+    steps = time * (2 if direction == "bidirectional" else 1)
+    proto = recurrent("GRU", time=time, direction=direction)
+    feeds = {"x": numbers((time, BATCH, INPUT))}
+    with pytest.raises(UnsupportedOpErrors, match=f"up to {steps - 1} steps") as raised:
+        hexconv.convert(proto, samples=[feeds], unroll=steps - 1)
+    hint = raised.value.unsupported[0].hint
+    assert f"(--unroll {steps}:" in hint and ("stateful" in hint) == (direction != "bidirectional")
+    assert not hexconv.check(proto, unroll=steps - 1).ok
+    assert hexconv.check(proto, unroll=steps).ok
+    hexconv.convert(proto, samples=[feeds], unroll=steps)
+
+
+def test_a_long_sequence_is_unrolled_with_a_warning_of_its_price(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hexconv.decompose.steps.LONG", 11)
+    with pytest.warns(HexconvWarning, match=r"'node' of 12 steps: the graph has \d+ nodes and"):
+        hexconv.convert(recurrent("GRU", time=12), samples=[{"x": numbers((12, BATCH, INPUT))}])
+
+
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_samples_that_calibration_has_not_seen_are_right(op: str, direction: str) -> None:
+    """Each step has few values of a sample: those of all steps make the range of each."""
+    proto = recurrent(op, time=12, direction=direction, outputs=("y",))
+    samples = [{"x": numbers((12, BATCH, INPUT), seed)} for seed in range(3)]
+    converted = hexconv.convert(proto, samples=samples[:1])
+    found = accuracy(converted, proto, samples[1:], library="v60", estimate=False)
+    assert found["y"].sqnr > 18.0
+
+
+@pytest.mark.parametrize("steps", [0, -3, True, 2.5])
+def test_a_limit_that_is_no_number_of_steps_is_an_error(steps: Any) -> None:
+    with pytest.raises(ConfigError, match="cannot be unrolled up to"):
+        hexconv.convert(recurrent("GRU"), unroll=steps)
 
 
 def test_sequences_of_different_lengths_are_rejected() -> None:

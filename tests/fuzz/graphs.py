@@ -66,9 +66,9 @@ def random_case(seed: int) -> Case:
         m.add("Relu", ["x0"], m.shapes["x0"])
         names = ["t0"]
     ends = [names[-1], *(name for name in names[:-1] if m.chance(0.08))]
-    samples = tuple(_sample(m, number) for number in range(SAMPLES))
+    samples = tuple(sample(m, number) for number in range(SAMPLES))
     case = Case(seed, dict(m.inputs), tuple(m.steps), tuple(dict.fromkeys(ends)), samples)
-    return _decided(case.tidied())
+    return decided(case.tidied())
 
 
 def _between(values: Array) -> Array:
@@ -83,7 +83,7 @@ def _between(values: Array) -> Array:
 COMPARISONS = ("Greater", "GreaterOrEqual", "Less")
 
 
-def _decided(case: Case) -> Case:
+def decided(case: Case) -> Case:
     """With thresholds that lie inside of the data in the widest gap between its values.
 
     A value that is at the threshold is decided by chance, in float as well as in 8 bits.
@@ -102,7 +102,7 @@ def _decided(case: Case) -> Case:
     return case
 
 
-def _sample(m: Maker, number: int) -> dict[str, Array]:
+def sample(m: Maker, number: int) -> dict[str, Array]:
     """Normal, of one sign, or uniform; some samples are quieter."""
     loudness = 1.0 if number == 0 else m.pick(1, 0.7, 0.4)
     feeds = {}

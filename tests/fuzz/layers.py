@@ -102,11 +102,14 @@ def _for(factor: np.float32, m: Maker) -> Array:
     return np.asarray(factor if m.chance(0.7) else np.float32(1) / factor)
 
 
-def activation(m: Maker) -> bool:
-    """A function of one variable."""
+ACTIVATIONS = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "HardSwish", "Abs", "Neg", "Softplus",
+               "Erf", "Gelu", "PRelu", "Exp")  # fmt: skip
+
+
+def activation(m: Maker, op: str = "") -> bool:
+    """A function of one variable, by default any."""
     x = m.tensor()
-    op = str(m.rng.choice(["Relu", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "HardSwish",
-                           "Abs", "Neg", "Softplus", "Erf", "Gelu", "PRelu", "Exp"]))  # fmt: skip
+    op = op or str(m.rng.choice(["Relu", *ACTIVATIONS]))
     shape = m.shapes[x]
     if op == "LeakyRelu":
         m.add(op, [x], shape, alpha=m.pick(0.01, 0.1, 0.3))

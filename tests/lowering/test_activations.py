@@ -105,6 +105,15 @@ def test_leaky_relu() -> None:
     matches(one("LeakyRelu", SHAPE, alpha=0.1), NATIVE)
 
 
+@pytest.mark.parametrize("slope", [1e-6, 1 / 600, 1 / 256, 1 / 129])
+@pytest.mark.parametrize("op", ["LeakyRelu", "PRelu"])
+def test_slopes_that_round_to_zero_convert(op: str, slope: float) -> None:
+    proto = one("LeakyRelu", SHAPE, alpha=slope)
+    if op == "PRelu":
+        proto = one("PRelu", SHAPE, np.array(slope, np.float32).reshape(1, 1, 1))
+    matches(proto, 1.0)
+
+
 @pytest.mark.parametrize("bounds", [(-1, 1), (0, 6), (None, 1), (0.5, None), (-2, -1), (1, 2)])
 def test_clip_with_any_bounds(bounds: tuple[float | None, float | None]) -> None:
     values = [None if bound is None else np.float32(bound) for bound in bounds]

@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 
 import hexconv
 from hexconv.errors import ConfigError, RangeError
+from tests.cli.converting import process
 from tests.lowering.proof import numbers
 from tests.onnx_graph.models import original_outputs
 
@@ -104,6 +105,42 @@ def test_the_files_run_without_the_conversion(tmp_path: Path) -> None:
     found = hexconv.stream(loaded, sequences()[0], {"x": 1, "y": 1})["y"]
     np.testing.assert_array_equal(found, hexconv.stream(step, sequences()[0])["y"])
     assert (tmp_path / "net.reference.onnx").exists()
+
+
+def test_the_command_runs_a_sequence_in_chunks(tmp_path: Path) -> None:
+    proto, samples = network(), sequences()
+    step = hexconv.convert(proto, {"x": (1, 2, INPUT)}, samples, stateful=True, name="net")
+    step.save(tmp_path)
+    np.save(tmp_path / "x.npy", samples[0]["x"])
+    words = ["simulate", f"{tmp_path}/net.pb", "--input", f"{tmp_path}/x.npy", "--stream", "x=1"]
+    done = process(*words, "--stream", "y=1", "-o", f"{tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    expected = hexconv.stream(step, samples[0])
+    found = np.load(tmp_path / "out" / "y.npy")
+    np.testing.assert_array_equal(found, expected["y"])
+    last = process(*words, "-o", f"{tmp_path}/last")
+    assert last.returncode == 0, last.stderr
+    np.testing.assert_array_equal(np.load(tmp_path / "last" / "y.npy"), expected["y"][:, -2:])
+
+
+@pytest.mark.parametrize(
+    ("frames", "axes", "told"),
+    [
+        (FRAMES, {"x": 3}, "'x' has no axis 3"),
+        (FRAMES, {"z": 1}, "no input or output 'z'"),
+        (FRAMES, {"y": 1}, "the axis of time is not known"),
+        (1, {"x": 1}, "'x' has 1 frames, less than one chunk of 2"),
+        (0, {"x": 1}, "'x' has 0 frames"),
+    ],
+)
+def test_a_sequence_that_does_not_fit_is_an_error(
+    frames: int, axes: dict[str, int], told: str
+) -> None:
+    step = hexconv.convert(network(), {"x": (1, 2, INPUT)}, sequences(), stateful=True)
+    with pytest.raises(ConfigError, match=told):
+        hexconv.stream(step, {"x": np.zeros((1, frames, INPUT), np.float32)}, axes)
+    with pytest.raises(ConfigError, match="a chunk has"):
+        hexconv.stream(step, {"x": np.zeros((4, INPUT), np.float32)}, {"x": 1})
 
 
 @pytest.mark.parametrize(

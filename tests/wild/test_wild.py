@@ -105,6 +105,19 @@ def test_a_network_has_figures_of_both_sides(
     assert json.loads((tmp_path / "row.json").read_text("utf-8"))["stage"] == "done"
 
 
+@pytest.mark.parametrize("theirs", [30.0, 45.0])
+def test_of_a_network_behind_onnx_runtime_it_is_known_whether_convert_warns(
+    theirs: float, tmp_path: Path, material: draw.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEXCONV_LIBRARY", raising=False)
+    figures = iter([{"y": 29.0}, {"y": theirs}, {"y": theirs}])
+    monkeypatch.setattr(measure, "decibels", lambda *_: next(figures))
+    monkeypatch.setattr(measure, "low_accuracy", lambda *_, own_samples: [f"low: {own_samples}"])
+    item = published(tmp_path, linear())
+    row = measure.Bench(item, material, tmp_path / "row.json").run()
+    assert row.low == (["low: True"] if theirs > 31.0 else [])
+
+
 def test_a_stage_that_fails_is_a_reason_and_the_others_go_on(
     tmp_path: Path, material: draw.Material
 ) -> None:
@@ -157,6 +170,14 @@ def test_the_table_shows_the_worst_output_and_the_reasons(language: str) -> None
     assert "| 12 → 10 | 20.0 | 23.0 | - |" in row
     assert "no \\| such op" in text
     assert text.splitlines()[0].count("1") >= 3  # converted, same bits, worse
+
+
+@pytest.mark.parametrize(("low", "silent"), [([], 1), (["output 'b' has 20.0 dB"], 0)])
+def test_the_table_counts_what_is_worse_without_a_warning(low: list[str], silent: int) -> None:
+    rows = {"mnist-conv": {**ROWS["mnist-conv"], "low": low}}
+    text = report.table(MODELS, rows, "en")
+    assert f"by tensor, {silent} of them without a warning" in text.splitlines()[0]
+    assert ("`convert` warns" in text) == (not silent)
 
 
 def test_the_pages_keep_what_is_around_the_table(
