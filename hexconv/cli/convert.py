@@ -134,7 +134,8 @@ def command(
     """
     from hexconv.cli._convert_page import page, warn
     from hexconv.cli._qdq import QdqRequest, write_qdq
-    from hexconv.files import check_folder
+    from hexconv.files import check_folder, write_files
+    from hexconv.schema import to_json
 
     if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs or as_html):
         raise click.UsageError(
@@ -180,14 +181,16 @@ def command(
             },
         )
         first = _first_sample(model, given) if save_inputs else None
-        report = model.report()
+        report = {**model.report(), **_found(model, given, {}, library, [])}
         files = model.save(output, mace_layout=mace_layout, inputs=first, report=report)
         progress("accuracy", 0, 0)
         measured = not no_accuracy
         found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
         warn(model, more)
-        report = {**report, **_found(model, given, found, library, more)}
-        path = _write_report(report, files)
+        report.update(_found(model, given, found, library, more))
+        path = _report_of(files)
+        if measured:
+            write_files({path: to_json(report).encode()})
         if as_html:
             files.append(write_html(path.with_suffix(".html"), report))
     emit("convert", {**report, "files": [str(path) for path in files]}, shown=as_json)
@@ -256,13 +259,9 @@ def _found(
     return {"accuracy": section(found, library, random=random), "warnings": warnings}
 
 
-def _write_report(report: dict[str, Any], files: list[Path]) -> Path:
-    """Replace the report that the model was saved with; return its path."""
-    from hexconv.files import write_files
-    from hexconv.schema import to_json
-
+def _report_of(files: list[Path]) -> Path:
+    """The path of the report that the model was saved with."""
     (path,) = (path for path in files if path.name.endswith(".report.json"))
-    write_files({path: to_json(report).encode()})
     return path
 
 

@@ -139,12 +139,15 @@ class Cost:
         Raises:
             ConfigError: it is not known.
         """
-        return socs.total([self.node_time(node, soc) for node in self.nodes])
+        return socs.total(self._times(soc or socs.for_library(self.library)))
 
     def node_time(self, node: NodeCost, soc: str | None = None) -> socs.Time:
         """Time of one node on a phone, as `time`."""
         soc = soc or socs.for_library(self.library)
-        return socs.node_time(node.op, node.packets or 0.0, node.moved, soc)
+        return socs.node_time(*_timed(node), soc)
+
+    def _times(self, soc: str) -> list[socs.Time]:
+        return socs.node_times(map(_timed, self.nodes), soc)
 
     def as_dict(self, soc: str | None = None) -> dict[str, Any]:
         """The section `cost` of a report: plain data, for JSON.
@@ -156,7 +159,7 @@ class Cost:
             ConfigError: it is not known.
         """
         soc = soc or socs.for_library(self.library)
-        low, high = self.range
+        (low, high), times = self.range, self._times(soc)
         return {
             "library": self.library,
             "soc": soc,
@@ -164,15 +167,15 @@ class Cost:
             "packets_low": round(low),
             "packets_high": round(high),
             "moved": self.moved,
-            **_ends(self.time(soc)),
+            **_ends(socs.total(times)),
             "milliseconds_meaning": socs.meaning(soc),
             "memory": asdict(self.memory),
             "unknown": [node.name or str(node.id) for node in self.unknown],
-            "by_type": {name: asdict(row) for name, row in self.by_type.items()},
-            "by_layer": {name: asdict(row) for name, row in self.by_layer.items()},
+            "by_type": {name: dict(vars(row)) for name, row in self.by_type.items()},
+            "by_layer": {name: dict(vars(row)) for name, row in self.by_layer.items()},
             "nodes": [
-                {**self._node_dict(node, soc), "inputs": sources}
-                for node, sources in zip(self.nodes, self._sources(), strict=True)
+                {**_node_dict(node), **_ends(time), "basis": node.basis, "inputs": sources}
+                for node, time, sources in zip(self.nodes, times, self._sources(), strict=True)
             ],
         }
 
@@ -184,21 +187,6 @@ class Cost:
             for node in self.executed.nodes
         ]
 
-    def _node_dict(self, node: NodeCost, soc: str) -> dict[str, Any]:
-        return {
-            "id": node.id,
-            "name": node.name,
-            "op": node.op,
-            "onnx_node": node.onnx_node,
-            "packets": node.packets,
-            "packets_low": node.low,
-            "packets_high": node.high,
-            "moved": node.moved,
-            "macs": node.macs,
-            **_ends(self.node_time(node, soc)),
-            "basis": node.basis,
-        }
-
     def _sums(self, key: Callable[[NodeCost], str]) -> Mapping[str, CostSum]:
         sums: dict[str, CostSum] = {}
         for node in self.nodes:
@@ -207,6 +195,25 @@ class Cost:
             moved, macs = before.moved + node.moved, before.macs + node.macs
             sums[key(node)] = CostSum(before.count + 1, packets, moved, macs)
         return dict(sorted(sums.items(), key=lambda item: -item[1].packets))
+
+
+def _node_dict(node: NodeCost) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "name": node.name,
+        "op": node.op,
+        "onnx_node": node.onnx_node,
+        "packets": node.packets,
+        "packets_low": node.low,
+        "packets_high": node.high,
+        "moved": node.moved,
+        "macs": node.macs,
+    }
+
+
+def _timed(node: NodeCost) -> tuple[str, float, int]:
+    """What the time of a node depends on."""
+    return node.op, node.packets or 0.0, node.moved
 
 
 def _ends(time: socs.Time) -> dict[str, float]:

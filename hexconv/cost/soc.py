@@ -9,7 +9,7 @@ part of that: the lower end. Terms of a phone of one's own come from its log (ca
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,11 +114,26 @@ def node_time(op: str, packets: float, moved: int, key: str = DEFAULT) -> Time:
     Raises:
         ConfigError: neither is known.
     """
+    return _timer(key)(op, packets, moved)
+
+
+def node_times(nodes: Iterable[tuple[str, float, int]], key: str = DEFAULT) -> list[Time]:
+    """`node_time` of each of many nodes: op, packets and bytes."""
+    time = _timer(key)
+    return [time(*node) for node in nodes]
+
+
+def _timer(key: str) -> Callable[[str, float, int], Time]:
+    """`node_time` on one phone, which is looked up once."""
     phone = stored_profile(key)
     if phone is not None:
-        return _of_phone(phone, op, packets, moved)
+        return functools.partial(_of_phone, phone)
     clock, vectors = _faster(key)
-    high = _terms().scaled(1 / clock, 1 / (clock * vectors)).milliseconds(op, packets, moved)
+    return functools.partial(_of_soc, _terms().scaled(1 / clock, 1 / (clock * vectors)))
+
+
+def _of_soc(terms: Terms, op: str, packets: float, moved: int) -> Time:
+    high = terms.milliseconds(op, packets, moved)
     return Time(high * time_model()["full_clock"], high)
 
 

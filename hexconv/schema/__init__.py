@@ -107,6 +107,8 @@ def _short(text: str) -> str:
 
 def _finite(value: Any) -> Any:
     """Infinite figures as null: JSON has no number for them."""
+    if isinstance(value, (str, int)):
+        return value
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
