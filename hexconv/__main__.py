@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from types import FrameType
 
 from hexconv.signals import ENDING
@@ -13,7 +15,13 @@ CAN_WAIT = hasattr(signal, "setitimer")  # Windows has none
 RETRY = 0.02
 """Seconds after which a signal that came during an import is looked at again."""
 
+Handler = Callable[[int, FrameType | None], None]
+
+GRACE = 2.0
+"""Seconds in which further requests are the same one: cleaning up goes on. systemd sends two."""
+
 received: list[int] = []
+since = 0.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -27,8 +35,12 @@ class Interrupted(KeyboardInterrupt):
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
     """Raise, but not inside of an import: initializing a C extension, that aborts the process."""
+    global since
     if number in ENDING:
+        if received and time.monotonic() - since < GRACE:
+            return
         received.append(number)
+        since = time.monotonic()
     if CAN_WAIT and _importing(frame):
         signal.setitimer(signal.ITIMER_REAL, RETRY)
         return
@@ -43,13 +55,27 @@ def _importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _listen() -> None:
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """The work is done; what runs now are the exit handlers of libraries, which may not raise."""
+    if number in ENDING:
+        os._exit(128 + (received or [number])[0])
+
+
+def _unraisable(found: sys.UnraisableHookArgs) -> None:
+    """Raise again what a `__del__` or callback of C has swallowed, a little later."""
+    if CAN_WAIT and issubclass(found.exc_type, Interrupted):
+        signal.setitimer(signal.ITIMER_REAL, RETRY)
+    else:
+        sys.__unraisablehook__(found)
+
+
+def _listen(handler: Handler, *replaced: object) -> None:
     """End in order on SIGTERM and SIGHUP as on Ctrl-C; what is ignored (nohup) stays ignored."""
     for number in ENDING:
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, _interrupted)
+        if signal.getsignal(number) in replaced:
+            signal.signal(number, handler)
     if CAN_WAIT:
-        signal.signal(signal.SIGALRM, _interrupted)
+        signal.signal(signal.SIGALRM, handler)
 
 
 def _discard_output() -> None:
@@ -59,17 +85,13 @@ def _discard_output() -> None:
         os.dup2(nowhere, stream)
 
 
-def main() -> None:
-    """Run the command line; the imports are as quiet when interrupted as the work is."""
+def _work() -> int:
+    """The exit code of the command line."""
     try:
-        _listen()
         from hexconv.cli import main as run
 
         code = run()
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("interrupted: no partial file was written", file=sys.stderr)
-        code = 128 + (received or [signal.SIGINT])[0]
     except BrokenPipeError:
         _discard_output()
         code = 1
@@ -77,6 +99,22 @@ def main() -> None:
         print(f"error: the output cannot be written: {error.strerror or error}", file=sys.stderr)
         _discard_output()
         code = 1
+    return code
+
+
+def main() -> None:
+    """Run the command line; the imports are as quiet when interrupted as the work is."""
+    sys.unraisablehook = _unraisable
+    try:
+        try:
+            _listen(_interrupted, signal.SIG_DFL, signal.default_int_handler)
+            code = _work()
+        finally:
+            _listen(_end_at_once, _interrupted)
+    except KeyboardInterrupt:
+        _listen(_end_at_once, _interrupted)
+        print("interrupted: no partial file was written", file=sys.stderr)
+        code = 128 + (received or [signal.SIGINT])[0]
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from textwrap import dedent, indent
 
 import pytest
 
@@ -148,19 +149,18 @@ def test_a_command_that_is_asked_to_end_says_one_line(
     assert not list(tmp_path.glob("**/.hexconv-*"))
 
 
-INTERRUPTED_IN_EXEC = """
+def run_interrupted(tmp_path: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """A command line that runs `command` instead of a verb."""
+    text = f"""
+import atexit, gc, os, time
 import hexconv.__main__, hexconv.cli
-hexconv.cli.main = lambda: exec("import os, time; os.kill(os.getpid(), 15); time.sleep(60)")
+def work():
+{indent(dedent(command), "    ")}
+hexconv.cli.main = work
 hexconv.__main__.main()
 """
-
-
-def test_the_exit_code_holds_when_the_signal_comes_while_a_string_is_executed(
-    tmp_path: Path,
-) -> None:
-    """Dataclasses and named tuples are made so: any import of one may be interrupted there."""
-    (tmp_path / "interrupted.py").write_text(INTERRUPTED_IN_EXEC)
-    done = subprocess.run(
+    (tmp_path / "interrupted.py").write_text(text)
+    return subprocess.run(
         [sys.executable, "-m", "interrupted"],
         cwd=tmp_path,
         env=environment(),
@@ -168,8 +168,81 @@ def test_the_exit_code_holds_when_the_signal_comes_while_a_string_is_executed(
         text=True,
         check=False,
     )
+
+
+def test_the_exit_code_holds_when_the_signal_comes_while_a_string_is_executed(
+    tmp_path: Path,
+) -> None:
+    """Dataclasses and named tuples are made so: any import of one may be interrupted there."""
+    command = 'exec("import os, time; os.kill(os.getpid(), 15); time.sleep(60)")'
+    done = run_interrupted(tmp_path, command)
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
+
+
+@pytest.mark.parametrize("number", [2, 15, 1])
+def test_a_signal_in_an_exit_handler_ends_the_process_without_a_traceback(
+    tmp_path: Path, number: int
+) -> None:
+    """Torch's take a second."""
+    done = run_interrupted(
+        tmp_path,
+        f"""
+        atexit.register(lambda: (os.kill(os.getpid(), {number}), time.sleep(60)))
+        return 0
+        """,
+    )
+    assert (done.returncode, done.stderr) == (128 + number, "")
+
+
+def test_a_signal_in_an_exit_handler_keeps_the_code_of_the_one_before(tmp_path: Path) -> None:
+    done = run_interrupted(
+        tmp_path,
+        """
+        atexit.register(lambda: (os.kill(os.getpid(), 1), time.sleep(60)))
+        os.kill(os.getpid(), 15)
+        time.sleep(60)
+        """,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
+
+
+def test_a_signal_in_a_finalizer_ends_the_process_and_not_the_finalizer_alone(
+    tmp_path: Path,
+) -> None:
+    done = run_interrupted(
+        tmp_path,
+        """
+        class Finalized:
+            def __del__(self):
+                os.kill(os.getpid(), 15)
+                time.sleep(60)
+        thing = Finalized()
+        del thing
+        time.sleep(60)
+        """,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
+
+
+def test_a_second_signal_does_not_interrupt_cleaning_up(tmp_path: Path) -> None:
+    done = run_interrupted(
+        tmp_path,
+        """
+        try:
+            os.kill(os.getpid(), 15)
+            time.sleep(60)
+        finally:
+            os.kill(os.getpid(), 1)
+            time.sleep(0.1)
+            open("cleaned", "w").close()
+        """,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
+    assert (tmp_path / "cleaned").exists()
 
 
 def test_output_that_cannot_be_written_is_an_error_not_a_traceback(tmp_path: Path) -> None:

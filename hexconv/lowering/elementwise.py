@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.context import Context, lanes, memory_order
@@ -14,7 +15,7 @@ from hexconv.lowering.registry import lowers
 from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
-from hexconv.quantize import Range, cover
+from hexconv.quantize import LARGEST_NUMBER, Range, cover
 
 BINARY = {
     "Add": "QuantizedAdd_8p8to8",
@@ -59,11 +60,27 @@ def divide(node: NodeView, ctx: Context) -> None:
     name, output = f"{node.outputs[0]}/reciprocal", node.outputs[0]
     layout = common_layout(ctx, [numerator, node.input(1)], output)
     left = operand(ctx, numerator, layout, ctx.shape(output))
-    reciprocal = (1.0 / divisor.astype(np.float64)).astype(np.float32)
+    reciprocal = reciprocal_of(divisor)
     padded = reciprocal.reshape((1,) * (layout.rank - reciprocal.ndim) + reciprocal.shape)
     right = ctx.const_tensor(name, layout.pack(padded))
     shape = layout.shape(ctx.shape(output))
     ctx.bind(output, layout, emit(ctx, "Mul", left, right, shape, ctx.range(output), output))
+
+
+def reciprocal_of(divisor: Array) -> Array:
+    """float32.
+
+    Raises:
+        UnsupportedOpError: it is beyond what the library computes with.
+    """
+    least = np.abs(divisor).min(initial=1.0)
+    if least < 1 / LARGEST_NUMBER:
+        raise UnsupportedOpError(
+            f"a division by {least:g}",
+            why=f"its reciprocal is beyond {LARGEST_NUMBER:g}",
+            hint="scale the numbers in the model",
+        )
+    return (1.0 / divisor.astype(np.float64)).astype(np.float32)
 
 
 def _combine(node: NodeView, ctx: Context, op: str, names: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from hexconv.lowering.activation import along_depth
 from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.broadcast import common_layout, operand
 from hexconv.lowering.context import Context
+from hexconv.lowering.elementwise import reciprocal_of
 from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.shape import concat_layout
 from hexconv.nnlib.builder import Tensor
@@ -152,7 +153,7 @@ def divide(node: NodeView, ctx: Context) -> None:
     shape = ctx.shape(output)
     layout = common_layout(ctx, [numerator, node.input(1)], output)
     left = _operand(ctx, numerator, layout, shape)
-    reciprocal = 1.0 / divisor.astype(np.float64)
+    reciprocal = reciprocal_of(divisor)
     right = _const(ctx, f"{output}/reciprocal", reciprocal, layout, shape)
     _bind(ctx, output, layout, _binary(ctx, "Mul_f", left, right, f"{output}/real"))
 

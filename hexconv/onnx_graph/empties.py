@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.errors import UnsupportedOpError
+from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 
 
@@ -34,6 +34,24 @@ def settle(node: ir.Node, builder: FloatBuilder) -> None:
             new = builder.const(np.zeros(shape_of(value), dtype.numpy()), str(value.name))
             builder.transfer_uses(value, new, node)
         _without(empty, node, builder)
+
+
+def check_outputs(graph: ir.Graph) -> None:
+    """Raise for outputs that are empty constants of the file.
+
+    Raises:
+        ModelError: one is; `settle` has found those that a node computes.
+    """
+    for value in graph.outputs:
+        node = value.producer()
+        source = node.inputs[0] if node is not None and node.op_type == "Identity" else value
+        array = array_of(source)
+        if array is not None and not array.size:
+            raise ModelError(
+                f"'{value.name}' is empty: its shape is {list(array.shape)}",
+                why="an output that is a constant without elements has nothing to return",
+                hint="leave it out of the outputs of the graph",
+            )
 
 
 def _without(empty: list[ir.Value], node: ir.Node, builder: FloatBuilder) -> None:

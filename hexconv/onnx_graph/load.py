@@ -25,6 +25,7 @@ from hexconv.onnx_graph.casting import (
 )
 from hexconv.onnx_graph.classes import class_outputs
 from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
+from hexconv.onnx_graph.empties import check_outputs
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.masks import finite_masks
@@ -90,6 +91,7 @@ def load(
             if len(cut.unsupported) == 1
             else UnsupportedOpErrors(cut.unsupported)
         )
+    check_outputs(model.graph)
     declared = take_ranges(builder)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)

@@ -231,3 +231,19 @@ def test_text_where_numbers_belong_is_an_error() -> None:
     proto.graph.initializer.append(helper.make_tensor("w", TensorProto.STRING, [1, 4], [b"a"] * 4))
     with pytest.raises(ModelError, match="'w' cannot be read"):
         load(proto)
+
+
+@pytest.mark.parametrize("nodes", [[], [helper.make_node("Identity", ["e"], ["y"])]], ids=len)
+def test_an_output_that_is_an_empty_constant_is_an_error(nodes: list[onnx.NodeProto]) -> None:
+    proto = model(*nodes, output="y" if nodes else "e", e=np.zeros((0,), np.float32))
+    with pytest.raises(hexconv.errors.HexconvError, match="is empty: its shape is"):
+        hexconv.convert(proto)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("settings", [{}, {"keep_float": ["n"]}], ids=["int8", "float"])
+@pytest.mark.parametrize("divisor", [1e-45, 1e-38, -1e-38, [1.0, 1e-40, 1.0, 1.0]])
+def test_a_division_by_nearly_nothing_is_unsupported(divisor: Any, settings: Any) -> None:
+    proto = model(helper.make_node("Div", ["x", "d"], ["y"], "n"), d=np.float32(divisor))
+    with pytest.raises(hexconv.errors.HexconvError, match=r"'n'|'y'"):
+        hexconv.convert(proto, ranges={"x": (-1, 1), "y": (-1, 1)}, **settings)
