@@ -47,6 +47,14 @@ def _outputs(report: Report) -> None:
     ]
     table((*heads, "top-1"), rows, drop=("mean\nerror", "samples"))
     say(f"close: |x - y| <= {ATOL:g} + {RTOL:g} |x|")
+    for row in report.outputs:
+        for name, metrics in row.sets():
+            if metrics.centered is not None and metrics.mean_dominates:
+                kind = translated(SET_NAMES[name])
+                say(
+                    f"'{row.name}' ({kind}): most of the signal is its mean; without the mean SQNR "
+                    f"is {decibels(metrics.centered)} dB"
+                )
 
 
 def _metrics(report: Report) -> None:
@@ -122,7 +130,7 @@ def _advice(rows: Sequence[LayerRow]) -> None:
         for text in row.advice:
             numbers.setdefault(text, []).append(str(number))
     if numbers:
-        say("\nWhat to try:")
+        say("\nWhat the figures say (--explain measures what helps):")
     for text, found in numbers.items():
         say(f"  {', '.join(found)}: {text}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +14,7 @@ from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
 from hexconv.cli._terminal import say, stages
+from hexconv.cli._thresholds import threshold_options
 from hexconv.errors import DIFFERS, ClusterError
 from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
@@ -24,41 +24,9 @@ if TYPE_CHECKING:
     from hexconv.compare.device import NodeRow
     from hexconv.compare.user_metrics import Metric
     from hexconv.device import Library
+    from hexconv.explain import Explanation
     from hexconv.model import Model
     from hexconv.settings import CommonSettings, Progress
-
-FLOORS = ("sqnr", "cosine", "close", "top1")
-
-
-def _metrics(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> list[Metric]:
-    """`metrics.py:function`, repeated: the functions."""
-    if not texts:
-        return []
-    from hexconv.compare.user_metrics import checked, load_metric
-
-    return checked(map(load_metric, texts))
-
-
-def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
-    """`sqnr=25`, comma-separated or repeated: thresholds by figure."""
-    metrics = ctx.params.get("metrics") or []
-    named = [str(getattr(item, "__name__", "metric")) for item in metrics]
-    named += ["metric"] if metrics else []
-    figures = [*(FLOORS if param.name == "floors" else ()), *dict.fromkeys(named)]
-    found: dict[str, float] = {}
-    for text in [part for given in texts for part in given.split(",")]:
-        figure, separator, limit = text.partition("=")
-        if not separator or figure not in figures:
-            listed = ", ".join(figures) or "none without --metric"
-            example = f"{figures[0] if figures else 'wer'}=25"
-            raise click.BadParameter(f"'{text}' is not of the form {example} ({listed})")
-        try:
-            found[figure] = float(limit)
-        except ValueError:
-            raise click.BadParameter(f"'{limit}' is not a number") from None
-        if math.isnan(found[figure]):
-            raise click.BadParameter(f"'{limit}' is not a number")
-    return found
 
 
 def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> bool:
@@ -114,33 +82,7 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     help="libhexagon_nn_skel.so for the device (or set HEXCONV_LIBRARY).",
 )
 @cluster_option
-@click.option(
-    "--fail-below",
-    "floors",
-    multiple=True,
-    metavar="FIGURE=LEAST",
-    callback=_limits,
-    help="Exit with 3 if an output is worse: sqnr=25 (dB), cosine=0.99, close=0.5, top1=0.95; or "
-    "a --metric of the DSP, by the function's name or as metric=VALUE.",
-)
-@click.option(
-    "--fail-above",
-    "ceilings",
-    multiple=True,
-    metavar="METRIC=MOST",
-    callback=_limits,
-    help="Exit with 3 if a --metric of the DSP is larger: wer=0.1.",
-)
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    is_eager=True,
-    metavar="FILE.py:FUNCTION",
-    callback=_metrics,
-    help="Measure the float model's outputs and the DSP's with this function of (outputs, "
-    "samples) as well; repeat for others.",
-)
+@threshold_options
 @click.option(
     "--rows",
     type=click.IntRange(min=0),
@@ -161,6 +103,13 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     metavar="OUTPUT=INPUT",
     callback=_states,
     help="Run the samples as a stream instead: the output becomes the input of the next chunk.",
+)
+@click.option(
+    "--explain",
+    "explains",
+    is_flag=True,
+    help="Measure where the outputs' noise comes from, tensor by tensor and by cause, and try "
+    "--accuracy high and other options: what each of them gains.",
 )
 @html_option
 @ci_options
@@ -187,6 +136,7 @@ def command(
     rows: int,
     at_levels: bool,
     states: dict[str, str],
+    explains: bool,
     as_html: bool,
     as_json: bool,
     as_csv: bool,
@@ -205,6 +155,10 @@ def command(
     _check_usage(source, built, origin, samples, held_out, as_json and as_csv)
     if metrics and (sides or at_levels or states):
         raise click.UsageError("--metric has no use with --compare, --levels or --stream")
+    if explains and (source is None or not samples or options["ranges"]):
+        raise click.UsageError(
+            "--explain converts with other options: it needs MODEL.onnx and --samples, not --ranges"
+        )
     given = given_samples(samples, mean, scale, bgr)
     held = given_samples(held_out, mean, scale, bgr)
     device = _device(library_file, library) if on == "device" or sides else None
@@ -247,13 +201,19 @@ def command(
                 metrics=metrics,
                 **settings,
             )
+        explanation = None
+        if explains:
+            assert source is not None
+            explanation = _explained(model, source, given, held, options, settings)
     failures = report.failures(floors, ceilings)
-    emit("verify", _machine(report, floors, ceilings, failures), shown=as_json)
+    body = _machine(report, floors, ceilings, failures)
+    body |= {} if explanation is None else {"explanation": explanation.as_dict()}
+    emit("verify", body, shown=as_json)
     if as_html:
         path = _page(model, built)
         if not (quiet or as_json or as_csv):
             say(f"written: {path}")
-    _show(report, as_json, as_csv, quiet, rows)
+    _show(report, explanation, as_json, as_csv, quiet, rows)
     if report.incomplete:
         raise ClusterError(
             "the figures are of the other samples alone", where="; ".join(report.incomplete)
@@ -378,10 +338,42 @@ def _machine(
     }
 
 
-def _show(report: Report, as_json: bool, as_csv: bool, quiet: bool, rows: int) -> None:
+def _explained(
+    model: Model,
+    source: Path,
+    samples: Any,
+    held: Any,
+    options: Mapping[str, Any],
+    settings: CommonSettings,
+) -> Explanation:
+    from hexconv.explain import explain
+
+    assert model.conversion is not None
+    return explain(
+        source,
+        samples,
+        held_out=held,
+        shapes=dict(options["shapes"]),
+        model=model,
+        library=model.conversion.library,
+        **settings,
+    )
+
+
+def _show(
+    report: Report,
+    explanation: Explanation | None,
+    as_json: bool,
+    as_csv: bool,
+    quiet: bool,
+    rows: int,
+) -> None:
+    from hexconv.cli._explain_page import explain_page
     from hexconv.cli._verify_page import page
 
     if as_csv:
         click.echo(report.csv(), nl=False)
     elif not (as_json or quiet):
         page(report, rows)
+        if explanation is not None:
+            explain_page(explanation, rows)

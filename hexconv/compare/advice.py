@@ -1,4 +1,7 @@
-"""Advice by cause: small rules, each with its threshold."""
+"""What a row's figures say of its cause: small rules, each with its threshold.
+
+They name no option: which of them helps is measured by `hexconv.explain`.
+"""
 
 from __future__ import annotations
 
@@ -89,10 +92,7 @@ NOTHING = (
     "contains only the float model's rounding, relative to what it is computed from: its figures "
     "are meaningless"
 )
-FALLBACK = (
-    "the error comes from the 8-bit inputs of this node: narrow their ranges (--observer "
-    "percentile), or keep this node in float on the CPU"
-)
+FALLBACK = "the error comes from the 8-bit inputs of this node"
 
 
 def _clipped(case: AdviceCase) -> str | None:
@@ -113,7 +113,7 @@ def _stretched(case: AdviceCase) -> str | None:
         return None
     return (
         f"99 % of the elements use {fit.used} of the 256 levels of {fit.low:.4g}.."
-        f"{fit.high:.4g}: outliers stretch the range; try --observer percentile"
+        f"{fit.high:.4g}: outliers stretch the range"
     )
 
 
@@ -126,7 +126,7 @@ def _flat(case: AdviceCase) -> str | None:
         return None
     return (
         f"8 bits of {fit.low:.4g}..{fit.high:.4g} give {fit.best:.0f} dB at best: most values are "
-        "small relative to the range; --observer percentile narrows it, and clips the largest"
+        "small relative to the range"
     )
 
 
@@ -138,7 +138,7 @@ def _weights(case: AdviceCase) -> str | None:
         return None
     return (
         f"one output channel's weights are {ratio:.0f} times those of the median channel, which "
-        "uses few levels: equalize channels before the export, or fine-tune with weight decay"
+        "uses few levels"
     )
 
 
@@ -202,16 +202,15 @@ TABLES: Sequence[tuple[tuple[str, ...], str]] = (
     (
         ("Softmax",),
         "the library's softmax returns multiples of 1/255: rows of many small probabilities lose "
-        "them; compare top1, or leave the softmax to the CPU",
+        "them",
     ),
     (
         ("Recip", "Div", "Sqrt", "Table", "Gather"),
-        "a table of 256 entries is steep where its input is near zero: narrow the input's range "
-        "(--observer percentile), or scale the input up before it",
+        "a table of 256 entries is steep where its input is near zero",
     ),
     (
         ("Tanh", "Sigmoid"),
-        "an input range much wider than -8..8 leaves few levels where the curve bends: narrow it",
+        "an input range much wider than -8..8 leaves few levels where the curve bends",
     ),
     (
         ("Greater", "Less", "Equal"),
@@ -225,8 +224,7 @@ TABLES: Sequence[tuple[tuple[str, ...], str]] = (
     ),
     (
         ("Mul",),
-        "a product has the relative error of both operands: narrow their ranges (--observer "
-        "percentile)",
+        "a product has the relative error of both operands",
     ),
 )
 """Ops by a part of their name, and why they are inexact."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.compare.sites import PORTS, CompareSite, Sites, find_sites
+from hexconv.compare.sites import Sites, find_sites
 from hexconv.compare.tally import Measured, Tally, TensorTally
 from hexconv.compare.user_metrics import kept
 from hexconv.errors import ModelError
@@ -169,7 +169,7 @@ class Bench:
 
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):
-                found[site.tensor] = _triple(site, results)
+                found[site.tensor] = site.triple(results)
             return results
 
         return lane.running.run_watched(sample, watch), found
@@ -182,17 +182,9 @@ class Bench:
     ) -> Callable[[Node, list[Array]], list[Array]]:
         def watch(node: Node, results: list[Array]) -> list[Array]:
             for site in self.sites.by_node.get(node.id, ()):
-                own, beside = _triple(site, results), running.pop(site.tensor, None)
+                own, beside = site.triple(results), running.pop(site.tensor, None)
                 fed = tensors[site.tensor].add(site.pack(values), beside, own)
                 results[site.ref.port] = np.ascontiguousarray(fed)
             return results
 
         return watch
-
-
-def _triple(site: CompareSite, results: list[Array]) -> list[Array]:
-    """Data, min and max; of the nodes with several data outputs (Split) min and max come last."""
-    port = site.ref.port
-    if site.op == INPUT_OP or len(results) < PORTS:
-        return results[port : port + PORTS]
-    return [results[port], *results[-2:]]

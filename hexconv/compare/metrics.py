@@ -34,6 +34,8 @@ class Metrics:
             where elements are no class scores.
         peak: largest |x|, the reference for the errors.
         samples: how many were compared.
+        centered: SQNR of the signal without its mean, 10 log10(sum (x - mean x)^2 / sum (x - y)^2):
+            where the mean dominates, it tells how well the rest is kept; None of inner tensors.
     """
 
     sqnr: float
@@ -44,12 +46,20 @@ class Metrics:
     top1: float | None
     peak: float
     samples: int
+    centered: float | None = None
+
+    @property
+    def mean_dominates(self) -> bool:
+        """Whether the mean is most of the signal's power."""
+        return self.centered is not None and self.sqnr - self.centered > MEAN_DOMINATES
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
 
 
+MEAN_DOMINATES = 3.0
+"""dB by which an SQNR exceeds that without the mean, where this is more than half of the power."""
 FLOORS = ("sqnr", "cosine", "close", "top1")
 """Figures where more is better: those that can have a minimum."""
 
@@ -68,6 +78,7 @@ class Totals:
     def __init__(self, what: str, *, classes: bool = False) -> None:
         self._what, self._classes, self.number = what, classes, 0
         self._sums = ExactSums(len(SUMS))
+        self._plain, self._has_mean = ExactSums(1), False
         self._largest = self._peak = 0.0
         self._elements = self._close = self._rows = self._agree = self._samples = 0
 
@@ -87,6 +98,8 @@ class Totals:
         if not sums.finite:
             self._raise_not_finite(x, y)
         self.add_sums(sums, x.size)
+        self._plain.add((float(x.sum(dtype=np.float64)),))
+        self._has_mean = True
         if self._classes:
             agree = x.argmax(-1) == y.argmax(-1)
             self._rows += agree.size
@@ -123,6 +136,8 @@ class Totals:
     def merge(self, other: Totals) -> None:
         """Add what another one has accumulated of the same tensor."""
         self._sums.merge(other._sums)
+        self._plain.merge(other._plain)
+        self._has_mean |= other._has_mean
         self._largest = max(self._largest, other._largest)
         self._peak = max(self._peak, other._peak)
         self._elements += other._elements
@@ -146,7 +161,14 @@ class Totals:
             top1=self._agree / self._rows if self._rows else None,
             peak=self._peak,
             samples=self._samples,
+            centered=self._centered(sums) if self._has_mean else None,
         )
+
+    def _centered(self, sums: Mapping[str, float]) -> float:
+        mean = self._plain.rounded()[0] / self._elements
+        rest = sums["signal"] - self._elements * mean * mean
+        # What float64 leaves of a signal that is its mean alone is no signal.
+        return decibels(rest if rest > 1e-12 * sums["signal"] else 0.0, sums["noise"])
 
 
 SUMS = PairSums._fields[:5]

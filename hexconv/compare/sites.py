@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -48,6 +48,13 @@ class CompareSite:
         """The float model's tensor in the library's layout: a view where one can be."""
         value = values[self.tensor].astype(np.float32, copy=False)
         return value.transpose(self.layout.order).reshape(self.bhwd)
+
+    def triple(self, results: Sequence[Array]) -> list[Array]:
+        """Of its node's raw outputs data, min and max; of several data outputs they come last."""
+        port = self.ref.port
+        if self.op == INPUT_OP or len(results) < PORTS:
+            return list(results[port : port + PORTS])
+        return [results[port], *results[-2:]]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from hexconv.onnx_graph.builder import shape_of
 SCORES = frozenset(("Softmax", "LogSoftmax", "Gemm", "MatMul"))
 """Ops whose last output axis is taken to be class scores, if it is the model's output."""
 MOVES = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
-"""Ops that such scores pass through, where the last axis stays the last."""
+"""Ops that such scores are moved by, where the last axis stays the last."""
+PASSED = MOVES | {"Log"}
+"""These, and the logarithm of a Softmax, which keeps the order of its values."""
 NORMALIZED = {"Sub": ("Log", "ReduceLogSumExp"), "Div": ("ReduceSum",)}
 """The last op of a LogSoftmax or Softmax that is written out, and what makes its right operand."""
 
@@ -29,7 +31,7 @@ def _has_scores(value: ir.Value) -> bool:
         node = source.producer()
         if node is None:
             return False
-        if node.op_type in MOVES:
+        if node.op_type in PASSED:
             continue
         if node.op_type == "Add":
             return any(_producer(item) == "MatMul" for item in node.inputs)
@@ -43,7 +45,7 @@ def _has_scores(value: ir.Value) -> bool:
 def _origins(value: ir.Value) -> Iterator[ir.Value]:
     """A value, and what it is moved from, as long as its last axis stays the last."""
     yield value
-    while (node := value.producer()) is not None and node.op_type in MOVES:
+    while (node := value.producer()) is not None and node.op_type in PASSED:
         before = node.inputs[0]
         if before is None or not _keeps_last_axis(node, before):
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -18,6 +19,7 @@ from hexconv.onnx_graph.session import FloatSession
 from hexconv.simulator import Simulator
 
 Sample = Mapping[str, Array]
+Finish = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 MOST = 64
 """Samples that are used: all of them are in memory."""
@@ -79,14 +81,22 @@ class Judge:
         session = FloatSession(graph)
         self._samples, self._library = samples, library
         self._expected = [session.run(sample) for sample in samples]
+        self._finish: Finish | None = None
+
+    def behind(self, finish: Finish) -> Judge:
+        """A judge of models whose outputs are finished by the application."""
+        other = copy(self)
+        other._finish = finish
+        return other
 
     def score(self, model: Graph) -> Score:
         """Simulate a model on the samples."""
         simulator = Simulator(model, self._library)
-        names = [item.name for item in model.outputs]
+        names = list(self._expected[0])
         signal, noise = (np.zeros((len(self._samples), len(names))) for _ in range(2))
         for row, (sample, expected) in enumerate(zip(self._samples, self._expected, strict=True)):
-            returned = simulator.run(sample)
+            returned: Mapping[str, Array] = simulator.run(sample)
+            returned = returned if self._finish is None else self._finish(returned)
             for column, name in enumerate(names):
                 wanted = expected[name].astype(np.float64)
                 signal[row, column] = (wanted**2).sum()

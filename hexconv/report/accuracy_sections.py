@@ -22,13 +22,14 @@ def outputs(report: Report) -> Iterator[Section]:
             if found is not None:
                 figures = [found[name] for name in ("cosine", "max_error", "peak", "close", "top1")]
                 start = [row["name"], SETS[key], found["samples"], found["sqnr"]]
-                rows.append([*start, row["allowed"], *figures])
+                rows.append([*start, row["allowed"], found.get("centered"), *figures])
     columns = (
         Column(Text("output", "输出")),
         Column(Text("samples", "样本")),
         Column(Text("number", "个数"), "integer"),
         Column(Text("SQNR, dB", "SQNR，dB"), "db"),
         Column(Text("8 bits allow, dB", "8 位所允许，dB"), "db"),
+        Column(Text("mean removed, dB", "去均值，dB"), "db"),
         Column(Text("cosine", "余弦"), "number"),
         Column(Text("max error", "最大误差"), "number"),
         Column(Text("peak", "峰值"), "number"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hexconv.report import accuracy_sections, cost_sections
+from hexconv.report import accuracy_sections, cost_sections, explain_sections
 from hexconv.report.parts import LAYER, NAME, OP, Column, Report, Section, Text, message, same
 
 SIDES = {"inputs": Text("input", "输入"), "outputs": Text("output", "输出")}
@@ -17,6 +17,8 @@ def sections(report: Report) -> list[Section]:
         _unsupported,
         accuracy_sections.outputs,
         accuracy_sections.metrics,
+        explain_sections.noise,
+        explain_sections.tried,
         accuracy_sections.layer_errors,
         cost_sections.graph,
         cost_sections.nodes,

@@ -52,6 +52,10 @@ WITH_CLASSES = {
     "written out": ends(*written_out(1), last=LAST),
     "written out, without keepdims": ends(*written_out(0), last=LAST),
     "logits": ends(helper.make_node("Identity", ["hidden"], ["y"])),
+    "logarithm of a softmax": ends(
+        helper.make_node("Softmax", ["hidden"], ["p"], axis=-1),
+        helper.make_node("Log", ["p"], ["y"]),
+    ),
     "moved": ends(
         helper.make_node("LogSoftmax", ["hidden"], ["p"]),
         helper.make_node("Transpose", ["p"], ["y"], perm=[1, 0, 2]),

@@ -121,3 +121,26 @@ def test_a_range_fit_separates_clipping_from_coarseness() -> None:
     assert fit.clip_noise > 0.99
     assert fit.used == 2
     assert (fit.low, fit.high) == pytest.approx((0.0, 1.0))
+
+
+def test_without_its_mean_a_signal_has_the_noise_relative_to_what_is_left() -> None:
+    draw = np.random.default_rng(5)
+    parts = [100.0 + draw.standard_normal(50) for _ in range(3)]
+    totals, halves = Totals("y"), (Totals("y"), Totals("y"))
+    for number, x in enumerate(parts):
+        noise = 0.1 * draw.standard_normal(50)
+        totals.add(x, x + noise)
+        halves[number % 2].add(x, x + noise)
+    found = totals.result()
+    assert found is not None and found.centered is not None and found.mean_dominates
+    assert found.sqnr == pytest.approx(60.0, abs=1.0)
+    assert found.centered == pytest.approx(20.0, abs=1.5)
+    halves[0].merge(halves[1])
+    assert halves[0].result() == found
+
+
+def test_a_signal_that_is_its_mean_alone_has_none_without_it() -> None:
+    totals = Totals("y")
+    totals.add(np.full(64, 0.1, np.float32), np.full(64, 0.2, np.float32))
+    found = totals.result()
+    assert found is not None and found.centered == -EXACT

@@ -1,0 +1,242 @@
+"""The noise of the outputs by tensor and cause.
+
+Every node is run in the simulator on the float model's tensors in their nearest quantized values,
+and the float model on the same values: the difference is what this node alone adds. Each of these
+errors is then added to the float model's tensor, one at a time, and measured at the outputs. Their
+powers add up to nearly the noise of the whole model (rounding errors of different tensors do not
+correlate: Widrow and Kollár, Quantization Noise, 2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hexconv.arrays import Array
+from hexconv.compare.metrics import decibels
+from hexconv.compare.quantized import Scale, values_of
+from hexconv.compare.sites import CompareSite, find_sites
+from hexconv.explain.switched import Switched, rounded_weights
+from hexconv.nnlib.graph import Graph, Node
+from hexconv.nnlib.versions import LibraryVersion
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import shape_of
+from hexconv.simulator import Simulator
+
+CAUSES = ("rounding", "clipping", "weights", "arithmetic")
+MOST_SPLIT = 12
+"""Tensors whose noise is split by cause: those of the largest."""
+TINY = float(np.finfo(np.float64).tiny)
+Sample = Mapping[str, Array]
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class TensorNoise:
+    """What the error of one tensor's node is at the outputs.
+
+    Attributes:
+        tensor: its ONNX name.
+        op: of the nnlib node.
+        onnx_node: what that was lowered from.
+        share: of the sum of all tensors' noise, 0 to 1.
+        rounding, clipping: to 8 bits: within the range, and to its ends.
+        weights: rounded to 8 bits.
+        arithmetic: what is left: tables, and what the library computes otherwise.
+    """
+
+    tensor: str
+    op: str
+    onnx_node: str
+    share: float
+    rounding: float
+    clipping: float
+    weights: float
+    arithmetic: float
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of a model's outputs.
+
+    Attributes:
+        measured: SQNR in dB of the simulated model on the same samples: of the mean over outputs.
+        predicted: SQNR in dB that the sum of all tensors' noise gives.
+        causes: share of each of `CAUSES`, of all tensors together.
+        tensors: largest share first.
+    """
+
+    measured: float
+    predicted: float
+    causes: Mapping[str, float]
+    tensors: tuple[TensorNoise, ...]
+
+
+@dataclass
+class _Power:
+    """Noise at the outputs relative to the signal, summed over samples and outputs."""
+
+    whole: float = 0.0
+    causes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0.0))
+
+
+class NoiseMeter:
+    """Both models, opened once.
+
+    Args:
+        graph: the quantized model.
+        reference: the float model, with the names that the graph's tensors have.
+        library: which the simulator follows.
+        tick: called after each run of the float model.
+    """
+
+    def __init__(
+        self, graph: Graph, reference: FloatGraph, library: LibraryVersion, tick: Tick
+    ) -> None:
+        self._simulator, self._tick = Simulator(graph, library), tick
+        shapes = {name: shape_of(value) for name, value in reference.values().items()}
+        self._sites = find_sites(graph, self._simulator.prepared, shapes)
+        floats = set(reference.computed_values())
+        self._tensors = {s.tensor: s for s in self._sites.all if s.tensor in floats}
+        self._weights = rounded_weights(reference)
+        self._switched = Switched(reference, list(self._tensors), list(self._weights))
+        self._power = {name: _Power() for name in self._tensors}
+        self._total, self._actual = _Power(), 0.0
+
+    @property
+    def runs(self) -> int:
+        """Of the float model, for one sample."""
+        return len(self._tensors) + len(CAUSES) * (MOST_SPLIT + 1)
+
+    def measure(self, samples: Sequence[Sample]) -> Noise:
+        """The noise over all samples; the first one decides which tensors are split by cause."""
+        for sample in samples:
+            self._add(sample)
+        return self._result(len(samples))
+
+    def _add(self, sample: Sample) -> None:
+        errors = self._local_errors(sample)
+        clean = self._switched.outputs(sample, {})
+        self._actual += _relative(clean, self._simulator.run(sample))
+        for name, parts in errors.items():
+            whole = np.asarray(sum(parts.values()), np.float32)
+            self._power[name].whole += self._measured(sample, clean, {name: whole})
+        for name in self._largest():
+            for cause in CAUSES:
+                added = {name: errors[name][cause]}
+                self._power[name].causes[cause] += self._measured(sample, clean, added)
+        for cause in CAUSES:
+            added = {name: parts[cause] for name, parts in errors.items()}
+            self._total.causes[cause] += self._measured(sample, clean, added)
+
+    def _largest(self) -> list[str]:
+        """The tensors of largest noise so far, in the order of execution."""
+        ranked = sorted(self._power, key=lambda name: -self._power[name].whole)[:MOST_SPLIT]
+        return [name for name in self._power if name in ranked]
+
+    def _measured(
+        self, sample: Sample, clean: Mapping[str, Array], added: Mapping[str, Array]
+    ) -> float:
+        """Noise over signal of errors that are added: the mean over the outputs."""
+        self._tick()
+        if not any(array.any() for array in added.values()):
+            return 0.0
+        return _relative(clean, self._switched.outputs(sample, added))
+
+    def _local_errors(self, sample: Sample) -> dict[str, dict[str, Array]]:
+        """By tensor and cause, what its node adds to it."""
+        own, near, scales = self._simulated(sample)
+        ideal = self._switched.tensors(sample, {}, near)
+        weighed = self._switched.tensors(sample, self._weights, near)
+        errors: dict[str, dict[str, Array]] = {}
+        for name, values in own.items():
+            exact = weighed[name]
+            rounded, clipped = _to_8_bits(exact, scales[name])
+            errors[name] = {
+                "rounding": rounded,
+                "clipping": clipped,
+                "weights": exact - ideal[name],
+                "arithmetic": values - (exact + rounded + clipped),
+            }
+        return errors
+
+    def _simulated(
+        self, sample: Sample
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Scale | None]]:
+        """Each node's result on the float model's tensors in their nearest quantized values.
+
+        Returns:
+            By tensor: what the node returns, the float model's nearest quantized values, the scale.
+        """
+        floats = {**self._switched.tensors(sample, {}, {}), **sample}
+        own: dict[str, Array] = {}
+        near: dict[str, Array] = {}
+        scales: dict[str, Scale | None] = {}
+
+        def watch(node: Node, results: list[Array]) -> list[Array]:
+            for site in self._sites.by_node.get(node.id, ()):
+                if site.tensor in self._tensors:
+                    _feed(site, results, floats, own, near, scales)
+            return results
+
+        self._simulator.run_watched(sample, watch)
+        return own, near, scales
+
+    def _result(self, count: int) -> Noise:
+        whole = max(sum(power.whole for power in self._power.values()), TINY)
+        causes = max(sum(self._total.causes.values()), TINY)
+        rows = [self._row(name, power, whole) for name, power in self._power.items()]
+        rows.sort(key=lambda row: -row.share)
+        return Noise(
+            decibels(1.0, self._actual / count),
+            decibels(1.0, whole / count),
+            {cause: power / causes for cause, power in self._total.causes.items()},
+            tuple(rows),
+        )
+
+    def _row(self, name: str, power: _Power, whole: float) -> TensorNoise:
+        site, total = self._tensors[name], sum(power.causes.values())
+        parts = {cause: part / total if total else 0.0 for cause, part in power.causes.items()}
+        return TensorNoise(name, site.op, site.onnx_node, power.whole / whole, **parts)
+
+
+def _relative(clean: Mapping[str, Array], found: Mapping[str, Array]) -> float:
+    """Noise over signal: the mean over the outputs."""
+    ratios = []
+    for name, expected in clean.items():
+        x = expected.astype(np.float64)
+        signal = max(float((x * x).sum()), TINY)
+        ratios.append(float(((found[name] - x) ** 2).sum()) / signal)
+    return float(np.mean(ratios))
+
+
+def _feed(
+    site: CompareSite,
+    results: list[Array],
+    floats: Mapping[str, Array],
+    own: dict[str, Array],
+    near: dict[str, Array],
+    scales: dict[str, Scale | None],
+) -> None:
+    """Note what a node returns, and replace it by the float model's nearest quantized values."""
+    name, raw = site.tensor, site.triple(results)
+    scale = Scale.of(raw)
+    expected = site.pack(floats)
+    fed = expected if scale is None else scale.codes(expected)
+    values = expected if scale is None else scale.values(fed)
+    own[name] = site.layout.unpack(values_of(raw), site.shape)
+    near[name] = site.layout.unpack(values, site.shape)
+    scales[name] = scale
+    results[site.ref.port] = np.ascontiguousarray(fed)
+
+
+def _to_8_bits(exact: Array, scale: Scale | None) -> tuple[Array, Array]:
+    """What rounding within a range changes values by, and what clipping to its ends does."""
+    if scale is None:
+        return np.zeros_like(exact), np.zeros_like(exact)
+    ends = np.iinfo(scale.dtype)
+    low, high = ((end - scale.zero) * scale.step for end in (ends.min, ends.max))
+    inside = np.clip(exact, low, high).astype(np.float32)
+    return scale.values(scale.codes(inside)) - inside, inside - exact
