@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hexconv.calibrate import read_samples
 from hexconv.calibrate.samples import SampleSource
-from hexconv.device.feeds import read_feeds
+from hexconv.cli.simulate import samples_of
 from hexconv.errors import FileError, RangeError
 from hexconv.nnlib.graph import Graph, Interface
 from hexconv.nnlib.layout import Layout
@@ -91,7 +91,8 @@ def test_a_raw_file_holds_as_many_samples_as_its_size_says(tmp_path: Path) -> No
 def test_the_device_is_fed_from_raw_files_in_the_models_format(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(to_raw(X, "NHWC"))
     graph = Graph("net", [], [], list(Feeds.inputs))
-    assert np.array_equal(read_feeds(graph, [str(tmp_path / name)])["x"], X)
+    (found,) = samples_of((str(tmp_path / name),), graph)
+    assert np.array_equal(found["x"], X)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hexconv.calibrate.lengths import other_axis
+from hexconv.errors import RangeError
 from hexconv.raw_tensors import DataFormat
 
 NUMPY_SUFFIXES = (".npy", ".npz")
@@ -25,8 +26,18 @@ class SampledInput:
 
 
 def pairs_of(texts: Sequence[str]) -> dict[str, Path]:
-    """The paths of `input=path` each, by input."""
-    return {name: Path(path) for name, path in (text.split("=", 1) for text in texts)}
+    """The paths of `input=path` each, by input.
+
+    Raises:
+        RangeError: an input is given twice.
+    """
+    paths: dict[str, Path] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if name in paths:
+            raise RangeError(f"input '{name}' is given twice", where=f"{paths[name]}, {path}")
+        paths[name] = Path(path)
+    return paths
 
 
 def per_input(folder: Path, inputs: Mapping[str, SampledInput]) -> dict[str, Path] | None:

@@ -184,6 +184,12 @@ def _listed(
     if all("=" in text and not exists(text) for text in texts):
         yield from _zipped(pairs_of(texts), inputs)
         return
+    named = [text for text in texts if text.partition("=")[0] in inputs and not exists(text)]
+    if named:
+        raise RangeError(
+            f"of several samples only some have the name of an input: {named[0]}",
+            hint="give paths alone, or NAME=PATH once for each input",
+        )
     for text in texts:
         yield from _from_path(Path(text), inputs)
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
-from hexconv.cli._terminal import say, table
-from hexconv.errors import DIFFERS, FileError
+from hexconv.cli._terminal import say, stages, table
+from hexconv.errors import DIFFERS, ConfigError, FileError
 from hexconv.names import counted
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ input_option = click.option(
     "inputs",
     multiple=True,
     metavar="[NAME=]FILE",
-    help="Data for an input: .npy or raw .bin.",
+    help="NAME=FILE for each input (.npy or raw .bin), or a .npz or a folder.",
 )
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 
@@ -149,20 +149,49 @@ def run(
     quiet: bool,
     **limits: Any,
 ) -> None:
-    """Execute MODEL.pb in the library and write its outputs as .npy files."""
-    from hexconv.device.feeds import read_feeds
+    """Execute MODEL.pb in the library on every sample and write its outputs as .npy files.
 
+    A sample has the model's shape; with one more axis in front, or N instead of a leading 1,
+    it is N samples, as for `hexconv simulate`.
+    """
     library, graph = opened(**limits), graph_in(model)
     said: dict[str, Any] = {}
-    if nodes:
-        said["before"], said["after"] = library.nodes(graph)
-    if inputs or not nodes:
-        outputs = library.run(graph, read_feeds(graph, inputs))
-        said["results"] = _written(outputs, output or Path())
+    with stages(shown=not (as_json or quiet)) as progress:
+        if nodes:
+            progress("prepare", 0, 0)
+            said["before"], said["after"] = library.nodes(graph)
+        if inputs or not nodes:
+            progress("run", 0, 0)
+            said["results"] = _written(_outputs(library, graph, inputs), output or Path())
     if as_json:
         emit("device-run", said)
     elif not quiet:
         _show_run(said)
+
+
+def _outputs(library: Library, graph: Graph, inputs: tuple[str, ...]) -> dict[str, Array]:
+    """The outputs of every sample, as `simulate` has them."""
+    from hexconv.cli.simulate import samples_of, stacked
+
+    if not inputs:
+        name = graph.inputs[0].name
+        raise ConfigError(f"there is no data for input '{name}'", hint=f"--input {name}=FILE.npy")
+    results = library.run_batch(graph, samples_of(inputs, graph))
+    return {item.name: stacked([row[item.name] for row in results]) for item in graph.outputs}
+
+
+def _first(inputs: tuple[str, ...], graph: Graph) -> Mapping[str, Array]:
+    """The first sample of `--input`; data that are random, but repeatable, without it."""
+    from hexconv.cli.simulate import samples_of
+    from hexconv.device.feeds import synthetic_feeds
+
+    if not inputs:
+        return synthetic_feeds(graph)
+    samples = samples_of(inputs, graph)
+    first = next(samples)
+    if next(samples, None) is not None:
+        say("note: of several samples the first one is taken", err=True)
+    return first
 
 
 def _written(outputs: Mapping[str, Array], folder: Path) -> list[dict[str, Any]]:
@@ -215,17 +244,15 @@ def profile(
 
     Packets of all threads without waits, not cycles. Without --input, repeatable random data.
     """
-    from hexconv.device.feeds import read_feeds, synthetic_feeds
-
     library = opened(**limits)
-
-    def count(path: Path) -> Profile:
-        graph = graph_in(path)
-        feeds = read_feeds(graph, inputs) if inputs else synthetic_feeds(graph)
-        return library.profile(graph, feeds)
-
-    one = count(model)
-    other = count(compare) if compare else None
+    counted_models = []
+    with stages(shown=not (as_json or quiet)) as progress:
+        for path in filter(None, (model, compare)):
+            progress(f"profile {path.name}", 0, 0)
+            graph = graph_in(path)
+            counted_models.append(library.profile(graph, _first(inputs, graph)))
+    one, other = [*counted_models, None][:2]
+    assert one is not None
     if csv_file:
         _write_csv(csv_file, one)
     if as_json:
@@ -305,11 +332,11 @@ def compare(
     """Compare the simulator with the library node by node; exit code 3 if any node differs."""
     from hexconv.cli._verify_page import node_dicts
     from hexconv.compare.device import NodeVerdict, compare_nodes
-    from hexconv.device.feeds import read_feeds, synthetic_feeds
 
     graph = graph_in(model)
-    feeds = read_feeds(graph, inputs) if inputs else synthetic_feeds(graph)
-    rows = compare_nodes(graph, feeds, opened(**limits))
+    with stages(shown=not (as_json or quiet)) as progress:
+        progress("compare", 0, 0)
+        rows = compare_nodes(graph, _first(inputs, graph), opened(**limits))
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in NodeVerdict}
     if as_json:
         emit("compare", {"nodes": node_dicts(rows)})

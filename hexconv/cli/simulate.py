@@ -125,15 +125,15 @@ def _simulate(
     from hexconv.model import load
 
     model = load(path)
-    samples = _samples(inputs, model.graph)
+    samples = samples_of(inputs, model.graph)
     total = 0 if quiet or as_json else _total(inputs, model.graph)
     with opened_cluster(cluster) as workers, stages(shown=not (quiet or as_json)) as progress:
         tick = partial(_tick, progress, total)
         results, failed = _results(model, samples, library, workers, tick)
     if results:
         names = [item.name for item in model.graph.outputs]
-        stacked = {name: _stack([result[name] for result in results]) for name in names}
-        _write(stacked, output, library, as_json, quiet)
+        outputs = {name: stacked([result[name] for result in results]) for name in names}
+        _write(outputs, output, library, as_json, quiet)
     others = counted(len(results), "sample")
     require_complete(failed, f"the outputs are those of the other {others}")
 
@@ -202,7 +202,8 @@ def _results(
     return ordered, sorted(failed, key=lambda item: item.span)
 
 
-def _samples(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
+def samples_of(inputs: tuple[str, ...], graph: Graph) -> Iterator[dict[str, Any]]:
+    """The samples that `--input` names, of `NAME=FILE` or of a file or folder."""
     from hexconv.calibrate.samples import read_samples
 
     yield from read_samples(_source(inputs), ModelFeeds(graph.inputs), graph.data_formats)
@@ -231,7 +232,7 @@ class ModelFeeds:
     open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def _stack(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def stacked(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """One sample as it is; several along the first axis, in place of a leading 1."""
     import numpy as np
 

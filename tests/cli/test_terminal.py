@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import re
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -20,14 +20,9 @@ from hexconv.cli._terminal import middle, stages, table, wrapped
 from hexconv.files import write_files
 from hexconv.names import counted
 
+from .terminal import Terminal, misfits, shown
+
 LONG = "/encoder/encoder_layers.0/self_attention_with_relative_positions/linear_projection"
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +45,29 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = np.random.default_rng(1).normal(size=(3, 8, 16)).astype(np.float32)
     np.save(folder / "samples.npy", rows)
     shown(["convert", folder / "deep.onnx", "--samples", folder / "samples.npy", "-o", folder])
+    report = json.loads((folder / "deep.report.json").read_text())
+    report["cost"]["packets"] *= 2
+    (folder / "other.report.json").write_text(json.dumps(report))
     return folder
 
 
-def shown(arguments: Sequence[object], columns: int | None = None) -> str:
-    """What a command prints on a terminal of so many columns, or into a pipe."""
-    patch = pytest.MonkeyPatch()
-    with patch.context() as here:
-        out: io.StringIO = io.StringIO() if columns is None else Terminal()
-        here.setattr(sys, "stdout", out)
-        here.delenv("FORCE_COLOR", raising=False)
-        here.setenv("LC_ALL", "C")
-        if columns is not None:
-            here.setenv("COLUMNS", str(columns))
-        group([str(argument) for argument in arguments], standalone_mode=False)
-    return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
-
+LOG = Path(__file__).parents[1] / "golden" / "logs" / "published_encoder.log"
+ELSEWHERE = {
+    "bench": "commands to copy, with a temporary folder: tests/cli/test_bench_command.py",
+    "demo": "convert, of the built-in model",
+    "device compare": "tests/device/test_command.py",
+    "device ops": "tests/device/test_command.py",
+    "device profile": "tests/device/test_command.py",
+    "device run": "tests/device/test_command.py",
+    "device setup": "tests/device/test_command.py",
+    "export hifigan": "needs torch: tests/cli/test_export_command.py",
+    "mace convert": "needs a checkout of MACE",
+    "mace exec": "runs a script of MACE",
+    "phone profile": "needs a phone: tests/phone",
+    "phone run": "needs a phone: tests/phone",
+    "vocode": "tests/cli/test_vocode_command.py",
+}
+"""Commands that need more than a model, and where what they print is tested."""
 
 COMMANDS: dict[str, Callable[[Path], list[object]]] = {
     "check": lambda at: ["check", at / "deep.onnx"],
@@ -81,6 +83,11 @@ COMMANDS: dict[str, Callable[[Path], list[object]]] = {
     "calibrate": lambda at: [
         *("calibrate", at / "deep.onnx", "--samples", at / "samples.npy", "-o", at / "a.ranges")
     ],
+    "diff": lambda at: ["diff", at / "deep.report.json", at / "other.report.json"],
+    "explore": lambda at: ["explore", at / "deep.pb", "--no-open", "-o", at],
+    "preset list": lambda at: ["preset", "list"],
+    "profile": lambda at: ["profile", LOG],
+    "report": lambda at: ["report", at / "deep.pb", "--html", at / "deep.html"],
     "exact": lambda at: ["exact", at / "deep.pb", "-o", at / "deep.dsp.onnx"],
     "ops": lambda at: ["ops"],
     "ops --unsupported": lambda at: ["ops", "--unsupported"],
@@ -97,18 +104,30 @@ COMMANDS: dict[str, Callable[[Path], list[object]]] = {
 }
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+SCRIPTS: dict[str, Callable[[Path], list[object]]] = {
+    "phone plan": lambda at: ["phone", "plan", at / "deep.pb"],
+    "preset show": lambda at: ["preset", "show", "conformer_dsp"],
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_commands_and_yaml_to_copy_are_the_same_on_every_terminal(place: Path, name: str) -> None:
+    arguments = SCRIPTS[name](place)
+    assert shown(arguments, 80) == shown(arguments, 120) == shown(arguments) != ""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_on_a_terminal_no_line_is_too_long_and_no_word_is_cut(
-    place: Path, name: str, columns: int
+    place: Path, name: str, language: str
 ) -> None:
-    arguments = COMMANDS[name](place)
-    whole = set(shown(arguments).split())
-    for line in shown(arguments, columns).splitlines():
-        longest = max(map(len, line.split()), default=0)
-        assert len(line) <= columns or longest + 24 > columns, line
-        cut = [word for word in line.split() if "…" not in word and word not in whole]
-        assert cut == [], line
+    for columns in (80, 120):
+        assert misfits(COMMANDS[name](place), columns, language) == []
+
+
+def test_every_command_is_shown_here_or_says_why_not() -> None:
+    shown_here = {name.partition(" --")[0] for name in (*COMMANDS, *SCRIPTS)}
+    assert {name for name in ALL if name and name not in GROUPS} - shown_here == set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("name", ["check --all", "cost --by node", "cost --by layer", "verify"])
@@ -136,6 +155,7 @@ def commands(command: click.Command, name: str = "") -> list[tuple[str, click.Co
 
 
 ALL = [name for name, _ in commands(group)]
+GROUPS = {name for name, command in commands(group) if isinstance(command, click.Group)}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -147,8 +167,7 @@ def test_help_fits_a_terminal_and_ends_with_examples(name: str) -> None:
 
 
 def test_every_command_has_examples() -> None:
-    groups = {name for name, command in commands(group) if isinstance(command, click.Group)}
-    assert set(ALL) - groups - set(EXAMPLES) == set()
+    assert set(ALL) - GROUPS - set(EXAMPLES) == set()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 import hexconv
 from hexconv.cli.device import command
-from hexconv.errors import ConfigError, FileError
+from hexconv.errors import HexconvError
+from tests.cli.terminal import misfits
 from tests.device.fake_library import graph_of, values
 
 NEG = "QuantizedNeg_8"
@@ -96,6 +97,21 @@ def test_run_writes_the_outputs(run, x_file: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(tmp_path / "out" / "y.npy"), values(), atol=1e-6)
 
 
+def test_run_takes_several_samples_as_simulate_does(run, tmp_path: Path) -> None:
+    """One more axis in front; each output is stacked in the same way."""
+    many = np.stack([values(), values()[:, ::-1], values()[::-1]])
+    np.save(tmp_path / "many.npy", many)
+    result = run("run", "chain1.pb", "--input", tmp_path / "many.npy", "-o", tmp_path / "out")
+    np.testing.assert_allclose(np.load(tmp_path / "out" / "y.npy"), -many, atol=1e-6)
+    assert result.output.startswith("y 3x2x3x5 [")
+
+
+def test_profile_says_which_of_several_samples_it_takes(run, tmp_path: Path) -> None:
+    np.save(tmp_path / "many.npy", np.stack([values(), values()]))
+    result = run("profile", "chain1.pb", "--input", tmp_path / "many.npy")
+    assert "of several samples the first one is taken" in result.output
+
+
 def test_run_shows_the_nodes_before_and_after_prepare(run) -> None:
     output = run("run", "chain1.pb", "--nodes").output
     assert "3 nodes before prepare" in output
@@ -111,16 +127,17 @@ def test_quiet_prints_nothing(run, x_file: Path, tmp_path: Path) -> None:
     ("given", "error"),
     [
         ((), "no data for input 'x'"),
-        (("z=X",), "names no input"),
-        (("X", "x=X"), "given twice"),
-        (("nowhere.npy",), "no such input"),
-        ((__file__,), "the input cannot be read"),
+        (("z=X",), "the model has no input 'z'"),
+        (("x=X", "x=X"), "given twice"),
+        (("X", "x=X"), "only some have the name of an input"),
+        (("nowhere.npy",), "no such sample file"),
+        ((__file__,), "samples are .npy, .npz or raw .bin files"),
     ],
 )
 def test_wrong_inputs_are_clear(run, x_file: Path, given: tuple[str, ...], error: str) -> None:
     inputs = [item for text in given for item in ("--input", text.replace("X", str(x_file)))]
     result = run("run", "chain1.pb", *inputs, fails=True)
-    assert isinstance(result.exception, ConfigError | FileError)
+    assert isinstance(result.exception, HexconvError) and result.exception.exit_code == 2
     assert error in str(result.exception)
 
 
@@ -140,3 +157,16 @@ def test_profile_counts_every_node_and_compares_two_models(run, tmp_path: Path) 
 def test_limits_are_checked_by_the_command_line(run) -> None:
     for wrong in (("--timeout", "0"), ("--memory", "9"), ("--timeout", "soon")):
         assert run("run", "chain1.pb", *wrong, fails=True).exit_code == 2
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_on_a_terminal_no_line_is_too_long_and_no_word_is_cut(
+    run, x_file: Path, tmp_path: Path, language: str
+) -> None:
+    feeds, out = ("--input", x_file), ("-o", tmp_path / "out")
+    for arguments in (
+        ("device", "run", "chain1.pb", *feeds, *out, "--nodes"),
+        ("device", "profile", "chain2.pb", "--compare", "chain1.pb", "--all"),
+    ):
+        for columns in (80, 120):
+            assert misfits(arguments, columns, language) == []
