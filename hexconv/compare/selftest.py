@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from hexconv.arrays import Array
 from hexconv.device.build import runner, runner_path
 from hexconv.device.job import JobWriter
 from hexconv.device.library import Library
-from hexconv.device.toolchain import find_qemu
+from hexconv.device.toolchain import find_qemu, qemu_version
 from hexconv.distribution import pip_install
 from hexconv.errors import DeviceError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Interface, Node, Output, Ref
@@ -71,11 +70,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
 
 def _qemu() -> str:
     path = find_qemu()
-    try:
-        said = subprocess.run([path, "--version"], capture_output=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise DeviceError("the emulator does not start", where=str(path), why=str(error)) from error
-    return f"{path}, {said.stdout.decode(errors='replace').splitlines()[0]}"
+    return f"{path}, {qemu_version(path)}"
 
 
 def _compiler() -> Check:

@@ -15,6 +15,7 @@ from hexconv.paths import check_has_end
 
 EM_HEXAGON = 164
 ET_DYN = 3
+ELF32_LITTLE_ENDIAN = b"\x01\x01"
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ = 4, 5, 6, 10
 SYMBOL_SIZE = 16
@@ -138,12 +139,14 @@ def _parse(path: Path, data: bytes) -> SharedObject:
     if data[:4] != b"\x7fELF":
         raise _unusable(path, "it is not an ELF file")
     kind, machine = struct.unpack_from("<HH", data, 16)
-    if data[4:6] != b"\x01\x01" or machine != EM_HEXAGON:
+    if machine != EM_HEXAGON:
         raise _unusable(
             path,
             f"it is not for Hexagon (ELF machine {machine}, not {EM_HEXAGON}): the library that"
             " runs on the DSP is needed, not the one for the phone's CPU",
         )
+    if data[4:6] != ELF32_LITTLE_ENDIAN:
+        raise _unusable(path, "it is not a 32-bit, little-endian ELF file, as Hexagon's are")
     if kind != ET_DYN:
         raise _unusable(path, "it is not a shared object")
     (flags,) = struct.unpack_from("<I", data, 36)

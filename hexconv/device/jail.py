@@ -151,7 +151,11 @@ def start(spec: dict[str, Any], taken_away: dict[str, bool]) -> None:
         taken_away["files"] = restrict_files(spec["write"], [spec["directory"], *spec["read"]])
         taken_away["calls"] = restrict_calls()
         json.dump(taken_away, report)
-    os.execve(spec["command"][0], spec["command"], {"PATH": "/usr/bin:/bin", "LC_ALL": "C"})
+    program = spec["command"][0]
+    try:
+        os.execve(program, spec["command"], {"PATH": "/usr/bin:/bin", "LC_ALL": "C"})
+    except OSError as error:  # a script: its interpreter is out of reach
+        sys.exit(f"{program} cannot be started as the emulator: {error.strerror}")
 
 
 def main() -> None:

@@ -43,6 +43,11 @@ def test_the_phones_own_libraries_are_distinguished(fake_path: Path) -> None:
         Library(Path(sys.executable).resolve())
 
 
+def test_a_file_of_64_bits_is_rejected_for_that(fake_path: Path) -> None:
+    with pytest.raises(DeviceError, match="not a 32-bit, little-endian ELF file"):
+        checked_library(fake_path, patched(fake_path.read_bytes(), 4, "B", 2))
+
+
 def test_a_program_is_no_shared_object(fake_path: Path) -> None:
     with pytest.raises(DeviceError, match="not a shared object"):
         checked_library(fake_path, patched(fake_path.read_bytes(), TYPE_AT, "<H", 2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -232,6 +233,43 @@ def test_without_the_emulator_the_user_learns_what_to_install(
     monkeypatch.setenv("HEXCONV_QEMU", "qemu-that-is-nowhere")
     with pytest.raises(DeviceError, match="apt-get install qemu-user"):
         fake.ops()
+
+
+def test_another_program_is_no_emulator(fake: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEXCONV_QEMU", sys.executable)
+    with pytest.raises(DeviceError, match="not qemu-hexagon") as caught:
+        fake.ops()
+    assert "it printed 'Python 3" in caught.value.why and "HEXCONV_QEMU" in caught.value.hint
+
+
+@pytest.mark.parametrize(("body", "why"), [("exit 3", "exit code 3"), ("echo", "printed ''")])
+def test_an_emulator_that_does_not_start_is_named(
+    fake: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: str, why: str
+) -> None:
+    monkeypatch.setenv("HEXCONV_QEMU", script(tmp_path, body))
+    with pytest.raises(DeviceError, match="not qemu-hexagon") as caught:
+        fake.ops()
+    assert why in caught.value.why and str(tmp_path) in caught.value.where
+
+
+def test_a_script_around_the_emulator_is_rejected_in_one_line(
+    fake: Library, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its interpreter is out of reach in the emulator's container, where there is one."""
+    monkeypatch.setenv(
+        "HEXCONV_QEMU", script(tmp_path, f'exec {shutil.which("qemu-hexagon")} "$@"')
+    )
+    try:
+        fake.ops()
+    except DeviceError as error:
+        assert "cannot be started as the emulator" in error.why and "\n" not in error.why.strip()
+
+
+def script(folder: Path, body: str) -> str:
+    path = folder / "qemu-hexagon"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
 
 
 def test_without_zig_the_user_learns_what_to_install(
