@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,26 @@ void volatile wchar_t while xor xor_eq
 RESERVED = frozenset(_WORDS.split())
 
 
+DIGITS = 6
+"""Hexadecimal digits of the hash in a name that has other letters than ASCII."""
+
+
+def own_name(source: str | Path | onnx.ModelProto) -> str:
+    """The name of a file without its suffix, or of a graph."""
+    return Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
+
+
 def model_name(source: str | Path | onnx.ModelProto) -> str:
-    """A name that MACE accepts, from the file's or the graph's."""
-    stem = Path(source).stem if isinstance(source, (str, Path)) else source.graph.name
+    """A name that MACE accepts, from the file's or the graph's.
+
+    A name in other letters than ASCII keeps what it has of these, and a part of its SHA-256 tells
+    it from others: models of different names do not overwrite each other.
+    """
+    stem = own_name(source)
     name = re.sub(r"\W", "_", stem, flags=re.ASCII)
+    if not stem.isascii():
+        digest = sha256(stem.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+        name = "_".join(["model", *re.findall(r"[A-Za-z0-9]+", stem), digest])
     return name if fault(name) is None else f"model_{name}".rstrip("_")
 
 

@@ -11,7 +11,7 @@ from hexconv.cli._ci import ci_options
 from hexconv.cli._html import html_option, write_html
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples, stateful_option, tensor_names
-from hexconv.cli._terminal import stages
+from hexconv.cli._terminal import say, stages
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
 
@@ -196,6 +196,15 @@ def command(
     emit("convert", {**report, "files": [str(path) for path in files]}, shown=as_json)
     if not (as_json or quiet):
         page(model, files, found, library, report["cost"])
+        if source is not None and not (config or preset or settings["name"]):
+            _say_name(source, model.name)
+
+
+def _say_name(source: Path, name: str) -> None:
+    """What became of a file's name that is no name for MACE."""
+    if name != source.stem:
+        reason = f"MACE makes a C++ name of '{source.stem}'"
+        say(f"note: the model is named {name}: {reason}; --name gives another", err=True)
 
 
 def _convert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,30 @@ def test_a_key_without_meaning_on_the_dsp_is_reported(tmp_path: Path, key: str) 
 
 
 WORDS = ["error", "line", "module", "import", "co_await", "wchar_t", "and_eq", "final", "include"]
+
+
+@pytest.mark.parametrize(
+    "file, wanted",
+    [
+        ("声学模型_v1", "model_v1_"),
+        ("声码器_v1", "model_v1_"),
+        ("声学模型", "model_"),
+        ("модель-2.int8", "model_2_int8_"),
+        ("modèle", "model_mod_le_"),
+        ("モデル", "model_"),
+        ("my-net.v2", "my_net_v2"),
+    ],
+)
+def test_a_file_named_in_any_language_gives_a_name_that_mace_takes(file: str, wanted: str) -> None:
+    name = model_name(f"models/{file}.onnx")
+    check_model_name(name)
+    digits = "" if file.isascii() else "[0-9a-f]{6}"
+    assert re.fullmatch(re.escape(wanted) + digits, name)
+
+
+def test_names_that_differ_in_chinese_alone_stay_different() -> None:
+    names = ["声学模型_v1", "声码器_v1", "声学模型v1", "声学_v1"]
+    assert len({model_name(f"{name}.onnx") for name in names}) == len(names)
 
 
 @pytest.mark.parametrize("word", WORDS)
