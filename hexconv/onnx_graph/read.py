@@ -20,6 +20,7 @@ from hexconv.onnx_graph.proto_check import check_proto
 from hexconv.onnx_graph.reference import as_exported
 from hexconv.onnx_graph.signatures import ONNX_DOMAINS
 from hexconv.onnx_graph.split_file import read_split
+from hexconv.onnx_graph.trial import check_by_trial
 from hexconv.onnx_graph.whole import Note, load_external
 from hexconv.paths import is_file, is_folder
 
@@ -44,6 +45,7 @@ def read_model(source: str | Path | onnx.ModelProto) -> tuple[ir.Model, str]:
     proto = as_exported(proto, label)
     _check_header(proto, label)
     check_proto(proto, label)
+    check_by_trial(proto, label)
     try:
         with _without_warnings():
             model = ir.serde.deserialize_model(proto)
@@ -68,12 +70,14 @@ def whole_model(source: str | Path | onnx.ModelProto) -> onnx.ModelProto:
     if isinstance(source, onnx.ModelProto):
         _check_header(source, _label(source))
         check_proto(source, _label(source))
+        check_by_trial(source, _label(source))
         made.CopyFrom(as_exported(source, _label(source)))
         return made
     path = Path(source)
     proto = _parse(path)
     _check_header(proto, str(path))
     check_proto(proto, str(path))
+    check_by_trial(proto, str(path))
     return as_exported(load_external(proto, path, proto.ByteSize()), str(path))
 
 
