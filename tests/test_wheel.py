@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ pytest.importorskip("hatchling")
 pytest.importorskip("hatch_fancy_pypi_readme")
 
 ROOT = Path(__file__).parents[1]
-FILES = ("pyproject.toml", "README.md", "LICENSE", ".gitignore")
+FILES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", ".gitignore")
 FOLDERS = ("hexconv", "op_tables", "yml")
 STRAY = ("hexconv/notes.txt", "hexconv/cli/convert.py.orig", "op_tables/onnx/.swp", "yml/a.log")
 PROGRAM = (
@@ -107,6 +108,27 @@ def test_the_long_description_links_to_nothing_beside_it(wheel: Path) -> None:
     (name,) = (n for n in archive.namelist() if n.endswith("METADATA"))
     text = archive.read(name).decode("utf-8")
     assert "](docs/" not in text and "](README" not in text and "](https://" in text
+    images = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", text)
+    assert images and all(url.startswith("https://raw.githubusercontent.com/") for url in images)
+
+
+def test_setup_py_builds_the_same_wheel_through_pip(
+    source: Path, wheel: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "source"
+    shutil.copytree(source, folder)
+    command = [sys.executable, "setup.py", "bdist_wheel", "--no-build-isolation", "--no-index"]
+    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    (made,) = (folder / "dist").iterdir()
+    assert made.read_bytes() == wheel.read_bytes()
+
+
+@pytest.mark.parametrize(("command", "code"), [("--help", 0), ("upload", 2)])
+def test_setup_py_lists_its_commands(command: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "setup.py", command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code and "python setup.py develop" in done.stdout
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
