@@ -42,7 +42,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "hexconv diff old.report.json new.report.json --fail-if-worse",
     ),
     "exact": ("hexconv exact build/model.pb --library v60",),
-    "explore": ("hexconv explore build/model.pb", "hexconv explore build/model.pb verify.json"),
+    "explore": (
+        "hexconv explore build/model.pb verify.json",
+        "hexconv explore build/model.pb --onnx model.onnx",
+    ),
     "export hifigan": (
         "hexconv export hifigan --variant voice -o voice.onnx",
         "hexconv export hifigan --config config_v1.json --checkpoint g_02500000",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.parser
 import pytest
 from click.testing import CliRunner
 
 from hexconv.cli import group
-from hexconv.errors import ConfigError, MissingExtra
+from hexconv.errors import ConfigError, MissingExtra, ModelError
 from hexconv.report.explorer import explorer_graph
 from tests.compare.nets import convolutions, samples
 
@@ -27,7 +29,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     common = [str(folder / "net.onnx"), "--samples", str(folder / "x.npy")]
     run("convert", *common, "-q", "-o", str(folder))
     (folder / "verify.json").write_text(run("verify", *common, "--json"))
-    run("explore", str(folder / "net.pb"), str(folder / "verify.json"), "--no-open", "-q")
+    arguments = [str(folder / name) for name in ("net.pb", "verify.json")]
+    run("explore", *arguments, "--onnx", str(folder / "net.onnx"), "--no-open", "-q")
     return folder
 
 
@@ -65,6 +68,44 @@ def test_figures_are_of_nodes_and_match_the_report(written: Path) -> None:
     assert errors and set(errors) <= ids and set(packets) <= ids
 
 
+def test_sync_navigation_leads_from_onnx_nodes_to_dsp_nodes_and_back(written: Path) -> None:
+    (left,), (right,) = (read(written, name)["graphs"] for name in (".onnx", ""))
+    sync = read(written, ".sync")
+    onnx_ids = {node["id"] for node in left["nodes"]}
+    executed = {node["id"]: node for node in right["nodes"]}
+    pairs = [
+        (name, to)
+        for entry in sync["mappingEntries"]
+        for name in entry["leftNodeIds"]
+        for to in entry["rightNodeIds"]
+    ]
+    assert {name for name, _ in pairs} <= onnx_ids and len(pairs) == len({to for _, to in pairs})
+    for name, to in pairs:
+        attrs = {item["key"]: item["value"] for item in executed[to]["attrs"]}
+        assert re.fullmatch(rf"{re.escape(name)}([_/].*)?", attrs["ONNX node"])
+    named = [node for node in executed.values() if "ONNX node" in {a["key"] for a in node["attrs"]}]
+    assert len(named) == len(pairs), "every executed node of an ONNX node is reached"
+    assert sync["disableMappingFallback"]
+
+
+def test_the_onnx_graph_has_every_node_and_its_edges(written: Path) -> None:
+    (graph,) = read(written, ".onnx")["graphs"]
+    labels = [node["label"] for node in graph["nodes"]]
+    assert labels == ["Conv", "Relu", "Conv", "Add", "GlobalAveragePool", "Reshape", "Gemm"]
+    ids = {node["id"] for node in graph["nodes"]}
+    sources = [edge["sourceNodeId"] for node in graph["nodes"] for edge in node["incomingEdges"]]
+    assert set(sources) <= ids and len(sources) >= len(ids) - 1
+
+
+def test_another_onnx_model_is_an_error(written: Path, tmp_path: Path) -> None:
+    graph = onnx.parser.parse_graph("g (float[1,3,12,12] x) => (float[1,3,12,12] y) {y = Relu(x)}")
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "other.onnx")
+    arguments = ["explore", str(written / "net.pb"), "--onnx", str(tmp_path / "other.onnx")]
+    result = CliRunner().invoke(group, [*arguments, "--no-open", "-o", str(tmp_path)])
+    assert isinstance(result.exception, ConfigError | ModelError)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.onnx"]
+
+
 def test_model_explorer_reads_the_graph_and_the_data(written: Path) -> None:
     pytest.importorskip("model_explorer")
     from dacite import Config, from_dict
@@ -72,10 +113,22 @@ def test_model_explorer_reads_the_graph_and_the_data(written: Path) -> None:
 
     graph = from_dict(graph_builder.GraphCollection, read(written, ""), Config(strict=True))
     assert graph.graphs[0].nodes[1].incomingEdges[0].sourceNodeId == graph.graphs[0].nodes[0].id
+    left = from_dict(graph_builder.GraphCollection, read(written, ".onnx"), Config(strict=True))
+    assert {node.label for node in left.graphs[0].nodes} >= {"Conv"}
     for name in (".packets", ".error"):
         for data in read(written, name).values():
             found = from_dict(node_data_builder.GraphNodeData, data, Config(strict=True))
             assert found.results and found.gradient[0].stop == 0.0
+
+
+def test_model_explorer_knows_the_keys_of_sync_navigation(written: Path) -> None:
+    """It has no class for them: its page reads the file."""
+    package = pytest.importorskip("model_explorer")
+    pages = Path(package.__file__).parent.glob("web_app/*.js")
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    sync = read(written, ".sync")
+    for key in (*sync, *sync["mappingEntries"][0]):
+        assert f".{key}" in text
 
 
 def test_without_model_explorer_the_extra_is_named(
