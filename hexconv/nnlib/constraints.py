@@ -301,7 +301,12 @@ def mean_scale(site: NodeSite) -> bool:
 
 
 def misrepeats(depth: int, times: int) -> bool:
-    """Whether QuantizedTile_8 mixes up codes: its copies of 2, 4 and 8 bytes go wrong."""
+    """Whether QuantizedTile_8 mixes up codes: its copies of 2, 4 and 8 bytes go wrong.
+
+    Of a depth of 1 that becomes 100 to 102 the last 4 to 6 elements may stay unwritten.
+    """
+    if depth == 1:
+        return 96 < times < 128
     return depth in (2, 4, 8) and times & (times - 1) != 0
 
 

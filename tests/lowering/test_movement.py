@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 
+import hexconv
 from hexconv.errors import GraphError
 from hexconv.simulator.run_op import run_op
-from tests.lowering.proof import emitted, ints, matches, model, one
+from tests.lowering.proof import emitted, ints, matches, model, numbers, one
 
 FEW = settings(max_examples=20, deadline=None, derandomize=True)
 shapes = st.lists(st.integers(1, 6), min_size=1, max_size=4)
@@ -162,6 +163,20 @@ def test_narrow_depths_are_repeated_by_columns(
 ) -> None:
     """The library repeats depths of 2, 4 and 8 rightly a power of two times only."""
     matches(one("Tile", (1, 2, 33, depth), ints(*others, times)))
+
+
+@pytest.mark.parametrize("times", [97, 100, 102, 127])
+def test_one_element_is_repeated_a_hundred_times_by_columns(times: int) -> None:
+    """The library leaves the last 4 to 6 of 100 to 102 elements unwritten behind a pool."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["m"], axes=[1], keepdims=1),
+        helper.make_node("Expand", ["m", "shape"], ["e"]),
+        helper.make_node("Relu", ["e"], ["y"]),
+    ]
+    proto = model(nodes, {"x": (1, 100)}, ["y"], {"shape": ints(1, times)}, 17)
+    matches(proto, 1.0, {"x": numbers((1, 100))})
+    (tile,) = [n for n in hexconv.convert(proto).graph.nodes if n.op == "QuantizedTile_8"]
+    assert tile.outputs[0].shape == (1, 1, times, 1)
 
 
 def test_a_tile_that_the_library_mixes_up_is_refused() -> None:
