@@ -14,7 +14,17 @@ from onnx import helper
 from hexconv.lowering.conv import dense_groups, dilate
 from hexconv.lowering.conv_emitter import block_diagonal
 from hexconv.nnlib.constraints import WIDEST_KERNEL
-from tests.lowering.proof import Array, decibels, emitted, ints, matches, model, one, unsupported_op
+from tests.lowering.proof import (
+    Array,
+    decibels,
+    emitted,
+    ints,
+    matches,
+    model,
+    numbers,
+    one,
+    unsupported_op,
+)
 from tests.lowering.test_matmul import ROUNDED, weights
 
 FEW = settings(max_examples=15, deadline=None, derandomize=True)
@@ -192,3 +202,20 @@ def test_groups_are_on_the_diagonal() -> None:
     assert (block_diagonal(kernel, 4)[0, 0] == np.diag([0, 1, 2, 3])).all()
     transposed = np.arange(4, dtype=np.float32).reshape(4, 1, 1, 1)  # IO and space
     assert (dense_groups(transposed, 4)[:, :, 0, 0] == np.diag([0, 1, 2, 3])).all()
+
+
+@pytest.mark.parametrize("kernel", [(1, 8), (1, 9), (3, 11)])
+@pytest.mark.parametrize("before", ["LpPool", "Mul"])
+def test_wide_kernels_read_tensors_times_a_number(kernel: tuple[int, int], before: str) -> None:
+    """From 8 columns on, a node of its own pads the input, and reads it times that number."""
+    if before == "LpPool":
+        nodes = [helper.make_node("LpPool", ["x"], ["t"], kernel_shape=[2, 2])]
+    else:
+        nodes = [helper.make_node("Relu", ["x"], ["r"]), helper.make_node("Mul", ["r", "k"], ["t"])]
+    height, width = kernel
+    pads = [height // 2, width // 2, (height - 1) // 2, (width - 1) // 2]
+    nodes.append(helper.make_node("Conv", ["t", "w"], ["y"], pads=pads))
+    consts: dict[str, Array] = {"w": numbers((4, 5, *kernel)) / 5}
+    if before == "Mul":
+        consts["k"] = np.array(2.5, np.float32)
+    matches(model(nodes, {"x": (1, 5, 5, 16)}, ["y"], consts), 4.0)

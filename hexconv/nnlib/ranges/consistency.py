@@ -186,6 +186,8 @@ def _rescaled(
             found = None if built is None else _read_by_part(node, place, after)
             if found is None:
                 continue
+        elif found is None and built is not None:  # what pads its input reads it
+            found = _read_by_part(node, place, after)
         meant = 1.0 if built is None else built.scale
         now = 1.0 if found is None else found.scale
         if meant is None or (now is not None and abs(now / meant - 1.0) <= CLOSE):
