@@ -94,6 +94,7 @@ def _statistics(header: dict[str, Any], arrays: dict[str, Any]) -> Statistics:
             for name, (source, op, numbers, flipped) in header["derived"].items()
         },
     )
+    watched.ranges(dict.fromkeys(watched.observed, (-1.0, 1.0)))  # raises where one follows of none
     statistics = Statistics(watched, header["observer"], int(header["samples"]))
     for mine, stored in ((statistics.low, arrays["low"]), (statistics.high, arrays["high"])):
         mine[:] = _like(stored, mine)

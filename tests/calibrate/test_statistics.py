@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,18 @@ def test_parts_that_do_not_fit_are_named(tmp_path: Path) -> None:
     error = run("--merge", tmp_path / "a.npz", tmp_path / "b.npz").exception
     assert isinstance(error, RangeError) and "b.npz" in error.where
     assert not list(tmp_path.glob("*.ranges"))
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, "nothing"), (0, 7), (1, "Nothing"), (2, ["x"])])
+def test_a_range_that_follows_from_none_is_no_statistics(
+    place: int, value: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.npz"
+    write_statistics(path, parts("minmax")[0])
+    arrays = dict(np.load(path))
+    header = json.loads(arrays["header"].tobytes())
+    next(iter(header["derived"].values()))[place] = value
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(FileError, match="not a file of ranges to merge"):
+        read_statistics(path)

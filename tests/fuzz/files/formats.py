@@ -27,7 +27,7 @@ from hexconv.mace.deployment_file import preset, read_deployment
 from hexconv.models import config as vocoder_config
 from hexconv.onnx_graph import load
 from hexconv.raw_tensors import read_raw
-from tests.fuzz.files import seeds
+from tests.fuzz.files import seeds, stored
 from tests.fuzz.files.damage import damaged, reworded
 from tests.fuzz.files.messages import tampered
 from tests.fuzz.files.models import spoiled
@@ -265,6 +265,9 @@ FORMATS: dict[str, Format] = {
     "log": Format(_log, _use_log),
     "sound": Format(_sound, _use_sound),
     "records": Format(_records, _use_records),
+    "checkpoint": Format(stored.checkpoint, stored.use_checkpoint),
+    "statistics": Format(lambda r: stored.statistics(_of_one_input(), r), stored.use_statistics),
+    "reference": Format(lambda r: stored.reference(_of_one_input(), r), stored.use_reference),
 }
 if LIBRARY:
     FORMATS["library"] = Format(_library, _use_library)

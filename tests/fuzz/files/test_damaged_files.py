@@ -20,6 +20,9 @@ COUNTS = {
     "log": 200,
     "sound": 300,
     "records": 200,
+    "checkpoint": 100,
+    "statistics": 100,
+    "reference": 100,
 }
 
 
