@@ -15,8 +15,14 @@ from hexconv.models.config import GeneratorConfig
 Waves = dict[str, NDArray[np.float32]]
 
 
+VISIBLE = 2.0 / 256
+"""Of a natural logarithm: a smaller difference has the color of none."""
+
+
 def spectrograms(path: str | Path, waves: Waves, reference: str, config: GeneratorConfig) -> None:
     """Draw one row per wave as .png: its mel, and the difference from that of `reference`.
+
+    A wave whose difference cannot be seen has no second panel.
 
     Args:
         path: of the picture.
@@ -43,8 +49,11 @@ def spectrograms(path: str | Path, waves: Waves, reference: str, config: Generat
     for row, (name, spectrum) in zip(axes, mels.items(), strict=True):
         levels, gap = spectrum[:, :frames], spectrum[:, :frames] - mels[reference][:, :frames]
         _panel(figure, row[0], levels, f"{name}: log-mel", extent, "magma", np.log(mel.FLOOR), 2.5)
-        title = f"{name} - {reference}: mean |difference| {np.abs(gap).mean():.3f}"
-        _panel(figure, row[1], gap, title, extent, "RdBu_r", -2.0, 2.0)
+        if np.abs(gap).max() < VISIBLE:  # the reference itself: an empty panel says nothing
+            row[1].set_visible(False)
+        else:
+            title = f"{name} - {reference}: mean |difference| {np.abs(gap).mean():.3f}"
+            _panel(figure, row[1], gap, title, extent, "RdBu_r", -2.0, 2.0)
         row[0].set_ylabel("mel band")
     for axis in axes[-1]:
         axis.set_xlabel("seconds")

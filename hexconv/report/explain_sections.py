@@ -47,6 +47,7 @@ def noise(report: Report) -> Iterator[Section]:
         ),
         columns,
         rows,
+        {"type": "bars", "label": 0, "series": [3], "unit": ""},
     )
 
 

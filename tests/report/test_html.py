@@ -68,9 +68,17 @@ def full(place: Path) -> Path:
     report["coverage"]["nodes"] = [{**node, "note": ""}]
     verified["accuracy"]["layers"][0]["tensor"] = f"=1+{EVIL}"
     verified["name"] = EVIL
+    verified["explanation"] = {"tensors": [noisy(EVIL, 0.7), noisy("second", 0.3)]}
     page = place / "full.html"
     page.write_text(html(report, verified), encoding="utf-8")
     return page
+
+
+def noisy(tensor: str, share: float) -> dict[str, Any]:
+    """A row of `verify --explain`: a tensor that makes a share of the outputs' noise."""
+    causes = {"rounding": 0.5, "clipping": 0.1, "weights": 0.3, "arithmetic": 0.1}
+    row = {"tensor": tensor, "op": "Supernode_8x8p32to8", "onnx_node": tensor, "share": share}
+    return {**row, **causes, "sqnr_if_exact": 40.0}
 
 
 def reports(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,6 +120,13 @@ def test_a_name_cannot_end_the_script(full: Path) -> None:
     text = full.read_text()
     assert text.count("<script") == 3 and "alert('x')</script>" not in text
     assert embedded(text)["name"] == EVIL
+
+
+def test_the_share_of_the_outputs_noise_has_a_chart(full: Path) -> None:
+    noise = next(item for item in embedded(full.read_text())["sections"] if item["id"] == "noise")
+    (series,) = noise["chart"]["series"]
+    assert noise["columns"][series] == [["share of the noise", "占噪声的比例"], "share"]
+    assert [row[series] for row in noise["rows"]] == [0.7, 0.3] and noise["rows"][0][0] == EVIL
 
 
 def test_the_same_report_is_the_same_page(place: Path) -> None:
