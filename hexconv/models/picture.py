@@ -49,7 +49,7 @@ def spectrograms(path: str | Path, waves: Waves, reference: str, config: Generat
     for row, (name, spectrum) in zip(axes, mels.items(), strict=True):
         levels, gap = spectrum[:, :frames], spectrum[:, :frames] - mels[reference][:, :frames]
         _panel(figure, row[0], levels, f"{name}: log-mel", extent, "magma", np.log(mel.FLOOR), 2.5)
-        if np.abs(gap).max() < VISIBLE:  # the reference itself: an empty panel says nothing
+        if np.abs(gap).max() < VISIBLE:  # the reference itself, for one
             row[1].set_visible(False)
         else:
             title = f"{name} - {reference}: mean |difference| {np.abs(gap).mean():.3f}"
