@@ -16,13 +16,14 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.errors import RangeError, UnsupportedOpError
 from hexconv.lowering.relayout import fit, gather_axes, moves
-from hexconv.nnlib.builder import Builder, RangeSource, Tensor
+from hexconv.nnlib.builder import Builder, RangeSource, Tensor, ranges_of
 from hexconv.nnlib.graph import Origin, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import LARGEST_NUMBER, Range, quantize_const
 
 # Requantize_8to8 keeps its factor in 16 bits (op_requantize.c): a larger one takes two nodes.
 LARGEST_GAIN = 2.0**14
+LOUDEST_GAIN = 0.99 * 2.0**15
 # A floor for quiet inputs that another reader needs serves one that needs less.
 SHARED_FLOOR = 2.0**8
 
@@ -242,15 +243,22 @@ class Context:
         self._floored[tensor.data, least] = floored
         return floored
 
-    def requantize8(self, tensor: Tensor, value_range: Range, name: str) -> Tensor:
-        """The same values in another static range (Requantize_8to8)."""
-        gain = tensor.range.step / value_range.step
-        if gain > LARGEST_GAIN:
-            middle = value_range.scaled(gain / LARGEST_GAIN)
-            tensor = self.requantize8(tensor, middle, f"{name}/between")
-        limits = self.builder.minmax(name, value_range)
+    def requantize8(
+        self, tensor: Tensor, value_range: Range, name: str, *, keeps_range: bool = False
+    ) -> Tensor:
+        """The same values in another static range (Requantize_8to8), however loud a run is."""
+        loudest = max(came.step for came in ranges_of(tensor))
+        step = max(tensor.range.step / LARGEST_GAIN, loudest / LOUDEST_GAIN)
+        if step > value_range.step:
+            middle = value_range.scaled(min(step / value_range.step, LARGEST_GAIN))
+            tensor = self.requantize8(tensor, middle, f"{name}/between", keeps_range=True)
         return self.builder.quantized(
-            "Requantize_8to8", [*tensor.data_min_max, *limits], tensor.shape, value_range, name=name
+            "Requantize_8to8",
+            [*tensor.data_min_max, *self.builder.minmax(name, value_range)],
+            tensor.shape,
+            value_range,
+            name=name,
+            keeps_range=keeps_range,
         )
 
     def requantize32(self, accumulator: Tensor, value_range: Range, name: str) -> Tensor:

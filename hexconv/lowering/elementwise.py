@@ -24,8 +24,6 @@ BINARY = {
     "Max": "QuantizedMaximum_8",
     "Min": "QuantizedMinimum_8",
 }
-# Requantize_8to8 scales by up to 2^15 (op_requantize.c); beyond that the wide range stays.
-LARGEST_GAIN = 2.0**14
 
 
 @lowers("Add", "Sub", "Mul")
@@ -165,8 +163,6 @@ def emit(
     wide = ctx.builder.quantized(
         BINARY[op], inputs, shape, given, name=f"{name}/wide", keeps_range=True
     )
-    if given.step / value_range.step > LARGEST_GAIN:
-        return wide
     return ctx.requantize8(wide, value_range, name)
 
 

@@ -128,11 +128,13 @@ class _Solver:
                 self._clip(inputs[0], outputs[0], number, node)
 
     def _share(self, name: str, output: str, number: int, node: NodeView) -> None:
-        """A join: what others need too grows hardly at all."""
-        group = self.groups[name]
+        """A join: what others need too grows hardly at all, nor does the join on its account."""
+        group, result = self.groups[name], self.groups[output]
         if not self._only_for(group, number):
             wider = WIDER if self._ends.isdisjoint(group.names) else WIDER_END
             group.widest = min(group.widest, wider * _width(group.bounds))
+            if _width(_around(group.bounds, result.bounds)) > WIDER * _width(result.bounds):
+                return
         self._join(name, output, number, node)
 
     def _narrow(self, name: str, output: str, number: int, node: NodeView) -> None:
@@ -171,7 +173,7 @@ class _Solver:
         one, other = self.groups[name], self.groups[output]
         if one is other:
             return
-        low, high = min(one.bounds[0], other.bounds[0]), max(one.bounds[1], other.bounds[1])
+        low, high = _around(one.bounds, other.bounds)
         limits = _both(one.limits, other.limits)
         widest = min(one.widest, other.widest)
         if low < limits[0] or high > limits[1] or _width((low, high)) > widest:
@@ -206,6 +208,10 @@ def _alone(name: str, bounds: Bounds, limits: Bounds | None) -> RangeGroup:
 
 def _both(one: Bounds, other: Bounds) -> Bounds:
     return max(one[0], other[0]), min(one[1], other[1])
+
+
+def _around(one: Bounds, other: Bounds) -> Bounds:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _within(bounds: Bounds, limits: Bounds) -> Bounds:

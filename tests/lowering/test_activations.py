@@ -198,6 +198,28 @@ def test_a_clip_is_at_its_bounds_wherever_the_data_lies(
     assert decibels(proto, samples) > 30.0
 
 
+@pytest.mark.parametrize("largest", [3e3, 1e5, 1e7, 1e9, 1e12])
+@pytest.mark.parametrize("behind", ["input", "sum"])
+def test_a_clip_may_be_any_number_of_times_narrower_than_its_data(
+    behind: str, largest: float
+) -> None:
+    """One requantize narrows a range by 2^15 at most, from an input ten times as loud too."""
+    nodes = [
+        helper.make_node("Add", ["x", "x"], ["s"]),
+        helper.make_node("Clip", ["x" if behind == "input" else "s", "low", "high"], ["y"]),
+    ]
+    nodes = nodes[1:] if behind == "input" else nodes
+    consts = {"low": np.float32(-3), "high": np.float32(3)}
+    proto = model(nodes, {"x": SHAPE}, ["y"], consts)
+    signs = np.random.default_rng(1).integers(-1, 2, SHAPE).astype(np.float32)
+    feeds = {"x": np.float32(largest) * signs}
+    for level in ("none", "default"):
+        assert decibels(proto, [feeds], optimize=level) > 40.0
+        converted = hexconv.convert(proto, samples=[feeds], optimize=level)
+        louder = Simulator(converted, "v60").run({"x": 10 * feeds["x"]})["y"]
+        assert np.abs(louder - 3 * signs).max() < 0.05
+
+
 def uniform(bounds: tuple[float, float], seed: int) -> dict[str, np.ndarray]:
     """Data of a range, and what is small beside it."""
     values = np.random.default_rng(seed).uniform(*bounds, SHAPE).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 from hypothesis import given
@@ -142,6 +143,21 @@ def test_a_range_that_hardly_grows_is_shared_all_the_same() -> None:
     net = Net().add("Sigmoid", "a", "z").add("Concat", "a b", "y")
     ranges = net.solve(a=(-1.0, 1.0), b=(-1.2, 1.2), y=(-1.2, 1.2), z=(0.0, 1.0))
     assert ranges["a"] == ranges["y"]
+
+
+@pytest.mark.parametrize("other", ["output", "Sigmoid"])
+def test_a_join_of_which_little_is_needed_is_no_wider_for_a_part_that_others_need(
+    other: str,
+) -> None:
+    """Only -3..-0.1 of the join is read: the range of the part would leave five levels of it."""
+    net = Net().add("Concat", "a b", "y").add("Clip", "y low high", "z")
+    net.values["low"].const_value = ir.tensor(np.float32(-3))
+    net.values["high"].const_value = ir.tensor(np.float32(-0.1))
+    if other == "Sigmoid":
+        net.add("Sigmoid", "a", "s")
+    observed = {"a": (0.0, 158.0), "b": (-12.0, 9.0), "y": (-12.0, 158.0), "z": (-3.0, -0.1)}
+    ranges = net.solve(ends=["a"] if other == "output" else [], **observed, s=(0.5, 1.0))
+    assert ranges["y"] == cover(-3.0, -0.1) and ranges["a"] == cover(0.0, 158.0)
 
 
 def test_what_a_where_alone_reads_needs_no_more_than_its_range() -> None:

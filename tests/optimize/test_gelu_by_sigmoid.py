@@ -8,7 +8,7 @@ from onnx import ModelProto, helper
 
 import hexconv
 from hexconv.onnx_graph import load
-from hexconv.optimize.on_float.gelu_by_sigmoid import gelu_by_sigmoid
+from hexconv.optimize.fusions.gelu_by_sigmoid import gelu_by_sigmoid
 from tests.lowering.proof import float_outputs, model, numbers
 from tests.optimize.proof import converted, ops
 
@@ -28,7 +28,9 @@ def net(approximate: str) -> ModelProto:
 def test_it_is_gelu_to_half_a_thousandth(approximate: str) -> None:
     graph, feeds = load(net(approximate)), {"x": numbers((1, 32, 64))}
     before = float_outputs(graph.to_proto(), feeds)[0]
-    assert gelu_by_sigmoid(graph) == 1
+    bounds = dict.fromkeys(graph.computed_values(), (-4.0, 4.0))
+    assert gelu_by_sigmoid(graph, bounds) == 1
+    assert set(graph.computed_values()) <= set(bounds)
     after = float_outputs(graph.to_proto(), feeds)[0]
     # 4 (1 - sigmoid(8)) = 0.0013 where the argument is clipped
     assert np.abs(after - before).max() < 0.0015
@@ -42,3 +44,18 @@ def test_no_table_is_left_and_the_noise_hardly_grows() -> None:
     wanted = float_outputs(proto, feeds)[0]
     noise = [np.std(hexconv.simulate(m, feeds, library="v60")["y"] - wanted) for m in (on, off)]
     assert noise[0] < noise[1] * 2**0.5
+
+
+@pytest.mark.parametrize("loudest", [1.0, 30.0, 1e3, 1e5, 1e8])
+@pytest.mark.parametrize("lowest", [-1.0, -0.03])
+def test_it_is_as_accurate_as_the_table_however_large_its_input_is(
+    loudest: float, lowest: float
+) -> None:
+    """x^3 of what is far beyond the sigmoid would leave no level for what is near it."""
+    x = numbers((1, 16, 64))
+    feeds = {"x": np.float32(loudest) * np.where(x < 0, -np.float32(lowest) * x, x)}
+    proto = model([helper.make_node("Gelu", ["x"], ["y"])], {"x": x.shape}, ["y"], opset=20)
+    wanted = float_outputs(proto, feeds)[0]
+    on, off = converted(proto, feeds), converted(proto, feeds, without=(NAME,))
+    noise = [np.std(hexconv.simulate(m, feeds, library="v60")["y"] - wanted) for m in (on, off)]
+    assert noise[0] < noise[1] * 1.3

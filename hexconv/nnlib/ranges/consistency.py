@@ -85,7 +85,7 @@ def check_ranges(graph: Graph, prepared: Prepared) -> None:
     raise GraphError(
         f"the ranges in the graph '{graph.name}' do not fit together at {names}",
         why="\n       ".join([*map(str, found[:SHOWN]), *more]),
-        hint="this is a fault of hexconv; --optimize none, or --without a rewrite, may avoid it",
+        hint="this is a fault of hexconv; --optimize none, or leaving out a rewrite, may avoid it",
     )
 
 

@@ -1,6 +1,7 @@
 """Fusions: several float nodes that become one node of the library. Ranges are known here."""
 
 from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the order matters)
+    gelu_by_sigmoid,
     delta_stream,
     scalar_into_range,
     linear,

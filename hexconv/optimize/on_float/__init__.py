@@ -6,7 +6,6 @@ from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the
     slices_and_concats,
     cuts_into_products,
     pointwise_as_product,
-    gelu_by_sigmoid,
     norm_affine_into_linear,
     norm_centering,
     sums_of_convolutions,
