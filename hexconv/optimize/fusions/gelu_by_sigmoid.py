@@ -68,9 +68,7 @@ class _Gelu:
         ends = [end * (LINEAR + CUBIC * end * end) for end in (low, high)]
         return self._op("Mul", [x, slope], ends), ends
 
-    def _op(
-        self, op: str, inputs: Sequence[ir.Value | float], bounds: Sequence[float]
-    ) -> ir.Value:
+    def _op(self, op: str, inputs: Sequence[ir.Value | float], bounds: Sequence[float]) -> ir.Value:
         operands = [np.float32(item) if isinstance(item, float) else item for item in inputs]
         value = self._builder.op(op, operands)
         self._observed[str(value.name)] = bounds[0], bounds[1]
