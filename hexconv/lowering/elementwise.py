@@ -9,6 +9,7 @@ import numpy as np
 from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
+from hexconv.lowering.channelwise import multiplied
 from hexconv.lowering.context import Context, lanes, memory_order
 from hexconv.lowering.range_limits import always_fits, request
 from hexconv.lowering.registry import lowers
@@ -29,6 +30,12 @@ BINARY = {
 @lowers("Add", "Sub", "Mul")
 def binary(node: NodeView, ctx: Context) -> None:
     """One nnlib op with a static output range; ONNX broadcasting."""
+    pair = node.input(0), node.input(1)
+    if node.op == "Mul" and any(
+        multiplied(ctx, source, ctx.const(other), node.outputs[0])
+        for source, other in (pair, pair[::-1])
+    ):
+        return
     _combine(node, ctx, node.op, [node.input(0), node.input(1)])
 
 
@@ -56,9 +63,11 @@ def divide(node: NodeView, ctx: Context) -> None:
     if not np.all(divisor):
         raise UnsupportedOpError("a division by zero", hint="remove the zero from the divisor")
     name, output = f"{node.outputs[0]}/reciprocal", node.outputs[0]
+    reciprocal = reciprocal_of(divisor)
+    if multiplied(ctx, numerator, reciprocal, output):
+        return
     layout = common_layout(ctx, [numerator, node.input(1)], output)
     left = operand(ctx, numerator, layout, ctx.shape(output))
-    reciprocal = reciprocal_of(divisor)
     padded = reciprocal.reshape((1,) * (layout.rank - reciprocal.ndim) + reciprocal.shape)
     right = ctx.const_tensor(name, layout.pack(padded))
     shape = layout.shape(ctx.shape(output))
