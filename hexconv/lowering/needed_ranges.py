@@ -14,6 +14,8 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import Array
+from hexconv.lowering.annotations import notes_of
+from hexconv.lowering.channel_factors import channel_factors
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.builder import array_of
 from hexconv.onnx_graph.selections import SELECTIONS
@@ -66,7 +68,8 @@ def _needed_by(
     rule = RULES.get(node.op)
     if rule is None:
         return EVERYTHING
-    known = ranges if node.op in LIMITING or _is_masked(node, position) else needed
+    limits = node.op in LIMITING or notes_of(node.node).saturates is not None
+    known = ranges if limits or _is_masked(node, position) else needed
     found = rule(node, position, _union(known.get(name, EVERYTHING) for name in node.outputs))
     if node.op in ("Relu", "Clip"):
         bounds = ranges.get(node.input(0), EVERYTHING)
@@ -128,6 +131,18 @@ def _divided(result: Bounds, factors: Array) -> Bounds:
     return (low, high) if low <= high else EVERYTHING
 
 
+def _by_channel(node: NodeView, position: int, result: Bounds) -> Bounds:
+    """The inverse image of a factor and an addend for each channel."""
+    found = channel_factors(node) if position == 0 else None
+    if found is None:
+        return EVERYTHING
+    images = [
+        _divided((result[0] - addend, result[1] - addend), np.array([factor]))
+        for factor, addend in zip(*found, strict=True)
+    ]
+    return _union(images)
+
+
 def _is_masked(node: NodeView, position: int) -> bool:
     """Whether a node multiplies an input with a mask of 0 and 1: 0 or the value is the product."""
     return node.op == "Mul" and len(node.inputs) == 2 and _is_mask(node.node.inputs[1 - position])
@@ -162,6 +177,7 @@ def _negated(node: NodeView, position: int, result: Bounds) -> Bounds:
 RULES: dict[str, Needed] = {
     **dict.fromkeys(ORDERED, _same),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _with_constant),
+    **dict.fromkeys(("Affine", "BatchNormalization"), _by_channel),
     "Where": _branch,
     "Relu": _same,
     "Clip": _clipped,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from hexconv.errors import UnsupportedOpError
+from hexconv.lowering.channel_factors import channel_factors
 from hexconv.lowering.channelwise import along_channels, scaled_and_shifted
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
@@ -20,14 +19,12 @@ def batch_norm(node: NodeView, ctx: Context) -> None:
             "BatchNormalization in training mode", hint="export the model in eval mode"
         )
     node.done("momentum", "spatial")
-    values = [ctx.const(node.input(i)) for i in range(1, 5)]
-    if any(value is None for value in values):
+    found = channel_factors(node)
+    if found is None:
         raise UnsupportedOpError("statistics that are computed", hint="make them initializers")
-    scale, bias, mean, variance = (np.asarray(v, np.float64) for v in values)
-    factor = scale / np.sqrt(variance + float(node.attr("epsilon", 1e-5)))
     layout = along_channels(ctx, source, 1)
     tensor = ctx.take(source, layout)
-    result = scaled_and_shifted(ctx, tensor, factor, bias - mean * factor, output)
+    result = scaled_and_shifted(ctx, tensor, *found, output)
     ctx.bind(output, layout, result)
 
 
@@ -35,9 +32,9 @@ def batch_norm(node: NodeView, ctx: Context) -> None:
 def affine(node: NodeView, ctx: Context) -> None:
     """A factor and an addend for each channel of an axis (optimize/fusions/affine)."""
     source, output = node.input(0), node.outputs[0]
-    factor, offset, center = (ctx.const(node.input(i)) for i in (1, 2, 3))
-    assert factor is not None and offset is not None and center is not None  # the fusion's
+    found, center = channel_factors(node), ctx.const(node.input(3))
+    assert found is not None and center is not None  # the fusion made it so
     layout = along_channels(ctx, source, int(node.attr("axis", 1)))
     tensor = ctx.take(source, layout)
-    result = scaled_and_shifted(ctx, tensor, factor, offset, output, center)
+    result = scaled_and_shifted(ctx, tensor, *found, output, center)
     ctx.bind(output, layout, result)

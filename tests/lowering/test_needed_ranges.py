@@ -132,3 +132,31 @@ def test_zeros_are_on_the_right_side_of_numbers_next_to_zero(op: str, number: fl
     wanted = compare(np.maximum(x, 0), number).astype(np.float32)
     converted = hexconv.convert(proto, samples=[{"x": x}])
     np.testing.assert_allclose(hexconv.simulate(converted, {"x": x})["y"], wanted, atol=0.01)
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+@pytest.mark.parametrize("form", ["Mul, Add", "Sub, Div", "BatchNormalization", "Mul"])
+def test_of_channels_that_are_scaled_and_clipped_only_what_the_clip_lets_through_is_needed(
+    form: str, level: str
+) -> None:
+    """The range of a join with a loud part would leave few levels of what is not clipped."""
+    factor, addend = np.float32([[1.4], [0.5], [1.0], [1.3]]), np.float32([[0.1], [0.3], [0], [0]])
+    one, zero = np.ones(4, np.float32), np.zeros(4, np.float32)
+    channels = {
+        "Mul, Add": [node("Mul", ["j", "f"], ["s"]), node("Add", ["s", "a"], ["t"])],
+        "Sub, Div": [node("Sub", ["j", "a"], ["s"]), node("Div", ["s", "f"], ["t"])],
+        "BatchNormalization": [node("BatchNormalization", ["j", "g", "b", "m", "v"], ["t"])],
+        "Mul": [node("Mul", ["j", "f"], ["t"])],
+    }[form]
+    nodes = [
+        node("Concat", ["x", "z"], ["j"], axis=2),
+        *channels,
+        node("Clip", ["t", "low", "zero"], ["y"]),
+    ]
+    given = {"f": factor, "a": addend, "low": np.float32(-1), "zero": np.float32(0)}
+    given |= {"g": factor.reshape(-1), "b": addend.reshape(-1), "m": zero, "v": one}
+    used = {name for item in nodes for name in item.input}
+    consts = {name: value for name, value in given.items() if name in used}
+    proto = model(nodes, {"x": (1, 4, 30), "z": (1, 4, 30)}, ["y"], consts)
+    feeds = {"x": 20 * numbers((1, 4, 30)), "z": numbers((1, 4, 30), 2)}
+    assert decibels(proto, [feeds], optimize=level) > 36.0
