@@ -1,16 +1,16 @@
 """What 8 bits allow: the float model, each tensor rounded to 256 values of its own range.
 
 The estimate knows nothing of the DSP. Each op computes exactly, on weights of 8 bits and on tensors
-in the range that the samples show, or in the part of it that readers need; what only moves values,
-or what an activation or a constant follows at once, is not rounded. A quantized model that is far
-below it lost more than 8 bits cost.
+in the range that the samples show, or in the part of it that readers need. What only moves values
+is not rounded, nor what one node of a DSP does together with the next: a Relu, Clip or number
+behind any op, factors and addends by channel behind each other or a layer with weights. A
+quantized model that is far below it lost more than 8 bits cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +30,10 @@ from hexconv.quantize.ranges import LEVELS
 
 MOVES = SELECTIONS | {"Concat", "Dropout", "Neg", "Pad", "Where"}
 """Ops whose results are values that they read."""
-JOINS = frozenset(("Concat", "Pad", "Where"))
-"""Of those the ones whose result holds values of several tensors, and has one range for all."""
-FOLLOWS = frozenset(("Relu", "Clip", "LeakyRelu", "PRelu", "BatchNormalization"))
-"""Ops that one node of a DSP does together with the one before."""
+FOLLOWS = frozenset(("LeakyRelu", "PRelu", "BatchNormalization"))
+"""Ops that a layer with weights, or with factors and addends by channel, does as well."""
 WITH_CONSTANT = frozenset(("Add", "Sub", "Mul", "Div"))
-"""Ops that do so where the other operand is constant."""
+"""Ops that it does where the other operand is constant; by one number, every op does."""
 WEIGHED = {"Conv": 1, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}
 """Ops with weights, and where these are."""
 
@@ -50,29 +48,20 @@ class EightBits:
     Args:
         graph: with the ops that exporters write out put together; it is changed.
         samples: {input: array} each, which give the tensors' ranges.
-        rounding: to the nearest step; or "Floor", errors of one sign, which sums add up.
-        inside: whether norms and the like, which are several nodes on the DSP, round inside too,
-            and joins to the range of all that they join.
     """
 
-    def __init__(
-        self,
-        graph: FloatGraph,
-        samples: Iterable[Mapping[str, Array]],
-        rounding: Literal["Round", "Floor"] = "Round",
-        inside: bool = False,
-    ) -> None:
-        exact = [node for node in graph.nodes if node.op_type not in RECURRENT and not inside]
+    def __init__(self, graph: FloatGraph, samples: Iterable[Mapping[str, Array]]) -> None:
+        exact = [node for node in graph.nodes if node.op_type not in RECURRENT]
         decompose(graph, exact)
         ranges = observe(graph, samples)
         ends = [str(value.name) for value in (*graph.graph.inputs, *graph.graph.outputs)]
         needed = needed_ranges([NodeView(node) for node in graph.nodes], ranges, ends)
         _round_weights(graph)
-        for value in list(_rounded(graph, MOVES - JOINS if inside else MOVES)):
+        for value in list(_rounded(graph)):
             name = str(value.name)
             bounds = needed.get(name)
             if bounds is not None and bounds[0] < bounds[1]:
-                _round(graph, value, bounds, rounding, clips=bounds != ranges[name])
+                _round(graph, value, bounds, clips=bounds != ranges[name])
         remove_dead(graph.graph)
         self._session = FloatSession(graph)
 
@@ -86,13 +75,13 @@ class EightBits:
         return {name: np.where(np.isfinite(values), values, 0) for name, values in results}
 
 
-def _rounded(graph: FloatGraph, moves: Collection[str]) -> Iterator[ir.Value]:
+def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
     """The values that would be tensors of 8 bits."""
     for value in graph.graph.inputs:
         if value.dtype == ir.DataType.FLOAT:
             yield value
     for node in graph.nodes:
-        for value in node.outputs if node.op_type not in moves else ():
+        for value in node.outputs if node.op_type not in MOVES else ():
             ends = value.is_graph_output() or not _goes_on(value)
             if value.dtype == ir.DataType.FLOAT and ends:
                 yield value
@@ -103,14 +92,30 @@ def _goes_on(value: ir.Value) -> bool:
     uses = list(value.uses())
     if len(uses) != 1:
         return False
-    node, other = uses[0].node, 1 - uses[0].idx
-    if node.op_type in FOLLOWS:
-        return uses[0].idx == 0
-    constant_beside = len(node.inputs) == 2 and array_of(node.inputs[other]) is not None
-    return node.op_type in WITH_CONSTANT and constant_beside
+    node, position = uses[0].node, uses[0].idx
+    if node.op_type in ("Relu", "Clip"):
+        return position == 0
+    if node.op_type in WITH_CONSTANT and _is_number(node.inputs[1 - position]):
+        return True
+    producer = value.producer()
+    folds = producer is not None and (producer.op_type in WEIGHED or _by_constants(producer))
+    follows = node.op_type in FOLLOWS and position == 0
+    return folds and (follows or _by_constants(node))
 
 
-def _round(graph: FloatGraph, value: ir.Value, bounds: Bounds, rounding: str, clips: bool) -> None:
+def _by_constants(node: ir.Node) -> bool:
+    """Whether a node only scales and shifts what it reads."""
+    if node.op_type == "BatchNormalization":
+        return True
+    return node.op_type in WITH_CONSTANT and any(array_of(item) is not None for item in node.inputs)
+
+
+def _is_number(value: ir.Value | None) -> bool:
+    array = array_of(value)
+    return array is not None and array.size == 1
+
+
+def _round(graph: FloatGraph, value: ir.Value, bounds: Bounds, *, clips: bool) -> None:
     """Round a value to whole steps for all that reads it.
 
     Only what its readers do not need is clipped: noise beyond the range of a tensor that should be
@@ -124,7 +129,7 @@ def _round(graph: FloatGraph, value: ir.Value, bounds: Bounds, rounding: str, cl
     for item in factors:
         graph.graph.register_initializer(item)
     counted = ir.node("Mul", [value, factors[0]])
-    whole = ir.node(rounding, [counted.outputs[0]])
+    whole = ir.node("Round", [counted.outputs[0]])
     rounded = ir.node("Mul", [whole.outputs[0], factors[1]])
     for kind, node in (("counted", counted), ("whole", whole), ("rounded", rounded)):
         node.outputs[0].name = f"{name}/{kind}"

@@ -30,7 +30,7 @@ def low_accuracy(found: Mapping[str, Accuracy], *, own_samples: bool) -> list[st
 
 
 def _of_output(name: str, item: Accuracy, own_samples: bool) -> Iterator[str]:
-    if item.allowed is not None and _far(item.sqnr, item.allowed):
+    if item.allowed is not None and far_below(item.sqnr, item.allowed):
         yield (
             f"output '{name}' has {item.sqnr:.1f} dB where 8 bits allow {item.allowed:.1f}: "
             "`hexconv verify` shows in which layer it is lost"
@@ -43,7 +43,7 @@ def _of_output(name: str, item: Accuracy, own_samples: bool) -> Iterator[str]:
             f"{1 - item.top1:.0%} of the rows: {HELP}"
         )
     for part in item.parts:
-        if _far(part.sqnr, part.allowed):
+        if far_below(part.sqnr, part.allowed):
             yield (
                 f"output '{name}' joins '{part.tensor}' with what has a wider range: "
                 f"{part.values} different values are left of it, {part.sqnr:.1f} dB where 8 "
@@ -51,5 +51,6 @@ def _of_output(name: str, item: Accuracy, own_samples: bool) -> Iterator[str]:
             )
 
 
-def _far(sqnr: float, allowed: float) -> bool:
+def far_below(sqnr: float, allowed: float) -> bool:
+    """Whether a figure in dB is suspiciously far below what 8 bits allow."""
     return min(allowed, GOOD) - sqnr >= FAR_BELOW

@@ -18,6 +18,7 @@ import onnx
 
 import hexconv
 from hexconv.compare.eight_bits import EightBits
+from hexconv.compare.low_accuracy import far_below
 from hexconv.compare.metrics import decibels
 from hexconv.device import Library
 from hexconv.errors import HexconvError
@@ -28,13 +29,8 @@ from hexconv.optimize.registry import REWRITES
 from hexconv.simulator import Simulator
 from tests.fuzz.cases import Array, Case, Feeds
 
-FAR = 10.0
-"""dB below what 8 bits allow from which on a graph counts as wrong. Tables, and sums of several
-roundings, cost up to half of that; a wrong graph loses 20 and more."""
 NOTHING = 1e-5
 """Root mean square of a result that is 0 but for float's rounding."""
-BIAS = 6.0
-"""dB that errors of one sign cost where they do not add up."""
 LEAST = 10.0
 """dB under which a figure is chance."""
 GOOD = 30.0
@@ -90,18 +86,9 @@ def figures(expected: Runs, returned: Runs) -> Figures:
 
 
 def allowed_for(case: Case, expected: Runs) -> Figures:
-    """What 8 bits allow: the least of three estimates.
-
-    Errors of one sign, which some ops of the DSP make, cost more where sums add them up, and norms
-    round inside.
-    """
-
-    def estimate(**how: Any) -> Figures:
-        ideal = EightBits(load(case.model()), case.samples, **how)
-        return figures(expected, [ideal.run(sample) for sample in case.samples])
-
-    best, biased, within = estimate(), estimate(rounding="Floor"), estimate(inside=True)
-    return {name: min(best[name], biased[name] + BIAS, within[name]) for name in best}
+    """What 8 bits allow: the estimate that `convert` warns by."""
+    ideal = EightBits(load(case.model()), case.samples)
+    return figures(expected, [ideal.run(sample) for sample in case.samples])
 
 
 class _Trial:
@@ -189,7 +176,7 @@ class _Trial:
         low = [name for name, figure in found.items() if figure < GOOD]
         allowed = (allowed_for(*batch) if batch else self.allowed) if low else {}
         for name in low:
-            if allowed[name] >= LEAST and allowed[name] - found[name] >= FAR:
+            if allowed[name] >= LEAST and far_below(found[name], allowed[name]):
                 told = f"{what}: {name} {found[name]:.1f} dB, allowed {allowed[name]:.1f}"
                 self.fail("far off", told)
 
