@@ -111,7 +111,7 @@ class _Job:
             graph, self.samples.source, self.ranges, self.settings, self.digest
         )
         samples = self.samples.again()
-        if samples is not None:
+        if samples is not None or self.ranges is None:
             more = introduced_ranges(graph, self.observed, samples, self.settings)
             self.observed = {**self.observed, **more}
 

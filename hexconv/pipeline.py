@@ -228,13 +228,9 @@ def _observed(
         doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
         known = {**measured, **_declared(graph, measured)}
         return known, [doubtful] if doubtful else warnings
-    inputs = {
-        info.name: graph.ranges[info.name] for info in graph.inputs if info.name in graph.ranges
-    }
-    bounds = {**inputs, **settings.input_ranges}
-    measured = _observe(graph, _synthetic(graph, bounds), settings)
+    measured = _observe(graph, _random(graph, settings), settings)
     missing = [name for name in graph.computed_values() if name not in graph.ranges]
-    if len(inputs) < len(graph.inputs):
+    if any(info.name not in graph.ranges for info in graph.inputs):
         warnings.append(SYNTHETIC_WARNING)
     elif missing:
         warnings.append(
@@ -255,14 +251,20 @@ def _declared(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bo
 
 
 def introduced_ranges(
-    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Samples, settings: Settings
+    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Samples | None, settings: Settings
 ) -> dict[str, Bounds]:
-    """(min, max) of the values that rewriting by the ranges observed will introduce."""
+    """(min, max) of the values that rewriting by the ranges observed will introduce.
+
+    Without samples, on the random data that the ranges were observed on.
+    """
     copy = calibrate.rewritten_copy(graph, observed, equalized=equalizes(settings))
     if copy is None:
         return {}
-    source = calibrate.read_samples(samples, graph, settings.data_formats)
-    measured = _observe(copy, source, settings, samples)
+    if samples is None:
+        measured = _observe(copy, _random(graph, settings), settings)
+    else:
+        source = calibrate.read_samples(samples, graph, settings.data_formats)
+        measured = _observe(copy, source, settings, samples)
     return {name: bounds for name, bounds in measured.items() if name not in observed}
 
 
@@ -382,6 +384,12 @@ def _observe(
 
 def _tick(progress: Progress, total: int, done: int) -> None:
     progress("calibrate", done, total)
+
+
+def _random(graph: FloatGraph, settings: Settings) -> Iterable[Mapping[str, Any]]:
+    """Random inputs in the ranges that the model or the user declares."""
+    declared = {i.name: graph.ranges[i.name] for i in graph.inputs if i.name in graph.ranges}
+    return _synthetic(graph, {**declared, **settings.input_ranges})
 
 
 def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapping[str, Any]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import onnx
 import pytest
 from onnx import helper
 
 import hexconv
+from hexconv.compare.accuracy import accuracy
+from hexconv.errors import HexconvWarning
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import Array, model, numbers
@@ -71,3 +75,17 @@ def test_peaked_rows_and_many_short_ones_keep_the_op_of_the_library(
     shape = (1, heads, frames, 16)
     made = hexconv.convert(attention(shape, sharpness), samples=[feeds(shape, 0)])
     assert made.graph.histogram()["QuantizedSoftmax_8"] == 1
+
+
+def test_without_samples_the_ranges_of_what_is_made_are_measured_on_the_same_random_data() -> None:
+    """Bounds that hold for any scores would leave a few levels of those that there are."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "q"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["y"]),
+    ]
+    consts = {"q": 0.1 * numbers((16, 300), 2)}
+    proto = model(nodes, {"x": (1, 200, 16)}, ["y"], consts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HexconvWarning)
+        found = accuracy(hexconv.convert(proto), proto)["y"]
+    assert found.allowed is not None and found.sqnr > found.allowed - 3.0

@@ -38,7 +38,17 @@ def convolution() -> onnx.ModelProto:
     return model([node("Conv", ["x", "w", "b"], ["y"])], {"x": SHAPE}, ["y"], consts)
 
 
-@pytest.mark.parametrize("proto", [pinned(), clipped(), convolution()], ids=["exp", "clip", "conv"])
+def product() -> onnx.ModelProto:
+    """Its result is no finer than the product of the operands' steps."""
+    consts = {"s": np.array([1, 20, 8]), "w": numbers((8,))}
+    nodes = [node("Reshape", ["x", "s"], ["r"]), node("Mul", ["w", "r"], ["y"])]
+    return model(nodes, {"x": SHAPE}, ["y"], consts)
+
+
+KINDS = {"exp": pinned, "clip": clipped, "conv": convolution, "product": product}
+
+
+@pytest.mark.parametrize("proto", [make() for make in KINDS.values()], ids=KINDS)
 def test_up_to_the_limit_an_input_runs_and_beyond_it_is_an_error_that_says_so(
     proto: onnx.ModelProto,
 ) -> None:

@@ -1,22 +1,24 @@
 """How loud an input may be in a run: MACE quantizes it over whatever the run brings.
 
 Requantize_8to8 multiplies by at most 2^15 (op_requantize.c); beyond that the library does not
-return. Convolutions wrap their sums not far above. The limit is an error before a run, the same
-for the simulator and the library.
+return. Convolutions wrap their sums not far above. A product's result is no finer than the product
+of its operands' steps (op_mul_d32.c). The limit is an error before a run, the same for the
+simulator and the library.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import INPUT_OP, Graph, Node, Ref
+from hexconv.nnlib.graph import INPUT_OP, Const, Graph, Node, Ref
 from hexconv.nnlib.ops import RangeRule, spec
 from hexconv.nnlib.ranges.operands import ranged_inputs
+from hexconv.quantize.ranges import LEVELS
 
 LOUDEST = 2.0**15
-REQUANTIZE = "Requantize_8to8"
+REQUANTIZE, PRODUCT = "Requantize_8to8", "QuantizedMul_8x8to8"
 
 
 def widest_inputs(graph: Graph) -> dict[str, float]:
@@ -32,15 +34,35 @@ def widest_inputs(graph: Graph) -> dict[str, float]:
     }
     nodes, consts = graph.node_by_id(), graph.const_by_id()
     for node in graph.nodes:
-        number = _input_number(node, nodes) if node.op == REQUANTIZE else None
-        if number is None or number >= len(graph.inputs):
-            continue
-        limits = [consts.get(ref.node) for ref in node.inputs[3:5]]
-        low, high = (None if item is None else float(item.array.flat[0]) for item in limits)
-        if low is not None and high is not None:
-            name = graph.inputs[number].name
-            widest[name] = min(widest.get(name, float("inf")), LOUDEST * (high - low))
+        for low, width in _limits(node, consts):
+            number = _input_number(low, nodes)
+            if number is not None and number < len(graph.inputs):
+                name = graph.inputs[number].name
+                widest[name] = min(widest.get(name, float("inf")), width)
     return widest
+
+
+def _limits(node: Node, consts: Mapping[int, Const]) -> Iterator[tuple[Ref, float]]:
+    """Of operands of a node, where their minimum is from and how wide their range may be."""
+    asked = spec(node.op).position("out_min", len(node.inputs))
+    if node.op not in (REQUANTIZE, PRODUCT) or asked is None:
+        return
+    result = _constant_width(node.inputs[asked : asked + 2], consts)
+    if result is None:
+        return
+    if node.op == REQUANTIZE:
+        yield node.inputs[1], LOUDEST * result
+        return
+    for own, other in ((node.inputs[2:4], node.inputs[4:6]), (node.inputs[4:6], node.inputs[2:4])):
+        factor = _constant_width(other, consts)
+        if factor:
+            yield own[0], LEVELS * result / factor
+
+
+def _constant_width(limits: Sequence[Ref], consts: Mapping[int, Const]) -> float | None:
+    items = [consts.get(ref.node) for ref in limits]
+    numbers = [float(item.array.flat[0]) for item in items if item is not None]
+    return numbers[1] - numbers[0] if len(numbers) == len(limits) else None
 
 
 def check_loudness(graph: Graph, widest: Mapping[str, float], feeds: Mapping[str, Array]) -> None:
@@ -63,14 +85,13 @@ def check_loudness(graph: Graph, widest: Mapping[str, float], feeds: Mapping[str
             raise GraphError(
                 f"the input '{item.name}' is too loud: {low:.4g} to {high:.4g}, where calibration "
                 f"saw {item.range[0]:.4g} to {item.range[1]:.4g}",
-                why="the library never returns, or sums wrap, where it is requantized by 2^15",
+                why="the library fails, never returns, or sums wrap, where a range is that wide",
                 hint="limit the input before it reaches the DSP, or calibrate with samples as loud",
             )
 
 
-def _input_number(node: Node, nodes: Mapping[int, Node]) -> int | None:
-    """The number of the model input whose range a node reads, moved at most."""
-    low: Ref = node.inputs[1]
+def _input_number(low: Ref, nodes: Mapping[int, Node]) -> int | None:
+    """The number of the model input whose minimum this is, moved at most."""
     while (maker := nodes.get(low.node)) is not None:
         if maker.op == INPUT_OP:
             return (low.port - 1) // 3
