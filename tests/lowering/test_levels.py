@@ -201,7 +201,7 @@ def test_a_first_layer_is_right_at_every_loudness(form: str, optimize: str) -> N
     proto = model(nodes, shapes, ["y"], consts)
     cases = levels(shapes)
     seen = [cases["1"]]
-    if form.startswith(("GRU", "LSTM")):  # each step has a few values only
+    if form.startswith(("GRU", "LSTM", "RNN")):  # each step has a few values only
         more = [{n: numbers(v, seed) for n, v in shapes.items()} for seed in range(20, 30)]
         seen = [*seen, *more, cases["zeros"], cases["0.1"]]
     converted = hexconv.convert(proto, samples=seen, optimize=optimize)
