@@ -21,6 +21,9 @@ from hexconv.quantize import Bounds
 
 Floats = npt.NDArray[np.float64]
 
+TINY = 1e-30
+"""Divisor whose reciprocal need not fit into float32 with what follows."""
+
 
 @dataclass(frozen=True)
 class ChannelStep:
@@ -92,7 +95,7 @@ def _step(node: ir.Node) -> ChannelStep | None:
         if array is None or value is None or array_of(value) is not None:
             continue
         axis = _channel_axis(value, array.shape, node)
-        if axis is None or (node.op_type == "Div" and (place or not array.all())):
+        if axis is None or (node.op_type == "Div" and (place or np.abs(array).min() < TINY)):
             return None
         return _of(node, value, axis, array.reshape(-1).astype(np.float64), swapped=bool(place))
     return None
