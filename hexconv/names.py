@@ -25,6 +25,11 @@ def name_fault(name: str | bytes) -> str:
     return f"the name {name[:80]!r} has a control character" if CONTROL.search(name) else ""
 
 
+def without_control(text: str) -> str:
+    """A text with the characters that steer a terminal written out, other than line breaks."""
+    return CONTROL.sub(lambda found: found[0] if found[0] == "\n" else ascii(found[0])[1:-1], text)
+
+
 def printable(text: str) -> str:
     """A text of several lines with control characters written out (\\x1b)."""
     return "".join(

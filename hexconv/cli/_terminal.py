@@ -18,6 +18,7 @@ from unicodedata import east_asian_width
 
 import click
 
+from hexconv.names import without_control
 from hexconv.translation import translated
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def say(text: str = "", *, err: bool = False, style: str = "") -> None:
         err: on stderr.
         style: a color, or "bold".
     """
-    text, width = translated(text), width_of(err=err)
+    text, width = without_control(translated(text)), width_of(err=err)
     if width is not None:
         text = "\n".join(wrapped(line, width) for line in text.split("\n"))
     if style:
@@ -209,7 +210,7 @@ def _row(cells: list[str], width: int | None) -> None:
         text = " ".join(middle(word, room - 2) for word in cells[-1].split())
         lines = wrapped(text, room).split("\n")
         cells[-1] = ("\n" + " " * start).join(line.strip() for line in lines)
-    click.echo((" " * GAP).join(cells).rstrip())
+    click.echo(without_control((" " * GAP).join(cells).rstrip()))
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from hexconv.cli._bars import bars
 from hexconv.cost.logs import read_log
 from hexconv.errors import FileError, HexconvError, ModelError
 from hexconv.mace import proto
+from hexconv.names import CONTROL
+from tests.cli.converting import process, tiny
 
 STEERING = ["\x1b[31m", "\x9b2J", "\n", "\t", "\0", "\x7f"]
 ORDINARY = ["$x^{", "[red]", "[/]", "%s{0}", "<script>", "层", "\U0001f600", "a, b", "@@1,2", "'\""]
@@ -93,3 +95,14 @@ def test_a_chart_draws_names_as_text(tmp_path: Path, name: str, suffix: str) -> 
     bars(path, [(name, 2.0), ("Relu", 1.0)], "ms", name)
     assert path.stat().st_size > 1000
     assert suffix == "png" or path.read_text("utf-8").count(name) >= 2
+
+
+@pytest.mark.parametrize("odd", ["a\x1b[2Jb", "a\rb", "a\x9b31mb"])
+def test_what_the_user_types_does_not_steer_the_terminal(odd: str, tmp_path: Path) -> None:
+    onnx.save(tiny(), tmp_path / "m.onnx")
+    convert = ["convert", "m.onnx", "-o", odd]
+    for command in (convert, ["profile", odd, odd], ["check", odd], [odd]):
+        done = process(*command, cwd=tmp_path)
+        shown = done.stdout + done.stderr
+        assert shown
+        assert not CONTROL.search(shown.replace("\n", ""))
