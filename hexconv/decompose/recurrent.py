@@ -158,7 +158,7 @@ def _run(
         now = _shaped(now, shape_of(cell.inputs)[1:], builder)
         state, memory = step(cell, now, state, memory)
         states[t] = state
-        number_step(builder.made_after(before), node.op_type, f"{node.name}/{index}")
+        number_step(builder.made_after(before), node.op_type, f"{node.name}/{index}", t)
     last = [value if value is not None else builder.const(zeros) for value in (state, memory)]
     return [states[t] for t in sorted(states)], last
 

@@ -14,6 +14,8 @@ from hexconv.quantize import Bounds
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 LAST = {"LSTM": 3, "GRU": 1, "RNN": 1}
 """Nodes at the end of a step that all steps have: the cell, its Tanh, the state; the state."""
+NEAR = 16
+"""Steps before and after one whose ranges it shares."""
 LONG = 128
 """Steps from which on the user has to know what they cost."""
 NODES = 16
@@ -43,34 +45,36 @@ def is_bidirectional(node: ir.Node) -> bool:
     return direction is not None and direction.value == "bidirectional"
 
 
-def number_step(nodes: Sequence[ir.Node], op: str, name: str) -> None:
+def number_step(nodes: Sequence[ir.Node], op: str, name: str, step: int) -> None:
     """Annotate the nodes of one step with their places in it.
 
     Args:
         nodes: in order; the first step has fewer where its state is zero, but the same last ones.
         op: of the recurrent node.
         name: of the recurrent node, and of the direction.
+        step: its number.
     """
     for place, node in enumerate(nodes):
         left = len(nodes) - place
-        annotate(node, in_step=f"{name}/{-left if left <= LAST[op] else (place, len(nodes))}")
+        where = f"{name}/{-left if left <= LAST[op] else (place, len(nodes))}"
+        annotate(node, in_step=(where, step))
 
 
 def shared_over_steps(graph: FloatGraph, ranges: Mapping[str, Bounds]) -> dict[str, Bounds]:
-    """The ranges, with one for all steps of what an unrolled node computes in each.
+    """The ranges, with those of the steps around it for what an unrolled node computes in a step.
 
     A step has few values in a sample: its own minimum and maximum over some samples would clip
-    others. All steps together have as many as the sequence is long.
+    others. Steps that are far apart may differ, as where a cell fills up.
     """
+    places: dict[str, dict[int, str]] = {}
+    for node in graph.nodes:
+        at, name = notes_of(node).in_step, str(node.outputs[0].name)
+        if at is not None and name in ranges:
+            places.setdefault(at[0], {})[at[1]] = name
     found = dict(ranges)
-    shared: dict[str, Bounds] = {}
-    places = {
-        str(node.outputs[0].name): notes_of(node).in_step
-        for node in graph.nodes
-        if notes_of(node).in_step
-    }
-    for name, place in places.items():
-        if name in found:
-            low, high = shared.get(place, found[name])
-            shared[place] = min(low, found[name][0]), max(high, found[name][1])
-    return {**found, **{name: shared[place] for name, place in places.items() if name in found}}
+    for names in places.values():
+        for step, name in names.items():
+            near = range(step - NEAR, step + NEAR + 1)
+            around = [ranges[names[other]] for other in near if other in names]
+            found[name] = min(low for low, _ in around), max(high for _, high in around)
+    return found

@@ -28,7 +28,8 @@ class Annotations:
         float_reason: why the node is computed in float; empty where it is not.
         onnx_op: the ONNX op of a node that was given one of hexconv's own ops.
         most_steps: of an LSTM, GRU or RNN: steps, over all directions, up to which it is unrolled.
-        in_step: of what an unrolled recurrent node computes in each step: its place there.
+        in_step: of what an unrolled recurrent node computes in each step: its place there, and the
+            number of the step.
         functions: of a Lookup: the functions that it applies one after the other.
     """
 
@@ -39,7 +40,7 @@ class Annotations:
     float_reason: str = ""
     onnx_op: str = ""
     most_steps: int = UNROLLED
-    in_step: str = ""
+    in_step: tuple[str, int] | None = None
     functions: Any = None
 
 
