@@ -217,7 +217,8 @@ class Model:
         fed = {item.name: item.shape for item in self.graph.inputs}
         sha256 = self.conversion.sha256
         try:
-            return reference_if_needed(self.float_model, sha256, fed, self.idle_inputs)
+            sliced = {i.name: i.slices for i in self.graph.outputs if i.slices is not None}
+            return reference_if_needed(self.float_model, sha256, fed, self.idle_inputs, sliced)
         except HexconvError as error:
             told = f"there is no {self.name}.reference.onnx for MACE's tools: {error.what}"
             warnings.warn(told, HexconvWarning, stacklevel=3)
@@ -270,4 +271,5 @@ def _interface(item: Any) -> dict[str, Any]:
         "shape": list(item.shape),
         "bhwd": list(item.bhwd),
         "range": list(item.range),
+        "slices": None if item.slices is None else list(item.slices.ends),
     }

@@ -30,6 +30,7 @@ from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
+from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
 from hexconv.quantize import LARGEST_NUMBER, Bounds
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
 from hexconv.settings import Progress, Settings
@@ -82,11 +83,12 @@ def built(
     equalized = equalizes(settings)
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)
+    observed, slices = slice_outputs(graph, observed, settings.output_slices)
     check_representable(graph, observed)
     calibrate.bound_constants(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
-    lowered = lowered_graph(graph, observed, settings.name or model_name(source), settings)
+    lowered = lowered_graph(graph, observed, settings.name or model_name(source), settings, slices)
     if lowered.floats:
         lowered.graph = tidied(lowered.graph)
     final, counts = passes.nnlib(lowered.graph, settings)
@@ -316,9 +318,13 @@ def completed(
 
 
 def lowered_graph(
-    graph: FloatGraph, observed: Mapping[str, Bounds], name: str, settings: Settings
+    graph: FloatGraph,
+    observed: Mapping[str, Bounds],
+    name: str,
+    settings: Settings,
+    slices: SlicedOutputs | None = None,
 ) -> Lowered:
-    """The nnlib graph of a float graph, under a name.
+    """The nnlib graph of a calibrated float graph, whose outputs may be slices, under a name.
 
     Raises:
         UnsupportedOpErrors: nodes that cannot run on the DSP.
@@ -332,6 +338,7 @@ def lowered_graph(
         float_fallback=settings.float_fallback,
         data_formats=settings.data_formats,
         channel_scales=settings.accuracy != "minmax",
+        slices=slices,
     )
     if lowered.unsupported:
         raise UnsupportedOpErrors(lowered.unsupported)

@@ -44,6 +44,10 @@ The last is 0 where it is not known.
 """
 
 
+MOST_SLICES = 16
+"""Of an output."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to convert.
@@ -77,6 +81,8 @@ class Settings:
         stateful: make a model of one chunk of a sequence, as long as the inputs' shapes say: the
             states of its LSTMs, GRUs and RNNs are inputs and outputs. Samples are whole sequences.
         unroll: steps, over all directions, up to which an LSTM, GRU or RNN is unrolled.
+        output_slices: by output, into how many slices of its range it is cut, each with 256
+            values; MACE's application adds them up.
         strict: raise FloorError if there are warnings (no samples, for one), and AccuracyError
             if an output of the simulated model, or a part of a concatenated output, is 6 dB or
             more below what 8 bits allow; on samples also if an output has less than 15 dB, or
@@ -103,6 +109,7 @@ class Settings:
     stateful: bool = False
     unroll: int = UNROLLED
     strict: bool = False
+    output_slices: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -128,6 +135,12 @@ class Settings:
         _check_choice("observer", made.observer, OBSERVERS)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
+        for name, count in made.output_slices.items():
+            if not (isinstance(count, int) and 2 <= count <= MOST_SLICES):
+                raise ConfigError(
+                    f"output_slices['{name}'] is {count!r}",
+                    hint=f"give 2 to {MOST_SLICES}: n slices have log2(n) bits more than one",
+                )
         return made
 
     def as_dict(self) -> dict[str, Any]:
@@ -138,6 +151,7 @@ class Settings:
             found[name] = list(found[name])
         found["constants"] = {name: _shown(value) for name, value in self.constants.items()}
         found["input_ranges"] = {name: list(b) for name, b in self.input_ranges.items()}
+        found["output_slices"] = dict(self.output_slices)
         return {**found, "data_formats": dict(self.data_formats)}
 
 
@@ -163,6 +177,7 @@ class CommonSettings(TypedDict, total=False):
     stateful: bool
     unroll: int
     strict: bool
+    output_slices: Mapping[str, int]
 
 
 class SettingsDict(CommonSettings, total=False):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hexconv.cluster import Cluster
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -61,6 +62,14 @@ def named_constant(text: str) -> tuple[str, str]:
     return name, value
 
 
+def named_count(text: str) -> tuple[str, int]:
+    """(output name, number) of `logits=4`."""
+    name, separator, count = text.rpartition("=")
+    if not (separator and name and count.isdecimal()):
+        raise click.BadParameter(f"'{text}' is not of the form logits=4")
+    return name, int(count)
+
+
 def tensor_names(text: str) -> list[str]:
     """The names of a comma-separated list."""
     names = [name.strip() for name in text.split(",")]
@@ -74,8 +83,8 @@ def _joined(ctx: click.Context, param: click.Parameter, lists: tuple[list[str], 
 
 
 def _by_name(
-    ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]
-) -> dict[str, str]:
+    ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, T], ...]
+) -> dict[str, T]:
     return dict(pairs)
 
 
@@ -191,6 +200,15 @@ def conversion_options(function: F) -> F:
             "values.",
         ),
         click.option("--percentile", type=float, default=99.99, show_default=True),
+        click.option(
+            "--output-slices",
+            multiple=True,
+            type=named_count,
+            callback=_by_name,
+            metavar="NAME=N",
+            help="Return this output in N slices of its range, each of 256 values, which the "
+            "application adds up: more than 8 bits.",
+        ),
     ]
     for option in reversed(options):
         function = option(function)

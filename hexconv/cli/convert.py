@@ -142,6 +142,8 @@ def command(
             "--to qdq takes a MODEL.onnx, without --config, --preset, --split, --mace-layout, "
             "--save-inputs or --html"
         )
+    if target == "qdq" and settings["output_slices"]:
+        raise click.UsageError("--output-slices is for the DSP: --to qdq has outputs of 8 bits")
     if config is not None and preset is not None:
         raise click.UsageError("give either --config or --preset")
     if source is None and config is None:

@@ -101,7 +101,8 @@ def named_outputs(graph: Graph, tensors: Sequence[Array]) -> dict[str, Array]:
                 f"the library returns output '{interface.name}' with sizes {data.shape}",
                 why=f"the model declares {interface.bhwd}",
             )
-        outputs[interface.name] = interface.layout.unpack(data, interface.shape)
+        raw = interface.layout.unpack(data, interface.raw_shape)
+        outputs[interface.name] = interface.of_raw(raw)
     return outputs
 
 

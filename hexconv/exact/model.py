@@ -28,6 +28,7 @@ from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import catalogue, spec
 from hexconv.nnlib.shapes import infer
 from hexconv.nnlib.versions import LibraryVersion
+from hexconv.slices import Slices
 
 IR_VERSION = 8
 SILENT = frozenset(("Sink",))
@@ -140,17 +141,32 @@ class ExactModel:
         declared = Output(item.bhwd, "float32")
         self._call(node, refs, (declared,), 1000 + first)
         name, order = self._names[Ref(node.id, 1000 + first)], item.layout.order
-        spread = [item.shape[axis] for axis in order]
+        spread = [item.raw_shape[axis] for axis in order]
         plain = order == tuple(range(len(order)))
         shape = self._constant(np.array(spread, np.int64))
+        result = item.name if item.slices is None else self._name(f"{item.name}.slices")
         if plain:
-            self._nodes.append(helper.make_node("Reshape", [name, shape], [item.name]))
+            self._nodes.append(helper.make_node("Reshape", [name, shape], [result]))
         else:
             name = self._plain("Reshape", [name, shape], f"{item.name}.order_of_bhwd")
             perm = [int(axis) for axis in np.argsort(order)]
-            node_ = helper.make_node("Transpose", [name], [item.name], perm=perm)
+            node_ = helper.make_node("Transpose", [name], [result], perm=perm)
             self._nodes.append(node_)
+        if item.slices is not None:
+            self._join(result, item, item.slices)
         self._outputs.append(_info(item.name, "float32", item.shape))
+
+    def _join(self, raw: str, item: Interface, slices: Slices) -> None:
+        """An output of its slices, added up in the order of `Slices.joined`."""
+        parts = [self._name(f"{item.name}.slice{number}") for number in range(slices.count)]
+        sizes = np.full(slices.count, item.shape[slices.axis], np.int64)
+        inputs = [raw, self._constant(sizes)]
+        self._nodes.append(helper.make_node("Split", inputs, parts, axis=slices.axis))
+        total = parts[0]
+        for part in parts[1:]:
+            total = self._plain("Add", [total, part], f"{item.name}.sum")
+        start = self._constant(np.array(slices.ends[0], np.float32))
+        self._nodes.append(helper.make_node("Add", [total, start], [item.name]))
 
     def _plain(self, kind: str, inputs: Sequence[str], wanted: str, **attributes: object) -> str:
         """A standard node in front of or behind the graph."""

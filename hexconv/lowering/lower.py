@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
@@ -24,6 +24,7 @@ from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.quantize import Range, cover
 from hexconv.raw_tensors import DataFormat
+from hexconv.slices import Slices
 
 # Ops that work on images: where one is present, 4-D inputs are channels last, as MACE's
 # runtime passes NCHW tensors (mace/flows/hexagon/hexagon_ref_flow.cc GetInputTransposeDims).
@@ -69,6 +70,7 @@ def lower(
     float_fallback: bool = False,
     data_formats: Mapping[str, DataFormat] | None = None,
     channel_scales: bool = True,
+    slices: Mapping[str, tuple[TensorInfo, Slices]] | None = None,
 ) -> Lowered:
     """Lower every node of a float graph.
 
@@ -79,6 +81,7 @@ def lower(
         float_fallback: compute in float what int8 does not support, where the library can.
         data_formats: how 4-D inputs and outputs are passed: `hexconv.Settings`.
         channel_scales: quantize the weights of convolutions by output channel.
+        slices: by output of the graph: the model's output, whose slices it holds.
 
     Raises:
         RangeError: a value has no range.
@@ -114,7 +117,7 @@ def lower(
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
     if not result.unsupported:
-        _bind_outputs(graph, ctx, formats)
+        _bind_outputs(graph, ctx, formats, slices or {})
         result.graph = builder.finish()
     return result
 
@@ -308,12 +311,21 @@ def _layout(shape: Sequence[int], form: DataFormat) -> Layout:
     return Layout.plain(len(shape))
 
 
-def _bind_outputs(graph: FloatGraph, ctx: Context, formats: Mapping[str, DataFormat]) -> None:
+def _bind_outputs(
+    graph: FloatGraph,
+    ctx: Context,
+    formats: Mapping[str, DataFormat],
+    slices: Mapping[str, tuple[TensorInfo, Slices]],
+) -> None:
     refs: list[Ref] = []
     for info in graph.outputs:
-        form = formats.get(info.name) or _output_format(info.name, ctx)
+        whole, parts = slices.get(info.name, (info, None))
+        form = formats.get(whole.name) or _output_format(info.name, ctx)
         tensor = ctx.take(info.name, _layout(info.shape, form))
-        ctx.builder.graph.outputs.append(_in_format(info, form, tensor.range))
+        made = _in_format(whole, form, tensor.range)
+        if parts is not None:
+            made = replace(made, range=(parts.ends[0], parts.ends[-1]), slices=parts)
+        ctx.builder.graph.outputs.append(made)
         refs += tensor.data_min_max
     ctx.builder.node(OUTPUT_OP, refs, [], name="dequantize_output")
 

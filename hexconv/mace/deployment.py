@@ -169,12 +169,13 @@ def input_sizes(item: Interface) -> tuple[int, ...]:
 
 def output_sizes(item: Interface) -> tuple[int, ...]:
     """An output's sizes as MACE's application receives them: their number is not read."""
-    return in_format(item.shape, item.data_format) or (1,)
+    return in_format(item.raw_shape, item.data_format) or (1,)
 
 
 def _output_sizes(item: Interface, declared: Mapping[str, DeclaredTensor]) -> tuple[int, ...]:
     """As the user's YAML has them; it may have leading ones."""
-    return declared[item.name].written if item.name in declared else output_sizes(item)
+    whole = item.name in declared and item.slices is None
+    return declared[item.name].written if whole else output_sizes(item)
 
 
 def _output_format(item: Interface, declared: Mapping[str, DeclaredTensor]) -> DataFormat:

@@ -16,6 +16,7 @@ from hexconv.files import parse_json
 from hexconv.names import shortened
 from hexconv.nnlib.graph import Graph, Interface, Origin
 from hexconv.nnlib.layout import Layout
+from hexconv.slices import Slices
 
 INTERFACE_ARG = "hexconv_interface"
 ORIGIN_ARG = "hexconv_origin"
@@ -47,6 +48,8 @@ def _interface(item: Interface) -> dict[str, object]:
         "layout": item.layout.axes,
         "range": item.range,
     }
+    if item.slices is not None:
+        told["slices"] = {"ends": item.slices.ends, "axis": item.slices.axis}
     return {**told, "nhwc": True} if item.nhwc else told
 
 
@@ -68,7 +71,16 @@ def _read_interface(told: Any) -> Interface:
     if not (isfinite(low) and isfinite(high) and low <= high):
         raise ValueError(f"the range {low:g}..{high:g} of '{told['name']}'")
     layout = _layout(told["layout"], len(shape))
-    return Interface(str(told["name"]), shape, layout, (low, high), nhwc=told.get("nhwc") is True)
+    name, nhwc = str(told["name"]), told.get("nhwc") is True
+    slices = _slices(told["slices"], len(shape)) if "slices" in told else None
+    return Interface(name, shape, layout, (low, high), nhwc, slices)
+
+
+def _slices(told: Any, rank: int) -> Slices:
+    axis = int(told["axis"])
+    if not 0 <= axis < rank:
+        raise ValueError(f"slices along axis {axis} of rank {rank}")
+    return Slices(tuple(float(end) for end in told["ends"]), axis)
 
 
 def read_origin(notes: Notes) -> Origin | None:

@@ -16,6 +16,7 @@ from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.raw_tensors import DataFormat
+from hexconv.slices import Slices
 
 INPUT_OP = "QuantizeINPUT_f_to_8"
 OUTPUT_OP = "DequantizeOUTPUT_8tof"
@@ -140,7 +141,8 @@ class Interface:
 
     `shape` and the axes of `layout` are the ONNX model's; the library sees
     `layout.shape(shape)`. `range` is the calibrated (min, max), float32. `nhwc`: MACE's
-    application passes the image channels last, and not as the ONNX model has it.
+    application passes the image channels last, and not as the ONNX model has it. `slices`: the
+    library returns the output in slices of its range, behind each other on its channels.
     """
 
     name: str
@@ -148,11 +150,21 @@ class Interface:
     layout: Layout
     range: tuple[float, float] = (0.0, 0.0)
     nhwc: bool = False
+    slices: Slices | None = None
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        """The shape of what MACE's application passes: of an output in slices, of these."""
+        return self.shape if self.slices is None else self.slices.spread(self.shape)
 
     @property
     def bhwd(self) -> Shape4:
         """The 4-D sizes that the library sees."""
-        return self.layout.shape(self.shape)
+        return self.layout.shape(self.raw_shape)
+
+    def of_raw(self, array: Array) -> Array:
+        """The output in the ONNX model's shape, of slices put together, from `raw_shape`."""
+        return array if self.slices is None else self.slices.joined(array)
 
     @property
     def data_format(self) -> DataFormat:

@@ -24,8 +24,10 @@ from google.protobuf.message import DecodeError, EncodeError
 from hexconv.errors import FileError, ModelError
 from hexconv.files import parse_json, read_bytes
 from hexconv.names import unique_name
+from hexconv.onnx_graph.sliced_outputs import add_slices, remove_slices
 from hexconv.onnx_graph.whole import LARGEST, TOO_LARGE, WHY_TOO_LARGE, is_changed, load_external
 from hexconv.raw_tensors import four_sizes
+from hexconv.slices import Slices
 
 KEY = "hexconv_reference"
 OLDEST_IR = 4
@@ -49,20 +51,27 @@ def needs_reference(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> bool:
 
 
 def reference_if_needed(
-    source: str | Path | onnx.ModelProto, sha256: str, fed: Mapping[str, Shape], idle: Sequence[str]
+    source: str | Path | onnx.ModelProto,
+    sha256: str,
+    fed: Mapping[str, Shape],
+    idle: Sequence[str],
+    slices: Mapping[str, Slices] | None = None,
 ) -> onnx.ModelProto | None:
     """As `reference_of`; None where MACE's tools can feed the user's own file.
 
     Args:
-        source, sha256, fed: as for `reference_of`.
+        source, sha256, fed, slices: as for `reference_of`.
         idle: inputs of the model that MACE does not have.
     """
     other = any(len(shape) != 4 for shape in fed.values()) or is_changed(source)
-    return reference_of(source, sha256, fed) if idle or other else None
+    return reference_of(source, sha256, fed, slices) if idle or other or slices else None
 
 
 def reference_of(
-    source: str | Path | onnx.ModelProto, sha256: str, fed: Mapping[str, Shape]
+    source: str | Path | onnx.ModelProto,
+    sha256: str,
+    fed: Mapping[str, Shape],
+    slices: Mapping[str, Slices] | None = None,
 ) -> onnx.ModelProto:
     """The reference model of what was converted.
 
@@ -70,13 +79,14 @@ def reference_of(
         source: an .onnx file or proto.
         sha256: what the file's checksum was when it was converted.
         fed: the ONNX shape of each input that MACE has.
+        slices: of the outputs that MACE has in slices.
 
     Raises:
         FileError: the file is gone, or another one.
         ModelError: the model is too large for one file.
     """
     model = source if isinstance(source, onnx.ModelProto) else _read(Path(source), sha256)
-    made = reference_model(as_exported(model), fed)
+    made = reference_model(as_exported(model), fed, slices)
     try:
         small = made.ByteSize() <= LARGEST
     except EncodeError:
@@ -94,12 +104,15 @@ def _read(path: Path, sha256: str) -> onnx.ModelProto:
     return load_external(model, path, len(content))
 
 
-def reference_model(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> onnx.ModelProto:
+def reference_model(
+    model: onnx.ModelProto, fed: Mapping[str, Shape], slices: Mapping[str, Slices] | None = None
+) -> onnx.ModelProto:
     """The reference model of an ONNX model, which is left as it is.
 
     Args:
         model: its external data loaded.
         fed: the ONNX shape of each input that MACE has.
+        slices: of the outputs that MACE has in slices.
     """
     made = onnx.ModelProto()
     made.CopyFrom(model)
@@ -127,7 +140,10 @@ def reference_model(model: onnx.ModelProto, fed: Mapping[str, Shape]) -> onnx.Mo
         if value.name in inner:
             _set_sizes(value, four_sizes(fed[value.name]))
     made.ir_version = max(made.ir_version, OLDEST_IR)
+    whole, added = add_slices(graph, slices or {}, taken)
     note = {**before, "inner": inner, "reshapes": len(reshapes)}
+    if added:
+        note |= {"whole": whole, "sliced": added}
     made.metadata_props.add(key=KEY, value=json.dumps(note, sort_keys=True))
     return made
 
@@ -158,6 +174,7 @@ def as_exported(model: onnx.ModelProto, where: str = "") -> onnx.ModelProto:
 
 def _undo(made: onnx.ModelProto, note: Mapping[str, Any]) -> None:
     graph = made.graph
+    remove_slices(graph, dict(note.get("whole", {})), int(note.get("sliced", 0)))
     del graph.node[: int(note["reshapes"])]
     _rename(graph, {inner: name for name, inner in dict(note["inner"]).items()})
     for ends, key in ((graph.input, "inputs"), (graph.output, "outputs")):

@@ -245,7 +245,7 @@ def _mace_run(adb: Adb, plan: Plan, rounds: int, seconds: float, *, profiled: bo
 def _output(adb: Adb, plan: Plan, item: Interface, scratch: Path, log: str) -> FloatArray:
     local = scratch / "output"
     local.unlink(missing_ok=True)
-    size = 4 * int(np.prod(item.shape))
+    size = 4 * int(np.prod(item.raw_shape))
     adb.pull(str(plan.folder / plan.output_files[item.name]), local, size)
     content = local.read_bytes() if local.is_file() else b""
     if len(content) != size:
@@ -253,7 +253,7 @@ def _output(adb: Adb, plan: Plan, item: Interface, scratch: Path, log: str) -> F
             f"mace_run wrote {len(content)} bytes of the output '{item.name}', not {size}",
             why=log.strip()[-400:],
         )
-    return from_raw(content, item.shape, item.data_format)
+    return item.of_raw(from_raw(content, item.raw_shape, item.data_format))
 
 
 class Reference:

@@ -150,7 +150,9 @@ class Simulator:
 
     def _outputs(self, results: Sequence[Array]) -> dict[str, Array]:
         return {
-            interface.name: interface.layout.unpack(results[PER_OUTPUT * i], interface.shape)
+            interface.name: interface.of_raw(
+                interface.layout.unpack(results[PER_OUTPUT * i], interface.raw_shape)
+            )
             for i, interface in enumerate(self.graph.outputs)
         }
 

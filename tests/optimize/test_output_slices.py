@@ -1,0 +1,233 @@
+"""`output_slices`: an output of more than 8 bits, wherever the graph runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner
+from onnx import helper
+
+import hexconv
+from hexconv.cli import group
+from hexconv.compare import verify
+from hexconv.device import Library
+from hexconv.errors import ConfigError
+from hexconv.exact import export
+from hexconv.model import load
+from hexconv.onnx_graph.reference import as_exported
+from hexconv.schema import check_document
+from hexconv.simulator import Simulator
+from hexconv.slices import Slices
+from tests.lowering.proof import Array, model, numbers
+
+
+def linear() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["b", "product"], ["y"]),
+    ]
+    consts = {"w": numbers((32, 12), 1) / 6, "b": numbers((12,), 2)}
+    return model(nodes, {"x": (1, 5, 32)}, ["y"], consts)
+
+
+def one_row() -> onnx.ModelProto:
+    """Which would be a MatMul, rounded before its bias: 600 classes of 64 numbers."""
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1, alpha=0.5, beta=2.0)]
+    consts = {"w": numbers((600, 64), 1) / 8, "b": numbers((600,), 2)}
+    return model(nodes, {"x": (1, 64)}, ["y"], consts)
+
+
+def image() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Conv", ["r", "w"], ["y"], pads=[1] * 4),
+    ]
+    return model(nodes, {"x": (1, 6, 9, 7)}, ["y"], {"w": numbers((5, 6, 3, 3), 1) / 7})
+
+
+def wave() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("LeakyRelu", ["x"], ["l"], alpha=0.1),
+        helper.make_node("Conv", ["l", "w", "b"], ["c"], pads=[3, 3]),
+        helper.make_node("Tanh", ["c"], ["y"]),
+    ]
+    consts = {"w": numbers((1, 16, 7), 1) / 9, "b": np.float32([0.1])}
+    return model(nodes, {"x": (1, 16, 64)}, ["y"], consts)
+
+
+def transposed() -> onnx.ModelProto:
+    nodes = [helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2])]
+    return model(nodes, {"x": (1, 8, 5, 6)}, ["y"], {"w": numbers((8, 3, 2, 2), 1) / 3})
+
+
+NETS = {
+    "linear": linear,
+    "one row": one_row,
+    "image": image,
+    "wave": wave,
+    "transposed": transposed,
+}
+CHANNELS = {"linear": 2, "one row": 1, "image": 1, "wave": 1, "transposed": 1}
+
+
+def feeds(proto: onnx.ModelProto, count: int, first: int = 0) -> list[dict[str, Array]]:
+    shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
+    return [{"x": numbers(tuple(shape), seed)} for seed in range(first, first + count)]
+
+
+def converted(name: str, slices: int, **settings: object) -> tuple[onnx.ModelProto, hexconv.Model]:
+    proto = NETS[name]()
+    asked = {"y": slices} if slices > 1 else {}
+    return proto, hexconv.convert(proto, samples=feeds(proto, 8), output_slices=asked, **settings)
+
+
+def sqnr(proto: onnx.ModelProto, made: hexconv.Model) -> float:
+    report = verify(made, proto, held_out=feeds(proto, 3, 50))
+    assert report.outputs[0].held_out is not None
+    return report.outputs[0].held_out.sqnr
+
+
+@pytest.mark.parametrize(("name", "gain"), [("linear", 4.0), ("one row", 1.0), ("wave", 0.5)])
+def test_four_slices_are_better_than_one(name: str, gain: float) -> None:
+    """By how much depends on what the noise in front of the output leaves."""
+    assert sqnr(*converted(name, 4)) > sqnr(*converted(name, 1)) + gain
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_outputs_have_the_models_shape_and_the_dsp_has_n_times_the_channels(name: str) -> None:
+    proto, made = converted(name, 4)
+    (item,) = made.graph.outputs
+    (sample,) = feeds(proto, 1, 50)
+    assert Simulator(made).run(sample)["y"].shape == item.shape
+    assert item.raw_shape[CHANNELS[name]] == 4 * item.shape[CHANNELS[name]]
+    assert int(np.prod(item.bhwd)) == 4 * int(np.prod(item.shape))
+    assert sqnr(proto, made) >= sqnr(*converted(name, 1)) - 0.5
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_saved_model_returns_the_same_and_its_reference_returns_slices(
+    name: str, tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    proto, made = converted(name, 3)
+    (sample,) = feeds(proto, 1, 50)
+    paths = {path.name.partition(".")[2]: path for path in made.save(tmp_path)}
+    expected = Simulator(made).run(sample)["y"]
+    assert np.array_equal(Simulator(load(paths["pb"])).run(sample)["y"], expected)
+    session = onnxruntime.InferenceSession(str(paths["reference.onnx"]))
+    fed = {"x": sample["x"].reshape([int(size) for size in session.get_inputs()[0].shape])}
+    (slices,) = session.run(None, fed)
+    (item,) = made.graph.outputs
+    assert item.slices is not None and slices.shape == item.raw_shape
+    whole = onnxruntime.InferenceSession(proto.SerializeToString()).run(None, sample)[0]
+    clipped = np.clip(whole, item.slices.ends[0], item.slices.ends[-1])
+    np.testing.assert_allclose(item.slices.joined(slices), clipped, atol=1e-5)
+    assert as_exported(onnx.load(paths["reference.onnx"])).graph == proto.graph
+    sizes = ",".join(map(str, item.raw_shape))
+    assert sizes in paths["yml"].read_text(encoding="utf-8").replace(" ", "")
+
+
+@pytest.mark.parametrize("name", ["linear", "wave"])
+def test_the_exact_model_returns_the_simulators_bits(name: str) -> None:
+    import onnxruntime
+
+    proto, made = converted(name, 4)
+    (sample,) = feeds(proto, 1, 50)
+    exact = export(made, "v66")
+    session = onnxruntime.InferenceSession(exact.SerializeToString())
+    assert (
+        session.run(None, sample)[0].tobytes() == Simulator(made, "v66").run(sample)["y"].tobytes()
+    )
+
+
+def test_values_beyond_the_calibrated_range_are_kept_as_far_as_the_margin() -> None:
+    """5 % of the range at both ends; 30 % of outputs of few numbers."""
+    for name, margin in (("one row", 0.05), ("linear", 0.3)):
+        _, made = converted(name, 2)
+        (item,) = made.graph.outputs
+        assert item.slices is not None
+        low, high = made.ranges["y"]
+        assert item.slices.ends[0] == pytest.approx(low - margin * (high - low), rel=1e-5)
+        assert item.slices.ends[-1] == pytest.approx(high + margin * (high - low), rel=1e-5)
+
+
+def test_the_report_has_the_ends_of_the_slices() -> None:
+    _, made = converted("linear", 4)
+    report = check_document(made.report(), "report")
+    assert len(report["outputs"][0]["slices"]) == 5 and report["inputs"][0]["slices"] is None
+    assert report["conversion"]["settings"]["output_slices"] == {"y": 4}
+
+
+@pytest.mark.parametrize("accuracy", ["minmax", "default", "high"])
+@pytest.mark.parametrize("optimize", ["none", "default"])
+def test_they_go_with_every_level(accuracy: str, optimize: str) -> None:
+    proto, made = converted("linear", 4, accuracy=accuracy, optimize=optimize)
+    assert sqnr(proto, made) > sqnr(*converted("linear", 1)) + 3.0
+
+
+def test_ranges_that_were_written_give_the_same_model() -> None:
+    proto, made = converted("wave", 4)
+    again = hexconv.convert(proto, ranges=made.ranges, output_slices={"y": 4})
+    assert [c.array.tobytes() for c in again.graph.consts] == [
+        c.array.tobytes() for c in made.graph.consts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("slices", "told"),
+    [
+        ({"z": 4}, "no output 'z'"),
+        ({"y": 1}, "is 1"),
+        ({"y": 17}, "is 17"),
+        ({"y": 2.5}, "is 2.5"),
+    ],
+)
+def test_what_cannot_be_sliced_is_an_error(slices: dict[str, int], told: str) -> None:
+    proto = linear()
+    with pytest.raises(ConfigError, match=told):
+        hexconv.convert(proto, samples=feeds(proto, 2), output_slices=slices)
+
+
+def test_an_output_that_no_product_makes_is_an_error_that_says_so() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"])]
+    proto = model(nodes, {"x": (1, 5, 8)}, ["y"], {})
+    with pytest.raises(ConfigError, match="is not made by a Conv"):
+        hexconv.convert(proto, samples=feeds(proto, 2), output_slices={"y": 4})
+
+
+@pytest.mark.parametrize("text", ["y", "y=", "=4", "y=four", "y=-2"])
+def test_the_option_has_one_form(text: str) -> None:
+    found = CliRunner().invoke(group, ["convert", "net.onnx", "--output-slices", text])
+    assert found.exit_code == 2 and "logits=4" in found.output
+
+
+def test_slices_of_a_value_add_up_to_it() -> None:
+    slices = Slices((-1.0, 0.0, 0.5, 2.0), 1)
+    values = np.float32([[-1.0, -0.25, 0.25, 1.5, 2.0]])
+    parts = [np.clip(values - a, 0, b - a) for a, b in pairwise(slices.ends)]
+    np.testing.assert_allclose(slices.joined(np.concatenate(parts, 1)), values, atol=1e-6)
+    for ends in ((0.0, 1.0), (0.0, 1.0, 1.0), (0.0, float("nan"), 1.0)):
+        with pytest.raises(ValueError, match="slices"):
+            Slices(ends, 0)
+
+
+@pytest.mark.device
+@pytest.mark.skipif(
+    not os.environ.get("HEXCONV_LIBRARY"),
+    reason="HEXCONV_LIBRARY does not name a libhexagon_nn_skel.so of MACE's",
+)
+@pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed")
+@pytest.mark.parametrize("name", NETS)
+def test_the_library_returns_the_simulators_bits(name: str) -> None:
+    library = Library()
+    proto, made = converted(name, 4, library=library.version)
+    (sample,) = feeds(proto, 1, 50)
+    found = library.run(made.graph, sample)
+    assert np.array_equal(found["y"], Simulator(made, library.version).run(sample)["y"])
