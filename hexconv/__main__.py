@@ -78,6 +78,13 @@ def _listen(handler: Handler, *replaced: object) -> None:
         signal.signal(signal.SIGALRM, handler)
 
 
+def _settle() -> None:
+    """The work is done. A timer that is left would kill: Python takes its handler away at exit."""
+    if CAN_WAIT:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    _listen(_end_at_once, _interrupted)
+
+
 def _discard_output() -> None:
     """What is still in the buffers has nowhere to go; Python would say so with a traceback."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -110,9 +117,9 @@ def main() -> None:
             _listen(_interrupted, signal.SIG_DFL, signal.default_int_handler)
             code = _work()
         finally:
-            _listen(_end_at_once, _interrupted)
+            _settle()
     except KeyboardInterrupt:
-        _listen(_end_at_once, _interrupted)
+        _settle()
         print("interrupted: no partial file was written", file=sys.stderr)
         code = 128 + (received or [signal.SIGINT])[0]
     sys.exit(code)

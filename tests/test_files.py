@@ -227,6 +227,23 @@ def test_a_signal_in_a_finalizer_ends_the_process_and_not_the_finalizer_alone(
     assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
 
 
+def test_a_request_in_an_import_that_ends_the_work_leaves_no_timer(tmp_path: Path) -> None:
+    """It would fire when Python has taken its handler away, and kill the process."""
+    done = run_interrupted(
+        tmp_path,
+        """
+        import signal
+        hexconv.__main__._importing = lambda frame: True
+        hexconv.__main__.RETRY = 100.0
+        atexit.register(lambda: print(signal.getitimer(signal.ITIMER_REAL)[0]))
+        os.kill(os.getpid(), 15)
+        assert signal.getitimer(signal.ITIMER_REAL)[0]
+        return 0
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0.0\n", "")
+
+
 def test_a_second_signal_does_not_interrupt_cleaning_up(tmp_path: Path) -> None:
     done = run_interrupted(
         tmp_path,
