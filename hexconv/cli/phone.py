@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -352,7 +353,7 @@ def _first(
         raise click.UsageError("there is no --inputs")
     source = inputs[0] if len(inputs) == 1 else list(inputs)
     feeds = read_samples(source, ModelFeeds(plan.graph.inputs), plan.graph.data_formats)
-    yield from islice(feeds, count)
+    yield from islice(feeds, min(count, sys.maxsize))
 
 
 def _teller(*, shown: bool) -> Callable[[str], None]:

@@ -7,6 +7,7 @@ hides what happens to a quiet one.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -117,7 +118,7 @@ def accuracy(
         else synthetic_samples(graph, spans)
     )
     session, simulator = FloatSession(graph), Simulator(model, library)
-    taken = list(islice(feeds, count))
+    taken = list(islice(feeds, min(count, sys.maxsize)))
     names = [item.name for item in model.graph.outputs]
     ideal = _eight_bits(model, source, taken) if estimate else None
     joined = {name: parts_of(graph, name) if ideal else [] for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -93,7 +94,7 @@ def at_levels(
         HexconvError: the samples do not fit, or the float side cannot run.
     """
     session, run, feeds = _sides(model, source, samples, library, device)
-    taken, rows = list(islice(feeds, count)), []
+    taken, rows = list(islice(feeds, min(count, sys.maxsize))), []
     names = [item.name for item in model.graph.inputs]
     groups = [[name] for name in names] + ([names] if len(names) > 1 else [])
     for group in groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -49,7 +50,7 @@ def qdq_accuracy(
     reference, session = FloatSession(graph), opened(made)
     names = [item.name for item in session.get_outputs()]
     totals = {name: Totals(name) for name in names}
-    for sample in islice(feeds, count):
+    for sample in islice(feeds, min(count, sys.maxsize)):
         expected, returned = reference.run(sample), session.run(names, dict(sample))
         for name, array in zip(names, returned, strict=True):
             totals[name].add(expected[name], array)

@@ -263,3 +263,10 @@ def test_an_interrupted_run_loses_nothing(home: Path, delay: float) -> None:
     _, stderr = child.communicate(timeout=60)
     assert child.returncode == 130 and "Traceback" not in stderr
     assert contents(home / "build") == before
+
+
+@pytest.mark.parametrize("count", [2**63, 10**23])
+def test_more_samples_than_a_machine_counts_are_all_of_them(count: int, tmp_path: Path) -> None:
+    onnx.save(tiny(), tmp_path / "m.onnx")
+    done = process("convert", "m.onnx", "-o", "o", f"--accuracy-samples={count}", cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
