@@ -41,12 +41,22 @@ BODY = helper.make_graph(
 
 
 @pytest.mark.parametrize(
-    "attributes",
-    [{}, {"else_branch": BODY}, {"then_branch": 1}, {"then_branch": [BODY]}],
+    ("attributes", "why"),
+    [
+        ({}, "it has no attribute '(then|else)_branch'"),
+        ({"else_branch": BODY}, "it has no attribute 'then_branch'"),
+        ({"then_branch": 1, "else_branch": BODY}, "'then_branch' is of type INT, not GRAPH"),
+        (
+            {"then_branch": [BODY], "else_branch": BODY},
+            "'then_branch' is of type GRAPHS, not GRAPH",
+        ),
+    ],
     ids=["no branch", "only the other", "a number", "several"],
 )
-def test_an_if_without_the_branch_that_it_takes_is_invalid(attributes: dict[str, Any]) -> None:
-    with pytest.raises(ModelError, match="'if' \\(If\\)\n  why: it has no graph 'then_branch'"):
+def test_an_if_without_the_branch_that_it_takes_is_invalid(
+    attributes: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ModelError, match=rf"'if' \(If\)\n  why: .*{why}"):
         load(branch(**attributes))
 
 
