@@ -11,6 +11,7 @@ from hexconv.simulator import Simulator
 from tests.lowering.proof import (
     decibels,
     emitted,
+    float_outputs,
     matches,
     model,
     numbers,
@@ -94,6 +95,20 @@ def test_softmax_before_opset_13_takes_all_axes_after_as_one(opset: int, axis: i
 def test_log_softmax_keeps_small_probabilities(axis: int) -> None:
     """Six roundings in between; a table after softmax would have an error of 100 LSB."""
     matches(one("LogSoftmax", SHAPE, axis=axis), 3.0)
+
+
+@pytest.mark.parametrize(("axis", "opset"), [(-1, 17), (1, 17), (2, 11)])
+def test_the_logarithm_of_a_softmax_is_a_log_softmax(axis: int, opset: int) -> None:
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"], name="softmax", axis=axis),
+        helper.make_node("Log", ["p"], ["y"], name="node"),
+    ]
+    proto, feeds = model(nodes, {"x": SHAPE}, ["y"], opset=opset), {"x": on_codes(SHAPE)}
+    (expected,) = float_outputs(proto, feeds)
+    converted = hexconv.convert(proto, samples=[feeds])
+    low, high = converted.graph.outputs[0].range
+    error = np.abs(hexconv.simulate(converted, feeds)["y"] - expected).max()
+    assert error < 3 * (high - low) / 255
 
 
 @pytest.mark.parametrize("slopes", [(1,), (3, 1, 1), (1, 10), (8, 1), (3, 8, 10), (1, 3, 8, 10)])
