@@ -23,6 +23,8 @@ def ci_options(function: AnyCommand) -> AnyCommand:
     @functools.wraps(function)
     def run(*arguments: Any, junit: Path | None, summary: bool, **options: Any) -> Any:
         target = _summary_file() if summary else None
+        if junit is not None:
+            _check_target(junit)
         try:
             result = function(*arguments, **options)
         except HexconvError as error:
@@ -57,6 +59,16 @@ def _summary_file() -> Path:
             hint=f"elsewhere set it to a file: {VARIABLE}=summary.md",
         )
     return Path(name)
+
+
+def _check_target(junit: Path) -> None:
+    """Before the work, not after it."""
+    from hexconv.files import check_folder
+    from hexconv.paths import is_folder
+
+    if is_folder(junit):
+        raise ConfigError(f"'{junit}' is a folder", hint="--junit FILE.xml names a file")
+    check_folder(junit.parent)
 
 
 def _write(junit: Path | None, summary: Path | None, error: HexconvError | None = None) -> None:

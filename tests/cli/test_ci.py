@@ -188,6 +188,16 @@ def test_an_error_is_a_test_that_fails(place: Path) -> None:
     assert cases(place / "bad.xml") == {"runs": False, "det": False}
 
 
+@pytest.mark.parametrize("target", ["", ".", "net.onnx/j.xml"])
+def test_a_junit_file_that_cannot_be_is_an_error_before_the_work(
+    place: Path, target: str, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    result = run("convert", "net.onnx", "--samples", "x.npy", "-o", made, f"--junit={target}")
+    assert isinstance(result.exception, ConfigError | FileError)
+    assert not made.exists()
+
+
 def test_an_error_after_the_figures_is_a_test_too(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
