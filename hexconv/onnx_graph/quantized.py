@@ -1,9 +1,9 @@
 """Quantized models become float graphs with ranges, and with the clamps that QuantizeLinear has.
 
 QuantizeLinear after DequantizeLinear changes a value by rounding, which the DSP does anyway, and by
-saturation: a quantizer leaves out a Relu or Clip whose work the saturation does. It becomes a Clip,
-but where no value can reach it. Scale and zero point are the range of the tensor between. Quantized
-constants were computed before.
+saturation: a quantizer leaves out a Relu or Clip whose work the saturation does, and a second one
+may keep less of a tensor than the first. It becomes a Clip, but where no value can reach it. Scale
+and zero point are the range of the tensor between. Quantized constants were computed before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from hexconv.quantize.ranges import LEVELS
 
 BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
 """Ops on integers with bounds, and which inputs these are where not any constant is one."""
-ON_CODES = {*SELECTIONS, *BOUNDED, "Concat", "Pad"}
+MOVES = {*SELECTIONS, "Concat"}
+"""Ops whose outputs hold elements of their inputs and nothing else."""
+ON_CODES = {*MOVES, *BOUNDED, "Pad"}
 BEFORE_ACTIVATION = {"Conv", "ConvTranspose", "Gemm", "BatchNormalization"}
 """Ops whose activation a quantizer leaves out, any Clip; for a Relu the zero point is the sign."""
 
@@ -97,9 +99,10 @@ class _Walk:
         if source is None or codes is None or not _goes_on(node.outputs[0]):
             return
         self.codes[node.outputs[0]] = codes
-        clamped = self._clamped(source, codes, node)
+        bounds = self._kept(source, codes.bounds)
+        clamped = self._clamped(source, codes, bounds, node)
         self._floats[node.outputs[0]] = clamped
-        self._widen(clamped, codes.bounds)
+        self._widen(clamped, bounds)
         if codes.high - codes.low > LEVELS:
             self._wide.update((source, clamped))
 
@@ -157,16 +160,50 @@ class _Walk:
         known = self._ranges.get(value, bounds)
         self._ranges[value] = min(known[0], bounds[0]), max(known[1], bounds[1])
 
-    def _clamped(self, source: ir.Value, codes: Codes, node: ir.Node) -> ir.Value:
-        bounds = codes.bounds
+    def _clamped(self, source: ir.Value, codes: Codes, bounds: Bounds, node: ir.Node) -> ir.Value:
         if (source, bounds) in self._clips:
             return self._clips[source, bounds]
-        if not _clamps(source, codes):
+        if not (_clamps(source, codes) or self._narrows(source, codes)):
             return source
         limits = [np.float32(bound) for bound in bounds]
         clip = self.builder.at(node).op("Clip", [source, *limits], name=f"{node.name}_clamp")
         self._clips[source, bounds] = clip
         return clip
+
+    def _narrows(self, source: ir.Value, codes: Codes) -> bool:
+        """Whether another quantizer of the same elements keeps numbers that this one cuts off."""
+        beside = [_codes(use.node) for use in source.uses() if use.node.op_type == "QuantizeLinear"]
+        kept = [other.bounds for other in beside if other is not None]
+        kept += [bounds for clamped, bounds in self._clips if clamped is source]
+        kept += [self._ranges[value] for value in self._origins(source) & self._ranges.keys()]
+        (low, high), (least, most) = codes.bounds, interval(source)
+        return any(
+            max(bottom, least) < low - codes.scale or min(top, most) > high + codes.scale
+            for bottom, top in kept
+        )
+
+    def _kept(self, source: ir.Value, bounds: Bounds) -> Bounds:
+        """The bounds within what quantizers before keep, where all elements passed one."""
+        origins = self._origins(source)
+        if not origins <= self._ranges.keys():
+            return bounds
+        lows, highs = zip(*(self._ranges[value] for value in origins), strict=True)
+        return max(bounds[0], min(lows)), min(bounds[1], max(highs))
+
+    def _origins(self, source: ir.Value) -> set[ir.Value]:
+        """The nearest tensors with a range, or computed, that hold the source's elements."""
+        pending, seen, origins = [source], {source}, set()
+        while pending:
+            value = pending.pop()
+            node = value.producer()
+            if node is None or value in self._ranges or node.op_type not in MOVES:
+                origins.add(value)
+                continue
+            data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
+            fresh = {item for item in data if item is not None} - seen
+            seen |= fresh
+            pending += fresh
+        return origins
 
     def _as(self, source: ir.Value, wanted: Codes) -> ir.Value:
         """The float of integers that are read with another scale or zero point, perhaps."""

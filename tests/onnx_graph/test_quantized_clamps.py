@@ -105,6 +105,46 @@ def test_what_enters_a_quantized_model_is_clamped() -> None:
     faithful(proto, 28, loud)
 
 
+SECOND = {
+    "behind": [node("QuantizeLinear", "r s2 z2", "q2")],
+    "behind a Reshape": [
+        node("Reshape", "r flat", "f"),
+        node("QuantizeLinear", "f s2 z2", "q2"),
+    ],
+    "beside": [node("QuantizeLinear", "c s2 z2", "q2")],
+}
+TWO_RANGES = {  # scale and zero point of the first and of the second
+    "the second is narrower": (2 / 255, 128, 1.1 / 255, 116),
+    "the first is narrower": (1.1 / 255, 116, 2 / 255, 128),
+    "each at one end": (1.4 / 255, 73, 1.6 / 255, 159),
+}
+
+
+@pytest.mark.parametrize("ranges", TWO_RANGES)
+@pytest.mark.parametrize("second", SECOND)
+def test_a_tensor_that_is_quantized_twice_is_clamped_twice(second: str, ranges: str) -> None:
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("QuantizeLinear", "c s z", "q"),
+        node("DequantizeLinear", "q s z", "r"),
+        *SECOND[second],
+        node("DequantizeLinear", "q2 s2 z2", "r2"),
+        node("Neg", "r2", "y"),
+        *([node("Sigmoid", "r", "v")] if second == "beside" else []),
+    ]
+    scale, zero, scale_2, zero_2 = TWO_RANGES[ranges]
+    consts = {
+        "w": 0.8 * numbers((6, 6, 1, 1)),
+        "s": np.float32(scale),
+        "z": np.uint8(zero),
+        "s2": np.float32(scale_2),
+        "z2": np.uint8(zero_2),
+        "flat": np.array([1, 6, 40]),
+    }
+    outputs = ["y", "v"] if second == "beside" else ["y"]
+    faithful(model(nodes, {"x": SHAPE}, outputs, consts), 30)
+
+
 ON_CODES = {
     "Clip": [node("Clip", "q lo hi", "k")],
     "Clip above": [node("Clip", "q _ hi", "k")],
