@@ -44,8 +44,10 @@ def widest_inputs(graph: Graph) -> dict[str, float]:
 
 def _limits(node: Node, consts: Mapping[int, Const]) -> Iterator[tuple[Ref, float]]:
     """Of operands of a node, where their minimum is from and how wide their range may be."""
+    if node.op not in (REQUANTIZE, PRODUCT):
+        return
     asked = spec(node.op).position("out_min", len(node.inputs))
-    if node.op not in (REQUANTIZE, PRODUCT) or asked is None:
+    if asked is None:
         return
     result = _constant_width(node.inputs[asked : asked + 2], consts)
     if result is None:
