@@ -103,7 +103,7 @@ dist:
 	$(PYTHON) tools/check_dist.py --output dist
 
 fuzz:
-	$(SETUP) test
+	$(SETUP) all
 	$(RUN) -m tests.fuzz --seed $(SEED) --count $(COUNT) --jobs $(JOBS) --folder build/fuzz
 	$(RUN) -m tests.fuzz.files --seed $(SEED) --count $(COUNT) --jobs $(JOBS) --keep build/fuzz
 
