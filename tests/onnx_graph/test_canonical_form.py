@@ -272,6 +272,35 @@ def test_zeros_padded_before_a_convolution_become_its_own(value: float, merged: 
     assert ops(graph) == (["Conv"] if merged else ["Pad", "Conv"])
 
 
+LOWEST = float(np.finfo(np.float32).min)
+POOLS = {  # the padded number, attributes of the pool, what remains
+    "-infinity": (-np.inf, {"kernel_shape": [3, 3]}, ["MaxPool"]),
+    "the lowest float": (LOWEST, {"kernel_shape": [3, 4], "strides": [2, 1]}, ["MaxPool"]),
+    "pads of its own": (LOWEST, {"kernel_shape": [4, 4], "pads": [1, 1, 0, 1]}, ["MaxPool"]),
+    "a number that data reaches": (-2.0, {"kernel_shape": [3, 3]}, ["Pad", "MaxPool"]),
+    "a window of padding alone": (LOWEST, {"kernel_shape": [2, 2]}, ["Pad", "MaxPool"]),
+    "a dilated window": (
+        LOWEST,
+        {"kernel_shape": [3, 3], "dilations": [2, 2]},
+        ["Pad", "MaxPool"],
+    ),
+    "sizes rounded up": (
+        LOWEST,
+        {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+        ["Pad", "MaxPool"],
+    ),
+}
+
+
+@pytest.mark.parametrize("form", POOLS)
+def test_numbers_below_all_that_are_padded_before_a_max_pool_become_its_own(form: str) -> None:
+    value, attributes, remaining = POOLS[form]
+    nodes = [node("Pad", "x p v", "a"), node("MaxPool", "a", "y", **attributes)]
+    consts = {"p": np.array([0, 0, 1, 2, 0, 0, 2, 1], I64), "v": np.float32(value)}
+    graph = same_outputs(model(nodes, {"x": (1, 3, 7, 8)}, consts=consts))
+    assert ops(graph) == remaining
+
+
 def test_an_output_that_is_a_constant_or_an_input_keeps_its_name() -> None:
     nodes = [node("Shape", "x", "s"), node("Identity", "x", "same"), node("Relu", "x", "y")]
     graph = same_outputs(model(nodes, {"x": (2, 3)}, ["s", "same", "y"]))
