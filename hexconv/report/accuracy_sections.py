@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hexconv.report.parts import LAYER, OP, Column, Report, Section, Text, message
+from hexconv.report.document import Report, accuracy_rows, figures_of
+from hexconv.report.parts import LAYER, OP, Column, Section, Text, message
 
 SETS = {
     "calibration": Text("calibration samples", "校准样本"),
@@ -16,7 +17,7 @@ SETS = {
 def outputs(report: Report) -> Iterator[Section]:
     """How good each output is, by set of samples."""
     rows = []
-    for row in (report.get("accuracy") or {}).get("outputs", ()):
+    for row in accuracy_rows(report, "outputs"):
         for key in SETS:
             found = row[key]
             if found is not None:
@@ -54,7 +55,7 @@ def metrics(report: Report) -> Iterator[Section]:
     """The user's metrics, of the float model and of the quantized one."""
     rows = [
         [row["name"], SETS[key], row[key]["float_model"], row[key]["quantized"]]
-        for row in (report.get("accuracy") or {}).get("metrics", ())
+        for row in accuracy_rows(report, "metrics")
         for key in SETS
         if row.get(key) is not None
     ]
@@ -78,10 +79,10 @@ def metrics(report: Report) -> Iterator[Section]:
 
 def layer_errors(report: Report) -> Iterator[Section]:
     """The error of each layer, alone and accumulated."""
-    layers = (report.get("accuracy") or {}).get("layers", ())
+    layers = accuracy_rows(report, "layers")
     rows = []
     for row in sorted(layers, key=lambda item: item["position"]):
-        figures = row["held_out"] or row["calibration"]
+        figures = figures_of(row)
         accumulated = figures["accumulated"] or {}
         fit = figures["fit"] or {}
         rows.append(
@@ -129,8 +130,8 @@ def _advice(given: Sequence[str]) -> Text:
 def ranges(report: Report) -> Iterator[Section]:
     """How the values of each tensor fill its range."""
     rows, histograms = [], []
-    for row in (report.get("accuracy") or {}).get("layers", ()):
-        fit = (row["held_out"] or row["calibration"])["fit"]
+    for row in accuracy_rows(report, "layers"):
+        fit = figures_of(row)["fit"]
         if fit is not None:
             figures = [fit[key] for key in ("low", "high", "clipped", "clip_noise", "used", "best")]
             rows.append([row["tensor"], row["op"], *figures])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from hexconv.report.accuracy_sections import SETS
+from hexconv.report.document import Report, accuracy_rows, warnings_of
 from hexconv.report.parts import Card, Text, message, same
-from hexconv.report.sections import warnings_of
 
-Report = Mapping[str, Any]
 GOOD, FAIR = 30.0, 15.0
 """dB of the worst output from which on it is shown as good, and as usable."""
 MOST_STEPS = 4
@@ -42,7 +40,7 @@ def _good(report: Report) -> Card | None:
     title = Text("How good?", "精度如何？")
     rows = [
         (row[key]["sqnr"], key, row)
-        for row in (report.get("accuracy") or {}).get("outputs", ())
+        for row in accuracy_rows(report, "outputs")
         for key in ("held_out", "calibration", "random")
         if row[key] is not None
     ]
@@ -103,13 +101,13 @@ def _steps(report: Report) -> Iterator[Text]:
         )
     if warnings_of(report):
         yield Text("Read the warnings below.", "阅读下面的警告。")
-    outputs = (report.get("accuracy") or {}).get("outputs", ())
+    outputs = accuracy_rows(report, "outputs")
     if any(row["random"] is not None for row in outputs):
         yield Text(
             "Give samples of real use: hexconv convert MODEL.onnx --samples FOLDER.",
             "提供实际使用的样本：hexconv convert MODEL.onnx --samples FOLDER。",
         )
-    layers = (report.get("accuracy") or {}).get("layers", ())
+    layers = accuracy_rows(report, "layers")
     if layers and layers[0]["advice"]:
         tensor, advice = layers[0]["tensor"], message(layers[0]["advice"][0])
         yield Text(f"Worst layer {tensor}: {advice.en}", f"最差的层 {tensor}：{advice.zh}")

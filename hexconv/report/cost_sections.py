@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hexconv.report.document import Report, accuracy_rows, figures_of
 from hexconv.report.drawing import MOST_NODES, drawing
-from hexconv.report.parts import LAYER, NAME, OP, PACKETS, Column, Report, Section, Text
+from hexconv.report.parts import LAYER, NAME, OP, PACKETS, Column, Section, Text
 
 
 def graph(report: Report) -> Iterator[Section]:
@@ -14,10 +15,7 @@ def graph(report: Report) -> Iterator[Section]:
     nodes = cost.get("nodes", ())
     if len(nodes) > MOST_NODES:
         return
-    own = {
-        row["name"]: (row["held_out"] or row["calibration"])["own"]["sqnr"]
-        for row in (report.get("accuracy") or {}).get("layers", ())
-    }
+    own = {row["name"]: figures_of(row)["own"]["sqnr"] for row in accuracy_rows(report, "layers")}
     whole = cost.get("packets") or 1
     rows = []
     for node in nodes:

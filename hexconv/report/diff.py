@@ -9,6 +9,7 @@ from typing import Any
 
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import parse_json, read_bytes
+from hexconv.report.document import accuracy_rows
 from hexconv.schema import check_document
 
 UNITS = {
@@ -172,7 +173,7 @@ def _figures(report: Mapping[str, Any]) -> Figures:
 
 
 def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], float | None]]:
-    for row in (report.get("accuracy") or {}).get("outputs", ()):
+    for row in accuracy_rows(report, "outputs"):
         for key, label in SETS.items():
             for figure in ("sqnr", "cosine", "close", "top1"):
                 metrics = row[key]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hexconv.report.parts import LAYER, OP, PACKETS, Column, Report, Section, Text, message
+from hexconv.report.document import Report
+from hexconv.report.parts import LAYER, OP, PACKETS, Column, Section, Text, message
 
 CAUSES = {
     "rounding": Text("rounding", "舍入"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hexconv.errors import ConfigError
+from hexconv.report.document import accuracy_rows, figures_of
 
 GRADIENT = [{"stop": 0.0, "bgColor": "#ffffff"}, {"stop": 1.0, "bgColor": "#d9534f"}]
 WORST_FIRST = [{"stop": 0.0, "bgColor": "#d9534f"}, {"stop": 1.0, "bgColor": "#ffffff"}]
@@ -50,10 +51,9 @@ def explorer_data(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _errors(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """(id, SQNR of the node alone) of each node that was compared."""
     ids = {node["name"]: str(node["id"]) for node in report["cost"]["nodes"]}
-    for row in (report.get("accuracy") or {}).get("layers", ()):
-        figures = row["held_out"] or row["calibration"]
+    for row in accuracy_rows(report, "layers"):
         if row["name"] in ids:
-            yield ids[row["name"]], figures["own"]["sqnr"]
+            yield ids[row["name"]], figures_of(row)["own"]["sqnr"]
 
 
 def _data(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from hexconv.errors import ConfigError, MissingExtra
 from hexconv.names import listed
 from hexconv.report.cards import cards, steps
+from hexconv.report.document import accuracy_rows
 from hexconv.report.parts import Text, message, same
 from hexconv.report.sections import sections
 
@@ -79,9 +80,7 @@ def merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         )
     whole: dict[str, Any] = {}
     for report in reports:
-        allowed = {
-            row["name"]: row["allowed"] for row in (whole.get("accuracy") or {}).get("outputs", ())
-        }
+        allowed = {row["name"]: row["allowed"] for row in accuracy_rows(whole, "outputs")}
         whole.update({key: value for key, value in report.items() if value is not None})
         if allowed and whole.get("accuracy"):
             rows = [

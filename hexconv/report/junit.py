@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from hexconv.report.document import warnings_of
+
 
 class Case(NamedTuple):
     """One test: passed where `failure` is empty."""
@@ -47,7 +49,7 @@ def _cases(report: Mapping[str, Any]) -> Iterator[Case]:
     if "error" in report:
         yield from _errors(report["error"])
     else:
-        yield Case("command", "runs", "", "\n".join(_warnings(report)))
+        yield Case("command", "runs", "", "\n".join(warnings_of(report)))
     for row in report.get("rows", ()):
         failure = (row["error"] or f"off by {row['steps']:.1f} steps") if row["broken"] else ""
         yield Case("levels", f"{row['output']} at {row['what']}", failure)
@@ -73,10 +75,6 @@ def _errors(error: Mapping[str, Any]) -> Iterator[Case]:
     for row in error["unsupported"]:
         told = "\n".join(filter(None, (row["why"], row["hint"] and f"hint: {row['hint']}")))
         yield Case(row["onnx_op"] or "model", row["onnx_node"] or row["where"], row["what"], told)
-
-
-def _warnings(report: Mapping[str, Any]) -> list[str]:
-    return [*((report.get("conversion") or {}).get("warnings", ())), *report.get("warnings", ())]
 
 
 def _value(value: float | None) -> str:

@@ -82,7 +82,6 @@ def message(text: str) -> Text:
     return Text(text, chinese(text))
 
 
-Report = Mapping[str, Any]
 NAME = Column(Text("name", "名称"))
 OP = Column(Text("op", "算子"))
 LAYER = Column(Text("ONNX node", "ONNX 节点"))

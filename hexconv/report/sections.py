@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hexconv.report import accuracy_sections, cost_sections, explain_sections
-from hexconv.report.parts import LAYER, NAME, OP, Column, Report, Section, Text, message, same
+from hexconv.report.document import Report, warnings_of
+from hexconv.report.parts import LAYER, NAME, OP, Column, Section, Text, message, same
 
 SIDES = {"inputs": Text("input", "输入"), "outputs": Text("output", "输出")}
 
@@ -104,12 +105,6 @@ def _rewrites(report: Report) -> Iterator[Section]:
         rows,
         chart,
     )
-
-
-def warnings_of(report: Report) -> list[str]:
-    """Every warning of the conversion and of what came after it."""
-    did = report.get("conversion") or {}
-    return [*did.get("warnings", ()), *report.get("warnings", ())]
 
 
 def _warnings(report: Report) -> Iterator[Section]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hexconv.report.document import accuracy_rows, warnings_of
+
 MOST = 20
 """Rows of a table."""
 SETS = {"calibration": "calibration", "held_out": "held-out", "random": "random inputs"}
@@ -47,7 +49,7 @@ def _thresholds(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _accuracy(report: Mapping[str, Any]) -> Iterator[str]:
     rows = []
-    for row in (report.get("accuracy") or {}).get("outputs", ()):
+    for row in accuracy_rows(report, "outputs"):
         for key, label in SETS.items():
             found = row[key]
             if found is not None:
@@ -100,10 +102,7 @@ def _diff(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _warnings(report: Mapping[str, Any]) -> Iterator[str]:
-    for text in (
-        *(report.get("conversion") or {}).get("warnings", ()),
-        *report.get("warnings", ()),
-    ):
+    for text in warnings_of(report):
         yield f"- ⚠️ {_safe(text)}"
 
 
