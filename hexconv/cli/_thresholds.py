@@ -12,8 +12,6 @@ from hexconv.cli._html import AnyCommand
 if TYPE_CHECKING:
     from hexconv.compare.user_metrics import Metric
 
-FLOORS = ("sqnr", "cosine", "close", "top1")
-
 
 def _metrics(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> list[Metric]:
     """`metrics.py:function`, repeated: the functions."""
@@ -26,9 +24,13 @@ def _metrics(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...])
 
 def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
     """`sqnr=25`, comma-separated or repeated: thresholds by figure."""
+    if not texts:
+        return {}
+    from hexconv.compare.metrics import FLOORS
+    from hexconv.compare.user_metrics import ALL, name_of
+
     metrics = ctx.params.get("metrics") or []
-    named = [str(getattr(item, "__name__", "metric")) for item in metrics]
-    named += ["metric"] if metrics else []
+    named = [*map(name_of, metrics), *([ALL] if metrics else [])]
     figures = [*(FLOORS if param.name == "floors" else ()), *dict.fromkeys(named)]
     found: dict[str, float] = {}
     for text in [part for given in texts for part in given.split(",")]:
