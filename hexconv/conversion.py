@@ -22,18 +22,11 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
-from hexconv.pipeline import (
-    Ranges,
-    Samples,
-    built,
-    check_supported,
-    introduced_ranges,
-    observed_ranges,
-    prepared,
-)
+from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
 from hexconv.refine import MOST, Refinement, split
 from hexconv.settings import Settings, SettingsDict
+from hexconv.tensor_ranges import Ranges, Samples, introduced_ranges, observed_ranges
 
 if TYPE_CHECKING:
     import onnx

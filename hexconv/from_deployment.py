@@ -16,8 +16,8 @@ from hexconv.model import Model
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.subgraph import as_far_as_known
 from hexconv.paths import is_file
-from hexconv.pipeline import Ranges, Samples
 from hexconv.settings import SettingsDict
+from hexconv.tensor_ranges import Ranges, Samples
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

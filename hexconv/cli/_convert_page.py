@@ -36,7 +36,7 @@ def warn(model: Model, more: Sequence[str] = ()) -> None:
 
 def warn_texts(texts: Sequence[str]) -> None:
     """Print warnings on stderr; the one about random ranges in capitals and red."""
-    from hexconv.pipeline import SYNTHETIC_WARNING
+    from hexconv.tensor_ranges import SYNTHETIC_WARNING
 
     for text in texts:
         if text == SYNTHETIC_WARNING:

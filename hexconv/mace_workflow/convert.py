@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from hexconv.from_deployment import convert_deployment
 from hexconv.mace.deployment_file import model_names
 from hexconv.model import Model
-from hexconv.pipeline import Ranges, Samples
 from hexconv.settings import SettingsDict
+from hexconv.tensor_ranges import Ranges, Samples
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

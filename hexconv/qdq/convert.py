@@ -15,12 +15,12 @@ from hexconv.asked_model import source_of
 from hexconv.calibrate import Images
 from hexconv.errors import ConfigError
 from hexconv.onnx_graph import load
-from hexconv.pipeline import Ranges, Samples, observed_ranges
 from hexconv.qdq.opset import write_out_recent_ops
 from hexconv.qdq.quantizer import quantized
 from hexconv.qdq.ranges import clip_early, dsp_ranges, plain_ranges
 from hexconv.qdq.sessions import opened
 from hexconv.settings import Settings, SettingsDict
+from hexconv.tensor_ranges import Ranges, Samples, observed_ranges
 
 if TYPE_CHECKING:
     import onnx

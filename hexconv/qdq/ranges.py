@@ -12,9 +12,10 @@ from hexconv.lowering.keep_float import protect
 from hexconv.lowering.range_groups import solve
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.selections import SELECTIONS
-from hexconv.pipeline import Ranges, Samples, observed_ranges, prepared
+from hexconv.pipeline import prepared
 from hexconv.quantize import Bounds, Range, cover
 from hexconv.settings import Settings
+from hexconv.tensor_ranges import Ranges, Samples, observed_ranges
 
 if TYPE_CHECKING:
     import onnx

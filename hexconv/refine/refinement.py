@@ -11,12 +11,13 @@ from hexconv.calibrate import equalize
 from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.onnx_graph import load
-from hexconv.pipeline import introduced_ranges, observed_ranges, prepared
+from hexconv.pipeline import prepared
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.held_back import Judge, Sample, Score
 from hexconv.refine.ranges import mixed_ranges
 from hexconv.settings import Observer, Settings
+from hexconv.tensor_ranges import introduced_ranges, observed_ranges
 
 if TYPE_CHECKING:
     import onnx

@@ -14,10 +14,10 @@ from hexconv.conversion import convert
 from hexconv.conversion_record import Parts
 from hexconv.model import Model
 from hexconv.model_names import model_name
-from hexconv.pipeline import Ranges, Samples
 from hexconv.raw_tensors import DataFormat
 from hexconv.settings import Settings, SettingsDict
 from hexconv.splitting.parts import AUTO, split
+from hexconv.tensor_ranges import Ranges, Samples
 
 if TYPE_CHECKING:
     import onnx

@@ -14,8 +14,9 @@ from hexconv.calibrate.equalized_channels import equalize
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
-from hexconv.pipeline import observed_ranges, prepared
+from hexconv.pipeline import prepared
 from hexconv.settings import Settings
+from hexconv.tensor_ranges import observed_ranges
 from tests.lowering.proof import Array, decibels, float_outputs, model, numbers
 
 WIDTH = 32

@@ -19,10 +19,10 @@ import hexconv
 from hexconv.cli import group
 from hexconv.compare.advice import FALLBACK, TABLES
 from hexconv.errors import ConfigError, MissingExtra
-from hexconv.pipeline import SYNTHETIC_WARNING
 from hexconv.report.html_page import WORDS, html
 from hexconv.report.sections import sections
 from hexconv.schema import document
+from hexconv.tensor_ranges import SYNTHETIC_WARNING
 from tests.compare.nets import convolutions, samples
 
 from .browser import needs_chromium, opened

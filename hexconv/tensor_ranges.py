@@ -1,0 +1,179 @@
+"""Where the ranges of a model's tensors come from: a range file, samples, random data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hexconv import calibrate
+from hexconv.decompose.steps import shared_over_steps
+from hexconv.errors import RangeError
+from hexconv.names import listed
+from hexconv.onnx_graph import FloatGraph
+from hexconv.quantize import Bounds
+from hexconv.settings import Progress, Settings
+
+Samples = (
+    calibrate.Images
+    | str
+    | Path
+    | Sequence[str]
+    | Mapping[str, str | Path]
+    | Iterable[Mapping[str, Any]]
+)
+Ranges = str | Path | Mapping[str, Bounds]
+
+SYNTHETIC_WARNING = (
+    "NO SAMPLES: ranges were measured on random data in the declared input range. "
+    "The model will run, but its accuracy is meaningless. Give --samples or --ranges."
+)
+
+
+def observed_ranges(
+    graph: FloatGraph,
+    samples: Samples | None,
+    ranges: Ranges | None,
+    settings: Settings,
+    digest: calibrate.SampleDigest | None = None,
+) -> tuple[dict[str, Bounds], list[str]]:
+    """(min, max) of every computed value, and warnings about where they come from.
+
+    `digest` sees the samples that are observed.
+    """
+    found, warnings = _observed(graph, samples, ranges, settings, digest)
+    return shared_over_steps(graph, found), warnings
+
+
+def _observed(
+    graph: FloatGraph,
+    samples: Samples | None,
+    ranges: Ranges | None,
+    settings: Settings,
+    digest: calibrate.SampleDigest | None,
+) -> tuple[dict[str, Bounds], list[str]]:
+    warnings: list[str] = []
+    if ranges is not None:
+        given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
+        return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
+    if samples is not None:
+        doubts = calibrate.Doubts()
+        source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
+        measured = _observe(graph, digest.watch(source) if digest else source, settings, samples)
+        doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
+        known = {**measured, **_declared(graph, measured)}
+        return known, [doubtful] if doubtful else warnings
+    measured = _observe(graph, _random(graph, settings), settings)
+    missing = [name for name in graph.computed_values() if name not in graph.ranges]
+    if any(info.name not in graph.ranges for info in graph.inputs):
+        warnings.append(SYNTHETIC_WARNING)
+    elif missing:
+        warnings.append(
+            f"{len(missing)} tensors have no range in the quantized model (such as "
+            f"'{missing[0]}'): measured on random data. --samples measures them on yours."
+        )
+    return {**measured, **graph.ranges}, warnings
+
+
+def _declared(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bounds]:
+    """The ranges that a quantized model declares; of more than 8 bits the part that is used."""
+    found = dict(graph.ranges)
+    for name in graph.wide & measured.keys():
+        (low, high), (least, most) = found[name], measured[name]
+        if max(low, least) < min(high, most):
+            found[name] = max(low, least), min(high, most)
+    return found
+
+
+def introduced_ranges(
+    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Samples | None, settings: Settings
+) -> dict[str, Bounds]:
+    """(min, max) of the values that rewriting by the ranges observed will introduce.
+
+    Without samples, on the random data that the ranges were observed on.
+    """
+    copy = calibrate.rewritten_copy(graph, observed, equalized=equalizes(settings))
+    if copy is None:
+        return {}
+    if samples is None:
+        measured = _observe(copy, _random(graph, settings), settings)
+    else:
+        source = calibrate.read_samples(samples, graph, settings.data_formats)
+        measured = _observe(copy, source, settings, samples)
+    return {name: bounds for name, bounds in measured.items() if name not in observed}
+
+
+def equalizes(settings: Settings) -> bool:
+    """Whether channels of unlike sizes are scaled."""
+    return settings.accuracy != "minmax" and settings.optimize != "none"
+
+
+def completed(
+    graph: FloatGraph,
+    given: dict[str, Bounds],
+    samples: Samples | None,
+    settings: Settings,
+    warnings: list[str],
+) -> dict[str, Bounds]:
+    """Given ranges, completed for tensors that hexconv itself introduced.
+
+    Those of tensors that rewriting removed are kept: the range file that is written can be used
+    for every level of optimization, like the one that was read.
+
+    Raises:
+        RangeError: a tensor of the model has none, or a bound is not a range.
+    """
+    for name, (low, high) in given.items():
+        if not low <= high:
+            raise RangeError(f"the range {low},{high} of '{name}' is not a range")
+    names = graph.computed_values()
+    missing = [name for name in names if name not in given]
+    own = [name for name in missing if name in graph.original]
+    if own:
+        raise RangeError(
+            f"{len(own)} tensors have no range: {listed(own)}",
+            hint="write the file with `python -m hexconv calibrate`, or give --samples",
+        )
+    if not missing:
+        return given
+    if samples is None:
+        warnings.append(
+            f"{len(missing)} tensors that hexconv introduced (such as '{missing[0]}') are not in "
+            "the range file: measured on random data. `hexconv calibrate` measures them on yours."
+        )
+        inputs = {info.name: given[info.name] for info in graph.inputs}
+        spread = {name: b if b[0] < b[1] else (b[0], b[0] + 1.0) for name, b in inputs.items()}
+        source: Iterable[Mapping[str, Any]] = _synthetic(graph, spread)
+    else:
+        source = calibrate.read_samples(samples, graph, settings.data_formats)
+    measured = _observe(graph, source, settings)
+    return {**measured, **given}
+
+
+def _observe(
+    graph: FloatGraph,
+    samples: Iterable[Mapping[str, Any]],
+    settings: Settings,
+    source: Samples | None = None,
+) -> dict[str, Bounds]:
+    progress, tick = settings.progress, None
+    if progress is not None:
+        total = 0 if source is None else calibrate.count_samples(source, graph)
+        tick = partial(_tick, progress, total)
+    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
+    return {name: found[name] for name in graph.computed_values()}
+
+
+def _tick(progress: Progress, total: int, done: int) -> None:
+    progress("calibrate", done, total)
+
+
+def _random(graph: FloatGraph, settings: Settings) -> Iterable[Mapping[str, Any]]:
+    """Random inputs in the ranges that the model or the user declares."""
+    declared = {i.name: graph.ranges[i.name] for i in graph.inputs if i.name in graph.ranges}
+    return _synthetic(graph, {**declared, **settings.input_ranges})
+
+
+def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapping[str, Any]]:
+    return calibrate.synthetic_samples(graph, bounds)
