@@ -15,6 +15,7 @@ from onnx import AttributeProto, TensorProto
 from hexconv.errors import ModelError
 from hexconv.names import name_fault
 from hexconv.onnx_graph.arguments import LARGEST
+from hexconv.onnx_graph.protos import inner_graphs
 from hexconv.onnx_graph.signatures import ONNX_DOMAINS, Call, function_faults, signature_faults
 
 INT32 = 2**31 - 1
@@ -77,8 +78,7 @@ def _below(
             node = nodes.pop()
             yield from _of_node(node)
             yield from _of_call(node, opset, functions)
-            graphs.extend(a.g for a in node.attribute if a.HasField("g"))
-            graphs.extend(graph for a in node.attribute for graph in a.graphs)
+            graphs.extend(inner_graphs(node))
 
 
 def _opset(imports: Iterable[onnx.OperatorSetIdProto]) -> int:

@@ -24,6 +24,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from hexconv.errors import FileError, ModelError
 from hexconv.files import parse_json, read_bytes
 from hexconv.names import unique_name
+from hexconv.onnx_graph.protos import inner_graphs, rename
 from hexconv.onnx_graph.sliced_outputs import add_slices, remove_slices
 from hexconv.onnx_graph.whole import LARGEST, TOO_LARGE, WHY_TOO_LARGE, is_changed, load_external
 from hexconv.raw_tensors import four_sizes
@@ -127,7 +128,7 @@ def reference_model(
         for value in _inputs(graph)
         if value.name in fed and len(fed[value.name]) != 4
     }
-    _rename(graph, inner)
+    rename(graph, inner, computed=False)
     reshapes = [node for name in inner for node in _reshape(name, inner[name], fed[name], taken)]
     nodes = list(graph.node)
     del graph.node[:]
@@ -176,7 +177,7 @@ def _undo(made: onnx.ModelProto, note: Mapping[str, Any]) -> None:
     graph = made.graph
     remove_slices(graph, dict(note.get("whole", {})), int(note.get("sliced", 0)))
     del graph.node[: int(note["reshapes"])]
-    _rename(graph, {inner: name for name, inner in dict(note["inner"]).items()})
+    rename(graph, {inner: name for name, inner in dict(note["inner"]).items()}, computed=False)
     for ends, key in ((graph.input, "inputs"), (graph.output, "outputs")):
         del ends[:]
         for text in note[key]:
@@ -216,7 +217,7 @@ def _names_read(graph: onnx.GraphProto) -> Iterator[str]:
     """The name of every value that a node reads, those of inner graphs too."""
     for node in graph.node:
         yield from node.input
-        for inner in _graphs(node):
+        for inner in inner_graphs(node):
             yield from _names_read(inner)
             yield from (value.name for value in inner.output)
 
@@ -238,31 +239,11 @@ def _set_sizes(value: onnx.ValueInfoProto, shape: Shape) -> None:
         dims.add(dim_value=size)
 
 
-def _rename(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Read other names in all nodes, those of inner graphs too."""
-    for node in graph.node:
-        for position, name in enumerate(node.input):
-            node.input[position] = names.get(name, name)
-        for inner in _graphs(node):
-            _rename(inner, names)
-            for value in inner.output:
-                value.name = names.get(value.name, value.name)
-    for annotation in graph.quantization_annotation:
-        annotation.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)
-
-
-def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def _names(graph: onnx.GraphProto) -> Iterator[str]:
     """Every name of a value or node, those of inner graphs too."""
     yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info))
     yield from (tensor.name for tensor in graph.initializer)
     for node in graph.node:
         yield from (node.name, *node.input, *node.output)
-        for inner in _graphs(node):
+        for inner in inner_graphs(node):
             yield from _names(inner)

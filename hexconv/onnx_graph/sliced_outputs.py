@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 
 from hexconv.names import unique_name
+from hexconv.onnx_graph.protos import rename
 from hexconv.slices import Slices
 
 
@@ -24,7 +25,7 @@ def add_slices(
         The names of the whole outputs by that of their slices, and how many nodes were added.
     """
     whole = {name: unique_name(f"{name}/whole", taken) for name in slices}
-    _renamed(graph, whole)
+    rename(graph, whole, computed=True)
     nodes = [
         node for name, item in slices.items() for node in _nodes(name, whole[name], item, taken)
     ]
@@ -44,24 +45,7 @@ def remove_slices(graph: onnx.GraphProto, whole: Mapping[str, str], count: int) 
     """Undo `add_slices`, but for the shapes of the outputs."""
     if count:
         del graph.node[-count:]
-        _renamed(graph, {inner: name for name, inner in whole.items()})
-
-
-def _renamed(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Give values other names, where they are computed and read, in inner graphs too."""
-    for node in graph.node:
-        for place in (node.input, node.output):
-            for position, name in enumerate(place):
-                place[position] = names.get(name, name)
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else ())):
-                _renamed(inner, names)
-                for value in inner.output:
-                    value.name = names.get(value.name, value.name)
-    for value in graph.value_info:
-        value.name = names.get(value.name, value.name)
-    for annotation in graph.quantization_annotation:
-        annotation.tensor_name = names.get(annotation.tensor_name, annotation.tensor_name)
+        rename(graph, {inner: name for name, inner in whole.items()}, computed=True)
 
 
 def _nodes(name: str, whole: str, slices: Slices, taken: set[str]) -> Iterator[onnx.NodeProto]:

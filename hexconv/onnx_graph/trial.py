@@ -22,6 +22,7 @@ from google.protobuf.message import EncodeError
 from onnx import TensorProto
 
 from hexconv.errors import ModelError
+from hexconv.onnx_graph.protos import inner_graphs
 
 USUAL = 1 << 24
 """Numbers up to this are sizes, axes, strides: what exporters write."""
@@ -69,14 +70,14 @@ def _numbers(proto: onnx.ModelProto) -> Iterator[int]:
             graph = graphs.pop()
             yield from _constants(graph.initializer)
             nodes.extend(graph.node)
-        for attribute in nodes.pop().attribute if nodes else ():
-            yield attribute.i
-            yield from attribute.ints
-            if attribute.HasField("t"):
-                yield from _constants([attribute.t])
-            if attribute.HasField("g"):
-                graphs.append(attribute.g)
-            graphs.extend(attribute.graphs)
+        if nodes:
+            node = nodes.pop()
+            graphs.extend(inner_graphs(node))
+            for attribute in node.attribute:
+                yield attribute.i
+                yield from attribute.ints
+                if attribute.HasField("t"):
+                    yield from _constants([attribute.t])
 
 
 def _constants(tensors: Iterable[TensorProto]) -> Iterator[int]:
