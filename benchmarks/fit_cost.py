@@ -27,7 +27,7 @@ import numpy as np
 from hexconv.cost.facts import Facts, with_real_output
 from hexconv.cost.features import FEATURES
 from hexconv.cost.fitting import Floats, robust
-from hexconv.cost.table import ANY, LIBRARIES, NEAREST
+from hexconv.cost.table import ANY, LIBRARIES, NEAREST, MeasuredLibrary, code_of
 from hexconv.cost.variants import kernel, variant
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Shape4
@@ -56,6 +56,14 @@ CONV = (
     "conv_macs",
     "conv_macs_strided",
     "conv_vectors",
+    "ring_items",
+    "ring_rows",
+    "ring_copied",
+    "ring_calls",
+    "ring_pairs",
+    "ring_singles",
+    "ring_pair_macs",
+    "ring_single_macs",
 )
 PRODUCT = (
     "product_macs",
@@ -78,10 +86,15 @@ COUNTS = ("inputs", "outputs")
 class Measured:
     """One distinct node, and its packets."""
 
-    library: str
+    library: MeasuredLibrary
     facts: Facts
     packets: float
     row: tuple[str, ...]
+
+    @property
+    def code(self) -> MeasuredLibrary:
+        """The library whose code computes it."""
+        return code_of(self.facts, self.library)
 
     @property
     def held_out(self) -> bool:
@@ -159,7 +172,7 @@ class Sample:
         self.packets: dict[str, Floats] = {}
         self.columns: dict[str, dict[str, Floats]] = {}
         for library in libraries:
-            mine = [node for node in nodes if node.library == library]
+            mine = [node for node in nodes if node.code == library]
             if len(mine) >= FEW:
                 self.packets[library] = np.array([node.packets for node in mine])
                 self.columns[library] = {
@@ -234,7 +247,7 @@ def fit_all(nodes: Iterable[Measured]) -> Laws:
 
 def predicted(laws: Laws, node: Measured) -> float | None:
     """Packets as hexconv.cost would predict them, from laws in memory."""
-    others = [node.library, *NEAREST[node.library]]
+    others = [node.code, *NEAREST[node.code]]
     op, kind = kernel(node.facts.op), variant(node.facts) or ANY
     for which, library in [(k, name) for k in (kind, ANY) for name in others]:
         terms = laws.get((op, which, library))
@@ -288,7 +301,7 @@ def write(laws: Laws, nodes: Sequence[Measured]) -> None:
         mine = [
             node
             for node in nodes
-            if node.library == library
+            if node.code == library
             and kernel(node.facts.op) == op
             and kind in (ANY, variant(node.facts))
         ]
@@ -367,7 +380,7 @@ def list_worst(laws: Laws, nodes: Sequence[Measured]) -> None:
     """Every variant with its errors; for poor ones the nodes that are furthest off."""
     groups: dict[tuple[str, str, str], list[tuple[float, Measured]]] = defaultdict(list)
     for node in nodes:
-        key = node.library, kernel(node.facts.op), variant(node.facts)
+        key = node.code, kernel(node.facts.op), variant(node.facts)
         groups[key].append((off(laws, node), node))
     medians = {key: np.median([error for error, _ in members]) for key, members in groups.items()}
     for key in sorted(groups, key=lambda key: -medians[key]):

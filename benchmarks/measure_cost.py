@@ -47,6 +47,7 @@ FAMILIES = (
     "convolutions",
     "images",
     "rows",
+    "lines",
     "deep",
     "products",
     "pools",

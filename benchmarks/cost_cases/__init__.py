@@ -1,7 +1,7 @@
 """Small graphs, one node of interest each, over the sizes that networks have."""
 
 from .bench import Bench, Case
-from .convolutions import convolutions, images, rows
+from .convolutions import convolutions, images, lines, rows
 from .deep import deep
 from .elementwise import binary, reductions, unary
 from .floats import floats
@@ -17,6 +17,7 @@ __all__ = [
     "floats",
     "images",
     "joins",
+    "lines",
     "moves",
     "others",
     "pools",

@@ -10,7 +10,17 @@ import numpy as np
 from hexconv.nnlib.graph import Padding
 
 from .bench import RNG, Bench, Case
-from .convolution_sizes import CONVS, FIRST, IMAGES, ROWS
+from .convolution_sizes import (
+    CONVS,
+    FIRST,
+    FIRST_OTHERS,
+    IMAGES,
+    JOINED,
+    LINES,
+    LOW,
+    ON_V60_CODE,
+    ROWS,
+)
 
 
 def rows() -> Iterator[Case]:
@@ -29,6 +39,25 @@ def images() -> Iterator[Case]:
         )
     for spec, padding in product(FIRST, (Padding.SAME, Padding.VALID)):
         yield f"first {spec}", lambda b, spec=spec, padding=padding: conv(b, spec, padding)
+
+
+def lines() -> Iterator[Case]:
+    """Few rows: depthwise, convolutions of one row; further first convolutions."""
+    for w, c, n in JOINED:
+        spec = (n, w, c, c, n, 7, n, 1)
+        yield (
+            f"joined {spec}",
+            lambda b, spec=spec: conv(b, spec, Padding.SAME, depthwise=True),
+        )
+    for h, w, c, kh, kw, s in LOW:
+        spec = (h, w, c, c, kh, kw, s, s)
+        yield f"low {spec}", lambda b, spec=spec: conv(b, spec, Padding.SAME, depthwise=True)
+    for (w, c, n, k, s), padding in product(LINES, (Padding.SAME, Padding.VALID)):
+        if padding is Padding.SAME or k > 1:
+            spec = (1, w, c, n, 1, k, 1, s)
+            yield f"line {spec}", lambda b, spec=spec, padding=padding: conv(b, spec, padding)
+    for spec, padding in product([*FIRST_OTHERS, *ON_V60_CODE], (Padding.SAME, Padding.VALID)):
+        yield f"{spec}", lambda b, spec=spec, padding=padding: conv(b, spec, padding)
 
 
 def convolutions() -> Iterator[Case]:

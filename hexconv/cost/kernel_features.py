@@ -7,7 +7,9 @@ from math import prod
 from hexconv.cost.facts import Facts
 from hexconv.cost.features import D32, VECTOR, d32_vectors, feature, up
 from hexconv.cost.supernode import division
+from hexconv.cost.supernode_v65 import ring_division
 from hexconv.cost.transpose import Strategy, strategy
+from hexconv.nnlib.convolution_code import weight_slice_bytes
 
 
 def transposition(facts: Facts) -> Strategy:
@@ -117,6 +119,59 @@ def conv_macs_strided(facts: Facts) -> float:
 def conv_vectors(facts: Facts) -> float:
     """d32 vectors that a convolution on v66 computes."""
     return division(facts).vectors
+
+
+@feature
+def ring_items(facts: Facts) -> float:
+    """Work items of a convolution on v65."""
+    return ring_division(facts).items
+
+
+@feature
+def ring_rows(facts: Facts) -> float:
+    """Output rows of each work item of a convolution on v65."""
+    return ring_division(facts).rows
+
+
+@feature
+def ring_copied(facts: Facts) -> float:
+    """d32 vectors of the input that a convolution on v65 copies into circular buffers."""
+    _, _, width, depth = facts.first
+    return ring_division(facts).lines * up(width, 4) * up(depth, D32)
+
+
+@feature
+def ring_calls(facts: Facts) -> float:
+    """Slices and pairs of slices over the output rows of a convolution on v65."""
+    work = ring_division(facts)
+    return work.pairs + work.singles
+
+
+@feature
+def ring_pairs(facts: Facts) -> float:
+    """Groups of columns by pairs of slices that a convolution on v65 computes."""
+    work = ring_division(facts)
+    return work.pairs * work.groups
+
+
+@feature
+def ring_singles(facts: Facts) -> float:
+    """Groups of columns by slices without a partner that a convolution on v65 computes."""
+    work = ring_division(facts)
+    return work.singles * work.groups
+
+
+@feature
+def ring_pair_macs(facts: Facts) -> float:
+    """Multiply-accumulates of a convolution on v65 in pairs of slices."""
+    work = ring_division(facts)
+    return ring_pairs(facts) * work.columns * 2 * weight_slice_bytes(facts.inputs[1])
+
+
+@feature
+def ring_single_macs(facts: Facts) -> float:
+    """Multiply-accumulates of a convolution on v65 in slices without a partner."""
+    return ring_singles(facts) * ring_division(facts).columns * weight_slice_bytes(facts.inputs[1])
 
 
 @feature

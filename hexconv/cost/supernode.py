@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hexconv.cost.facts import Facts
+from hexconv.nnlib.convolution_code import VTCM_BYTES, weight_slice_bytes
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Shape4
 
 THREADS = 4
-VTCM = 256 << 10
 D32 = 32
 LEAST_LOAD = 0.67
 """Rows of the last thread over those of the others, below which slices are dispatched singly."""
@@ -89,8 +89,8 @@ def _columns_before(facts: Facts, stride: int) -> int:
 
 def _resident(facts: Facts) -> int:
     """Slices of the weights that VTCM holds."""
-    kh, kw, depth, count = facts.inputs[1]
-    return max(1, min(-(-count // D32), VTCM // (kh * kw * -(-depth // D32) * D32 * D32)))
+    count = facts.inputs[1][3]
+    return max(1, min(-(-count // D32), VTCM_BYTES // weight_slice_bytes(facts.inputs[1])))
 
 
 def _even(parts: list[int], batches: int, slices: int) -> bool:

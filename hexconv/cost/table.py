@@ -13,6 +13,7 @@ from hexconv.cost.features import FEATURES
 from hexconv.cost.variants import kernel, variant
 from hexconv.errors import ConfigError
 from hexconv.names import did_you_mean
+from hexconv.nnlib.convolution_code import code_version
 
 MeasuredLibrary = Literal["v60", "v65", "v66", "open"]
 """Whose packets: of a library that MACE ships, on 4 hardware threads (what `hexconv device profile`
@@ -59,7 +60,14 @@ class Law:
 
 def law(facts: Facts, library: MeasuredLibrary) -> Law | None:
     """The law for a node, or None if no similar node was measured."""
-    return _law(kernel(facts.op), variant(facts), library)
+    return _law(kernel(facts.op), variant(facts), code_of(facts, library))
+
+
+def code_of(facts: Facts, library: MeasuredLibrary) -> MeasuredLibrary:
+    """The library whose code computes a node in `library`."""
+    if facts.op != "Supernode_8x8p32to8_d32" or library == "open":
+        return library
+    return code_version(facts.inputs[1], facts.ints.get("stride", (1, 1, 1, 1))[2], library)
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import Graph, Interface, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.simulator.golden import Recorded, recorded
+from hexconv.simulator.run_op import run_op, single
 
 GRAPHS = sorted((Path(__file__).parents[1] / "golden" / "graphs").glob("*.json"))
 pytestmark = [
@@ -105,3 +106,54 @@ def test_packets_are_steady_and_plausible(library: Library) -> None:
     add = next(node for node in one.nodes if node.name == "add")
     assert 100 < add.packets < 5000  # 1280 elements: a dispatch and some vectors
     assert add.hvx_instructions > 0
+
+
+def convolved(
+    depth: int, kernel: tuple[int, int], count: int, zero: int, *, depthwise: bool = False
+) -> list[np.ndarray]:
+    """The inputs of a convolution over 9x14 whose weights have a zero point of `zero`."""
+    random = np.random.default_rng(zero)
+
+    def pair(low: float, high: float) -> list[np.ndarray]:
+        return [np.full((1, 1, 1, 1), value, np.float32) for value in (low, high)]
+
+    shape = (*kernel, depth, 1 if depthwise else count)
+    x, weights = (random.integers(0, 256, s).astype(np.uint8) for s in ((1, 9, 14, depth), shape))
+    step = 0.01 / np.sqrt(np.prod(shape[:2] if depthwise else shape[:3]))
+    bias = random.integers(-9999, 9999, (1, 1, 1, count)).astype(np.int32)
+    most = 2.0**31 * (4 / 255) * step
+    arrays = [x, weights, *pair(-2, 2), *pair(-zero * step, (255 - zero) * step)]
+    return [*arrays, np.zeros((1, 1, 1, 1), np.uint8), bias, *pair(-most, most), *pair(-3, 3)]
+
+
+@pytest.mark.parametrize("zero", [0, 1, 90, 127, 128, 130, 150, 255])
+@pytest.mark.parametrize(
+    ("op", "depth", "kernel", "count", "stride"),
+    [
+        ("Supernode_8x8p32to8", 64, (1, 7), 64, (1, 1)),
+        ("Supernode_8x8p32to8", 40, (3, 3), 33, (1, 2)),
+        ("Supernode_8x8p32to8", 40, (3, 3), 33, (3, 1)),
+        ("Supernode_8x8p32to8", 64, (1, 7), 64, (1, 3)),
+        ("Supernode_8x8p32to8", 33, (4, 4), 65, (4, 4)),
+        ("Supernode_8x8p32to8", 3, (3, 3), 32, (2, 2)),
+        ("DepthwiseSupernode_8x8p32to8", 64, (3, 3), 64, (1, 1)),
+    ],
+)
+def test_weights_of_any_zero_point_give_the_bits_of_this_version(
+    library: Library,
+    op: str,
+    depth: int,
+    kernel: tuple[int, int],
+    count: int,
+    stride: tuple[int, int],
+    zero: int,
+) -> None:
+    # v65 and v66 squeeze weights whose zero point is not 127 to 129, with some exceptions
+    # (nnlib/convolution_code.py); v60 computes them as they are. So a model that another tool wrote
+    # runs on every version, with that version's values.
+    arrays = convolved(depth, kernel, count, zero, depthwise=op.startswith("Depthwise"))
+    arrays[6] = np.zeros((1, *stride, 1), np.uint8)
+    found = library.run_raw(single(op, arrays, "NN_PAD_SAME"), arrays[:1])[0]
+    wanted = run_op(op, arrays, "NN_PAD_SAME", library.version)[0]
+    np.testing.assert_array_equal(found, wanted)
+    assert np.std(wanted.astype(float)) > 5  # not saturated

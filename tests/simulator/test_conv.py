@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.kernels import conv, depthwise
 from hexconv.simulator.numerics import requantize_gain
-from hexconv.simulator.numerics.conv_weights import pack, squeeze_steps, squeezed, squeezes
+from hexconv.simulator.numerics.conv_weights import pack, squeeze_steps, squeezed
 from hexconv.simulator.registry import KERNELS, KernelCall
 
 SUPERNODE = "Supernode_8x8p32to8_d32"
@@ -37,7 +38,7 @@ def call(
     bias: Array | None = None,
     out: tuple[float, float] = (-10.0, 10.078432),
     weight_zero: int = 128,
-    library: str = "v60",
+    library: LibraryVersion = "v60",
 ) -> KernelCall:
     """Scale 1 and zero point 100 for the input, scale 1/100 for the weights."""
     channels = weights.shape[2] if op == DEPTHWISE else weights.shape[3]
@@ -212,11 +213,42 @@ def test_squeezed_weights_are_int8_and_near_the_originals(zero: int, seed: int) 
     assert bool((np.abs(signed * 256 / kept - (codes.astype(int) - zero)) <= worst).all())
 
 
-def test_only_the_newer_libraries_squeeze_and_only_what_fits_their_fast_memory() -> None:
-    assert not squeezes((3, 3, 64, 64), "v60")
-    assert squeezes((3, 3, 64, 64), "v65")
-    assert squeezes((3, 3, 64, 64), "v66")
-    assert not squeezes((3, 3, 1024, 64), "v66")
+def squeezed_by(library: LibraryVersion, stride: tuple[int, int] = (1, 1), depth: int = 8) -> bool:
+    """Whether weights of zero point 90 give other results than on v60."""
+    draw = np.random.default_rng(8)
+    x = draw.integers(0, 201, (1, 9, 12, depth)).astype(np.uint8)
+    weights = draw.integers(0, 256, (3, 3, depth, 16)).astype(np.uint8)
+    edge = 400.0 * depth**0.5
+    ours, v60 = (
+        KERNELS[SUPERNODE](
+            call(
+                SUPERNODE,
+                x,
+                weights,
+                weight_zero=90,
+                stride=stride,
+                out=(-edge, edge),
+                library=version,
+            )
+        )[0]
+        for version in (library, "v60")
+    )
+    assert np.std(v60.astype(float)) > 5  # not saturated
+    return bool((ours != v60).any())
+
+
+@pytest.mark.parametrize("library", ["v65", "v66"])
+def test_the_newer_libraries_squeeze_only_what_fits_their_fast_memory(
+    library: LibraryVersion,
+) -> None:
+    assert squeezed_by(library)
+    assert squeezed_by(library, stride=(3, 2))
+    assert not squeezed_by(library, depth=1024)
+
+
+def test_steps_of_three_columns_are_squeezed_on_v65_and_not_on_v66() -> None:
+    assert squeezed_by("v65", stride=(1, 3))
+    assert not squeezed_by("v66", stride=(1, 3))
 
 
 def test_weights_around_128_lose_nothing_on_v66() -> None:

@@ -24,8 +24,8 @@ from hexconv.exact.ops.gain import (
     unclipped,
 )
 from hexconv.exact.value import Attribute, Scope, Value, larger, maximum, where
+from hexconv.nnlib.convolution_code import code_version
 from hexconv.nnlib.graph import Padding
-from hexconv.simulator.numerics.conv_weights import squeezes
 from hexconv.simulator.numerics.window import WindowAxis, plan_axis
 
 FLOAT_TAPS = 258
@@ -109,17 +109,18 @@ def _scales(call: ExactCall) -> dict[str, Any]:
 def supernode(call: ExactCall) -> Form:
     """Convolution, bias and requantization in one node."""
     is_input = call.node.op.startswith("Input")
-    squeezed = not is_input and squeezes(call.shapes[1], call.library)
+    code = code_version(call.shapes[1], call.shapes[6][2], call.library)
+    squeezed = not is_input and code != "v60"
     guess = (-1 / 128, 1 / 128) if is_input else (0.0, 0.5)
     search = Search(fixed_ends(call, 10, 11), guess, attempts=3)
     attributes = window_attributes(call)
     if is_input:
         attributes["extra"] = _widened(call)
-    too_large = call.library != "v60" and not is_input and not squeezed
+    unsqueezed = call.library != "v60" and not is_input and not squeezed
     return Form(
         _supernode(is_input=is_input, squeezed=squeezed, search=search),
         attributes=attributes,
-        suffix=SUFFIX[search.fixed] + ("_unsqueezed" if too_large else ""),
+        suffix=SUFFIX[search.fixed] + ("_unsqueezed" if unsqueezed else ""),
         **_scales(call),
     )
 

@@ -8,13 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
-from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator.numerics.fixed_point import F32
 
 Float32 = npt.NDArray[np.float32]
 Int = npt.NDArray[np.int64]
 
-VTCM_BYTES = 256 * 1024
 """The tightly coupled memory that v65 and v66 keep one slice of 32 output channels in."""
 
 
@@ -76,16 +74,6 @@ def pack(
     )
 
 
-def squeezes(shape: tuple[int, ...], library: LibraryVersion) -> bool:
-    """Whether `library` recodes the weights of a d32 convolution to int8.
-
-    v60 never does. The others do unless 32 channels of weights overflow their fast memory
-    (`supernode_check` of op_supernode_new.c).
-    """
-    kh, kw, inputs, _ = shape
-    return library != "v60" and kh * kw * _roundup(inputs, 32) * 32 <= VTCM_BYTES
-
-
 def squeeze_steps(codes: Array, zero: int) -> Int:
     """K of each channel: the weights are multiplied by K/256; 0 where they are only clipped."""
     low = zero - codes.min(axis=0).astype(np.int64)
@@ -108,7 +96,3 @@ def _factors(kept: Float32, scales: Float32 | None) -> tuple[Float32 | None, Flo
         return None, None
     channel = np.ones_like(kept) if scales is None else scales
     return (channel / kept).astype(np.float32), (kept / channel).astype(np.float32)
-
-
-def _roundup(value: int, step: int) -> int:
-    return -(-value // step) * step
