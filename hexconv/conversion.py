@@ -24,7 +24,7 @@ from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
-from hexconv.refine import MOST, Refinement, split
+from hexconv.refine import LEAST, MOST, Refinement, split
 from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import Ranges, Samples, introduced_ranges, observed_ranges
 
@@ -89,6 +89,8 @@ class _Job:
     warnings: list[str] = field(init=False)
     digest: SampleDigest = field(init=False)
     held_back: list[Mapping[str, Any]] = field(init=False)
+    refines: bool = field(init=False, default=False)
+    _whole: _Kept = field(init=False)
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,16 +98,34 @@ class _Job:
         graph = self._first[0]
         if self.ranges is None:
             check_supported(graph, self.settings)
-        self.digest = SampleDigest(self.samples.named)
         if self.settings.accuracy == "high":
-            fit, self.held_back = split(self._listed(graph))
-            self.samples = _Kept(fit)
+            self._hold_back(graph)
+        else:
+            self._observe(graph, self.samples)
+
+    def _hold_back(self, graph: FloatGraph) -> None:
+        """Observe some of the samples, and keep the others to decide on."""
+        listed = self._listed(graph)
+        if self.samples.named is None:  # read once, and to their end
+            self.samples = _Kept(listed)
+        fit, self.held_back = split(listed)
+        self.refines, self._whole = len(listed) >= LEAST, self.samples
+        self._observe(graph, _Kept(fit) if self.refines else self._whole)
+        if not self.refines:
+            self.warnings.append(
+                f"--accuracy high had no effect: of {len(listed)} samples too few can be held back "
+                f"to decide on; give {LEAST} or more"
+            )
+
+    def _observe(self, graph: FloatGraph, samples: _Kept) -> None:
+        """Measure ranges on samples, or take those that are given."""
+        self.samples, self.digest = samples, SampleDigest(self.samples.named)
         self.observed, self.warnings = observed_ranges(
             graph, self.samples.source, self.ranges, self.settings, self.digest
         )
-        samples = self.samples.again()
-        if samples is not None or self.ranges is None:
-            more = introduced_ranges(graph, self.observed, samples, self.settings)
+        again = self.samples.again()
+        if again is not None or self.ranges is None:
+            more = introduced_ranges(graph, self.observed, again, self.settings)
             self.observed = {**self.observed, **more}
 
     def _listed(self, graph: FloatGraph) -> list[Mapping[str, Any]]:
@@ -125,15 +145,31 @@ class _Job:
 
     def converted(self) -> Model:
         """The model, or the cheapest that a search over rewrites finds; refined for "high"."""
-        start = Choice(frozenset(self.settings.without), frozenset(self.settings.also))
-        refined = self._refinement() if self.settings.accuracy == "high" else None
-        if refined is not None and self.ranges is None:
+        if not self.refines:
+            return self._built()
+        refined = self._refinement()
+        if self.ranges is None:
+            start = self._start
             self.observed = refined.ranges(self.observed, lambda found: self._with(start, found))
+        model = refined.biases(self._built())
+        if not refined.gained:
+            model = self._with_all_samples()
+        return refined.reported(model)
+
+    @property
+    def _start(self) -> Choice:
+        return Choice(frozenset(self.settings.without), frozenset(self.settings.also))
+
+    def _built(self) -> Model:
         if self.settings.optimize == "all":
-            model = search(self._with, self._score, start, self.settings.progress)
-        else:
-            model = self._with(start)
-        return model if refined is None else refined.biases(model)
+            return search(self._with, self._score, self._start, self.settings.progress)
+        return self._with(self._start)
+
+    def _with_all_samples(self) -> Model:
+        """The model of the default, calibrated on what was held back as well."""
+        self._first = prepared(self.source, self.shapes, self.settings)
+        self._observe(self._first[0], self._whole)
+        return self._built()
 
     def _refinement(self) -> Refinement:
         fit = cast("Sequence[Mapping[str, Any]]", self.samples.source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -25,11 +25,19 @@ MOST = 64
 """Samples that are used: all of them are in memory."""
 EVERY = 4
 """Of so many samples one is held back."""
-MOST_HELD = 8
+LEAST_HELD, MOST_HELD = 4, 8
+LEAST = 12
+"""Samples from which on some are held back: 4 of them, and 8 are left to calibrate on."""
+ERRORS = {4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}
+"""Standard errors of its mean by which a gain is above 0, by the number of samples.
+
+Two of a known deviation; Student's t distribution has more for one that is estimated from so few
+(97.5 %).
+"""
 
 
 def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Samples to calibrate on, and those to hold back: every fourth one, at most 8.
+    """Samples to calibrate on, and those to hold back: every fourth one, 4 to 8 of 12 and more.
 
     Raises:
         ConfigError: there are fewer than 2.
@@ -40,9 +48,10 @@ def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
             why="it keeps only what helps on samples that it holds back from calibration",
             hint="give more --samples, 16 or more if possible, or use --accuracy default",
         )
-    spread = min(EVERY, len(samples))
+    wished = LEAST_HELD if len(samples) >= LEAST else 1
+    spread = min(EVERY, len(samples) // wished)
     held = list(range(spread - 1, len(samples), spread))
-    count = min(len(held), MOST_HELD)
+    count = min(len(held), MOST_HELD, max(wished, len(samples) // EVERY))
     chosen = {held[place * len(held) // count] for place in range(count)}
     fit = [sample for place, sample in enumerate(samples) if place not in chosen]
     return fit, [samples[place] for place in sorted(chosen)]
@@ -61,9 +70,18 @@ class Score:
     noise: tuple[float, ...]
 
     def beats(self, other: Score) -> bool:
-        """Whether the whole, and three quarters of the samples, are better."""
-        better = sum(mine < theirs for mine, theirs in zip(self.noise, other.noise, strict=True))
-        return self.sqnr > other.sqnr and 4 * better >= 3 * len(self.noise)
+        """Whether it is better by more than chance: the whole, and the samples on average.
+
+        The gains of the samples, in dB, have to be above 0 by more than two standard errors of
+        their mean, and those of three quarters of them above 0. Fewer than 4 samples tell nothing.
+        """
+        pairs = zip(other.noise, self.noise, strict=True)
+        gains = [0.0 if before == after else decibels(before, after) for before, after in pairs]
+        if len(gains) < LEAST_HELD or self.sqnr <= other.sqnr:
+            return False
+        error = stdev(gains) / len(gains) ** 0.5
+        most = 4 * sum(gain > 0.0 for gain in gains) >= 3 * len(gains)
+        return most and fmean(gains) > ERRORS[min(len(gains), MOST_HELD)] * error
 
 
 class Judge:

@@ -50,6 +50,11 @@ class Refinement:
     steps: list[RefineStep] = field(default_factory=list)
     _done: int = 0
 
+    @property
+    def gained(self) -> bool:
+        """Whether any step was kept."""
+        return any(step.kept for step in self.steps)
+
     def _judge(self, samples: Sequence[Sample]) -> Judge:
         graph = load(self.source, self.shapes, recognize=False)
         return Judge(graph, samples, self.settings.library)
@@ -102,6 +107,9 @@ class Refinement:
             self._tick()
             if self._keeps(f"biases of channels with {least} values", reached, after):
                 best, reached = graph, after
+        return replace(model, graph=best)
+
+    def reported(self, model: Model) -> Model:
+        """A model whose conversion has the steps."""
         assert model.conversion is not None
-        conversion = replace(model.conversion, refined=tuple(self.steps))
-        return replace(model, graph=best, conversion=conversion)
+        return replace(model, conversion=replace(model.conversion, refined=tuple(self.steps)))

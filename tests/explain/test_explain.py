@@ -44,7 +44,7 @@ def test_shares_add_up_and_so_does_their_noise(found: Explanation) -> None:
 
 
 def test_the_noise_of_attention_adds_up_and_high_is_advised_where_it_gains() -> None:
-    found = explain(attention(), feeds(8), held_out=feeds(2, 50))
+    found = explain(attention(), feeds(12), held_out=feeds(2, 50))
     assert found.predicted == pytest.approx(found.measured, abs=1.0)
     assert found.advised[0].option == "--accuracy high"
     assert found.advised[0].gain is not None and found.advised[0].gain > 1.0

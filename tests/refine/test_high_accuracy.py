@@ -11,7 +11,7 @@ import pytest
 from onnx import helper
 
 import hexconv
-from hexconv.errors import ConfigError, HexconvError
+from hexconv.errors import ConfigError, HexconvError, HexconvWarning
 from hexconv.model import Model
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import load
@@ -95,12 +95,12 @@ def test_only_constants_change(high: Model) -> None:
 
 def test_simulator_and_library_agree() -> None:
     """`decibels` compares both where the library is at hand."""
-    assert decibels(attention(), feeds(6), accuracy="high") > 25.0
+    assert decibels(attention(), feeds(12), accuracy="high") > 25.0
 
 
 def test_ranges_that_are_given_are_used_as_they_are() -> None:
     plain = hexconv.convert(attention(), samples=feeds(8))
-    made = hexconv.convert(attention(), samples=feeds(8), ranges=plain.ranges, accuracy="high")
+    made = hexconv.convert(attention(), samples=feeds(12), ranges=plain.ranges, accuracy="high")
     assert made.ranges == plain.ranges
     assert made.conversion is not None
     assert [step.name[:6] for step in made.conversion.refined] == ["biases"] * 2
@@ -126,11 +126,58 @@ def test_every_fourth_sample_is_held_back(count: int) -> None:
     assert len(held) == min(max(count // 4, 1), 8)
 
 
-def test_a_step_is_kept_only_if_most_samples_agree() -> None:
+@pytest.mark.parametrize(("count", "kept"), [(11, 2), (12, 4), (13, 4), (15, 4), (20, 5)])
+def test_from_12_samples_on_at_least_4_are_held_back(count: int, kept: int) -> None:
+    assert len(split([{"x": np.full(1, i)} for i in range(count)])[1]) == kept
+
+
+def test_a_step_is_kept_only_if_it_gains_more_than_two_standard_errors() -> None:
     before = Score(30.0, (1.0, 1.0, 1.0, 1.0))
-    assert Score(31.0, (0.5, 0.9, 0.9, 1.1)).beats(before)
+    assert Score(31.0, (0.8, 0.85, 0.9, 0.8)).beats(before)
+    assert not Score(31.0, (0.5, 0.9, 0.9, 1.1)).beats(before)  # 0.9 dB with an error of 0.7
     assert not Score(31.0, (0.1, 0.1, 1.1, 1.1)).beats(before)
     assert not Score(29.0, (0.9, 0.9, 0.9, 3.0)).beats(before)
+    assert not before.beats(before)
+
+
+def test_three_samples_are_too_few_to_decide_on() -> None:
+    assert not Score(31.0, (0.8, 0.8, 0.8)).beats(Score(30.0, (1.0, 1.0, 1.0)))
+
+
+def test_chance_is_not_kept() -> None:
+    """Of 1000 steps that change the noise at random, by 3 dB and without a mean, few are kept."""
+    random = np.random.default_rng(0)
+    kept = 0
+    for _ in range(1000):
+        noise = 10.0 ** (0.1 * random.normal(0.0, 3.0, 8))
+        after = Score(-10.0 * np.log10(noise.mean()), tuple(noise))
+        kept += after.beats(Score(0.0, (1.0,) * 8))
+    assert kept < 50
+
+
+@pytest.mark.parametrize("as_iterator", [False, True])
+def test_with_fewer_than_12_samples_the_default_is_kept(as_iterator: bool) -> None:
+    samples = feeds(11)
+    plain = hexconv.convert(attention(), samples=samples)
+    given = iter(samples) if as_iterator else samples
+    with pytest.warns(HexconvWarning, match="11 samples too few .* give 12 or more"):
+        made = hexconv.convert(attention(), samples=given, accuracy="high")
+    assert made.graph.consts == plain.graph.consts and made.ranges == plain.ranges
+    assert made.conversion is not None and made.conversion.refined == ()
+
+
+@pytest.mark.parametrize("as_iterator", [False, True])
+def test_where_no_step_helps_the_default_of_all_samples_is_kept(
+    monkeypatch: pytest.MonkeyPatch, as_iterator: bool
+) -> None:
+    monkeypatch.setattr(Score, "beats", lambda *_: False)
+    samples = feeds(12)
+    plain = hexconv.convert(attention(), samples=samples)
+    given = iter(samples) if as_iterator else samples
+    made = hexconv.convert(attention(), samples=given, accuracy="high")
+    assert made.graph.consts == plain.graph.consts and made.ranges == plain.ranges
+    assert made.conversion is not None and plain.conversion is not None
+    assert made.conversion.refined and made.conversion.samples == plain.conversion.samples
 
 
 def test_each_part_of_the_network_gets_the_ranges_that_are_best_for_it() -> None:
@@ -178,7 +225,7 @@ def test_channels_of_few_values_are_left_alone() -> None:
 def test_the_command_line_converts_and_reports(tmp_path: Path) -> None:
     onnx.save(attention(), tmp_path / "m.onnx")
     (tmp_path / "s").mkdir()
-    for i, feed in enumerate(feeds(6)):
+    for i, feed in enumerate(feeds(12)):
         np.save(tmp_path / "s" / f"{i}.npy", feed["x"])
     arguments = [str(tmp_path / "m.onnx"), "--samples", str(tmp_path / "s"), "--accuracy", "high"]
     done = run(*arguments, "-o", str(tmp_path / "out"))
