@@ -26,7 +26,13 @@ from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
 from hexconv.refine import LEAST, MOST, Refinement, split
 from hexconv.settings import Settings, SettingsDict
-from hexconv.tensor_ranges import Ranges, Samples, introduced_ranges, observed_ranges
+from hexconv.tensor_ranges import (
+    Ranges,
+    Samples,
+    introduced_ranges,
+    observed_ranges,
+    unreached_clamps,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -91,10 +97,14 @@ class _Job:
     held_back: list[Mapping[str, Any]] = field(init=False)
     refines: bool = field(init=False, default=False)
     _whole: _Kept = field(init=False)
+    unreached: frozenset[str] = field(init=False, default=frozenset())
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._first = prepared(self.source, self.shapes, self.settings)
+        self._first = self._prepared(self.settings)
+        if self._first[0].clamps:
+            self._leave_out_clamps(self._first[0])
+            self._first = self._prepared(self.settings)
         graph = self._first[0]
         if self.ranges is None:
             check_supported(graph, self.settings)
@@ -127,6 +137,16 @@ class _Job:
         if again is not None or self.ranges is None:
             more = introduced_ranges(graph, self.observed, again, self.settings)
             self.observed = {**self.observed, **more}
+
+    def _prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
+        return prepared(self.source, self.shapes, settings, unreached=self.unreached)
+
+    def _leave_out_clamps(self, graph: FloatGraph) -> None:
+        """Note which clamps of quantizers no sample reaches."""
+        if self.ranges is None:
+            check_supported(graph, self.settings)
+        self.samples = self.samples.whole()
+        self.unreached = unreached_clamps(graph, self.samples.source, self.ranges, self.settings)
 
     def _listed(self, graph: FloatGraph) -> list[Mapping[str, Any]]:
         """The first samples, all in memory.
@@ -167,13 +187,15 @@ class _Job:
 
     def _with_all_samples(self) -> Model:
         """The model of the default, calibrated on what was held back as well."""
-        self._first = prepared(self.source, self.shapes, self.settings)
+        self._first = self._prepared(self.settings)
         self._observe(self._first[0], self._whole)
         return self._built()
 
     def _refinement(self) -> Refinement:
         fit = cast("Sequence[Mapping[str, Any]]", self.samples.source)
-        return Refinement(self.source, self.shapes, self.settings, fit, self.held_back)
+        return Refinement(
+            self._prepared, self.source, self.shapes, self.settings, fit, self.held_back
+        )
 
     def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
         """The model with a choice of rewrites; the first choice reuses what was prepared first.
@@ -184,7 +206,7 @@ class _Job:
         """
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         first, self._first = self._first, None
-        ready = first or prepared(self.source, self.shapes, turned)
+        ready = first or self._prepared(turned)
         found = dict(self.observed if observed is None else observed)
         model = built(self.source, *ready, found, turned, self.warnings)
         assert model.conversion is not None
@@ -247,7 +269,7 @@ class _Job:
     def _without(self, name: str) -> Model:
         """The model without one rewrite; one of the float graph needs a new calibration."""
         turned = replace(self.settings, without=(*self.settings.without, name))
-        graph, history = prepared(self.source, self.shapes, turned)
+        graph, history = self._prepared(turned)
         observed = dict(self.observed)
         if REWRITES[name].stage is Stage.FLOAT:
             observed, _ = observed_ranges(graph, self.samples.again(), self.ranges, turned)
@@ -279,6 +301,12 @@ class _Kept:
             if len(self._first) < self._count:
                 self._first.append(sample)
             yield sample
+
+    def whole(self) -> _Kept:
+        """The same samples, where all of them can be iterated again."""
+        if self._again is not None or self.source is None:
+            return self
+        return _Kept(list(cast("Iterable[Any]", self.source)))
 
     def again(self) -> Samples | None:
         """The samples and settings for measuring a candidate's accuracy."""

@@ -6,7 +6,7 @@ load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,13 +124,21 @@ def prepared(
     shapes: Mapping[str, Sequence[int]] | None,
     settings: Settings,
     unsupported: list[UnsupportedOpError] | None = None,
+    unreached: Collection[str] = (),
 ) -> tuple[FloatGraph, list[AppliedRewrite]]:
     """The float graph that is calibrated and lowered, and what was rewritten.
 
-    With `unsupported`, errors of nodes that cannot even be loaded are appended, the nodes removed.
+    With `unsupported`, errors of nodes that cannot even be loaded are appended, the nodes removed;
+    `unreached` are clamps of quantizers to leave out.
     """
     passes.check_settings(settings)
-    graph = load(source, shapes, recognize=settings.optimize != "none", unsupported=unsupported)
+    graph = load(
+        source,
+        shapes,
+        recognize=settings.optimize != "none",
+        unsupported=unsupported,
+        unreached=unreached,
+    )
     check_formats(graph, settings.data_formats)
     floats = annotate_float(graph, settings.keep_float)
     history = _named("recognized", graph.recognized)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,29 @@ def observed_ranges(
     return shared_over_steps(graph, found), warnings
 
 
+def unreached_clamps(
+    graph: FloatGraph, samples: Samples | None, ranges: Ranges | None, settings: Settings
+) -> frozenset[str]:
+    """The graph's clamps that samples (random data, if there are none) do not reach.
+
+    Of given ranges: those whose tensors are not wider, or not among them.
+    """
+    if ranges is not None:
+        seen: Mapping[str, Bounds] = _read(ranges)
+    else:
+        source = (
+            _random(graph, settings)
+            if samples is None
+            else calibrate.read_samples(samples, graph, settings.data_formats)
+        )
+        seen = _observe(graph, source, replace(settings, observer="minmax"), samples)
+    return frozenset(
+        name
+        for name, clamp in graph.clamps.items()
+        if (not clamp.reached(seen[clamp.source]) if clamp.source in seen else ranges is not None)
+    )
+
+
 def _observed(
     graph: FloatGraph,
     samples: Samples | None,
@@ -55,7 +79,7 @@ def _observed(
 ) -> tuple[dict[str, Bounds], list[str]]:
     warnings: list[str] = []
     if ranges is not None:
-        given = dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
+        given = _read(ranges)
         return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
     if samples is not None:
         doubts = calibrate.Doubts()
@@ -65,7 +89,9 @@ def _observed(
         known = {**measured, **_declared(graph, measured)}
         return known, [doubtful] if doubtful else warnings
     measured = _observe(graph, _random(graph, settings), settings)
-    missing = [name for name in graph.computed_values() if name not in graph.ranges]
+    known = {**measured, **graph.ranges, **_clamped(graph, measured)}
+    declared = graph.ranges.keys() | {clamp.source for clamp in graph.clamps.values()}
+    missing = [name for name in graph.computed_values() if name not in declared]
     if any(info.name not in graph.ranges for info in graph.inputs):
         warnings.append(SYNTHETIC_WARNING)
     elif missing:
@@ -73,7 +99,21 @@ def _observed(
             f"{len(missing)} tensors have no range in the quantized model (such as "
             f"'{missing[0]}'): measured on random data. --samples measures them on yours."
         )
-    return {**measured, **graph.ranges}, warnings
+    return known, warnings
+
+
+def _read(ranges: Ranges) -> dict[str, Bounds]:
+    return dict(calibrate.read_ranges(ranges) if isinstance(ranges, (str, Path)) else ranges)
+
+
+def _clamped(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bounds]:
+    """The ranges of what a quantizer clamps: at least what it keeps."""
+    found: dict[str, Bounds] = {}
+    for clamp in graph.clamps.values():
+        bounds = (found.get(clamp.source), measured.get(clamp.source), clamp.bounds)
+        known = [item for item in bounds if item is not None]
+        found[clamp.source] = min(low for low, _ in known), max(high for _, high in known)
+    return found
 
 
 def _declared(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bounds]:
@@ -83,7 +123,7 @@ def _declared(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bo
         (low, high), (least, most) = found[name], measured[name]
         if max(low, least) < min(high, most):
             found[name] = max(low, least), min(high, most)
-    return found
+    return {**found, **_clamped(graph, measured)}
 
 
 def introduced_ranges(

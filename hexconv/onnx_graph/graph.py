@@ -31,6 +31,26 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
+class Clamp:
+    """The Clip of a quantizer that may be no more than the end of what its calibration saw.
+
+    Attributes:
+        source: name of the tensor that is clamped.
+        bounds: its lowest and highest value behind.
+        step: of the quantizer.
+    """
+
+    source: str
+    bounds: tuple[float, float]
+    step: float
+
+    def reached(self, seen: tuple[float, float]) -> bool:
+        """Whether values from seen[0] to seen[1] are changed by more than rounding."""
+        low, high = self.bounds
+        return seen[0] < low - self.step or seen[1] > high + self.step
+
+
+@dataclass(frozen=True)
 class FloatGraph:
     """An ONNX model in canonical form: one graph of one opset, all shapes known, constants folded.
 
@@ -45,6 +65,7 @@ class FloatGraph:
         unrolled: steps of long recurrent nodes that will be unrolled, by node name.
         ranges: (min, max) that a quantized model declares, by value name.
         wide: names of those of these values that have more than 8 bits.
+        clamps: Clips of quantizers that samples may show to be without effect, by the quantizer.
         classes: names of the outputs whose last axis has class scores.
     """
 
@@ -55,6 +76,7 @@ class FloatGraph:
     original: frozenset[str] = frozenset()
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     wide: frozenset[str] = frozenset()
+    clamps: dict[str, Clamp] = field(default_factory=dict)
     classes: frozenset[str] = frozenset()
     unrounded: tuple[str, ...] = ()
     open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)

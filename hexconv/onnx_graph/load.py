@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def load(
     *,
     recognize: bool = True,
     unsupported: list[UnsupportedOpError] | None = None,
+    unreached: Collection[str] = (),
 ) -> FloatGraph:
     """Load a model and bring it into canonical form.
 
@@ -62,6 +63,7 @@ def load(
             the DSP would compute (folding, merging) are always applied.
         unsupported: if given, errors about unsupported nodes are appended, and the graph that is
             returned lacks these nodes: good to check the others, and for nothing else.
+        unreached: those of the graph's `clamps` to leave out, since no value reaches them.
 
     Raises:
         FileError: the file is missing, cut, or not ONNX.
@@ -92,7 +94,7 @@ def load(
             else UnsupportedOpErrors(cut.unsupported)
         )
     check_outputs(model.graph)
-    declared = take_ranges(builder)
+    declared = take_ranges(builder, unreached)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model)
     finite_masks(model.graph)
@@ -105,7 +107,12 @@ def load(
     dropped = (*dropped, *bound)
     graph = _finished(model, builder, label, dropped, counts, original, bool(cut.unsupported))
     return replace(
-        graph, ranges=declared.ranges, wide=declared.wide, unrounded=unrounded, open_axes=free
+        graph,
+        ranges=declared.ranges,
+        wide=declared.wide,
+        clamps=declared.clamps,
+        unrounded=unrounded,
+        open_axes=free,
     )
 
 

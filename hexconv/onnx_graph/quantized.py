@@ -2,12 +2,14 @@
 
 QuantizeLinear after DequantizeLinear changes a value by rounding, which the DSP does anyway, and by
 saturation: a quantizer leaves out a Relu or Clip whose work the saturation does, and a second one
-may keep less of a tensor than the first. It becomes a Clip, but where no value can reach it. Scale
-and zero point are the range of the tensor between. Quantized constants were computed before.
+may keep less of a tensor than the first. It becomes a Clip, but where no value can reach it, or
+where calibration saw that none does (`Clamp`). Scale and zero point are the range of the tensor
+between. Quantized constants were computed before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.onnx_graph.graph import Clamp
 from hexconv.onnx_graph.intervals import interval
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.quantize import Bounds
@@ -56,18 +59,24 @@ class Declared:
     Attributes:
         ranges: (min, max) of each tensor that was quantized, by its name.
         wide: names of those with more than 8 bits, whose ranges may have room to spare.
+        clamps: those that calibration can show to be without effect, by the quantizer's name.
     """
 
     ranges: dict[str, Bounds]
     wide: frozenset[str]
+    clamps: dict[str, Clamp]
 
 
-def take_ranges(builder: FloatBuilder) -> Declared:
+def take_ranges(builder: FloatBuilder, unreached: Collection[str] = ()) -> Declared:
     """Remove QuantizeLinear and DequantizeLinear from a graph in canonical form.
 
     Those that do not define the range of a whole tensor (scales by axis or block, computed) stay.
+
+    Args:
+        builder: of the graph.
+        unreached: names of quantizers whose clamps no value reaches, and which may be left out.
     """
-    walk = _Walk(builder)
+    walk = _Walk(builder, unreached)
     for node in list(builder.graph):
         if node.graph is None or node.domain or not node.inputs:
             continue
@@ -79,19 +88,21 @@ def take_ranges(builder: FloatBuilder) -> Declared:
             elif node.op_type in ON_CODES:
                 walk.move(node)
     ranges = walk.named_ranges()
-    return Declared(ranges, walk.wide_names())
+    return Declared(ranges, walk.wide_names(), walk.named_clamps())
 
 
 class _Walk:
     """The floats that stand for integers, and what is known of them."""
 
-    def __init__(self, builder: FloatBuilder) -> None:
+    def __init__(self, builder: FloatBuilder, unreached: Collection[str]) -> None:
         self.builder = builder
+        self._unreached = unreached
         self.codes: dict[ir.Value, Codes] = {}
         self._floats: dict[ir.Value, ir.Value] = {}
         self._ranges: dict[ir.Value, Bounds] = {}
         self._wide: set[ir.Value] = set()
         self._clips: dict[tuple[ir.Value, Bounds], ir.Value] = {}
+        self._doubtful: dict[str, tuple[ir.Value, Bounds, float]] = {}
 
     def quantize(self, node: ir.Node) -> None:
         """Note what the integers of a QuantizeLinear are: its input, clamped."""
@@ -144,7 +155,10 @@ class _Walk:
         What only a clamp reads has the clamp's range: the DSP saturates there.
         """
         clips = set(self._clips.values())
+        doubtful = {source for source, _, _ in self._doubtful.values()}
         for (source, bounds), _ in self._clips.items():
+            if source in doubtful:
+                continue
             uses = [
                 use.node.outputs[0] for use in source.uses() if use.node.op_type != "QuantizeLinear"
             ]
@@ -156,6 +170,13 @@ class _Walk:
         """Names of the values with a range of more than 8 bits."""
         return frozenset(str(value.name) for value in self._wide & self._ranges.keys())
 
+    def named_clamps(self) -> dict[str, Clamp]:
+        """The clamps that nothing but values decides on, by the name of their quantizer."""
+        return {
+            name: Clamp(str(source.name), bounds, step)
+            for name, (source, bounds, step) in self._doubtful.items()
+        }
+
     def _widen(self, value: ir.Value, bounds: Bounds) -> None:
         known = self._ranges.get(value, bounds)
         self._ranges[value] = min(known[0], bounds[0]), max(known[1], bounds[1])
@@ -163,8 +184,13 @@ class _Walk:
     def _clamped(self, source: ir.Value, codes: Codes, bounds: Bounds, node: ir.Node) -> ir.Value:
         if (source, bounds) in self._clips:
             return self._clips[source, bounds]
-        if not (_clamps(source, codes) or self._narrows(source, codes)):
+        least, most = interval(source)
+        if least >= bounds[0] - codes.scale and most <= bounds[1] + codes.scale:
             return source
+        if not (_clamps(source, codes) or self._narrows(source, codes)):
+            if node.name in self._unreached:
+                return source
+            self._doubtful[str(node.name)] = source, bounds, codes.scale
         limits = [np.float32(bound) for bound in bounds]
         clip = self.builder.at(node).op("Clip", [source, *limits], name=f"{node.name}_clamp")
         self._clips[source, bounds] = clip
@@ -216,7 +242,7 @@ class _Walk:
 
 
 def _clamps(source: ir.Value, codes: Codes) -> bool:
-    """Whether saturation is more than calibration's own end of the range.
+    """Whether saturation is more than calibration's own end of the range, whatever the values.
 
     At a zero point of the lowest or highest code it is a Relu (or its mirror image) that was left
     out, after these ops any Clip; what enters the model is clamped before anything reads it.

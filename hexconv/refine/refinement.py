@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.calibrate import equalize
-from hexconv.conversion_record import RefineStep
+from hexconv.conversion_record import AppliedRewrite, RefineStep
 from hexconv.model import Model
-from hexconv.onnx_graph import load
-from hexconv.pipeline import prepared
+from hexconv.onnx_graph import FloatGraph, load
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.held_back import Judge, Sample, Score
@@ -35,6 +34,7 @@ class Refinement:
     """What is refined, and the steps so far.
 
     Args:
+        prepare: makes the float graph that is calibrated, by settings.
         source: the model.
         shapes: sizes of dynamic inputs.
         settings: of the conversion.
@@ -42,6 +42,7 @@ class Refinement:
         held: samples to decide on.
     """
 
+    prepare: Callable[[Settings], tuple[FloatGraph, list[AppliedRewrite]]]
     source: str | Path | onnx.ModelProto
     shapes: Mapping[str, Sequence[int]] | None
     settings: Settings
@@ -80,7 +81,7 @@ class Refinement:
         """
         observer: Observer = "minmax" if self.settings.observer == "mse" else "mse"
         turned = replace(self.settings, observer=observer)
-        graph, _ = prepared(self.source, self.shapes, turned)
+        graph, _ = self.prepare(turned)
         other, _ = observed_ranges(graph, self.fit, None, turned)
         other |= introduced_ranges(graph, observed, self.fit, turned)
         judge = self._judge(self.fit[:MOST_TRIED])
@@ -95,7 +96,7 @@ class Refinement:
 
     def biases(self, model: Model) -> Model:
         """A model with biases corrected on the simulator."""
-        reference, _ = prepared(self.source, self.shapes, self.settings)
+        reference, _ = self.prepare(self.settings)
         equalize(reference, model.ranges, measured=True)
         judge, fit = self._judge(self.held), self.fit[:MOST_TOGETHER]
         best, reached = model.graph, judge.score(model.graph)

@@ -70,7 +70,9 @@ def test_a_qdq_model_needs_no_samples_and_has_its_declared_ranges(per_channel: b
 
 
 def test_the_ranges_are_those_of_scale_and_zero_point() -> None:
-    graph = load(qdq())
+    clamped = load(qdq())
+    assert [node.op_type for node in clamped.nodes] == ["Clip", "Conv", "Relu", "Clip"]
+    graph = load(qdq(), unreached=clamped.clamps)
     assert [node.op_type for node in graph.nodes] == ["Clip", "Conv", "Relu"]
     assert graph.ranges["x"] == pytest.approx((-2.0, 3.1))
     low, high = graph.ranges[graph.outputs[0].name]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.compare.accuracy import accuracy
@@ -249,3 +249,107 @@ def test_a_range_of_16_bits_gives_way_to_what_the_samples_use_of_it(zero: Any) -
     assert hexconv.convert(quantized, samples=samples).ranges["r"][1] < 4
     low, high = hexconv.convert(quantized, input_ranges={"x": (-2, 2)}).ranges["r"]
     assert low < -7.9 and high > 7.9
+
+
+MADE_BY = {
+    "Mul": [node("Mul", "x k", "c")],
+    "Sub": [node("Sub", "k x", "c")],
+    "Abs": [node("Abs", "x", "c")],
+    "LeakyRelu": [node("LeakyRelu", "x", "c", alpha=0.3)],
+    "Concat": [node("Neg", "x", "n"), node("Concat", "x n", "c", axis=3)],
+    "Sigmoid": [node("Sigmoid", "x", "c")],
+    "LayerNormalization": [node("LayerNormalization", "x g40", "c")],
+}
+READ_BY = {
+    "Neg": [node("Neg", "r", "y")],
+    "Mul": [node("Mul", "r k", "y")],
+    "Concat": [node("Concat", "r x", "y", axis=3)],
+    "Softmax": [node("Softmax", "r", "y", axis=3)],
+    "Swish": [node("Sigmoid", "r", "s1"), node("Mul", "r s1", "y")],
+    "itself": [node("Identity", "r", "y")],
+}
+
+
+def narrowed(maker: str, reader: str, optimize: str = "default") -> None:
+    proto = between(MADE_BY[maker], READ_BY[reader])
+    expected = np.stack([original_outputs(proto, feed)[0] for feed in SAMPLES])
+    converted = hexconv.convert(proto, samples=SAMPLES, optimize=optimize)
+    found = [hexconv.simulate(converted, feed, library="v60")["y"] for feed in SAMPLES]
+    assert sqnr(expected, np.stack(found)) > 30
+
+
+def between(
+    maker: list[onnx.NodeProto], reader: list[onnx.NodeProto], least: float = -0.4
+) -> onnx.ModelProto:
+    """A tensor `c`, quantized from `least` to 0.45 (as `r`), and what reads it."""
+    step = (0.45 - least) / 255
+    pair = [node("QuantizeLinear", "c s z", "q"), node("DequantizeLinear", "q s z", "r")]
+    consts = {
+        "k": np.float32(1.7),
+        "g40": np.ones(40),
+        "s": np.float32(step),
+        "z": np.uint8(round(-least / step)),
+    }
+    return model([*maker, *pair, *reader], {"x": SHAPE}, consts=consts)
+
+
+@pytest.mark.parametrize("maker", MADE_BY)
+def test_a_quantizer_clamps_whatever_it_quantizes(maker: str) -> None:
+    narrowed(maker, "Neg")
+
+
+@pytest.mark.parametrize("optimize", ["none", "default"])
+@pytest.mark.parametrize("reader", READ_BY)
+def test_a_quantizer_clamps_for_whatever_reads_it(reader: str, optimize: str) -> None:
+    narrowed("Mul", reader, optimize)
+
+
+@pytest.mark.parametrize("kind", ["samples", "ranges", "again", "neither"])
+def test_a_clamp_holds_wherever_the_ranges_are_from(kind: str) -> None:
+    proto = between(MADE_BY["Mul"], READ_BY["Neg"])
+    by_samples = hexconv.convert(proto, samples=iter(SAMPLES))
+    by_ranges = hexconv.convert(proto, ranges=by_samples.ranges)
+    converted = {
+        "samples": by_samples,
+        "ranges": by_ranges,
+        "again": hexconv.convert(proto, ranges=by_ranges.ranges),
+        "neither": hexconv.convert(proto, input_ranges={"x": (-3, 3)}),
+    }[kind]
+    expected = np.stack([original_outputs(proto, feed)[0] for feed in SAMPLES])
+    found = [hexconv.simulate(converted, feed, library="v60")["y"] for feed in SAMPLES]
+    assert sqnr(expected, np.stack(found)) > 30
+
+
+def test_a_clamp_that_no_sample_reaches_leaves_no_trace() -> None:
+    proto = between([node("Sigmoid", "x", "c")], [node("Mul", "x r", "y")], least=0.0)
+    quiet = [{"x": np.minimum(feed["x"], -0.3)} for feed in SAMPLES]
+    swish = hexconv.convert(proto, samples=quiet)
+    assert ("recognized", "swish_from_sigmoid", 1) in swish.conversion.rewrites
+    clamped = hexconv.convert(proto, samples=SAMPLES)
+    assert ("recognized", "swish_from_sigmoid", 1) not in clamped.conversion.rewrites
+
+
+def test_a_part_of_a_concatenation_is_clamped_though_another_is_not() -> None:
+    wide = [
+        node("QuantizeLinear", "x t z", "p"),
+        node("DequantizeLinear", "p t z", "w"),
+        node("Concat", "r w", "j", axis=1),
+        node("QuantizeLinear", "j t z", "o"),
+        node("DequantizeLinear", "o t z", "d"),
+        node("Neg", "d", "y"),
+    ]
+    proto = between(MADE_BY["Mul"], wide)
+    proto.graph.initializer.append(numpy_helper.from_array(np.float32(6 / 255), "t"))
+    faithful(proto, 30)
+
+
+def test_both_quantizations_of_a_tensor_can_be_outputs() -> None:
+    pair = [node("QuantizeLinear", "r t z", "p"), node("DequantizeLinear", "p t z", "y")]
+    proto = between(MADE_BY["Mul"], pair)
+    proto.graph.initializer.append(numpy_helper.from_array(np.float32(3 / 255), "t"))
+    proto.graph.output.append(helper.make_tensor_value_info("r", TensorProto.FLOAT, SHAPE))
+    converted = hexconv.convert(proto, samples=SAMPLES)
+    for place, name in enumerate(["y", "r"]):
+        expected = np.stack([original_outputs(proto, feed)[place] for feed in SAMPLES])
+        found = [hexconv.simulate(converted, feed, library="v60")[name] for feed in SAMPLES]
+        assert sqnr(expected, np.stack(found)) > 30
