@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from hexconv.signals import ENDING
@@ -19,6 +20,9 @@ Handler = Callable[[int, FrameType | None], None]
 
 GRACE = 2.0
 """Seconds in which further requests are the same one: cleaning up goes on. systemd sends two."""
+
+STREAMS = ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY))
+"""Number, name, and how one that is closed is opened."""
 
 received: list[int] = []
 since = 0.0
@@ -85,6 +89,20 @@ def _settle() -> None:
     _listen(_end_at_once, _interrupted)
 
 
+def _open_missing() -> None:
+    """Open the standard streams that are closed: the next file would get their numbers.
+
+    What is written to stdout fails then, as it would, and what goes to stderr is lost.
+    """
+    for number, name, flags in STREAMS:
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+
+
 def _discard_output() -> None:
     """What is still in the buffers has nowhere to go; Python would say so with a traceback."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -103,7 +121,9 @@ def _work() -> int:
         _discard_output()
         code = 1
     except OSError as error:  # of stdout: files of the user are HexconvErrors
-        print(f"error: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        with suppress(OSError):
+            text = f"error: the output cannot be written: {error.strerror or error}"
+            print(text, file=sys.stderr, flush=True)
         _discard_output()
         code = 1
     return code
@@ -115,6 +135,7 @@ def main() -> None:
     try:
         try:
             _listen(_interrupted, signal.SIG_DFL, signal.default_int_handler)
+            _open_missing()
             code = _work()
         finally:
             _settle()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hexconv.errors import FileError
 from hexconv.locks import lock
-from hexconv.paths import check_has_end, exists, is_folder
+from hexconv.paths import check_has_end, exists, is_file, is_folder
 from hexconv.signals import ENDING
 
 if TYPE_CHECKING:
@@ -46,31 +46,32 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
     Raises:
         FileError: a folder or file cannot be written; what was there before is untouched.
     """
-    with ExitStack() as stack:
-        try:
+    try:
+        with ExitStack() as stack:  # closing a file writes what its buffer has, and may fail too
             staged = [(_stage(path, content, stack), path) for path, content in files.items()]
             with _alone_in({path.parent for path in files}), _uninterrupted():
                 for folder in {path.parent for path in files}:
                     _sweep(folder)
                 _rename(staged[::-1], _journals(staged[::-1], stack))
-        except OSError as error:
-            culprit = error.filename or next(iter(files), "")
-            raise FileError(
-                "the output cannot be written",
-                where=str(culprit),
-                why=error.strerror or str(error),
-                hint="choose another folder, or free some space",
-            ) from error
+    except OSError as error:
+        culprit = error.filename or next(iter(files), "")
+        raise FileError(
+            "the output cannot be written",
+            where=str(culprit),
+            why=error.strerror or str(error),
+            hint="choose another folder, or free some space",
+        ) from error
 
 
 def check_folder(folder: Path) -> None:
     """Raise for a folder that cannot be written, before the work and not after it.
 
     Raises:
-        FileError: it is a file, or may not be written.
+        FileError: it is a file, has a name that none can have, or may not be written.
     """
     there = folder
     while not exists(there) and there != there.parent:
+        _check_name(there)
         there = there.parent
     if not is_folder(there):
         why = "it is a file" if there == folder else f"'{there}' is a file"
@@ -80,8 +81,42 @@ def check_folder(folder: Path) -> None:
             "the output folder cannot be written",
             where=str(folder),
             why=f"no permission to write '{there}'",
-            hint="choose another folder with -o",
+            hint="choose another folder",
         )
+
+
+def check_file(path: Path) -> None:
+    """Raise for a file that cannot be written, before the work and not after it.
+
+    Raises:
+        FileError: a folder or device has its name, or its folder cannot be written.
+    """
+    check_folder(path.parent)
+    _check_name(path)
+    try:
+        _check_replaceable(path)
+    except OSError as error:
+        why = str(error.strerror)
+        raise FileError("the output cannot be written", where=str(path), why=why) from error
+
+
+def _check_name(path: Path) -> None:
+    """Raise for a path that no file can have: a name that is too long, links in a circle."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise FileError("the output cannot be written", where=str(path), why=why) from error
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise for what a rename may not replace: a folder, and a device (root could)."""
+    if is_folder(path):
+        raise IsADirectoryError(errno.EISDIR, "a folder has this name", str(path))
+    if exists(path) and not is_file(path):
+        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
 
 
 def complete(folder: Path) -> None:
@@ -216,8 +251,7 @@ def _stage(path: Path, content: bytes | Chunks, stack: ExitStack) -> Path:
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "the path has a null character", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if is_folder(path):
-        raise IsADirectoryError(21, "a folder has this name", str(path))
+    _check_replaceable(path)
     with _alone_in({path.parent}):  # no other run sees it before it is locked
         temporary, stream = _temporary(path.parent, stack)
     _write(stream, content)

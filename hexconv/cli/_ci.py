@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hexconv.cli._json import kept
+from hexconv.cli._output import OutputFile
 from hexconv.errors import ConfigError, FileError, FloorError, HexconvError
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -23,8 +25,6 @@ def ci_options(function: AnyCommand) -> AnyCommand:
     @functools.wraps(function)
     def run(*arguments: Any, junit: Path | None, summary: bool, **options: Any) -> Any:
         target = _summary_file() if summary else None
-        if junit is not None:
-            _check_target(junit)
         try:
             result = function(*arguments, **options)
         except HexconvError as error:
@@ -38,7 +38,7 @@ def ci_options(function: AnyCommand) -> AnyCommand:
 
     junit = click.option(
         "--junit",
-        type=click.Path(path_type=Path),
+        type=OutputFile(),
         metavar="FILE.xml",
         help="Write the result as JUnit XML too, an error as well.",
     )
@@ -58,17 +58,9 @@ def _summary_file() -> Path:
             why=f"the environment variable {VARIABLE} is not set: GitHub Actions sets it",
             hint=f"elsewhere set it to a file: {VARIABLE}=summary.md",
         )
-    return Path(name)
-
-
-def _check_target(junit: Path) -> None:
-    """Before the work, not after it."""
-    from hexconv.files import check_folder
-    from hexconv.paths import is_folder
-
-    if is_folder(junit):
-        raise ConfigError(f"'{junit}' is a folder", hint="--junit FILE.xml names a file")
-    check_folder(junit.parent)
+    path = Path(name)
+    _append(path, "")  # before the work, not after it
+    return path
 
 
 def _write(junit: Path | None, summary: Path | None, error: HexconvError | None = None) -> None:
@@ -91,9 +83,15 @@ def _write(junit: Path | None, summary: Path | None, error: HexconvError | None 
 
 
 def _append(path: Path, text: str) -> None:
+    """Append all of a text, or nothing."""
+    length = None
     try:
         with path.open("a", encoding="utf-8") as file:
+            length = os.fstat(file.fileno()).st_size
             file.write(text)
     except OSError as error:
+        if length is not None:
+            with suppress(OSError):
+                os.truncate(path, length)
         why = error.strerror or str(error)
         raise FileError("the summary cannot be written", where=str(path), why=why) from error

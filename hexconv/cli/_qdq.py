@@ -50,11 +50,10 @@ def write_qdq(request: QdqRequest, *, as_json: bool, quiet: bool) -> None:
         HexconvError: the model cannot be quantized; nothing is written then.
     """
     from hexconv.cli._convert_page import size, warn_texts
-    from hexconv.files import check_folder, write_files
+    from hexconv.files import write_files
     from hexconv.model_names import model_name
     from hexconv.qdq import to_qdq
 
-    check_folder(request.output)
     shapes, samples = dict(request.shapes), request.samples
     made, warnings = to_qdq(request.source, shapes, samples, request.ranges, **request.settings)
     name = request.settings.get("name") or model_name(request.source)

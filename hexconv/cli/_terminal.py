@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -67,7 +67,8 @@ def say(text: str = "", *, err: bool = False, style: str = "") -> None:
         text = "\n".join(wrapped(line, width) for line in text.split("\n"))
     if style:
         text = click.style(text, fg=None if style == "bold" else style, bold=style == "bold")
-    click.echo(text, err=err, color=_color())
+    with suppress(OSError) if err else nullcontext():  # the exit code tells of an error as well
+        click.echo(text, err=err, color=_color())
 
 
 def _color() -> bool | None:

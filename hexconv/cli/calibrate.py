@@ -16,6 +16,7 @@ from hexconv.cli._options import (
     interface_options,
     opened_cluster,
 )
+from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say, stages
 from hexconv.errors import HexconvError, RangeError
 from hexconv.names import counted
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     help="Range file; default MODEL.ranges. One that ends in .npz can be merged with others.",
 )
 @click.option(
@@ -96,9 +97,12 @@ def command(
     from hexconv.asked_model import source_of
     from hexconv.calibrate.introduced import with_introduced
     from hexconv.cluster import require_complete
+    from hexconv.files import check_file
     from hexconv.onnx_graph import load
     from hexconv.settings import Settings
 
+    target = output if output is not None else _target(files[0], merge)
+    check_file(target)
     failed: list[Failed] = []
     more: Ranges = {}
     if merge:
@@ -125,7 +129,6 @@ def command(
                     percentile,
                 )
     if statistics.samples:
-        target = output if output is not None else _target(files[0], merge)
         ranges = {**statistics.ranges(percentile), **more}
         _write(statistics, ranges, target, as_json, quiet)
     require_complete(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._html import html_option, write_html
+from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples, stateful_option, tensor_names
+from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say, stages
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     default=Path("build"),
     show_default=True,
     help="Folder for NAME.pb, .data, .yml, .ranges and .report.json.",
@@ -134,7 +135,7 @@ def command(
     """
     from hexconv.cli._convert_page import page, warn
     from hexconv.cli._qdq import QdqRequest, write_qdq
-    from hexconv.files import check_folder, write_files
+    from hexconv.files import check_file, write_files
     from hexconv.schema import to_json
 
     if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs or as_html):
@@ -165,7 +166,6 @@ def command(
         request = QdqRequest(source, output, dict(shapes), given, ranges, chosen, count, library)
         write_qdq(request, as_json=as_json, quiet=quiet)
         return
-    check_folder(output)
     with stages(shown=not quiet) as progress:
         model = _convert(
             source,
@@ -182,6 +182,8 @@ def command(
                 **settings,
             },
         )
+        if as_html:
+            check_file(page_beside(output / f"{model.name}.pb"))
         first = _first_sample(model, given) if save_inputs else None
         report = {**model.report(), **_found(model, given, {}, library, [])}
         files = model.save(output, mace_layout=mace_layout, inputs=first, report=report)

@@ -119,6 +119,7 @@ def command(
     calibrated. A node of unknown cost is listed.
     """
     from hexconv.cli import _cost_page as page
+    from hexconv.files import check_file
 
     if soc == "list":
         page.list_socs(as_json)
@@ -127,16 +128,21 @@ def command(
         raise click.UsageError("give a MODEL, or --soc list")
     if (log is None) != (name is None):
         raise click.UsageError("--calibrate and --as go together")
+    if name is not None:
+        _check_profile(name)
     soc, library = _target(soc, library)
+    page_path = _page_path(model)
+    if as_html:
+        check_file(page_path)
     cost = _cost(model, dict(shapes), optimize, library, interface)
     other = _cost(compare, dict(shapes), optimize, library, interface) if compare else None
     thresholds = _thresholds(cost, soc, limits)
     above = [_sentence(row) for row in thresholds if not row["ok"]]
     emit("cost", _machine(model, cost, other, soc, thresholds, above), shown=as_json)
     if as_html:
-        written = _page(model)
+        write_html(page_path, *_reports(model))
         if not (quiet or as_json or as_csv):
-            say(f"written: {written}")
+            say(f"written: {page_path}")
     if log is not None and name is not None:
         page.calibrated(_calibrated(cost, log, name), quiet or as_json)
     elif as_csv:
@@ -185,7 +191,7 @@ def _cost(
     """Predict for a file; ranges do not change the cost, so an .onnx model gets synthetic ones."""
     from hexconv.cost import predict
 
-    if path.suffix.lower() == ".onnx":
+    if _is_onnx(path):
         from hexconv.conversion import convert
 
         target = "v60" if library == "open" else library
@@ -196,29 +202,45 @@ def _cost(
     return predict(load(path), library)
 
 
+def _check_profile(name: str) -> None:
+    """Raise for a name under which no phone can be stored."""
+    from hexconv.cost import phones
+    from hexconv.cost import soc as socs
+    from hexconv.files import check_file
+
+    if name in socs.names() or name == "list":
+        raise ConfigError(f"'{name}' names a SoC already", hint="give --as another name")
+    phones.check_name(name)
+    check_file(phones.path_of(name))
+
+
 def _calibrated(cost: Cost, log: Path, name: str) -> PhoneProfile:
     """Fit the time model to a phone's log, and store it."""
-    from hexconv.cost import soc as socs
     from hexconv.cost.calibration import calibrate
     from hexconv.cost.logs import read_log
     from hexconv.cost.phones import store
 
-    if name in socs.names() or name == "list":
-        raise ConfigError(f"'{name}' names a SoC already", hint="give --as another name")
     profile = calibrate(cost, read_log(log), name)
     store(profile)
     return profile
 
 
-def _page(model: Path) -> Path:
-    """The page of the model's report, if it has one, and of the prediction."""
+def _page_path(model: Path) -> Path:
+    """Where --html writes: beside a .pb; of an ONNX model, in the current folder."""
+    return page_beside(model if not _is_onnx(model) else Path(model.name))
+
+
+def _reports(model: Path) -> list[Mapping[str, Any]]:
+    """What the page shows: the model's report, if it has one, and the prediction."""
     from hexconv.report.stored import report_of
 
     predicted = kept()
     assert predicted is not None
-    if model.suffix.lower() == ".onnx":
-        return write_html(Path(f"{model.stem}.report.html"), predicted)
-    return write_html(page_beside(model), report_of(model), predicted)
+    return [predicted] if _is_onnx(model) else [report_of(model), predicted]
+
+
+def _is_onnx(model: Path) -> bool:
+    return model.suffix.lower() == ".onnx"
 
 
 def _machine(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say
 
 
@@ -14,7 +15,7 @@ from hexconv.cli._terminal import say
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     default=Path("build/demo"),
     show_default=True,
     help="Folder for the ONNX model, the samples and the DSP model.",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._output import OutputFile, OutputFolder
 from hexconv.cli._terminal import say, stages, table
-from hexconv.errors import DIFFERS, ConfigError, FileError
+from hexconv.errors import DIFFERS, ConfigError
 from hexconv.names import counted
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def ops(as_json: bool, quiet: bool, **limits: Any) -> None:
 @command.command()
 @model_argument
 @input_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for NAME.npy files.")
+@click.option("-o", "--output", type=OutputFolder(), help="Folder for NAME.npy files.")
 @click.option("--nodes", is_flag=True, help="Show the graph before and after prepare.")
 @run_options
 @json_option
@@ -154,6 +155,10 @@ def run(
     A sample has the model's shape; with one more axis in front, or N instead of a leading 1,
     it is N samples, as for `hexconv simulate`.
     """
+    from hexconv.files import check_folder
+
+    if inputs or not nodes:
+        check_folder(output or Path())
     library, graph = opened(**limits), graph_in(model)
     said: dict[str, Any] = {}
     with stages(shown=not (as_json or quiet)) as progress:
@@ -225,7 +230,7 @@ def _show_run(said: Mapping[str, Any]) -> None:
 @model_argument
 @click.option("--compare", type=click.Path(path_type=Path), help="Another .pb to compare with.")
 @input_option
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Write one row per node.")
+@click.option("--csv", "csv_file", type=OutputFile(), help="Write one row per node.")
 @click.option("--all", "all_rows", is_flag=True, help="All nodes, in the order of execution.")
 @run_options
 @json_option
@@ -271,11 +276,9 @@ def _as_dict(found: Profile) -> dict[str, Any]:
 
 def _write_csv(path: Path, found: Profile) -> None:
     from hexconv.device.output import profile_csv
+    from hexconv.files import write_files
 
-    try:
-        path.write_text(profile_csv(found), encoding="utf-8")
-    except OSError as error:
-        raise FileError("the table cannot be written", where=str(path), why=str(error)) from error
+    write_files({path: profile_csv(found).encode()})
 
 
 def _show_profile(found: Profile, layers: Mapping[str, str], all_rows: bool) -> None:

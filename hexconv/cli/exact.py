@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say
 from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="The library of the phone: v60 SD835, v65 SD845, v66 SD855.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Default: MODEL.dsp.onnx beside it."
-)
+@click.option("-o", "--output", type=OutputFile(), help="Default: MODEL.dsp.onnx beside it.")
 @click.option(
     "--check/--no-check",
     default=True,
@@ -51,12 +50,13 @@ def command(
     """
     from hexconv.exact import export
     from hexconv.exact.check import check_exact, serialized
-    from hexconv.files import write_files
+    from hexconv.files import check_file, write_files
     from hexconv.model import load
 
+    target = output if output is not None else model.with_suffix(".dsp.onnx")
+    check_file(target)
     loaded = load(model)
     proto = export(loaded, library)
-    target = output if output is not None else model.with_suffix(".dsp.onnx")
     if check:
         check_exact(proto, loaded, library)
     write_files({target: serialized(proto)})

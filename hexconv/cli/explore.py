@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hexconv.cli._html import model_and_reports
+from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say
 from hexconv.errors import MissingExtra
 
@@ -19,7 +20,7 @@ from hexconv.errors import MissingExtra
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     help="Folder for the files.  [default: that of the model]",
 )
 @click.option(
@@ -45,12 +46,13 @@ def command(
     --onnx adds NAME.explorer.onnx.json, the ONNX graph, and NAME.explorer.sync.json, with which
     Model Explorer's sync navigation leads from a node of one to the nodes of the other.
     """
-    from hexconv.files import write_files
+    from hexconv.files import check_folder, write_files
     from hexconv.report import read_report
     from hexconv.report.explorer import explorer_data, explorer_graph
     from hexconv.report.html_page import merged
     from hexconv.report.stored import report_of
 
+    check_folder(output or model.parent)
     explorer = None if no_open else _installed()
     report = merged([report_of(model), *map(read_report, reports)])
     stem = (output or model.parent) / model.stem

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say, table
 from hexconv.errors import ModelError
 
@@ -34,7 +35,7 @@ def command() -> None:
 @click.option("--opset", default=17, show_default=True, type=int)
 @click.option("--input-name", default="inputs", show_default=True)
 @click.option("--output-name", default="output", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("hifigan.onnx"))
+@click.option("-o", "--output", type=OutputFile(), default=Path("hifigan.onnx"))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 def hifigan(

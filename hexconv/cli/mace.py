@@ -12,6 +12,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples
+from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say
 from hexconv.errors import HexconvError
 
@@ -32,7 +33,7 @@ def command() -> None:
 @click.option("--config", type=click.Path(path_type=Path), required=True, help="A deployment YAML.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     default=Path("build"),
     show_default=True,
     help="Folder for NAME/model/NAME.pb, .data and .pb_txt, as run_model.py takes it.",
@@ -60,13 +61,11 @@ def convert(
     """
     from hexconv.cli._convert_page import warn
     from hexconv.cli._terminal import stages
-    from hexconv.files import check_folder
     from hexconv.mace_workflow.convert import convert_all
     from hexconv.mace_workflow.in_place import NO_MICRO
 
     if enable_micro:
         raise click.UsageError(NO_MICRO)
-    check_folder(output)
     given = given_samples(samples, mean, scale, bgr)
     asked = _settings(settings)
     done = []

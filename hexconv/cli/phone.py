@@ -12,6 +12,7 @@ import click
 
 from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
+from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say
 from hexconv.errors import DIFFERS
 
@@ -272,10 +273,7 @@ def run(
 @build_options
 @run_options
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Keep the phone's log; hexconv profile reads it.",
+    "-o", "--output", type=OutputFile(), help="Keep the phone's log; hexconv profile reads it."
 )
 @click.option("--top", type=click.IntRange(1), default=25, show_default=True, help="Rows shown.")
 @html_option
@@ -296,13 +294,15 @@ def profile(
     Without --inputs, repeatable random data.
     """
     from hexconv.cost.logs import parse_log
-    from hexconv.files import write_files
+    from hexconv.files import check_file, write_files
     from hexconv.phone.run import profile_sample
 
     asked = Asked.of(options)
     if dry_run:
         _dry_run(asked, inputs, rounds, profiled=True)
         return
+    if as_html:
+        check_file(page_beside(asked.model))
     (sample,) = _first(inputs, asked.without_phone()[0], 1, synthetic=True)
     tell = _teller(shown=not (quiet or as_json))
     adb, plan = asked.on_phone(tell)

@@ -11,6 +11,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import table_options
+from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say, table
 from hexconv.cli.cost import SOC_HELP
 from hexconv.names import counted
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     help=f"The phone, for --against: {SOC_HELP}",
 )
 @table_options
-@click.option("--chart", type=click.Path(path_type=Path), help="Write a bar chart: .svg or .png.")
+@click.option("--chart", type=OutputFile(), help="Write a bar chart: .svg or .png.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the sum.")

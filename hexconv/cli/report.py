@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hexconv.cli._html import model_and_reports, page_beside, write_html
+from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say
 
 
@@ -16,7 +17,7 @@ from hexconv.cli._terminal import say
 @click.option(
     "--html",
     "target",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     metavar="FILE.html",
     help="Where to write it.  [default: NAME.report.html beside the model]",
 )
@@ -28,13 +29,16 @@ def command(model: Path, reports: tuple[Path, ...], target: Path | None, quiet: 
     NAME.pb is shown with NAME.report.json beside it; a REPORT.json alone will do too. More reports
     add their sections: the --json of verify, cost, check or phone profile.
     """
+    from hexconv.files import check_file
     from hexconv.report import read_report
     from hexconv.report.html_page import require_jinja2
     from hexconv.report.stored import report_of
 
     require_jinja2()
+    page = target or _page(model)
+    check_file(page)
     first: dict[str, Any] = read_report(model) if model.suffix == ".json" else report_of(model)
-    written = write_html(target or _page(model), first, *map(read_report, reports))
+    written = write_html(page, first, *map(read_report, reports))
     if not quiet:
         say(f"written: {written}")
 

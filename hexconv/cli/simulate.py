@@ -13,6 +13,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import cluster_option, opened_cluster
+from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say, stages, table
 from hexconv.errors import DIFFERS
 from hexconv.names import counted
@@ -53,7 +54,7 @@ def _axes(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=OutputFolder(),
     help="Folder for the outputs: NAME.npy each, samples along the first axis.",
 )
 @click.option(

@@ -152,6 +152,8 @@ def command(
     starts with the tensor whose own node has the largest error, and ends with advice. Close
     elements are those with |x - y| <= 1e-4 + 1e-3 |x|.
     """
+    from hexconv.files import check_file
+
     _check_usage(source, built, origin, samples, held_out, as_json and as_csv)
     if metrics and (sides or at_levels or states):
         raise click.UsageError("--metric has no use with --compare, --levels or --stream")
@@ -159,6 +161,9 @@ def command(
         raise click.UsageError(
             "--explain converts with other options: it needs MODEL.onnx and --samples, not --ranges"
         )
+    page_path = _page_path(source, built)
+    if as_html:
+        check_file(page_path)
     given = given_samples(samples, mean, scale, bgr)
     held = given_samples(held_out, mean, scale, bgr)
     device = _device(library_file, library) if on == "device" or sides else None
@@ -210,9 +215,9 @@ def command(
     body |= {} if explanation is None else {"explanation": explanation.as_dict()}
     emit("verify", body, shown=as_json)
     if as_html:
-        path = _page(model, built)
+        write_html(page_path, *_reports(model, built))
         if not (quiet or as_json or as_csv):
-            say(f"written: {path}")
+            say(f"written: {page_path}")
     _show(report, explanation, as_json, as_csv, quiet, rows)
     if report.incomplete:
         raise ClusterError(
@@ -315,15 +320,23 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
         raise click.exceptions.Exit(DIFFERS)
 
 
-def _page(model: Model, built: Path | None) -> Path:
-    """The page of the model's report and of what was measured."""
+def _page_path(source: Path | None, built: Path | None) -> Path:
+    """Where --html writes: beside a .pb; of an ONNX model, in the current folder."""
+    from hexconv.model_names import model_name
+
+    if built is not None:
+        return page_beside(built)
+    assert source is not None
+    return Path(f"{model_name(source)}.report.html")
+
+
+def _reports(model: Model, built: Path | None) -> list[Mapping[str, Any]]:
+    """What the page shows: the model's report and what was measured."""
     from hexconv.report.stored import report_of
 
     measured = kept()
     assert measured is not None
-    if built is not None:
-        return write_html(page_beside(built), report_of(built, model), measured)
-    return write_html(Path(f"{model.name}.report.html"), model.report(), measured)
+    return [model.report() if built is None else report_of(built, model), measured]
 
 
 def _machine(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say, table
 from hexconv.errors import FileError
 from hexconv.names import counted
@@ -50,7 +51,7 @@ FIGURES = {
     type=click.Path(path_type=Path),
     help="libhexagon_nn_skel.so for the device (or set HEXCONV_LIBRARY).",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("vocoded"))
+@click.option("-o", "--output", type=OutputFolder(), default=Path("vocoded"))
 @click.option("--no-picture", is_flag=True, help="Draw no spectrograms.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")

@@ -59,13 +59,18 @@ def folder() -> Path:
     return (Path(base) if base else Path.home() / ".config") / "hexconv" / "phones"
 
 
+def path_of(name: str) -> Path:
+    """The file of a profile."""
+    return folder() / f"{name}.yml"
+
+
 def store(profile: PhoneProfile) -> Path:
     """Write a profile to its file; return the path.
 
     Raises:
         FileError: it cannot be written.
     """
-    path = folder() / f"{profile.name}.yml"
+    path = path_of(profile.name)
     text = yaml.safe_dump(asdict(profile), sort_keys=False, allow_unicode=True)
     write_files({path: text.encode()})
     return path
@@ -77,7 +82,7 @@ def stored_profile(name: str) -> PhoneProfile | None:
     Raises:
         FileError: its file is malformed.
     """
-    path = folder() / f"{name}.yml"
+    path = path_of(name)
     if not NAME.fullmatch(name) or not path.is_file():
         return None
     return _read(path, path.stat().st_mtime_ns)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from hexconv.errors import FileError
+from hexconv.files import write_files
 from hexconv.models import chunks, hifigan, onnx_writer
 from hexconv.models.config import GeneratorConfig
 from hexconv.models.layers import Weights
@@ -62,13 +62,7 @@ def save(model: onnx.ModelProto, path: Path) -> None:
     Raises:
         FileError: the folder cannot be written.
     """
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(model, partial)
-        partial.replace(path)
-    except OSError as error:
-        raise FileError("the model cannot be written", where=str(path), why=str(error)) from error
+    write_files({path: model.SerializeToString()})
 
 
 def compare(

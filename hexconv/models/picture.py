@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hexconv.errors import FileError, MissingExtra
+from hexconv.errors import MissingExtra
+from hexconv.files import write_files
 from hexconv.models import mel
 from hexconv.models.config import GeneratorConfig
 
@@ -57,10 +59,9 @@ def spectrograms(path: str | Path, waves: Waves, reference: str, config: Generat
         row[0].set_ylabel("mel band")
     for axis in axes[-1]:
         axis.set_xlabel("seconds")
-    try:
-        figure.savefig(path, dpi=90, metadata={"Software": None})
-    except OSError as error:
-        raise FileError("the picture cannot be written", where=str(path), why=str(error)) from error
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=90, metadata={"Software": None})
+    write_files({Path(path): drawn.getvalue()})
 
 
 def _panel(

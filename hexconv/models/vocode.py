@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexconv.errors import FileError
+from hexconv.files import check_folder
 from hexconv.models import fidelity, mel, picture, spectra, wav
 from hexconv.models.config import GeneratorConfig
 from hexconv.models.fidelity import Fidelity
@@ -103,10 +103,7 @@ def vocode(
     Raises:
         HexconvError: any error of a backend; the wavs of those before it stay.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError("the folder cannot be made", where=str(folder), why=str(error)) from error
+    check_folder(folder)
     reference = next((name for name in FLOAT_BACKENDS if name in backends), "onnx")
     spoken: dict[str, Spoken] = {}
     for name in [reference, *(name for name in backends if name != reference)]:

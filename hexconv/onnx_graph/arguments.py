@@ -205,6 +205,9 @@ def _resize(node: ir.Node, shapes: Shapes) -> str:
     scales = _constant(node, 2)
     if scales is not None and not (np.isfinite(scales) & (scales > 0)).all():
         return f"scales are {scales.tolist()}"
+    sizes = _constant(node, 3)
+    if sizes is not None and (sizes < 1).any():
+        return f"sizes are {sizes.tolist()}"
     return ""
 
 

@@ -43,7 +43,26 @@ def check_wiring(graph: ir.Graph, label: str) -> None:
                 )
     for value in graph.outputs:
         if str(value.name) not in known:
-            raise ModelError(f"nothing computes the model's output '{value.name}'", where=label)
+            raise ModelError(f"nothing computes the output '{value.name}'", where=label)
+
+
+def check_readers(function: ir.Function) -> None:
+    """Check that branches in a function read what it computes.
+
+    Raises:
+        ModelError: one reads something that does not exist.
+    """
+    for node in function.all_nodes():
+        for value in node.inputs:
+            if value is not None and not _exists(value):
+                raise ModelError(
+                    f"'{value.name}' is read, but nothing computes it",
+                    where=f"node '{node.name}' ({node.op_type}) in function '{function.name}'",
+                )
+
+
+def _exists(value: ir.Value) -> bool:
+    return value.producer() is not None or value.is_graph_input() or value.is_initializer()
 
 
 def name_nodes(graph: ir.Graph) -> None:

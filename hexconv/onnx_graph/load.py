@@ -24,7 +24,13 @@ from hexconv.onnx_graph.casting import (
     narrow_floats,
 )
 from hexconv.onnx_graph.classes import class_outputs
-from hexconv.onnx_graph.cleanup import check_wiring, name_nodes, remove_dead, share_initializers
+from hexconv.onnx_graph.cleanup import (
+    check_readers,
+    check_wiring,
+    name_nodes,
+    remove_dead,
+    share_initializers,
+)
 from hexconv.onnx_graph.empties import check_outputs
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.malformed import MALFORMED
@@ -153,6 +159,8 @@ def _inline(model: ir.Model, label: str) -> None:
         for node in function.all_nodes():
             node.version = function.opset_imports.get(node.domain, 1)
         function.opset_imports.clear()
+        check_wiring(function.graph, f"{label}, function '{function.name}'")
+        check_readers(function)
     try:
         _check_inlined_size(model)
         InlinePass()(model)

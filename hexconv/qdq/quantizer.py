@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
 import onnx
 
-from hexconv.errors import ModelError
+from hexconv.errors import FileError, ModelError
 from hexconv.onnx_graph import FloatGraph
 from hexconv.qdq.opset import lowered_opset
 from hexconv.quantize import Range
@@ -21,8 +22,17 @@ def quantized(graph: FloatGraph, ranges: Mapping[str, Range]) -> onnx.ModelProto
 
     Raises:
         ModelError: the model is too large, or the quantizer fails.
+        FileError: there is no room for its temporary file.
     """
-    quantizer = _quantizer(lowered_opset(graph), ranges)
+    try:
+        quantizer = _quantizer(lowered_opset(graph), ranges)
+    except OSError as error:
+        raise FileError(
+            "ONNX Runtime's quantizer cannot write its temporary file",
+            where=gettempdir(),
+            why=error.strerror or str(error),
+            hint="free some space there, or set TMPDIR to another folder",
+        ) from error
     try:
         with _without_advice():
             quantizer.quantize_model()

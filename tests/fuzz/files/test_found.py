@@ -257,3 +257,54 @@ def test_a_division_by_nearly_nothing_is_unsupported(divisor: Any, settings: Any
     proto = model(helper.make_node("Div", ["x", "d"], ["y"], "n"), d=np.float32(divisor))
     with pytest.raises(hexconv.errors.HexconvError, match=r"'n'|'y'"):
         hexconv.convert(proto, ranges={"x": (-1, 1), "y": (-1, 1)}, **settings)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("sizes", [[-3, -3], [1, 0], [1, -(2**63)]], ids=str)
+def test_a_resize_to_less_than_one_element_is_invalid(mode: str, sizes: list[int]) -> None:
+    node = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], "n", mode=mode)
+    with pytest.raises(ModelError, match=r"'n'|'y'"):
+        load(model(node, sizes=np.array(sizes)))
+
+
+@pytest.mark.parametrize(
+    "steps, said",
+    [
+        ([("Sigmoid", ["d"], ["s"]), ("Mul", ["a", "s"], ["b"])], "'d' is read"),
+        ([("Sigmoid", ["a"], ["s"])], "'?b'?"),
+        ([("Sigmoid", ["b"], ["s"]), ("Mul", ["a", "s"], ["b"])], "cycle"),
+        ([("Sigmoid", ["a"], ["b"]), ("Relu", ["a"], ["b"])], "'b'"),
+        ([("Sigmoid", ["x"], ["b"])], "'x' is read"),
+    ],
+    ids=["gap", "no output", "cycle", "twice", "of the caller"],
+)
+def test_the_values_of_a_function_are_held_to_its_body(
+    steps: list[tuple[str, list[str], list[str]]], said: str
+) -> None:
+    proto = model(helper.make_node("Own", ["x"], ["y"], domain="own"))
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    proto.opset_import.append(imports[1])
+    body = [helper.make_node(*step) for step in steps]
+    proto.functions.append(helper.make_function("own", "Own", ["a"], ["b"], body, imports))
+    with pytest.raises(ModelError, match=said):
+        load(proto)
+
+
+@pytest.mark.parametrize("read, fits", [("a", True), ("c", True), ("x", False), ("q", False)])
+def test_a_branch_in_a_function_reads_what_the_function_computes(read: str, fits: bool) -> None:
+    proto = model(helper.make_node("Own", ["x"], ["y"], domain="own"))
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    proto.opset_import.append(imports[1])
+    infos = [helper.make_empty_tensor_value_info("r")]
+    branch = helper.make_graph([helper.make_node("Relu", [read], ["r"])], "branch", [], infos)
+    body = [
+        helper.make_node("Neg", ["a"], ["c"]),
+        helper.make_node("Constant", [], ["yes"], value=numpy_helper.from_array(np.array(True))),
+        helper.make_node("If", ["yes"], ["b"], then_branch=branch, else_branch=branch),
+    ]
+    proto.functions.append(helper.make_function("own", "Own", ["a"], ["b"], body, imports))
+    if fits:
+        assert load(proto).model.graph.outputs[0].name == "y"
+    else:
+        with pytest.raises(ModelError, match=f"'{read}' is read, but nothing computes it"):
+            load(proto)

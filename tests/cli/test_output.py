@@ -1,0 +1,242 @@
+"""What cannot be written is one error, before the work where it can be; nothing is half written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hexconv import __main__, cli
+from hexconv.errors import FileError
+
+from .converting import contents, process
+
+CONVERT = "convert tiny.onnx --samples speech.npy"
+VERIFY = "verify tiny.onnx --samples speech.npy"
+
+NAMED = [
+    "convert gone.onnx -o {}",
+    "convert gone.onnx --to qdq -o {}",
+    "convert gone.onnx --junit {}",
+    "convert --config gone.yml -o {}",
+    "calibrate gone.onnx --samples speech.npy -o {}",
+    "check gone.onnx --junit {}",
+    "cost gone.pb --junit {}",
+    "verify gone.onnx --samples speech.npy --junit {}",
+    "diff gone.json gone.json --junit {}",
+    "demo -o {}",
+    "device run gone.pb -o {}",
+    "device profile gone.pb --csv {}",
+    "exact gone.pb -o {}",
+    "explore gone.pb --no-open -o {}",
+    "export hifigan --config gone.json -o {}",
+    "mace convert --config gone.yml --output {}",
+    "phone profile gone.pb -o {}",
+    "profile gone.log --chart {}",
+    "report gone.pb --html {}",
+    "simulate gone.pb --input speech.npy -o {}",
+    "vocode --wav gone.wav -o {}",
+]
+"""Every option that says where to write, in a command whose input is not there."""
+
+DERIVED = {
+    "calibrate gone.onnx --samples speech.npy": "gone.ranges",
+    "calibrate --merge gone.npz": "merged.ranges",
+    "cost gone.pb --html": "gone.report.html",
+    "cost gone.onnx --html": "gone.report.html",
+    "exact gone.pb": "gone.dsp.onnx",
+    "phone profile gone.pb --html": "gone.report.html",
+    "report gone.pb": "gone.report.html",
+    "report gone.report.json": "gone.report.html",
+    "verify gone.onnx --samples speech.npy --html": "gone.report.html",
+    "verify --model gone.pb --float gone.onnx --samples speech.npy --html": "gone.report.html",
+}
+"""What is written, where no option says so."""
+
+WRITING = {
+    f"{CONVERT} -o new": "new/tiny.pb",
+    f"{CONVERT} -o new --html": "new/tiny.report.html",
+    f"{CONVERT} -o new --json": "new/tiny.pb",
+    f"{CONVERT} -o new --mace-layout --save-inputs": "new/tiny/model/tiny.pb_txt",
+    f"{CONVERT} -o new --split relu": "new/tiny.cpu.onnx",
+    "convert tiny.onnx -o new --inputs sum": "new/tiny.front.onnx",
+    f"{CONVERT} -o new --to qdq": "new/tiny.qdq.onnx",
+    "convert --config tiny.yml -q -o new": "new/tiny.pb",
+    "calibrate tiny.onnx --samples speech.npy -o new.ranges": "new.ranges",
+    "calibrate tiny.onnx --samples speech.npy -o new.npz": "new.npz",
+    "check tiny.onnx --junit new.xml": "new.xml",
+    "check tiny.onnx --summary": "summary.md",
+    "cost tiny.pb --html": "tiny.report.html",
+    "cost tiny.pb --junit new.xml": "new.xml",
+    "diff tiny.report.json tiny.report.json --junit new.xml": "new.xml",
+    "exact tiny.pb": "tiny.dsp.onnx",
+    "explore tiny.pb --no-open": "tiny.explorer.json",
+    "mace convert --config tiny.yml --output new": "new/tiny/model/tiny.pb",
+    "report tiny.pb": "tiny.report.html",
+    "simulate tiny.pb --input speech.npy -o new": "new/fa_out.npy",
+    f"{VERIFY} --html": "tiny.report.html",
+    f"{VERIFY} --junit new.xml": "new.xml",
+}
+"""What can run here, and a file that it writes."""
+
+PRINTING = [
+    "--help",
+    "--version",
+    "ops --format csv",
+    "preset show conformer_dsp",
+    "check tiny.onnx",
+    "check tiny.onnx --json",
+    f"{CONVERT} -o new",
+    "calibrate tiny.onnx --samples speech.npy --json",
+    "cost tiny.pb",
+    "cost tiny.pb --csv",
+    "diff tiny.report.json tiny.report.json --json",
+    "phone plan tiny.pb",
+    "simulate tiny.pb --input speech.npy --json",
+    f"{VERIFY} --csv",
+    f"{VERIFY} --fail-below sqnr=99",
+    "convert gone.onnx --json",
+]
+"""One of each form of output."""
+
+
+def words(text: str, target: str = "") -> list[str]:
+    return text.format(target).split()
+
+
+def error_of(text: str, target: str = "") -> FileError:
+    """The error that a command ends with, before it looks at an input, which is not there."""
+    found = CliRunner().invoke(cli.group, words(text, target)).exception
+    assert isinstance(found, FileError), found
+    return found
+
+
+@pytest.fixture
+def built(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tiny.pb and what belongs to it in the current folder."""
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    (home / "summary.md").write_text("a line\n")
+    assert CliRunner().invoke(cli.group, [*words(CONVERT), "-q", "-o", "."]).exit_code == 0
+    return home
+
+
+def ended(text: str, before: Callable[[], object]) -> tuple[int, str]:
+    """Exit code and stderr of a command in a forked process, in which `before` is called first."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 99
+        before()
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.argv = ["hexconv", *words(text)]
+        try:
+            __main__.main()
+        except SystemExit as end:
+            code = int(str(end.code))
+        except BaseException as error:
+            os.write(2, repr(error).encode())
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as stream:
+        said = stream.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def nothing() -> None:
+    """Change nothing."""
+
+
+def fill_the_disk() -> None:
+    """No file grows beyond 64 bytes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+
+
+def fill_stdout() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def close_the_pipe() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    os.dup2(write, 1)
+
+
+def fill_stderr() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_a_place_that_cannot_be_written_is_an_error_before_the_input_is_read(
+    home: Path, text: str
+) -> None:
+    (home / "file").write_bytes(b"")
+    error = error_of(text, "file/there")
+    assert error.exit_code == 2 and "is a file" in error.why
+    assert error.where in ("file", "file/there")
+    assert error_of(text, "x" * 300).why == "File name too long"
+    assert sorted(contents(home)) == ["file", "speech.npy", "tiny.onnx"]
+
+
+@pytest.mark.parametrize("text, name", DERIVED.items())
+def test_a_name_that_is_a_folders_is_an_error_before_the_input_is_read(
+    home: Path, text: str, name: str
+) -> None:
+    (home / name).mkdir()
+    error = error_of(text)
+    assert error.where == name and error.why == "a folder has this name"
+
+
+def test_a_device_is_not_replaced_by_a_file(home: Path) -> None:
+    os.mkfifo("pipe")
+    assert error_of("exact gone.pb -o {}", "pipe").why == "it is a device, not a file"
+    assert Path("pipe").is_fifo()
+
+
+@pytest.mark.parametrize("text, name", WRITING.items())
+def test_on_a_full_disk_nothing_is_half_written(built: Path, text: str, name: str) -> None:
+    before = {path: path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    code, said = ended(text, fill_the_disk)
+    assert code == 2, said
+    assert said.count("error:") == 1 and "File too large" in said and "Traceback" not in said
+    assert {path: path.read_bytes() for path in built.rglob("*") if path.is_file()} == before
+    code, said = ended(text, nothing)
+    assert code == 0, said
+    assert (built / name).stat().st_size > 64
+
+
+@pytest.mark.parametrize("text", PRINTING)
+def test_output_that_has_nowhere_to_go_is_one_error(built: Path, text: str) -> None:
+    code, said = ended(text, fill_stdout)
+    assert code == 1
+    assert said.splitlines()[-1] == "error: the output cannot be written: No space left on device"
+    assert "Traceback" not in said
+    code, said = ended(text, close_the_pipe)
+    assert code == 1 and "Traceback" not in said and "cannot be written" not in said
+    wanted = ended(text, nothing)[0]
+    assert ended(text, fill_stderr)[0] == wanted
+
+
+def closed(*numbers: int) -> Callable[[], None]:
+    return lambda: [os.close(number) for number in numbers] and None
+
+
+@pytest.mark.parametrize("numbers", [(1,), (0, 1, 2)])
+def test_a_closed_stdout_is_an_error_and_no_file_takes_its_place(
+    built: Path, numbers: tuple[int, ...]
+) -> None:
+    done = process(*words(CONVERT), "-o", "new", preexec_fn=closed(*numbers))
+    said = ["error: the output cannot be written: Bad file descriptor"] if 2 not in numbers else []
+    assert (done.returncode, done.stderr.splitlines()) == (1, said)
+    same = CliRunner().invoke(cli.group, [*words(CONVERT), "-q", "-o", "other"])
+    assert same.exit_code == 0
+    assert (built / "new/tiny.pb").read_bytes() == (built / "other/tiny.pb").read_bytes()
