@@ -3,8 +3,9 @@
 The estimate knows nothing of the DSP. Each op computes exactly, on weights of 8 bits and on tensors
 in the range that the samples show, or in the part of it that readers need. What only moves values
 is not rounded, nor what one node of a DSP does together with the next: a Relu, Clip or number
-behind any op, factors and addends by channel behind each other or a layer with weights. A
-quantized model that is far below it lost more than 8 bits cost.
+behind any op, factors and addends by channel behind each other or a layer with weights. Tensors
+that are joined have the range of them all in what is computed of them, and each its own where they
+are only returned. A quantized model that is far below it lost more than 8 bits cost.
 """
 
 from __future__ import annotations
@@ -28,8 +29,12 @@ from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import Bounds, cover, symmetric
 from hexconv.quantize.ranges import LEVELS
 
-MOVES = SELECTIONS | {"Concat", "Dropout", "Neg", "Pad", "Where"}
+JOINS = frozenset(("Concat", "Pad", "Where"))
+"""Ops that make one tensor, with one range, of several."""
+MOVES = SELECTIONS | JOINS | {"Dropout", "Neg"}
 """Ops whose results are values that they read."""
+PLAIN_MOVES = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
+"""Ops behind which a joined output is the same parts."""
 FOLLOWS = frozenset(("LeakyRelu", "PRelu", "BatchNormalization"))
 """Ops that a layer with weights, or with factors and addends by channel, does as well."""
 WITH_CONSTANT = frozenset(("Add", "Sub", "Mul", "Div"))
@@ -81,10 +86,18 @@ def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
         if value.dtype == ir.DataType.FLOAT:
             yield value
     for node in graph.nodes:
-        for value in node.outputs if node.op_type not in MOVES else ():
+        if node.op_type in MOVES and (node.op_type not in JOINS or _returned(node)):
+            continue
+        for value in node.outputs:
             ends = value.is_graph_output() or not _goes_on(value)
             if value.dtype == ir.DataType.FLOAT and ends:
                 yield value
+
+
+def _returned(node: ir.Node) -> bool:
+    """Whether nothing is computed of what a node joins, or other joins only."""
+    uses = node.outputs[0].uses()
+    return all(use.node.op_type in PLAIN_MOVES | JOINS and _returned(use.node) for use in uses)
 
 
 def _goes_on(value: ir.Value) -> bool:
@@ -221,9 +234,6 @@ def parts_of(graph: FloatGraph, output: str) -> list[OutputPart]:
         else:
             labels = labels.reshape(shape_of(move.outputs[0]))
     return [OutputPart(name, labels == number) for number, name in enumerate(names)]
-
-
-PLAIN_MOVES = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
 
 
 def _labels(concat: ir.Node) -> tuple[Sequence[str], npt.NDArray[np.int32]]:

@@ -8,7 +8,7 @@ an interval, the tensor is as good in that interval, and its levels are finer th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from math import inf
+from math import inf, isfinite
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +16,8 @@ import onnx_ir as ir
 from hexconv.arrays import Array
 from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.channel_factors import channel_factors
+from hexconv.lowering.lookup import Function
+from hexconv.lowering.unary import one_variable
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.builder import array_of
 from hexconv.onnx_graph.selections import SELECTIONS
@@ -26,6 +28,10 @@ WORTH = 1.25
 """By how much narrower a range has to become: a third of a bit."""
 WORTH_CLIPPED = 4.0
 """The same of what a Relu or Clip reads, which costs nothing on its input's quantized values."""
+SAME = 1 / 1024
+"""Share of a function's range by which values of it may differ that are the same in 8 bits."""
+POINTS = 4096
+"""At which a function is compared with itself."""
 LIMITING = frozenset(("Clip", "Max", "Min", "Relu", "Where"))
 """Ops that do not let through all that they read."""
 ORDERED = SELECTIONS | {"Concat", "Max", "Min", "Pad", "ReduceMax", "ReduceMin"}
@@ -65,6 +71,10 @@ def _needed_by(
     node: NodeView, position: int, ranges: Mapping[str, Bounds], needed: Mapping[str, Bounds]
 ) -> Bounds:
     """What one reader needs of an input: if it limits nothing itself, what its own readers need."""
+    function = one_variable(node)
+    if function is not None:
+        bounds = ranges.get(node.input(0), EVERYTHING)
+        return _clear_part(_argument(function, bounds, ranges.get(node.outputs[0])), bounds)
     rule = RULES.get(node.op)
     if rule is None:
         return EVERYTHING
@@ -72,9 +82,30 @@ def _needed_by(
     known = ranges if limits or _is_masked(node, position) else needed
     found = rule(node, position, _union(known.get(name, EVERYTHING) for name in node.outputs))
     if node.op in ("Relu", "Clip"):
-        bounds = ranges.get(node.input(0), EVERYTHING)
-        return found if _width(bounds) > WORTH_CLIPPED * _width(found) else EVERYTHING
+        return _clear_part(found, ranges.get(node.input(0), EVERYTHING))
     return found
+
+
+def _clear_part(found: Bounds, bounds: Bounds) -> Bounds:
+    """What is found to be needed, where it is much narrower than all there is."""
+    return found if _width(bounds) > WORTH_CLIPPED * _width(found) else EVERYTHING
+
+
+def _argument(function: Function, bounds: Bounds, result: Bounds | None) -> Bounds:
+    """Outside of what a function returns the same as at the nearest end: Erf beyond 2.3."""
+    if result is None or not all(map(isfinite, bounds)):
+        return EVERYTHING
+    points = np.linspace(*bounds, POINTS)
+    with np.errstate(all="ignore"):
+        values = np.clip(function(points), *result)
+    allowed = SAME * (result[1] - result[0])
+    if not np.isfinite(values).all():
+        return EVERYTHING
+    above = np.flatnonzero(np.abs(values - values[0]) > allowed)
+    below = np.flatnonzero(np.abs(values - values[-1]) > allowed)
+    if not above.size or not below.size:
+        return EVERYTHING
+    return float(points[max(above[0] - 1, 0)]), float(points[min(below[-1] + 1, POINTS - 1)])
 
 
 def _within(bounds: Bounds, wanted: Bounds) -> Bounds:

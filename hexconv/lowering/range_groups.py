@@ -17,7 +17,7 @@ from hexconv.lowering.needed_ranges import needed_ranges
 from hexconv.lowering.registry import LOWERINGS, Tie
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.builder import array_of
-from hexconv.quantize import Bounds, Range, cover
+from hexconv.quantize import Bounds, Range, cover, ending_near
 
 EVERYTHING = (-inf, inf)
 WIDER, WIDER_END = 1.25, 1.1
@@ -187,8 +187,12 @@ class _Solver:
 
 
 def _range_of(group: RangeGroup) -> Range:
-    """What holds a group; of what is 0 throughout, a range that clips where the limits do."""
-    found = cover(*group.bounds)
+    """What holds a group, or ends nearest to what it clips to.
+
+    Of what is 0 throughout, a range that clips where the limits do.
+    """
+    clips = any(bound == limit for bound, limit in zip(group.bounds, group.limits, strict=True))
+    found = ending_near(*group.bounds) if clips else cover(*group.bounds)
     low, high = (max(group.limits[0], -1.0), min(group.limits[1], 1.0))
     if (
         group.bounds == (0.0, 0.0)

@@ -125,6 +125,20 @@ def function_of(node: NodeView) -> lookup.Function:
     return WITH_ATTRIBUTES[node.op](node)
 
 
+SATURATING: dict[str, lookup.Function] = {"Sigmoid": lookup.logistic, "Tanh": np.tanh}
+"""Functions with nodes of their own that are constant far from 0."""
+
+
+def one_variable(node: NodeView) -> lookup.Function | None:
+    """The function that a node computes of its input alone, if it is one."""
+    if node.op == "Lookup":
+        found: lookup.Function = notes_of(node.node).functions
+        return found
+    if (node.op in PLAIN and node.op != "Neg") or node.op in WITH_ATTRIBUTES:
+        return function_of(node)
+    return SATURATING.get(node.op)
+
+
 @lowers(*PLAIN, *WITH_ATTRIBUTES)
 def by_table(node: NodeView, ctx: Context) -> None:
     """CastUInt8ToInt32 and Table_8."""

@@ -5,6 +5,7 @@ from hexconv.quantize.ranges import (
     Bounds,
     Range,
     cover,
+    ending_near,
     run_time_ranges,
     symmetric,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Range",
     "cover",
     "encode",
+    "ending_near",
     "quantize_bias",
     "quantize_channels",
     "quantize_const",

@@ -99,6 +99,19 @@ def _with_zero(low: float, high: float, zero: int) -> Range:
     return Range(_round_step_up(max(below, above)), zero)
 
 
+def ending_near(low: float, high: float) -> Range:
+    """The range whose ends are nearest to what is clipped to them: half a level away at most.
+
+    One that contains both ends may end a level beyond one of them, which is much of a small bound.
+    """
+    found = cover(low, high)
+    low, high = min(low, 0.0), max(high, 0.0)
+    if low == 0.0 or high == 0.0 or found.step <= SMALLEST_STEP:
+        return found
+    step = (high - low) / LEVELS
+    return Range(_round_step_up(step), round(-low / step))
+
+
 def run_time_ranges(calibrated: Range) -> tuple[Range, ...]:
     """Ranges in which a tensor may come that the library quantizes over the data of each run.
 

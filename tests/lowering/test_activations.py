@@ -235,6 +235,29 @@ def test_a_clip_may_be_any_number_of_times_narrower_than_its_data(
         assert np.abs(louder - 3 * signs).max() < 0.05
 
 
+@pytest.mark.parametrize(
+    "bounds", [(-1.0, 0.1), (-0.1, 1.0), (-2.0, 0.01), (-6.0, 0.04), (-0.03, 6.0), (-1.0, 1.0)]
+)
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_a_small_bound_of_a_clip_beside_a_large_one_is_nearly_itself(
+    bounds: tuple[float, float], level: str
+) -> None:
+    """The sum over values that are all at a bound of 0.1 has its error times their number."""
+    nodes = [
+        helper.make_node("Clip", ["x", "low", "high"], ["c"]),
+        helper.make_node("ReduceSum", ["c", "axes"], ["y"], keepdims=1),
+    ]
+    consts = {"low": np.float32(bounds[0]), "high": np.float32(bounds[1])}
+    proto = model(nodes, {"x": (1, 8, 24)}, ["y"], {**consts, "axes": np.array([1])})
+    small = bounds[0] if -bounds[0] < bounds[1] else bounds[1]
+    x = 4 * small * (0.5 + np.random.default_rng(3).random((1, 8, 24), np.float32))
+    x[:, 0, ::5] = bounds[0] + bounds[1] - small
+    converted = hexconv.convert(proto, samples=[{"x": x}], optimize=level)
+    returned = Simulator(converted, "v60").run({"x": x})["y"]
+    step = (bounds[1] - bounds[0]) / 255
+    assert np.abs(returned - np.clip(x, *bounds).sum(1, keepdims=True)).max() < 8 * 0.75 * step
+
+
 def uniform(bounds: tuple[float, float], seed: int) -> dict[str, np.ndarray]:
     """Data of a range, and what is small beside it."""
     values = np.random.default_rng(seed).uniform(*bounds, SHAPE).astype(np.float32)

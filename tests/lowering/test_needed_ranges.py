@@ -160,3 +160,35 @@ def test_of_channels_that_are_scaled_and_clipped_only_what_the_clip_lets_through
     proto = model(nodes, {"x": (1, 4, 30), "z": (1, 4, 30)}, ["y"], consts)
     feeds = {"x": 20 * numbers((1, 4, 30)), "z": numbers((1, 4, 30), 2)}
     assert decibels(proto, [feeds], optimize=level) > 36.0
+
+
+@pytest.mark.parametrize("op", ["Erf", "Sigmoid", "Tanh", "HardSigmoid", "Elu"])
+def test_where_a_function_is_constant_its_argument_needs_no_levels(op: str) -> None:
+    """A join with a part 25 times as loud leaves the other part 9 levels of 8 bits."""
+    nodes = [
+        node("Concat", ["x", "z"], ["j"], axis=1),
+        node(op, ["j"], ["y"]),
+        node("Slice", ["y", "start", "end"], ["part"]),
+        node("Sub", ["part", "mean"], ["quiet"]),
+    ]
+    mean = np.float32(0.5 if "igmoid" in op else 0)
+    axes = {"mean": mean, "start": np.array([0, 3]), "end": np.array([1, 6])}
+    proto = model(nodes, {"x": (1, 3, 40), "z": (1, 3, 40)}, ["quiet"], axes)
+    quiet, loud = numbers((1, 3, 40)), 30 + np.abs(numbers((1, 3, 40), 1))
+    sign = -1 if op == "Elu" else 1
+    assert decibels(proto, [{"x": np.float32(sign * loud), "z": quiet}]) > 25.0
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_a_chain_of_functions_needs_of_its_argument_what_it_lets_through(level: str) -> None:
+    """max(-b, 0) of a BatchNorm that is above 0 mostly."""
+    channels = {"g": np.float32([1, 2, 3]), "b": np.float32([-0.2, -0.1, -0.3])}
+    channels |= {"m": np.zeros(3, np.float32), "v": np.ones(3, np.float32)}
+    nodes = [
+        node("BatchNormalization", ["x", "g", "b", "m", "v"], ["n"]),
+        node("Neg", ["n"], ["s"]),
+        node("Relu", ["s"], ["y"]),
+    ]
+    proto = model(nodes, {"x": (1, 3, 40)}, ["y"], channels)
+    x = np.abs(numbers((1, 3, 40))) ** 2
+    assert decibels(proto, [{"x": x}], optimize=level) > 28.0

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hexconv.errors import RangeError
-from hexconv.quantize import Range, cover, symmetric
+from hexconv.quantize import Range, cover, ending_near, symmetric
 
 bounds = st.floats(-1e6, 1e6, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-6)
 factors = st.floats(1e-3, 1e3)
@@ -30,6 +30,18 @@ def test_a_cover_holds_its_bounds_and_zero(one: float, other: float) -> None:
     assert isinstance(value_range.zero, int) and 0 <= value_range.zero <= 255
     assert value_range.min + value_range.zero * value_range.step == 0.0
     assert exact(value_range)
+
+
+@given(bounds, bounds)
+def test_a_range_of_what_is_clipped_ends_within_half_a_level_of_the_bounds(
+    one: float, other: float
+) -> None:
+    low, high = min(one, other, 0.0), max(one, other, 0.0)
+    assume(high - low > 1e-3)
+    found = ending_near(low, high)
+    slack = 0.51 * found.step
+    assert abs(found.min - low) <= slack and abs(found.max - high) <= slack
+    assert 0 <= found.zero <= 255 and exact(found)
 
 
 @given(bounds, bounds)
