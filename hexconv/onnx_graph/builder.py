@@ -174,11 +174,11 @@ class FloatBuilder:
             return None
         self._check_size(node, inputs)
         try:
-            return [_plain(array) for array in evaluate(node, inputs)]
+            return [_plain(array) for array in evaluate(node, inputs, OPSET)]
         except HexconvError:
             raise
         except Exception as error:
-            # onnx.reference makes no guarantee about what it raises
+            # ONNX Runtime and onnx.reference make no guarantee about what they raise
             raise ModelError(
                 "a constant cannot be computed",
                 where=node_label(node),

@@ -228,11 +228,14 @@ def _unknown(node: ir.Node, version: int) -> UnsupportedOpError:
             op=f"{node.domain}::{node.op_type}",
             hint="export the model without custom ops, or with their functions in the file",
         )
-    names = {schema.name for schema in onnx.defs.get_all_schemas() if not schema.domain}
-    near = nearest(node.op_type, names)
-    hint = f"; did the exporter mean {near[0]}?" if near else ""
-    return UnsupportedOpError(
-        f"ONNX has no op {node.op_type} in opset {version}{hint}",
-        node=str(node.name),
-        op=node.op_type,
-    )
+    first: dict[str, int] = {}
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if not schema.domain:
+            since = first.get(schema.name, schema.since_version)
+            first[schema.name] = min(since, schema.since_version)
+    what, hint = f"ONNX has no op {node.op_type} in opset {version}", ""
+    if first.get(node.op_type, 0) > version:
+        hint = f"the op is new in opset {first[node.op_type]}: export the model with that opset"
+    elif near := nearest(node.op_type, first.keys() - {node.op_type}):
+        what += f"; did the exporter mean {near[0]}?"
+    return UnsupportedOpError(what, node=str(node.name), op=node.op_type, hint=hint)

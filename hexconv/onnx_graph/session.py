@@ -9,10 +9,8 @@ import onnx_ir as ir
 from hexconv.arrays import Array
 from hexconv.errors import ModelError
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.runtime import quiet_options
 from hexconv.onnx_graph.weights import detach_weights
-
-FATAL_ONLY = 4
-"""Log level: errors are raised as well, and their log would be a second, colored message."""
 
 
 class FloatSession:
@@ -45,8 +43,7 @@ class FloatSession:
             _fetch(copied.graph, outputs)
         self.outputs = tuple(str(value.name) for value in copied.graph.outputs)
         self._weights = detach_weights(copied.graph)
-        options = ort.SessionOptions()
-        options.log_severity_level = FATAL_ONLY
+        options = quiet_options()
         options.intra_op_num_threads = threads
         options.add_external_initializers(
             list(self._weights),

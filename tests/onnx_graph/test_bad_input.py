@@ -194,6 +194,13 @@ def test_unknown_ops(domain: str, op_type: str) -> None:
     assert domain or "did the exporter mean Relu" in message(error)
 
 
+def test_an_op_that_is_newer_than_the_model() -> None:
+    proto = model([node("Gelu", "x", "y")], {"x": (2,)}, opset=17)
+    with pytest.raises(UnsupportedOpError, match="no op Gelu in opset 17") as error:
+        load(proto)
+    assert error.value.hint == "the op is new in opset 20: export the model with that opset"
+
+
 def test_control_flow_is_rejected_by_name() -> None:
     out = helper.make_tensor_value_info("b", onnx.TensorProto.FLOAT, None)
     branch = helper.make_graph([helper.make_node("Relu", ["x"], ["b"])], "g", [], [out])

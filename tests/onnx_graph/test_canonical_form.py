@@ -316,3 +316,34 @@ def test_macs_count_dot_products() -> None:
     consts = {"w": np.ones((6, 2, 3)), "s": np.array([6, 7], I64), "k": np.ones((7, 10))}
     graph = load(model(nodes, {"x": (1, 4, 9)}, consts=consts))
     assert graph.macs() == {"n_c": 6 * 7 * 2 * 3, "n_r": 0, "n_y": 6 * 7 * 10}
+
+
+CONSTANT = {
+    "GatherElements of 512 elements": node("GatherElements", "a i", "c", axis=1),
+    "GatherElements with fewer indices in another axis": node(
+        "GatherElements", "t j", "c", axis=-2
+    ),
+    "OneHot with a depth of rank 1": node("OneHot", "o depth values", "c", axis=0),
+    "Pad with negative pads": node("Pad", "a pads", "c"),
+    "L1 norm of negative values": node("LpNormalization", "a", "c", axis=1, p=1),
+    "Gelu": node("Gelu", "a", "c"),
+}
+DRAW = np.random.default_rng(5)
+OPERANDS = {
+    "a": DRAW.standard_normal((3, 512)),
+    "i": DRAW.integers(0, 512, (3, 7)).astype(I64),
+    "t": DRAW.standard_normal((4, 5, 3)),
+    "j": DRAW.integers(0, 5, (2, 4, 2)).astype(I64),
+    "o": DRAW.integers(0, 5, (2, 3)).astype(I64),
+    "depth": np.array([5], I64),
+    "values": np.array([2, 3], np.float32),
+    "pads": np.array([-1, 0, 1, -2], I64),
+}
+
+
+@pytest.mark.parametrize("case", CONSTANT)
+def test_a_constant_is_what_onnx_runtime_computes(case: str) -> None:
+    """ONNX's reference fails on these, or returns other values."""
+    nodes = [CONSTANT[case], node("ReduceMax", "c", "m", keepdims=0), node("Add", "x m", "y")]
+    graph = same_outputs(model(nodes, {"x": (2,)}, consts=OPERANDS, opset=20), x=(2,))
+    assert ops(graph) == ["Add"]
