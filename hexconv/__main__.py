@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import FrameType
 
 from hexconv.signals import ENDING
@@ -112,6 +111,8 @@ def _discard_output() -> None:
 
 def _work() -> int:
     """The exit code of the command line."""
+    from contextlib import suppress
+
     try:
         from hexconv.cli import main as run
 

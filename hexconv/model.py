@@ -140,6 +140,7 @@ class Model:
         mace_layout: bool = False,
         inputs: Mapping[str, FloatArray] | None = None,
         report: Mapping[str, Any] | None = None,
+        more: Mapping[str, bytes] | None = None,
     ) -> list[Path]:
         """Write `NAME.pb`, `.data`, `.yml`, `.ranges` and `.report.json`, all or none.
 
@@ -153,6 +154,7 @@ class Model:
                 YAML by absolute paths, and write the net as text too, `NAME.pb_txt`.
             inputs: one sample, to be written as the raw files that MACE's tools read.
             report: what `report` returned, or more; made here otherwise.
+            more: other files of the set, by what follows NAME.
 
         Returns:
             The files written.
@@ -190,6 +192,7 @@ class Model:
         if self.ranges:
             files[stem.with_suffix(".ranges")] = format_ranges(self.ranges).encode()
         files.update({**onnx_files, **dict(raw.values())})
+        files.update({stem.with_suffix(end): content for end, content in (more or {}).items()})
         write_files(files)
         return list(files)
 

@@ -149,6 +149,15 @@ def test_a_command_that_is_asked_to_end_says_one_line(
     assert not list(tmp_path.glob("**/.hexconv-*"))
 
 
+def test_nothing_that_takes_long_is_imported_before_the_handlers_are_set() -> None:
+    """Until then Ctrl-C is Python's own traceback."""
+    slow = "{'click', 'contextlib', 'inspect', 'numpy', 'pathlib', 're', 'typing'}"
+    code = f"import sys, hexconv.__main__; print(sorted({slow} & set(sys.modules)))"
+    command = [sys.executable, "-S", "-c", code]  # without what site itself imports
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def run_interrupted(tmp_path: Path, command: str) -> subprocess.CompletedProcess[str]:
     """A command line that runs `command` instead of a verb."""
     text = f"""

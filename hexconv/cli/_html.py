@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 AnyCommand = Callable[..., Any]
+HTML = ".report.html"
+"""What follows NAME in the name of the page."""
 
 
 def model_and_reports(function: AnyCommand) -> AnyCommand:
@@ -44,12 +46,18 @@ def write_html(path: Path, *reports: Mapping[str, Any]) -> Path:
         The path.
     """
     from hexconv.files import write_files
+
+    write_files({path: page_of(*reports)})
+    return path
+
+
+def page_of(*reports: Mapping[str, Any]) -> bytes:
+    """The page of the documents of a model."""
     from hexconv.report.html_page import html
 
-    write_files({path: html(*reports).encode()})
-    return path
+    return html(*reports).encode()
 
 
 def page_beside(model: Path) -> Path:
     """NAME.report.html beside a model."""
-    return model.with_name(f"{model.stem}.report.html")
+    return model.with_name(f"{model.stem}{HTML}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._html import html_option, page_beside, write_html
+from hexconv.cli._html import HTML, html_option, page_beside, page_of
 from hexconv.cli._json import emit
 from hexconv.cli._options import conversion_options, given_samples, stateful_option, tensor_names
 from hexconv.cli._output import OutputFolder
@@ -135,8 +135,7 @@ def command(
     """
     from hexconv.cli._convert_page import page, warn
     from hexconv.cli._qdq import QdqRequest, write_qdq
-    from hexconv.files import check_file, write_files
-    from hexconv.schema import to_json
+    from hexconv.files import check_file
 
     if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs or as_html):
         raise click.UsageError(
@@ -185,18 +184,13 @@ def command(
         if as_html:
             check_file(page_beside(output / f"{model.name}.pb"))
         first = _first_sample(model, given) if save_inputs else None
-        report = {**model.report(), **_found(model, given, {}, library, [])}
-        files = model.save(output, mace_layout=mace_layout, inputs=first, report=report)
         progress("accuracy", 0, 0)
         measured = not no_accuracy
         found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
         warn(model, more)
-        report.update(_found(model, given, found, library, more))
-        path = _report_of(files)
-        if measured:
-            write_files({path: to_json(report).encode()})
-        if as_html:
-            files.append(write_html(path.with_suffix(".html"), report))
+        report = {**model.report(), **_found(model, given, found, library, more)}
+        pages = {HTML: page_of(report)} if as_html else {}
+        files = model.save(output, mace_layout=mace_layout, inputs=first, report=report, more=pages)
     emit("convert", {**report, "files": [str(path) for path in files]}, shown=as_json)
     if not (as_json or quiet):
         page(model, files, found, library, report["cost"])
@@ -248,7 +242,7 @@ def _convert(
 def _measured(
     model: Model, samples: Any, count: int, library: LibraryVersion
 ) -> tuple[dict[str, Accuracy], list[str]]:
-    """The accuracy and warnings about it: the files are written by then."""
+    """The accuracy and warnings about it: what cannot be measured is written all the same."""
     from hexconv.compare.low_accuracy import low_accuracy
 
     try:
@@ -270,12 +264,6 @@ def _found(
 
     random = _samples_of(model, samples) is None
     return {"accuracy": section(found, library, random=random), "warnings": warnings}
-
-
-def _report_of(files: list[Path]) -> Path:
-    """The path of the report that the model was saved with."""
-    (path,) = (path for path in files if path.name.endswith(".report.json"))
-    return path
 
 
 def _accuracy(

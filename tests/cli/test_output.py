@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -224,6 +228,82 @@ def test_output_that_has_nowhere_to_go_is_one_error(built: Path, text: str) -> N
     assert code == 1 and "Traceback" not in said and "cannot be written" not in said
     wanted = ended(text, nothing)[0]
     assert ended(text, fill_stderr)[0] == wanted
+
+
+SETS = [
+    f"{CONVERT} --html -o .",
+    f"{CONVERT} --mace-layout --save-inputs -o .",
+    f"{CONVERT} --split relu -o .",
+    "explore tiny.pb --no-open",
+    "mace convert --config tiny.yml --samples speech.npy --output .",
+]
+"""Commands that write several files of one model."""
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Content by name; where the folder is does not count."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b".")
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def copied(folder: Path, name: str) -> Path:
+    """A copy of a folder beside it."""
+    return Path(shutil.copytree(folder, folder.with_name(f"{folder.name}-{name}")))
+
+
+def killed_at(folder: Path, last: int) -> Callable[[], None]:
+    """Work in `folder`, and kill the process before a rename."""
+
+    def before() -> None:
+        real, renamed = Path.replace, count()
+
+        def replace(self: Path, target: Path) -> Path:
+            if next(renamed) == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(self, target)
+
+        os.chdir(folder)
+        Path.replace = replace  # type: ignore[method-assign, assignment]
+
+    return before
+
+
+@pytest.mark.parametrize("text", SETS)
+def test_a_kill_between_two_files_leaves_whole_ones_and_the_next_run_sweeps(
+    built: Path, text: str
+) -> None:
+    np.save("speech.npy", 3 * np.load("speech.npy"))
+    old, whole = files_in(built), copied(built, "whole")
+    assert ended(text, lambda: os.chdir(whole))[0] == 0
+    new = files_in(whole)
+    for last in (0, 1, 3):
+        folder = copied(built, str(last))
+        code, _ = ended(text, killed_at(folder, last))
+        assert code in (-signal.SIGKILL, 0)
+        left = {n: c for n, c in files_in(folder).items() if not Path(n).name.startswith(".")}
+        assert set(old) <= set(left) <= set(new)
+        assert all(content in (old.get(name), new[name]) for name, content in left.items())
+        assert ended(text, lambda: os.chdir(folder))[0] == 0  # noqa: B023
+        assert files_in(folder) == new
+    assert old != new
+
+
+def test_of_two_conversions_at_once_one_wins_whole(built: Path) -> None:
+    wanted = []
+    for number in range(3):
+        np.save(f"{number}.npy", (number + 2) * np.load("speech.npy"))
+    texts = [f"convert tiny.onnx --samples {n}.npy --html -o new" for n in range(3)]
+    for number, text in enumerate(texts):
+        folder = copied(built, str(number))
+        assert ended(text, lambda: os.chdir(folder))[0] == 0  # noqa: B023
+        wanted.append(files_in(folder / "new"))
+    with ThreadPoolExecutor() as pool:
+        running = list(pool.map(lambda text: process(*words(text), "-q"), texts))
+    assert [done.returncode for done in running] == [0] * 3
+    assert files_in(built / "new") in wanted and wanted[0] != wanted[1] != wanted[2]
 
 
 def closed(*numbers: int) -> Callable[[], None]:
