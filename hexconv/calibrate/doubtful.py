@@ -1,8 +1,8 @@
-"""Samples that tell nothing of real use: silent, constant, tiny, or all the same."""
+"""Samples that tell nothing of real use: silent, constant, tiny, all the same, one far too loud."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from hexconv.quantize import Bounds
 
 TINY = 1e-6
 """Below it an input that is not silent has lost its unit, or its recording."""
+LOUDER, FEWEST = 1000.0, 3
+"""How far above the median the loudest sample is damaged rather than loud, of how many at least:
+the others have a quarter of a level."""
 REMEDY = (
     "The model will run, but its accuracy is meaningless at other levels. Give --samples from real "
     "use; of a state, the values that it takes later in the stream."
@@ -24,8 +27,14 @@ class Doubts:
 
     def __init__(self) -> None:
         self.count, self._first, self._varies = 0, {}, False
+        self._peaks: dict[str, list[float]] = {}
 
     _first: Mapping[str, Array]
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Names of the inputs that samples were seen of."""
+        return list(self._peaks)
 
     def watch(self, samples: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         """The samples, unchanged."""
@@ -37,6 +46,8 @@ class Doubts:
                     not np.array_equal(array, self._first[name]) for name, array in sample.items()
                 )
             self.count += 1
+            for name, array in sample.items():
+                self._peaks.setdefault(name, []).append(_peak(np.asarray(array)))
             yield sample
 
     def warning(self, ranges: Mapping[str, Bounds]) -> str | None:
@@ -47,7 +58,7 @@ class Doubts:
         """
         found: dict[str, list[str]] = {}
         for name, bounds in ranges.items():
-            if (why := _doubt(*bounds)) is not None:
+            if (why := _doubt(*bounds) or _outlier(self._peaks.get(name, ()))) is not None:
                 found.setdefault(why, []).append(name)
         texts = [f"of {listed(names)}: {why}" for why, names in found.items()]
         if not texts and self.count > 1 and not self._varies:
@@ -61,3 +72,20 @@ def _doubt(low: float, high: float) -> str | None:
     if max(-low, high) < TINY:
         return f"they never leave [{low:.3g}, {high:.3g}]"
     return None
+
+
+def _peak(array: Array) -> float:
+    """The largest number without its sign; 0 of what is no float."""
+    if array.dtype.kind != "f" or not array.size:
+        return 0.0
+    return max(float(array.max()), -float(array.min()))
+
+
+def _outlier(peaks: Sequence[float]) -> str | None:
+    if len(peaks) < FEWEST:
+        return None
+    usual, loudest = float(np.median(peaks)), max(peaks)
+    if usual < TINY or loudest <= LOUDER * usual:
+        return None
+    number = peaks.index(loudest) + 1
+    return f"sample {number} reaches {loudest:.3g}, most of them {usual:.3g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from hexconv.settings import OBSERVERS
 
 if TYPE_CHECKING:
     from hexconv.asked_model import Source
-    from hexconv.calibrate import Ranges, Statistics
+    from hexconv.calibrate import Doubts, Ranges, Statistics
     from hexconv.cluster import Failed
     from hexconv.onnx_graph import FloatGraph
     from hexconv.settings import Observer, Progress
@@ -95,6 +95,7 @@ def command(
     (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
     from hexconv.asked_model import source_of
+    from hexconv.calibrate import Doubts
     from hexconv.calibrate.introduced import with_introduced
     from hexconv.cluster import require_complete
     from hexconv.files import check_file
@@ -105,6 +106,7 @@ def command(
     check_file(target)
     failed: list[Failed] = []
     more: Ranges = {}
+    doubts = Doubts()
     if merge:
         if samples or shapes or cluster is not None or _is_given(interface):
             raise click.UsageError("--merge takes files of ranges, no samples and no cluster")
@@ -118,7 +120,7 @@ def command(
             given = given_samples(samples, mean, scale, bgr)
             asked = source_of(files[0], dict(shapes), Settings.of(interface))
             graph = load(asked.model, asked.shapes, recognize=False)
-            statistics, failed = _measured(graph, given, observer, cluster, progress)
+            statistics, failed = _measured(graph, given, observer, cluster, progress, doubts)
             whole = not failed and (output is None or output.suffix != ".npz")
             lowered = _as_lowered(asked, interface["unroll"]) if whole else None
             if lowered is not None and statistics.samples:
@@ -130,10 +132,18 @@ def command(
                 )
     if statistics.samples:
         ranges = {**statistics.ranges(percentile), **more}
+        _warn(doubts, ranges)
         _write(statistics, ranges, target, as_json, quiet)
     require_complete(
         failed, f"the ranges are those of the other {counted(statistics.samples, 'sample')}"
     )
+
+
+def _warn(doubts: Doubts, ranges: Ranges) -> None:
+    from hexconv.cli._convert_page import warn_texts
+
+    text = doubts.warning({name: ranges[name] for name in doubts.inputs if name in ranges})
+    warn_texts([text] if text else [])
 
 
 def _is_given(interface: Mapping[str, Any]) -> bool:
@@ -165,11 +175,15 @@ def _measured(
     observer: Observer,
     cluster: str | None,
     progress: Progress,
+    doubts: Doubts | None = None,
 ) -> tuple[Statistics, list[Failed]]:
     from hexconv.calibrate import count_samples, measure, read_samples
     from hexconv.calibrate.distributed import measure_on
 
-    total, stream = count_samples(samples, graph), read_samples(samples, graph)
+    total = count_samples(samples, graph)
+    stream: Iterable[Mapping[str, Any]] = read_samples(samples, graph)
+    if doubts is not None:
+        stream = doubts.watch(stream)
 
     def tick(done: int) -> None:
         progress("calibrate", done, total)

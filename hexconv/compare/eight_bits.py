@@ -53,9 +53,13 @@ class EightBits:
     Args:
         graph: with the ops that exporters write out put together; it is changed.
         samples: {input: array} each, which give the tensors' ranges.
+        wider: factor of these ranges. What a comparison or a softmax decides by less than a level
+            is decided by chance: another range, as good, may decide otherwise.
     """
 
-    def __init__(self, graph: FloatGraph, samples: Iterable[Mapping[str, Array]]) -> None:
+    def __init__(
+        self, graph: FloatGraph, samples: Iterable[Mapping[str, Array]], wider: float = 1.0
+    ) -> None:
         exact = [node for node in graph.nodes if node.op_type not in RECURRENT]
         decompose(graph, exact)
         ranges = observe(graph, samples)
@@ -66,7 +70,7 @@ class EightBits:
             name = str(value.name)
             bounds = needed.get(name)
             if bounds is not None and bounds[0] < bounds[1]:
-                _round(graph, value, bounds, clips=bounds != ranges[name])
+                _round(graph, value, bounds, wider, clips=bounds != ranges[name])
         remove_dead(graph.graph)
         self._session = FloatSession(graph)
 
@@ -128,13 +132,15 @@ def _is_number(value: ir.Value | None) -> bool:
     return array is not None and array.size == 1
 
 
-def _round(graph: FloatGraph, value: ir.Value, bounds: Bounds, *, clips: bool) -> None:
+def _round(
+    graph: FloatGraph, value: ir.Value, bounds: Bounds, wider: float, *, clips: bool
+) -> None:
     """Round a value to whole steps for all that reads it.
 
     Only what its readers do not need is clipped: noise beyond the range of a tensor that should be
     almost 0 has to show.
     """
-    name, step = str(value.name), cover(*bounds).step
+    name, step = str(value.name), wider * cover(*bounds).step
     readers = [(use.node, use.idx) for use in value.uses()]
     factors = [
         constant(f"{name}/{i}", np.asarray(f, np.float32)) for i, f in enumerate((1 / step, step))

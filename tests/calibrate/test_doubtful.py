@@ -55,5 +55,21 @@ def test_samples_that_are_all_the_same_are_named() -> None:
     assert "all 3 samples are the same" in text
 
 
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_one_sample_that_is_far_too_loud_is_named(place: int) -> None:
+    samples = [{"x": numbers(SHAPE, seed), "h": numbers(SHAPE, seed + 9)} for seed in range(8)]
+    samples[place]["x"] = samples[place]["x"] * np.float32(1e5)
+    text = next(text for text in warned(samples) if "SAMPLES" in text)
+    assert f"of 'x': sample {place + 1} reaches" in text and "'h'" not in text
+
+
+def test_some_loud_samples_and_a_silent_one_need_no_warning() -> None:
+    samples = [
+        {"x": numbers(SHAPE, seed) * np.float32(10.0**-seed), "h": numbers(SHAPE)}
+        for seed in range(4)
+    ]
+    assert not warned([*samples, {"x": np.zeros(SHAPE, np.float32), "h": numbers(SHAPE)}])
+
+
 def test_varied_samples_need_no_warning() -> None:
     assert not warned(two(numbers(SHAPE), numbers(SHAPE)))

@@ -53,6 +53,14 @@ def test_a_shape_that_is_missing_is_requested(tmp_path: Path) -> None:
     assert "dimension 0 ('t')" in str(error) and "--shape speech=1,2" in error.hint
 
 
+def test_samples_that_tell_nothing_of_real_use_are_named(tmp_path: Path) -> None:
+    path, samples = files(tmp_path)
+    np.save(samples, np.zeros((3, 2, 2), np.float32))
+    result = run(path, "--samples", samples, "--shape", "speech=2,2", "-q")
+    assert result.exit_code == 0
+    assert "THE SAMPLES of 'speech': all zero" in " ".join(result.stderr.split())
+
+
 def test_bad_samples_leave_no_file(tmp_path: Path) -> None:
     path, samples = files(tmp_path)
     np.save(samples, np.full((2, 2), np.nan, np.float32))
