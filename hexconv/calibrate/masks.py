@@ -21,6 +21,8 @@ from hexconv.quantize import Bounds
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
 JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Min": (0, 1), "Pad": (0, 2)}
 HOLDS = {"Max", "Clip"}
+MAXIMA = {"GlobalMaxPool", "MaxPool", "ReduceMax"}
+"""Ops that never return what is masked where something else is beside it."""
 # exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
 MARGIN = 12.0
 # ArgMax needs what is masked to be less than the smallest score: five levels of 255.
@@ -88,6 +90,8 @@ def _bound(
     )
     low, high = other.bounds
     added = node.op_type in ("Add", "Sub")
+    if way.maxima and not (added and way.hidden_in(ranges, low)):
+        return  # what only a maximum reads needs no more than the range of the maximum
     if (
         not mask.masks(other.bounds)
         or node.op_type == "Min"
@@ -183,22 +187,29 @@ def _number(value: ir.Value | None) -> float | None:
 
 @dataclass
 class Way:
-    """From masked scores to softmax or ArgMax.
+    """From masked scores to softmax, ArgMax or a maximum.
 
     Attributes:
         names: values up to the next join, each with what the scores are multiplied by there.
         factors: what they are multiplied by at each softmax.
+        maxima: the maxima that are taken of them, each with what they are multiplied by there.
     """
 
     names: dict[str, float] = field(default_factory=dict)
+    maxima: dict[str, float] = field(default_factory=dict)
     factors: list[float] = field(default_factory=list)
 
     def margin(self, width: float) -> float:
         """How far below the smallest of the scores, which are `width` apart, masked ones are."""
         return max([width * LEVELS_BELOW, *(MARGIN / factor for factor in self.factors)])
 
+    def hidden_in(self, ranges: Mapping[str, Bounds], low: float) -> bool:
+        """Whether no maximum is less than the smallest of the scores, which is `low`."""
+        found = [(ranges.get(name), factor) for name, factor in self.maxima.items()]
+        return all(bounds is not None and bounds[0] >= low * factor for bounds, factor in found)
+
     def follow(self, value: ir.Value, factor: float, *, joined: bool = False) -> bool:
-        """Add a value and what is computed of it; whether only softmax and ArgMax need it."""
+        """Add a value and what is computed of it; whether nothing but `Way`'s ends needs it."""
         if value.is_graph_output() or not value.uses():
             return False
         if not joined:
@@ -210,6 +221,9 @@ class Way:
             self.factors.append(factor)
             return True
         if node.op_type == "ArgMax" and not node.domain:
+            return True
+        if node.op_type in MAXIMA and not node.domain:
+            self.maxima[str(node.outputs[0].name)] = factor
             return True
         scale = _factor(node, position)
         joined = joined or node.op_type in JOINS

@@ -27,14 +27,17 @@ EVERYTHING = (-inf, inf)
 WORTH = 1.25
 """By how much narrower a range has to become: a third of a bit."""
 WORTH_CLIPPED = 4.0
-"""The same of what a Relu or Clip reads, which costs nothing on its input's quantized values."""
+"""The same of what a Relu or Clip reads, which costs nothing on its input's quantized values, and
+of what a maximum or minimum is taken of: beside it a number far away may fill up or mask."""
 SAME = 1 / 1024
 """Share of a function's range by which values of it may differ that are the same in 8 bits."""
 POINTS = 4096
 """At which a function is compared with itself."""
-LIMITING = frozenset(("Clip", "Max", "Min", "Relu", "Where"))
+REDUCING = frozenset(("GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"))
+"""Ops that return the largest, or the smallest, of what they read."""
+LIMITING = frozenset(("Clip", "Max", "Min", "Relu", "Where")) | REDUCING
 """Ops that do not let through all that they read."""
-ORDERED = SELECTIONS | {"Concat", "Max", "Min", "Pad", "ReduceMax", "ReduceMin"}
+ORDERED = SELECTIONS | REDUCING | {"Concat", "Max", "Min", "Pad"}
 """Ops that return values that they read, chosen by position or by order."""
 
 Needed = Callable[[NodeView, int, Bounds], Bounds]
@@ -81,7 +84,7 @@ def _needed_by(
     limits = node.op in LIMITING or notes_of(node.node).saturates is not None
     known = ranges if limits or _is_masked(node, position) else needed
     found = rule(node, position, _union(known.get(name, EVERYTHING) for name in node.outputs))
-    if node.op in ("Relu", "Clip"):
+    if node.op in REDUCING or node.op in ("Relu", "Clip"):
         return _clear_part(found, ranges.get(node.input(0), EVERYTHING))
     return found
 
