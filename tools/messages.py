@@ -45,6 +45,7 @@ levels
 library max mean name node nodes nothing on op ops: output own packets predicted rewrites samples
 search share recognized rewritten decomposed calibrated fused transposes
 compare prepare profile run simulate type unsupported used warning where why written
+MISSING compiler containment emulator ok runner self-test
 """
 CLICK = """
 error:

@@ -15,6 +15,7 @@ from hexconv.cli._output import OutputFile, OutputFolder
 from hexconv.cli._terminal import say, stages, table
 from hexconv.errors import DIFFERS, ConfigError
 from hexconv.names import counted
+from hexconv.translation import translated
 
 if TYPE_CHECKING:
     from hexconv.arrays import Array
@@ -89,15 +90,18 @@ def command() -> None:
 @quiet_option
 def setup(library_file: Path | None, as_json: bool, quiet: bool) -> None:
     """Show what is installed and what is missing; build the runner; run a self-test."""
+    from rich.cells import set_cell_size
+
     from hexconv.compare.selftest import checks
 
     found = []
     for check in checks(library_file):
         found.append(check)
         if not (as_json or quiet):
-            say(f"{'ok     ' if check.ok else 'MISSING'}  {check.name}: {check.found}")
+            state = set_cell_size(translated("ok" if check.ok else "MISSING"), 9)
+            say(state + translated(f"{check.name}: {check.found}"))
             if check.hint:
-                say(f"         do: {check.hint}")
+                say(" " * 9 + "hint: " + check.hint)
     if as_json:
         emit("device-setup", {"checks": [asdict(check) for check in found]})
     if not all(check.ok for check in found):

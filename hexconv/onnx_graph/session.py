@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import Array
@@ -66,7 +67,7 @@ class FloatSession:
             ModelError: ONNX Runtime fails.
         """
         try:
-            results = self._session.run(None, dict(feeds))
+            results = self._session.run(None, {n: np.asarray(x) for n, x in feeds.items()})
         except runtime_errors() as error:
             raise ModelError("the float model does not run", why=_text(error)) from error
         return dict(zip(self.outputs, results, strict=True))

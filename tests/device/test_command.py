@@ -71,7 +71,7 @@ def test_setup_without_an_emulator_says_how_to_install_it(run, monkeypatch) -> N
     monkeypatch.setenv("HEXCONV_QEMU", "no-such-qemu")
     result = run("setup", fails=True)
     assert result.exit_code == 1
-    assert "do: apt-get install qemu-user" in result.output
+    assert "hint: apt-get install qemu-user" in result.output
 
 
 def test_ops_lists_where_library_and_catalogue_disagree(run) -> None:
@@ -170,3 +170,13 @@ def test_on_a_terminal_no_line_is_too_long_and_no_word_is_cut(
     ):
         for columns in (80, 120):
             assert misfits(arguments, columns, language) == []
+
+
+def test_setup_in_chinese_has_aligned_columns_and_translated_names(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEXCONV_LIBRARY")
+    monkeypatch.setattr("hexconv.translation._chosen", ["zh"])
+    *_, missing, hint = run("setup", fails=True).output.splitlines()
+    assert missing.startswith("缺少     库：没有给出 DSP 库")
+    assert hint.startswith("         建议：")

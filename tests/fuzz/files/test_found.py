@@ -308,3 +308,14 @@ def test_a_branch_in_a_function_reads_what_the_function_computes(read: str, fits
     else:
         with pytest.raises(ModelError, match=f"'{read}' is read, but nothing computes it"):
             load(proto)
+
+
+@pytest.mark.filterwarnings("ignore::hexconv.errors.HexconvWarning")
+@pytest.mark.parametrize("samples", [None, [{"x": np.float32(0.9)}, {"x": np.array(-0.9)}]])
+def test_a_model_of_scalars_converts(samples: Any) -> None:
+    proto = model(helper.make_node("Relu", ["x"], ["y"]))
+    for value in (*proto.graph.input, *proto.graph.output):
+        del value.type.tensor_type.shape.dim[:]
+    converted = hexconv.convert(proto, samples=samples, input_ranges={"x": (-1, 1)})
+    result = hexconv.simulate(converted, {"x": np.array(0.5, np.float32)})["y"]
+    assert result.shape == () and abs(result - 0.5) < 0.01
