@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hexconv.compare import LayerRow, Report
     from hexconv.compare.device import NodeRow
     from hexconv.compare.metrics import Metrics
-    from hexconv.compare.tally import Figures
+    from hexconv.compare.tally import Figures, PartFigures
 
 SET_NAMES = {"calibration": "calibration", "held_out": "held-out"}
 SHORT_NAMES = {"calibration": "calibr.", "held_out": "held-out"}
@@ -40,11 +40,15 @@ def page(report: Report, most: int) -> None:
 
 def _outputs(report: Report) -> None:
     heads = ("output", "on", "samples", "SQNR dB", "cosine", "max\nerror", "mean\nerror", "close")
-    rows = [
-        (row.name, translated(SET_NAMES[name]), metrics.samples, *_cells(metrics))
-        for row in report.outputs
-        for name, metrics in row.sets()
-    ]
+    rows = []
+    for row in report.outputs:
+        for name, metrics in row.sets():
+            kind = translated(SET_NAMES[name])
+            rows.append((row.name, kind, metrics.samples, *_cells(metrics)))
+            for part in row.parts:
+                own: PartFigures = getattr(part, name)
+                cells = _cells(own.metrics)
+                rows.append((f"  {part.tensor}", kind, own.metrics.samples, *cells))
     table((*heads, "top-1"), rows, drop=("mean\nerror", "samples"))
     say(f"close: |x - y| <= {ATOL:g} + {RTOL:g} |x|")
     for row in report.outputs:

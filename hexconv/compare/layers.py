@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.compare.eight_bits import parts_of
 from hexconv.compare.sites import Sites, find_sites
 from hexconv.compare.tally import Measured, Tally, TensorTally
 from hexconv.compare.user_metrics import kept
@@ -85,6 +86,7 @@ class Bench:
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
         self._check_outputs()
         self.sites: Sites = find_sites(graph, running.prepared, shapes)
+        self._parts = {item.name: parts_of(reference, item.name) for item in graph.outputs}
         inputs = {info.name for info in reference.inputs}
         wanted = [site.tensor for site in self.sites.all] + [item.name for item in graph.outputs]
         self._session = FloatSession(
@@ -109,7 +111,7 @@ class Bench:
         """An empty one."""
         classes = self.reference.classes
         outputs = {item.name: item.name in classes for item in self.graph.outputs}
-        return Tally(outputs, (site.tensor for site in self.sites.all))
+        return Tally(outputs, (site.tensor for site in self.sites.all), self._parts)
 
     def measure(
         self, samples: Iterable[Sample], progress: Callable[[int], None] | None = None
@@ -150,8 +152,8 @@ class Bench:
         values = {**sample, **self._session.run(sample)}
         returned, running = self._run(sample, lane)
         lane.fed.run_watched(sample, self._feeding(values, running, tally.tensors))
-        for name, total in tally.outputs.items():
-            total.add(values[name], returned[name])
+        for name in tally.outputs:
+            tally.add_output(name, values[name], returned[name])
         if self.keeps:
             tally.kept[number] = kept(sample, values, returned)
 

@@ -12,7 +12,7 @@ from hexconv.compare.advice import NEGLIGIBLE, AdviceCase, advise
 from hexconv.compare.metrics import EXACT, Metrics, below
 from hexconv.compare.sites import Sites
 from hexconv.compare.sums import ATOL, RTOL
-from hexconv.compare.tally import Figures, Measured
+from hexconv.compare.tally import Figures, Measured, PartFigures
 from hexconv.compare.user_metrics import (
     Metric,
     MetricRow,
@@ -29,12 +29,33 @@ SETS = ("calibration", "held_out")
 
 
 @dataclass(frozen=True)
+class OutputPartRow:
+    """One tensor that is joined with others into an output, on either set of samples."""
+
+    tensor: str
+    calibration: PartFigures | None
+    held_out: PartFigures | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures of the worse set: plain data, for JSON."""
+        found = [item for item in (self.calibration, self.held_out) if item is not None]
+        worse = min(found, key=lambda item: item.metrics.sqnr)
+        sqnr, values = worse.metrics.sqnr, worse.values
+        return {"tensor": self.tensor, "sqnr": sqnr, "allowed": None, "values": values}
+
+
+@dataclass(frozen=True)
 class OutputRow:
-    """One output of the model, on either set of samples."""
+    """One output of the model, on either set of samples.
+
+    Attributes:
+        parts: of an output that a Concat makes.
+    """
 
     name: str
     calibration: Metrics | None
     held_out: Metrics | None
+    parts: tuple[OutputPartRow, ...] = ()
 
     def sets(self) -> Iterator[tuple[str, Metrics]]:
         """The sets that are present."""
@@ -172,7 +193,15 @@ class Report:
         return accuracy_section(
             self.on,
             self.library,
-            [{**asdict(row), "random": None, "allowed": None, "parts": []} for row in self.outputs],
+            [
+                {
+                    **asdict(row),
+                    "random": None,
+                    "allowed": None,
+                    "parts": [part.as_dict() for part in row.parts],
+                }
+                for row in self.outputs
+            ],
             [asdict(row) for row in self.layers],
             unmatched=list(self.unmatched),
             incomplete=list(self.incomplete),
@@ -273,12 +302,30 @@ def make_report(
         for case in cases
     )
     results = tuple(
-        OutputRow(name, *(None if found is None else found.outputs.get(name) for found in sets))
+        OutputRow(
+            name,
+            None if calibration is None else calibration.outputs.get(name),
+            None if held_out is None else held_out.outputs.get(name),
+            _parts(name, sets),
+        )
         for name in outputs
     )
     kept = [None if found is None else found.kept for found in sets]
     own = tuple(metric_row(metric, *kept) for metric in metrics)
     return Report(model, library, on, results, rows, sites.unmatched, tuple(incomplete), own)
+
+
+def _parts(name: str, sets: Sequence[Measured | None]) -> tuple[OutputPartRow, ...]:
+    """The parts of an output, in their order; each set has the same ones, or none."""
+    one, other = (() if found is None else found.parts.get(name, ()) for found in sets)
+    return tuple(
+        OutputPartRow(
+            (one or other)[place].tensor,
+            one[place] if one else None,
+            other[place] if other else None,
+        )
+        for place in range(len(one or other))
+    )
 
 
 def _cases(

@@ -51,6 +51,33 @@ def outputs(report: Report) -> Iterator[Section]:
     )
 
 
+def parts(report: Report) -> Iterator[Section]:
+    """How good each tensor is that is joined with others into an output."""
+    rows = [
+        [row["name"], *(part[key] for key in ("tensor", "sqnr", "allowed", "values"))]
+        for row in accuracy_rows(report, "outputs")
+        for part in row["parts"]
+    ]
+    columns = (
+        Column(Text("output", "输出")),
+        Column(Text("joined tensor", "拼接的张量")),
+        Column(Text("SQNR, dB", "SQNR，dB"), "db"),
+        Column(Text("8 bits allow, dB", "8 位所允许，dB"), "db"),
+        Column(Text("different values", "不同数值"), "integer"),
+    )
+    yield Section(
+        "parts",
+        Text("Parts of joined outputs", "拼接输出的各部分"),
+        Text(
+            "Tensors that a Concat joins into an output share its range: one with few different "
+            "values should be an output of its own.",
+            "由 Concat 拼接成输出的张量共用一个范围：不同数值很少的张量应单独作为输出。",
+        ),
+        columns,
+        rows,
+    )
+
+
 def metrics(report: Report) -> Iterator[Section]:
     """The user's metrics, of the float model and of the quantized one."""
     rows = [

@@ -17,6 +17,7 @@ def sections(report: Report) -> list[Section]:
     makers = (
         _unsupported,
         accuracy_sections.outputs,
+        accuracy_sections.parts,
         accuracy_sections.metrics,
         explain_sections.noise,
         explain_sections.tried,
