@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -22,6 +24,8 @@ KINDS = {kind.value: kind for kind in ir.DataType}
 ROUNDINGS = {"Ceil", "Floor", "Round"}
 OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
+MOST_CUTS = 4
+"""Tensors that a hint lists."""
 FLOAT_CODES = {kind.value for kind in (ir.DataType.FLOAT, *OTHER_FLOATS)}
 
 
@@ -121,13 +125,17 @@ def _to_float(node: ir.Node) -> bool:
     return node.op_type == "Cast" and target is not None and target.as_int() in FLOAT_CODES
 
 
-def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
+def drop_unused_inputs(model: ir.Model, in_file: Collection[str]) -> tuple[str, ...]:
     """Remove unused inputs that are not float; raise for those that are read.
+
+    Args:
+        model: all types known; it is changed.
+        in_file: names of tensors that a user knows.
 
     Raises:
         ModelError: an input of integers, strings or booleans is read.
     """
-    if (read := integer_inputs(model)) is not None:
+    if (read := integer_inputs(model, in_file)) is not None:
         raise read
     dropped = [value for value in model.graph.inputs if value.dtype != ir.DataType.FLOAT]
     for value in dropped:
@@ -135,10 +143,11 @@ def drop_unused_inputs(model: ir.Model) -> tuple[str, ...]:
     return tuple(str(value.name) for value in dropped)
 
 
-def integer_inputs(model: ir.Model) -> ModelError | None:
+def integer_inputs(model: ir.Model, in_file: Collection[str] = ()) -> ModelError | None:
     """The error of inputs that are not float and that are read; None where there are none.
 
-    It names the first one, and what all of them could be bound to.
+    It names the first one, what all of them could be bound to, and the tensors of the file that
+    could be inputs in their place.
     """
     read = [
         value
@@ -156,9 +165,37 @@ def integer_inputs(model: ir.Model) -> ModelError | None:
         where=_readers(first),
         why="the DSP reads float tensors, which it quantizes to 8 bits",
         hint=(f"bind it: {bound}; or " if bound else "")
-        + "cut the model where its data is float: for token ids, name the tensor after the "
-        "embedding (--inputs)",
+        + _where_to_cut(_first_floats(read), in_file),
     )
+
+
+def _where_to_cut(floats: Sequence[ir.Value], in_file: Collection[str]) -> str:
+    names = [str(value.name) for value in floats]
+    if not names or len(names) > MOST_CUTS or not set(names) <= set(in_file):
+        return (
+            "cut the model where its data is float: for token ids, name the tensor after the "
+            "embedding (--inputs)"
+        )
+    return f"cut the model where its data is float: --inputs {','.join(names)}"
+
+
+def _first_floats(values: Sequence[ir.Value]) -> list[ir.Value]:
+    """The float tensors that are computed from these of other types, through none that is float.
+
+    None where an output of the model is reached before.
+    """
+    pending, seen, found = list(values), set(values), dict[ir.Value, None]()
+    for current in pending:  # it grows
+        if current.is_graph_output():
+            return []
+        for use in current.uses():
+            for value in use.node.outputs:
+                if value.dtype == ir.DataType.FLOAT:
+                    found[value] = None
+                elif value not in seen:
+                    seen.add(value)
+                    pending.append(value)
+    return list(found)
 
 
 def _bound(value: ir.Value) -> str:

@@ -102,7 +102,7 @@ def load(
     check_outputs(model.graph)
     declared = take_ranges(builder, unreached)
     remove_dead(model.graph)
-    dropped = drop_unused_inputs(model)
+    dropped = drop_unused_inputs(model, original)
     finite_masks(model.graph)
     check_weights(model, label)
     counts = simplify(builder, recognize=recognize)

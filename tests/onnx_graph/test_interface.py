@@ -126,6 +126,27 @@ def test_sizes_that_depend_on_an_integer_input_name_the_option_too() -> None:
         load(proto(nodes, inputs, zero=np.int64(0), step=np.int64(1)))
 
 
+def test_the_error_of_token_ids_names_the_tensor_behind_the_embedding() -> None:
+    """Also where a Reshape is between, and where a mask is computed of the ids as well."""
+    with pytest.raises(ModelError) as plain:
+        load(embedded(), {"ids": (1, 7)})
+    assert plain.value.render(cli=True).endswith(
+        "cut the model where its data is float: --inputs e"
+    )
+    nodes = [
+        node("Reshape", "ids row", "flat"),
+        node("Gather", "table flat", "embedded"),
+        node("Equal", "flat pad", "absent"),
+        node("Cast", "absent", "mask", to=1),
+        node("Mul", "embedded mask", "y"),
+    ]
+    operands = {"row": np.array([7, 1]), "pad": np.int64(0), "table": numbers((20, 8))}
+    with pytest.raises(ModelError) as masked_too:
+        load(proto(nodes, {"ids": (TensorProto.INT64, [1, 7])}, **operands))
+    assert "--inputs embedded,mask" in masked_too.value.render(cli=True)
+    assert "inputs=['embedded', 'mask']" in str(masked_too.value)
+
+
 @pytest.mark.parametrize("shapes", [{"ids": (1, 7)}, {"e": (1, 7, 8)}])
 def test_an_inner_tensor_becomes_the_input_and_the_front_computes_it(shapes: Any) -> None:
     model = embedded()
