@@ -10,6 +10,7 @@ import onnx_ir as ir
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
 from hexconv.calibrate.masks import bounded_masks
+from hexconv.calibrate.norms import bounded_norms
 from hexconv.calibrate.unlike_rows import unlike_rows
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -34,7 +35,7 @@ def rewrite_by_ranges(
     Returns:
         The ranges, those of new values among them; how often each rewrite was applied, by name.
     """
-    ranges = bounded_masks(graph, observed)
+    ranges = bounded_norms(graph, bounded_masks(graph, observed))
     ranges, flat = flat_softmax(graph, ranges)
     ranges, unlike = unlike_rows(graph, ranges)
     scaled = equalize(graph, ranges, measured=measured) if equalized else 0
