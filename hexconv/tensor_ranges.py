@@ -133,15 +133,20 @@ def introduced_ranges(
 
     Without samples, on the random data that the ranges were observed on.
     """
-    copy = calibrate.rewritten_copy(graph, observed, equalized=equalizes(settings))
+    large: dict[str, Bounds] = {}
+    if samples is not None and equalizes(settings):
+        drawn = calibrate.read_samples(samples, graph, settings.data_formats)
+        large = calibrate.large_channels(graph, observed, drawn)
+    copy = calibrate.rewritten_copy(graph, {**observed, **large}, equalized=equalizes(settings))
     if copy is None:
-        return {}
+        return large
     if samples is None:
         measured = _observe(copy, _random(graph, settings), settings)
     else:
         source = calibrate.read_samples(samples, graph, settings.data_formats)
         measured = _observe(copy, source, settings, samples)
-    return {name: bounds for name, bounds in measured.items() if name not in observed}
+    found = {name: bounds for name, bounds in measured.items() if name not in observed}
+    return {**large, **found}
 
 
 def equalizes(settings: Settings) -> bool:

@@ -1,14 +1,14 @@
 """Calibration: the range of every tensor of a float graph over sample inputs."""
 
 import hexconv.onnx_ir_without_sympy  # noqa: F401  (before anything imports onnx-ir)
-from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy
+from hexconv.calibrate.by_ranges import rewrite_by_ranges, rewritten_copy, scale_channels
 from hexconv.calibrate.count import count_samples
 from hexconv.calibrate.doubtful import Doubts
-from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.images import Images
 from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
+from hexconv.calibrate.outlier_channels import is_channel, large_channels
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.sample_set import SampleDigest, SampleSet
 from hexconv.calibrate.samples import SampleSource, read_samples
@@ -27,9 +27,10 @@ __all__ = [
     "bound_constants",
     "check_percentile",
     "count_samples",
-    "equalize",
     "format_ranges",
+    "is_channel",
     "joined_warnings",
+    "large_channels",
     "measure",
     "observe",
     "read_ranges",
@@ -37,6 +38,7 @@ __all__ = [
     "read_statistics",
     "rewrite_by_ranges",
     "rewritten_copy",
+    "scale_channels",
     "synthetic_samples",
     "write_ranges",
     "write_statistics",

@@ -11,6 +11,7 @@ from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
 from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.norms import bounded_norms
+from hexconv.calibrate.outlier_channels import scale_outliers
 from hexconv.calibrate.unlike_rows import unlike_rows
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -29,18 +30,26 @@ def rewrite_by_ranges(
     Args:
         graph: changed in place.
         observed: (min, max) of each value.
-        equalized: whether channels may be scaled (`equalized_channels`).
+        equalized: whether channels may be scaled (`equalized_channels`, `outlier_channels`).
         measured: whether `observed` has the ranges of what that makes.
 
     Returns:
         The ranges, those of new values among them; how often each rewrite was applied, by name.
     """
     ranges = bounded_norms(graph, bounded_masks(graph, observed))
+    streams = scale_outliers(graph, ranges, measured=measured) if equalized else 0
     ranges, flat = flat_softmax(graph, ranges)
     ranges, unlike = unlike_rows(graph, ranges)
     scaled = equalize(graph, ranges, measured=measured) if equalized else 0
     counts = {"flat_softmax": flat, "unlike_rows": unlike, "equalized_channels": scaled}
+    counts["outlier_channels"] = streams
     return ranges, {name: count for name, count in counts.items() if count}
+
+
+def scale_channels(graph: FloatGraph, ranges: Mapping[str, Bounds]) -> None:
+    """Scale the channels of a float model as in the model whose ranges these are."""
+    scale_outliers(graph, ranges, measured=True)
+    equalize(graph, ranges, measured=True)
 
 
 def rewritten_copy(

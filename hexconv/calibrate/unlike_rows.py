@@ -72,7 +72,7 @@ def unlike_rows(graph: FloatGraph, observed: Mapping[str, Bounds]) -> tuple[dict
         The ranges, with those of the new values, and how many norms were changed.
     """
     ranges = dict(observed)
-    norms = [norm for node in graph.nodes if (norm := _norm(node)) and _unlike(norm, ranges)]
+    norms = [norm for node in graph.nodes if (norm := norm_of(node)) and _unlike(norm, ranges)]
     builder = FloatBuilder(graph.graph) if norms else None
     for norm in norms:
         assert builder is not None
@@ -87,7 +87,7 @@ def _unlike(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
     return high > SPREAD * max(low + norm.epsilon, 0.0) and str(norm.source.name) in ranges
 
 
-def _norm(square: ir.Node) -> Norm | None:
+def norm_of(square: ir.Node) -> Norm | None:
     """The norm that starts with a square; None where it is none."""
     if not _is_square(square):
         return None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.asked_model import source_of
-from hexconv.calibrate import count_samples, equalize, read_samples
+from hexconv.calibrate import count_samples, read_samples, scale_channels
 from hexconv.compare.distributed import measure_on
 from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
@@ -78,7 +78,7 @@ def verify(
     asked = source_of(float_source, shapes, chosen)
     reference, _ = prepared(asked.model, asked.shapes, chosen)
     if _was_equalized(model):
-        equalize(reference, model.ranges, measured=True)
+        scale_channels(reference, model.ranges)
     bench = Bench(model.graph, reference, followed, device, keeps=bool(own))
     formats = model.graph.data_formats
     found: list[Measured | None] = []
@@ -114,7 +114,8 @@ def _check(samples: object, held_out: object, device: object, cluster: object) -
 def _was_equalized(model: Model) -> bool:
     """Whether tensors of the model are scaled beside those of the float model."""
     rewrites = () if model.conversion is None else model.conversion.rewrites
-    return any(item.name == "equalized_channels" for item in rewrites)
+    scaling = ("equalized_channels", "outlier_channels")
+    return any(item.name in scaling for item in rewrites)
 
 
 def _followed(library: LibraryVersion | None, device: Library | None) -> LibraryVersion:

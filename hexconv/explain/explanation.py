@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hexconv.arrays import Array
 from hexconv.asked_model import source_of
-from hexconv.calibrate import equalize, read_samples
+from hexconv.calibrate import read_samples, scale_channels
 from hexconv.compare.metrics import EXACT
 from hexconv.conversion import convert
 from hexconv.explain.noise import Noise, NoiseMeter, TensorNoise
@@ -101,7 +101,7 @@ def explain(
     formats = chosen.data_formats
     taken = samples if held_out is None else held_out
     test = list(islice(read_samples(taken, reference, formats), MOST_TESTED))
-    equalize(reference, model.ranges, measured=True)
+    scale_channels(reference, model.ranges)
     noise = _noise(model, reference, test[:MOST_MEASURED], chosen)
     trials = _trials(Bench(source, shapes or {}, samples, chosen, test), model, noise)
     return Explanation(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hexconv.calibrate import equalize
+from hexconv.calibrate import is_channel, scale_channels
 from hexconv.conversion_record import AppliedRewrite, RefineStep
 from hexconv.model import Model
 from hexconv.onnx_graph import FloatGraph, load
@@ -83,7 +83,9 @@ class Refinement:
         turned = replace(self.settings, observer=observer)
         graph, _ = self.prepare(turned)
         other, _ = observed_ranges(graph, self.fit, None, turned)
-        other |= introduced_ranges(graph, observed, self.fit, turned)
+        own = {name: b for name, b in observed.items() if name in other or is_channel(name)}
+        introduced = introduced_ranges(graph, own, self.fit, turned)
+        other = {**observed, **other, **introduced}
         judge = self._judge(self.fit[:MOST_TRIED])
         mixed = mixed_ranges(
             observed, other, lambda r: judge.score(build(r).graph).sqnr, self._tick
@@ -97,7 +99,7 @@ class Refinement:
     def biases(self, model: Model) -> Model:
         """A model with biases corrected on the simulator."""
         reference, _ = self.prepare(self.settings)
-        equalize(reference, model.ranges, measured=True)
+        scale_channels(reference, model.ranges)
         judge, fit = self._judge(self.held), self.fit[:MOST_TOGETHER]
         best, reached = model.graph, judge.score(model.graph)
         for least in LEAST_VALUES:

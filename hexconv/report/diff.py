@@ -17,6 +17,8 @@ UNITS = {
     "cosine": "",
     "close": "",
     "top1": "",
+    "metric": "",
+    "metric_error": "",
     "packets": "packets",
     "nodes": "nodes",
     "milliseconds": "ms",
@@ -30,6 +32,9 @@ UNITS = {
 """The figures that are compared, and their units."""
 MORE_IS_BETTER = ("sqnr", "cosine", "close", "top1", "node_share", "mac_share")
 SETS = {"calibration": "calibration", "held_out": "held-out", "random": "random"}
+EITHER_WAY = ("metric",)
+"""Figures of which more may be better or worse: hexconv does not know. `metric_error` is how far
+a metric of the user's is from that of the float model."""
 TOLERANCE = {"sqnr": 0.05, "cosine": 1e-5, "close": 1e-3, "top1": 1e-3}
 """How much worse counts as the same, where nothing else is asked for; the rest is exact."""
 Figures = dict[tuple[str, str], float]
@@ -159,7 +164,7 @@ def _change(
     if old is not None and new is not None:
         loss = old - new if figure in MORE_IS_BETTER else new - old
         slack = abs(old) * relative[figure] if figure in relative else allowed.get(figure, 0.0)
-        worse = loss > slack
+        worse = loss > slack and figure not in EITHER_WAY
     return Change(figure, of, old, new, UNITS[figure], worse)
 
 
@@ -179,6 +184,13 @@ def _accuracy(report: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], floa
                 metrics = row[key]
                 if metrics is not None:
                     yield (figure, f"{row['name']} ({label})"), metrics[figure]
+    for row in accuracy_rows(report, "metrics"):
+        for key in ("calibration", "held_out"):
+            pair = row[key]
+            if pair is not None:
+                of = f"{row['name']} ({SETS[key]})"
+                yield ("metric", of), pair["quantized"]
+                yield ("metric_error", of), abs(pair["quantized"] - pair["float_model"])
 
 
 def _cost(report: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], float | None]]:

@@ -119,6 +119,38 @@ def test_only_what_is_worse_fails(
     assert run("diff", REPORT, changed(place, **changes), *allow).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("quantized", "allow", "worse"),
+    [
+        (0.25, (), False),
+        (0.30, (), False),  # nearer to the float model's
+        (0.20, (), True),
+        (0.60, (), True),
+        (0.20, ("--allow", "metric_error=0.1"), False),
+        (0.60, ("--allow", "metric_error=100%"), True),
+    ],
+)
+def test_metrics_are_shown_and_may_not_leave_the_float_models(
+    place: Path, quantized: float, allow: tuple[str, ...], worse: bool
+) -> None:
+    files = []
+    for name, value in (("old", 0.25), ("new", quantized)):
+        found = json.loads(Path(REPORT).read_text())
+        pair = {"float_model": 0.35, "quantized": value}
+        row = {"name": "wer", "calibration": None, "held_out": pair}
+        found["accuracy"]["metrics"] = [row]
+        files.append(place / f"{name}.report.json")
+        files[-1].write_text(json.dumps(found))
+    shown = json.loads(run("diff", *files, "--json").stdout)["diff"]["changes"]
+    by = {row["figure"]: row for row in shown if row["of"] == "wer (held-out)"}
+    assert (by["metric"]["old"], by["metric"]["new"]) == (0.25, quantized)
+    assert by["metric_error"]["new"] == pytest.approx(abs(0.35 - quantized))
+    result = run("diff", *files, "--fail-if-worse", *allow)
+    assert isinstance(result.exception, FloorError) == worse
+    if worse:
+        assert "metric_error of wer (held-out)" in str(result.exception.why)
+
+
 def test_reports_of_different_commands_are_compared_by_what_both_have(place: Path) -> None:
     path = place / "cost.json"
     path.write_text(run("cost", "all/net.pb", "--json").stdout)

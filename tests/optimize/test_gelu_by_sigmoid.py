@@ -36,6 +36,24 @@ def test_it_is_gelu_to_half_a_thousandth(approximate: str) -> None:
     assert np.abs(after - before).max() < 0.0015
 
 
+@pytest.mark.parametrize(("others", "low"), [((), -4.0), (("m",), -20.0), (("m", "y"), -20.0)])
+def test_levels_below_what_gelu_returns_0_for_are_not_kept(
+    others: tuple[str, ...], low: float
+) -> None:
+    """Unless something else reads them: an output, or another node."""
+    proto = net("none")
+    for name in others:
+        if name == "y":
+            proto.graph.node.append(helper.make_node("Relu", ["m"], ["r"]))
+            proto.graph.output.append(helper.make_empty_tensor_value_info("r"))
+        else:
+            proto.graph.output.append(helper.make_empty_tensor_value_info(name))
+    graph = load(proto)
+    bounds = dict.fromkeys(graph.computed_values(), (-20.0, 6.0))
+    gelu_by_sigmoid(graph, bounds)
+    assert bounds["m"] == (low, 6.0)
+
+
 def test_no_table_is_left_and_the_noise_hardly_grows() -> None:
     """The table rounds once, the nodes four times, most of them where the sigmoid is flat: 3 dB."""
     proto, feeds = net("none"), {"x": numbers((1, 32, 64))}

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder
+from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds
 
@@ -24,6 +25,8 @@ CUBIC = LINEAR * 0.044715
 REACH = 8.0
 NEAR = 3.336
 """Input for which the sigmoid's argument is `REACH`."""
+FAR = 4.0
+"""GELU of -4 is -0.0001, and nearer 0 below it: such inputs need no levels."""
 WIDE = 24.0
 """Largest input that is squared as it is: of the squares of a larger one too few levels are left
 for those that matter."""
@@ -49,6 +52,9 @@ class _Gelu:
         """The nodes of `node`; returns the result."""
         x = node.inputs[0]
         assert x is not None
+        low, high = self._observed[str(x.name)]
+        if low < -FAR < high and read_once(x) and x.producer() is not None:
+            self._observed[str(x.name)] = (-FAR, high)
         argument, ends = self._argument(x, self._observed[str(x.name)])
         limits = [float(np.clip(end, -REACH, REACH)) for end in ends]
         clipped = self._op("Clip", [argument, -REACH, REACH], limits)

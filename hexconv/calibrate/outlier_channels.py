@@ -1,0 +1,196 @@
+"""Channels of a residual stream that are far larger than the others are scaled down.
+
+Which ones they are is measured, and kept with the ranges: a range file gives the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.arrays import FloatArray
+from hexconv.calibrate.channel_groups import Floats, Weighted
+from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
+from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.session import FloatSession
+from hexconv.quantize import Bounds
+
+NAME, CHANNEL = "/scaled", "/channel/"
+CREST = 8.0
+"""Largest value, in roots of usual mean squares, from which on the channels are measured."""
+LARGE = 2.0
+"""By how much a channel exceeds the median one to be scaled down."""
+WORTH = 4.0
+"""By how much the largest channel has to."""
+STRENGTH = 0.85
+"""Share of it, as an exponent, that activations are relieved of; the rest stays with them."""
+USUAL = 3.0
+"""Largest value of a channel that is no outlier, scaled, in those of the median one."""
+MOST = 64.0
+"""By how much a channel is scaled down at most: the library has weight scales from 1/1024 on."""
+
+
+def is_channel(name: str) -> bool:
+    """Whether a range is that of a large channel, and not of a tensor."""
+    return CHANNEL in name
+
+
+def large_channels(
+    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Iterable[Mapping[str, Any]]
+) -> dict[str, Bounds]:
+    """Ranges of the channels that are large, beside that of the median channel, where any are.
+
+    Args:
+        graph: the float model; it is not changed.
+        observed: (min, max) of each value.
+        samples: float arrays by input name; drawn only if a range is much wider than its norm.
+
+    Returns:
+        (-peak, peak) by `TENSOR/channel/NUMBER`, and by `TENSOR/channel/median`.
+    """
+    groups = [group for group in stream_groups(graph) if _crested(group, observed)]
+    if not groups or graph.ranges:
+        return {}
+    names = {_key(group): [str(value.name) for value in _tensors(group)] for group in groups}
+    session = FloatSession(graph, [name for group in names.values() for name in group])
+    peaks = {_key(group): np.zeros(group.channels) for group in groups}
+    for sample in samples:
+        found = session.run(sample)
+        for key, tensors in names.items():
+            for name in tensors:
+                rows = np.abs(found[name]).reshape(-1, peaks[key].size)
+                peaks[key] = np.maximum(peaks[key], rows.max(axis=0))
+    ranges: dict[str, Bounds] = {}
+    for key, sizes in peaks.items():
+        ranges |= _entries(key, sizes)
+    return ranges
+
+
+def _tensors(group: StreamGroup) -> list[ir.Value]:
+    """The sums of the stream, and what is added."""
+    products = {node.outputs[0] for norm in group.norms.values() for node in norm.products}
+    return [value for value in group.values if value not in products]
+
+
+def _key(group: StreamGroup) -> str:
+    return str(next(iter(group.values)).name)
+
+
+def _crested(group: StreamGroup, observed: Mapping[str, Bounds]) -> bool:
+    """Whether a value is far above usual rows: the geometric mean of the quietest and loudest."""
+    for norm in group.norms.values():
+        low, high = observed.get(str(norm.source.name), (0.0, 0.0))
+        squares = observed.get(str(norm.reduced.outputs[0].name), (0.0, 0.0))
+        usual = float(np.sqrt(max(squares[0], 0.0) * max(squares[1], 0.0)))
+        if norm.reduced.op_type == "ReduceSum":
+            usual /= group.channels
+        if max(-low, high) ** 2 > CREST**2 * usual:
+            return True
+    return False
+
+
+def _entries(key: str, peaks: Floats) -> dict[str, Bounds]:
+    median = float(np.float32(np.median(peaks)))
+    if not 0.0 < WORTH * median < float(peaks.max()):
+        return {}
+    large = {str(c): float(np.float32(peaks[c])) for c in np.flatnonzero(peaks > LARGE * median)}
+    sizes = {"median": median, **large}
+    return {f"{key}{CHANNEL}{name}": (-size, size) for name, size in sizes.items()}
+
+
+def scale_outliers(
+    graph: FloatGraph, ranges: Mapping[str, Bounds], *, measured: bool = False
+) -> int:
+    """Scale large channels down, in the weights, gammas and betas around them.
+
+    Args:
+        graph: changed in place; scaled tensors have new names.
+        ranges: (min, max) of each value, and of the large channels.
+        measured: leave streams alone whose new tensors are not in `ranges`.
+
+    Returns:
+        How many streams were scaled.
+    """
+    if not any(map(is_channel, ranges)):
+        return 0
+    builder, done = FloatBuilder(graph.graph), 0
+    for group in stream_groups(graph):
+        factors = _factors(group, ranges)
+        known = all(f"{value.name}{NAME}" in ranges for value in group.values)
+        if factors is not None and (known or not measured):
+            _scale(group, factors, builder, ranges)
+            done += 1
+    if done:
+        remove_dead(graph.graph)
+    return done
+
+
+def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
+    """1 for channels of usual size, powers of 2 below it for large ones."""
+    start = f"{_key(group)}{CHANNEL}"
+    median = ranges.get(f"{start}median")
+    if median is None or median[1] <= 0.0:
+        return None
+    factors = np.ones(group.channels)
+    for channel in range(group.channels):
+        size = ranges.get(f"{start}{channel}")
+        if size is not None:
+            power = STRENGTH * np.log2(max(size[1] / median[1], 1.0))
+            factors[channel] = max(2.0 ** -np.rint(power), 1.0 / MOST)
+    return factors if (factors < 1.0).any() else None
+
+
+def _scale(
+    group: StreamGroup, factors: Floats, builder: FloatBuilder, ranges: Mapping[str, Bounds]
+) -> None:
+    median = ranges[f"{_key(group)}{CHANNEL}median"][1]
+    for node in dict.fromkeys((*group.writers, *group.readers)):
+        written = factors if node in group.writers else None
+        read = factors if node in group.readers else None
+        layer = group.writers.get(node) or group.readers[node]
+        _replace(node, 1, _weights(layer, written, read), builder)
+    for node, position in group.added:
+        array = array_of(node.inputs[position])
+        assert array is not None
+        _replace(node, position, np.asarray(array * factors, np.float32), builder)
+    for use in group.entries:
+        _multiply(use, factors, builder)
+    for use in group.exits:
+        _multiply(use, 1.0 / factors, builder)
+    for mean, differences in group.means.items():
+        scale_mean(mean, differences, factors, builder)
+    for norm in group.norms.values():
+        scale_norm(norm, factors, USUAL * median, builder, ranges)
+    for value in group.values:
+        value.name = f"{value.name}{NAME}"
+
+
+def _weights(layer: Weighted, written: Floats | None, read: Floats | None) -> FloatArray:
+    """Weights for factors of what a node computes, and of what it reads."""
+    array = array_of(layer.node.inputs[1])  # as it is by now: its other side may be scaled
+    assert array is not None
+    weights = array.astype(np.float64)
+    if written is not None:
+        weights = weights * written
+    if read is not None:
+        weights = weights / (read if layer.depthwise else read[:, None])
+    return np.ascontiguousarray(weights, np.float32)
+
+
+def _multiply(use: Use, factors: Floats, builder: FloatBuilder) -> None:
+    """Multiply one input of a node."""
+    node, position = use
+    product = builder.at(node).op("Mul", [node.inputs[position], np.asarray(factors, np.float32)])
+    node.replace_input_with(position, product)
+
+
+def _replace(node: ir.Node, position: int, array: FloatArray, builder: FloatBuilder) -> None:
+    value = node.inputs[position]
+    assert value is not None
+    node.replace_input_with(position, builder.at(node).const(array, f"{value.name}{NAME}"))

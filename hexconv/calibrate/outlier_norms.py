@@ -1,0 +1,125 @@
+"""Norms of a stream whose channels are scaled: mean and mean square weigh the channels.
+
+A large channel that is there in one token only makes that token's variance a hundred times that of
+the others. The variance is computed in two ranges then, and so is the factor:
+1 / sqrt(v) = 1 / sqrt(min(v, a)) * 1 / sqrt(1 + max(v - a, 0) / a).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.calibrate.channel_groups import Floats
+from hexconv.calibrate.unlike_rows import SPREAD, Norm
+from hexconv.onnx_graph.builder import FloatBuilder
+from hexconv.quantize import Bounds
+
+UNLIKE = 4.0
+"""Factor of a channel from which on its squares are summed apart: 8 bits hold no weights of the
+square beside those of the others."""
+NEAR = 4.0
+"""Of the smallest variance: below it the variance has a range of its own."""
+
+
+def scale_mean(
+    mean: ir.Node, differences: Sequence[ir.Node], factors: Floats, builder: FloatBuilder
+) -> None:
+    """Let a mean weigh the channels, and scale it for each channel that it is subtracted from.
+
+    Args:
+        mean: the node that computes it.
+        differences: the nodes that subtract it.
+        factors: of the channels.
+        builder: of the graph.
+    """
+    builder.at(mean)
+    row = np.asarray(1.0 / factors / factors.size, np.float32)[:, None]
+    value = builder.op("MatMul", [mean.inputs[0], row], name=f"{mean.name}/weighed")
+    spread = builder.op("MatMul", [value, np.asarray(factors, np.float32)[None, :]])
+    for node in differences:
+        node.replace_input_with(1, spread)
+
+
+def scale_norm(
+    norm: Norm, factors: Floats, usual: float, builder: FloatBuilder, ranges: Mapping[str, Bounds]
+) -> None:
+    """Replace the factor of a norm by that of the channels as they were.
+
+    Args:
+        norm: whose source is scaled.
+        factors: of the channels.
+        usual: the largest value of a channel of usual size, scaled.
+        builder: of the graph.
+        ranges: (min, max) of each value as it was.
+    """
+    builder.at(norm.factor)
+    low, high = ranges.get(str(norm.reduced.outputs[0].name), (1.0, 1.0))
+    weights = 1.0 / factors**2
+    if norm.reduced.op_type == "ReduceMean":
+        weights = weights / factors.size
+    large = np.flatnonzero(factors < 1.0 / UNLIKE)
+    sums = _Sums(norm.source, builder, np.float32(usual**2) if large.size else None)
+    small = sums.of_all(np.where(factors < 1.0 / UNLIKE, 0.0, weights))
+    if not large.size:
+        factor = _inverse_root(small, norm.epsilon, builder)
+    elif high <= SPREAD * (low + norm.epsilon):
+        total = builder.op("Add", [small, sums.of_some(large, weights)])
+        factor = _inverse_root(total, norm.epsilon, builder)
+    else:
+        near = np.float32(max(NEAR * low, high / SPREAD**2))
+        parts = (small, sums.of_some(large, weights), sums.of_some(large, weights))
+        factor = _in_two_ranges(parts, near, norm.epsilon, builder)
+    for product in norm.products:
+        product.replace_input_with(list(product.inputs).index(norm.factor.outputs[0]), factor)
+
+
+class _Sums:
+    """Weighted sums of the squares of a tensor's channels."""
+
+    def __init__(self, source: ir.Value, builder: FloatBuilder, most: np.float32 | None) -> None:
+        self._source, self._builder = source, builder
+        self._squares = builder.op("Mul", [source, source])
+        if most is not None:  # beyond it are channels that are summed apart
+            self._squares = builder.op("Clip", [self._squares, np.float32(0.0), most])
+
+    def of_all(self, weights: Floats) -> ir.Value:
+        """The sum over all channels."""
+        column = np.asarray(weights, np.float32)[:, None]
+        return self._builder.op("MatMul", [self._squares, column])
+
+    def of_some(self, channels: npt.NDArray[np.intp], weights: Floats) -> ir.Value:
+        """The sum over some channels, squared apart: in a range of their own."""
+        chosen = np.zeros((weights.size, channels.size), np.float32)
+        chosen[channels, np.arange(channels.size)] = 1.0
+        part = self._builder.op("MatMul", [self._source, chosen])
+        squares = self._builder.op("Mul", [part, part])
+        column = np.asarray(weights[channels], np.float32)[:, None]
+        return self._builder.op("MatMul", [squares, column])
+
+
+def _in_two_ranges(
+    parts: tuple[ir.Value, ir.Value, ir.Value],
+    near: np.float32,
+    epsilon: float,
+    builder: FloatBuilder,
+) -> ir.Value:
+    """1 / sqrt(a + b + epsilon) of parts a, b and b again, below and beyond `near`."""
+    small, clipped, whole = parts
+    clipped = builder.op("Clip", [clipped, np.float32(0.0), near])
+    lower = builder.op("Add", [small, clipped])
+    lower = builder.op("Clip", [lower, np.float32(0.0), near])
+    upper = builder.op("Sub", [builder.op("Add", [small, whole]), near])
+    beyond = builder.op("Mul", [builder.op("Relu", [upper]), np.float32(1.0 / near)])
+    roots = [_inverse_root(lower, epsilon, builder), _inverse_root(beyond, 1.0, builder)]
+    return builder.op("Mul", roots)
+
+
+def _inverse_root(value: ir.Value, epsilon: float, builder: FloatBuilder) -> ir.Value:
+    """1 / sqrt(value + epsilon)."""
+    if epsilon:
+        value = builder.op("Add", [value, np.float32(epsilon)])
+    return builder.op("Reciprocal", [builder.op("Sqrt", [value])])

@@ -1,0 +1,192 @@
+"""Streams with a channel far above the others are scaled, in the weights and norms around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+import hexconv
+from hexconv.calibrate import rewritten_copy
+from hexconv.calibrate.outlier_channels import CHANNEL, large_channels
+from hexconv.model import Model
+from hexconv.onnx_graph.session import FloatSession
+from hexconv.pipeline import prepared
+from hexconv.settings import Settings
+from hexconv.tensor_ranges import observed_ranges
+from tests.lowering.proof import Array, decibels, model, numbers
+
+WIDTH, HIDDEN, TOKENS, HEADS = 64, 128, 24, 4
+MARK, OUTLIER = 3, 5
+"""The channel of the input that tells the token, and the one that is large in it."""
+
+
+class Net:
+    """Nodes and weights of a transformer, one after the other."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.consts: dict[str, Array] = {}
+
+    def op(self, op: str, inputs: list[str], name: str, **attrs: object) -> str:
+        self.nodes.append(helper.make_node(op, inputs, [name], name=name, **attrs))
+        return name
+
+    def const(self, name: str, array: Array) -> str:
+        self.consts[name] = np.float32(array)
+        return name
+
+    def linear(self, x: str, name: str, rows: int, columns: int, scale: float = 1.0) -> str:
+        seed = len(self.consts)
+        weights = numbers((rows, columns), seed) * np.float32(scale / rows**0.5)
+        product = self.op("MatMul", [x, self.const(f"{name}.w", weights)], f"{name}.p")
+        bias = self.const(f"{name}.b", 0.1 * numbers((columns,), seed + 1))
+        return self.op("Add", [product, bias], name)
+
+    def norm(self, x: str, name: str) -> str:
+        gamma = 1.0 + 0.2 * numbers((WIDTH,), len(self.consts))
+        beta = 0.1 * numbers((WIDTH,), len(self.consts) + 1)
+        names = [self.const(f"{name}.g", gamma), self.const(f"{name}.c", beta)]
+        return self.op("LayerNormalization", [x, *names], name, axis=-1)
+
+    def attention(self, x: str, name: str) -> str:
+        split = self.const("heads", np.array([0, TOKENS, HEADS, WIDTH // HEADS]))
+        merge = self.const("merged", np.array([0, TOKENS, WIDTH]))
+        self.consts["heads"], self.consts["merged"] = (
+            self.consts[item].astype(np.int64) for item in (split, merge)
+        )
+        parts = []
+        for letter, perm in (("q", [0, 2, 1, 3]), ("k", [0, 2, 3, 1]), ("v", [0, 2, 1, 3])):
+            made = self.linear(x, f"{name}.{letter}", WIDTH, WIDTH, 0.5)
+            shaped = self.op("Reshape", [made, split], f"{name}.{letter}.r")
+            parts.append(self.op("Transpose", [shaped], f"{name}.{letter}.t", perm=perm))
+        scores = self.op("MatMul", parts[:2], f"{name}.s")
+        weights = self.op("Softmax", [scores], f"{name}.a", axis=-1)
+        mixed = self.op("MatMul", [weights, parts[2]], f"{name}.m")
+        back = self.op("Transpose", [mixed], f"{name}.mt", perm=[0, 2, 1, 3])
+        return self.linear(self.op("Reshape", [back, merge], f"{name}.mr"), name, WIDTH, WIDTH)
+
+    def feed_forward(self, x: str, name: str, size: float) -> str:
+        """Its first neuron fires for one token, and writes the outlier."""
+        hidden = self.linear(x, f"{name}.f", WIDTH, HIDDEN)
+        first, bias = self.consts[f"{name}.f.w"], self.consts[f"{name}.f.b"]
+        first[:, 0], bias[0] = 0.0, -6.0
+        first[MARK, 0] = 4.0
+        made = self.linear(self.op("Relu", [hidden], f"{name}.h"), name, HIDDEN, WIDTH)
+        self.consts[f"{name}.w"][0] = 0.0
+        self.consts[f"{name}.w"][0, OUTLIER] = size
+        return made
+
+
+def post_norm(size: float) -> onnx.ModelProto:
+    """As BERT: each sum is normalized; the input joins the first."""
+    net, x = Net(), "x"
+    for layer in range(2):
+        x = net.norm(net.op("Add", [x, net.attention(x, f"{layer}.a")], f"{layer}.s"), f"{layer}.n")
+        made = net.feed_forward(x, f"{layer}.ff", size)
+        x = net.norm(net.op("Add", [x, made], f"{layer}.t"), f"{layer}.o")
+    y = net.linear(x, "y", WIDTH, 8)
+    return model(net.nodes, {"x": (1, TOKENS, WIDTH)}, [y], net.consts, opset=17)
+
+
+def pre_norm(size: float) -> onnx.ModelProto:
+    """As ViT: patches by a convolution, positions, a stream that all norms read."""
+    net = Net()
+    patches = numbers((WIDTH, WIDTH, 1, 1), 50) * np.float32(WIDTH**-0.5)
+    patches[MARK] = 0.0
+    patches[MARK, MARK] = 1.0
+    made = net.op("Conv", ["x", net.const("patch", patches)], "patches")
+    shape = net.const("flat", np.zeros(3))
+    net.consts[shape] = np.array([1, WIDTH, TOKENS], np.int64)
+    flat = net.op("Reshape", [made, shape], "patches.flat")
+    rows = net.op("Transpose", [flat], "patches.rows", perm=[0, 2, 1])
+    x = net.op("Add", [rows, net.const("pos", 0.1 * numbers((1, TOKENS, WIDTH), 51))], "start")
+    for layer in range(2):
+        mixed = net.attention(net.norm(x, f"{layer}.n"), f"{layer}.a")
+        x = net.op("Add", [x, mixed], f"{layer}.s")
+        made = net.feed_forward(net.norm(x, f"{layer}.o"), f"{layer}.ff", 0.0 if layer else size)
+        x = net.op("Add", [x, made], f"{layer}.t")
+    y = net.linear(net.norm(x, "end"), "y", WIDTH, 8)
+    return model(net.nodes, {"x": (1, WIDTH, 4, 6)}, [y], net.consts, opset=17)
+
+
+NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"post": post_norm, "pre": pre_norm}
+LARGE = 16.0
+
+
+def feeds(name: str, count: int, first: int = 0) -> list[dict[str, Array]]:
+    """Of one token the marked channel is large."""
+    found = []
+    for seed in range(first, first + count):
+        x = np.float32(0.5) * numbers((1, TOKENS, WIDTH), seed)
+        x[0, 4, MARK] = 5.0
+        found.append({"x": x if name == "post" else x.transpose(0, 2, 1).reshape(1, WIDTH, 4, 6)})
+    return found
+
+
+def converted(name: str, size: float = LARGE, **settings: str) -> Model:
+    return hexconv.convert(NETS[name](size), samples=feeds(name, 8), **settings)
+
+
+def streams(made: Model) -> int:
+    assert made.conversion is not None
+    return sum(r.times for r in made.conversion.rewrites if r.name == "outlier_channels")
+
+
+@pytest.fixture(scope="module", params=NETS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_the_outlier_is_there(name: str) -> None:
+    graph, _ = prepared(NETS[name](LARGE), None, Settings())
+    found, _ = observed_ranges(graph, feeds(name, 8), None, Settings())
+    large = large_channels(graph, found, feeds(name, 8))
+    assert any(key.endswith(f"{CHANNEL}{OUTLIER}") for key in large)
+
+
+def test_the_scaled_network_is_the_same_function(name: str) -> None:
+    graph, _ = prepared(NETS[name](LARGE), None, Settings())
+    samples = feeds(name, 8)
+    found, _ = observed_ranges(graph, samples, None, Settings())
+    found |= large_channels(graph, found, samples)
+    copy = rewritten_copy(graph, found, equalized=True)
+    assert copy is not None
+    for sample in feeds(name, 3, first=20):
+        wanted = FloatSession(graph, ["y"]).run(sample)["y"]
+        np.testing.assert_allclose(FloatSession(copy, ["y"]).run(sample)["y"], wanted, atol=2e-4)
+
+
+def test_it_gains_6_db_on_samples_that_nothing_has_seen(name: str) -> None:
+    """`decibels` compares with the library as well, where it is at hand."""
+    held = feeds(name, 4, first=40)
+    ranges = converted(name).ranges
+    made = decibels(NETS[name](LARGE), held, ranges=ranges)
+    plain = decibels(NETS[name](LARGE), held, ranges=ranges, accuracy="minmax")
+    assert made > plain + 6.0
+
+
+def test_a_range_file_gives_the_same_bytes(name: str) -> None:
+    made = converted(name)
+    again = hexconv.convert(NETS[name](LARGE), ranges=made.ranges)
+    assert streams(made) and again.graph.consts == made.graph.consts
+
+
+def test_without_an_outlier_nothing_is_scaled(name: str) -> None:
+    made = converted(name, 0.0)
+    assert not streams(made) and not any(CHANNEL in key for key in made.ranges)
+
+
+def test_minmax_and_optimize_none_leave_it_out(name: str) -> None:
+    assert not streams(converted(name, accuracy="minmax"))
+    assert not streams(converted(name, optimize="none"))
+
+
+def test_verify_compares_the_scaled_tensors(name: str) -> None:
+    made = converted(name)
+    report = hexconv.verify(made, NETS[name](LARGE), feeds(name, 2, first=40))
+    assert any(row.tensor.endswith("/scaled") for row in report.layers)
+    assert not any(name.endswith("/scaled") for name in report.unmatched)
