@@ -90,6 +90,26 @@ def test_a_comparison_has_the_figures_of_one_process(
     assert many.as_dict() == one.as_dict()
 
 
+def in_order(outputs: Any, samples: Any) -> float:
+    """A number that depends on the order of the samples, on their inputs and their outputs."""
+    pairs = enumerate(zip(outputs, samples, strict=True), 1)
+    return float(sum(i * (out["fa_out"].max() + data["speech"].mean()) for i, (out, data) in pairs))
+
+
+def test_a_metric_gets_the_samples_in_their_order(
+    cluster: Cluster, converted: hexconv.Model
+) -> None:
+    """All 40, from two processes, as from one: shards end in any order."""
+    proto, feeds = reference_encoder(CONFIG), samples(40, seed=3)
+    one = verify(converted, proto, feeds[:20], held_out=feeds[20:], metrics=[in_order])
+    many = verify(
+        converted, proto, feeds[:20], held_out=feeds[20:], metrics=[in_order], cluster=cluster
+    )
+    assert many.metrics == one.metrics and many.metrics[0].held_out is not None
+    other = verify(converted, proto, held_out=feeds[:19:-1], metrics=[in_order], cluster=cluster)
+    assert other.metrics[0].held_out != many.metrics[0].held_out
+
+
 @dataclass(frozen=True)
 class Slowly:
     """The process that ran each shard, and the sum of its samples."""
