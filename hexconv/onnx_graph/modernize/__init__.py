@@ -7,6 +7,7 @@ from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers t
     casts,
     compress,
     fused,
+    guards,
     identity,
     infinities,
     microsoft,
