@@ -28,10 +28,11 @@ LEAST_LEVELS = 1.5
 PEAKED, PEAKED_ALONE = 0.95, 0.3
 """Largest probability that was seen, with a product behind it and without: in the range of a larger
 one, a probability that is read itself gains less than 10 dB."""
-FLAT, FLAT_ALONE = 0.5, 0.15
-"""The same of rows that keep their mass in 255 levels of 0..1, but spread it over hardly any."""
+FLAT, FLAT_SHORT = 0.5, 0.15
+"""The same of rows that keep their mass in 255 levels of 0..1, but spread it over hardly any: with
+a product behind them, and where they are so short that a sum over them needs no more."""
 SHORT = 64
-"""Values of a row below which a sum over it needs no more than `FLAT_ALONE`."""
+"""Values of a row below which it is short."""
 MOST_ELEMENTS = 80_000
 """Elements whose tables, 3 packets each, are worth it where rows keep their mass without."""
 NARROW = 7.0
@@ -75,7 +76,9 @@ def _limit(shape: Sequence[int], axis: int, alone: bool) -> float:
         return PEAKED_ALONE if alone else PEAKED
     if prod(shape) > MOST_ELEMENTS:
         return 0.0
-    return FLAT_ALONE if alone or shape[axis] < SHORT else FLAT
+    if alone:
+        return PEAKED_ALONE
+    return FLAT_SHORT if shape[axis] < SHORT else FLAT
 
 
 def _axis(node: ir.Node) -> int:

@@ -48,7 +48,7 @@ def pad(node: NodeView, ctx: Context) -> None:
             return mirrored(ctx, tensor, rows, output)
         if not tensor.range.holds(value, value):
             tensor = as_range(ctx, tensor, ctx.range(output), output)
-        return filled(ctx, tensor, rows, _within(value, tensor), output)
+        return filled(ctx, tensor, rows, value, output)
 
     tensor, order = along(ctx, source, list(sides), emit)
     ctx.bind_order(output, order, tensor)
@@ -63,13 +63,14 @@ def _value(node: NodeView, ctx: Context) -> float:
 
 def _within(value: float, tensor: Tensor) -> float:
     """The value, or the end of a range that ends there because all readers clip there."""
-    return min(max(value, tensor.range.min), tensor.range.max) if isfinite(value) else value
+    return min(max(value, tensor.range.min), tensor.range.max)
 
 
 def filled(ctx: Context, tensor: Tensor, rows: list[Sides], value: float, name: str) -> Tensor:
     """A constant around B, H, W, D: in the tensor's range, or -inf for its lowest value."""
     if value and isfinite(value):
         tensor = ctx.pinned(name, tensor)
+        value = _within(value, tensor)
     inputs = [
         tensor.data,
         tensor.min,

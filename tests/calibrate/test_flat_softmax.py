@@ -66,6 +66,27 @@ def test_the_probabilities_may_be_the_output() -> None:
     assert against_float(proto, samples)[0] > 40.0
 
 
+@pytest.mark.parametrize("axis", [1, -1])
+def test_probabilities_that_are_read_themselves_have_levels_of_their_own_range(axis: int) -> None:
+    """Of 0..1, values up to 0.2 have 50 levels: 21 dB, where their own range allows 34."""
+    nodes = [helper.make_node("Softmax", ["x"], ["y"], axis=axis)]
+    proto = model(nodes, {"x": (1, 100, 37)}, ["y"], {})
+    samples = [{"x": numbers((1, 100, 37), seed) * np.float32(0.5)} for seed in range(2)]
+    samples[0]["x"][:, 5] += 1.5 if axis == 1 else 0
+    assert against_float(proto, samples)[0] > 30.0
+
+
+def test_probabilities_that_are_normalized_have_them_too() -> None:
+    """All near 0.15: the differences that a norm is made of had 12 levels of 0..1."""
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"], axis=-1),
+        helper.make_node("LayerNormalization", ["p", "g"], ["y"], axis=-1, epsilon=1e-6),
+    ]
+    proto = model(nodes, {"x": (3, 7, 7)}, ["y"], {"g": np.ones(7, np.float32)})
+    samples = [{"x": numbers((3, 7, 7), seed) * np.float32(0.1)} for seed in range(2)]
+    assert against_float(proto, samples)[0] > 24.0
+
+
 @pytest.mark.parametrize(
     ("heads", "frames", "sharpness"), [(1, 60, 0.4), (1, 200, 1.0), (4, 144, 0.02)]
 )

@@ -11,7 +11,7 @@ from onnx import helper
 import hexconv
 from hexconv.errors import GraphError
 from hexconv.simulator.run_op import run_op
-from tests.lowering.proof import emitted, ints, matches, model, numbers, one
+from tests.lowering.proof import decibels, emitted, ints, matches, model, numbers, one
 
 FEW = settings(max_examples=20, deadline=None, derandomize=True)
 shapes = st.lists(st.integers(1, 6), min_size=1, max_size=4)
@@ -120,6 +120,20 @@ def test_pads_of_every_mode(mode: str, pads: tuple[int, ...]) -> None:
 def test_a_pad_value_is_in_the_range(value: float, steps: float) -> None:
     """One outside of the input's range widens it, which rounds the input once."""
     matches(one("Pad", (2, 3, 5), ints(0, 1, 2, 0, 0, 3), np.float32(value)), steps)
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+@pytest.mark.parametrize("value", [1.0, -1.0, 30.0])
+def test_a_pad_value_that_its_reader_clips_is_the_clip_s_bound(value: float, level: str) -> None:
+    """The input has the range that the Clip needs, in which the value has no level."""
+    nodes = [
+        helper.make_node("Pad", ["x", "pads", "value"], ["p"]),
+        helper.make_node("Clip", ["p", "low", "high"], ["y"]),
+    ]
+    consts = {"pads": np.array([0, 0, 2, 0, 0, 1]), "value": np.float32(value)}
+    consts |= {"low": np.float32(0), "high": np.float32(0.5)}
+    proto = model(nodes, {"x": (1, 6, 14)}, ["y"], consts)
+    assert decibels(proto, [{"x": numbers((1, 6, 14))}], optimize=level) > 38.0
 
 
 def test_pads_of_some_axes() -> None:
