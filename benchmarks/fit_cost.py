@@ -1,14 +1,15 @@
 """Fit op_tables/cost from measured packets, and report how well it predicts unseen nodes.
 
-    python benchmarks/fit_cost.py [--check] [--only OP]
+    python benchmarks/fit_cost.py [--check | --table] [--only OP]
 
 Reads benchmarks/data/cost_nodes.csv (one row a distinct node) and cost_graphs.csv (whole graphs).
 A third of the nodes, and of the graphs with all their nodes, is held out by a hash. For each
 variant of each op the quantities that its packets depend on are chosen one by one from those of
 hexconv.cost.features, the same for v60 and the open library, others for v65 and for v66, as long as
 each makes the mean relative error clearly smaller; coefficients are not negative and minimize the
-relative error, robustly. `--check` only reports. Writes op_tables/cost/packets.yml, and what was
-held out to tests/golden/cost.
+relative error, robustly. `--check` fits and reports; `--table` reports the errors of the laws that
+are written, without fitting, as docs/cost.md has them (seconds). Otherwise writes
+op_tables/cost/packets.yml, and what was held out to tests/golden/cost.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from hexconv.cost.facts import Facts, with_real_output
 from hexconv.cost.features import FEATURES
@@ -38,6 +41,7 @@ TABLE = HERE.parent / "op_tables" / "cost" / "packets.yml"
 GOLDEN = HERE.parent / "tests" / "golden" / "cost"
 MOST_TERMS = 7
 GAIN = 0.95  # a further quantity has to lower the mean error to this part of it
+DENSE = "Supernode_8x8p32to8_d32"
 FEW = 3  # a law needs as many nodes
 
 CONV = (
@@ -56,8 +60,9 @@ CONV = (
     "conv_macs",
     "conv_macs_strided",
     "conv_vectors",
+)
+RING = (
     "ring_items",
-    "ring_rows",
     "ring_copied",
     "ring_calls",
     "ring_pairs",
@@ -142,12 +147,14 @@ def _shapes(text: str) -> tuple[Shape4, ...]:
 # ---- fitting
 
 
-def pool(op: str) -> list[str]:
-    """The quantities that an op's packets may depend on."""
-    special = {*CONV, *PRODUCT, *TURN, *POOL, *COUNTS}
+def pool(op: str, libraries: Sequence[str]) -> list[str]:
+    """The quantities that an op's packets may depend on in some libraries."""
+    special = {*CONV, *RING, *PRODUCT, *TURN, *POOL, *COUNTS}
     allowed = [name for name in FEATURES if name not in special]
     if op in ("Transpose_8", "Transpose_f"):
         return ["one", *TURN, "elements_out", "plane_vectors_out"]
+    if op == DENSE and "v65" in libraries:
+        return ["one", "batches", "weight_blocks", *RING]
     if op in ("SpaceToBatchND_8", "BatchToSpaceND_8"):
         allowed += TURN
     if "upernode" in op:
@@ -161,6 +168,7 @@ def pool(op: str) -> list[str]:
     return allowed
 
 
+OPTIMIZED = "/default"
 TOGETHER = (("v60", "open"), ("v65",), ("v66",))
 """Libraries whose laws are made of the same quantities."""
 
@@ -177,7 +185,7 @@ class Sample:
                 self.packets[library] = np.array([node.packets for node in mine])
                 self.columns[library] = {
                     name: np.array([FEATURES[name](node.facts) for node in mine], float)
-                    for name in pool(op)
+                    for name in pool(op, libraries)
                 }
 
     def fit(self, names: Sequence[str]) -> tuple[float, dict[str, Floats]]:
@@ -231,18 +239,28 @@ def fit_all(nodes: Iterable[Measured]) -> Laws:
         if kind:
             groups[kernel(node.facts.op), ANY].append(node)
     laws: Laws = {}
-    for ((op, kind), members), libraries in product(sorted(groups.items()), TOGETHER):
-        sample = Sample(op, members, libraries)
-        if not sample.packets:
-            continue
-        names, found = sample.chosen()
-        for library, values in found.items():
-            laws[op, kind, library] = {
-                name: float(f"{value:.6g}")
-                for name, value in zip(names, values, strict=True)
-                if value > 0
-            }
+    jobs = [(*key, groups[key], names) for key, names in product(sorted(groups), TOGETHER)]
+    with ProcessPoolExecutor() as processes:
+        for found in processes.map(_fitted, jobs):
+            laws.update(found)
     return laws
+
+
+def _fitted(job: tuple[str, str, list[Measured], Sequence[str]]) -> Laws:
+    """The laws of one variant in libraries that share their quantities."""
+    op, kind, members, libraries = job
+    sample = Sample(op, members, libraries)
+    if not sample.packets:
+        return {}
+    names, found = sample.chosen()
+    return {
+        (op, kind, library): {
+            name: float(f"{value:.6g}")
+            for name, value in zip(names, values, strict=True)
+            if value > 0
+        }
+        for library, values in found.items()
+    }
 
 
 def predicted(laws: Laws, node: Measured) -> float | None:
@@ -292,6 +310,68 @@ def report(
         for name, held, error, real in rows:
             if not name.startswith(("d32:", "flat:")) or abs(error) > 0.08:
                 print(f"    {name:44} {real:>12,.0f} {100 * error:+6.1f} %{'  held out' * held}")
+
+
+def table(
+    laws: Laws, nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
+) -> None:
+    """Errors by version, as a table in Markdown."""
+    columns = [_errors(laws, library, nodes, graphs) for library in LIBRARIES]
+    print("| |" + "".join(f" `{library}` |" for library in LIBRARIES))
+    print("|---|" + "---|" * len(LIBRARIES))
+    for label in columns[0]:
+        print(f"| {label} |" + "".join(f" {column[label]} |" for column in columns))
+    print()
+    for name in sorted({name for _, name in graphs if name.endswith(OPTIMIZED)}):
+        mark = " (held out)" if third(name) else ""
+        cells = [_of_graph(laws, graphs.get((library, name), [])) for library in LIBRARIES[:-1]]
+        print(f"| {name.removesuffix(OPTIMIZED)}{mark} |" + "".join(f" {c} |" for c in cells))
+
+
+def _of_graph(laws: Laws, members: Sequence[Measured]) -> str:
+    """Packets measured, and the error of those predicted."""
+    real = sum(node.packets for node in members)
+    said = sum(predicted(laws, node) or 0 for node in members)
+    return f"{real:,.0f} ({100 * (said / real - 1):+.1f} %)" if members else ""
+
+
+def _errors(
+    laws: Laws,
+    library: MeasuredLibrary,
+    nodes: Sequence[Measured],
+    graphs: dict[tuple[str, str], list[Measured]],
+) -> dict[str, str]:
+    """The figures of one version, by what they are."""
+    errors = [off(laws, node) for node in nodes if node.library == library and node.held_out]
+    totals: dict[bool, list[float]] = {True: [], False: []}
+    for (which, name), members in graphs.items():
+        if which == library:
+            said = sum(predicted(laws, node) or 0 for node in members)
+            totals[third(name)].append(abs(said / sum(node.packets for node in members) - 1))
+    held, seen = totals[True], totals[False]
+    return {
+        "nodes held out": f"{len(errors)}",
+        "median error": f"{100 * np.median(errors):.1f} %",
+        "nine of ten within": f"{100 * np.quantile(errors, 0.9):.0f} %",
+        "whole graphs held out: number, median error": (
+            f"{len(held)}, {100 * np.median(held):.1f} %"
+        ),
+        "worst of them": f"{100 * max(held):.1f} %",
+        "graphs that the fit has seen: median, worst": (
+            f"{100 * np.median(seen):.1f} %, {100 * max(seen):.1f} %"
+        ),
+    }
+
+
+def written() -> Laws:
+    """The laws of op_tables/cost/packets.yml."""
+    entries = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+    return {
+        (op, kind, library): row["terms"]
+        for op, kinds in entries.items()
+        for kind, rows in kinds.items()
+        for library, row in rows.items()
+    }
 
 
 def write(laws: Laws, nodes: Sequence[Measured]) -> None:
@@ -350,6 +430,7 @@ def main() -> None:
     """Fit, report, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only report")
+    parser.add_argument("--table", action="store_true", help="errors of the written laws")
     parser.add_argument("--only", default="", help="only ops with this in their name; as --check")
     parser.add_argument("--worst", action="store_true", help="list the ops with the largest errors")
     arguments = parser.parse_args()
@@ -357,6 +438,9 @@ def main() -> None:
     graphs: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     for node, name in read(DATA / "cost_graphs.csv", skip=1):
         graphs[node.library, name].append(node)
+    if arguments.table:
+        table(written(), nodes, graphs)
+        return
     unseen = {
         (node.library, node.row)
         for (_, name), members in graphs.items()

@@ -181,7 +181,7 @@ class Bench:
     def figure(self, *, score: bool = True, **settings: Any) -> Figure:
         """Convert with `settings`, count, and score."""
         start = time.perf_counter()
-        model = hexconv.convert(self.proto, samples=self.samples, **settings)
+        model = self._converted(self.proto, settings)
         seconds = time.perf_counter() - start
         packets = self._packets(model)
         assert model.conversion is not None
@@ -192,6 +192,10 @@ class Bench:
         nodes = sum(len(values) for values in packets.values())
         return Figure(total, nodes, seconds, sqnr, counts, by_op)
 
+    def _converted(self, proto: onnx.ModelProto, settings: Mapping[str, Any]) -> Model:
+        """Converted for the version that is counted."""
+        return hexconv.convert(proto, samples=self.samples, library=self.version, **settings)
+
     def _packets(self, model: Model) -> dict[str, list[float]]:
         """Packets of each executed node, by op."""
         found: dict[str, list[float]] = {}
@@ -199,14 +203,14 @@ class Bench:
             for measured in self.library.profile(model, self.samples[0], REPEATS).nodes:
                 found.setdefault(measured.op, []).append(measured.packets)
             return found
-        for predicted in cost.predict(model).nodes:
+        for predicted in cost.predict(model, self.version).nodes:
             found.setdefault(predicted.op, []).append(predicted.packets or 0.0)
         return found
 
     def _sqnr(self, model: Model, settings: Mapping[str, Any]) -> float:
         scored = model
         if self.scored is not self.proto:
-            scored = hexconv.convert(self.scored, samples=self.samples, **settings)
+            scored = self._converted(self.scored, settings)
         found = accuracy(scored, self.scored, self.held_out, count=HELD_OUT, library=self.version)
         return min(item.sqnr for item in found.values())
 

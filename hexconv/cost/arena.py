@@ -56,8 +56,11 @@ def _leaving(graph: Graph) -> Mapping[int, list[Ref]]:
     """The tensors that nobody reads behind a node, by the node's place in the order."""
     last: dict[Ref, int] = {}
     for index, node in enumerate(graph.nodes):
-        last.update({Ref(node.id, port): index for port in range(len(node.outputs))})
-        last.update({ref: index for ref in node.inputs if ref in last})
+        for port in range(len(node.outputs)):
+            last[Ref(node.id, port)] = index
+        for ref in node.inputs:
+            if ref in last:
+                last[ref] = index
     leaving: defaultdict[int, list[Ref]] = defaultdict(list)
     for ref, index in last.items():
         leaving[index].append(ref)

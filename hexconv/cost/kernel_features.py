@@ -128,12 +128,6 @@ def ring_items(facts: Facts) -> float:
 
 
 @feature
-def ring_rows(facts: Facts) -> float:
-    """Output rows of each work item of a convolution on v65."""
-    return ring_division(facts).rows
-
-
-@feature
 def ring_copied(facts: Facts) -> float:
     """d32 vectors of the input that a convolution on v65 copies into circular buffers."""
     _, _, width, depth = facts.first

@@ -28,7 +28,6 @@ class RingDivision:
     Attributes:
         items: work items.
         lines: rows of the input that are copied into circular buffers.
-        rows: output rows of each work item, all of its slices in one.
         groups: groups of columns in a row.
         columns: columns of a group.
         pairs: pairs of slices, over the output rows.
@@ -37,7 +36,6 @@ class RingDivision:
 
     items: int
     lines: int
-    rows: int
     groups: int
     columns: int
     pairs: int
@@ -58,7 +56,6 @@ def ring_division(facts: Facts) -> RingDivision:
     return RingDivision(
         items=batches * items * len(parts),
         lines=batches * len(parts) * (items * kh + (height - items) * min(kh, stride)),
-        rows=batches * height * len(parts),
         groups=-(-width // columns),
         columns=columns,
         pairs=batches * height * sum(part // 2 for part in parts),

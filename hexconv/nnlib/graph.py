@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import prod
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -74,7 +75,7 @@ class Output:
     @property
     def nbytes(self) -> int:
         """Bytes of the largest tensor."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.elsize
+        return prod(self.shape) * self.elsize
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hexconv import cost
 from hexconv.cost.features import FEATURES
 from hexconv.cost.table import LIBRARIES, law
 from hexconv.errors import ConfigError
-from hexconv.nnlib.graph import Graph, Node
+from hexconv.nnlib.graph import Graph, Node, Padding
 from hexconv.nnlib.prepare import prepare
 from tests.cost.networks import chain
 from tests.cost.recorded import facts, rows
@@ -129,3 +129,54 @@ def test_no_feature_is_negative() -> None:
                     assert function(facts(row)) >= 0
                 except IndexError:
                     assert len(facts(row).inputs) < 2
+
+
+def convolution_packets(
+    library: str, width: int, depth: int, kernel: tuple[int, int], count: int, stride: int = 1
+) -> float:
+    """Of one row (or of as many rows as the kernel has), SAME padding."""
+    x = (1, kernel[0], width, depth)
+    weights = [(*kernel, depth, count), (1, 1, 1, count)]
+    out = (1, kernel[0], -(-width // stride), count)
+    packets = cost.node_packets(
+        "Supernode_8x8p32to8_d32",
+        [x, *weights],
+        [out],
+        {"stride": (1, 1, stride, 1)},
+        Padding.SAME,
+        library=library,
+    )
+    assert packets is not None
+    return packets
+
+
+def test_what_v65_and_v66_compute_with_the_code_of_v60_costs_as_much() -> None:
+    wide = [convolution_packets(name, 144, 96, (1, 4), 33, 4) for name in ("v60", "v65", "v66")]
+    large = [convolution_packets(name, 8, 1024, (3, 3), 64) for name in ("v60", "v65", "v66")]
+    assert wide[0] == wide[2] != wide[1]
+    assert large[0] == large[1] == large[2]
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "kernel", "count", "measured"),
+    [
+        (128, 64, 3, 64, 5752),
+        (256, 32, 1, 32, 2973),
+        (128, 32, 1, 512, 12131),
+        (144, 256, 1, 256, 27741),
+        (512, 128, 3, 128, 65755),
+    ],
+)
+def test_convolutions_of_one_row_on_v65(
+    width: int, depth: int, kernel: int, count: int, measured: float
+) -> None:
+    said = convolution_packets("v65", width, depth, (1, kernel), count)
+    assert said == pytest.approx(measured, rel=0.12)
+
+
+def test_a_convolution_costs_less_on_v65_than_on_v60_small_or_large() -> None:
+    for width, depth, count in ((16, 64, 64), (144, 256, 256), (144, 256, 1024)):
+        packets = [
+            convolution_packets(name, width, depth, (1, 1), count) for name in ("v60", "v65")
+        ]
+        assert packets[1] < packets[0]

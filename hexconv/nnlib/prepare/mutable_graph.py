@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from operator import attrgetter
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from hexconv.nnlib.layout import Shape4
 SCALAR = Output((1, 1, 1, 1), "float32")
 
 
-NODE_FIELDS = tuple(item.name for item in fields(Node))
+NODE_FIELDS = attrgetter(*(item.name for item in fields(Node)))
+"""The common fields of a node and its mutable form, in the order in which both declare them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,11 +40,13 @@ class Op:
     @classmethod
     def thaw(cls, node: Node) -> Op:
         """A node of a graph, free to change."""
-        return cls(**{**_fields(node), "inputs": list(node.inputs)})
+        number, name, op, inputs, *others = NODE_FIELDS(node)
+        return cls(number, name, op, list(inputs), *others)
 
     def freeze(self) -> Node:
         """The node in the executed graph."""
-        return Node(**{**_fields(self), "inputs": tuple(self.inputs)})
+        number, name, op, inputs, *others = NODE_FIELDS(self)
+        return Node(number, name, op, tuple(inputs), *others)
 
     def ref(self, port: int = 0) -> Ref:
         """Output `port` of this node."""
@@ -53,11 +56,6 @@ class Op:
     def where(self) -> str:
         """The node as an error names it."""
         return f"node {self.id} '{self.name}' ({self.op})"
-
-
-def _fields(node: Node | Op) -> dict[str, Any]:
-    """The common interface of a node and its mutable form."""
-    return {name: getattr(node, name) for name in NODE_FIELDS}
 
 
 class Work:
