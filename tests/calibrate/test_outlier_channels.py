@@ -69,13 +69,13 @@ class Net:
         back = self.op("Transpose", [mixed], f"{name}.mt", perm=[0, 2, 1, 3])
         return self.linear(self.op("Reshape", [back, merge], f"{name}.mr"), name, WIDTH, WIDTH)
 
-    def feed_forward(self, x: str, name: str, size: float) -> str:
+    def feed_forward(self, x: str, name: str, size: float, act: str = "Relu") -> str:
         """Its first neuron fires for one token, and writes the outlier."""
         hidden = self.linear(x, f"{name}.f", WIDTH, HIDDEN)
         first, bias = self.consts[f"{name}.f.w"], self.consts[f"{name}.f.b"]
         first[:, 0], bias[0] = 0.0, -6.0
         first[MARK, 0] = 4.0
-        made = self.linear(self.op("Relu", [hidden], f"{name}.h"), name, HIDDEN, WIDTH)
+        made = self.linear(self.op(act, [hidden], f"{name}.h"), name, HIDDEN, WIDTH)
         self.consts[f"{name}.w"][0] = 0.0
         self.consts[f"{name}.w"][0, OUTLIER] = size
         return made
@@ -113,7 +113,29 @@ def pre_norm(size: float) -> onnx.ModelProto:
     return model(net.nodes, {"x": (1, WIDTH, 4, 6)}, [y], net.consts, opset=17)
 
 
-NETS: dict[str, Callable[[float], onnx.ModelProto]] = {"post": post_norm, "pre": pre_norm}
+def whisper(size: float) -> onnx.ModelProto:
+    """As Whisper's encoder: the stream starts with a convolution's GELU and ends with a norm."""
+    net = Net()
+    kernel = numbers((WIDTH, WIDTH, 3), 50) * np.float32(0.6 * WIDTH**-0.5)
+    kernel[MARK] = 0.0
+    kernel[MARK, MARK, 1] = 1.0
+    made = net.op("Conv", ["x", net.const("kernel", kernel)], "conv", pads=[1, 1])
+    rows = net.op("Transpose", [net.op("Gelu", [made], "front")], "rows", perm=[0, 2, 1])
+    x = net.op("Add", [rows, net.const("pos", 0.1 * numbers((1, TOKENS, WIDTH), 51))], "start")
+    for layer in range(2):
+        mixed = net.attention(net.norm(x, f"{layer}.n"), f"{layer}.a")
+        x = net.op("Add", [x, mixed], f"{layer}.s")
+        made = net.norm(x, f"{layer}.o")
+        made = net.feed_forward(made, f"{layer}.ff", 0.0 if layer else size, "Gelu")
+        x = net.op("Add", [x, made], f"{layer}.t")
+    return model(net.nodes, {"x": (1, WIDTH, TOKENS)}, [net.norm(x, "y")], net.consts, opset=20)
+
+
+NETS: dict[str, Callable[[float], onnx.ModelProto]] = {
+    "post": post_norm,
+    "pre": pre_norm,
+    "whisper": whisper,
+}
 LARGE = 16.0
 
 
@@ -123,7 +145,9 @@ def feeds(name: str, count: int, first: int = 0) -> list[dict[str, Array]]:
     for seed in range(first, first + count):
         x = np.float32(0.5) * numbers((1, TOKENS, WIDTH), seed)
         x[0, 4, MARK] = 5.0
-        found.append({"x": x if name == "post" else x.transpose(0, 2, 1).reshape(1, WIDTH, 4, 6)})
+        columns = np.ascontiguousarray(x.transpose(0, 2, 1))
+        forms = {"post": x, "pre": columns.reshape(1, WIDTH, 4, 6), "whisper": columns}
+        found.append({"x": forms[name]})
     return found
 
 
