@@ -85,7 +85,7 @@ def take_ranges(builder: FloatBuilder, unreached: Collection[str] = ()) -> Decla
         elif any(value in walk.codes for value in node.inputs if value is not None):
             if node.op_type == "DequantizeLinear":
                 walk.dequantize(node)
-            elif node.op_type in ON_CODES:
+            elif _applies_to_codes(node):
                 walk.move(node)
     ranges = walk.named_ranges()
     return Declared(ranges, walk.wide_names(), walk.named_clamps())
@@ -144,7 +144,7 @@ class _Walk:
             self.codes[value], self._floats[value] = codes, value
             if wide:
                 self._wide.add(value)
-            if node.op_type in SELECTIONS or node.op_type == "Clip":
+            if _selects(node) or node.op_type == "Clip":
                 least, most = interval(value)
                 low, high = codes.bounds
                 self._widen(value, (max(low, least), min(high, most)))
@@ -222,7 +222,7 @@ class _Walk:
         while pending:
             value = pending.pop()
             node = value.producer()
-            if node is None or value in self._ranges or node.op_type not in MOVES:
+            if node is None or value in self._ranges or not _moves(node):
                 origins.add(value)
                 continue
             data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
@@ -259,6 +259,25 @@ def _clamps(source: ir.Value, codes: Codes) -> bool:
     return producer is not None and producer.op_type in BEFORE_ACTIVATION
 
 
+def _selects(node: ir.Node) -> bool:
+    """Whether a node returns elements of its input: a Resize to the nearest one does so as well."""
+    if node.op_type != "Resize":
+        return node.op_type in SELECTIONS
+    mode, transform = (
+        node.attributes.get(name) for name in ("mode", "coordinate_transformation_mode")
+    )
+    cropped = transform is not None and transform.as_string() == "tf_crop_and_resize"
+    return (mode is None or mode.as_string() == "nearest") and not cropped
+
+
+def _moves(node: ir.Node) -> bool:
+    return node.op_type in MOVES or _selects(node)
+
+
+def _applies_to_codes(node: ir.Node) -> bool:
+    return node.op_type in ON_CODES or _selects(node)
+
+
 def _goes_on(value: ir.Value) -> bool:
     """Whether every path of the integers ends in floats: none is an output of the model."""
     pending, seen = [value], {value}
@@ -270,7 +289,7 @@ def _goes_on(value: ir.Value) -> bool:
             if use.node.op_type == "DequantizeLinear" and use.idx == 0:
                 if _codes(use.node) is None:
                     return False
-            elif use.node.op_type in ON_CODES and _others_constant(use.node, current):
+            elif _applies_to_codes(use.node) and _others_constant(use.node, current):
                 fresh = [output for output in use.node.outputs if output not in seen]
                 seen.update(fresh)
                 pending += fresh

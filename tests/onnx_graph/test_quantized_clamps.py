@@ -153,6 +153,7 @@ ON_CODES = {
     "Pad": [node("Pad", "q pads", "k")],
     "Pad with a code": [node("Pad", "q pads lo", "k")],
     "Concat": [node("Concat", "q q", "k", axis=1)],
+    "Resize": [node("Resize", "q _ twice", "k", mode="nearest")],
 }
 
 
@@ -172,6 +173,7 @@ def test_ops_on_integers_mean_what_the_integers_stand_for(ops: str) -> None:
         "lo": np.array(-40, np.int8),
         "hi": np.array(60, np.int8),
         "pads": np.array([0, 0, 0, 1, 0, 0, 0, 2]),
+        "twice": np.float32([1, 1, 1, 2]),
         "half": np.float32(0.5),
     }
     if ops == "Relu":  # ONNX Runtime has no Relu of integers: the same by Max with 0
