@@ -255,13 +255,14 @@ ACTIONS = (HERE / "actions.js").read_text()
 
 @needs_chromium
 @pytest.mark.slow
-def test_a_phone_scrolls_one_way_only(full: Path) -> None:
-    frame = '<iframe src="full.html" style="width: 360px; height: 800px"></iframe>'
+@pytest.mark.parametrize("width", [80, 160, 360])
+def test_a_narrow_screen_scrolls_one_way_only(full: Path, width: int) -> None:
+    frame = f'<iframe src="full.html" style="width: {width}px; height: 800px"></iframe>'
     wrapper = full.with_name("phone.html")
     wrapper.write_text(f"<!doctype html><body>{frame}</body>")
     script = "const root = frames[0].document.documentElement;"
     client, scroll = opened(wrapper, f"{script} return [root.clientWidth, root.scrollWidth];")
-    assert 340 <= client <= 360 and scroll <= client
+    assert width - 20 <= client <= width and scroll <= client
 
 
 @needs_chromium
@@ -274,5 +275,6 @@ def test_a_reader_sorts_switches_language_and_theme_and_follows_links(full: Path
     assert found["sort"] == "ascending" and len(found["ascending"]) > 3
     assert found["descending"] == found["ascending"][::-1]
     assert found["histogram"] > 10 and found["tabbable"]
+    assert found["paper"] and found["printed"] and found["screen"], "paper is light"
     assert -10 <= found["linked"] <= 100, "the address leads to its section"
     assert "'=1+" in found["csv"] and '""' in found["csv"]  # no formula, quotes doubled

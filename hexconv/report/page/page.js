@@ -291,7 +291,7 @@ const near = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "600px" });
 
-const drawAll = () => charts.forEach((entry) => entry.instance || entry.draw());
+const redraw = () => charts.forEach((entry) => entry.instance && entry.draw());
 
 // ---- the page
 
@@ -351,14 +351,19 @@ document.getElementById("language").addEventListener("click", () => {
 document.getElementById("theme").addEventListener("click", () => {
   setTheme(!state.dark);
   remember("theme", state.dark ? "dark" : "light");
-  charts.forEach((entry) => entry.instance && entry.draw());
+  redraw();
 });
 let waiting = 0;
 addEventListener("resize", () => {
   clearTimeout(waiting);
-  waiting = setTimeout(() => charts.forEach((entry) => entry.instance && entry.draw()), 150);
+  waiting = setTimeout(redraw, 150);
 });
-addEventListener("beforeprint", drawAll);
+addEventListener("beforeprint", () => {  // paper is light
+  const { dark } = state;
+  setTheme(false);
+  charts.forEach((entry) => entry.draw());
+  addEventListener("afterprint", () => { setTheme(dark); redraw(); }, { once: true });
+});
 build();
 if (location.hash) {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
