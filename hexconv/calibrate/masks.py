@@ -210,24 +210,39 @@ class Way:
 
     def follow(self, value: ir.Value, factor: float, *, joined: bool = False) -> bool:
         """Add a value and what is computed of it; whether nothing but `Way`'s ends needs it."""
-        if value.is_graph_output() or not value.uses():
-            return False
-        if not joined:
-            self.names[str(value.name)] = factor
-        return all(self._step(use.node, use.idx, factor, joined) for use in value.uses())
+        left, seen = [(value, factor, joined)], set()
+        while left:
+            value, factor, joined = step = left.pop()
+            if step in seen:
+                continue
+            seen.add(step)
+            if value.is_graph_output() or not value.uses():
+                return False
+            if not joined:
+                self.names[str(value.name)] = factor
+            for use in reversed(tuple(value.uses())):
+                further = self._steps(use.node, use.idx, factor, joined)
+                if further is None:
+                    return False
+                left += further
+        return True
 
-    def _step(self, node: ir.Node, position: int, factor: float, joined: bool) -> bool:
+    def _steps(
+        self, node: ir.Node, position: int, factor: float, joined: bool
+    ) -> list[tuple[ir.Value, float, bool]] | None:
+        """Where the way goes on behind a node; None where it leads elsewhere."""
         if node.op_type == "Softmax" and not node.domain:
             self.factors.append(factor)
-            return True
+            return []
         if node.op_type == "ArgMax" and not node.domain:
-            return True
+            return []
         if node.op_type in MAXIMA and not node.domain:
             self.maxima[str(node.outputs[0].name)] = factor
-            return True
+            return []
         scale = _factor(node, position)
-        joined = joined or node.op_type in JOINS
-        return scale is not None and self.follow(node.outputs[0], factor * scale, joined=joined)
+        if scale is None:
+            return None
+        return [(node.outputs[0], factor * scale, joined or node.op_type in JOINS)]
 
 
 def _factor(node: ir.Node, position: int) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from math import prod
 from typing import Any
@@ -283,17 +284,23 @@ class FloatBuilder:
                 op=node.op_type,
             )
 
+    @cached_property
+    def _stored(self) -> int:
+        """Elements of the file's constants together."""
+        values = self.graph.initializers.values()
+        return sum(value.const_value.size for value in values if value.const_value is not None)
+
     def _check_size(self, node: ir.Node, inputs: Sequence[npt.NDArray[Any] | None]) -> None:
         """Raise for a constant too large to compute; ONNX infers its size only where it could be.
 
         An op that NumPy computes makes as many elements as its inputs have together, multiplied, at
-        most: by broadcasting.
+        most: by broadcasting. A constant may be as large as all that the file has together.
         """
         counts = [max(array.size, 1) for array in inputs if array is not None]
         by_shapes = node.op_type in NUMPY and node.op_type not in SIZED_BY_VALUES
         if by_shapes and prod(counts) <= LARGEST:
             return
-        most = max(LARGEST, sum(counts))
+        most = max(LARGEST, self._stored)
         for value, found in zip(node.outputs, self._types.of(node), strict=True):
             shape = None if found is None else static_sizes(found)
             if shape is not None and prod(shape) > most:

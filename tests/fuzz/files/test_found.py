@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
+from hexconv.calibrate.masks import Way
 from hexconv.errors import ConfigError, FileError, ModelError, UnsupportedOpErrors
 from hexconv.models import config
 from hexconv.onnx_graph import load
@@ -319,3 +322,33 @@ def test_a_model_of_scalars_converts(samples: Any) -> None:
     converted = hexconv.convert(proto, samples=samples, input_ranges={"x": (-1, 1)})
     result = hexconv.simulate(converted, {"x": np.array(0.5, np.float32)})["y"]
     assert result.shape == () and abs(result - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("between", ["Identity", "Neg"])
+def test_constants_that_double_are_an_error_before_memory_is_asked_for(
+    between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hexconv.onnx_graph.builder.LARGEST", 1 << 16)
+    steps, last = [], "c"
+    for depth in range(40):
+        steps.append(helper.make_node(between, [last], [f"n{depth}"]))
+        steps.append(helper.make_node("Concat", [last, f"n{depth}"], [f"c{depth}"], axis=0))
+        last = f"c{depth}"
+    steps.append(helper.make_node("ReduceMax", [last], ["m"], keepdims=0))
+    steps.append(helper.make_node("Mul", ["x", "m"], ["y"]))
+    with pytest.raises(hexconv.errors.HexconvError, match="would have shape"):
+        load(model(*steps, c=np.ones(1 << 10, np.float32)))
+
+
+@pytest.mark.parametrize("other", ["x", None], ids=["of the input", "of itself"])
+def test_neither_the_length_nor_the_number_of_ways_of_sums_is_a_depth_of_recursion(
+    other: str | None,
+) -> None:
+    names = ["x", *(f"t{number}" for number in range(1100))]
+    nodes = [
+        helper.make_node("Add", [name, other or name], [after]) for name, after in pairwise(names)
+    ]
+    graph = ir.from_proto(model(*nodes, helper.make_node("Softmax", [names[-1]], ["y"]))).graph
+    way = Way()
+    assert way.follow(graph.inputs[0], 1.0, joined=True)
+    assert way.factors == [1.0]
