@@ -191,7 +191,8 @@ class _Walk:
             if node.name in self._unreached:
                 return source
             self._doubtful[str(node.name)] = source, bounds, codes.scale
-        limits = [np.float32(bound) for bound in bounds]
+        most = float(np.finfo(np.float32).max)
+        limits = [np.float32(min(max(bound, -most), most)) for bound in bounds]
         clip = self.builder.at(node).op("Clip", [source, *limits], name=f"{node.name}_clamp")
         self._clips[source, bounds] = clip
         return clip

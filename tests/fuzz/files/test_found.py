@@ -352,3 +352,16 @@ def test_neither_the_length_nor_the_number_of_ways_of_sums_is_a_depth_of_recursi
     way = Way()
     assert way.follow(graph.inputs[0], 1.0, joined=True)
     assert way.factors == [1.0]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::hexconv.errors.HexconvWarning")
+@pytest.mark.parametrize("scale", [3e38, 2e36])
+def test_a_scale_whose_values_are_no_floats_raises_no_warning(scale: float) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    proto = model(*nodes, scale=np.float32(scale), zero=np.int8(0))
+    with pytest.raises(hexconv.errors.HexconvError):
+        hexconv.convert(proto)
