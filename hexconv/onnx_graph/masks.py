@@ -6,7 +6,6 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
-from hexconv.onnx_graph.modernize.infinities import BEYOND
 
 PASSES = {
     "Add",
@@ -32,43 +31,34 @@ PASSES = {
 }
 ENDS = {"Softmax", "ArgMax"}
 """Ops that return the same for any number far below the others."""
-MAXIMA = {"GlobalMaxPool", "MaxPool", "ReduceMax"}
-"""Ops that do so where there is another number beside it."""
 MASKED = -10000.0
 FARTHEST = 1e6
 """Beyond it a mask is held: no score comes near, and sums of masks stay finite."""
 
 
 def finite_masks(graph: ir.Graph) -> None:
-    """-inf in constants that reach only softmax and ArgMax becomes -10000; the rest at most 1e6.
-
-    The lowest floats in constants that reach maxima as well become -1e30, which has a scale.
-    """
+    """-inf in constants that reach only softmax and ArgMax becomes -10000; the rest at most 1e6."""
     for value in graph.initializers.values():
         array = array_of(value)
         if array is None or array.dtype != np.float32 or not array.size:
             continue
         low, high = float(array.min()), float(array.max())
-        if high == np.inf or max(-low, high) <= FARTHEST:
+        if high == np.inf or max(-low, high) <= FARTHEST or not _masks(value):
             continue
-        if _masks(value, ENDS):
-            finite = np.where(np.isneginf(array), np.float32(MASKED), array)
-            finite = np.clip(finite, np.float32(-FARTHEST), np.float32(FARTHEST))
-        elif -np.inf < low < -BEYOND and _masks(value, ENDS | MAXIMA):
-            finite = np.maximum(array, np.float32(-BEYOND))
-        else:
-            continue
-        value.const_value = ir.Tensor(finite, name=value.name)
+        finite = np.where(np.isneginf(array), np.float32(MASKED), array)
+        value.const_value = ir.Tensor(
+            np.clip(finite, np.float32(-FARTHEST), np.float32(FARTHEST)), name=value.name
+        )
 
 
-def _masks(value: ir.Value, ends: set[str]) -> bool:
+def _masks(value: ir.Value) -> bool:
     pending, seen = [value], {value}
     while pending:
         current = pending.pop()
         if current.is_graph_output():
             return False
         for use in current.uses():
-            if use.node.op_type in ends and not use.node.domain:
+            if use.node.op_type in ENDS and not use.node.domain:
                 continue
             if use.node.op_type not in PASSES or use.node.domain:
                 return False
