@@ -6,7 +6,7 @@ Axes, modes and amounts of single ops are in `arguments`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
+from math import inf, prod
 
 import onnx_ir as ir
 
@@ -83,6 +83,20 @@ def _per_channel(node: ir.Node, shapes: list[Shape | None]) -> str:
     return f"{x[1]} channels have parameters of shape {wrong[0]}" if wrong else ""
 
 
+def _batch_norm(node: ir.Node, shapes: list[Shape | None]) -> str:
+    if fault := _per_channel(node, shapes):
+        return fault
+    variance = node.inputs[4]
+    if variance is None or variance.const_value is None:
+        return ""
+    attr = node.attributes.get("epsilon")
+    epsilon = 1e-5 if attr is None else float(attr.as_float())
+    least = float(variance.const_value.numpy().min(initial=inf))
+    if least + epsilon > 0:
+        return ""
+    return f"a variance of {least:g} and epsilon of {epsilon:g} have no square root to divide by"
+
+
 def _over_space(node: ir.Node, shapes: list[Shape | None]) -> str:
     x = shapes[0]
     if x is not None and len(x) < 3:
@@ -100,7 +114,7 @@ def _reshape(node: ir.Node, shapes: list[Shape | None]) -> str:
 CHECKS: dict[str, Callable[[ir.Node, list[Shape | None]], str]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
-    "BatchNormalization": _per_channel,
+    "BatchNormalization": _batch_norm,
     "InstanceNormalization": _over_space,
     "Reshape": _reshape,
     **ARGUMENTS,

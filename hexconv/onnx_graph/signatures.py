@@ -7,6 +7,7 @@ operands that its op always has, or a text where a number belongs.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +19,9 @@ from onnx import AttributeProto
 ONNX_DOMAINS = ("", "ai.onnx")
 SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 KIND = AttributeProto.AttributeType
+TERM = r"[A-Za-z]*(\.\.\.[A-Za-z]*)?"
+EQUATION = re.compile(rf"{TERM}(,{TERM})*(->{TERM})?")
+"""Of an Einsum, without spaces; ONNX's shape inference does not end for others."""
 
 
 class Ports(NamedTuple):
@@ -44,18 +48,21 @@ class Call:
         op: of the ONNX domain.
         inputs, outputs: names; empty where one is left out.
         attributes: types by name; 0 for what a function's caller passes.
+        equation: of an Einsum.
     """
 
     op: str
     inputs: Sequence[str]
     outputs: Sequence[str]
     attributes: Mapping[str, int]
+    equation: str = ""
 
     @classmethod
     def of_proto(cls, node: onnx.NodeProto) -> Call:
         """Of a node in a file."""
         kinds = {a.name: 0 if a.ref_attr_name else a.type for a in node.attribute}
-        return cls(node.op_type, node.input, node.output, kinds)
+        equations = [a.s.decode(errors="replace") for a in node.attribute if a.name == "equation"]
+        return cls(node.op_type, node.input, node.output, kinds, "".join(equations[:1]))
 
     @classmethod
     def of(cls, node: ir.Node) -> Call:
@@ -63,7 +70,8 @@ class Call:
         inputs = ["" if value is None else str(value.name) for value in node.inputs]
         outputs = [value.name or "" for value in node.outputs]
         kinds = {name: attr.type.value for name, attr in node.attributes.items()}
-        return cls(node.op_type, inputs, outputs, kinds)
+        equation = node.attributes.get("equation")
+        return cls(node.op_type, inputs, outputs, kinds, str(equation.value) if equation else "")
 
 
 def signature_faults(call: Call, opset: int) -> Iterator[str]:
@@ -79,6 +87,17 @@ def signature_faults(call: Call, opset: int) -> Iterator[str]:
                 yield f"it has no attribute '{name}'"
         elif (given := call.attributes[name]) not in (0, kind):
             yield f"attribute '{name}' is of type {KIND.Name(given)}, not {KIND.Name(kind)}"
+    if call.op == "Einsum":
+        yield from _equation_faults(call.equation)
+
+
+def _equation_faults(equation: str) -> Iterator[str]:
+    written = equation.replace(" ", "")
+    result = written.partition("->")[2].replace("...", "")
+    if not EQUATION.fullmatch(written):
+        yield f"its equation '{equation}' is not one of letters, commas, '...' and one '->'"
+    elif len(set(result)) < len(result):
+        yield f"its equation '{equation}' has a letter twice behind '->'"
 
 
 def function_faults(node: onnx.NodeProto, function: onnx.FunctionProto) -> Iterator[str]:

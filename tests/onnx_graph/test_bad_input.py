@@ -178,6 +178,13 @@ def test_invalid_nodes_are_named(what: str) -> None:
     assert "n_y" in message(error)
 
 
+def test_a_variance_without_a_square_root() -> None:
+    consts = {"one": np.ones(4), "variance": np.array([1.0, 2.0, -1.0, 0.0])}
+    nodes = [node("BatchNormalization", "x one one one variance", "y")]
+    with pytest.raises(HexconvError, match="a variance of -1 and epsilon of 1e-05"):
+        load(model(nodes, {"x": (2, 4)}, consts=consts))
+
+
 def test_a_kernel_larger_than_its_input() -> None:
     nodes = [node("MaxPool", "x", "y", kernel_shape=[5, 5])]
     with pytest.raises(HexconvError, match="n_y"):

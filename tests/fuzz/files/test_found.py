@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +62,22 @@ def test_an_if_without_the_branch_that_it_takes_is_invalid(
 ) -> None:
     with pytest.raises(ModelError, match=rf"'if' \(If\)\n  why: .*{why}"):
         load(branch(**attributes))
+
+
+@pytest.mark.parametrize(
+    ("equation", "why"),
+    [
+        ("....->.", "not one of letters, commas, '...' and one '->'"),
+        ("i...j...->ij", "not one of letters, commas, '...' and one '->'"),
+        ("i1->i", "not one of letters, commas, '...' and one '->'"),
+        ("i j->i->j", "not one of letters, commas, '...' and one '->'"),
+        ("ij->ii", "has a letter twice behind '->'"),
+    ],
+)
+def test_an_equation_that_einsum_cannot_have_is_an_error(equation: str, why: str) -> None:
+    """ONNX's shape inference does not end for the first."""
+    with pytest.raises(ModelError, match=re.escape(why)):
+        load(model(helper.make_node("Einsum", ["x"], ["y"], "sum", equation=equation)))
 
 
 def test_a_text_attribute_that_is_not_utf8_is_an_error_and_no_log(
