@@ -20,8 +20,9 @@ DEPTH = 8
 """Of the nodes from a norm to what it is of."""
 LEVELS = 255.0
 """Reciprocals so much farther apart leave the smallest less than one level."""
-KEPT = 32.0
-"""By how much a row may be below the loudest and keep its reciprocal: 30 dB."""
+KEPT = 16.0
+"""By how much a row may be below the loudest and keep its reciprocal: 24 dB, so that the loudest
+has 16 levels."""
 
 
 def bounded_norms(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Bounds]:

@@ -10,7 +10,7 @@ from tests.lowering.proof import model, numbers
 from tests.optimize.proof import applied, better, converted, errors, ops
 
 NAME = "scalar_into_range"
-SHAPE = (1, 5, 6)
+SHAPE = (1, 5, 3)
 """Rows so short that no probability is small: a flat softmax is written out otherwise."""
 FEEDS = {"x": numbers(SHAPE)}
 
@@ -24,7 +24,7 @@ def net(op: str, inputs: list[str], factor: np.ndarray) -> ModelProto:
 @pytest.mark.parametrize(
     ("op", "inputs"), [("Mul", ["s", "f"]), ("Mul", ["f", "s"]), ("Div", ["s", "f"])]
 )
-@pytest.mark.parametrize("factor", [8.0, 0.125, 3.0, [[[3.0]]]])
+@pytest.mark.parametrize("factor", [4.0, 0.25, 3.0, [[[3.0]]]])
 def test_scaling_is_free(op: str, inputs: list[str], factor: float) -> None:
     on, off = better(net(op, inputs, np.asarray(factor)), NAME, FEEDS, 2.0)
     assert ops(on) == {"QuantizedSigmoid_8": 1, "QuantizedSoftmax_8": 1}
@@ -37,7 +37,7 @@ def test_scaling_is_free(op: str, inputs: list[str], factor: float) -> None:
         ("Mul", ["s", "f"], -2.0),
         ("Mul", ["s", "f"], 0.0),
         ("Div", ["f", "s"], 1.0),
-        ("Mul", ["s", "f"], np.arange(1, 7)),
+        ("Mul", ["s", "f"], np.arange(1, 4)),
     ],
 )
 def test_what_changes_values_stays_a_node(op: str, inputs: list[str], factor: float) -> None:
