@@ -161,7 +161,8 @@ def test_nothing_that_takes_long_is_imported_before_the_handlers_are_set() -> No
 def run_interrupted(tmp_path: Path, command: str) -> subprocess.CompletedProcess[str]:
     """A command line that runs `command` instead of a verb."""
     text = f"""
-import atexit, gc, os, time
+import atexit, gc, os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 import hexconv.__main__, hexconv.cli
 def work():
 {indent(dedent(command), "    ")}
