@@ -30,7 +30,7 @@ from hexconv.cpp.platforms import (
 )
 from hexconv.errors import ConfigError, FileError, HexconvError, RangeError
 from hexconv.numpy_files import read_npy
-from hexconv.onnx_graph.session import runtime_errors
+from hexconv.onnx_runtime import opened, quiet_options, runtime_errors
 from hexconv.paths import is_file
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
@@ -136,13 +136,12 @@ def _of_runtime(model: Path) -> Iterator[None]:
 def _session(model: Path, graph: str, threads: int = 0) -> Any:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised
+    options = quiet_options()
     options.intra_op_num_threads = threads
     options.graph_optimization_level = getattr(
         onnxruntime.GraphOptimizationLevel, f"ORT_{_level(graph)}"
     )
-    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return opened(model, options)
 
 
 def _level(graph: str) -> str:

@@ -16,7 +16,8 @@ import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
 from hexconv.errors import UnsupportedOpError
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.evaluate import Inputs, evaluate
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 Matrix = npt.NDArray[np.float32]
@@ -145,29 +146,14 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
 
 
 def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:
-    import onnxruntime as ort
-    from onnx import TensorProto, helper, numpy_helper
-
     kind, amount = target
-    full = (
-        np.array([*image.shape[:3], amount], np.int64)
-        if kind == "sizes"
-        else np.array([1, 1, 1, amount], np.float32)
-    )
-    inputs = ["x", "", "", "t"] if kind == "sizes" else ["x", "", "t"]
-    graph = helper.make_graph(
-        [helper.make_node("Resize", inputs, ["y"], **attrs)],
-        "axis",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, image.shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(full, "t")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # errors are raised
-    content = model.SerializeToString()
-    session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    output: Matrix = session.run(None, {"x": image})[0]
+    inputs: Inputs
+    if kind == "sizes":
+        inputs = [image, None, None, np.array([*image.shape[:3], amount], np.int64)]
+    else:
+        inputs = [image, None, np.array([1, 1, 1, amount], np.float32)]
+    resize = ir.node("Resize", [None] * len(inputs), attrs)
+    output: Matrix = evaluate(resize, inputs, OPSET)[0]
     return output
 
 

@@ -10,7 +10,7 @@ from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.graph import Graph, HasGraph, graph_of
 from hexconv.nnlib.versions import LibraryVersion
-from hexconv.onnx_graph.session import runtime_errors
+from hexconv.onnx_runtime import opened, runtime_errors
 
 if TYPE_CHECKING:
     import onnx
@@ -65,13 +65,8 @@ def open_session(proto: onnx.ModelProto) -> Any:
     Raises:
         GraphError: it lacks an op, or is too old.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised
-    content = serialized(proto)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return opened(serialized(proto))
     except runtime_errors() as error:
         raise GraphError(
             f"ONNX Runtime {_version()} does not run the exact model",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hexconv.errors import ConfigError, FileError, ModelError, RangeError
 from hexconv.models import chunks, onnx_writer, voice
 from hexconv.models.config import GeneratorConfig
+from hexconv.onnx_runtime import opened, runtime_errors
 
 Mel = NDArray[np.float32]
 Wave = NDArray[np.float32]
@@ -121,16 +122,8 @@ def _torch(vocoder: Vocoder, length: int) -> chunks.Synthesis:
 
 
 def _onnx(vocoder: Vocoder, length: int) -> chunks.Synthesis:
-    import onnxruntime
-
-    from hexconv.onnx_graph.session import runtime_errors
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised
     try:
-        session = onnxruntime.InferenceSession(
-            vocoder.model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = opened(vocoder.model.SerializeToString())
     except runtime_errors() as error:
         raise ModelError("ONNX Runtime cannot load the model", why=str(error)) from error
     name = session.get_inputs()[0].name

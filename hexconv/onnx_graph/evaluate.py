@@ -1,9 +1,9 @@
 """Compute a node whose inputs are all constant.
 
 NumPy computes the ops of shape arithmetic; ONNX Runtime any other constant node, as it computes the
-float model that the DSP is compared with. Types and ops without a kernel there (float8, a Shrink of
-integers) are computed by ONNX's reference, which is not used for more: it takes GatherElements of
-32 elements at most, ignores the sign in an L1 norm and has no GELU.
+float model that the DSP is compared with. What it has no kernel for (float8, integers of 4 bits) is
+computed by ONNX's reference, which is not used for more: it fails on GatherElements of a long axis,
+ignores the sign in an L1 norm and has no GELU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx_ir as ir
 from onnx import helper
 
 from hexconv.arrays import Array
-from hexconv.onnx_graph.runtime import quiet_options
+from hexconv.onnx_runtime import opened
 
 Inputs = Sequence[Array | None]
 Attrs = dict[str, Any]
@@ -70,17 +70,12 @@ def _alone(node: ir.Node, inputs: Inputs) -> tuple[onnx.NodeProto, dict[str, Arr
 
 def _by_runtime(proto: onnx.NodeProto, feeds: dict[str, Array], opset: int) -> list[Array] | None:
     """What ONNX Runtime returns; None where it has no kernel for the op or its types."""
-    import onnxruntime as ort
     from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph, NotImplemented
 
     if any(array.dtype.kind not in "biuf" for array in feeds.values()):
         return None
     try:
-        session = ort.InferenceSession(
-            _model(proto, feeds, opset).SerializeToString(),
-            quiet_options(),
-            providers=["CPUExecutionProvider"],
-        )
+        session = opened(_model(proto, feeds, opset).SerializeToString())
     except (InvalidGraph, NotImplemented):
         return None
     if any(item.type not in NATIVE for item in session.get_outputs()):

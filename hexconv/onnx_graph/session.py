@@ -10,8 +10,8 @@ import onnx_ir as ir
 from hexconv.arrays import Array
 from hexconv.errors import ModelError
 from hexconv.onnx_graph.graph import FloatGraph
-from hexconv.onnx_graph.runtime import quiet_options
 from hexconv.onnx_graph.weights import detach_weights
+from hexconv.onnx_runtime import opened, quiet_options, runtime_errors
 
 
 class FloatSession:
@@ -52,9 +52,7 @@ class FloatSession:
         )
         try:
             content = ir.serde.serialize_model(copied).SerializeToString()
-            self._session = ort.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = opened(content, options)
         except runtime_errors() as error:
             raise ModelError(
                 "ONNX Runtime cannot load the float model", where=graph.source, why=_text(error)
@@ -80,24 +78,6 @@ def _fetch(graph: ir.Graph, outputs: Sequence[str]) -> None:
         values.update({str(value.name): value for value in node.outputs})
     graph.outputs.clear()
     graph.outputs.extend(values[name] for name in outputs)
-
-
-def runtime_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its own classes derive from Exception alone."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NoSuchFile,
-        state.NotImplemented,
-        state.RuntimeException,
-        state.EPFail,
-        RuntimeError,
-        ValueError,
-    )
 
 
 def _text(error: Exception) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hexconv import onnx_runtime
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.session import runtime_errors
+from hexconv.onnx_runtime import runtime_errors
 
 if TYPE_CHECKING:
     import onnx
@@ -17,14 +18,8 @@ def opened(model: onnx.ModelProto) -> Any:
     Raises:
         ModelError: ONNX Runtime does not run the model.
     """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.log_severity_level = 4  # errors are raised
     try:
-        return ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        return onnx_runtime.opened(model.SerializeToString())
     except runtime_errors() as error:
         raise ModelError(
             "ONNX Runtime does not run the quantized model",

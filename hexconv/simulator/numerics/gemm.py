@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hexconv import native
 from hexconv.arrays import Array
 from hexconv.native import Convolution, Packed, Passes, Windows
+from hexconv.onnx_runtime import opened, quiet_options
 from hexconv.simulator.numerics.hvx import wrap32
 from hexconv.simulator.numerics.requantize_gain import Requantizer
 
@@ -26,18 +27,15 @@ Int32 = npt.NDArray[np.int32]
 
 def _session(nodes: list[Any], inputs: list[Any], initializers: list[Any], kind: int) -> Any:
     """A single-threaded ONNX Runtime session with the output `y`."""
-    import onnxruntime
     from onnx import helper
 
     output = helper.make_tensor_value_info("y", kind, None)
     graph = helper.make_graph(nodes, "gemm", inputs, [output], initializers)
     opset = helper.make_opsetid("", 13)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    options = onnxruntime.SessionOptions()
+    options = quiet_options()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised
-    data = model.SerializeToString()
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return opened(model.SerializeToString(), options)
 
 
 class Gemm:
