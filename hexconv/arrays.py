@@ -15,6 +15,7 @@ FloatArray = npt.NDArray[np.float32]
 Constant = npt.ArrayLike | Path
 """A number, an array, a path of a .npy file, or a text: `300`, `1,2,3`, `true`, `h0.npy`."""
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 BLOCK = 256
 LARGE = 1 << 20
 

@@ -26,6 +26,7 @@ from hexconv.onnx_graph.builder import array_of, constant, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.onnx_graph.uses import leads_only_to
 from hexconv.quantize import Bounds, cover, symmetric
 from hexconv.quantize.ranges import LEVELS
 
@@ -90,7 +91,7 @@ def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
         if value.dtype == ir.DataType.FLOAT:
             yield value
     for node in graph.nodes:
-        if node.op_type in MOVES and (node.op_type not in JOINS or _returned(node)):
+        if node.op_type in MOVES and (node.op_type not in JOINS or _returned(node.outputs[0])):
             continue
         for value in node.outputs:
             ends = value.is_graph_output() or not _goes_on(value)
@@ -98,10 +99,13 @@ def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
                 yield value
 
 
-def _returned(node: ir.Node) -> bool:
-    """Whether nothing is computed of what a node joins, or other joins only."""
-    uses = node.outputs[0].uses()
-    return all(use.node.op_type in PLAIN_MOVES | JOINS and _returned(use.node) for use in uses)
+def _returned(joined: ir.Value) -> bool:
+    """Whether nothing is computed of what is joined, or other joins only."""
+
+    def joins(node: ir.Node, position: int) -> bool:
+        return node.op_type in PLAIN_MOVES | JOINS
+
+    return leads_only_to(joined, lambda node, position: False, joins, or_output=True)
 
 
 def _goes_on(value: ir.Value) -> bool:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.onnx_graph.bind import example
+from hexconv.onnx_graph.uses import leads_only_to
 
 MOVES = {"Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 INTEGERS = {
@@ -103,22 +104,16 @@ def _before_rounding(value: ir.Value | None) -> ir.Value | None:
 
 def _is_data(value: ir.Value) -> bool:
     """Whether every reader casts a value to float or dequantizes it, perhaps after moving it."""
-    pending, seen = [value], {value}
-    while pending:
-        current = pending.pop()
-        if current.is_graph_output():
-            return False
-        for use in current.uses():
-            node = use.node
-            if node.domain or use.idx != 0 or not (_to_float(node) or node.op_type in MOVES):
-                return False
-            fresh = [] if _to_float(node) else [v for v in node.outputs if v not in seen]
-            seen.update(fresh)
-            pending += fresh
-    return True
+    return leads_only_to(value, _to_float, _moves)
 
 
-def _to_float(node: ir.Node) -> bool:
+def _moves(node: ir.Node, position: int) -> bool:
+    return not node.domain and position == 0 and node.op_type in MOVES
+
+
+def _to_float(node: ir.Node, position: int) -> bool:
+    if node.domain or position != 0:
+        return False
     if node.op_type == "DequantizeLinear":
         return True
     target = node.attributes.get("to")
@@ -182,7 +177,7 @@ def _where_to_cut(floats: Sequence[ir.Value], in_file: Collection[str]) -> str:
 def _first_floats(values: Sequence[ir.Value]) -> list[ir.Value]:
     """The float tensors that are computed from these of other types, through none that is float.
 
-    None where an output of the model is reached before.
+    There are none where an output of the model is reached before.
     """
     pending, seen, found = list(values), set(values), dict[ir.Value, None]()
     for current in pending:  # it grows

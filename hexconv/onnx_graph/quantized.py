@@ -17,10 +17,12 @@ import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import FLOAT32_MAX
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.graph import Clamp
 from hexconv.onnx_graph.intervals import interval
 from hexconv.onnx_graph.selections import SELECTIONS
+from hexconv.onnx_graph.uses import leads_only_to
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
@@ -191,8 +193,7 @@ class _Walk:
             if node.name in self._unreached:
                 return source
             self._doubtful[str(node.name)] = source, bounds, codes.scale
-        most = float(np.finfo(np.float32).max)
-        limits = [np.float32(min(max(bound, -most), most)) for bound in bounds]
+        limits = np.clip(bounds, -FLOAT32_MAX, FLOAT32_MAX).astype(np.float32)
         clip = self.builder.at(node).op("Clip", [source, *limits], name=f"{node.name}_clamp")
         self._clips[source, bounds] = clip
         return clip
@@ -281,22 +282,17 @@ def _applies_to_codes(node: ir.Node) -> bool:
 
 def _goes_on(value: ir.Value) -> bool:
     """Whether every path of the integers ends in floats: none is an output of the model."""
-    pending, seen = [value], {value}
-    while pending:
-        current = pending.pop()
-        if current.is_graph_output():
-            return False
-        for use in current.uses():
-            if use.node.op_type == "DequantizeLinear" and use.idx == 0:
-                if _codes(use.node) is None:
-                    return False
-            elif _applies_to_codes(use.node) and _others_constant(use.node, current):
-                fresh = [output for output in use.node.outputs if output not in seen]
-                seen.update(fresh)
-                pending += fresh
-            else:
-                return False
-    return True
+    return leads_only_to(value, _dequantizes, _stays_codes)
+
+
+def _dequantizes(node: ir.Node, position: int) -> bool:
+    return node.op_type == "DequantizeLinear" and position == 0 and _codes(node) is not None
+
+
+def _stays_codes(node: ir.Node, position: int) -> bool:
+    value = node.inputs[position]
+    assert value is not None
+    return _applies_to_codes(node) and _others_constant(node, value)
 
 
 def _others_constant(node: ir.Node, value: ir.Value) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import FLOAT32_MAX
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.node_edit import attr_to_input, set_input
 from hexconv.onnx_graph.rules import MODERNIZATIONS
@@ -57,7 +58,7 @@ def clip_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
     """`min` and `max` are inputs since opset 11; the old defaults, float's limits, are removed."""
     for position, name in ((1, "min"), (2, "max")):
         attr = node.attributes.pop(name, None)
-        if attr is not None and abs(attr.as_float()) < float(np.finfo(np.float32).max):
+        if attr is not None and abs(attr.as_float()) < FLOAT32_MAX:
             bound = np.float32(attr.as_float())
             set_input(node, position, builder.const(bound, f"{node.name}_{name}"))
 
@@ -65,7 +66,6 @@ def clip_to_inputs(node: ir.Node, builder: FloatBuilder) -> None:
 @MODERNIZATIONS.rule("Clip")
 def clip_without_infinite_bounds(node: ir.Node, builder: FloatBuilder) -> None:
     """A bound without effect is removed."""
-    limit = float(np.finfo(np.float32).max)
     for position, sign in ((1, -1.0), (2, 1.0)):
         if position >= len(node.inputs):
             return
@@ -73,7 +73,7 @@ def clip_without_infinite_bounds(node: ir.Node, builder: FloatBuilder) -> None:
         if bound is None or bound.const_value is None:
             continue
         number = bound.const_value.numpy()
-        if number.size == 1 and number.dtype.kind == "f" and sign * number.item() >= limit:
+        if number.size == 1 and number.dtype.kind == "f" and sign * number.item() >= FLOAT32_MAX:
             node.replace_input_with(position, None)
 
 

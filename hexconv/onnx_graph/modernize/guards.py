@@ -11,6 +11,7 @@ import onnx_ir as ir
 from hexconv.arrays import Array
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
+from hexconv.onnx_graph.uses import leads_only_to
 
 LOG = logging.getLogger("hexconv.optimize")
 LOGIC = frozenset(("And", "Not", "Or", "Xor", "Identity"))
@@ -25,25 +26,20 @@ def never(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     so is a softmax of a row that may be -infinity throughout.
     """
     data = node.inputs[0]
-    if data is None or array_of(data) is not None or not _only_chooses(node.outputs[0]):
+    if data is None or array_of(data) is not None:
         return None
-    if _may_be_masked_throughout(data):
+    if not leads_only_to(node.outputs[0], _chooses, _combines) or _may_be_masked_throughout(data):
         return None
     LOG.info("'%s' (%s): false, values on the DSP are finite", node.name, node.op_type)
     return [builder.const(np.zeros(shape_of(data), bool), f"{node.name}_never")]
 
 
-def _only_chooses(value: ir.Value) -> bool:
-    if value.is_graph_output():
-        return False
-    return all(
-        not use.node.domain
-        and (
-            (use.node.op_type == "Where" and use.idx == 0)
-            or (use.node.op_type in LOGIC and _only_chooses(use.node.outputs[0]))
-        )
-        for use in value.uses()
-    )
+def _chooses(node: ir.Node, position: int) -> bool:
+    return not node.domain and node.op_type == "Where" and position == 0
+
+
+def _combines(node: ir.Node, position: int) -> bool:
+    return not node.domain and node.op_type in LOGIC
 
 
 def _may_be_masked_throughout(data: ir.Value) -> bool:

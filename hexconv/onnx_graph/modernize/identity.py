@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import FLOAT32_MAX
 from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
@@ -74,4 +75,4 @@ def _beyond(array: np.ndarray[tuple[int, ...], np.dtype[np.floating]] | None, si
     """Whether a constant is nothing but infinite, or float32's last number, of this sign."""
     if array is None or array.dtype.kind != "f" or not array.size:
         return False
-    return bool((sign * array >= np.finfo(np.float32).max).all())
+    return bool((sign * array >= FLOAT32_MAX).all())

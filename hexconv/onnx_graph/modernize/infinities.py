@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import FLOAT32_MAX
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
-LARGEST = float(np.finfo(np.float32).max)
 BEYOND = 1e30
 """A finite number that no activation reaches, and of which a range can still be computed."""
 
@@ -36,7 +36,7 @@ def _unreachable(value: ir.Value, op: str) -> bool:
     array = array_of(value)
     if array is None or array.dtype != np.float32 or not array.size:
         return False
-    return bool((array <= -LARGEST).all() if op == "Max" else (array >= LARGEST).all())
+    return bool((array <= -FLOAT32_MAX).all() if op == "Max" else (array >= FLOAT32_MAX).all())
 
 
 def _make_finite(node: ir.Node, builder: FloatBuilder) -> None:
