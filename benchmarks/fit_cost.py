@@ -16,27 +16,23 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import yaml
+from cost_errors import list_worst, report, table
+from measured_cost import DATA, Laws, Measured, off, read, third
 
-from hexconv.cost.facts import Facts, with_real_output
 from hexconv.cost.features import FEATURES
 from hexconv.cost.fitting import Floats, robust
-from hexconv.cost.table import ANY, LIBRARIES, NEAREST, MeasuredLibrary, code_of
+from hexconv.cost.table import ANY
 from hexconv.cost.variants import kernel, variant
-from hexconv.nnlib.graph import Padding
-from hexconv.nnlib.layout import Shape4
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE / "data"
 TABLE = HERE.parent / "op_tables" / "cost" / "packets.yml"
 GOLDEN = HERE.parent / "tests" / "golden" / "cost"
 MOST_TERMS = 7
@@ -87,66 +83,6 @@ POOL = ("window", "window_lines")
 COUNTS = ("inputs", "outputs")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One distinct node, and its packets."""
-
-    library: MeasuredLibrary
-    facts: Facts
-    packets: float
-    row: tuple[str, ...]
-
-    @property
-    def code(self) -> MeasuredLibrary:
-        """The library whose code computes it."""
-        return code_of(self.facts, self.library)
-
-    @property
-    def held_out(self) -> bool:
-        """Whether fitting may not see it."""
-        return third("|".join(self.row[1:6]))
-
-
-def third(key: str) -> bool:
-    """A fixed third of all keys."""
-    return int(hashlib.sha256(key.encode()).hexdigest(), 16) % 3 == 0
-
-
-def read(path: Path, skip: int = 0) -> list[tuple[Measured, str]]:
-    """Nodes of a file, each with its second column if `skip`."""
-    found = []
-    with path.open(encoding="utf-8") as file:
-        for row in list(csv.reader(file))[1:]:
-            core = (row[0], *row[1 + skip : 6 + skip])
-            node = Measured(row[0], facts_of(*core[1:]), float(row[6 + skip]), core)
-            found.append((node, row[1]))
-    return found
-
-
-def facts_of(op: str, padding: str, inputs: str, outputs: str, parameters: str) -> Facts:
-    """Facts from a row's columns."""
-    ints = dict(part.split("=") for part in parameters.split())
-    facts = Facts(
-        op=op,
-        inputs=_shapes(inputs),
-        outputs=_shapes(outputs),
-        ints={role: tuple(map(int, text.split(","))) for role, text in ints.items()},
-        padding=Padding[padding],
-    )
-    return with_real_output(facts)
-
-
-def _shapes(text: str) -> tuple[Shape4, ...]:
-    shapes = []
-    for part in text.split():
-        b, h, w, d = map(int, part.split("x"))
-        shapes.append((b, h, w, d))
-    return tuple(shapes)
-
-
-# ---- fitting
-
-
 def pool(op: str, libraries: Sequence[str]) -> list[str]:
     """The quantities that an op's packets may depend on in some libraries."""
     special = {*CONV, *RING, *PRODUCT, *TURN, *POOL, *COUNTS}
@@ -168,7 +104,6 @@ def pool(op: str, libraries: Sequence[str]) -> list[str]:
     return allowed
 
 
-OPTIMIZED = "/default"
 TOGETHER = (("v60", "open"), ("v65",), ("v66",))
 """Libraries whose laws are made of the same quantities."""
 
@@ -227,9 +162,6 @@ class Sample:
         return kept
 
 
-Laws = dict[tuple[str, str, str], dict[str, float]]
-
-
 def fit_all(nodes: Iterable[Measured]) -> Laws:
     """Coefficients by (op, variant, library)."""
     groups: dict[tuple[str, str], list[Measured]] = defaultdict(list)
@@ -263,104 +195,7 @@ def _fitted(job: tuple[str, str, list[Measured], Sequence[str]]) -> Laws:
     }
 
 
-def predicted(laws: Laws, node: Measured) -> float | None:
-    """Packets as hexconv.cost would predict them, from laws in memory."""
-    others = [node.code, *NEAREST[node.code]]
-    op, kind = kernel(node.facts.op), variant(node.facts) or ANY
-    for which, library in [(k, name) for k in (kind, ANY) for name in others]:
-        terms = laws.get((op, which, library))
-        if terms:
-            return sum(factor * FEATURES[name](node.facts) for name, factor in terms.items())
-    return None
-
-
-def off(laws: Laws, node: Measured) -> float:
-    """Relative error of one node."""
-    said = predicted(laws, node)
-    return 1.0 if said is None else abs(said - node.packets) / node.packets
-
-
-# ---- reporting and writing
-
-
-def report(
-    laws: Laws, nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
-) -> None:
-    """Errors on what was held out."""
-    for library in LIBRARIES:
-        errors = [off(laws, node) for node in nodes if node.library == library and node.held_out]
-        print(
-            f"{library}: {len(errors)} nodes held out: median error {100 * np.median(errors):.1f} "
-            f"%, nine of ten within {100 * np.quantile(errors, 0.9):.0f} %"
-        )
-        rows = []
-        for (which, name), members in graphs.items():
-            if which != library:
-                continue
-            real = sum(node.packets for node in members)
-            said = sum(predicted(laws, node) or 0 for node in members)
-            rows.append((name, third(name), said / real - 1, real))
-        for held in (True, False):
-            some = [abs(row[2]) for row in rows if row[1] is held]
-            if some:
-                print(
-                    f"  {len(some)} graphs {'held out' if held else 'seen'}: median error "
-                    f"{100 * np.median(some):.1f} %, worst {100 * max(some):.1f} %"
-                )
-        for name, held, error, real in rows:
-            if not name.startswith(("d32:", "flat:")) or abs(error) > 0.08:
-                print(f"    {name:44} {real:>12,.0f} {100 * error:+6.1f} %{'  held out' * held}")
-
-
-def table(
-    laws: Laws, nodes: Sequence[Measured], graphs: dict[tuple[str, str], list[Measured]]
-) -> None:
-    """Errors by version, as a table in Markdown."""
-    columns = [_errors(laws, library, nodes, graphs) for library in LIBRARIES]
-    print("| |" + "".join(f" `{library}` |" for library in LIBRARIES))
-    print("|---|" + "---|" * len(LIBRARIES))
-    for label in columns[0]:
-        print(f"| {label} |" + "".join(f" {column[label]} |" for column in columns))
-    print()
-    for name in sorted({name for _, name in graphs if name.endswith(OPTIMIZED)}):
-        mark = " (held out)" if third(name) else ""
-        cells = [_of_graph(laws, graphs.get((library, name), [])) for library in LIBRARIES[:-1]]
-        print(f"| {name.removesuffix(OPTIMIZED)}{mark} |" + "".join(f" {c} |" for c in cells))
-
-
-def _of_graph(laws: Laws, members: Sequence[Measured]) -> str:
-    """Packets measured, and the error of those predicted."""
-    real = sum(node.packets for node in members)
-    said = sum(predicted(laws, node) or 0 for node in members)
-    return f"{real:,.0f} ({100 * (said / real - 1):+.1f} %)" if members else ""
-
-
-def _errors(
-    laws: Laws,
-    library: MeasuredLibrary,
-    nodes: Sequence[Measured],
-    graphs: dict[tuple[str, str], list[Measured]],
-) -> dict[str, str]:
-    """The figures of one version, by what they are."""
-    errors = [off(laws, node) for node in nodes if node.library == library and node.held_out]
-    totals: dict[bool, list[float]] = {True: [], False: []}
-    for (which, name), members in graphs.items():
-        if which == library:
-            said = sum(predicted(laws, node) or 0 for node in members)
-            totals[third(name)].append(abs(said / sum(node.packets for node in members) - 1))
-    held, seen = totals[True], totals[False]
-    return {
-        "nodes held out": f"{len(errors)}",
-        "median error": f"{100 * np.median(errors):.1f} %",
-        "nine of ten within": f"{100 * np.quantile(errors, 0.9):.0f} %",
-        "whole graphs held out: number, median error": (
-            f"{len(held)}, {100 * np.median(held):.1f} %"
-        ),
-        "worst of them": f"{100 * max(held):.1f} %",
-        "graphs that the fit has seen: median, worst": (
-            f"{100 * np.median(seen):.1f} %, {100 * max(seen):.1f} %"
-        ),
-    }
+# ---- writing
 
 
 def written() -> Laws:
@@ -458,23 +293,6 @@ def main() -> None:
         if not arguments.check:
             write(laws, nodes)
             write_golden(nodes, graphs)
-
-
-def list_worst(laws: Laws, nodes: Sequence[Measured]) -> None:
-    """Every variant with its errors; for poor ones the nodes that are furthest off."""
-    groups: dict[tuple[str, str, str], list[tuple[float, Measured]]] = defaultdict(list)
-    for node in nodes:
-        key = node.code, kernel(node.facts.op), variant(node.facts)
-        groups[key].append((off(laws, node), node))
-    medians = {key: np.median([error for error, _ in members]) for key, members in groups.items()}
-    for key in sorted(groups, key=lambda key: -medians[key]):
-        library, op, kind = key
-        terms = laws.get((op, kind or ANY, library), {})
-        print(f"{'/'.join(key)}: {len(groups[key])} nodes, median {medians[key]:.3f} {terms}")
-        for error, node in sorted(groups[key], key=lambda pair: -pair[0])[:5]:
-            if medians[key] > 0.08 and error > 0.12:
-                said = predicted(laws, node) or 0
-                print(f"      {error:.2f} {' | '.join(node.row[2:])} {node.packets:.0f} {said:.0f}")
 
 
 if __name__ == "__main__":

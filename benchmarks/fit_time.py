@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 
 import numpy as np
-from fit_cost import DATA
+from measured_cost import DATA
 
 from hexconv.cost.fitting import robust
 from hexconv.cost.terms import reorders
