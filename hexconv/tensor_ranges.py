@@ -57,11 +57,7 @@ def unreached_clamps(
     if ranges is not None:
         seen: Mapping[str, Bounds] = _read(ranges)
     else:
-        source = (
-            _random(graph, settings)
-            if samples is None
-            else calibrate.read_samples(samples, graph, settings.data_formats)
-        )
+        source = _drawn(graph, samples, settings)
         seen = _observe(graph, source, replace(settings, observer="minmax"), samples)
     return frozenset(
         name
@@ -140,11 +136,7 @@ def introduced_ranges(
     copy = calibrate.rewritten_copy(graph, {**observed, **large}, equalized=equalizes(settings))
     if copy is None:
         return large
-    if samples is None:
-        measured = _observe(copy, _random(graph, settings), settings)
-    else:
-        source = calibrate.read_samples(samples, graph, settings.data_formats)
-        measured = _observe(copy, source, settings, samples)
+    measured = _observe(copy, _drawn(graph, samples, settings), settings, samples)
     found = {name: bounds for name, bounds in measured.items() if name not in observed}
     return {**large, **found}
 
@@ -212,6 +204,15 @@ def _observe(
 
 def _tick(progress: Progress, total: int, done: int) -> None:
     progress("calibrate", done, total)
+
+
+def _drawn(
+    graph: FloatGraph, samples: Samples | None, settings: Settings
+) -> Iterable[Mapping[str, Any]]:
+    """The samples; random inputs where there are none."""
+    if samples is None:
+        return _random(graph, settings)
+    return calibrate.read_samples(samples, graph, settings.data_formats)
 
 
 def _random(graph: FloatGraph, settings: Settings) -> Iterable[Mapping[str, Any]]:

@@ -104,6 +104,7 @@ class _Walk:
         self, layers: Mapping[ir.Node, Weighted], norms: Mapping[ir.Node, Norm], group: StreamGroup
     ) -> None:
         self._layers, self._norms, self.group = layers, norms, group
+        self._products = {node for norm in norms.values() for node in norm.products}
         self.scalable = True
 
     def reach(self, first: ir.Value) -> None:
@@ -140,7 +141,7 @@ class _Walk:
 
     def _source(self, node: ir.Node) -> ir.Value | None:
         """The operand with the channels of a centering difference, or of a product of a norm."""
-        if _mean_of(node) is None and not self._is_product(node):
+        if _mean_of(node) is None and node not in self._products:
             return None
         return next(item for item in node.inputs if item is not None and self._is_wide(item))
 
@@ -150,13 +151,14 @@ class _Walk:
 
     def _joins(self, value: ir.Value, result: ir.Value) -> bool:
         """Whether a tensor can be scaled where it is computed."""
-        node = value.producer()
-        if node is None or shape_of(value) != shape_of(result) or len(node.outputs) != 1:
+        if shape_of(value) != shape_of(result):
             return False
-        source = self._source(node)
-        if source is not None:
-            return self._joins(source, source)
-        return node in self._layers or self._is_sum(node)
+        while (node := value.producer()) is not None and len(node.outputs) == 1:
+            source = self._source(node)
+            if source is None:
+                return node in self._layers or self._is_sum(node)
+            value = source
+        return False
 
     def _is_sum(self, node: ir.Node) -> bool:
         """Add or Sub of tensors; of constants there is at most one."""
@@ -166,10 +168,6 @@ class _Walk:
         wide = all(item is not None and self._is_wide(item) for item in node.inputs)
         floats = all(array is None or array.dtype == np.float32 for array in arrays)
         return wide and floats and any(array is None for array in arrays)
-
-    def _is_product(self, node: ir.Node) -> bool:
-        """Whether a node multiplies what is normalized with its factor."""
-        return any(node in norm.products for norm in self._norms.values())
 
     def _read(self, value: ir.Value) -> Iterator[ir.Value]:
         """The members that are computed of a member."""

@@ -19,29 +19,24 @@ class OutputFile(click.Path):
         """The path.
 
         Raises:
-            FileError: no file can be written there.
+            FileError: nothing can be written there.
         """
+        path = Path(fsdecode(super().convert(value, param, ctx)))
+        self.check(path)
+        return path
+
+    def check(self, path: Path) -> None:
+        """Raise a FileError where no file can be written."""
         from hexconv.files import check_file
 
-        path = Path(fsdecode(super().convert(value, param, ctx)))
         check_file(path)
-        return path
 
 
-class OutputFolder(click.Path):
+class OutputFolder(OutputFile):
     """An option that names a folder to write files into."""
 
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path.
-
-        Raises:
-            FileError: the folder cannot be made, or not be written.
-        """
+    def check(self, path: Path) -> None:
+        """Raise a FileError where the folder cannot be made, or not be written."""
         from hexconv.files import check_folder
 
-        path = Path(fsdecode(super().convert(value, param, ctx)))
         check_folder(path)
-        return path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._html import html_option, page_beside, write_html
+from hexconv.cli._html import HTML, html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
@@ -327,7 +327,7 @@ def _page_path(source: Path | None, built: Path | None) -> Path:
     if built is not None:
         return page_beside(built)
     assert source is not None
-    return Path(f"{model_name(source)}.report.html")
+    return Path(f"{model_name(source)}{HTML}")
 
 
 def _reports(model: Model, built: Path | None) -> list[Mapping[str, Any]]:

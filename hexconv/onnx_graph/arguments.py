@@ -32,7 +32,7 @@ RESIZES = {
 }
 
 
-def _constant(node: ir.Node, position: int) -> npt.NDArray[Any] | None:
+def constant_input(node: ir.Node, position: int) -> npt.NDArray[Any] | None:
     """A constant input; None where it is absent or computed."""
     value = node.inputs[position] if position < len(node.inputs) else None
     return None if value is None or value.const_value is None else value.const_value.numpy()
@@ -98,7 +98,7 @@ def _scatter_nd(node: ir.Node, shapes: Shapes) -> str:
 
 def _reverse_sequence(node: ir.Node, shapes: Shapes) -> str:
     batch, time = _number(node, "batch_axis", 1), _number(node, "time_axis", 0)
-    data, lengths = shapes[0], _constant(node, 1)
+    data, lengths = shapes[0], constant_input(node, 1)
     if {batch, time} != {0, 1} or data is None or len(data) < 2:
         return f"batch_axis {batch} and time_axis {time} are not 0 and 1"
     if shapes[1] != (data[batch],):
@@ -109,7 +109,7 @@ def _reverse_sequence(node: ir.Node, shapes: Shapes) -> str:
 
 
 def _cumsum(node: ir.Node, shapes: Shapes) -> str:
-    axis = _constant(node, 1)
+    axis = constant_input(node, 1)
     if axis is None:
         return ""
     return f"{axis.size} axes" if axis.size != 1 else _outside(int(axis.item()), shapes[0])
@@ -202,10 +202,10 @@ def _resize(node: ir.Node, shapes: Shapes) -> str:
         wrong = _word(node, name, allowed)
         if wrong:
             return wrong
-    scales = _constant(node, 2)
+    scales = constant_input(node, 2)
     if scales is not None and not (np.isfinite(scales) & (scales > 0)).all():
         return f"scales are {scales.tolist()}"
-    sizes = _constant(node, 3)
+    sizes = constant_input(node, 3)
     if sizes is not None and (sizes < 1).any():
         return f"sizes are {sizes.tolist()}"
     return ""

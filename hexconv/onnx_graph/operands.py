@@ -11,7 +11,7 @@ from math import inf, prod
 import onnx_ir as ir
 
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.arguments import ARGUMENTS, too_wide
+from hexconv.onnx_graph.arguments import ARGUMENTS, constant_input, too_wide
 
 Shape = tuple[int, ...]
 
@@ -86,12 +86,11 @@ def _per_channel(node: ir.Node, shapes: list[Shape | None]) -> str:
 def _batch_norm(node: ir.Node, shapes: list[Shape | None]) -> str:
     if fault := _per_channel(node, shapes):
         return fault
-    variance = node.inputs[4]
-    if variance is None or variance.const_value is None:
+    variance = constant_input(node, 4)
+    if variance is None:
         return ""
-    attr = node.attributes.get("epsilon")
-    epsilon = 1e-5 if attr is None else float(attr.as_float())
-    least = float(variance.const_value.numpy().min(initial=inf))
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    least = float(variance.min(initial=inf))
     if least + epsilon > 0:
         return ""
     return f"a variance of {least:g} and epsilon of {epsilon:g} have no square root to divide by"

@@ -13,8 +13,6 @@ from hexconv.simulator.numerics.fixed_point import F32
 Float32 = npt.NDArray[np.float32]
 Int = npt.NDArray[np.int64]
 
-"""The tightly coupled memory that v65 and v66 keep one slice of 32 output channels in."""
-
 
 @dataclass(frozen=True)
 class PackedWeights:
