@@ -61,3 +61,10 @@ def page_of(*reports: Mapping[str, Any]) -> bytes:
 def page_beside(model: Path) -> Path:
     """NAME.report.html beside a model."""
     return model.with_name(f"{model.stem}{HTML}")
+
+
+def page_here(source: Path) -> Path:
+    """Of an ONNX model, in the current folder, by the name that `convert` gives the model."""
+    from hexconv.model_names import model_name
+
+    return Path(f"{model_name(source)}{HTML}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._html import html_option, page_beside, write_html
+from hexconv.cli._html import html_option, page_beside, page_here, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._options import interface_options, table_options
 from hexconv.cli._terminal import say
@@ -131,7 +131,7 @@ def command(
     if name is not None:
         _check_profile(name)
     soc, library = _target(soc, library)
-    page_path = _page_path(model)
+    page_path = page_here(model) if _is_onnx(model) else page_beside(model)
     if as_html:
         check_file(page_path)
     cost = _cost(model, dict(shapes), optimize, library, interface)
@@ -223,11 +223,6 @@ def _calibrated(cost: Cost, log: Path, name: str) -> PhoneProfile:
     profile = calibrate(cost, read_log(log), name)
     store(profile)
     return profile
-
-
-def _page_path(model: Path) -> Path:
-    """Where --html writes: beside a .pb; of an ONNX model, in the current folder."""
-    return page_beside(model if not _is_onnx(model) else Path(model.name))
 
 
 def _reports(model: Path) -> list[Mapping[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._html import HTML, html_option, page_beside, write_html
+from hexconv.cli._html import html_option, page_beside, page_here, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
 from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
@@ -321,13 +321,11 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
 
 
 def _page_path(source: Path | None, built: Path | None) -> Path:
-    """Where --html writes: beside a .pb; of an ONNX model, in the current folder."""
-    from hexconv.model_names import model_name
-
+    """Where --html writes."""
     if built is not None:
         return page_beside(built)
     assert source is not None
-    return Path(f"{model_name(source)}{HTML}")
+    return page_here(source)
 
 
 def _reports(model: Model, built: Path | None) -> list[Mapping[str, Any]]:

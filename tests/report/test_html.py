@@ -182,6 +182,26 @@ def test_verify_and_cost_write_pages_too(place: Path, monkeypatch: pytest.Monkey
     assert ids(place / "net.report.html") == {"graph", "nodes", "layers", "memory", "provenance"}
 
 
+@pytest.mark.parametrize("stem, name", [("my-net.v2", "my_net_v2"), ("double", "model_double")])
+def test_every_command_names_the_page_of_an_onnx_model_as_its_conversion_is_named(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str, name: str
+) -> None:
+    (tmp_path / f"{stem}.onnx").write_bytes((place / "net.onnx").read_bytes())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    model, samples = tmp_path / f"{stem}.onnx", ["--samples", place / "x.npy"]
+    commands = {
+        "convert": ["convert", model, *samples, "--no-accuracy", "-o", "."],
+        "cost": ["cost", model],
+        "verify": ["verify", model, *samples],
+    }
+    for command in commands.values():
+        run(*command, "--html", "-q")
+        page = Path(f"{name}.report.html")
+        assert [path.name for path in Path().glob("*.html")] == [page.name], command
+        page.unlink()
+
+
 def ids(page: Path) -> set[str]:
     return {section["id"] for section in embedded(page.read_text())["sections"]}
 
