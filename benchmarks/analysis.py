@@ -21,7 +21,7 @@ import onnx
 
 import hexconv
 from benchmarks.accuracy import CASES
-from hexconv.optimize import legalize
+from hexconv.nnlib.ranges.consistency import PreparedRanges
 from tests.fuzz.graphs import random_case
 
 REPEATS = 3
@@ -30,15 +30,15 @@ SMALL = range(20)
 
 
 class Stopwatch:
-    """Time spent in a function, wherever a module calls it."""
+    """Time spent in methods, whoever calls them."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     @contextmanager
-    def on(self, module: Any, name: str) -> Iterator[None]:
-        """Count the calls that `module` makes of `name`."""
-        function: Callable[..., Any] = getattr(module, name)
+    def on(self, owner: type, name: str) -> Iterator[None]:
+        """Count the calls of a method."""
+        function: Callable[..., Any] = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
@@ -47,11 +47,11 @@ class Stopwatch:
             finally:
                 self.seconds += time.perf_counter() - start
 
-        setattr(module, name, timed)
+        setattr(owner, name, timed)
         try:
             yield
         finally:
-            setattr(module, name, function)
+            setattr(owner, name, function)
 
 
 def measured(proto: onnx.ModelProto, **given: Any) -> tuple[float, float]:
@@ -59,7 +59,7 @@ def measured(proto: onnx.ModelProto, **given: Any) -> tuple[float, float]:
     best = (float("inf"), 0.0)
     for _ in range(REPEATS):
         watch = Stopwatch()
-        with watch.on(legalize, "check_ranges"), watch.on(legalize, "wronged_convolutions"):
+        with watch.on(PreparedRanges, "check"), watch.on(PreparedRanges, "wronged_convolutions"):
             start = time.perf_counter()
             hexconv.convert(proto, **given)
             best = min(best, (time.perf_counter() - start, watch.seconds))

@@ -162,6 +162,7 @@ class OpSpec:
     _spread: dict[tuple[bool, int], tuple[Operand, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _positions: dict[int, dict[str, int]] = field(default_factory=dict, repr=False, compare=False)
 
     def accepts(self, count: int) -> bool:
         """Whether the op may have this many inputs."""
@@ -186,10 +187,10 @@ class OpSpec:
 
     def position(self, role: str, count: int) -> int | None:
         """The position of the first input of a role among `count`, if it exists."""
-        for index, operand in enumerate(self.roles(count)):
-            if operand.role == role:
-                return index
-        return None
+        if count not in self._positions:
+            roles = [operand.role for operand in self.roles(count)]
+            self._positions[count] = {role: roles.index(role) for role in roles}
+        return self._positions[count].get(role)
 
     def rule_of(self, count: int) -> RangeRule:
         """The output range rule of a node with `count` inputs."""

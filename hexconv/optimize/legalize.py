@@ -15,7 +15,7 @@ from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
 from hexconv.nnlib.prepare.left_padding import require_unshifted, shifted
-from hexconv.nnlib.ranges.consistency import check_ranges, range_source, wronged_convolutions
+from hexconv.nnlib.ranges.consistency import PreparedRanges, range_source
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.nnlib.ranges.operands import RangedOperand, ranged_inputs
 from hexconv.optimize.on_nnlib.tidy import tidied
@@ -35,32 +35,35 @@ def executable(graph: Graph) -> tuple[Graph, int]:
         GraphError: the library would reject it, or make another graph of it.
     """
     check_graph(graph)
-    final, executed, parted = legalize(graph)
+    final, executed, ranges, parted = legalize(graph)
     if parted:
         check_graph(final)
     require_unshifted(executed.graph)
-    check_ranges(final, executed)
+    ranges.check()
     return final, parted
 
 
-def legalize(graph: Graph) -> tuple[Graph, Prepared, int]:
+def legalize(graph: Graph) -> tuple[Graph, Prepared, PreparedRanges, int]:
     """Part nodes of which prepare would make others than were meant.
 
     Returns:
-        The graph, what the library makes of it, and how many nodes were put in between.
+        The graph, what the library makes of it, the ranges of both, and how many nodes were put in
+        between.
     """
     count, prepared = 0, trace(graph)
+    ranges = PreparedRanges(graph, prepared)
     for _ in range(ROUNDS):
-        parted = _unshift(graph, prepared) or _part_shared_ranges(graph, prepared)
+        parted = _unshift(graph, prepared) or _part_shared_ranges(graph, prepared, ranges)
         if not parted:
             break
         count += parted
         graph = tidied(graph)
         prepared = trace(graph)
-    return graph, prepared, count
+        ranges = PreparedRanges(graph, prepared)
+    return graph, prepared, ranges, count
 
 
-def _part_shared_ranges(graph: Graph, prepared: Prepared) -> int:
+def _part_shared_ranges(graph: Graph, prepared: Prepared, ranges: PreparedRanges) -> int:
     """Part a Concat from a convolution that must keep its own range.
 
     prepare looks for the convolutions behind a Concat and gives them one range
@@ -71,7 +74,7 @@ def _part_shared_ranges(graph: Graph, prepared: Prepared) -> int:
     """
     if not any(node.op == CONCAT for node in graph.nodes):
         return 0
-    wronged = wronged_convolutions(graph, prepared)
+    wronged = ranges.wronged_convolutions()
     return _parted(graph, prepared.graph, wronged) if wronged else 0
 
 

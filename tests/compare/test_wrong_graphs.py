@@ -18,7 +18,7 @@ from hexconv.compare.low_accuracy import low_accuracy
 from hexconv.errors import GraphError
 from hexconv.nnlib.check import check
 from hexconv.nnlib.prepare import trace
-from hexconv.nnlib.ranges.consistency import check_ranges
+from hexconv.nnlib.ranges.consistency import PreparedRanges
 from hexconv.quantize import cover
 from tests.lowering.proof import model, numbers
 from tests.nnlib.test_range_consistency import SHAPE, Net
@@ -86,7 +86,7 @@ def test_a_tile_that_the_library_mixes_up_breaks_a_constraint() -> None:
         "QuantizedTile_8", inputs, (*SHAPE[:3], 24), part.range, name="tiled"
     )
     graph = net.finish(tiled)
-    check_ranges(graph, trace(graph))
+    PreparedRanges(graph, trace(graph)).check()
     with pytest.raises(GraphError, match="tiled"):
         check(graph)
 

@@ -17,7 +17,7 @@ from hexconv.nnlib.check import check
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, Padding, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.nnlib.prepare import trace
-from hexconv.nnlib.ranges.consistency import check_ranges, conflicts
+from hexconv.nnlib.ranges.consistency import PreparedRanges
 from hexconv.nnlib.ranges.rewritten import check_scales, scales_of
 from hexconv.quantize import Range, cover
 
@@ -100,7 +100,7 @@ class Net:
 
 def found(graph: Graph) -> str:
     """What the analysis says, as one text."""
-    return "\n".join(map(str, conflicts(graph, trace(graph))))
+    return "\n".join(map(str, PreparedRanges(graph, trace(graph)).conflicts()))
 
 
 def test_a_graph_whose_ranges_fit_is_taken() -> None:
@@ -297,6 +297,6 @@ def test_the_error_names_both_nodes_and_what_to_do() -> None:
     clipped = net.conv(x, cover(0, 3), "clipped", (0.0, np.inf))
     graph = net.finish(net.concat([clipped, net.conv(x, cover(-5, 1), "other")]))
     with pytest.raises(GraphError) as caught:
-        check_ranges(graph, trace(graph))
+        PreparedRanges(graph, trace(graph)).check()
     assert "'clipped'" in caught.value.why and "--optimize none" in caught.value.hint
     assert 'optimize="none", or leaving out a rewrite' in str(caught.value)

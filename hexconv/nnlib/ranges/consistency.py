@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 
 from hexconv.errors import GraphError
@@ -71,53 +72,72 @@ def named(node: Node) -> str:
     return f"'{node.name}' ({node.op}{origin})"
 
 
-def check_ranges(graph: Graph, prepared: Prepared) -> None:
-    """Refuse a graph that the library would prepare, or run, into another one than was meant.
-
-    Raises:
-        GraphError: with each conflict on a line, both nodes named.
-    """
-    found = list(conflicts(graph, prepared))
-    if not found:
-        return
-    names = listed(sorted({item.reader.onnx_node or item.reader.name for item in found}))
-    more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-    raise GraphError(
-        f"the ranges in the graph '{graph.name}' do not fit together at {names}",
-        why="\n       ".join([*map(str, found[:SHOWN]), *more]),
-        hint="this is a fault of hexconv; --optimize none, or leaving out a rewrite, may avoid it",
-    )
-
-
-def conflicts(graph: Graph, prepared: Prepared) -> Iterator[RangeConflict]:
-    """Every conflict.
+class PreparedRanges:
+    """The ranges of a graph as it is appended, and of what the library makes of it.
 
     Args:
         graph: as it is appended.
         prepared: what the library makes of it.
     """
-    own, real = FoundRanges.of(graph), FoundRanges.of(prepared.graph)
-    reads, executed = reads_of(graph, own), reads_of(prepared.graph, real)
-    nodes = {node.id: node for node in (*graph.nodes, *prepared.graph.nodes)}
-    yield from _misread(reads, nodes)
-    yield from _rescaled(graph, prepared.graph, reads, executed)
-    yield from _unclipped(graph, prepared, real, nodes)
-    yield from _out_of_limits(prepared.graph, real, graph, own)
-    for node, rule in broken_in_a_run(prepared.graph, real):
-        yield RangeConflict(node, None, f"{rule}, in a range that an input may have in a run")
 
+    def __init__(self, graph: Graph, prepared: Prepared) -> None:
+        self._graph, self._prepared = graph, prepared
 
-def wronged_convolutions(graph: Graph, prepared: Prepared) -> set[int]:
-    """Executed convolutions whose range prepare changed though a reader, or an activation that
-    their range stands for, relies on it."""
-    own, real = FoundRanges.of(graph), FoundRanges.of(prepared.graph)
-    reads, executed = reads_of(graph, own), reads_of(prepared.graph, real)
-    nodes = {node.id: node for node in prepared.graph.nodes}
-    found = [
-        *_rescaled(graph, prepared.graph, reads, executed),
-        *_unclipped(graph, prepared, real, nodes),
-    ]
-    return {_source(nodes, item.maker.id) for item in found if item.maker is not None}
+    def check(self) -> None:
+        """Refuse a graph that the library would prepare, or run, into another than was meant.
+
+        Raises:
+            GraphError: with each conflict on a line, both nodes named.
+        """
+        found = list(self.conflicts())
+        if not found:
+            return
+        names = listed(sorted({item.reader.onnx_node or item.reader.name for item in found}))
+        more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+        raise GraphError(
+            f"the ranges in the graph '{self._graph.name}' do not fit together at {names}",
+            why="\n       ".join([*map(str, found[:SHOWN]), *more]),
+            hint="this is a fault of hexconv; --optimize none, or leaving out a rewrite, may "
+            "avoid it",
+        )
+
+    def conflicts(self) -> Iterator[RangeConflict]:
+        """Every conflict."""
+        nodes = {node.id: node for node in (*self._graph.nodes, *self._prepared.graph.nodes)}
+        yield from _misread(self._reads, nodes)
+        yield from self._changed
+        yield from _out_of_limits(self._prepared.graph, self._real, self._graph, self._own)
+        for node, rule in broken_in_a_run(self._prepared.graph, self._real):
+            yield RangeConflict(node, None, f"{rule}, in a range that an input may have in a run")
+
+    def wronged_convolutions(self) -> set[int]:
+        """Executed convolutions whose range prepare changed though a reader, or an activation
+        that their range stands for, relies on it."""
+        nodes = {node.id: node for node in self._prepared.graph.nodes}
+        makers = {item.maker.id for item in self._changed if item.maker is not None}
+        return {_source(nodes, maker) for maker in makers & nodes.keys()}
+
+    @cached_property
+    def _own(self) -> FoundRanges:
+        return FoundRanges.of(self._graph)
+
+    @cached_property
+    def _real(self) -> FoundRanges:
+        return FoundRanges.of(self._prepared.graph)
+
+    @cached_property
+    def _reads(self) -> dict[Place, RangeRead]:
+        return reads_of(self._graph, self._own)
+
+    @cached_property
+    def _changed(self) -> list[RangeConflict]:
+        """What prepare changed: factors between ranges, and ends that clip."""
+        executed = reads_of(self._prepared.graph, self._real)
+        nodes = {node.id: node for node in (*self._graph.nodes, *self._prepared.graph.nodes)}
+        return [
+            *_rescaled(self._graph, self._prepared.graph, self._reads, executed),
+            *_unclipped(self._graph, self._prepared, self._real, nodes),
+        ]
 
 
 def range_source(executed: Graph, node: int, position: int) -> int | None:

@@ -94,9 +94,13 @@ class FoundRanges:
         )
 
     def visit(self, node: Node) -> None:
-        """Find the ranges of a node's outputs."""
+        """Find the shapes and the ranges of a node's outputs."""
         for port, output in enumerate(node.outputs):
             self.shapes[Ref(node.id, port)] = output.shape
+        self.find_ranges(node)
+
+    def find_ranges(self, node: Node) -> None:
+        """Find the ranges of a node's outputs, anew where `scalars` has changed."""
         plan = plan_of(node.op, len(node.inputs), len(node.outputs))
         if plan.like is not None:
             ends = self.ends.get(node.inputs[plan.like])

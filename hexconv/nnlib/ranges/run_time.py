@@ -116,7 +116,7 @@ class _Runs:
         for (low, high), value_range in zip(self._refs, ranges, strict=True):
             scalars[low], scalars[high] = value_range.min, value_range.max
         for node in self._passing:
-            self._now.visit(node)
+            self._now.find_ranges(node)
 
     def _product_scales(self) -> Iterator[float]:
         """The loudness at which the factor of a product is the worst one."""
