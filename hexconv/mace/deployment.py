@@ -11,7 +11,6 @@ from typing import Any
 import yaml
 
 from hexconv.errors import ConfigError
-from hexconv.mace.commented import rewritten
 from hexconv.mace.deployment_file import Deployment
 from hexconv.mace.deployment_rules import as_list
 from hexconv.mace.interface_rules import DeclaredTensor, commas
@@ -88,10 +87,9 @@ def deployment_yaml(graph: Graph, place: Place, given: Deployment | None) -> str
                 where=str(target),
                 hint="write to another folder with -o, or give the model another --name",
             )
-        return given.path.read_text(encoding="utf-8-sig")
+        return given.file.text
     if given is not None:
-        text = given.path.read_text(encoding="utf-8-sig")
-        kept = rewritten(text, given.document, document)
+        kept = given.file.rewritten(document)
         if kept is not None:
             return kept
     return dump(document)

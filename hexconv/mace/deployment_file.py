@@ -19,7 +19,7 @@ from hexconv.mace.interface_rules import (
     output_mistakes,
 )
 from hexconv.mace.unsupported_keys import idle_keys, unsupported
-from hexconv.mace.yaml_lines import Lines, Place, read_yaml
+from hexconv.mace.yaml_file import Place, YamlFile, read_yaml
 from hexconv.names import did_you_mean
 from hexconv.paths import is_file
 from hexconv.raw_tensors import SUFFIXES, DataFormat
@@ -59,7 +59,7 @@ class Deployment:
     remote_samples: tuple[str, ...] = ()
     unusable_samples: str = ""
     warnings: tuple[str, ...] = ()
-    lines: Lines = field(default_factory=Lines, repr=False)
+    file: YamlFile = field(default_factory=YamlFile, repr=False)
     home: Path = Path()
 
     @property
@@ -114,7 +114,7 @@ class Deployment:
         if self.range_file is not None and not is_file(self.range_file):
             raise FileError(
                 "the range file of the deployment file is missing",
-                where=f"{self.path}, line {self.lines.of((*self.place(), 'quantize_range_file'))}",
+                where=f"{self.path}, line {self.file.line((*self.place(), 'quantize_range_file'))}",
                 why=f"no file {self.range_file}",
                 hint="write it with `python -m hexconv calibrate`, or give --samples",
             )
@@ -126,7 +126,7 @@ class Deployment:
             FileError: it cannot.
         """
         if self.unusable_samples:
-            line = self.lines.of((*self.place(), "validation_inputs_data"))
+            line = self.file.line((*self.place(), "validation_inputs_data"))
             raise FileError(
                 "the deployment file's data cannot be calibrated on",
                 where=f"{self.path}, line {line}",
@@ -180,7 +180,7 @@ class Deployment:
     def _raise_mistakes(self, found: Sequence[Mistake]) -> None:
         base = self.place()
         raise_mistakes(
-            self.path, self.lines, (Mistake((*base, *m.place), m.what, m.hint) for m in found)
+            self.path, self.file, (Mistake((*base, *m.place), m.what, m.hint) for m in found)
         )
 
     def place(self) -> Place:
@@ -194,7 +194,7 @@ class Deployment:
         )
 
     def _at(self, key: str) -> str:
-        return f"{self.path}, line {self.lines.of(('models', self.name, key))}"
+        return f"{self.path}, line {self.file.line(('models', self.name, key))}"
 
 
 def read_deployment(
@@ -213,36 +213,36 @@ def read_deployment(
         FileError: the YAML cannot be read.
         ConfigError: every mistake in it with its line, or what hexconv does not support.
     """
-    lines = read_yaml(path, WHAT)
-    raise_mistakes(path, lines, mistakes(lines))
-    if name in lines.data["models"]:
-        lines.data["models"] = {name: lines.data["models"][name]}
-    raise_mistakes(path, lines, unsupported(lines.data))
-    ((name, entry),) = lines.data["models"].items()
+    file = read_yaml(path, WHAT)
+    raise_mistakes(path, file, mistakes(file))
+    if name in file.data["models"]:
+        file.data["models"] = {name: file.data["models"][name]}
+    raise_mistakes(path, file, unsupported(file.data))
+    ((name, entry),) = file.data["models"].items()
     graphs = entry["subgraphs"]
     graph = graphs[0] if isinstance(graphs, list) else next(iter(graphs.values()))
     merged = {**entry, **graph}
     inputs = _tensors(merged, "input")
     home = path.parent if beside else Path()
-    file = model if model is not None else _find(home, merged["model_file_path"])
+    source = model if model is not None else _find(home, merged["model_file_path"])
     sum_ = entry["model_sha256_checksum"]
     ranges = merged.get("quantize_range_file")
     remote = _remote(merged)
     samples, warnings = ({}, [_unused(remote[0])]) if remote else _samples(home, merged, inputs)
     return Deployment(
         path=path,
-        document=lines.data,
+        document=file.data,
         name=name,
         inputs=inputs,
         outputs=_tensors(merged, "output"),
-        model_file=file,
-        sha256=sha256_of(file) if model is not None else sum_,
+        model_file=source,
+        sha256=sha256_of(source) if model is not None else sum_,
         range_file=_find(home, ranges) if ranges else None,
         samples=samples,
         remote_samples=tuple(remote),
         unusable_samples=warnings[0] if warnings and not (samples or remote) else "",
-        warnings=(*warnings, *idle_keys({**lines.data, **merged})),
-        lines=lines,
+        warnings=(*warnings, *idle_keys({**file.data, **merged})),
+        file=file,
         home=home,
     )
 
@@ -253,9 +253,9 @@ def model_names(path: Path) -> list[str]:
     Raises:
         FileError, ConfigError: as `read_deployment`.
     """
-    lines = read_yaml(path, WHAT)
-    raise_mistakes(path, lines, mistakes(lines))
-    return list(lines.data["models"])
+    file = read_yaml(path, WHAT)
+    raise_mistakes(path, file, mistakes(file))
+    return list(file.data["models"])
 
 
 def preset(name: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from hexconv import resources
 from hexconv.errors import ConfigError
-from hexconv.mace.yaml_lines import Lines, Place
+from hexconv.mace.yaml_file import Place, YamlFile
 from hexconv.model_names import fault
 from hexconv.names import did_you_mean, nearest
 
@@ -40,21 +40,21 @@ class Mistake:
     line: int = 0
 
 
-def raise_mistakes(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> None:
+def raise_mistakes(path: Path, file: YamlFile, mistakes: Iterable[Mistake]) -> None:
     """Raise if there are mistakes, all in one error.
 
     Raises:
         ConfigError: with each mistake and its line.
     """
-    found = sorted(mistakes, key=lambda mistake: _line(lines, mistake))
+    found = sorted(mistakes, key=lambda mistake: _line(file, mistake))
     if not found:
         return
     if len(found) == 1:
         only = found[0]
-        where = f"{path}, line {_line(lines, only)}" + _in(only.place)
+        where = f"{path}, line {_line(file, only)}" + _in(only.place)
         raise ConfigError(only.what, where=where, hint=only.hint)
     listed = [
-        f"line {_line(lines, m)}{_in(m.place)}: {m.what}" + (f" ({m.hint})" if m.hint else "")
+        f"line {_line(file, m)}{_in(m.place)}: {m.what}" + (f" ({m.hint})" if m.hint else "")
         for m in found
     ]
     raise ConfigError(
@@ -62,13 +62,13 @@ def raise_mistakes(path: Path, lines: Lines, mistakes: Iterable[Mistake]) -> Non
     )
 
 
-def _line(lines: Lines, mistake: Mistake) -> int:
-    return mistake.line or lines.of(mistake.place)
+def _line(file: YamlFile, mistake: Mistake) -> int:
+    return mistake.line or file.line(mistake.place)
 
 
-def mistakes(lines: Lines) -> list[Mistake]:
+def mistakes(file: YamlFile) -> list[Mistake]:
     """Every mistake that the file shows by itself, without the model."""
-    if not isinstance(lines.data, dict):
+    if not isinstance(file.data, dict):
         return [
             Mistake(
                 (),
@@ -77,12 +77,12 @@ def mistakes(lines: Lines) -> list[Mistake]:
             )
         ]
     found = [
-        Mistake(place, f"the key '{place[-1]}' occurs twice", "keep one", line)
-        for place, line in lines.twice
+        Mistake((key,), f"the key '{key}' occurs twice", "keep one", line)
+        for key, line in file.twice
     ]
-    found += _schema_mistakes(lines)
+    found += _schema_mistakes(file)
     if not found:
-        found += _combinations(lines.data)
+        found += _combinations(file.data)
     return found
 
 
@@ -91,10 +91,10 @@ def _schema() -> Any:
     return json.loads((resources.folder("yml") / "schema.json").read_text(encoding="utf-8"))
 
 
-def _schema_mistakes(lines: Lines) -> Iterator[Mistake]:
+def _schema_mistakes(file: YamlFile) -> Iterator[Mistake]:
     from jsonschema import Draft202012Validator
 
-    for error in Draft202012Validator(_schema()).iter_errors(lines.data):
+    for error in Draft202012Validator(_schema()).iter_errors(file.data):
         yield from _told(error, tuple(error.absolute_path))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hexconv.mace.deployment_rules import Mistake, as_list
-from hexconv.mace.yaml_lines import Place
+from hexconv.mace.yaml_file import Place
 
 ANDROID = ("arm64-v8a", "armeabi-v7a")
 """ABIs for which MACE builds its Hexagon runtime (CMakeLists.txt, third_party/nnlib)."""

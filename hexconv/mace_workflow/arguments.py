@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hexconv.mace.deployment_rules import as_list
-from hexconv.mace.yaml_lines import read_yaml
+from hexconv.mace.yaml_file import read_yaml
 from hexconv.paths import is_file
 
 

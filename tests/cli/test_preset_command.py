@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hexconv.cli import group
 from hexconv.errors import HexconvError
-from hexconv.mace.commented import rewritten
 from hexconv.mace.deployment_file import presets
+from hexconv.mace.yaml_file import parse_yaml
 
 PRESETS = list(presets())
 
@@ -159,8 +159,21 @@ def test_the_comments_of_a_users_yaml_are_kept(home: Path) -> None:
     assert subgraph("out/mine.yml")["quantize_range_file"] == "mine.ranges"
 
 
+def test_the_model_that_is_converted_of_several_keeps_its_comments(home: Path) -> None:
+    from hexconv.files import sha256_of
+    from hexconv.mace.deployment import dump
+
+    onnx.save(two_inputs(5), "net.onnx")
+    mine = MINE.format(sum=sha256_of(Path("net.onnx")))
+    other = mine[mine.index("  mine:") :].replace("mine:", "other:")
+    file = parse_yaml(mine + other)
+    first = {**file.data, "models": {"mine": file.data["models"]["mine"]}}
+    text = file.rewritten(first)
+    assert text is not None and text != dump(first)
+    assert text.count("# features") == 1 and "# the name" in text and "other" not in text
+
+
 def test_what_the_form_cannot_carry_is_written_plainly() -> None:
-    shared = "a: &x {k: 1}\nb: *x\n"
-    old = {"a": {"k": 1}, "b": {"k": 1}}
-    assert rewritten(shared, old, {"a": {"k": 2}, "b": {"k": 1}}) is None
-    assert rewritten("a: 1 # one\nb: 2\n", {"a": 1, "b": 2}, {"a": 3}) == "a: 3 # one\n"
+    shared = parse_yaml("a: &x {k: 1}\nb: *x\n")
+    assert shared.rewritten({"a": {"k": 2}, "b": {"k": 1}}) is None
+    assert parse_yaml("a: 1 # one\nb: 2\n").rewritten({"a": 3}) == "a: 3 # one\n"
