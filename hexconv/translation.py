@@ -108,6 +108,8 @@ def known(text: str) -> str | None:
         if pattern.anchor in text and (match := pattern.form.fullmatch(text)):
             if pattern.short and any(map(_is_unknown_prose, match.groups())):
                 continue
+            if _holds_another(pattern, match):
+                continue
             return PLACE.sub(partial(_value, match), pattern.message)
     return None
 
@@ -115,6 +117,17 @@ def known(text: str) -> str | None:
 def is_message(text: str) -> bool:
     """Whether a text is a message of the catalogue, without values."""
     return text in _catalogue()[0]
+
+
+def _holds_another(pattern: _Pattern, match: re.Match[str]) -> bool:
+    """Whether a value at an end of a match goes on into another message, beyond a mark."""
+    first = match[1] if pattern.starts else ""
+    if pattern.short and pattern.marked and known(first) is not None:
+        return True
+    last = match[match.lastindex or 1] if pattern.ends else ""
+    heads = (first[: at.start()] for at in _BREAK.finditer(first))
+    tails = (last[at.end() :] for at in _BREAK.finditer(last))
+    return any(known(text) is not None for text in (*heads, *tails))
 
 
 def _is_unknown_prose(text: str) -> bool:
@@ -127,12 +140,16 @@ def _value(found: re.Match[str], place: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class _Pattern:
-    """A message with values: text that it must contain, its form, the translation."""
+    """A message with values: text that it must contain, its form, the translation; whether it
+    has little text, starts or ends with a value, has a mark behind its first value."""
 
     anchor: str
     form: re.Pattern[str]
     message: str
     short: bool
+    starts: bool
+    ends: bool
+    marked: bool
 
 
 def catalogue() -> dict[str, str]:
@@ -156,7 +173,9 @@ def _pattern(key: str, message: str) -> _Pattern:
         for place, piece in enumerate(pieces)
     )
     short = sum(letter.isalpha() for letter in "".join(pieces[::2])) < SHORT
-    return _Pattern(max(pieces[::2], key=len), re.compile(form), message, short)
+    marked = bool(_BREAK.match(pieces[2]))
+    anchor = max(pieces[::2], key=len)
+    return _Pattern(anchor, re.compile(form), message, short, not pieces[0], not pieces[-1], marked)
 
 
 def _entries(content: bytes) -> Iterator[tuple[str, str]]:

@@ -201,3 +201,35 @@ def test_help_is_chinese() -> None:
 def test_python_errors_stay_english() -> None:
     choose("zh")
     assert str(HexconvError("there are no samples")) == "there are no samples"
+
+
+MISTAKES = """\
+target_abis: [foo]
+model_graph_format: File
+models:
+  a:
+    model_sha256_checksum: 12
+    subgraphs: [{input_shapes: [1, 2], output_shapes: 3, input_range: [1]}]
+    runtime: dps
+    quantize: true
+    quantize: 1
+    weight_file_path:
+"""
+
+
+def test_each_of_many_mistakes_is_chinese_from_its_line_to_its_hint(tmp_path: Path) -> None:
+    """A value of one message is not taken for the end or the beginning of the next."""
+    (tmp_path / "my.yml").write_text(MISTAKES)
+    try:
+        with pytest.raises(HexconvError) as caught:
+            cli.group(
+                ["convert", "--config", str(tmp_path / "my.yml"), "--lang", "zh"],
+                standalone_mode=False,
+            )
+        lines = translated(caught.value.render(cli=True)).split("原因：")[1].splitlines()
+    finally:
+        choose("en")
+    assert len(lines) == 14
+    for line in lines:
+        assert re.match(r" *第 \d+ 行 \([\w.]+\)：", line), line
+        assert not re.search("[a-z]{2,} [a-z]{2,}", line.replace("sha256sum model", "")), line

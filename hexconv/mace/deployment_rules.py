@@ -51,15 +51,20 @@ def raise_mistakes(path: Path, file: YamlFile, mistakes: Iterable[Mistake]) -> N
         return
     if len(found) == 1:
         only = found[0]
-        where = f"{path}, line {_line(file, only)}" + _in(only.place)
-        raise ConfigError(only.what, where=where, hint=only.hint)
-    listed = [
-        f"line {_line(file, m)}{_in(m.place)}: {m.what}" + (f" ({m.hint})" if m.hint else "")
-        for m in found
-    ]
+        line = _line(file, only)
+        raise ConfigError(only.what, where=f"{path}, line {line}{_in(only.place)}", hint=only.hint)
     raise ConfigError(
-        f"{len(found)} mistakes in the deployment file", where=str(path), why="\n    ".join(listed)
+        f"{len(found)} mistakes in the deployment file",
+        where=str(path),
+        why="\n    ".join(_listed(file, mistake) for mistake in found),
     )
+
+
+def _listed(file: YamlFile, mistake: Mistake) -> str:
+    """A mistake among several: parts that are messages, with marks between them."""
+    count, within = _line(file, mistake), _in(mistake.place)
+    text = "; ".join(filter(None, (mistake.what, mistake.hint)))
+    return f"line {count}{within}" + ": " + text
 
 
 def _line(file: YamlFile, mistake: Mistake) -> int:
