@@ -162,7 +162,10 @@ def _show_warning(
 
 
 def _show(error: click.ClickException) -> None:
-    """As click does, broken between words."""
+    """As click does, broken between words; of a group without a command, its help."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(error.ctx.get_usage(), err=True)
         hint = translated("Try '{command} {option}' for help.")

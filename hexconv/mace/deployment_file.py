@@ -259,15 +259,16 @@ def model_names(path: Path) -> list[str]:
 
 
 def preset(name: str) -> Path:
-    """The path of a preset of `yml/`, by its name.
+    """The path of a preset of `yml/`, by its name, with or without `_dsp`.
 
     Raises:
         ConfigError: there is no such preset, with the nearest.
     """
     known = presets()
     wanted = name.removesuffix(".yml")
-    if wanted in known:
-        return known[wanted]
+    for full in (wanted, f"{wanted}_dsp"):
+        if full in known:
+            return known[full]
     hint = did_you_mean(wanted, known)
     raise ConfigError(f"there is no preset '{name}'", hint=f"{hint}there are {', '.join(known)}")
 

@@ -20,8 +20,8 @@ def of_preset(
         given: sizes by input, instead of the preset's.
 
     Returns:
-        The preset without tensors of its own; sizes and ranges that it gives inputs which the
-        model has as well.
+        The preset without tensors, ranges and an introduction of its own; sizes and ranges that it
+        gives inputs which the model has as well.
     """
     found = read_model(asked.model_file)[0].graph.inputs
     shapes = {name: tuple(sizes) for name, sizes in given.items()}
@@ -43,6 +43,8 @@ def of_preset(
         document=document,
         inputs=(),
         outputs=(),
+        range_file=None,  # of that name there is what an earlier conversion wrote
+        file=replace(asked.file, text=asked.file.text.partition("\n\n")[2]),
         samples=samples,
         remote_samples=(),
         unusable_samples="",

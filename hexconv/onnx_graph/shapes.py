@@ -48,11 +48,13 @@ def fix_input_shapes(
     for value in graph.inputs:
         if str(value.name) in wanted:
             _merge(value, wanted[str(value.name)], symbols)
-    missing = [text for value in graph.inputs if (text := _settle(value, symbols))]
+    missing = {value: text for value in graph.inputs if (text := _settle(value, symbols))}
     if missing:
-        example = " ".join(f"--shape {_example(value, symbols)}" for value in graph.inputs)
+        example = " ".join(f"--shape {_example(value, symbols)}" for value in missing)
         raise ModelError(
-            "some input dimensions are not fixed", why="; ".join(missing), hint=f"pass {example}"
+            "some input dimensions are not fixed",
+            why="; ".join(missing.values()),
+            hint=f"pass {example}",
         )
     return free
 

@@ -94,6 +94,7 @@ def test_a_recording_that_differs_makes_the_exit_code_3(
         (["exact", "none.pb"], 2),
         (["calibrate", "tiny.onnx", "--samples", "none"], 2),
         (["preset", "show", "none"], 2),
+        (["preset"], 2),
         (["ops", "none"], 2),
         (["none"], 2),
     ],

@@ -93,11 +93,35 @@ def test_a_preset_takes_a_model_of_other_names_and_shapes(home: Path, name: str)
     assert Path("again/net.pb").read_bytes() == Path("out/net.pb").read_bytes()
 
 
+def test_a_preset_reads_no_ranges_of_an_earlier_conversion(home: Path) -> None:
+    onnx.save(two_inputs(5), "net.onnx")
+    features = np.random.default_rng(1).normal(size=(4, 5, 8)).astype(np.float32)
+    highs = []
+    for loud in (1, 8):
+        np.save("fbank.npy", loud * features)
+        np.save("state.npy", np.ones((4, 4), np.float32))
+        samples = ("--samples", "fbank=fbank.npy", "--samples", "state=state.npy")
+        result = run("convert", "net.onnx", "--preset", "conformer", *samples, "-o", ".", "-q")
+        assert result.exit_code == 0, result.exception
+        ranges = Path("conformer_dsp.ranges").read_text(encoding="utf-8").splitlines()
+        highs += [float(line.split(",")[-1]) for line in ranges if line.startswith("fbank@@")]
+    assert highs[1] == pytest.approx(8 * highs[0], rel=0.05)
+
+
+def test_the_yaml_of_a_preset_says_nothing_of_the_presets_own_model(home: Path) -> None:
+    onnx.save(two_inputs(5), "net.onnx")
+    for name, path in presets().items():
+        assert run("convert", "net.onnx", "--preset", name, "-o", "out", "-q").exit_code == 0
+        about = path.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+        made = Path(f"out/{name}.yml").read_text(encoding="utf-8")
+        assert [line for line in about if len(line) > 1 and line in made] == []
+
+
 def test_sizes_that_are_missing_are_asked_for_by_option(home: Path) -> None:
     onnx.save(two_inputs("t"), "net.onnx")
     error = run("convert", "net.onnx", "--preset", "conformer_dsp").exception
     assert isinstance(error, HexconvError)
-    assert "--shape fbank=1," in error.hint and "site-packages" not in str(error)
+    assert error.hint == "pass --shape fbank=1,100,8" and "site-packages" not in str(error)
     arguments = ("net.onnx", "--preset", "conformer_dsp", "--shape", "fbank=1,7,8")
     assert run("convert", *arguments, "--no-accuracy").exit_code == 0
     assert subgraph("build/conformer_dsp.yml")["input_shapes"] == ["1,1,7,8", "1,1,1,4"]
