@@ -170,7 +170,7 @@ def test_commands_print_chinese(place: Path, command: str, monkeypatch: pytest.M
         ["convert", "net.onnx", "--shape", "x"],
         ["convert", "net.onnx", "--shape", "y=1,2"],
         ["convert", "net.onnx", "--without", "linaer"],
-        ["convert", "net.onnx", "--preset", "conformer"],
+        ["convert", "net.onnx", "--preset", "conformr"],
         ["verify", "net.onnx"],
         ["simulate", "net.pb", "--input", "none.npy"],
         ["profile", "net.onnx"],
