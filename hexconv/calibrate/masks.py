@@ -3,6 +3,7 @@
 A mask adds -10000 (or -1e9, or -inf) to the scores that softmax must ignore, or replaces them with
 it. When 255 levels cover that distance, no resolution is left for the scores; a mask a few units
 below the smallest score has the same effect. The mask may be a constant, or computed in each run.
+In front of a minimum, or of a softmax of the negative, it is +10000 and above every score.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ from hexconv.onnx_graph.builder import array_of, constant
 from hexconv.quantize import Bounds
 
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
-JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Min": (0, 1), "Pad": (0, 2)}
-HOLDS = {"Max", "Clip"}
-MAXIMA = {"GlobalMaxPool", "MaxPool", "ReduceMax"}
-"""Ops that never return what is masked where something else is beside it."""
+JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Pad": (0, 2)}
+LARGER = {"Softmax", "ArgMax", "GlobalMaxPool", "MaxPool", "ReduceMax"}
+SMALLER = {"ArgMin", "ReduceMin"}
+"""Ops whose result no value tells that is far below, or above, all others."""
+EXTREMA = {"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"}
+"""Those that never return what is masked where something else is beside it."""
 # exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
 MARGIN = 12.0
+# Gelu(-8) is -5e-15.
+GELU_ENDS = 8.0
 # ArgMax needs what is masked to be less than the smallest score: five levels of 255.
 LEVELS_BELOW = 1 / 50
 # A branch is a mask where it reaches this far below all scores; one that is 0 or a number, sooner.
@@ -40,7 +45,7 @@ class Operand:
     Attributes:
         node: the join.
         position: among its inputs.
-        bounds: of its values, negated where they are subtracted.
+        bounds: of its values, negated where they are subtracted or masked ones are above.
         step: whether it is nothing but 0 and a number.
     """
 
@@ -79,10 +84,11 @@ def _bound(
         ranges: changed.
         scores: ranges of masked values without what is masked; of this join's result it is added.
     """
-    way = Way()
-    if _far_number(node, ranges) is not None or not way.follow(node.outputs[0], 1.0):
+    way = None if _far_number(node, ranges) is not None else _way(node.outputs[0])
+    if way is None:
         return
-    operands = [_operand(node, index, ranges, scores) for index in JOINS[node.op_type]]
+    sides = JOINS[node.op_type]
+    operands = [_operand(node, index, ranges, scores, way.sign) for index in sides]
     if None in operands:
         return
     mask, other = sorted(
@@ -90,26 +96,37 @@ def _bound(
     )
     low, high = other.bounds
     added = node.op_type in ("Add", "Sub")
-    if way.maxima and not (added and way.hidden_in(ranges, low)):
+    if way.extrema and not (added and way.hidden_in(ranges, low)):
         return  # what only a maximum reads needs no more than the range of the maximum
-    if (
-        not mask.masks(other.bounds)
-        or node.op_type == "Min"
-        or (node.op_type == "Sub" and mask.position == 0)
-    ):
+    if not mask.masks(other.bounds) or (node.op_type == "Sub" and mask.position == 0):
         return
-    margin = way.margin(high - low)
+    bottom = way.bottom(low, high)
     for name, factor in way.names.items():
         if name in ranges:
-            top = max(ranges[name][1], low * factor)
-            ranges[name] = (low - margin) * factor, top
-            scores[name] = low * factor, top
+            scores[name] = bounds = _covering(ranges[name], low, factor * way.sign)
+            ranges[name] = _covering(bounds, bottom, factor * way.sign)
     if added:
-        _cut_off(graph, mask, low - margin - high, ranges)
+        _cut_off(graph, mask, (bottom - high) * way.sign, ranges)
+
+
+def _way(value: ir.Value) -> Way | None:
+    """From masked scores to what reads them: of masks far below the scores, or far above."""
+    ways = (Way(1.0), Way(-1.0))
+    return next((way for way in ways if way.follow(value, 1.0)), None)
+
+
+def _covering(bounds: Bounds, low: float, factor: float) -> Bounds:
+    """Bounds that end at `low` times a factor: at their lower end, or upper if it is negative."""
+    end = low * factor
+    return (end, max(bounds[1], end)) if factor > 0.0 else (min(bounds[0], end), end)
 
 
 def _operand(
-    node: ir.Node, position: int, ranges: dict[str, Bounds], scores: Mapping[str, Bounds]
+    node: ir.Node,
+    position: int,
+    ranges: dict[str, Bounds],
+    scores: Mapping[str, Bounds],
+    sign: float,
 ) -> Operand | None:
     value = node.inputs[position] if position < len(node.inputs) else None
     if value is None:
@@ -118,7 +135,7 @@ def _operand(
     bounds = scores.get(str(value.name)) or _bounds(value, ranges)
     if bounds is None:
         return None
-    if node.op_type == "Sub" and position == 1:
+    if (node.op_type == "Sub" and position == 1) != (sign < 0.0):
         bounds = -bounds[1], -bounds[0]
     return Operand(node, position, bounds, step)
 
@@ -187,26 +204,37 @@ def _number(value: ir.Value | None) -> float | None:
 
 @dataclass
 class Way:
-    """From masked scores to softmax, ArgMax or a maximum.
+    """From masked scores to softmax, ArgMax, a maximum or a minimum.
 
     Attributes:
+        sign: 1.0 if what is masked is far below the scores, -1.0 if it is far above.
         names: values up to the next join, each with what the scores are multiplied by there.
+        extrema: the maxima and minima that are taken of them, each with that number.
         factors: what they are multiplied by at each softmax.
-        maxima: the maxima that are taken of them, each with what they are multiplied by there.
+        gelus: what they are multiplied by at each GELU, which returns 0 for what is masked.
     """
 
+    sign: float
     names: dict[str, float] = field(default_factory=dict)
-    maxima: dict[str, float] = field(default_factory=dict)
+    extrema: dict[str, float] = field(default_factory=dict)
     factors: list[float] = field(default_factory=list)
+    gelus: list[float] = field(default_factory=list)
 
-    def margin(self, width: float) -> float:
-        """How far below the smallest of the scores, which are `width` apart, masked ones are."""
-        return max([width * LEVELS_BELOW, *(MARGIN / factor for factor in self.factors)])
+    def bottom(self, low: float, high: float) -> float:
+        """What masked scores become, of scores between two bounds; above them if `sign` is -1."""
+        margins = [(high - low) * LEVELS_BELOW, *(MARGIN / abs(factor) for factor in self.factors)]
+        return min([low - max(margins), *(-GELU_ENDS / abs(factor) for factor in self.gelus)])
 
     def hidden_in(self, ranges: Mapping[str, Bounds], low: float) -> bool:
         """Whether no maximum is less than the smallest of the scores, which is `low`."""
-        found = [(ranges.get(name), factor) for name, factor in self.maxima.items()]
-        return all(bounds is not None and bounds[0] >= low * factor for bounds, factor in found)
+        for name, factor in self.extrema.items():
+            bounds = ranges.get(name)
+            factor *= self.sign
+            if bounds is None:
+                return False
+            if bounds[0] < low * factor if factor > 0.0 else bounds[1] > low * factor:
+                return False
+        return True
 
     def follow(self, value: ir.Value, factor: float, *, joined: bool = False) -> bool:
         """Add a value and what is computed of it; whether nothing but `Way`'s ends needs it."""
@@ -231,55 +259,62 @@ class Way:
         self, node: ir.Node, position: int, factor: float, joined: bool
     ) -> list[tuple[ir.Value, float, bool]] | None:
         """Where the way goes on behind a node; None where it leads elsewhere."""
-        if node.op_type == "Softmax" and not node.domain:
-            self.factors.append(factor)
+        below = factor * self.sign > 0.0
+        if node.op_type in LARGER | SMALLER and not node.domain:
+            if (node.op_type in LARGER) != below:
+                return None
+            if node.op_type == "Softmax":
+                self.factors.append(factor)
+            if node.op_type in EXTREMA:
+                self.extrema[str(node.outputs[0].name)] = factor
             return []
-        if node.op_type == "ArgMax" and not node.domain:
-            return []
-        if node.op_type in MAXIMA and not node.domain:
-            self.maxima[str(node.outputs[0].name)] = factor
-            return []
+        if node.op_type == "Gelu" and not node.domain:
+            self.gelus.append(factor)
+            return [] if below else None
         scale = _factor(node, position)
         if scale is None:
             return None
-        return [(node.outputs[0], factor * scale, joined or node.op_type in JOINS)]
+        joined = joined or node.op_type in JOINS or node.op_type == ("Min" if below else "Max")
+        return [(node.outputs[0], factor * scale, joined)]
 
 
 def _factor(node: ir.Node, position: int) -> float | None:
     """By what a node on the way multiplies an input; None where it leads elsewhere."""
     if node.domain:
         return None
-    if node.op_type in MOVES or node.op_type in HOLDS or node.op_type in JOINS:
+    if node.op_type in MOVES or node.op_type in JOINS or node.op_type in ("Max", "Min", "Clip"):
         first = {"Where": (1, 2), "Max": (0, 1), "Min": (0, 1), "Add": (0, 1)}
         return 1.0 if position in first.get(node.op_type, (0,)) else None
+    if node.op_type == "Neg":
+        return -1.0
     number = _number(node.inputs[1 - position]) if node.op_type in ("Mul", "Div") else None
-    if number is None or number <= 0.0 or (node.op_type == "Div" and position == 1):
+    if not number or (node.op_type == "Div" and position == 1):
         return None
     return number if node.op_type == "Mul" else 1.0 / number
 
 
 def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bounds]) -> None:
-    """A mask that is added, at least `low`: a constant anew, else by a Clip."""
+    """A mask that is added, at least `low`, or at most if it is positive: by a Clip if computed."""
     value = mask.node.inputs[mask.position]
     assert value is not None
-    name, negated = f"{value.name}/bounded", mask.node.op_type == "Sub" and mask.position == 1
+    subtracted = mask.node.op_type == "Sub" and mask.position == 1
+    limit, upper = (-low if subtracted else low), (low > 0.0) != subtracted
+    name = f"{value.name}/bounded"
     array = array_of(value)
     if array is not None:
-        clipped = (
-            np.minimum(array, np.float32(-low)) if negated else np.maximum(array, np.float32(low))
-        )
+        clipped = (np.minimum if upper else np.maximum)(array, np.float32(limit))
         if name not in graph.graph.initializers:
             graph.graph.register_initializer(constant(name, clipped))
         mask.node.replace_input_with(mask.position, graph.graph.initializers[name])
         return
     name = unique_name(name, set(ranges))
-    bound = constant(f"{name}/limit", np.array(-low if negated else low, np.float32))
+    bound = constant(f"{name}/limit", np.array(limit, np.float32))
     graph.graph.register_initializer(bound)
-    inputs = [value, None, bound] if negated else [value, bound]
+    inputs = [value, None, bound] if upper else [value, bound]
     clip = ir.node("Clip", inputs, version=mask.node.version)
     clip.name = name
     made = clip.outputs[0]
     made.name, made.shape, made.type = name, value.shape, value.type
     graph.graph.insert_before(mask.node, clip)
     mask.node.replace_input_with(mask.position, made)
-    ranges[name] = (0.0, -low) if negated else (low, 0.0)
+    ranges[name] = (0.0, limit) if upper else (limit, 0.0)

@@ -40,8 +40,9 @@ LIMITING = frozenset(("Clip", "Max", "Min", "Relu", "Where")) | REDUCING
 ORDERED = SELECTIONS | REDUCING | {"Concat", "Max", "Min", "Pad"}
 """Ops that return values that they read, chosen by position or by order."""
 
-Needed = Callable[[NodeView, int, Bounds], Bounds]
-"""Of a node, the position of an input, and what is needed of the result: what is of the input."""
+Needed = Callable[[NodeView, int, Bounds, Mapping[str, Bounds]], Bounds]
+"""Of a node, the position of an input, what is needed of the result, and all ranges: what is needed
+of the input."""
 
 
 def needed_ranges(
@@ -83,7 +84,8 @@ def _needed_by(
         return EVERYTHING
     limits = node.op in LIMITING or notes_of(node.node).saturates is not None
     known = ranges if limits or _is_masked(node, position) else needed
-    found = rule(node, position, _union(known.get(name, EVERYTHING) for name in node.outputs))
+    wanted = _union(known.get(name, EVERYTHING) for name in node.outputs)
+    found = rule(node, position, wanted, ranges)
     if node.op in REDUCING or node.op in ("Relu", "Clip"):
         return _clear_part(found, ranges.get(node.input(0), EVERYTHING))
     return found
@@ -98,16 +100,26 @@ def _argument(function: Function, bounds: Bounds, result: Bounds | None) -> Boun
     """Outside of what a function returns the same as at the nearest end: Erf beyond 2.3."""
     if result is None or not all(map(isfinite, bounds)):
         return EVERYTHING
+    found = _varying_part(function, bounds, result)
+    while found is not None and WORTH_CLIPPED * _width(found) < _width(bounds):
+        # Beside a number that masks, all that the function is at other values is a few points.
+        bounds, finer = found, _varying_part(function, found, result)
+        found = finer or found
+    return found or EVERYTHING
+
+
+def _varying_part(function: Function, bounds: Bounds, result: Bounds) -> Bounds | None:
+    """Where a function is not what it is at the ends of an interval; None if nowhere."""
     points = np.linspace(*bounds, POINTS)
     with np.errstate(all="ignore"):
         values = np.clip(function(points), *result)
     allowed = SAME * (result[1] - result[0])
     if not np.isfinite(values).all():
-        return EVERYTHING
+        return None
     above = np.flatnonzero(np.abs(values - values[0]) > allowed)
     below = np.flatnonzero(np.abs(values - values[-1]) > allowed)
     if not above.size or not below.size:
-        return EVERYTHING
+        return None
     return float(points[max(above[0] - 1, 0)]), float(points[min(below[-1] + 1, POINTS - 1)])
 
 
@@ -125,18 +137,22 @@ def _width(bounds: Bounds) -> float:
     return max(bounds[1], 0.0) - min(bounds[0], 0.0)
 
 
-def _same(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _same(node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]) -> Bounds:
     return result
 
 
-def _branch(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _branch(node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]) -> Bounds:
     return result if position else EVERYTHING
 
 
-def _with_constant(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _with_constant(
+    node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]
+) -> Bounds:
     """The inverse image of a sum or product with a constant."""
     low, high = result
     array = array_of(node.node.inputs[1 - position]) if len(node.inputs) == 2 else None
+    if array is None and node.op in ("Add", "Sub") and len(node.inputs) == 2:
+        return _beside(node, position, result, ranges.get(node.input(1 - position), EVERYTHING))
     if array is None or array.dtype.kind != "f" or not array.size:
         return result if _is_masked(node, position) else EVERYTHING
     least, most = float(array.min()), float(array.max())
@@ -154,6 +170,14 @@ def _with_constant(node: NodeView, position: int, result: Bounds) -> Bounds:
     return EVERYTHING
 
 
+def _beside(node: NodeView, position: int, result: Bounds, other: Bounds) -> Bounds:
+    """Of a sum or difference of two tensors: beyond it no value of the other leads back inside."""
+    (low, high), (least, most) = result, other
+    if node.op == "Add":
+        return low - most, high - least
+    return (low + least, high + most) if position == 0 else (least - high, most - low)
+
+
 def _divided(result: Bounds, factors: Array) -> Bounds:
     """What times one of the factors is in a range; a factor of 0 needs nothing."""
     effective = factors.astype(np.float64)[factors != 0]
@@ -165,7 +189,9 @@ def _divided(result: Bounds, factors: Array) -> Bounds:
     return (low, high) if low <= high else EVERYTHING
 
 
-def _by_channel(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _by_channel(
+    node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]
+) -> Bounds:
     """The inverse image of a factor and an addend for each channel."""
     found = channel_factors(node) if position == 0 else None
     if found is None:
@@ -195,16 +221,18 @@ def _is_mask(value: ir.Value | None) -> bool:
     return source is not None and source.dtype == ir.DataType.BOOL
 
 
-def _clipped(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _clipped(node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]) -> Bounds:
     """Of a computed bound nothing is known."""
     return result if position == 0 else EVERYTHING
 
 
-def _rescaled(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _rescaled(
+    node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]
+) -> Bounds:
     return _divided(result, np.array([float(node.attr("factor"))]))
 
 
-def _negated(node: NodeView, position: int, result: Bounds) -> Bounds:
+def _negated(node: NodeView, position: int, result: Bounds, ranges: Mapping[str, Bounds]) -> Bounds:
     return -result[1], -result[0]
 
 

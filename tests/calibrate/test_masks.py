@@ -210,3 +210,68 @@ def test_the_largest_of_what_is_not_masked_is_found(form: str, end: str, scale: 
         assert np.abs(found - wanted).max() < 0.03
     else:
         assert found[wanted == 0].max() < 0.01
+
+
+FILLED = {
+    "sum": [("Mul", ["m", "far"], "f"), ("Add", ["x", "f"], "s")],
+    "difference": [("Mul", ["m", "opposite"], "f"), ("Sub", ["x", "f"], "s")],
+    "selection": [("Greater", ["m", "half"], "b"), ("Where", ["b", "far", "x"], "s")],
+}
+AXES = {"ax": np.array([1])}
+READ_BELOW = {
+    "ReduceMax": [("ReduceMax", ["t", "ax"], "y")],
+    "MaxPool": [("MaxPool", ["t"], "y")],
+    "Max": [("Max", ["t", "x"], "y")],
+    "Softmax": [("Softmax", ["t"], "y")],
+    "Sigmoid": [("Sigmoid", ["t"], "y")],
+    "Exp": [("Exp", ["t"], "y")],
+    "Relu": [("Relu", ["t"], "y")],
+    "Gelu": [("Gelu", ["t"], "y")],
+    "sum of Exp": [("Exp", ["t"], "e"), ("ReduceSum", ["e", "ax"], "y")],
+    "LogSumExp": [("ReduceLogSumExp", ["t", "ax"], "y")],
+}
+READ_ABOVE = {
+    "ReduceMin": [("ReduceMin", ["s", "ax"], "y")],
+    "Min": [("Min", ["s", "x"], "y")],
+    "TopK": [("TopK", ["s", "one"], "y")],
+    **{
+        f"{name} of the negative": [("Neg", ["s"], "t"), *steps]
+        for name, steps in READ_BELOW.items()
+    },
+    "Softmax of the scaled negative": [("Mul", ["s", "scale"], "t"), ("Softmax", ["t"], "y")],
+}
+SETTINGS = {"MaxPool": {"kernel_shape": [5], "strides": [5]}, "TopK": {"largest": 0, "axis": 1}}
+
+
+@pytest.mark.parametrize("form", FILLED)
+@pytest.mark.parametrize(
+    ("sign", "read"), [(-1, read) for read in READ_BELOW] + [(1, read) for read in READ_ABOVE]
+)
+@pytest.mark.parametrize("far", [1e4, 1e9])
+def test_a_number_far_away_that_a_run_fills_in_is_never_returned(
+    form: str, sign: int, read: str, far: float
+) -> None:
+    steps = [*FILLED[form], *(READ_BELOW if sign < 0 else READ_ABOVE)[read]]
+    steps = [
+        (op, ["s" if i == "t" and sign < 0 else i for i in ins], out) for op, ins, out in steps
+    ]
+    nodes = [
+        helper.make_node(op, ins, [out, "i"][: 1 + (op == "TopK")], **SETTINGS.get(op, {}))
+        for op, ins, out in steps
+    ]
+    numbers_of = {"far": sign * far, "opposite": -sign * far, "half": 0.5, "scale": -0.5}
+    consts = {name: np.array(number, np.float32) for name, number in numbers_of.items()}
+    used = {name for _, inputs, _ in steps for name in inputs}
+    consts = {
+        name: v for name, v in (consts | AXES | {"one": np.array([1])}).items() if name in used
+    }
+    samples = [
+        {"x": numbers((1, 4, 20), seed), "m": np.float32(numbers((1, 1, 20), seed + 9) > 0.5)}
+        for seed in range(4)
+    ]
+    proto = model(nodes, {"x": (1, 4, 20), "m": (1, 1, 20)}, ["y"], consts, opset=20)
+    converted = hexconv.convert(proto, samples=samples)
+    (wanted,) = FloatSession(load(proto)).run(samples[0]).values()
+    noise = ((hexconv.simulate(converted, samples[0])["y"] - wanted) ** 2).sum()
+    # One range for both would leave 0 to 8 dB; a softmax has a margin in its levels.
+    assert noise < (wanted**2).sum() * 10 ** (-2.5 if "Softmax" in read else -3.0)
