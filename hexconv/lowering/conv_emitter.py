@@ -14,6 +14,7 @@ from hexconv.lowering.context import Context
 from hexconv.lowering.window import Window, mode, padded, undilated, wide
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import WIDEST_KERNEL
+from hexconv.nnlib.depthwise_code import scale_period
 from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import (
@@ -143,7 +144,8 @@ class ConvEmitter:
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
             padding = Padding.VALID
         depthwise = op.startswith("Depthwise")
-        weights = self._weights(kernel, bias, tensor, 2 if depthwise else OUTPUTS)
+        period = scale_period(kernel.shape[1], axes[1].stride) if depthwise else None
+        weights = self._weights(kernel, bias, tensor, 2 if depthwise else OUTPUTS, period)
         tensor, builder = weights.tensor, self.ctx.builder
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
         inputs = [
@@ -297,16 +299,25 @@ class ConvEmitter:
         return tensor.shape[0], self.counts[0], self.counts[1], channels
 
     def _weights(
-        self, kernel: Array, bias: Array, tensor: Tensor, axis: int = OUTPUTS
+        self,
+        kernel: Array,
+        bias: Array,
+        tensor: Tensor,
+        axis: int = OUTPUTS,
+        period: int | None = None,
     ) -> EmittedWeights:
-        """The weights, whose output channels are `axis`: with the bias they fit the accumulator."""
+        """The weights, whose output channels are `axis`: with the bias they fit the accumulator.
+
+        `period`: channels after which the scales have to repeat.
+        """
         name, builder = f"{self.name}/weights", self.ctx.builder
         # A depthwise kernel (kh, kw, C, 1) has one input for each output.
         depth = kernel.shape[axis - 1 if axis else OUTPUTS]
         offsets = np.abs(bias.astype(np.float64)) - min(self.range.min, 0.0)
         if self.ctx.channel_scales and (axis == 2 or depth > SHORT_DEPTH):
             largest = LARGEST_BIAS / (1.0 if tensor.static else HEADROOM)
-            scaled = quantize_channels(kernel, axis, offsets, tensor.range.step, largest)
+            step = tensor.range.step
+            scaled = quantize_channels(kernel, axis, offsets, step, largest, period)
             codes, value_range, scales = scaled.codes, scaled.range, scaled.scales
         else:
             quantized = quantize_weights(kernel, bias, tensor.range.step)

@@ -12,6 +12,7 @@ from math import frexp, inf, isfinite, log
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.nnlib.depthwise_code import ignores
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.shapes import window
 from hexconv.nnlib.site import NodeSite
@@ -51,6 +52,15 @@ def range_constraint(function: Constraint) -> Constraint:
 def channel_scales(site: NodeSite) -> bool:
     scales = site.const("channel_scale")
     return scales is not None and not bool(((scales > 1 / 2048) & (scales <= 1)).all())
+
+
+@constraint
+def repeated_scales(site: NodeSite) -> bool:
+    scales = site.const("channel_scale")
+    weights, stride = site.shape("weights"), site.shape("stride")
+    if scales is None or weights is None or stride is None:
+        return False
+    return ignores(scales, weights[1], stride[2])
 
 
 @constraint

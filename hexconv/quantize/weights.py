@@ -53,6 +53,7 @@ def quantize_channels(
     offsets: npt.NDArray[np.floating[Any]],
     step: float,
     largest: float = LARGEST_BIAS,
+    period: int | None = None,
 ) -> ChannelWeights:
     """Weights to uint8 with zero point 128 and a scale for each channel.
 
@@ -63,6 +64,7 @@ def quantize_channels(
             has to fit into the accumulator, whose step is that of the channel.
         step: scale of what the weights are multiplied with.
         largest: offset that the accumulator holds, in products of the scales.
+        period: channels after which the scales have to repeat.
     """
     rest = tuple(place for place in range(weights.ndim) if place != axis)
     low, high = (ends(axis=rest).astype(np.float64) for ends in (weights.min, weights.max))
@@ -75,12 +77,20 @@ def quantize_channels(
     shared = np.full(own.size, value_range.step)
     own = np.where(_on_grid(weights, axis, shared), shared, own)
     own = np.maximum(own, least)
+    if period is not None:
+        own = _largest_by_place(own, period)
     scales = np.clip(own / value_range.step, SMALLEST_SCALE, 1.0).astype(np.float32)
     along = [1] * weights.ndim
     along[axis] = -1
     codes = encode(weights, value_range, scales.reshape(along))
     release_pages(weights)
     return ChannelWeights(codes, value_range, scales)
+
+
+def _largest_by_place(steps: npt.NDArray[np.float64], period: int) -> npt.NDArray[np.float64]:
+    """(channels,) the largest step of all channels at the same place of their period."""
+    rows = np.pad(steps, (0, -steps.size % period)).reshape(-1, period)
+    return np.tile(rows.max(axis=0), len(rows))[: steps.size]
 
 
 def _on_grid(

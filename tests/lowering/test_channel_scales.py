@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from onnx import helper
 
 import hexconv
 from hexconv.arrays import Array
+from hexconv.errors import GraphError
 from hexconv.model import Model
+from hexconv.nnlib.check import check
+from hexconv.nnlib.depthwise_code import ignores, scale_period
 from hexconv.nnlib.ops import spec
 from hexconv.quantize import quantize_channels
 from tests.lowering.proof import decibels, float_outputs, model, numbers
@@ -106,6 +110,73 @@ def test_the_library_uses_the_scales(
     proto = network(op, shape, weights, attrs)
     feeds = [{"x": np.float32(loudness) * numbers(shape, seed)} for seed in (3, 4)]
     assert decibels(proto, feeds) > 30.0
+
+
+MANY = 80
+"""Channels of three of the library's vectors."""
+
+
+def depthwise(width: int, stride: int, height: int = 3) -> onnx.ModelProto:
+    """A depthwise layer of 80 channels whose sizes have no period."""
+    sizes = np.random.default_rng(2).permutation(np.geomspace(1.0, 1.0 / 25.0, MANY))
+    weights = sizes[:, None, None, None] * numbers((MANY, 1, height, width))
+    attrs = {"group": MANY, "strides": [stride] * 2, "pads": [height // 2, width // 2] * 2}
+    consts = {"w": np.float32(weights), "b": np.float32(sizes) * numbers((MANY,), 5)}
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], name="layer", **attrs)
+    return model([node], {"x": (1, MANY, 14, 14)}, ["y"], consts)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("width", [3, 4, 5, 6, 7])
+def test_depthwise_scales_of_many_channels(width: int, stride: int) -> None:
+    """The library takes 7 wide at stride 1 and 5 wide at stride 2 with the first 32 scales only."""
+    proto = depthwise(width, stride)
+    feeds = [{"x": numbers((1, MANY, 14, 14), seed)} for seed in (3, 4)]
+    assert decibels(proto, feeds) > 30.0
+
+
+@pytest.mark.parametrize("height", [2, 7])
+def test_where_the_library_repeats_scales_each_32_channels_have_the_same(height: int) -> None:
+    feeds = {"x": numbers((1, MANY, 14, 14), 3)}
+    converted = hexconv.convert(depthwise(7, 1, height), samples=[feeds])
+    scales = scales_of(converted)[0].reshape(-1)
+    np.testing.assert_array_equal(scales[32:], scales[:-32])
+    assert (scales[:32] < 0.9).any()
+
+
+def test_where_a_wider_kernel_applies_all_scales_it_is_taken() -> None:
+    feeds = {"x": numbers((1, MANY, 14, 14), 3)}
+    converted = hexconv.convert(depthwise(5, 2), samples=[feeds])
+    node = next(n for n in converted.graph.nodes if n.op == "DepthwiseSupernode_8x8p32to8")
+    weights = next(c.array for c in converted.graph.consts if c.id == node.inputs[1].node)
+    scales = scales_of(converted)[0].reshape(-1)
+    assert weights.shape == (3, 7, MANY, 1) and (scales[32:] != scales[:-32]).any()
+
+
+def test_a_graph_whose_scales_the_library_ignores_is_an_error() -> None:
+    """Where it is loaded, as one that an older version wrote, and in the simulator."""
+    feeds = {"x": numbers((1, MANY, 14, 14), 3)}
+    converted = hexconv.convert(depthwise(7, 1), samples=[feeds])
+    node = next(n for n in converted.graph.nodes if n.op == "DepthwiseSupernode_8x8p32to8")
+    own = np.linspace(0.5, 1.0, MANY, dtype=np.float32).reshape(1, 1, 1, -1)
+    consts = converted.graph.consts
+    at = next(i for i, const in enumerate(consts) if const.id == node.inputs[-1].node)
+    consts[at] = replace(consts[at], array=own)
+    with pytest.raises(GraphError, match="first 32 channels"):
+        check(converted.graph)
+    with pytest.raises(GraphError, match="first 32 channels"):
+        hexconv.simulate(converted, feeds)
+
+
+@pytest.mark.parametrize(("width", "stride", "period"), [(7, 1, 32), (5, 2, 32), (5, 1, None)])
+def test_scales_with_the_period_of_the_code_are_applied(
+    width: int, stride: int, period: int | None
+) -> None:
+    own = np.linspace(0.5, 1.0, MANY, dtype=np.float32)
+    assert scale_period(width, stride) == period
+    assert ignores(own, width, stride) == (period is not None)
+    assert not ignores(own[:32], width, stride)
+    assert not ignores(np.tile(own[:32], 3)[:MANY], width, stride)
 
 
 @pytest.mark.parametrize(("op", "shape", "weights", "attrs"), FORMS)

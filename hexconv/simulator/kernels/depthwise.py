@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
+from hexconv.nnlib.depthwise_code import ignores
 from hexconv.nnlib.graph import Padding
 from hexconv.simulator.kernels.conv import (
     WindowPlan,
@@ -137,6 +138,7 @@ def _check_supported(call: KernelCall) -> None:
     """Raise where the library fails or returns wrong values (docs/nnlib/quirks.md#depthwise)."""
     kh, kw, _, multiplier = call.inputs[1].shape
     across = call.inputs[6].shape[2]
+    scales = channel_scales(call, call.inputs[1].shape[2])
     reason = ""
     if multiplier != 1:
         reason = f"a channel multiplier of {multiplier} gives wrong values; only 1 works"
@@ -146,6 +148,11 @@ def _check_supported(call: KernelCall) -> None:
         reason = f"a kernel {kw} wide crashes the library; only 3, 5 and 7 exist"
     elif across > 2:
         reason = f"a stride of {across} across gives wrong values; only 1 and 2 exist"
+    elif scales is not None and ignores(scales, kw, across):
+        reason = (
+            f"a kernel {kw} wide at stride {across} applies the scales of the first 32 channels "
+            "to every 32"
+        )
     elif call.consts and not call.consts[1]:
         reason = "the weights have to be a const"
     if reason:
