@@ -4,7 +4,8 @@ python -m tests.fuzz --count 1000
 python -m tests.fuzz --seed 1000 --count 50000 --jobs 2 --folder build/fuzz
 HEXCONV_LIBRARY=.../libhexagon_nn_skel.so python -m tests.fuzz --count 3000
 python -m tests.fuzz --seed 1234 --count 1 --show
-python -m tests.fuzz --pairs --count 4000
+python -m tests.fuzz --form pairs --count 4000
+python -m tests.fuzz --form wide --count 4000
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import onnx
 
 from tests.fuzz.cases import Case
-from tests.fuzz.trial import made, tried
+from tests.fuzz.trial import FORMS, tried
 
 
 def shown(case: Case) -> str:
@@ -43,7 +44,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--pairs", action="store_true", help="graphs of two or three steps")
+    parser.add_argument(
+        "--form",
+        choices=list(FORMS),
+        default="graphs",
+        help="pairs: graphs of two or three steps; wide: layers of up to 100 channels",
+    )
     parser.add_argument(
         "--library",
         action="store_true",
@@ -56,13 +62,13 @@ def main() -> int:
     asked = parser.parse_args()
     kinds: Counter[str] = Counter()
     start = time.monotonic()
-    work = functools.partial(tried, library=asked.library, cut=asked.cut, pairs=asked.pairs)
+    work = functools.partial(tried, library=asked.library, cut=asked.cut, form=asked.form)
     seeds = range(asked.seed, asked.seed + asked.count)
     with get_context("spawn").Pool(asked.jobs) as pool:
         runs = pool.imap_unordered(work, seeds) if asked.jobs > 1 else map(work, seeds)
         for done, (seed, found, case) in enumerate(runs, 1):
             if asked.show:
-                print(shown(made(seed, asked.pairs)))
+                print(shown(FORMS[asked.form](seed)))
             if found and case is not None:
                 kinds.update({failure.kind for failure in found})
                 print(f"seed {seed}: " + "; ".join(map(str, found[:3])))

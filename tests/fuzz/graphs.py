@@ -43,15 +43,15 @@ MOVES: tuple[tuple[float, Callable[[Maker], bool]], ...] = (
 """Ways in which a graph grows, with their weights; what a seed makes depends on their order."""
 
 
-def random_case(seed: int) -> Case:
-    """The graph of a seed."""
+def random_case(seed: int, *, wide: bool = False) -> Case:
+    """The graph of a seed; a wide one has layers of up to 100 channels."""
     rng = np.random.default_rng(seed)
-    m = Maker(rng)
+    m = Maker(rng, wide)
     batch = int(rng.choice([1, 1, 1, 2, 3]))
     rank = int(rng.choice([2, 3, 3, 4, 4]))
     for number in range(1 if m.chance(0.75) else 2):
-        sizes = {2: [m.size(4, 16)], 3: [m.size(2, 8), m.size(4, 16)]}.get(
-            rank, [m.size(1, 8), m.size(1, 8), m.size(3, 9)]
+        sizes = {2: [m.channels(4, 16)], 3: [m.channels(2, 8), m.size(4, 16)]}.get(
+            rank, [m.channels(1, 8), m.size(1, 8), m.size(3, 9)]
         )
         first = next(iter(m.inputs.values()), (batch, *sizes))
         m.inputs[f"x{number}"] = first

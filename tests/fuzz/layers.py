@@ -19,18 +19,20 @@ def convolution(m: Maker) -> bool:
     if not x:
         return False
     batch, channels, *sizes = m.shapes[x]
-    kernel = [m.size(1, min(5, size)) for size in sizes]
+    kernel = [m.size(1, min(7 if m.wide else 5, size)) for size in sizes]
     dilation = [m.size(1, 2) if (k - 1) * 2 < s else 1 for k, s in zip(kernel, sizes, strict=True)]
     stride = [m.size(1, 2) if m.chance(0.3) else 1 for _ in sizes]
     reach = [(k - 1) * d for k, d in zip(kernel, dilation, strict=True)]
     pads = [r // 2 if m.chance(0.8) else 0 for r in reach]
     after = [r - r // 2 if p else 0 for r, p in zip(reach, pads, strict=True)]
     group = channels if m.chance(0.2) else 2 if channels % 2 == 0 and m.chance(0.1) else 1
-    outputs = channels if m.chance(0.5) or group > 1 else m.size(1, 12)
+    outputs = channels if m.chance(0.5) or group > 1 else m.channels(1, 12)
     total = zip(sizes, pads, after, reach, stride, strict=True)
     result = [(s + p + a - r - 1) // t + 1 for s, p, a, r, t in total]
     weights = m.noise(outputs, channels // group, *kernel)
     weights *= np.float32(m.pick(0.2, 1, 1, 3) / np.sqrt(weights[0].size))
+    if m.wide:
+        weights *= m.rng.uniform(0.1, 1.0, (outputs, *[1] * (weights.ndim - 1))).astype(np.float32)
     bias = m.noise(outputs, scale=m.pick(0.1, 0.3, 2)) if m.chance(0.6) else None
     m.add(
         "Conv",
@@ -50,7 +52,7 @@ def transposed_convolution(m: Maker) -> bool:
     if not x or prod(m.shapes[x]) > LARGEST // 4:
         return False
     batch, channels, *sizes = m.shapes[x]
-    outputs, axes = m.size(1, 8), len(sizes)
+    outputs, axes = m.channels(1, 8), len(sizes)
     weights = m.noise(channels, outputs, *[4] * axes, scale=0.7 / np.sqrt(channels * 2**axes))
     shape = (batch, outputs, *(2 * size for size in sizes))
     attrs = {"strides": [2] * axes, "pads": [1] * 2 * axes}
@@ -62,7 +64,7 @@ def linear(m: Maker) -> bool:
     """A product with constant weights, with a bias of any kind, or none."""
     x = m.tensor()
     shape = m.shapes[x]
-    columns = shape[-1] if m.chance(0.4) else m.size(1, 12)
+    columns = shape[-1] if m.chance(0.4) else m.channels(1, 12)
     weights = m.noise(shape[-1], columns, scale=m.pick(0.2, 1, 1, 3) / np.sqrt(shape[-1]))
     result = (*shape[:-1], columns)
     y = m.add("MatMul", [x, weights], result)

@@ -15,9 +15,15 @@ LARGEST = 1 << 13
 
 @dataclass
 class Maker:
-    """One graph that is being made."""
+    """One graph that is being made.
+
+    Args:
+        rng: its random numbers.
+        wide: whether layers have up to 100 channels, of unlike sizes, and kernels up to 7 wide.
+    """
 
     rng: np.random.Generator
+    wide: bool = False
     shapes: dict[str, Shape] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, Shape] = field(default_factory=dict)
@@ -34,6 +40,12 @@ class Maker:
     def size(self, low: int, high: int) -> int:
         """A whole number, both ends included."""
         return int(self.rng.integers(low, high + 1))
+
+    def channels(self, low: int, high: int) -> int:
+        """A number of channels; of a wide graph often more than one of the library's vectors."""
+        if self.wide and self.chance(0.6):
+            return self.size(33, 100)
+        return self.size(low, high)
 
     def noise(self, *shape: int, scale: float = 1.0) -> Array:
         """Normal float32."""

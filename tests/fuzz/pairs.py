@@ -1,7 +1,7 @@
 """Makes graphs of two or three steps: every pair of the ways in which graphs grow, in odd sizes.
 
 Sizes are those at which kernels change their path: heights and widths of 1, depths that are no
-multiple of 32. `python -m tests.fuzz --pairs` runs them.
+multiple of 32. `python -m tests.fuzz --form pairs` runs them.
 """
 
 from __future__ import annotations
