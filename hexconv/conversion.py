@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from hexconv.asked_model import source_of
 from hexconv.calibrate import Images, SampleDigest, format_ranges, read_samples
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion_record import AppliedRewrite, RangeSource
-from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvWarning
+from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
@@ -25,7 +26,7 @@ from hexconv.option_names import in_python
 from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
 from hexconv.refine import LEAST, MOST, Refinement, split
-from hexconv.settings import Settings, SettingsDict
+from hexconv.settings import OptimizeLevel, Settings, SettingsDict
 from hexconv.tensor_ranges import (
     Ranges,
     Samples,
@@ -37,6 +38,13 @@ from hexconv.tensor_ranges import (
 if TYPE_CHECKING:
     import onnx
     from typing_extensions import Unpack
+
+OTHER_LEVELS: dict[OptimizeLevel, tuple[OptimizeLevel, ...]] = {
+    "none": ("default",),
+    "default": ("none",),
+    "all": ("none",),
+}
+"""Levels whose tensors a level does not have all of."""
 
 
 def convert(
@@ -131,15 +139,30 @@ class _Job:
         """Measure ranges on samples, or take those that are given."""
         self.samples, self.digest = samples, SampleDigest(self.samples.named)
         self.observed, self.warnings = observed_ranges(
-            graph, self.samples.source, self.ranges, self.settings, self.digest
+            graph,
+            self.samples.source,
+            self.ranges,
+            self.settings,
+            self.digest,
+            () if self.ranges is not None else self._other_levels(),
         )
         again = self.samples.again()
         if again is not None or self.ranges is None:
             more = introduced_ranges(graph, self.observed, again, self.settings)
-            self.observed = {**self.observed, **more}
+            given = {} if self.ranges is None else self.observed
+            self.observed = {**self.observed, **more, **given}
 
     def _prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
         return prepared(self.source, self.shapes, settings, unreached=self.unreached)
+
+    def _other_levels(self) -> list[FloatGraph]:
+        """The model as other levels of optimization calibrate it: its ranges serve them too."""
+        made = []
+        for level in OTHER_LEVELS[self.settings.optimize]:
+            settings = replace(self.settings, optimize=level, without=(), also=())
+            with suppress(HexconvError):  # what a level cannot convert needs no ranges
+                made.append(self._prepared(settings)[0])
+        return made
 
     def _leave_out_clamps(self, graph: FloatGraph) -> None:
         """Note which clamps of quantizers no sample reaches."""

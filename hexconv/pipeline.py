@@ -63,7 +63,7 @@ def built(
     """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     macs = {name: count for name, count in graph.macs().items() if count}
-    calibrated = sorted(observed)
+    measured = dict(sorted(observed.items()))
     warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
     warnings += [f"output {told} in the model: {NOT_ROUNDED}" for told in graph.unrounded]
     equalized = equalizes(settings)
@@ -85,7 +85,7 @@ def built(
     warnings += _prices(final, graph.unrolled, settings.library)
     return Model(
         graph=final,
-        ranges={name: observed[name] for name in calibrated},
+        ranges=measured,  # as they were: a conversion with them changes them alike
         conversion=Conversion(
             source=graph.source,
             library=settings.library,

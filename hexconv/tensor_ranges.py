@@ -38,12 +38,19 @@ def observed_ranges(
     ranges: Ranges | None,
     settings: Settings,
     digest: calibrate.SampleDigest | None = None,
+    others: Sequence[FloatGraph] = (),
 ) -> tuple[dict[str, Bounds], list[str]]:
     """(min, max) of every computed value, and warnings about where they come from.
 
-    `digest` sees the samples that are observed.
+    Args:
+        graph: that is lowered.
+        samples: by any of the ways that `convert` takes.
+        ranges: that are given; what they lack is measured.
+        settings: of the conversion.
+        digest: sees the samples that are observed.
+        others: the same model with other rewrites, whose values are observed as well.
     """
-    found, warnings = _observed(graph, samples, ranges, settings, digest)
+    found, warnings = _observed(graph, samples, ranges, settings, digest, others)
     return shared_over_steps(graph, found), warnings
 
 
@@ -72,6 +79,7 @@ def _observed(
     ranges: Ranges | None,
     settings: Settings,
     digest: calibrate.SampleDigest | None,
+    others: Sequence[FloatGraph],
 ) -> tuple[dict[str, Bounds], list[str]]:
     warnings: list[str] = []
     if ranges is not None:
@@ -80,11 +88,12 @@ def _observed(
     if samples is not None:
         doubts = calibrate.Doubts()
         source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
-        measured = _observe(graph, digest.watch(source) if digest else source, settings, samples)
+        watched = digest.watch(source) if digest else source
+        measured = _observe(graph, watched, settings, samples, others)
         doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
         known = {**measured, **_declared(graph, measured)}
         return known, [doubtful] if doubtful else warnings
-    measured = _observe(graph, _random(graph, settings), settings)
+    measured = _observe(graph, _random(graph, settings), settings, others=others)
     known = {**measured, **graph.ranges, **_clamped(graph, measured)}
     declared = graph.ranges.keys() | {clamp.source for clamp in graph.clamps.values()}
     missing = [name for name in graph.computed_values() if name not in declared]
@@ -137,7 +146,8 @@ def introduced_ranges(
     if copy is None:
         return large
     measured = _observe(copy, _drawn(graph, samples, settings), settings, samples)
-    found = {name: bounds for name, bounds in measured.items() if name not in observed}
+    own = set(graph.computed_values())  # observed has those of other rewrites too
+    found = {name: bounds for name, bounds in measured.items() if name not in own}
     return {**large, **found}
 
 
@@ -193,13 +203,19 @@ def _observe(
     samples: Iterable[Mapping[str, Any]],
     settings: Settings,
     source: Samples | None = None,
+    others: Sequence[FloatGraph] = (),
 ) -> dict[str, Bounds]:
     progress, tick = settings.progress, None
     if progress is not None:
         total = 0 if source is None else calibrate.count_samples(source, graph)
         tick = partial(_tick, progress, total)
-    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
-    return {name: found[name] for name in graph.computed_values()}
+    joined = calibrate.with_values_of(graph, others) if others else graph
+    names = joined.computed_values()
+    optional = set(names) - set(graph.computed_values())
+    found = calibrate.observe(
+        joined, samples, settings.observer, settings.percentile, tick, optional
+    )
+    return {name: found[name] for name in names if name in found}
 
 
 def _tick(progress: Progress, total: int, done: int) -> None:

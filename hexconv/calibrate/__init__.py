@@ -8,6 +8,7 @@ from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.images import Images
 from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
+from hexconv.calibrate.other_levels import with_values_of
 from hexconv.calibrate.outlier_channels import is_channel, large_channels
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.sample_set import SampleDigest, SampleSet
@@ -40,6 +41,7 @@ __all__ = [
     "rewritten_copy",
     "scale_channels",
     "synthetic_samples",
+    "with_values_of",
     "write_ranges",
     "write_statistics",
 ]

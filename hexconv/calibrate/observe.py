@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -26,6 +27,7 @@ def observe(
     observer: Observer = "minmax",
     percentile: float = 99.99,
     progress: Progress | None = None,
+    optional: Set[str] = frozenset(),
 ) -> Ranges:
     """The range of every float value of a graph over the samples, by name.
 
@@ -35,13 +37,14 @@ def observe(
         observer: "minmax"; "mse" for the range of the least squared error; or "percentile".
         percentile: share of the values below the maximum (and above the minimum), in %.
         progress: called with the number of samples done, after each.
+        optional: values that are left out where they become NaN or infinite.
 
     Raises:
-        RangeError: there are no samples, or a value becomes NaN or infinite.
+        RangeError: there are no samples, or a value that is not optional becomes NaN or infinite.
         ModelError: ONNX Runtime cannot run the graph.
     """
     check_percentile(observer, percentile)
-    return measure(graph, samples, observer, progress).ranges(percentile)
+    return measure(graph, samples, observer, progress, optional).ranges(percentile)
 
 
 def check_percentile(observer: Observer, percentile: float) -> None:
@@ -59,6 +62,7 @@ def measure(
     samples: Iterable[Feeds],
     observer: Observer = "minmax",
     progress: Progress | None = None,
+    optional: Set[str] = frozenset(),
 ) -> Statistics:
     """As `observe`, before ranges are made of it: what can be merged with that of other samples.
 
@@ -67,7 +71,7 @@ def measure(
     whose range follows from another's (`derive`) are not observed; initializers have the range of
     their values.
     """
-    watched = watch(graph)
+    watched = replace(watch(graph), optional=optional)
 
     def opened(threads: int) -> FloatSession:
         return FloatSession(graph, watched.observed, threads=threads)

@@ -9,7 +9,7 @@ of its own, merged at the end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain, islice
 
 import numpy as np
@@ -72,11 +72,12 @@ def add_sample(statistics: Statistics, session: FloatSession, feeds: Feeds, numb
         number: of the sample, for errors.
 
     Raises:
-        RangeError: an observed value is not finite.
+        RangeError: an observed value is not finite, and not optional.
     """
     arrays = list(session.run(feeds).values())
     ends = ends_of(arrays)
-    _require_finite(list(session.outputs), ends, number)
+    optional = statistics.watched.optional
+    _require_finite(list(session.outputs), ends, number, optional)
     statistics.add(arrays, ends)
 
 
@@ -91,9 +92,9 @@ def ends_of(arrays: Sequence[Array]) -> npt.NDArray[np.float32]:
     return np.array(ends, np.float32) + np.float32(0)
 
 
-def _require_finite(names: list[str], ends: Array, number: int) -> None:
+def _require_finite(names: list[str], ends: Array, number: int, optional: Set[str]) -> None:
     """Raise on NaN and infinity, which show in the minimum or the maximum."""
-    finite = np.isfinite(ends).all(axis=0)
+    finite = np.isfinite(ends).all(axis=0) | np.array([name in optional for name in names])
     if not finite.all():
         raise RangeError(
             f"tensor '{names[int(np.argmin(finite))]}' becomes NaN or infinite",

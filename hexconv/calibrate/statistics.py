@@ -7,7 +7,7 @@ and machines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,12 +32,14 @@ class Watched:
         values: names of all float values of inputs and nodes, in the order of the graph.
         known: ranges of initializers.
         derived: how ranges follow from those of earlier values.
+        optional: values that get no range where they are not finite; of others that is an error.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     values: tuple[str, ...]
     known: Mapping[str, Bounds]
     derived: Mapping[str, Derived]
+    optional: Set[str] = frozenset()
 
     @property
     def observed(self) -> list[str]:
@@ -49,7 +51,14 @@ class Watched:
         ranges = dict(self.known)
         for name in self.values:
             source = self.derived.get(name)
-            ranges[name] = source.bounds(ranges[source.source]) if source else measured[name]
+            if source is None:
+                bounds = measured[name]
+            elif name in self.optional and source.source not in ranges:
+                continue
+            else:
+                bounds = source.bounds(ranges[source.source])
+            if name not in self.optional or np.isfinite(bounds).all():
+                ranges[name] = bounds
         return ranges
 
 
@@ -87,7 +96,9 @@ class Statistics:
         np.minimum(self.low, ends[0], out=self.low)
         np.maximum(self.high, ends[1], out=self.high)
         for place, histogram in enumerate(self.histograms):
-            histogram.add(arrays[place], (float(ends[0, place]), float(ends[1, place])))
+            low, high = float(ends[0, place]), float(ends[1, place])
+            if np.isfinite([low, high]).all():
+                histogram.add(arrays[place], (low, high))
 
     def merge(self, other: Statistics) -> None:
         """Add what other statistics have seen of the same model.
@@ -133,13 +144,20 @@ class Statistics:
         """
         if not self.samples:
             raise RangeError("there are no samples", hint="give at least one")
+        ends = self._ends()
         if self.observer == "percentile":
             bounds = [histogram.bounds(percentile) for histogram in self.histograms]
         elif self.observer == "mse":
             bounds = [histogram.least_error() for histogram in self.histograms]
         else:
-            bounds = [(float(a), float(b)) for a, b in zip(self.low, self.high, strict=True)]
-        return self.watched.ranges(dict(zip(self.watched.observed, bounds, strict=True)))
+            bounds = ends
+        pairs = zip(ends, bounds, strict=True)
+        known = [found if np.isfinite(end).all() else end for end, found in pairs]
+        return self.watched.ranges(dict(zip(self.watched.observed, known, strict=True)))
+
+    def _ends(self) -> list[Bounds]:
+        """The minimum and maximum of each observed value."""
+        return [(float(a), float(b)) for a, b in zip(self.low, self.high, strict=True)]
 
 
 def _shown(shapes: Mapping[str, tuple[int, ...]]) -> str:

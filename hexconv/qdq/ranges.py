@@ -27,7 +27,8 @@ CLIPPING = ("Relu", "Clip")
 def plain_ranges(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Range]:
     """Ranges of a float graph's values; an activation that clips has one of its own."""
     views = [NodeView(node) for node in graph.nodes]
-    found = solve(views, observed)
+    known = {name: observed[name] for name in graph.computed_values()}
+    found = solve(views, known)
     for view in views:
         if view.op in CLIPPING and view.outputs[0] in observed:
             found[view.outputs[0]] = cover(*observed[view.outputs[0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import signal
 import sys
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner, Result
 
 import hexconv
 from hexconv.calibrate import measure, synthetic_samples, write_statistics
 from hexconv.calibrate.distributed import measure_on
+from hexconv.cli import group
 from hexconv.cluster import Cluster, Done, Failed, Shard, Span, require_complete, shards
 from hexconv.compare import verify
 from hexconv.errors import ClusterError, ConfigError, GraphError, MissingExtra
@@ -244,3 +247,35 @@ def test_a_shard_that_kills_its_workers_fails_alone(cluster: Cluster) -> None:
     assert [item.span for item in failed] == [Span(32, 47)]
     assert "KilledWorker" in failed[0].error.what
     assert sum(item.result for item in outcomes if isinstance(item, Done)) == 48
+
+
+METRIC = """
+def in_order(outputs, samples):
+    pairs = enumerate(zip(outputs, samples), 1)
+    return float(sum(i * (out["fa_out"].max() + data["speech"].mean()) for i, (out, data) in pairs))
+"""
+
+
+def test_the_command_line_has_a_metric_of_distributed_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--cluster with --metric: the figures and the exit code of one process."""
+    onnx.save(reference_encoder(CONFIG), tmp_path / "m.onnx")
+    (tmp_path / "metrics.py").write_text(METRIC)
+    for name, seed in (("calib", 1), ("held", 2)):
+        (tmp_path / name).mkdir()
+        for number, sample in enumerate(samples(20, seed)):
+            np.save(tmp_path / name / f"{number:02}.npy", sample["speech"])
+
+    def verified(*more: str) -> Result:
+        asked = ["verify", "m.onnx", "--samples", "calib", "--test", "held", "--json"]
+        return CliRunner().invoke(group, [*asked, "--metric", "metrics.py:in_order", *more])
+
+    monkeypatch.chdir(tmp_path)
+    one, many = verified(), verified("--cluster", "local:2")
+    failed = verified("--cluster", "local:2", "--fail-above", "in_order=0")
+    found = [json.loads(result.stdout)["accuracy"] for result in (one, many, failed)]
+    assert found[0]["metrics"][0]["name"] == "in_order" and found[0]["metrics"][0]["held_out"]
+    assert found[1] == found[0]
+    assert (one.exit_code, many.exit_code, failed.exit_code) == (0, 0, 3)
+    assert "in_order" in failed.stderr
