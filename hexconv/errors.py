@@ -96,6 +96,18 @@ class RangeError(HexconvError):
     exit_code = 2
 
 
+class PastFloat32Error(RangeError):
+    """A number of the graph that a float32 cannot hold."""
+
+
+class NodeRangeError(RangeError):
+    """Numbers that a node computes, or computes with, beyond what the library holds."""
+
+    def __init__(self, what: str, *, node: str, op: str, why: str = "", hint: str = "") -> None:
+        self.node, self.op = node, op
+        super().__init__(what, where=f"node '{node}' ({op})", why=why, hint=hint)
+
+
 class AccuracyError(HexconvError):
     """A model that is less accurate than was asked for."""
 

@@ -16,9 +16,10 @@ from hexconv import optimize as passes
 from hexconv.conversion_record import AppliedRewrite, Conversion, InFloat
 from hexconv.decompose import decompose
 from hexconv.decompose.steps import limit_steps, steps_of
-from hexconv.errors import ConfigError, RangeError, UnsupportedOpError, UnsupportedOpErrors
+from hexconv.errors import ConfigError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.files import sha256
 from hexconv.lowering import Lowered, dry_run, lower
+from hexconv.lowering.extreme_numbers import check_ranges
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
 from hexconv.model import Model
@@ -30,7 +31,7 @@ from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
-from hexconv.quantize import LARGEST_NUMBER, Bounds
+from hexconv.quantize import Bounds
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
 from hexconv.settings import Settings
 from hexconv.tensor_ranges import equalizes
@@ -70,7 +71,6 @@ def built(
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)
     observed, slices = slice_outputs(graph, observed, settings.output_slices)
-    check_representable(graph, observed)
     calibrate.bound_constants(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
@@ -172,25 +172,6 @@ def check_formats(graph: FloatGraph, formats: Mapping[str, DataFormat]) -> None:
             )
 
 
-def check_representable(graph: FloatGraph, observed: Mapping[str, Bounds]) -> None:
-    """Refuse tensors whose scale overflows float32 in the library once it is multiplied.
-
-    Raises:
-        RangeError: naming the tensor, and the node that computes it.
-    """
-    for value in graph.values().values():
-        low, high = observed.get(str(value.name), (0.0, 0.0))
-        if value.is_initializer() or max(-low, high) <= LARGEST_NUMBER:
-            continue
-        node = value.producer()
-        raise RangeError(
-            f"the tensor '{value.name}' holds numbers from {low:.3g} to {high:.3g}",
-            where="an input" if node is None else f"node '{node.name}' ({node.op_type})",
-            why="products of its scale overflow float32 in the library",
-            hint="scale it down; as a mask in front of a softmax, -10000 has the same effect",
-        )
-
-
 def lowered_graph(
     graph: FloatGraph,
     observed: Mapping[str, Bounds],
@@ -202,9 +183,11 @@ def lowered_graph(
 
     Raises:
         UnsupportedOpErrors: nodes that cannot run on the DSP.
+        RangeError: a tensor holds numbers beyond what the library computes with.
     """
     ends = [info.name for info in (*graph.inputs, *graph.outputs)]
     ranges = solve([NodeView(node) for node in graph.nodes], observed, ends)
+    check_ranges(graph, ranges, observed)
     lowered = lower(
         graph,
         ranges,

@@ -12,7 +12,14 @@ from hexconv import op_table
 from hexconv.arrays import Constant
 from hexconv.asked_model import source_of
 from hexconv.conversion import convert
-from hexconv.errors import HexconvError, HexconvWarning, UnsupportedOpError
+from hexconv.errors import (
+    GraphError,
+    HexconvError,
+    HexconvWarning,
+    NodeRangeError,
+    UnsupportedOpError,
+    UnsupportedOpErrors,
+)
 from hexconv.lowering import dry_run
 from hexconv.lowering.made_nodes import MadeNodes, made_nodes
 from hexconv.names import shortened
@@ -129,7 +136,8 @@ def check(
         optimize: the level that the conversion would use.
         float_fallback: whether float ops may compute what int8 does not support.
         fusions: convert a model that runs, on random data, and name the ops that this makes;
-            without it the ops of each node by itself, which takes less time.
+            without it the ops of each node by itself, which takes less time; whether the ranges
+            of the whole fit together is then seen on placeholders.
         constants: values that inputs are bound to, by name.
         inputs: tensors that become the model's inputs, all of them.
         outputs: tensors that become the model's outputs, all of them.
@@ -153,14 +161,14 @@ def check(
     graph, _ = prepared(asked.model, asked.shapes, settings, unloadable)
     macs = graph.macs()
     lowered = dry_run(graph, float_fallback=float_fallback)
-    if not (lowered.unsupported or unloadable):
-        executable(tidied(lowered.graph))
-    reason = {unsupported_op.node: unsupported_op for unsupported_op in lowered.unsupported}
     made = MadeNodes({name: list(ops) for name, ops in lowered.made.items()})
-    if fusions and not (unloadable or lowered.unsupported):
-        made = (
-            _converted(source, shapes, {**chosen, "float_fallback": float_fallback}, graph) or made
-        )
+    unsupported = lowered.unsupported
+    if not (unloadable or unsupported):
+        if fusions:
+            made, unsupported = _converted(source, shapes, chosen, graph, made)
+        else:
+            executable(tidied(lowered.graph))
+    reason = {unsupported_op.node: unsupported_op for unsupported_op in unsupported}
     rows = []
     for node in graph.nodes:
         name, op = str(node.name), node.op_type
@@ -185,15 +193,34 @@ def _converted(
     shapes: Mapping[str, Sequence[int]] | None,
     settings: SettingsDict,
     graph: FloatGraph,
-) -> MadeNodes | None:
-    """What a conversion makes of the nodes; None where it fails on random ranges."""
+    by_themselves: MadeNodes,
+) -> tuple[MadeNodes, list[UnsupportedOpError]]:
+    """What a conversion on random data makes of the nodes, or why it fails on any data.
+
+    Args:
+        source: of the model.
+        shapes: of inputs.
+        settings: of the conversion.
+        graph: whose nodes they are.
+        by_themselves: what the nodes become by themselves, where random data is why it fails.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HexconvWarning)
             model = convert(source, shapes, **settings)
+    except UnsupportedOpErrors as errors:
+        return by_themselves, list(errors.unsupported)
+    except NodeRangeError as error:
+        return by_themselves, [
+            UnsupportedOpError(
+                error.what, node=error.node, op=error.op, why=error.why, hint=error.hint
+            )
+        ]
+    except GraphError:
+        raise
     except HexconvError:
-        return None
-    return made_nodes(graph, model.graph)
+        return by_themselves, []
+    return made_nodes(graph, model.graph), []
 
 
 def _row(

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hexconv import calibrate
 from hexconv.decompose.steps import shared_over_steps
 from hexconv.errors import RangeError
@@ -209,6 +211,7 @@ def _observe(
     if progress is not None:
         total = 0 if source is None else calibrate.count_samples(source, graph)
         tick = partial(_tick, progress, total)
+<<<<<<< HEAD
     joined = calibrate.with_values_of(graph, others) if others else graph
     names = joined.computed_values()
     optional = set(names) - set(graph.computed_values())
@@ -216,6 +219,31 @@ def _observe(
         joined, samples, settings.observer, settings.percentile, tick, optional
     )
     return {name: found[name] for name in names if name in found}
+=======
+    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
+    ranges = {name: found[name] for name in graph.computed_values()}
+    for name, bounds in ranges.items():
+        if not np.isfinite(bounds).all():
+            raise _not_finite(graph, name, ranges)
+    return ranges
+
+
+def _not_finite(graph: FloatGraph, name: str, ranges: Mapping[str, Bounds]) -> RangeError:
+    """The error of a function that is not defined on all of its input, such as a square root."""
+    node = graph.values()[name].producer()
+    read = [] if node is None else [str(value.name) for value in node.inputs if value is not None]
+    told = [
+        f"'{item}' is from {ranges[item][0]:.3g} to {ranges[item][1]:.3g}"
+        for item in read
+        if item in ranges
+    ]
+    return RangeError(
+        f"tensor '{name}' becomes NaN or infinite",
+        where="" if node is None else f"node '{node.name}' ({node.op_type})",
+        why=", ".join(told),
+        hint="check the scale of the samples, and the model in float",
+    )
+>>>>>>> 86eeb48 (Constants, weights and samples near float32's limits: check says what convert says, and errors name the model's tensors)
 
 
 def _tick(progress: Progress, total: int, done: int) -> None:

@@ -23,6 +23,8 @@ from hexconv.onnx_graph.session import FloatSession
 from hexconv.threads import MOST_SIDE_BY_SIDE, cores, side_by_side
 
 Feeds = Mapping[str, Array]
+TOLD_INPUTS = 4
+"""Inputs whose ends an error tells."""
 
 
 def gather(
@@ -77,7 +79,7 @@ def add_sample(statistics: Statistics, session: FloatSession, feeds: Feeds, numb
     arrays = list(session.run(feeds).values())
     ends = ends_of(arrays)
     optional = statistics.watched.optional
-    _require_finite(list(session.outputs), ends, number, optional)
+    _require_finite(list(session.outputs), ends, feeds, number, optional)
     statistics.add(arrays, ends)
 
 
@@ -92,12 +94,23 @@ def ends_of(arrays: Sequence[Array]) -> npt.NDArray[np.float32]:
     return np.array(ends, np.float32) + np.float32(0)
 
 
-def _require_finite(names: list[str], ends: Array, number: int, optional: Set[str]) -> None:
+def _require_finite(
+    names: list[str], ends: Array, feeds: Feeds, number: int, optional: Set[str]
+) -> None:
     """Raise on NaN and infinity, which show in the minimum or the maximum."""
     finite = np.isfinite(ends).all(axis=0) | np.array([name in optional for name in names])
     if not finite.all():
         raise RangeError(
             f"tensor '{names[int(np.argmin(finite))]}' becomes NaN or infinite",
             where=f"sample {number}",
+            why=f"in this sample {', '.join(_ends_of_inputs(feeds))}",
             hint="check the scale of the samples, and the model in float",
         )
+
+
+def _ends_of_inputs(feeds: Feeds) -> list[str]:
+    return [
+        f"the input '{name}' is from {array.min():.3g} to {array.max():.3g}"
+        for name, array in list(feeds.items())[:TOLD_INPUTS]
+        if array.size
+    ]

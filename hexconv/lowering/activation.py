@@ -28,6 +28,9 @@ UNIT = Range(1.0 / 255.0, 0)
 """The fixed output range of Sigmoid_8 and Softmax_8: 0..1."""
 TANH = Range(1.0 / 127.0, 127)
 """The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
+STEEPEST_SOFTMAX = 20_000.0
+"""Range times beta where scores are further apart than the library allows: a level is then 78, and
+exp(-78) nothing, as the true distance is."""
 LONGEST_SOFTMAX = 32768
 """Rows of 32,000 are right, rows of 40,000 crash the v60 library."""
 SMALL = 0.32
@@ -176,9 +179,10 @@ def softmax(node: NodeView, ctx: Context) -> None:
             why=f"the library crashes on rows of {LONGEST_SOFTMAX} values and more",
             hint=f"cut the model at '{source}' (--split), so that the softmax runs on the CPU",
         )
-    result = ctx.builder.quantized(
-        "QuantizedSoftmax_8", tensor.data_min_max, tensor.shape, UNIT, name=output
-    )
+    inputs, width = [*tensor.data_min_max], tensor.range.max - tensor.range.min
+    if width >= WIDEST_SOFTMAX:
+        inputs.append(ctx.builder.scalar(f"{output}/beta", STEEPEST_SOFTMAX / width))
+    result = ctx.builder.quantized("QuantizedSoftmax_8", inputs, tensor.shape, UNIT, name=output)
     ctx.bind(output, layout, result)
 
 

@@ -26,6 +26,8 @@ LARGEST_GAIN = 2.0**14
 LOUDEST_GAIN = 0.99 * 2.0**15
 # A floor for quiet inputs that another reader needs serves one that needs less.
 SHARED_FLOOR = 2.0**8
+OVERFLOWS = "products of its scale overflow float32 in the library"
+SCALE_DOWN = "scale it down; as a mask in front of a softmax, -10000 has the same effect"
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,8 @@ class Context:
         if largest > LARGEST_NUMBER:
             raise UnsupportedOpError(
                 f"the constant '{name}' holds numbers up to {largest:.3g}",
-                why="products of its scale overflow float32 in the library",
-                hint="scale it down; as a mask in front of a softmax, -10000 has the same effect",
+                why=OVERFLOWS,
+                hint=SCALE_DOWN,
             )
         quantized = quantize_const(array.astype(np.float32, copy=False))
         data = self.builder.const(name, quantized.codes, quantized.range)

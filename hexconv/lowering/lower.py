@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import Array
-from hexconv.errors import ModelError, UnsupportedOpError
+from hexconv.errors import ModelError, PastFloat32Error, UnsupportedOpError
 from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context, TransposeCount
+from hexconv.lowering.extreme_numbers import check_factors, overflow
 from hexconv.lowering.floats import FORMS, op_of
 from hexconv.lowering.mask import MASK
 from hexconv.lowering.range_groups import clipped_to
@@ -157,8 +159,12 @@ class _Consts(Mapping[str, Array]):
 
 def _lower_checked(node: NodeView, ctx: Context) -> None:
     """Lower a node; where its operands are not what its op takes, say so of the node."""
+    check_factors(node, ctx)
     try:
-        _lower_node(node, ctx)
+        with np.errstate(over="raise"):
+            _lower_node(node, ctx)
+    except (PastFloat32Error, FloatingPointError) as error:
+        raise overflow(node, ctx) from error
     except MALFORMED as error:
         raise ModelError(
             "the operands or attributes of a node are not those that its op has",

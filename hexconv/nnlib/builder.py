@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.errors import RangeError
+from hexconv.errors import PastFloat32Error
 from hexconv.names import TakenNames, unique_name
 from hexconv.nnlib.graph import Const, Graph, Node, Origin, Output, Padding, Ref
 from hexconv.nnlib.layout import Shape4
@@ -179,10 +179,10 @@ class Builder:
         """A float32 const of shape 1x1x1x1.
 
         Raises:
-            RangeError: the value is finite, and past float32.
+            PastFloat32Error: the value is finite, and past float32.
         """
         if abs(value) > FLOAT32_MAX and isfinite(value):
-            raise RangeError(
+            raise PastFloat32Error(
                 f"{value:g} is past the largest float32",
                 where=f"constant '{name}'",
                 hint="scale the model's weights or inputs down",
