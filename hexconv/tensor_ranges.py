@@ -211,20 +211,16 @@ def _observe(
     if progress is not None:
         total = 0 if source is None else calibrate.count_samples(source, graph)
         tick = partial(_tick, progress, total)
-<<<<<<< HEAD
     joined = calibrate.with_values_of(graph, others) if others else graph
     names = joined.computed_values()
     optional = set(names) - set(graph.computed_values())
     found = calibrate.observe(
         joined, samples, settings.observer, settings.percentile, tick, optional
     )
-    return {name: found[name] for name in names if name in found}
-=======
-    found = calibrate.observe(graph, samples, settings.observer, settings.percentile, tick)
-    ranges = {name: found[name] for name in graph.computed_values()}
+    ranges = {name: found[name] for name in names if name in found}
     for name, bounds in ranges.items():
         if not np.isfinite(bounds).all():
-            raise _not_finite(graph, name, ranges)
+            raise _not_finite(joined, name, ranges)
     return ranges
 
 
@@ -243,7 +239,6 @@ def _not_finite(graph: FloatGraph, name: str, ranges: Mapping[str, Bounds]) -> R
         why=", ".join(told),
         hint="check the scale of the samples, and the model in float",
     )
->>>>>>> 86eeb48 (Constants, weights and samples near float32's limits: check says what convert says, and errors name the model's tensors)
 
 
 def _tick(progress: Progress, total: int, done: int) -> None:
