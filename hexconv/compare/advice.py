@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hexconv.compare.sites import CompareSite
+from hexconv.compare.sites import CompareSite, SiteWeights
 from hexconv.compare.tally import Figures
+from hexconv.nnlib.convolution_code import code_version
 from hexconv.nnlib.graph import INPUT_OP, Const
 from hexconv.nnlib.versions import LibraryVersion
+from hexconv.simulator.numerics.conv_weights import squeeze_steps
 
 BAD_OWN = 30.0
 """dB: a uint8 tensor that uses its whole range reaches about 40; below this a node's own error
@@ -58,7 +60,7 @@ class AdviceCase:
     figures: Figures
     calibration: Figures | None
     held_out: Figures | None
-    weights: Const | None
+    weights: SiteWeights | None
     library: LibraryVersion
     culprit: tuple[str, float] | None
     coarse: tuple[str, float] | None
@@ -133,7 +135,7 @@ def _flat(case: AdviceCase) -> str | None:
 def _weights(case: AdviceCase) -> str | None:
     if case.weights is None or case.figures.own.sqnr >= BAD_OWN:
         return None
-    ratio = channel_ratio(case.weights)
+    ratio = channel_ratio(case.weights.const)
     if ratio < CHANNEL_RATIO:
         return None
     return (
@@ -143,23 +145,31 @@ def _weights(case: AdviceCase) -> str | None:
 
 
 def _squeezed(case: AdviceCase) -> str | None:
-    """Only zero points 127..129 are lossless on v65 and v66.
+    """Weights that lose accuracy as v65 and v66 recode them.
 
     (docs/nnlib/shipped-library.md#squeeze)
     """
-    const = case.weights
-    if const is None or const.range is None or case.library == "v60":
+    weights = case.weights
+    if weights is None or not weights.convolution or case.figures.own.sqnr >= BAD_OWN:
         return None
-    if case.figures.own.sqnr >= BAD_OWN or const.array.dtype != np.uint8:
+    array = weights.const.array
+    if code_version(array.shape, weights.column_stride, case.library) == "v60":
         return None
-    low, high = const.range
-    zero = round(-low * 255.0 / (high - low)) if high > low else 128
-    if 127 <= zero <= 129:
+    zero = _zero_point(weights.const)
+    if zero is None or not squeeze_steps(array.reshape(-1, array.shape[-1]), zero).any():
         return None
     return (
         f"{case.library} squeezes these weights (zero point {zero}) to int8: a symmetric weight "
         "range is lossless; convert again with hexconv"
     )
+
+
+def _zero_point(weights: Const) -> int | None:
+    """Of uint8 weights with a range."""
+    if weights.range is None or weights.array.dtype != np.uint8:
+        return None
+    low, high = weights.range
+    return round(-low * 255.0 / (high - low)) if high > low else 128
 
 
 def _coarse(case: AdviceCase) -> str | None:
@@ -279,11 +289,9 @@ RULES: Sequence[Callable[[AdviceCase], str | None]] = (
 
 def channel_ratio(weights: Const) -> float:
     """Largest absolute weight over the median output channel's largest."""
-    array = weights.array
-    if weights.range is None or array.dtype != np.uint8 or array.shape[-1] < 2:
+    array, zero = weights.array, _zero_point(weights)
+    if zero is None or array.shape[-1] < 2:
         return 1.0
-    low, high = weights.range
-    zero = round(-low * 255.0 / (high - low)) if high > low else 0
     tops = np.abs(array.reshape(-1, array.shape[-1]).astype(np.int32) - zero).max(axis=0)
     middle = float(np.median(tops))
     return float(tops.max()) / middle if middle > 0 else 1.0

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.arrays import Array
+from hexconv.nnlib.convolution_code import CONVOLUTION, STRIDE
 from hexconv.nnlib.graph import INPUT_OP, Const, Graph, Node, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.nnlib.prepare import Prepared
@@ -58,6 +59,21 @@ class CompareSite:
 
 
 @dataclass(frozen=True)
+class SiteWeights:
+    """The const weights of an executed node.
+
+    Attributes:
+        const: the values and their range.
+        convolution: whether v65 and v66 may squeeze them (`convolution_code.CONVOLUTION`).
+        column_stride: of such a convolution, else 1.
+    """
+
+    const: Const
+    convolution: bool
+    column_stride: int
+
+
+@dataclass(frozen=True)
 class Sites:
     """Every shared tensor.
 
@@ -66,13 +82,13 @@ class Sites:
         unmatched: tensors of the graph that the float model does not have.
         before: for each tensor, the shared tensors that it is computed from, through any number of
             nodes without one.
-        weights: const weights and their range by tensor, where its node has them.
+        weights: by tensor, where its node has them.
     """
 
     by_node: Mapping[int, tuple[CompareSite, ...]]
     unmatched: tuple[str, ...]
     before: Mapping[str, tuple[str, ...]]
-    weights: Mapping[str, Const]
+    weights: Mapping[str, SiteWeights]
 
     @property
     def all(self) -> tuple[CompareSite, ...]:
@@ -190,14 +206,16 @@ def _before(graph: Graph, held: Mapping[Ref, CompareSite]) -> dict[str, tuple[st
 WEIGHTED = ("Supernode", "SuperFC", "DilatedConv", "GroupedConv", "TransposeConv", "MatMul")
 
 
-def _weights(graph: Graph, held: Mapping[Ref, CompareSite]) -> dict[str, Const]:
+def _weights(graph: Graph, held: Mapping[Ref, CompareSite]) -> dict[str, SiteWeights]:
     """Input 1 of the nodes that have const weights there."""
     consts, nodes = graph.const_by_id(), graph.node_by_id()
-    found: dict[str, Const] = {}
+    found: dict[str, SiteWeights] = {}
     for ref, site in held.items():
         node = nodes[ref.node]
         if any(word in node.op for word in WEIGHTED) and len(node.inputs) > 1:
             const = consts.get(node.inputs[1].node)
             if const is not None:
-                found[site.tensor] = const
+                convolution = node.op == CONVOLUTION
+                stride = consts[node.inputs[STRIDE].node].array.shape[2] if convolution else 1
+                found[site.tensor] = SiteWeights(const, convolution, stride)
     return found

@@ -13,7 +13,7 @@ from hexconv.cost.features import FEATURES
 from hexconv.cost.variants import kernel, variant
 from hexconv.errors import ConfigError
 from hexconv.names import did_you_mean
-from hexconv.nnlib.convolution_code import code_version
+from hexconv.nnlib.convolution_code import CONVOLUTION, code_version
 
 MeasuredLibrary = Literal["v60", "v65", "v66", "open"]
 """Whose packets: of a library that MACE ships, on 4 hardware threads (what `hexconv device profile`
@@ -65,7 +65,7 @@ def law(facts: Facts, library: MeasuredLibrary) -> Law | None:
 
 def code_of(facts: Facts, library: MeasuredLibrary) -> MeasuredLibrary:
     """The library whose code computes a node in `library`."""
-    if facts.op != "Supernode_8x8p32to8_d32" or library == "open":
+    if facts.op != CONVOLUTION or library == "open":
         return library
     return code_version(facts.inputs[1], facts.ints.get("stride", (1, 1, 1, 1))[2], library)
 

@@ -11,6 +11,10 @@ from __future__ import annotations
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.versions import LibraryVersion
 
+CONVOLUTION = "Supernode_8x8p32to8_d32"
+"""The executed op with several versions of code; the other products have one, without squeezing."""
+STRIDE = 6
+"""Its input whose sizes are the strides."""
 VTCM_BYTES = 256 << 10
 SLICE = 32
 """Output channels that are computed together; input channels are padded to as many."""

@@ -24,7 +24,7 @@ from hexconv.exact.ops.gain import (
     unclipped,
 )
 from hexconv.exact.value import Attribute, Scope, Value, larger, maximum, where
-from hexconv.nnlib.convolution_code import code_version
+from hexconv.nnlib.convolution_code import STRIDE, code_version
 from hexconv.nnlib.graph import Padding
 from hexconv.simulator.numerics.window import WindowAxis, plan_axis
 
@@ -109,7 +109,7 @@ def _scales(call: ExactCall) -> dict[str, Any]:
 def supernode(call: ExactCall) -> Form:
     """Convolution, bias and requantization in one node."""
     is_input = call.node.op.startswith("Input")
-    code = code_version(call.shapes[1], call.shapes[6][2], call.library)
+    code = code_version(call.shapes[1], call.shapes[STRIDE][2], call.library)
     squeezed = not is_input and code != "v60"
     guess = (-1 / 128, 1 / 128) if is_input else (0.0, 0.5)
     search = Search(fixed_ends(call, 10, 11), guess, attempts=3)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.convolution_code import code_version
+from hexconv.nnlib.convolution_code import STRIDE, code_version
 from hexconv.simulator.numerics.conv_weights import PackedWeights, pack
 from hexconv.simulator.numerics.fixed_point import F32, as_range, round_int, sat_u8
 from hexconv.simulator.numerics.gemm import Gemm, Int32
@@ -241,7 +241,7 @@ def _pack(call: KernelCall, zero: int, is_input: bool) -> PackedWeights:
         return pack(weights, zero, None, depth=4, squeeze=False)
     scales = channel_scales(call, weights.shape[3])
     whole = -(-depth // 32) * 32
-    squeeze = code_version(weights.shape, call.inputs[6].shape[2], call.library) != "v60"
+    squeeze = code_version(weights.shape, call.inputs[STRIDE].shape[2], call.library) != "v60"
     return pack(weights, zero, scales, depth=whole, squeeze=squeeze)
 
 
