@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from measured_cost import Laws, Measured, off, predicted, third
@@ -12,6 +12,17 @@ from hexconv.cost.table import ANY, LIBRARIES, MeasuredLibrary
 from hexconv.cost.variants import kernel, variant
 
 OPTIMIZED = "/default"
+CONVOLUTIONS: Mapping[str, Callable[[Measured], bool]] = {
+    "of one row": lambda node: _is(node, "Supernode") and node.facts.out[1] == 1,
+    "of several rows": lambda node: _is(node, "Supernode") and node.facts.out[1] > 1,
+    "of up to 4 channels": lambda node: _is(node, "InputSupernode"),
+    "depthwise": lambda node: _is(node, "DepthwiseSupernode"),
+}
+"""Kinds of convolution, as executed."""
+
+
+def _is(node: Measured, op: str) -> bool:
+    return node.facts.op.startswith(op)
 
 
 def report(
@@ -52,11 +63,28 @@ def table(
     print("|---|" + "---|" * len(LIBRARIES))
     for label in columns[0]:
         print(f"| {label} |" + "".join(f" {column[label]} |" for column in columns))
+    print("\n| convolutions |" + "".join(f" `{library}` |" for library in LIBRARIES[:-1]))
+    print("|---|" + "---|" * (len(LIBRARIES) - 1))
+    for kind in CONVOLUTIONS:
+        cells = [_of_kind(laws, library, kind, nodes) for library in LIBRARIES[:-1]]
+        print(f"| {kind} |" + "".join(f" {cell} |" for cell in cells))
     print()
     for name in sorted({name for _, name in graphs if name.endswith(OPTIMIZED)}):
         mark = " (held out)" if third(name) else ""
         cells = [_of_graph(laws, graphs.get((library, name), [])) for library in LIBRARIES[:-1]]
         print(f"| {name.removesuffix(OPTIMIZED)}{mark} |" + "".join(f" {c} |" for c in cells))
+
+
+def _of_kind(laws: Laws, library: MeasuredLibrary, kind: str, nodes: Sequence[Measured]) -> str:
+    """Nodes held out of a kind of convolution: how many, median error, nine of ten."""
+    of_kind = CONVOLUTIONS[kind]
+    errors = [
+        off(laws, node)
+        for node in nodes
+        if node.library == library and node.held_out and of_kind(node)
+    ]
+    median, ninth = 100 * np.median(errors), 100 * np.quantile(errors, 0.9)
+    return f"{len(errors)}: {median:.1f} %, {ninth:.0f} %"
 
 
 def _of_graph(laws: Laws, members: Sequence[Measured]) -> str:

@@ -121,7 +121,7 @@ def model(library: Library, graph: Graph, name: str, out: TextIO) -> None:
 
 
 def networks(library: Library, out: TextIO) -> None:
-    """The networks of benchmarks/optimize.py, as exported and optimized."""
+    """The networks of benchmarks/optimize.py, as exported and optimized, for this version."""
     sys.path.insert(0, str(DATA.parents[1]))
     from benchmarks.optimize import NETWORKS
 
@@ -129,7 +129,9 @@ def networks(library: Library, out: TextIO) -> None:
         proto = network.build()
         samples = network.inputs(proto, 2, 1)
         for level in ("none", "default"):
-            graph = hexconv.convert(proto, samples=samples, optimize=level).graph
+            graph = hexconv.convert(
+                proto, samples=samples, optimize=level, library=library.version
+            ).graph
             model(library, graph, f"{name}/{level}", out)
 
 

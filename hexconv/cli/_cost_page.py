@@ -16,6 +16,7 @@ from hexconv.cost import Cost, NodeCost
 from hexconv.cost import soc as socs
 from hexconv.cost.phones import PhoneProfile, stored_names, stored_profile
 from hexconv.cost.soc import Time
+from hexconv.errors import FileError
 from hexconv.names import counted
 from hexconv.translation import translated
 
@@ -201,7 +202,9 @@ def calibrated(profile: PhoneProfile, quiet: bool) -> None:
 def list_socs(as_json: bool) -> None:
     """The SoCs that are known, and the phones that were calibrated."""
     known = [socs.soc(key) for key in socs.names()]
-    phones = [profile for name in stored_names() if (profile := stored_profile(name))]
+    phones, damaged = _phones()
+    for error in damaged:
+        say(str(error), err=True)
     if as_json:
         found = {"socs": [asdict(item) for item in known], "phones": [asdict(p) for p in phones]}
         emit("socs", found)
@@ -217,3 +220,15 @@ def list_socs(as_json: bool) -> None:
     for phone in phones:
         say(f"{phone.name}: a phone that loads {phone.library}, from {phone.source}")
     say(NO_NNLIB)
+
+
+def _phones() -> tuple[list[PhoneProfile], list[FileError]]:
+    """The phones that were calibrated, and what is wrong with the files of others."""
+    phones: list[PhoneProfile] = []
+    damaged: list[FileError] = []
+    for name in stored_names():
+        try:
+            phones += filter(None, [stored_profile(name)])
+        except FileError as error:
+            damaged.append(error)
+    return phones, damaged

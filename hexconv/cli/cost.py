@@ -42,6 +42,8 @@ def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
             if units is None:
                 raise ValueError
             found[figure] = float(most.removesuffix(most[-1:]) if letter else most) * units[letter]
+            if not found[figure] > 0:
+                raise ValueError
         except (ValueError, KeyError):
             raise click.BadParameter(
                 f"'{text}' is not of the form ms=20, memory=64M or packets=4M"
@@ -278,4 +280,12 @@ def _thresholds(cost: Cost, soc: str, limits: dict[str, float]) -> list[dict[str
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    return f"{row['figure']} is {row['value']:,.6g}, above {row['limit']:,.6g}"
+    value, limit = (_written(row["figure"], row[key]) for key in ("value", "limit"))
+    return f"{row['figure']} is {value}, above {limit}"
+
+
+def _written(figure: str, value: float) -> str:
+    """A figure in the unit in which limits are given, rounded to what tells it from its limit."""
+    if figure == "memory":
+        return f"{value / 2**20:,.2f} MiB" if value >= 2**20 else f"{value:,.0f} bytes"
+    return f"{value:,.0f}" if figure == "packets" else f"{value:,.4g}"

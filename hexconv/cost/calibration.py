@@ -74,10 +74,10 @@ def _shared(cost: Cost, log: Log) -> list[str]:
     share = sum(log.by_type[op].value for op in ops) / (log.total or 1.0)
     if share < LEAST_SHARE:
         raise ConfigError(
-            "this log is of another model",
+            "this log is of another model, or not whole",
             where=log.source,
             why=f"types with equal numbers of nodes are {100 * share:.0f} % of the log's time",
-            hint="give the .pb that ran on the phone, and --library of the phone",
+            hint="give the whole log and the .pb that ran on the phone, and --library of the phone",
         )
     if len(ops) < LEAST_TYPES:
         raise ConfigError(

@@ -81,6 +81,7 @@ def soc(key: str) -> Soc:
         known = [*names(), *stored_names()]
         raise ConfigError(
             f"the SoC '{key}' is not known, nor is a phone of that name calibrated",
+            why="chips from the Snapdragon 888 on do not run nnlib: for those `convert --to qdq`",
             hint=f"{did_you_mean(key, known)}use {', '.join(known)}",
         )
     return Soc(key=key, **_entries()[key])

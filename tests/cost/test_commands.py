@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -85,7 +86,17 @@ def test_a_figure_above_its_limit_is_an_error_that_names_it(saved: Path, limit: 
     assert limit.partition("=")[0] in str(result.exception)
 
 
-@pytest.mark.parametrize("limit", ["packets", "memory=", "ms=20M", "time=3", "packets=many"])
+def test_figures_are_written_in_the_unit_of_their_limits(saved: Path) -> None:
+    result = run("cost", saved, "--fail-above", "packets=1K,memory=2M,ms=0.001")
+    assert re.search(r"packets is [\d,]{5,}, above 1,000", str(result.exception))
+    assert re.search(r"memory is \d+\.\d\d MiB, above 2.00 MiB", str(result.exception))
+    assert re.search(r"ms is [\d.]+, above 0.001", str(result.exception))
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["packets", "memory=", "ms=20M", "time=3", "packets=many", "ms=0", "memory=-5", "ms=nan"],
+)
 def test_a_malformed_limit_is_wrong_usage(saved: Path, limit: str) -> None:
     result = run("cost", saved, "--fail-above", limit)
     assert result.exit_code == 2
@@ -158,6 +169,19 @@ def test_a_log_of_cycles_does_not_calibrate(phones: Path, saved: Path, tmp_path:
     log.write_text(COUNTERS, encoding="utf-8")
     result = run("cost", saved, "--calibrate", log, "--as", "mine")
     assert isinstance(result.exception, ConfigError) and "cycles" in str(result.exception)
+
+
+def test_a_damaged_profile_does_not_hide_the_list(phones: Path) -> None:
+    phones.mkdir(parents=True)
+    (phones / "broken.yml").write_text("terms: [", encoding="utf-8")
+    for arguments in ([], ["--json"]):
+        result = run("cost", "--soc", "list", *arguments)
+        assert result.exit_code == 0 and "sd865" in result.stdout
+        assert "broken.yml" in result.stderr
+
+
+def test_a_soc_that_is_not_known_may_be_too_new_for_the_library(saved: Path) -> None:
+    assert "--to qdq" in str(run("cost", saved, "--soc", "sd888").exception)
 
 
 def test_a_damaged_profile_is_named(phones: Path, saved: Path) -> None:
