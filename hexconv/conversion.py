@@ -7,15 +7,14 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.asked_model import source_of
-from hexconv.calibrate import Images, SampleDigest, format_ranges, read_samples
+from hexconv.calibrate import Images, SampleDigest, format_ranges
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion_record import AppliedRewrite, RangeSource
-from hexconv.errors import AccuracyError, ConfigError, FloorError, HexconvError, HexconvWarning
+from hexconv.errors import AccuracyError, FloorError, HexconvError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
@@ -25,7 +24,7 @@ from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST, MOST, Refinement, split
+from hexconv.refine import LEAST, Refinement, first_samples, split, too_few
 from hexconv.settings import OptimizeLevel, Settings, SettingsDict
 from hexconv.tensor_ranges import (
     Ranges,
@@ -123,17 +122,14 @@ class _Job:
 
     def _hold_back(self, graph: FloatGraph) -> None:
         """Observe some of the samples, and keep the others to decide on."""
-        listed = self._listed(graph)
+        listed = first_samples(self.samples.source, graph, self.settings)
         if self.samples.named is None:  # read once, and to their end
             self.samples = _Kept(listed)
         fit, self.held_back = split(listed)
         self.refines, self._whole = len(listed) >= LEAST, self.samples
         self._observe(graph, _Kept(fit) if self.refines else self._whole)
         if not self.refines:
-            self.warnings.append(
-                f"--accuracy high had no effect: of {len(listed)} samples too few can be held back "
-                f"to decide on; give {LEAST} or more"
-            )
+            self.warnings.append(too_few(len(listed)))
 
     def _observe(self, graph: FloatGraph, samples: _Kept) -> None:
         """Measure ranges on samples, or take those that are given."""
@@ -171,21 +167,6 @@ class _Job:
         self.samples = self.samples.whole()
         self.unreached = unreached_clamps(graph, self.samples.source, self.ranges, self.settings)
 
-    def _listed(self, graph: FloatGraph) -> list[Mapping[str, Any]]:
-        """The first samples, all in memory.
-
-        Raises:
-            ConfigError: there are none.
-        """
-        if self.samples.source is None:
-            raise ConfigError(
-                "--accuracy high needs samples",
-                why="it measures what each step gains on them",
-                hint="give --samples, or use --accuracy default",
-            )
-        source = read_samples(self.samples.source, graph, self.settings.data_formats)
-        return list(islice(source, MOST))
-
     def converted(self) -> Model:
         """The model, or the cheapest that a search over rewrites finds; refined for "high"."""
         if not self.refines:
@@ -194,7 +175,7 @@ class _Job:
         if self.ranges is None:
             start = self._start
             self.observed = refined.ranges(self.observed, lambda found: self._with(start, found))
-        model = refined.biases(self._built())
+        model = refined.constants(self._built())
         if not refined.gained:
             model = self._with_all_samples()
         return refined.reported(model)

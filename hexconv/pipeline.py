@@ -195,6 +195,7 @@ def lowered_graph(
         float_fallback=settings.float_fallback,
         data_formats=settings.data_formats,
         channel_scales=settings.accuracy != "minmax",
+        exact_weights=settings.accuracy == "high",
         slices=slices,
     )
     if lowered.unsupported:

@@ -26,7 +26,7 @@ Observer = Literal["minmax", "mse", "percentile"]
 
 Accuracy = Literal["minmax", "default", "high"]
 """minmax: weights and ranges as hexconv 0.1.0 had them; default: what costs nothing as well; high:
-ranges and biases by the error of the simulated model."""
+ranges, biases and weights by the error of the simulated model."""
 
 OPTIMIZE_LEVELS: tuple[OptimizeLevel, ...] = get_args(OptimizeLevel)
 ACCURACY_LEVELS: tuple[Accuracy, ...] = get_args(Accuracy)
@@ -59,7 +59,7 @@ class Settings:
         explain: predict what each rewrite saved: one more conversion for each.
         accuracy: "minmax" (one scale for all weights of a layer); "default" (a scale for each
             output channel, channels brought to one size, residual sums that round less often);
-            or "high" (ranges and biases by the error of the simulated model as well, where
+            or "high" (ranges, biases and weights by the error of the simulated model as well, where
             samples that are held back agree).
         observer: "minmax" (all that calibration saw), "mse" (the range of the least squared error
             of 256 levels), or "percentile".

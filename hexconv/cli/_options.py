@@ -189,7 +189,8 @@ def conversion_options(function: F) -> F:
             default="default",
             show_default=True,
             help="minmax: one scale for all weights of a layer and channels as they are, as 0.1.0; "
-            "high: ranges and biases by the simulated error, kept where held-back samples agree.",
+            "high: ranges, biases and weights by the simulated error, kept where samples held back "
+            "agree.",
         ),
         click.option(
             "--observer",

@@ -57,8 +57,11 @@ class Context:
         ranges: Mapping[str, Range],
         *,
         channel_scales: bool = True,
+        exact_weights: bool = False,
     ) -> None:
         self.builder = builder
+        self.exact_weights = exact_weights
+        """Whether the consts of weights have what they were rounded from."""
         self.channel_scales = channel_scales
         """Whether the weights of convolutions may have a scale for each output channel."""
         self.shapes = dict(shapes)

@@ -332,7 +332,8 @@ class ConvEmitter:
             array = scales.reshape(1, 1, 1, -1)
             refs = (builder.const(f"{self.name}/channel_scales", array),)
         limits = builder.minmax(name, value_range)
-        data = builder.const(name, codes, value_range)
+        exact = kernel if self.ctx.exact_weights else None
+        data = builder.const(name, codes, value_range, exact=exact)
         return EmittedWeights(tensor, data, limits, value_range.step, refs)
 
     def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:

@@ -72,6 +72,7 @@ def lower(
     float_fallback: bool = False,
     data_formats: Mapping[str, DataFormat] | None = None,
     channel_scales: bool = True,
+    exact_weights: bool = False,
     slices: Mapping[str, tuple[TensorInfo, Slices]] | None = None,
 ) -> Lowered:
     """Lower every node of a float graph.
@@ -83,6 +84,7 @@ def lower(
         float_fallback: compute in float what int8 does not support, where the library can.
         data_formats: how 4-D inputs and outputs are passed: `hexconv.Settings`.
         channel_scales: quantize the weights of convolutions by output channel.
+        exact_weights: let the consts of weights have what they were rounded from.
         slices: by output of the graph: the model's output, whose slices it holds.
 
     Raises:
@@ -94,7 +96,14 @@ def lower(
     shapes = {key: shape_of(value) for key, value in values.items()}
     masks = [key for key, value in values.items() if value.dtype == ir.DataType.BOOL]
     ranges = {**ranges, **dict.fromkeys(masks, MASK)}
-    ctx = Context(builder, shapes, _Consts(graph), ranges, channel_scales=channel_scales)
+    ctx = Context(
+        builder,
+        shapes,
+        _Consts(graph),
+        ranges,
+        channel_scales=channel_scales,
+        exact_weights=exact_weights,
+    )
     result = Lowered(builder.graph, transposes=ctx.transposes)
     formats = data_formats or {}
     result.unsupported += _bind_inputs(graph, nodes, ctx, formats)

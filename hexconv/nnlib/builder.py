@@ -128,7 +128,13 @@ class Builder:
     # -- consts -----------------------------------------------------------------------------
 
     def const(
-        self, name: str, array: Array, value_range: Range | None = None, *, shape_only: bool = False
+        self,
+        name: str,
+        array: Array,
+        value_range: Range | None = None,
+        *,
+        shape_only: bool = False,
+        exact: Array | None = None,
     ) -> Ref:
         """A const of rank at most 4 (padded to 4 on the left).
 
@@ -137,6 +143,7 @@ class Builder:
             array: its values.
             span: the range of quantized values.
             shape_only: whether the library reads only its shape.
+            exact: what quantized values were rounded from, if that is needed later.
         """
         array = array.reshape((1,) * (4 - array.ndim) + array.shape)
         key = self._sharing_key(array, value_range, shape_only)
@@ -146,7 +153,7 @@ class Builder:
                 if value_range is None
                 else (_float32(value_range.min), _float32(value_range.max))
             )
-            const = Const(self._new_id(), self.unique(name), array, shape_only, limits)
+            const = Const(self._new_id(), self.unique(name), array, shape_only, limits, exact)
             self.graph.consts.append(const)
             self._consts[const.id] = const
             if key is None:

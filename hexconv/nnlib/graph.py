@@ -95,7 +95,8 @@ class Const:
     """A constant: a 4-D array, or one of which only the shape is read (strides, windows).
 
     `range` is the (min, max) of quantized values; it is information for MACE's
-    metadata and for people, the library reads the min and max consts.
+    metadata and for people, the library reads the min and max consts. `exact` are the floats that
+    weights were rounded from, for a refinement that rounds them anew; no file has them.
     """
 
     id: int
@@ -103,6 +104,7 @@ class Const:
     array: Array
     shape_only: bool = False
     range: tuple[float, float] | None = None
+    exact: Array | None = None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Const) and (

@@ -8,17 +8,21 @@ the ranges of the DSP model, weights int8 for each output channel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.asked_model import source_of
 from hexconv.calibrate import Images
-from hexconv.errors import ConfigError
-from hexconv.onnx_graph import load
+from hexconv.onnx_graph import FloatGraph, load
+from hexconv.pipeline import prepared
 from hexconv.qdq.opset import write_out_recent_ops
 from hexconv.qdq.quantizer import quantized
 from hexconv.qdq.ranges import clip_early, dsp_ranges, plain_ranges
+from hexconv.qdq.refine import Steps
 from hexconv.qdq.sessions import opened
+from hexconv.quantize import Bounds
+from hexconv.refine import LEAST, Judge, first_samples, split, too_few
 from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import Ranges, Samples, observed_ranges
 
@@ -52,24 +56,62 @@ def to_qdq(
             its quantizer made.
     """
     chosen = Settings.of(settings)
-    if chosen.accuracy == "high":
-        raise ConfigError(
-            "--accuracy high is of the DSP model, which it simulates",
-            where="the model as QDQ",
-            hint="use --accuracy default",
-        )
     kept = _kept(samples)
     asked = source_of(source, shapes, chosen)
     source, shapes = asked.model, asked.shapes
     graph = load(source, shapes, recognize=chosen.optimize != "none")
     write_out_recent_ops(graph)
-    observed, warnings = observed_ranges(graph, kept, ranges, chosen)
-    found = plain_ranges(graph, observed)
-    found.update(dsp_ranges(source, shapes, kept, ranges, chosen, graph))
-    clip_early(graph, found)
-    made = quantized(graph, found)
-    opened(made)
-    return made, warnings
+    job = _Job(source, shapes, chosen, graph)
+    return job.refined(kept, ranges) if chosen.accuracy == "high" else job.made(kept, ranges)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One model that is quantized, once or again and again.
+
+    Attributes:
+        source, shapes, settings: as for `to_qdq`.
+        graph: the float model that the quantizer reads.
+    """
+
+    source: str | Path | onnx.ModelProto
+    shapes: Mapping[str, Sequence[int]] | None
+    settings: Settings
+    graph: FloatGraph
+
+    def made(
+        self, samples: Samples | None, ranges: Ranges | None
+    ) -> tuple[onnx.ModelProto, list[str]]:
+        """The model with ranges from samples, or given ones; and warnings."""
+        observed, warnings = observed_ranges(self.graph, samples, ranges, self.settings)
+        found = plain_ranges(self.graph, observed)
+        found.update(
+            dsp_ranges(self.source, self.shapes, samples, ranges, self.settings, self.graph)
+        )
+        clip_early(self.graph, found)
+        made = quantized(self.graph, found)
+        opened(made)
+        return made, warnings
+
+    def refined(
+        self, samples: Samples | None, ranges: Ranges | None
+    ) -> tuple[onnx.ModelProto, list[str]]:
+        """The model that `accuracy="high"` makes; the default's where no step helps."""
+        listed = first_samples(samples, self.graph, self.settings)
+        fit, held = split(listed)
+        if len(listed) < LEAST:
+            made, warnings = self.made(samples, ranges)
+            return made, [*warnings, too_few(len(listed))]
+        lowered, _ = prepared(self.source, self.shapes, self.settings)
+        given = observed_ranges(lowered, fit, ranges, self.settings)[0] if ranges else None
+
+        def build(found: Mapping[str, Bounds]) -> onnx.ModelProto:
+            return self.made(fit, found)[0]
+
+        judge = Judge(self.graph, held, self.settings.library)
+        steps = Steps(self.graph, [lowered], fit, judge, self.settings, build)
+        made, kept = steps.refined(given)
+        return (made, []) if kept else self.made(samples, ranges)
 
 
 def _kept(samples: Samples | None) -> Samples | None:

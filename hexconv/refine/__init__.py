@@ -1,6 +1,19 @@
 """What `accuracy="high"` does: each step is kept only if samples that it did not see agree."""
 
-from hexconv.refine.held_back import LEAST, MOST, split
-from hexconv.refine.refinement import Refinement
+from hexconv.refine.held_back import LEAST, Judge, Score, first_samples, split, too_few
+from hexconv.refine.ranges import mixed_ranges
+from hexconv.refine.refinement import LEAST_VALUES, MOST_TOGETHER, MOST_TRIED, Refinement
 
-__all__ = ["LEAST", "MOST", "Refinement", "split"]
+__all__ = [
+    "LEAST",
+    "LEAST_VALUES",
+    "MOST_TOGETHER",
+    "MOST_TRIED",
+    "Judge",
+    "Refinement",
+    "Score",
+    "first_samples",
+    "mixed_ranges",
+    "split",
+    "too_few",
+]

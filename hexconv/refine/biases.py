@@ -23,6 +23,7 @@ from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.refine.weights import WeightRounding
 from hexconv.simulator import Simulator
 from hexconv.simulator.together import Together
 
@@ -38,6 +39,8 @@ def corrected_biases(
     samples: Sequence[Mapping[str, Array]],
     library: LibraryVersion,
     least: int,
+    *,
+    weights: bool = False,
 ) -> tuple[Graph, int]:
     """A graph with corrected biases.
 
@@ -47,16 +50,19 @@ def corrected_biases(
         samples: all of them are simulated together.
         library: which the simulator follows.
         least: values of a channel, over all samples, from which on their mean is trusted.
+        weights: whether a convolution's weights are rounded for its inputs first.
 
     Returns:
-        The graph, and how many convolutions were corrected.
+        The graph, and how many constants were changed.
     """
     simulator = Simulator(graph, library)
     work = _Correction(graph, simulator, reference, samples, least)
     executor = Together(simulator.prepared.graph, library)
-    executor.run_together([simulator.sources(sample) for sample in samples], work.visit)
-    consts = [work.changed.get(const.id, const) for const in graph.consts]
-    return replace(graph, consts=consts), len(work.changed)
+    rounding = WeightRounding(graph)
+    visits = (rounding.visit, work.visit) if weights else (work.visit,)
+    executor.run_together([simulator.sources(sample) for sample in samples], *visits)
+    changed = {**rounding.changed, **work.changed}
+    return replace(graph, consts=[changed.get(c.id, c) for c in graph.consts]), len(changed)
 
 
 class _Correction:
@@ -86,8 +92,11 @@ class _Correction:
         self._floats = [session.run(sample) if session else {} for sample in samples]
         self.changed: dict[int, Const] = {}
 
-    def visit(self, node: Node, results: list[list[Array]]) -> Mapping[int, Array]:
+    def visit(
+        self, node: Node, reads: Sequence[Sequence[Array]], results: list[list[Array]]
+    ) -> Mapping[int, Array]:
         """The new bias of a node, if it is corrected."""
+        del reads
         site = self._sites.get(node.id)
         operands = spec(node.op)
         at = operands.position("bias", len(node.inputs))

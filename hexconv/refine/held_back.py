@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import islice
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.calibrate import read_samples
 from hexconv.compare.metrics import decibels
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.settings import Settings
 from hexconv.simulator import Simulator
+from hexconv.tensor_ranges import Samples
 
 Sample = Mapping[str, Array]
 Finish = Callable[[Mapping[str, Array]], Mapping[str, Array]]
@@ -34,6 +39,31 @@ ERRORS = {4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}
 Two of a known deviation; Student's t distribution has more for one that is estimated from so few
 (97.5 %).
 """
+
+
+def first_samples(
+    samples: Samples | None, graph: FloatGraph, settings: Settings
+) -> list[Mapping[str, Any]]:
+    """The first samples, all in memory.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    if samples is None:
+        raise ConfigError(
+            "--accuracy high needs samples",
+            why="it measures what each step gains on them",
+            hint="give --samples, or use --accuracy default",
+        )
+    return list(islice(read_samples(samples, graph, settings.data_formats), MOST))
+
+
+def too_few(count: int) -> str:
+    """The warning that `count` samples are not enough."""
+    return (
+        f"--accuracy high had no effect: of {count} samples too few can be held back "
+        f"to decide on; give {LEAST} or more"
+    )
 
 
 def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
@@ -109,11 +139,14 @@ class Judge:
 
     def score(self, model: Graph) -> Score:
         """Simulate a model on the samples."""
-        simulator = Simulator(model, self._library)
+        return self.score_of(Simulator(model, self._library).run)
+
+    def score_of(self, run: Callable[[Sample], Mapping[str, Array]]) -> Score:
+        """The score of what `run` returns, by output, for the samples."""
         names = list(self._expected[0])
         signal, noise = (np.zeros((len(self._samples), len(names))) for _ in range(2))
         for row, (sample, expected) in enumerate(zip(self._samples, self._expected, strict=True)):
-            returned: Mapping[str, Array] = simulator.run(sample)
+            returned: Mapping[str, Array] = run(sample)
             returned = returned if self._finish is None else self._finish(returned)
             for column, name in enumerate(names):
                 wanted = expected[name].astype(np.float64)

@@ -96,23 +96,38 @@ class Refinement:
         before, after = (held.score(build(found).graph) for found in (observed, mixed))
         return mixed if self._keeps("ranges by output error", before, after) else observed
 
-    def biases(self, model: Model) -> Model:
-        """A model with biases corrected on the simulator."""
+    def constants(self, model: Model) -> Model:
+        """A model with biases corrected, and weights rounded anew, on the simulator."""
         reference, _ = self.prepare(self.settings)
         scale_channels(reference, model.ranges)
         judge, fit = self._judge(self.held), self.fit[:MOST_TOGETHER]
-        best, reached = model.graph, judge.score(model.graph)
-        for least in LEAST_VALUES:
+        best, reached, trusted = model.graph, judge.score(model.graph), LEAST_VALUES[0]
+
+        def tried(name: str, least: int, *, weights: bool = False) -> bool:
+            nonlocal best, reached
+            library = self.settings.library
             graph, times = corrected_biases(
-                model.graph, reference, fit, self.settings.library, least
+                model.graph, reference, fit, library, least, weights=weights
             )
             after = judge.score(graph) if times else reached
             self._tick()
-            if self._keeps(f"biases of channels with {least} values", reached, after):
+            kept = self._keeps(name, reached, after)
+            if kept:
                 best, reached = graph, after
+            return kept
+
+        for least in LEAST_VALUES:
+            if tried(f"biases of channels with {least} values", least):
+                trusted = least
+        tried("weights rounded for their inputs, and biases", trusted, weights=True)
         return replace(model, graph=best)
 
     def reported(self, model: Model) -> Model:
-        """A model whose conversion has the steps."""
+        """A model whose conversion has the steps, without what only they needed."""
         assert model.conversion is not None
-        return replace(model, conversion=replace(model.conversion, refined=tuple(self.steps)))
+        consts = [replace(const, exact=None) for const in model.graph.consts]
+        return replace(
+            model,
+            graph=replace(model.graph, consts=consts),
+            conversion=replace(model.conversion, refined=tuple(self.steps)),
+        )

@@ -7,6 +7,7 @@ in one run of the graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -15,27 +16,30 @@ from hexconv.nnlib.graph import Node
 from hexconv.simulator.executor import Executor, Step, run_step
 from hexconv.threads import ARITHMETIC
 
-Visit = Callable[[Node, list[list[Array]]], Mapping[int, Array]]
-"""Receives a node and its outputs of each sample; returns new constants by input position."""
+Visit = Callable[[Node, Sequence[Sequence[Array]], list[list[Array]]], Mapping[int, Array]]
+"""Receives a node, its inputs and outputs of each sample; returns new constants by input."""
 
 
 class Together(Executor):
     """Runs several samples side by side."""
 
-    def run_together(self, samples: Sequence[Sequence[Array]], visit: Visit) -> None:
+    def run_together(self, samples: Sequence[Sequence[Array]], *visits: Visit) -> None:
         """Run every node on all samples before the next one.
 
         Args:
             samples: the sources of each, as for `run`.
-            visit: sees each node; where it returns constants, the node runs again with them.
+            visits: see each node, one after the other; where one returns constants, the node runs
+                again with them.
         """
         with np.errstate(**ARITHMETIC):
             tables = [self._started(sources) for sources in samples]
             for step in self.steps:
                 results = [run_step(step, [table[slot] for slot in step.reads]) for table in tables]
-                changed = visit(step.node, results)
-                if changed:
-                    results = self._again(step, tables, changed)
+                for visit in visits:
+                    reads = [[table[slot] for slot in step.reads] for table in tables]
+                    changed = visit(step.node, cast("list[list[Array]]", reads), results)
+                    if changed:
+                        results = self._again(step, tables, changed)
                 for table, arrays in zip(tables, results, strict=True):
                     for slot, array in zip(step.writes, arrays, strict=True):
                         table[slot] = array

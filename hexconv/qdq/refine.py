@@ -1,0 +1,91 @@
+"""What `accuracy="high"` does for a quantized ONNX model, decided on samples held back.
+
+Of the DSP model's steps those that such a model has: ranges by the error at the outputs, and biases
+of Conv, ConvTranspose and Gemm. Sums behind a MatMul have 8 bits there, and weights are rounded by
+ONNX Runtime's quantizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hexconv.arrays import Array
+from hexconv.onnx_graph import FloatGraph
+from hexconv.qdq.biases import corrected_biases
+from hexconv.qdq.sessions import opened
+from hexconv.quantize import Bounds
+from hexconv.refine import LEAST_VALUES, MOST_TOGETHER, MOST_TRIED, Judge, Score, mixed_ranges
+from hexconv.settings import Observer, Settings
+from hexconv.tensor_ranges import observed_ranges
+
+if TYPE_CHECKING:
+    import onnx
+
+Sample = Mapping[str, Array]
+
+
+@dataclass
+class Steps:
+    """What is refined, and by what it is decided.
+
+    Args:
+        graph: the float model.
+        others: the same model with other rewrites, whose tensors `build` needs ranges of.
+        fit: samples to calibrate on.
+        judge: decides on those that are held back.
+        settings: of the conversion.
+        build: quantizes with given ranges.
+    """
+
+    graph: FloatGraph
+    others: Sequence[FloatGraph]
+    fit: Sequence[Sample]
+    judge: Judge
+    settings: Settings
+    build: Callable[[Mapping[str, Bounds]], onnx.ModelProto]
+    _done: int = 0
+
+    def _tick(self) -> None:
+        self._done += 1
+        if self.settings.progress is not None:
+            self.settings.progress("refine", self._done, 0)
+
+    def refined(self, given: Mapping[str, Bounds] | None) -> tuple[onnx.ModelProto, bool]:
+        """A quantized model, with ranges that are given if any are; whether a step was kept."""
+        ranges, kept = self._ranges() if given is None else (given, False)
+        best = self.build(ranges)
+        reached = _score(self.judge, best)
+        for least in LEAST_VALUES:
+            tried, times = corrected_biases(best, self.graph, self.fit[:MOST_TOGETHER], least)
+            self._tick()
+            after = _score(self.judge, tried) if times else reached
+            if after.beats(reached):
+                best, reached, kept = tried, after, True
+        return best, kept
+
+    def _ranges(self) -> tuple[Mapping[str, Bounds], bool]:
+        """Ranges of the settings' observer, or mixed ones if they are better."""
+        observer: Observer = "minmax" if self.settings.observer == "mse" else "mse"
+        own, other = (
+            observed_ranges(self.graph, self.fit, None, turned, None, self.others)[0]
+            for turned in (self.settings, replace(self.settings, observer=observer))
+        )
+        judge = Judge(self.graph, self.fit[:MOST_TRIED], self.settings.library)
+        mixed = mixed_ranges(own, other, lambda r: _score(judge, self.build(r)).sqnr, self._tick)
+        if mixed == own:
+            return own, False
+        before, after = (_score(self.judge, self.build(ranges)) for ranges in (own, mixed))
+        return (mixed, True) if after.beats(before) else (own, False)
+
+
+def _score(judge: Judge, made: onnx.ModelProto) -> Score:
+    """What a quantized model scores in ONNX Runtime."""
+    session = opened(made)
+    names = [item.name for item in session.get_outputs()]
+
+    def run(sample: Sample) -> Mapping[str, Array]:
+        return dict(zip(names, session.run(names, dict(sample)), strict=True))
+
+    return judge.score_of(run)
