@@ -25,8 +25,17 @@ from hexconv.quantize.ranges import LEVELS
 
 SPREAD = 16.0
 """Ratio of the largest to the smallest mean square from which on rows are scaled first."""
+RESHAPING = frozenset(("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"))
 OFF = 1.3
-"""By how much a row's coarse factor may be wrong: that of the loudest has 2 levels."""
+"""By how much a row's coarse factor may be wrong at most: that of the loudest has 2 levels."""
+QUIETEST = 2.0
+"""Peak of the quietest row that calibration saw, in its root mean square: at least. Quieter rows
+have the factor of this one, so that the loudest have more levels of factors."""
+NEAR, COARSEST = 32.0, 12.0
+"""Ratio of peaks up to which a model's input is multiplied in the range of each run, where another
+range would round it a second time; and the ratio of its factors then: any run fits, up to ten times
+as loud as calibration (lowering/range_limits)."""
+SMALL_MEAN = 8.0
 LARGEST = 64.0
 """Squared ratio of a row's peak to its root mean square that has levels, if it was not measured."""
 FELT = 1e-2
@@ -142,35 +151,92 @@ def _held(root: ir.Node) -> ir.Node:
 def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
     """Replace a norm's nodes."""
     axes = norm.reduced.inputs[1] if len(norm.reduced.inputs) > 1 else None
-    centered = _on_one_grid(norm, ranges)
-    low, high = ranges[str(norm.source.name)]
-    peak, silence = max(high, -low), max((high - low) / LEVELS, SILENT * sqrt(norm.epsilon))
+    source, centered, of_run = _scaled_first(norm, ranges)
+    low, high = ranges[str(source.name)]
+    peak, silence = max(high, -low), _silence(norm, source, ranges)
+    if of_run := of_run and peak <= NEAR * silence:
+        silence = max(silence, peak / COARSEST)
+    off = min(OFF, 1.0 + (1 + of_run) * peak / (LEVELS * silence))
     make = _Maker(builder, ranges)
-    top = make.op("ReduceMax", [norm.source, axes], (low, high))
-    bottom = make.op("ReduceMin", [norm.source, axes], (low, high))
+    top = make.op("ReduceMax", [source, axes], (low, high))
+    bottom = make.op("ReduceMin", [source, axes], (low, high))
     largest = make.op("Max", [top, make.op("Neg", [bottom], (-high, -low))], (0.0, peak))
     heard = make.op("Max", [largest, np.float32(silence)], (0.0, peak))
-    coarse = make.op("Reciprocal", [heard], (0.0, 1.0 / silence))
-    scaled = make.op("Mul", [norm.source, coarse], (-OFF, OFF))
+    coarse = make.op("Reciprocal", [heard], (-1.0 / silence if of_run else 0.0, 1.0 / silence))
+    scaled = make.op("Mul", [source, coarse], (-off, off))
     if centered:
         middle = make.op("ReduceMean", [scaled, axes], (-0.5, 0.5))
-        scaled = make.op("Sub", [scaled, middle], (-OFF, OFF))
-    square = make.op("Mul", [scaled, scaled], (0.0, OFF * OFF))
+        scaled = make.op("Sub", [scaled, middle], (-off, off))
+    square = make.op("Mul", [scaled, scaled], (0.0, off * off))
     row = prod(shape_of(norm.source)) / prod(shape_of(norm.reduced.outputs[0]))
     most = row if norm.reduced.op_type == "ReduceSum" else 1.0
-    total = make.op(norm.reduced.op_type, [square, axes], (0.0, most), OFF * OFF)
+    total = make.op(norm.reduced.op_type, [square, axes], (0.0, most), off * off)
     if norm.epsilon > FELT * silence * silence:
         silent = make.op("Mul", [coarse, coarse], (0.0, silence**-2))
         felt = make.op("Mul", [silent, np.float32(norm.epsilon)], (0.0, norm.epsilon / silence**2))
-        total = make.op("Add", [total, felt], (0.0, most), OFF * OFF)
+        total = make.op("Add", [total, felt], (0.0, most), off * off)
     else:  # A row of one value, such as a silent one, has a factor too.
-        least = most / row / OFF**2
-        total = make.op("Clip", [total, np.float32(least)], (least, most), OFF * OFF)
-    root = make.op("Sqrt", [total], (0.0, sqrt(most)), OFF)
-    factor = make.op("Reciprocal", [root], (0.0, sqrt(LARGEST / most)), OFF)
+        least = most / row / off**2
+        total = make.op("Clip", [total, np.float32(least)], (least, most), off * off)
+    root = make.op("Sqrt", [total], (0.0, sqrt(most)), off)
+    factor = make.op("Reciprocal", [root], (0.0, sqrt(LARGEST / most)), off)
     for product in norm.products:
         builder.at(product)
         builder.replace(product, [builder.op("Mul", [scaled, factor], name=str(product.name))])
+
+
+def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool, bool]:
+    """What is scaled: a model's input before its mean is subtracted, since each range rounds it.
+
+    Returns:
+        The value, whether its mean is to be subtracted then, and whether a run decides its range.
+    """
+    value = _centered(norm)
+    if _of_run(norm.source):
+        return norm.source, False, True
+    if value is not None and _of_run(value) and _is_small(norm, value, ranges):
+        return value, True, True
+    return norm.source, _on_one_grid(norm, ranges), False
+
+
+def _is_small(norm: Norm, value: ir.Value, ranges: Mapping[str, Bounds]) -> bool:
+    """Whether the means of rows are small beside the values: else peaks do not tell variances."""
+    node = norm.source.producer()
+    middle = None if node is None else node.inputs[1]
+    if middle is None or not {str(middle.name), str(value.name)} <= ranges.keys():
+        return False
+    mean, whole = (max(-low, high) for low, high in (ranges[str(v.name)] for v in (middle, value)))
+    return mean * SMALL_MEAN <= whole
+
+
+def _of_run(value: ir.Value) -> bool:
+    """Whether a value is an input of the model, in whatever shape."""
+    node = value.producer()
+    while node is not None and node.op_type in RESHAPING and node.inputs[0] is not None:
+        value = node.inputs[0]
+        node = value.producer()
+    return value.is_graph_input()
+
+
+def _silence(norm: Norm, source: ir.Value, ranges: Mapping[str, Bounds]) -> float:
+    """The peak from which on rows have a factor of their own."""
+    low, high = ranges[str(source.name)]
+    least = max(ranges[str(norm.reduced.outputs[0].name)][0], 0.0)
+    if norm.reduced.op_type == "ReduceSum":
+        least *= prod(shape_of(norm.reduced.outputs[0])) / prod(shape_of(norm.source))
+    return max((high - low) / LEVELS, SILENT * sqrt(norm.epsilon), QUIETEST * sqrt(least))
+
+
+def _centered(norm: Norm) -> ir.Value | None:
+    """x, where x - mean(x) is what is normalized."""
+    node = norm.source.producer()
+    if node is None or node.op_type != "Sub":
+        return None
+    value, middle = node.inputs
+    mean = None if middle is None else middle.producer()
+    if mean is None or mean.op_type != "ReduceMean" or mean.inputs[0] is not value:
+        return None
+    return value
 
 
 def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
@@ -180,13 +246,10 @@ def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
     apart. What the mean was rounded by is subtracted once the row is scaled.
     """
     node = norm.source.producer()
-    if node is None or node.op_type != "Sub":
+    if _centered(norm) is None or node is None:
         return False
-    value, middle = node.inputs
-    mean = None if middle is None else middle.producer()
-    if mean is None or mean.op_type != "ReduceMean" or mean.inputs[0] is not value:
-        return False
-    names = [str(item.name) for item in (value, middle, norm.source) if item is not None]
+    items = (*node.inputs, norm.source)
+    names = [str(item.name) for item in items if item is not None]
     if any(name not in ranges for name in names):
         return False
     whole = min(ranges[name][0] for name in names), max(ranges[name][1] for name in names)
