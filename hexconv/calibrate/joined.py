@@ -42,9 +42,9 @@ def _of_output(output: ir.Value, observed: Mapping[str, Bounds]) -> Iterator[str
         if bottom < top and (top - bottom) * LEVELS < FEW * (high - low)
     }
     if few:
-        told = ", ".join(f"'{name}' {levels}" for name, levels in few.items())
+        told = ", ".join(f"'{name}' has {levels}" for name, levels in few.items())
         yield (
             f"the output '{output.name}' joins tensors of unlike ranges (Concat '{node.name}', "
-            f"{low:.4g} to {high:.4g}): of its {LEVELS} levels {told}. "
+            f"{low:.4g} to {high:.4g}): of {LEVELS} levels, {told}. "
             f"Export {listed(parts)} as outputs of their own."
         )
