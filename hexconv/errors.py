@@ -124,6 +124,11 @@ class ConfigError(HexconvError):
     exit_code = 2
 
 
+def system_reason(error: Exception) -> str:
+    """What the operating system says of an error, without its number and the path."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 class FloorError(HexconvError):
     """A threshold that the user set (`--fail-below`, `--strict`) is not reached."""
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hexconv.errors import FileError
+from hexconv.errors import FileError, system_reason
 from hexconv.locks import lock
 from hexconv.paths import check_has_end, exists, is_file, is_folder
 from hexconv.signals import ENDING
@@ -58,7 +58,7 @@ def write_files(files: Mapping[Path, bytes | Chunks]) -> None:
         raise FileError(
             "the output cannot be written",
             where=str(culprit),
-            why=error.strerror or str(error),
+            why=system_reason(error),
             hint="choose another folder, or free some space",
         ) from error
 
@@ -96,7 +96,7 @@ def check_file(path: Path) -> None:
     try:
         _check_replaceable(path)
     except OSError as error:
-        why = str(error.strerror)
+        why = system_reason(error)
         raise FileError("the output cannot be written", where=str(path), why=why) from error
 
 
@@ -107,7 +107,7 @@ def _check_name(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = system_reason(error)
         raise FileError("the output cannot be written", where=str(path), why=why) from error
 
 
@@ -295,7 +295,7 @@ def read_bytes(path: Path, what: str) -> bytes:
         check_has_end(path)
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = system_reason(error)
         raise FileError(f"the {what} cannot be read", where=str(path), why=why) from error
 
 
@@ -324,7 +324,7 @@ def sha256_of(path: Path) -> str:
             while piece := stream.read(1 << 20):
                 digest.update(piece)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
+        why = system_reason(error)
         raise FileError("the model file cannot be read", where=str(path), why=why) from error
     return digest.hexdigest()
 

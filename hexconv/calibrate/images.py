@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hexconv.arrays import FloatArray
-from hexconv.errors import FileError, MissingExtra, RangeError
+from hexconv.errors import FileError, MissingExtra, RangeError, system_reason
 from hexconv.paths import exists, is_folder
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
@@ -112,5 +112,6 @@ def _pixels(file: Path, shape: tuple[int, ...], axis: int) -> FloatArray:
                 rotated = ImageOps.exif_transpose(opened).convert(COLORS[shape[axis]])
                 small = rotated.resize((sizes[1], sizes[0]), Image.Resampling.BILINEAR)
     except Exception as error:  # Pillow's decoders make no guarantee about what they raise
-        raise FileError("the picture cannot be read", where=str(file), why=str(error)) from error
+        why = system_reason(error)
+        raise FileError("the picture cannot be read", where=str(file), why=why) from error
     return np.asarray(small, np.float32).reshape(*sizes, shape[axis])

@@ -13,7 +13,7 @@ import click
 
 from hexconv.cli._json import kept
 from hexconv.cli._output import OutputFile
-from hexconv.errors import ConfigError, FileError, FloorError, HexconvError
+from hexconv.errors import ConfigError, FileError, FloorError, HexconvError, system_reason
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
 AnyCommand = Callable[..., Any]
@@ -93,5 +93,5 @@ def _append(path: Path, text: str) -> None:
         if length is not None:
             with suppress(OSError):
                 os.truncate(path, length)
-        why = error.strerror or str(error)
+        why = system_reason(error)
         raise FileError("the summary cannot be written", where=str(path), why=why) from error

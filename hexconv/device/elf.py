@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hexconv.device.rewrite import RewriteError, rewritten
-from hexconv.errors import DeviceError, FileError
+from hexconv.errors import DeviceError, FileError, system_reason
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.paths import check_has_end
 
@@ -92,7 +92,10 @@ def read_library(path: Path) -> LibraryFile:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise FileError(
-            "the DSP library cannot be read", where=str(path), why=str(error), hint=WHICH
+            "the DSP library cannot be read",
+            where=str(path),
+            why=system_reason(error),
+            hint=WHICH,
         ) from error
     return checked_library(path, data)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexconv.errors import FileError, MissingExtra, ModelError
+from hexconv.errors import FileError, MissingExtra, ModelError, system_reason
 from hexconv.models import layers
 from hexconv.models.checkpoint_names import official_names
 from hexconv.models.config import (
@@ -159,7 +159,8 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
             warnings.simplefilter("ignore")  # about storages of old releases
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise FileError("the checkpoint cannot be read", where=str(path), why=str(error)) from error
+        why = system_reason(error)
+        raise FileError("the checkpoint cannot be read", where=str(path), why=why) from error
     except Exception as error:  # torch makes no guarantee about what it raises
         raise FileError(
             "this is not a torch checkpoint that contains only weights",

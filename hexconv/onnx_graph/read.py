@@ -13,7 +13,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from hexconv.arrays import Array
-from hexconv.errors import FileError, ModelError
+from hexconv.errors import FileError, ModelError, system_reason
 from hexconv.onnx_graph.foreign_file import foreign_kind
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.proto_check import check_proto
@@ -89,7 +89,8 @@ def _parse(path: Path) -> onnx.ModelProto:
     except FileNotFoundError:
         raise FileError("there is no such ONNX file", where=str(path)) from None
     except (OSError, ValueError) as error:
-        raise FileError("the ONNX file cannot be read", where=str(path), why=str(error)) from None
+        why = system_reason(error)
+        raise FileError("the ONNX file cannot be read", where=str(path), why=why) from None
     if not content:
         raise FileError("the ONNX file is empty", where=str(path))
     if kind := foreign_kind(Path(path), content):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hexconv.errors import FileError, ModelError
+from hexconv.errors import FileError, ModelError, system_reason
 from hexconv.onnx_graph import FloatGraph
 from hexconv.qdq.opset import lowered_opset
 from hexconv.quantize import Range
@@ -30,7 +30,7 @@ def quantized(graph: FloatGraph, ranges: Mapping[str, Range]) -> onnx.ModelProto
         raise FileError(
             "ONNX Runtime's quantizer cannot write its temporary file",
             where=gettempdir(),
-            why=error.strerror or str(error),
+            why=system_reason(error),
             hint="free some space there, or set TMPDIR to another folder",
         ) from error
     try:

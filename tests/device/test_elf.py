@@ -95,3 +95,9 @@ def test_the_environment_names_the_library(
 ) -> None:
     monkeypatch.setenv("HEXCONV_LIBRARY", str(fake_path))
     assert Library().path == fake_path
+
+
+def test_a_folder_in_place_of_the_library_is_named_once(tmp_path: Path) -> None:
+    with pytest.raises(FileError) as caught:
+        Library(tmp_path)
+    assert (caught.value.where, caught.value.why) == (str(tmp_path), "Is a directory")
