@@ -24,7 +24,7 @@ from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST, Refinement, first_samples, split, too_few
+from hexconv.refine import LEAST, Refinement, first_samples, journal_of, split, too_few
 from hexconv.settings import OptimizeLevel, Settings, SettingsDict
 from hexconv.tensor_ranges import (
     Ranges,
@@ -178,6 +178,7 @@ class _Job:
         model = refined.constants(self._built())
         if not refined.gained:
             model = self._with_all_samples()
+        refined.journal.close()
         return refined.reported(model)
 
     @property
@@ -197,9 +198,10 @@ class _Job:
 
     def _refinement(self) -> Refinement:
         fit = cast("Sequence[Mapping[str, Any]]", self.samples.source)
-        return Refinement(
-            self._prepared, self.source, self.shapes, self.settings, fit, self.held_back
-        )
+        held, settings = self.held_back, self.settings
+        graph, _ = self._prepared(settings)
+        journal = journal_of("dsp", graph, settings, [*fit, *held], self.observed)
+        return Refinement(self._prepared, self.source, self.shapes, settings, fit, held, journal)
 
     def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
         """The model with a choice of rewrites; the first choice reuses what was prepared first.

@@ -22,7 +22,7 @@ from hexconv.qdq.ranges import clip_early, dsp_ranges, plain_ranges
 from hexconv.qdq.refine import Steps
 from hexconv.qdq.sessions import opened
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST, Judge, first_samples, split, too_few
+from hexconv.refine import LEAST, Judge, first_samples, journal_of, split, too_few
 from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import Ranges, Samples, observed_ranges
 
@@ -109,8 +109,10 @@ class _Job:
             return self.made(fit, found)[0]
 
         judge = Judge(self.graph, held, self.settings.library)
-        steps = Steps(self.graph, [lowered], fit, judge, self.settings, build)
+        journal = journal_of("qdq", self.graph, self.settings, [*fit, *held], given or {})
+        steps = Steps(self.graph, [lowered], fit, judge, self.settings, build, journal)
         made, kept = steps.refined(given)
+        journal.close()
         return (made, []) if kept else self.made(samples, ranges)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from hexconv.arrays import Array
@@ -16,7 +17,15 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.qdq.biases import corrected_biases
 from hexconv.qdq.sessions import opened
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST_VALUES, MOST_TOGETHER, MOST_TRIED, Judge, Score, mixed_ranges
+from hexconv.refine import (
+    LEAST_VALUES,
+    MOST_TOGETHER,
+    MOST_TRIED,
+    Journal,
+    Judge,
+    Score,
+    mixed_ranges,
+)
 from hexconv.settings import Observer, Settings
 from hexconv.tensor_ranges import observed_ranges
 
@@ -37,6 +46,7 @@ class Steps:
         judge: decides on those that are held back.
         settings: of the conversion.
         build: quantizes with given ranges.
+        journal: of what was measured, also by an earlier run that was killed.
     """
 
     graph: FloatGraph
@@ -45,6 +55,7 @@ class Steps:
     judge: Judge
     settings: Settings
     build: Callable[[Mapping[str, Bounds]], onnx.ModelProto]
+    journal: Journal
     _done: int = 0
 
     def _tick(self) -> None:
@@ -56,14 +67,28 @@ class Steps:
         """A quantized model, with ranges that are given if any are; whether a step was kept."""
         ranges, kept = self._ranges() if given is None else (given, False)
         best = self.build(ranges)
-        reached = _score(self.judge, best)
+        reached = self.journal.score(lambda: _score(self.judge, best))
         for least in LEAST_VALUES:
-            tried, times = corrected_biases(best, self.graph, self.fit[:MOST_TOGETHER], least)
+            tried = self._corrected(best, least)
+            after = self.journal.score(partial(self._after, tried, reached))
             self._tick()
-            after = _score(self.judge, tried) if times else reached
             if after.beats(reached):
-                best, reached, kept = tried, after, True
+                best, reached, kept = tried()[0], after, True
         return best, kept
+
+    def _corrected(
+        self, made: onnx.ModelProto, least: int
+    ) -> Callable[[], tuple[onnx.ModelProto, int]]:
+        """What corrects the biases of a model, when it is needed."""
+        return cache(lambda: corrected_biases(made, self.graph, self.fit[:MOST_TOGETHER], least))
+
+    def _after(self, tried: Callable[[], tuple[onnx.ModelProto, int]], reached: Score) -> Score:
+        """The score with other biases; that without them where there are none."""
+        made, times = tried()
+        return _score(self.judge, made) if times else reached
+
+    def _scored(self, judge: Judge, ranges: Mapping[str, Bounds]) -> Score:
+        return self.journal.score(lambda: _score(judge, self.build(ranges)))
 
     def _ranges(self) -> tuple[Mapping[str, Bounds], bool]:
         """Ranges of the settings' observer, or mixed ones if they are better."""
@@ -73,10 +98,10 @@ class Steps:
             for turned in (self.settings, replace(self.settings, observer=observer))
         )
         judge = Judge(self.graph, self.fit[:MOST_TRIED], self.settings.library)
-        mixed = mixed_ranges(own, other, lambda r: _score(judge, self.build(r)).sqnr, self._tick)
+        mixed = mixed_ranges(own, other, lambda r: self._scored(judge, r).sqnr, self._tick)
         if mixed == own:
             return own, False
-        before, after = (_score(self.judge, self.build(ranges)) for ranges in (own, mixed))
+        before, after = (self._scored(self.judge, ranges) for ranges in (own, mixed))
         return (mixed, True) if after.beats(before) else (own, False)
 
 

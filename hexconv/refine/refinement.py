@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.calibrate import is_channel, scale_channels
 from hexconv.conversion_record import AppliedRewrite, RefineStep
 from hexconv.model import Model
+from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.held_back import Judge, Sample, Score
+from hexconv.refine.journal import Journal
 from hexconv.refine.ranges import mixed_ranges
 from hexconv.settings import Observer, Settings
 from hexconv.tensor_ranges import introduced_ranges, observed_ranges
@@ -28,6 +31,8 @@ MOST_TOGETHER = 8
 LEAST_VALUES = (500, 12)
 """Values of a channel from which on its mean error is trusted, one after the other."""
 
+Build = Callable[[Mapping[str, Bounds]], Model]
+
 
 @dataclass
 class Refinement:
@@ -40,6 +45,7 @@ class Refinement:
         settings: of the conversion.
         fit: samples to calibrate on.
         held: samples to decide on.
+        journal: of what was measured, also by an earlier run that was killed.
     """
 
     prepare: Callable[[Settings], tuple[FloatGraph, list[AppliedRewrite]]]
@@ -48,6 +54,7 @@ class Refinement:
     settings: Settings
     fit: Sequence[Sample]
     held: Sequence[Sample]
+    journal: Journal = field(default_factory=lambda: Journal(None))
     steps: list[RefineStep] = field(default_factory=list)
     _done: int = 0
 
@@ -60,6 +67,9 @@ class Refinement:
         graph = load(self.source, self.shapes, recognize=False)
         return Judge(graph, samples, self.settings.library)
 
+    def _scored(self, judge: Judge, build: Build, ranges: Mapping[str, Bounds]) -> Score:
+        return self.journal.score(lambda: judge.score(build(ranges).graph))
+
     def _tick(self) -> None:
         self._done += 1
         if self.settings.progress is not None:
@@ -70,9 +80,7 @@ class Refinement:
         self.steps.append(RefineStep(name, before.sqnr, after.sqnr, kept))
         return kept
 
-    def ranges(
-        self, observed: Mapping[str, Bounds], build: Callable[[Mapping[str, Bounds]], Model]
-    ) -> Mapping[str, Bounds]:
+    def ranges(self, observed: Mapping[str, Bounds], build: Build) -> Mapping[str, Bounds]:
         """Ranges of either observer by the error at the outputs.
 
         Args:
@@ -88,12 +96,12 @@ class Refinement:
         other = {**observed, **other, **introduced}
         judge = self._judge(self.fit[:MOST_TRIED])
         mixed = mixed_ranges(
-            observed, other, lambda r: judge.score(build(r).graph).sqnr, self._tick
+            observed, other, lambda r: self._scored(judge, build, r).sqnr, self._tick
         )
         if mixed == observed:
             return observed
         held = self._judge(self.held)
-        before, after = (held.score(build(found).graph) for found in (observed, mixed))
+        before, after = (self._scored(held, build, found) for found in (observed, mixed))
         return mixed if self._keeps("ranges by output error", before, after) else observed
 
     def constants(self, model: Model) -> Model:
@@ -101,19 +109,25 @@ class Refinement:
         reference, _ = self.prepare(self.settings)
         scale_channels(reference, model.ranges)
         judge, fit = self._judge(self.held), self.fit[:MOST_TOGETHER]
-        best, reached, trusted = model.graph, judge.score(model.graph), LEAST_VALUES[0]
+        reached = self.journal.score(lambda: judge.score(model.graph))
+        best, trusted = model.graph, LEAST_VALUES[0]
 
         def tried(name: str, least: int, *, weights: bool = False) -> bool:
             nonlocal best, reached
-            library = self.settings.library
-            graph, times = corrected_biases(
-                model.graph, reference, fit, library, least, weights=weights
-            )
-            after = judge.score(graph) if times else reached
+
+            @cache
+            def made() -> tuple[Graph, int]:
+                library = self.settings.library
+                return corrected_biases(
+                    model.graph, reference, fit, library, least, weights=weights
+                )
+
+            before = reached
+            after = self.journal.score(lambda: judge.score(made()[0]) if made()[1] else before)
             self._tick()
             kept = self._keeps(name, reached, after)
             if kept:
-                best, reached = graph, after
+                best, reached = made()[0], after
             return kept
 
         for least in LEAST_VALUES:
