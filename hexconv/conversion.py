@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import Images, SampleDigest, format_ranges
 from hexconv.calibrate.chunks import in_chunks
@@ -46,6 +47,7 @@ OTHER_LEVELS: dict[OptimizeLevel, tuple[OptimizeLevel, ...]] = {
 """Levels whose tensors a level does not have all of."""
 
 
+@checks_types()
 def convert(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,

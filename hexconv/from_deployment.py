@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from hexconv.argument_types import checks_types
 from hexconv.conversion import convert
 from hexconv.mace.deployment_file import Deployment, read_deployment
 from hexconv.mace.preset_model import of_preset
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@checks_types()
 def convert_deployment(
     config: str | Path,
     source: str | Path | None = None,

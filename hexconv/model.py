@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hexconv.argument_types import ARRAYS, DOCUMENT, FILES, checks_types
 from hexconv.arrays import FloatArray
 from hexconv.calibrate import format_ranges
 from hexconv.conversion_record import Conversion, Parts
@@ -133,6 +134,7 @@ class Model:
             "cpu_outputs": [item.name for item in self.parts.cpu.graph.output],
         }
 
+    @checks_types(inputs=ARRAYS, report=DOCUMENT, more=FILES)
     def save(
         self,
         folder: str | Path,
@@ -250,6 +252,7 @@ class Model:
         return self.conversion.source, self.conversion.sha256
 
 
+@checks_types()
 def load(path: str | Path) -> Model:
     """Load a model from MACE's files: `NAME.pb` with `NAME.data` beside it.
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 
+from hexconv.argument_types import check_types
 from hexconv.arrays import Constant
 from hexconv.errors import ConfigError
 from hexconv.model_names import check_model_name
@@ -125,6 +126,8 @@ class Settings:
                     f"there is no setting '{name}'",
                     hint=f"{did_you_mean(name, known)}the settings are {', '.join(known)}",
                 )
+        default = {item.name: item.default for item in fields(cls)}
+        check_types({n: value for n, value in settings.items() if value is not default[n]})
         made = cls(**settings)
         if made.name:
             check_model_name(made.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv import op_table
+from hexconv.argument_types import checks_types
 from hexconv.arrays import Constant
 from hexconv.asked_model import source_of
 from hexconv.conversion import convert
@@ -116,6 +117,7 @@ class SupportReport:
         }
 
 
+@checks_types()
 def check(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
+from hexconv.argument_types import check_types
 from hexconv.arrays import FloatArray
 from hexconv.errors import FileError, MissingExtra, RangeError, system_reason
 from hexconv.paths import exists, is_folder
@@ -36,6 +37,10 @@ class Images:
     mean: Sequence[float] = (0.0,)
     scale: Sequence[float] = (1.0,)
     bgr: bool = False
+
+    def __post_init__(self) -> None:
+        """The types of what is given are checked here."""
+        check_types({item.name: getattr(self, item.name) for item in fields(self)})
 
     def __str__(self) -> str:
         return str(self.path)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.argument_types import checks_types
 from hexconv.calibrate.derive import derivations
 from hexconv.calibrate.parallel import gather
 from hexconv.calibrate.statistics import Ranges, Statistics, Watched
@@ -47,6 +48,7 @@ def observe(
     return measure(graph, samples, observer, progress, optional).ranges(percentile)
 
 
+@checks_types()
 def check_percentile(observer: Observer, percentile: float) -> None:
     """Raise for a percentile that is none.
 

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from hexconv.argument_types import RANGES_BY_NAME, checks_types
 from hexconv.errors import FileError, RangeError
 from hexconv.files import read_bytes, write_files
 
 SEPARATOR = "@@"
 
 
+@checks_types()
 def read_ranges(path: str | Path) -> dict[str, tuple[float, float]]:
     """Ranges by tensor name, in the file's order. Empty lines are skipped.
 
@@ -57,6 +59,7 @@ def _parse(line: str, where: str) -> tuple[str, tuple[float, float]]:
     return name, (low, high)
 
 
+@checks_types(ranges=RANGES_BY_NAME)
 def format_ranges(ranges: Mapping[str, tuple[float, float]]) -> str:
     """The text of a range file; floats in the shortest form that reads back exactly.
 
@@ -71,6 +74,7 @@ def format_ranges(ranges: Mapping[str, tuple[float, float]]) -> str:
     )
 
 
+@checks_types(ranges=RANGES_BY_NAME)
 def write_ranges(path: str | Path, ranges: Mapping[str, tuple[float, float]]) -> None:
     """Write a range file, whole or not at all.
 

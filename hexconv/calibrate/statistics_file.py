@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hexconv.argument_types import checks_types
 from hexconv.calibrate.derive import Derived
 from hexconv.calibrate.histogram import Histogram
 from hexconv.calibrate.statistics import Statistics, Watched
@@ -25,6 +26,7 @@ SUFFIX = ".npz"
 SCHEMA = 1
 
 
+@checks_types()
 def write_statistics(path: str | Path, statistics: Statistics) -> None:
     """Write statistics, whole or not at all; the same statistics give the same bytes.
 
@@ -61,6 +63,7 @@ NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, IndexError, Overflo
 """What reading the parts of another file raises."""
 
 
+@checks_types()
 def read_statistics(path: str | Path) -> Statistics:
     """Statistics that `write_statistics` wrote.
 

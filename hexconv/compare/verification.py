@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import count_samples, read_samples, scale_channels
 from hexconv.compare.distributed import measure_on
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hexconv.model import Model
 
 
+@checks_types()
 def verify(
     model: Model,
     float_source: str | Path | onnx.ModelProto,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hexconv.argument_types import checks_types
 from hexconv.cost import soc as socs
 from hexconv.cost.facts import Facts, Reader, with_real_output
 from hexconv.cost.macs import macs_of
@@ -220,6 +221,7 @@ def _ends(time: socs.Time) -> dict[str, float]:
     return {"milliseconds_low": round(time.low, 5), "milliseconds_high": round(time.high, 5)}
 
 
+@checks_types()
 def predict(model: Graph | HasGraph, library: MeasuredLibrary = DEFAULT_LIBRARY) -> Cost:
     """Predict the cost of a model.
 
@@ -245,6 +247,7 @@ def predict(model: Graph | HasGraph, library: MeasuredLibrary = DEFAULT_LIBRARY)
     )
 
 
+@checks_types()
 def node_packets(
     op: str,
     input_shapes: Sequence[Shape4],
@@ -265,6 +268,7 @@ def node_packets(
         padding: of a window.
         library: see `predict`.
     """
+    check_library(library)
     outputs = tuple(output_shapes) or tuple(input_shapes[:1])
     facts = with_real_output(Facts(op, tuple(input_shapes), outputs, ints or {}, padding))
     known = law(facts, library)

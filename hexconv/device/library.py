@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
+from hexconv.argument_types import LIMITS, checks_types
 from hexconv.arrays import Array
 from hexconv.device.elf import WHICH, read_library
 from hexconv.device.job import JobWriter
@@ -58,6 +59,7 @@ class Library:
         ConfigError, FileError, DeviceError: if there is no such library, or it cannot be run.
     """
 
+    @checks_types(limits=LIMITS)
     def __init__(
         self, path: str | os.PathLike[str] | None = None, limits: Limits | None = None
     ) -> None:
@@ -93,6 +95,7 @@ class Library:
         self, model: Graph | HasGraph, feeds: Feeds, taps: Literal[True]
     ) -> tuple[dict[str, Array], LibraryTaps]: ...
 
+    @checks_types()
     def run(
         self, model: Graph | HasGraph, feeds: Feeds, taps: bool = False
     ) -> dict[str, Array] | tuple[dict[str, Array], LibraryTaps]:

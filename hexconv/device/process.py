@@ -12,9 +12,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from hexconv.argument_types import check_types
 from hexconv.device.build import runner
 from hexconv.device.elf import LibraryFile
 from hexconv.device.job import JobWriter, Slot
@@ -50,6 +51,10 @@ class Limits:
     seconds: float = 600.0
     memory: int = 4 * GIB
     file_bytes: int = 8 * GIB
+
+    def __post_init__(self) -> None:
+        """The types of what is given are checked here."""
+        check_types({item.name: getattr(self, item.name) for item in fields(self)})
 
     def rlimits(self) -> dict[str, int]:
         """The limits in the form that the kernel takes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hexconv.argument_types import checks_types
 from hexconv.nnlib.graph import Graph, HasGraph, graph_of
 from hexconv.nnlib.prepare import trace
 from hexconv.nnlib.prepare.left_padding import require_unshifted
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 
+@checks_types()
 def export(model: HasGraph | Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> onnx.ModelProto:
     """The executed graph as an ONNX model that gives the DSP's bits.
 

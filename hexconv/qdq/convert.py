@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import Images
 from hexconv.onnx_graph import FloatGraph, load
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+@checks_types()
 def to_qdq(
     source: str | Path | onnx.ModelProto,
     shapes: Mapping[str, Sequence[int]] | None = None,

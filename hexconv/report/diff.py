@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hexconv.argument_types import TWO_NAMES, checks_types
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import parse_json, read_bytes
 from hexconv.report.document import accuracy_rows
@@ -101,19 +102,21 @@ class Diff:
         }
 
 
-def read_report(path: Path) -> dict[str, Any]:
+@checks_types()
+def read_report(path: str | Path) -> dict[str, Any]:
     """A document of the schema from a file.
 
     Raises:
         FileError: it cannot be read, is no JSON, or no document of this schema.
     """
     try:
-        found = parse_json(read_bytes(path, "report"))
+        found = parse_json(read_bytes(Path(path), "report"))
     except ValueError as error:
         raise FileError("the report is not JSON", where=str(path), why=str(error)) from None
     return check_document(found, str(path))
 
 
+@checks_types(names=TWO_NAMES)
 def compare_reports(
     old: Mapping[str, Any],
     new: Mapping[str, Any],

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
+from hexconv.argument_types import REPORTS, checks_types
 from hexconv.errors import ConfigError, MissingExtra
 from hexconv.names import listed
 from hexconv.report.cards import cards, steps
@@ -26,6 +27,7 @@ class HasReport(Protocol):
 PAGE = Path(__file__).with_name("page")
 
 
+@checks_types(reports=REPORTS)
 def html(*reports: Mapping[str, Any] | HasReport) -> str:
     """One page of one or more documents of a model.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from hexconv.argument_types import checks_types
 from hexconv.report.document import warnings_of
 
 
@@ -18,6 +19,7 @@ class Case(NamedTuple):
     text: str = ""
 
 
+@checks_types()
 def junit_xml(report: Mapping[str, Any]) -> bytes:
     """JUnit XML, UTF-8.
 

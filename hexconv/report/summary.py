@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hexconv.argument_types import checks_types
 from hexconv.report.document import accuracy_rows, warnings_of
 
 MOST = 20
@@ -12,6 +13,7 @@ MOST = 20
 SETS = {"calibration": "calibration", "held_out": "held-out", "random": "random inputs"}
 
 
+@checks_types()
 def markdown(report: Mapping[str, Any]) -> str:
     """The summary, with a line break at its end.
 

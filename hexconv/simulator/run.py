@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from hexconv.argument_types import checks_types
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError, GraphError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Interface, Ref, graph_of
@@ -62,6 +63,7 @@ class Simulator:
         GraphError: the library would reject the graph, or a node has no kernel.
     """
 
+    @checks_types()
     def __init__(self, model: HasGraph | Graph, library: LibraryVersion = DEFAULT_LIBRARY) -> None:
         self.graph = graph_of(model)
         self.library = library
@@ -226,6 +228,7 @@ def simulate(
 ) -> tuple[dict[str, Array], Taps]: ...
 
 
+@checks_types()
 def simulate(
     model: HasGraph | Graph,
     feeds: Feeds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexconv.argument_types import OUTPUTS, checks_types
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib import shapes
@@ -17,6 +18,7 @@ from hexconv.simulator.executor import Executor
 FEED, THIS, SINK, FIRST_CONST = 1, 2, 3, 16
 
 
+@checks_types(outputs=OUTPUTS)
 def run_op(
     op: str,
     arrays: Sequence[Array],
@@ -71,6 +73,10 @@ def single(
         return _quantizing(arrays[0])
     if consts is None:
         consts = _consts(known, arrays)
+    elif len(consts) != len(arrays):
+        raise GraphError(f"consts has {len(consts)} entries for {len(arrays)} inputs", where=op)
+    if outputs is not None and op != OUTPUT_OP and len(outputs) < len(known.outputs):
+        raise GraphError(f"{op} has more than {len(outputs)} outputs", where=op)
     if op == OUTPUT_OP:
         outputs = ()  # its outputs are the graph's, whatever is declared for them
     elif outputs is None:

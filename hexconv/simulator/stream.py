@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from hexconv.argument_types import checks_types
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError
 from hexconv.names import did_you_mean, listed, state_output
@@ -16,6 +17,7 @@ from hexconv.simulator.run import Simulator
 Run = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 
+@checks_types()
 def stream(
     model: HasGraph | Graph,
     feeds: Mapping[str, Array],

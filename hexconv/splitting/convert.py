@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import read_samples
 from hexconv.calibrate.chunks import in_chunks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 NOT_CUT = "--split auto: the DSP runs the whole model, nothing was cut off"
 
 
+@checks_types()
 def convert_split(
     source: str | Path | onnx.ModelProto,
     at: str | Sequence[str] = AUTO,
@@ -47,8 +49,8 @@ def convert_split(
     Raises:
         HexconvError: as `hexconv.split` and `hexconv.convert`.
     """
-    name = settings.get("name") or model_name(source)
     asked = source_of(source, shapes, Settings.of(settings))
+    name = settings.get("name") or model_name(source)
     done: SettingsDict = {"constants": {}, "inputs": (), "outputs": (), "stateful": False}
     settings = {**settings, "name": name, **done}
     if asked.axes and samples is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.conversion_record import Parts
 from hexconv.errors import ConfigError, ModelError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
+@checks_types()
 def split(
     source: str | Path | onnx.ModelProto,
     at: str | Sequence[str] = AUTO,
