@@ -124,11 +124,6 @@ class ConfigError(HexconvError):
     exit_code = 2
 
 
-def system_reason(error: Exception) -> str:
-    """What the operating system says of an error, without its number and the path."""
-    return getattr(error, "strerror", None) or str(error)
-
-
 class FloorError(HexconvError):
     """A threshold that the user set (`--fail-below`, `--strict`) is not reached."""
 
@@ -137,6 +132,12 @@ class FloorError(HexconvError):
 
 class DeviceError(HexconvError):
     """The emulated library could not be built or started, or did not respond."""
+
+
+class DeviceLibraryError(DeviceError):
+    """A file that is not a DSP library which can be run."""
+
+    exit_code = 2
 
 
 class PhoneError(HexconvError):
@@ -168,3 +169,8 @@ class MissingExtra(HexconvError):
             f"this needs the package '{package}', which is not installed",
             hint=pip_install(extra),
         )
+
+
+def system_reason(error: Exception) -> str:
+    """What the operating system says of an error, without its number and the path."""
+    return getattr(error, "strerror", None) or str(error)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from hexconv.device.rewrite import RewriteError, rewritten
-from hexconv.errors import DeviceError, FileError, system_reason
+from hexconv.errors import DeviceLibraryError, FileError, system_reason
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.paths import check_has_end
 
@@ -83,7 +83,7 @@ def read_library(path: Path) -> LibraryFile:
 
     Raises:
         FileError: if the file cannot be read.
-        DeviceError: if it is not a Hexagon NN library for v60, v65 or v66.
+        DeviceLibraryError: if it is not a Hexagon NN library for v60, v65 or v66.
     """
     try:
         check_has_end(path)
@@ -134,8 +134,8 @@ def _version(path: Path, found: SharedObject) -> LibraryVersion:
     return known
 
 
-def _unusable(path: Path, why: str) -> DeviceError:
-    return DeviceError("this library cannot be run", where=str(path), why=why, hint=WHICH)
+def _unusable(path: Path, why: str) -> DeviceLibraryError:
+    return DeviceLibraryError("this library cannot be run", where=str(path), why=why, hint=WHICH)
 
 
 def _parse(path: Path, data: bytes) -> SharedObject:

@@ -101,3 +101,10 @@ def test_a_folder_in_place_of_the_library_is_named_once(tmp_path: Path) -> None:
     with pytest.raises(FileError) as caught:
         Library(tmp_path)
     assert (caught.value.where, caught.value.why) == (str(tmp_path), "Is a directory")
+
+
+def test_a_file_that_is_no_library_is_wrong_input(tmp_path: Path) -> None:
+    (tmp_path / "model.so").write_bytes(b"weights")
+    with pytest.raises(DeviceError, match="not an ELF file") as caught:
+        Library(tmp_path / "model.so")
+    assert caught.value.exit_code == 2
