@@ -1,9 +1,9 @@
 """Samples per second of a cluster against one process: `python -m benchmarks.cluster`.
 
-`calibrate` and `simulate` of the Conformer of `benchmarks.conversion`, the same samples, in one
-run: one process first, then `local:N`. Starting workers and opening the model in each is part of
-neither; a first pass does that. With more workers than cores there is nothing to gain from their
-computing: there each sample takes as long as on one core by sleeping instead, so that what is
+`calibrate`, `simulate` and `verify` of the Conformer of `benchmarks.conversion`, the same samples,
+in one run: one process first, then `local:N`. Starting workers and opening the model in each is
+part of neither; a first pass does that. With more workers than cores there is nothing to gain from
+their computing: there each sample takes as long as on one core by sleeping instead, so that what is
 measured is what the cluster itself costs (reading, sending and merging).
 """
 
@@ -23,12 +23,18 @@ from benchmarks.conversion import conformer
 from hexconv.calibrate import measure, synthetic_samples
 from hexconv.calibrate.distributed import CalibrationJob
 from hexconv.cluster import Cluster, Done, Job, Shard
+from hexconv.compare.distributed import VerificationJob
+from hexconv.compare.layers import Bench
 from hexconv.onnx_graph import FloatGraph, load
+from hexconv.pipeline import prepared
+from hexconv.settings import Observer, Settings
 from hexconv.simulator import Simulator
 from hexconv.simulator.many import SimulationJob
 from hexconv.threads import alone
 
 CORES = os.cpu_count() or 1
+OBSERVERS: tuple[Observer, ...] = ("minmax", "percentile")
+WORK = [*(f"calibrate, {observer}" for observer in OBSERVERS), "simulate", "verify"]
 Samples = list[dict[str, np.ndarray]]
 
 
@@ -109,17 +115,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 2, 8])
+    parser.add_argument("--work", nargs="*", choices=WORK, default=WORK, help="all by default")
     options = parser.parse_args()
     graph: FloatGraph = load(conformer(), recognize=False)
     samples = list(synthetic_samples(graph, count=options.samples))
     model = hexconv.convert(conformer(), samples=samples[:4])
     print(f"{CORES} cores, load {os.getloadavg()[0]:.1f}, {options.samples} samples")
-    for observer in ("minmax", "percentile"):
-        job = CalibrationJob(graph, observer)  # type: ignore[arg-type]
-        work = lambda o=observer: measure(graph, samples, o)  # noqa: E731
-        measured(f"calibrate, {observer}", job, work, samples, options.workers)
-    job_ = SimulationJob(model.graph, "v66")
-    measured("simulate", job_, lambda: simulate(model, samples), samples, options.workers)
+    works: dict[str, tuple[Job[Any], Callable[[], object]]] = {
+        f"calibrate, {observer}": (
+            CalibrationJob(graph, observer),
+            lambda o=observer: measure(graph, samples, o),  # type: ignore[misc]
+        )
+        for observer in OBSERVERS
+    }
+    works["simulate"] = SimulationJob(model.graph, "v66"), lambda: simulate(model, samples)
+    reference = prepared(conformer(), {}, Settings())[0]
+    bench = Bench(model.graph, reference, "v66")
+    verification = VerificationJob(model.graph, reference, "v66", keeps=False)
+    works["verify"] = verification, lambda: bench.measure(samples)
+    for name in options.work:
+        measured(name, *works[name], samples, options.workers)
 
 
 if __name__ == "__main__":
