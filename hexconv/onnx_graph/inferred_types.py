@@ -49,6 +49,7 @@ class InferredTypes:
         found = self._known.get(key)
         if found is None:
             types = self._infer(node, data)
+            _check_sizes(node, types)
             found = self._known[key] = [types.get(str(v.name)) for v in node.outputs]
         return found
 
@@ -80,6 +81,18 @@ class InferredTypes:
                     f"the constant '{value.name}' cannot be read", why=innermost(error)
                 ) from error
         return found
+
+
+def _check_sizes(node: ir.Node, types: Mapping[str, onnx.TypeProto]) -> None:
+    """Raise for a size below 0, which crashes what onnx infers of the nodes behind it (Slice)."""
+    for name, found in types.items():
+        sizes = [dim.dim_value for dim in found.tensor_type.shape.dim]
+        if any(size < 0 for size in sizes):
+            raise ModelError(
+                "a node does not fit its inputs",
+                where=node_label(node),
+                why=f"its output '{name}' would have the sizes {sizes}",
+            )
 
 
 def _key(node: ir.Node, data: Mapping[str, onnx.TensorProto]) -> Key:

@@ -28,7 +28,10 @@ FEEDS = [{"x": numbers((1, 4, 8), s), "z": numbers((1, 10, 8), s)} for s in (1, 
 
 
 def test_the_part_its_levels_and_the_remedy_are_named() -> None:
-    with pytest.warns(HexconvWarning, match=r"Concat 'join'.*of 255 levels, 'scores' has [01]\. Export 'boxes', 'sc"):
+    with pytest.warns(
+        HexconvWarning,
+        match=r"Concat 'join'.*of 255 levels, 'scores' has [01]\. Export 'boxes', 'sc",
+    ):
         made = hexconv.convert(head(640.0), samples=FEEDS)
     assert made.conversion is not None
     assert len(made.conversion.warnings) == 1
