@@ -11,8 +11,8 @@ from hexconv.arrays import FLOAT32_MAX
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import MODERNIZATIONS
 
-BEYOND = 1e30
-"""A finite number that no activation reaches, and of which a range can still be computed."""
+BEYOND = 1e29
+"""A finite number that no activation reaches, below the largest that a constant may have."""
 
 
 @MODERNIZATIONS.rule("Max", "Min")
