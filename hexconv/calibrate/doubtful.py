@@ -50,6 +50,11 @@ class Doubts:
                 self._peaks.setdefault(name, []).append(_peak(np.asarray(array)))
             yield sample
 
+    @property
+    def silent(self) -> list[str]:
+        """Names of the inputs that are zero, or below 1e-6, in all samples that were seen."""
+        return [name for name, peaks in self._peaks.items() if max(peaks) < TINY]
+
     def warning(self, ranges: Mapping[str, Bounds]) -> str | None:
         """One warning that names each input in doubt, and why; None where there is none.
 

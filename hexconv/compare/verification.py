@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import count_samples, read_samples, scale_channels
+from hexconv.calibrate import Doubts, count_samples, read_samples, scale_channels
 from hexconv.compare.distributed import measure_on
 from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
 from hexconv.compare.tally import Measured
 from hexconv.compare.user_metrics import Metric, checked
-from hexconv.errors import ConfigError
+from hexconv.errors import ConfigError, SampleWarning
+from hexconv.names import listed
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.pipeline import prepared
 from hexconv.settings import CommonSettings, Progress, Settings
@@ -91,13 +93,16 @@ def verify(
             continue
         total = 0 if chosen.progress is None else count_samples(source, reference)
         tick = _tick(chosen.progress, name, total)
-        stream = read_samples(source, reference, formats)
+        doubts = Doubts()
+        stream = doubts.watch(read_samples(source, reference, formats))
         if cluster is None:
             found.append(bench.measure(stream, tick))
         else:
             tally, failed = measure_on(cluster, bench, stream, tick)
             found.append(tally.result())
             incomplete += [f"{name} {item}" for item in failed]
+        if name == "held-out":  # of the others `convert` has warned
+            _warn_of_silence(doubts)
     on = "simulate" if device is None else "device"
     sites = bench.sites
     return make_report(model.name, followed, on, sites, found[0], found[1], incomplete, own)
@@ -110,6 +115,21 @@ def _check(samples: object, held_out: object, device: object, cluster: object) -
         raise ConfigError(
             "the emulated library does not run on a cluster",
             hint="give either --on device or --cluster",
+        )
+
+
+def _warn_of_silence(doubts: Doubts) -> None:
+    """Warn of held-out samples on which figures mean nothing.
+
+    Warns:
+        SampleWarning: naming the inputs.
+    """
+    if doubts.silent:
+        warnings.warn(
+            f"the held-out samples of {listed(doubts.silent)} are silent: figures measured on them "
+            "tell nothing of real use",
+            SampleWarning,
+            stacklevel=3,
         )
 
 

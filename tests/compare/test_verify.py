@@ -14,7 +14,7 @@ import hexconv
 from hexconv.compare import Report, verify
 from hexconv.compare.layers import Bench
 from hexconv.compare.metrics import EXACT
-from hexconv.errors import ConfigError, HexconvError, ModelError
+from hexconv.errors import ConfigError, HexconvError, ModelError, SampleWarning
 from hexconv.pipeline import prepared
 from hexconv.settings import Settings
 from hexconv.simulator import Simulator
@@ -120,6 +120,12 @@ def test_flat_rows_of_many_classes_have_a_range_of_their_own() -> None:
         row for row in verify(model, softmax_of_many(), feeds).layers if row.tensor == "odds"
     )
     assert odds.calibration is not None and odds.calibration.accumulated.sqnr > 40.0
+
+
+def test_silent_held_out_samples_are_warned_of(model: hexconv.Model) -> None:
+    silent = [{"x": np.zeros(SHAPE, np.float32)}] * 2
+    with pytest.warns(SampleWarning, match="the held-out samples of 'x' are silent"):
+        verify(model, convolutions(), samples(4), held_out=silent)
 
 
 def test_held_out_samples_beyond_the_calibrated_range_show(model: hexconv.Model) -> None:

@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.cli import group
+from hexconv.compare import verify
 from hexconv.conversion_record import Parts
 from hexconv.errors import ConfigError
 from hexconv.splitting.convert import NOT_CUT, convert_split
@@ -286,3 +287,26 @@ def test_convert_writes_both_parts_and_a_yaml_of_the_first(
     )
     assert again.exit_code == 0, again.output
     assert Path("b2/net.pb").read_bytes() == Path("build/net.pb").read_bytes()
+
+
+def test_a_softmax_at_the_end_keeps_small_probabilities_on_the_cpu(tmp_path: Path) -> None:
+    """The DSP returns logits; both parts together lose less than the whole in 8 bits."""
+    tail = [helper.make_node("Softmax", ["l"], ["p"], name="softmax", axis=-1)]
+    proto = classifier(tail=tail, outputs=[("p", FLOAT)])
+    onnx.save(proto, tmp_path / "net.onnx")
+    feeds = [{"x": image} for image in images(8)]
+    whole = hexconv.convert(tmp_path / "net.onnx", SHAPES, samples=feeds)
+    model = convert_split(tmp_path / "net.onnx", "l", SHAPES, samples=feeds)
+    model.save(tmp_path / "build")
+    dsp = hexconv.load(tmp_path / "build" / "net.pb")
+    cpu = onnxruntime.InferenceSession(tmp_path / "build" / "net.cpu.onnx")
+    both = np.stack([cpu.run(None, hexconv.simulate(dsp, feed))[0] for feed in feeds])
+    alone = np.stack([hexconv.simulate(whole, feed)["p"] for feed in feeds])
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    wanted = np.stack([session.run(None, feed)[0] for feed in feeds])
+    assert np.abs(both.sum(axis=-1) - 1.0).max() < 1e-5
+    assert np.abs(both / wanted - 1.0).max() < 0.1 < np.abs(alone / wanted - 1.0).max()
+    report = json.loads((tmp_path / "build" / "net.report.json").read_text())
+    assert report["split"]["cpu_inputs"] == ["l"] and report["split"]["cpu_nodes"] == 1
+    compared = verify(dsp, tmp_path / "build" / "net.dsp.onnx", feeds)
+    assert [row.name for row in compared.outputs] == ["l"]
