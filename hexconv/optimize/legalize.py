@@ -53,7 +53,11 @@ def legalize(graph: Graph) -> tuple[Graph, Prepared, PreparedRanges, int]:
     count, prepared = 0, trace(graph)
     ranges = PreparedRanges(graph, prepared)
     for _ in range(ROUNDS):
-        parted = _unshift(graph, prepared) or _part_shared_ranges(graph, prepared, ranges)
+        parted = (
+            _unshift(graph, prepared)
+            or _keep_factors(graph, ranges)
+            or _part_shared_ranges(graph, prepared, ranges)
+        )
         if not parted:
             break
         count += parted
@@ -126,15 +130,28 @@ def _unshift(graph: Graph, prepared: Prepared) -> int:
     Returns:
         The number of reshapes inserted.
     """
-    misread = _misread_nodes(graph, prepared)
-    if not misread:
+    return _put_flat_before(graph, _misread_nodes(graph, prepared))
+
+
+def _keep_factors(graph: Graph, ranges: PreparedRanges) -> int:
+    """Part requantizes that read a factor from the Requantize_32to8 that prepare looks for.
+
+    Returns:
+        The number of reshapes inserted.
+    """
+    return _put_flat_before(graph, {item.node.id for item in ranges.bypassed()})
+
+
+def _put_flat_before(graph: Graph, readers: set[int]) -> int:
+    """A reshape to the same shape in front of some nodes; returns how many."""
+    if not readers:
         return 0
     builder = Builder.on(graph)
     nodes: list[Node] = []
     for node in graph.nodes:
-        nodes += _unshifted(node, builder) if node.id in misread else [node]
+        nodes += _behind_flat(node, builder) if node.id in readers else [node]
     graph.nodes[:] = nodes
-    return len(misread)
+    return len(readers)
 
 
 def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
@@ -149,7 +166,7 @@ def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
     }
 
 
-def _unshifted(node: Node, builder: Builder) -> list[Node]:
+def _behind_flat(node: Node, builder: Builder) -> list[Node]:
     """A reshape to the same shape, and the node that reads it."""
     operand = next(item for item in ranged_inputs(node.op, len(node.inputs)) if item.data == 0)
     data = node.inputs[0]

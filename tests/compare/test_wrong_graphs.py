@@ -19,8 +19,9 @@ from hexconv.errors import GraphError
 from hexconv.nnlib.check import check
 from hexconv.nnlib.prepare import trace
 from hexconv.nnlib.ranges.consistency import PreparedRanges
+from hexconv.optimize import legalize
 from hexconv.quantize import cover
-from tests.lowering.proof import model, numbers
+from tests.lowering.proof import decibels, model, numbers
 from tests.nnlib.test_range_consistency import SHAPE, Net
 
 node = helper.make_node
@@ -101,3 +102,30 @@ def test_a_linear_with_a_scalar_bias_converts_as_check_says(
     proto = model(nodes, {"x": shape}, ["y"], {"w": numbers((12, 5)), "b": np.float32(0.7)})
     assert hexconv.check(proto, optimize=level).ok
     hexconv.convert(proto, samples=[{"x": numbers(shape)}], optimize=level)
+
+
+def scaled_product(*parts: str) -> onnx.ModelProto:
+    """A product of two inputs, a third of it, and what joins them."""
+    nodes = [
+        node("MatMul", ["x", "w"], ["m"]),
+        node("Div", ["m", "three"], ["s"], name="third"),
+        node("Concat", list(parts), ["y"], axis=2),
+    ]
+    shapes = {"x": (1, 8, 32), "w": (1, 32, 32)}
+    return model(nodes, shapes, ["y"], {"three": np.float32(3)})
+
+
+@pytest.mark.parametrize("parts", [("m", "s"), ("s", "m"), ("s", "m", "s")])
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_a_factor_between_two_requantizes_stays(parts: tuple[str, ...], level: str) -> None:
+    """prepare takes the second one out where both are asked for one range: the factor was lost."""
+    feeds = [{"x": numbers((1, 8, 32), n), "w": numbers((1, 32, 32), n + 9)} for n in range(3)]
+    assert decibels(scaled_product(*parts), feeds, optimize=level) > 30.0
+
+
+def test_a_factor_that_prepare_takes_out_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should a conversion not part the two, the analysis says so."""
+    monkeypatch.setattr(legalize, "_keep_factors", lambda graph, ranges: 0)
+    feeds = [{"x": numbers((1, 8, 32), n), "w": numbers((1, 32, 32), n + 9)} for n in range(3)]
+    with pytest.raises(GraphError, match=r"s/joined.*and prepare takes it out"):
+        hexconv.convert(scaled_product("m", "s"), samples=feeds)

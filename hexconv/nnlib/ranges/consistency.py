@@ -30,6 +30,8 @@ LEVELS = 255
 SLACK = 1.1
 """Steps by which a range that clips may reach beyond the bound: one, so that its zero is exact."""
 SHOWN = 10
+BYPASSED = ("Requantize_8to8", "Dequantize")
+"""What prepare takes out behind a Requantize_32to8 of the same range."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,24 @@ class PreparedRanges:
         nodes = {node.id: node for node in (*self._graph.nodes, *self._prepared.graph.nodes)}
         yield from _misread(self._reads, nodes)
         yield from self._changed
+        for item in self.bypassed():
+            why = f"reads {_shown(item.own)} as {_shown(item.read)}, and prepare takes it out"
+            yield RangeConflict(item.node, nodes.get(item.ref.node), why)
         yield from _out_of_limits(self._prepared.graph, self._real, self._graph, self._own)
         for node, rule in broken_in_a_run(self._prepared.graph, self._real):
             yield RangeConflict(node, None, f"{rule}, in a range that an input may have in a run")
+
+    def bypassed(self) -> Iterator[RangeRead]:
+        """What requantizes read with a factor that prepare takes for ones that change nothing.
+
+        It compares the range that they are asked for with that of the Requantize_32to8 in front,
+        and does not look at the range that they read it in (nnlib/prepare/redundant.py).
+        """
+        executed = {node.id for node in self._prepared.graph.nodes}
+        for item in self._reads.values():
+            gone = item.node.op in BYPASSED and item.node.id not in executed
+            if gone and (item.scale is None or abs(item.scale - 1.0) > CLOSE):
+                yield item
 
     def wronged_convolutions(self) -> set[int]:
         """Executed convolutions whose range prepare changed though a reader, or an activation
