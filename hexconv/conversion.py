@@ -87,7 +87,8 @@ def convert(
     if job.settings.explain:
         model = job.explained(model)
     for text in model.conversion.warnings if model.conversion else ():
-        warnings.warn(in_python(text), HexconvWarning, stacklevel=2)
+        # Of the caller's line: `checks_types` is in between.
+        warnings.warn(in_python(text), HexconvWarning, stacklevel=3)
     return model
 
 

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.compare.accuracy import accuracy
+from hexconv.errors import HexconvWarning
 from hexconv.from_deployment import convert_deployment
 from hexconv.mace.read import read_graph
 from hexconv.model import Model
@@ -151,3 +152,12 @@ def test_names_of_every_exporter_survive(tmp_path: Path, name: str) -> None:
     again = convert_deployment(tmp_path / "names.yml")
     assert [item.name for item in again.graph.outputs] == [f"{name}->out"]
     assert again.graph.nodes == made.graph.nodes
+
+
+def test_warnings_name_the_line_that_converts() -> None:
+    node = helper.make_node("Relu", ["x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 8]) for name in "xy"]
+    proto = helper.make_model(helper.make_graph([node], "g", ends[:1], ends[1:]), ir_version=8)
+    with pytest.warns(HexconvWarning) as told:
+        hexconv.convert(proto, samples=[{"x": np.zeros((1, 8), np.float32)}])
+    assert told[0].filename == __file__

@@ -129,7 +129,7 @@ def _warn_of_silence(doubts: Doubts) -> None:
             f"the held-out samples of {listed(doubts.silent)} are silent: figures measured on them "
             "tell nothing of real use",
             SampleWarning,
-            stacklevel=3,
+            stacklevel=4,  # who called `verify`, behind `checks_types`
         )
 
 

@@ -124,8 +124,9 @@ def test_flat_rows_of_many_classes_have_a_range_of_their_own() -> None:
 
 def test_silent_held_out_samples_are_warned_of(model: hexconv.Model) -> None:
     silent = [{"x": np.zeros(SHAPE, np.float32)}] * 2
-    with pytest.warns(SampleWarning, match="the held-out samples of 'x' are silent"):
+    with pytest.warns(SampleWarning, match="the held-out samples of 'x' are silent") as told:
         verify(model, convolutions(), samples(4), held_out=silent)
+    assert told[0].filename == __file__
 
 
 def test_held_out_samples_beyond_the_calibrated_range_show(model: hexconv.Model) -> None:
