@@ -212,7 +212,7 @@ def narrow_floats(model: ir.Model) -> list[UnsupportedOpError]:
         for value in node.outputs
         if value.dtype is not None
         and value.dtype.is_floating_point()
-        and value.dtype != ir.DataType.FLOAT
+        and value.dtype.itemsize <= 1
         and value.name
     ]
 

@@ -290,6 +290,13 @@ def test_a_cast_to_float8_at_run_time_is_unsupported(kind: int) -> None:
         load(model(nodes, {"x": (1, 4)}, opset=24))
 
 
+@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.FLOAT16])
+def test_a_random_op_of_wide_floats_is_not_called_coarse(kind: int) -> None:
+    nodes = [node("Bernoulli", "x", "f", dtype=kind), node("Cast", "f", "y", to=1)]
+    (found,) = hexconv.check(model(nodes, {"x": (1, 4)})).unsupported
+    assert found.reason == "no lowering for the op Bernoulli"
+
+
 @pytest.mark.parametrize("saturate", [0, 1])
 @pytest.mark.parametrize("kind", NARROW)
 def test_a_constant_that_is_cast_to_float8_and_back_is_what_onnx_computes(
