@@ -123,11 +123,26 @@ def _holds_another(pattern: _Pattern, match: re.Match[str]) -> bool:
     """Whether a value at an end of a match goes on into another message, beyond a mark."""
     first = match[1] if pattern.starts else ""
     if pattern.short and pattern.marked and known(first) is not None:
-        return True
+        mark = _BREAK.match(match.string, match.end(1))
+        if mark is not None and known(match.string[mark.end() :]) is not None:
+            return True
     last = match[match.lastindex or 1] if pattern.ends else ""
-    heads = (first[: at.start()] for at in _BREAK.finditer(first))
-    tails = (last[at.end() :] for at in _BREAK.finditer(last))
-    return any(known(text) is not None for text in (*heads, *tails))
+    heads = ((at[0], first[: at.start()]) for at in _BREAK.finditer(first))
+    tails = ((at[0], last[at.end() :]) for at in _BREAK.finditer(last))
+    return any(
+        _is_certain(text) if mark == ", " else known(text) is not None
+        for mark, text in (*heads, *tails)
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_certain(text: str) -> bool:
+    """Whether a text, an item of a list perhaps, is a message by more than a few letters."""
+    messages, patterns = _catalogue()
+    certain = (pattern for pattern in patterns if pattern.counts or not pattern.short)
+    return text in messages or any(
+        pattern.anchor in text and pattern.form.fullmatch(text) for pattern in certain
+    )
 
 
 def _is_unknown_prose(text: str) -> bool:
@@ -141,7 +156,7 @@ def _value(found: re.Match[str], place: re.Match[str]) -> str:
 @dataclass(frozen=True)
 class _Pattern:
     """A message with values: text that it must contain, its form, the translation; whether it
-    has little text, starts or ends with a value, has a mark behind its first value."""
+    has little text, starts or ends with a value, has a mark behind its first value, a number."""
 
     anchor: str
     form: re.Pattern[str]
@@ -150,6 +165,7 @@ class _Pattern:
     starts: bool
     ends: bool
     marked: bool
+    counts: bool
 
 
 def catalogue() -> dict[str, str]:
@@ -173,9 +189,11 @@ def _pattern(key: str, message: str) -> _Pattern:
         for place, piece in enumerate(pieces)
     )
     short = sum(letter.isalpha() for letter in "".join(pieces[::2])) < SHORT
-    marked = bool(_BREAK.match(pieces[2]))
+    marked, counts = bool(_BREAK.match(pieces[2])), "count" in pieces[1::2]
     anchor = max(pieces[::2], key=len)
-    return _Pattern(anchor, re.compile(form), message, short, not pieces[0], not pieces[-1], marked)
+    return _Pattern(
+        anchor, re.compile(form), message, short, not pieces[0], not pieces[-1], marked, counts
+    )
 
 
 def _entries(content: bytes) -> Iterator[tuple[str, str]]:

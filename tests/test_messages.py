@@ -158,6 +158,34 @@ def test_commands_print_chinese(place: Path, command: str, monkeypatch: pytest.M
     assert english_in(result.output) == []
 
 
+def test_what_verify_explains_is_chinese(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads of one word and lists of options as well."""
+    monkeypatch.chdir(place)
+    command = ["verify", "net.onnx", "--samples", "x.npy", "--explain", "--lang", "zh"]
+    result = CliRunner().invoke(cli.group, command)
+    assert result.exit_code == 0, result.exception
+    for word in ("rounding", "weights", "packets", "option", "Tried", "What", "samples"):
+        assert word not in result.output, word
+    assert "已试验，3 个样本（校准）：" in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        ("7 nodes, 4,328 packets", "7 个节点，4,328 指令包"),
+        ("454 ops, 177 catalogued", "454 个算子，目录中有 177 个"),
+        (
+            'line 2 (a.b): "x" is not allowed here; keep one',
+            '第 2 行 (a.b)：此处不允许 "x"；请保留一个',
+        ),
+        ("line 3 (a): 'b' is empty", "第 3 行 (a)：'b' 为空"),
+    ],
+)
+def test_messages_side_by_side_are_told_apart(text: str, chinese: str) -> None:
+    choose("zh")
+    assert translated(text) == chinese
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -29,15 +29,18 @@ def explain_page(found: Explanation, most: int) -> None:
     heads = ("tensor", "op", "share", "rounding", "clipping", "weights", "arithmetic")
     table((*heads, "dB if\nexact"), list(_noise(found, rows)), drop=("op",))
     kind = translated("held-out" if found.samples == "held_out" else "calibration")
-    say(f"\nTried, on {counted(found.count, 'sample')} ({kind}):")
+    samples = counted(found.count, "sample")
+    say(f"\nTried, on {samples} ({kind}):")
     worked = [item for item in found.trials if item.sqnr is not None]
     table(("option", "SQNR dB", "gain dB", "packets"), [_trial(item) for item in worked])
     for item in found.trials:
         if item.sqnr is None:
             say(f"{item.option}: {item.why}")
     if found.advised:
-        listed = ", ".join(f"{item.option} ({item.gain:+.1f} dB)" for item in found.advised)
-        say(f"What helps: {listed}")
+        listed = ", ".join(
+            f"{translated(item.option)} ({item.gain:+.1f} dB)" for item in found.advised
+        )
+        say(translated("What helps:") + f" {listed}")
     else:
         say("None of them gains 0.2 dB.")
 
@@ -52,4 +55,4 @@ def _noise(found: Explanation, rows: Sequence[TensorNoise]) -> Iterator[Sequence
 def _trial(item: Trial) -> Sequence[object]:
     gain = "" if item.gain is None else f"{item.gain:+.1f}"
     packets = "" if item.packets is None else round(item.packets)
-    return item.option or translated("as it is"), f"{item.sqnr:.1f}", gain, packets
+    return translated(item.option or "as it is"), f"{item.sqnr:.1f}", gain, packets

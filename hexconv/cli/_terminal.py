@@ -67,8 +67,8 @@ def say(text: str = "", *, err: bool = False, style: str = "") -> None:
         text = "\n".join(wrapped(line, width) for line in text.split("\n"))
     if style:
         text = click.style(text, fg=None if style == "bold" else style, bold=style == "bold")
-    with suppress(OSError) if err else nullcontext():  # the exit code tells of an error as well
-        click.echo(text, err=err, color=_color())
+    with _without_bars(), suppress(OSError) if err else nullcontext():
+        click.echo(text, err=err, color=_color())  # the exit code tells of an error as well
 
 
 def _color() -> bool | None:
@@ -145,10 +145,11 @@ def table(
     if width is not None:
         columns = _fitting(columns, width, drop)
     lines = max(column.head.count("\n") for column in columns) + 1 if any(heads) else 0
-    for number in range(lines):
-        _row([column.title(number) for column in columns], None)
-    for number in range(len(rows)):
-        _row([column.cell(number) for column in columns], width if prose else None)
+    with _without_bars():
+        for number in range(lines):
+            _row([column.title(number) for column in columns], None)
+        for number in range(len(rows)):
+            _row([column.cell(number) for column in columns], width if prose else None)
 
 
 @dataclass
@@ -220,7 +221,7 @@ def stages(*, shown: bool) -> Iterator[Tick]:
     if not shown or not _live():
         yield _no_progress
         return
-    with _bars() as bars:
+    with _bars() as bars, _remembered(bars):
         tasks: dict[str, TaskID] = {}
 
         def tick(stage: str, done: int, total: int) -> None:
@@ -232,6 +233,33 @@ def stages(*, shown: bool) -> Iterator[Tick]:
             bars.update(tasks[stage], completed=done, total=total or None)
 
         yield tick
+
+
+_SHOWN: list[Progress] = []
+"""The bars on the terminal."""
+
+
+@contextmanager
+def _remembered(bars: Progress) -> Iterator[None]:
+    _SHOWN.append(bars)
+    try:
+        yield
+    finally:
+        _SHOWN.remove(bars)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Bars are taken away while something is printed: it would go on in their line."""
+    shown, _SHOWN[:] = _SHOWN[:], []
+    for bars in shown:
+        bars.stop()
+    try:
+        yield
+    finally:
+        for bars in shown:
+            bars.start()
+        _SHOWN[:] = shown
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hexconv.cli import group
 from hexconv.cli._examples import EXAMPLES
-from hexconv.cli._terminal import middle, stages, table, wrapped
+from hexconv.cli._terminal import middle, say, stages, table, wrapped
 from hexconv.files import write_files
 from hexconv.names import counted
 
@@ -224,6 +225,48 @@ def test_a_terminal_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch
         for done in range(1, 4):
             progress("calibrate", done, 3)
     assert "calibrate" in screen.getvalue() and "3/3" in screen.getvalue()
+
+
+def screen_of(text: str) -> list[str]:
+    """The lines that a terminal shows in the end: of what rich moves and erases."""
+    lines, row, column = [""], 0, 0
+    for escape, letter in re.findall(r"\x1b\[([\d;?]*[A-Za-z])|([\s\S])", text):
+        if escape.endswith("A"):
+            row = max(row - int(escape[:-1] or 1), 0)
+        elif escape == "2K":
+            lines[row] = ""
+        elif letter == "\r":
+            column = 0
+        elif letter == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif letter:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + letter + line[column + 1 :]
+            column += 1
+    return lines
+
+
+def test_what_is_printed_beside_a_bar_has_lines_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    with stages(shown=True) as progress:
+        progress("calibrate", 1, 3)
+        say("warning: first", err=True)
+        progress("calibrate", 2, 3)
+        table(["name", "count"], [("a", 1)])
+        progress("accuracy", 0, 0)
+        say("last")
+    assert "2/3" in screen.getvalue()
+    assert [line for line in screen_of(screen.getvalue()) if line.strip()] == [
+        *("warning: first", "name  count", "a         1", "last")
+    ]
 
 
 def test_in_ci_a_terminal_has_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
