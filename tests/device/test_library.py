@@ -155,7 +155,7 @@ def test_an_input_quantized_on_the_dsp_needs_its_data(fake: Library) -> None:
         "has no input 'z'": {"x": x, "z": x},
         r"has the shape \(2, 3, 6\)": {"x": np.zeros((2, 3, 6), np.float32)},
         "not finite": {"x": np.full(SHAPE, np.nan, np.float32)},
-        "not numeric": {"x": np.full(SHAPE, "a")},
+        "is not an array of numbers": {"x": np.full(SHAPE, "a")},
     }
     for message, feeds in wrong.items():
         with pytest.raises(ConfigError, match=message):
