@@ -152,7 +152,8 @@ def _with_constant(
     low, high = result
     array = array_of(node.node.inputs[1 - position]) if len(node.inputs) == 2 else None
     if array is None and node.op in ("Add", "Sub") and len(node.inputs) == 2:
-        return _beside(node, position, result, ranges.get(node.input(1 - position), EVERYTHING))
+        own, other = (ranges.get(node.input(at), EVERYTHING) for at in (position, 1 - position))
+        return _clear_part(_beside(node, position, result, other), own)
     if array is None or array.dtype.kind != "f" or not array.size:
         return result if _is_masked(node, position) else EVERYTHING
     least, most = float(array.min()), float(array.max())

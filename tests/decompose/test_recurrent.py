@@ -152,9 +152,17 @@ def test_samples_that_calibration_has_not_seen_are_right(op: str, direction: str
     assert found["y"].sqnr > 18.0
 
 
-@pytest.mark.parametrize("steps", [0, -3, True, 2.5])
-def test_a_limit_that_is_no_number_of_steps_is_an_error(steps: Any) -> None:
-    with pytest.raises(ConfigError, match="cannot be unrolled up to"):
+@pytest.mark.parametrize(
+    "steps, said",
+    [
+        (0, "cannot be unrolled up to"),
+        (-3, "cannot be unrolled up to"),
+        (True, "unroll=True is not a whole number"),
+        (2.5, "unroll=2.5 is not a whole number"),
+    ],
+)
+def test_a_limit_that_is_no_number_of_steps_is_an_error(steps: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
         hexconv.convert(recurrent("GRU"), unroll=steps)
 
 

@@ -77,7 +77,7 @@ def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(schema)
 
 
-@pytest.mark.parametrize("name, said", [("conformer", "conformer_dsp"), ("nothing", "hifigan_dsp")])
+@pytest.mark.parametrize("name, said", [("conformr", "conformer_dsp"), ("nothing", "hifigan_dsp")])
 def test_an_unknown_preset_names_the_others(name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         preset(name)

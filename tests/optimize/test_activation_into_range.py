@@ -91,7 +91,7 @@ def test_an_input_that_others_read_keeps_its_negative_values() -> None:
     [
         helper.make_node("Concat", ["r", "x"], ["y"], axis=1),
         helper.make_node("Pad", ["r", "pads", "minus"], ["y"]),
-        helper.make_node("Exp", ["r"], ["y"]),
+        helper.make_node("Softplus", ["r"], ["y"]),
         helper.make_node("Where", ["mask", "r", "x"], ["y"]),
     ],
     ids=lambda node: node.op_type,

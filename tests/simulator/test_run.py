@@ -157,15 +157,16 @@ def test_tensors_are_dropped_after_their_last_reader() -> None:
     ("feeds", "complaint"),
     [
         ({}, "no data for input 'mel'"),
-        ({"mel": None, "mol": np.zeros(3, np.float32)}, "no input 'mol'"),
+        ({"mel": np.zeros((1, 80, 9)), "mol": np.zeros(3, np.float32)}, "no input 'mol'"),
+        ({"mel": None}, r"feeds\['mel'\]=None is not an array"),
         ({"mel": np.zeros((80, 10), np.float32)}, "'mel' has shape"),
         ({"mel": np.zeros((1, 80, 9), np.int64)}, "'mel' has type int64"),
-        ({"mel": "text"}, "'mel' has type"),
+        ({"mel": "text"}, r"feeds\['mel'\]='text' is not an array"),
         ({"mel": np.full((1, 80, 9), np.nan, np.float32)}, "'mel' contains NaN"),
         ({"mel": np.full((1, 80, 9), np.inf, np.float32)}, "'mel' contains infinity"),
         ({"mel": np.full((1, 80, 9), 1e300)}, "'mel' contains infinity"),
-        ({"mel": [[1.0], [2.0, 3.0]]}, "'mel' is not an array"),
-        ([np.zeros((1, 80, 9), np.float32)], "dict"),
+        ({"mel": [[1.0], [2.0, 3.0]]}, r"feeds\['mel'\]=\[.*\] is not an array"),
+        ([np.zeros((1, 80, 9), np.float32)], "is not {input: array}"),
     ],
 )
 def test_bad_feeds_are_rejected_by_name(feeds: object, complaint: str) -> None:

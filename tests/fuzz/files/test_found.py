@@ -366,7 +366,7 @@ def test_neither_the_length_nor_the_number_of_ways_of_sums_is_a_depth_of_recursi
         helper.make_node("Add", [name, other or name], [after]) for name, after in pairwise(names)
     ]
     graph = ir.from_proto(model(*nodes, helper.make_node("Softmax", [names[-1]], ["y"]))).graph
-    way = Way()
+    way = Way(1.0)
     assert way.follow(graph.inputs[0], 1.0, joined=True)
     assert way.factors == [1.0]
 
