@@ -10,6 +10,7 @@ import pytest
 
 import hexconv
 from hexconv.errors import HexconvError
+from tests.checked import passes
 from tests.fuzz.graphs import random_case
 from tests.networks import exports
 
@@ -24,14 +25,6 @@ def reason(proto: onnx.ModelProto, samples: Samples) -> str:
     except HexconvError as error:
         return str(error)
     return ""
-
-
-def passes(proto: onnx.ModelProto) -> bool:
-    """What `check` says."""
-    try:
-        return hexconv.check(proto).ok
-    except HexconvError:
-        return False
 
 
 @pytest.mark.parametrize("name", STORED)

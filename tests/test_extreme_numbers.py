@@ -13,6 +13,7 @@ from onnx import helper
 
 import hexconv
 from hexconv.errors import HexconvError, HexconvWarning
+from tests.checked import passes
 from tests.lowering.proof import Array, ints, model, numbers, same_on_the_library
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -135,14 +136,6 @@ def why_not(proto: onnx.ModelProto, samples: Sequence[dict[str, Array]]) -> str:
     except HexconvError as error:
         return str(error)
     return ""
-
-
-def passes(proto: onnx.ModelProto) -> bool:
-    """What `check` says."""
-    try:
-        return hexconv.check(proto).ok
-    except HexconvError:
-        return False
 
 
 @pytest.fixture(autouse=True)

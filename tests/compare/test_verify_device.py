@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +16,10 @@ from hexconv.compare import verify
 from hexconv.device import Library
 from hexconv.errors import ConfigError
 from hexconv.nnlib.versions import LibraryVersion
+from tests import real_library
 from tests.compare.nets import convolutions, samples
 
-pytestmark = [
-    pytest.mark.device,
-    pytest.mark.skipif(
-        not os.environ.get("HEXCONV_LIBRARY"),
-        reason="HEXCONV_LIBRARY does not name a libhexagon_nn_skel.so of MACE's",
-    ),
-    pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed"),
-]
+pytestmark = real_library.NEEDED
 
 
 def test_device_and_simulator_give_the_same_figures() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,16 +18,10 @@ from hexconv.nnlib.graph import Graph, Interface, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.simulator.golden import Recorded, recorded
 from hexconv.simulator.run_op import run_op, single
+from tests import real_library
 
 GRAPHS = sorted((Path(__file__).parents[1] / "golden" / "graphs").glob("*.json"))
-pytestmark = [
-    pytest.mark.device,
-    pytest.mark.skipif(
-        not os.environ.get("HEXCONV_LIBRARY"),
-        reason="HEXCONV_LIBRARY does not name a libhexagon_nn_skel.so of MACE's",
-    ),
-    pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed"),
-]
+pytestmark = real_library.NEEDED
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +12,11 @@ import hexconv
 from hexconv.device import Library
 from hexconv.nnlib.graph import Const, Graph
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
+from tests import real_library
 from tests.networks import exports
 
 NETWORKS = ("ds_cnn", "tcn", "mobilenet_v1", "crnn_gru", "conformer_of_parts-legacy17")
-pytestmark = [
-    pytest.mark.device,
-    pytest.mark.skipif(
-        not os.environ.get("HEXCONV_LIBRARY"),
-        reason="HEXCONV_LIBRARY does not name a libhexagon_nn_skel.so of MACE's",
-    ),
-    pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed"),
-]
+pytestmark = real_library.NEEDED
 
 
 @pytest.fixture(scope="module")

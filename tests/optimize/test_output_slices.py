@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from hexconv.onnx_graph.reference import as_exported
 from hexconv.schema import check_document
 from hexconv.simulator import Simulator
 from hexconv.slices import Slices
+from tests import real_library
 from tests.lowering.proof import Array, model, numbers
 
 
@@ -218,12 +217,7 @@ def test_slices_of_a_value_add_up_to_it() -> None:
             Slices(ends, 0)
 
 
-@pytest.mark.device
-@pytest.mark.skipif(
-    not os.environ.get("HEXCONV_LIBRARY"),
-    reason="HEXCONV_LIBRARY does not name a libhexagon_nn_skel.so of MACE's",
-)
-@pytest.mark.skipif(not shutil.which("qemu-hexagon"), reason="qemu-hexagon is not installed")
+@real_library.needed
 @pytest.mark.parametrize("name", NETS)
 def test_the_library_returns_the_simulators_bits(name: str) -> None:
     library = Library()

@@ -105,12 +105,11 @@ class PreparedRanges:
 
     def conflicts(self) -> Iterator[RangeConflict]:
         """Every conflict."""
-        nodes = {node.id: node for node in (*self._graph.nodes, *self._prepared.graph.nodes)}
-        yield from _misread(self._reads, nodes)
+        yield from _misread(self._reads, self._nodes)
         yield from self._changed
         for item in self.bypassed():
             why = f"reads {_shown(item.own)} as {_shown(item.read)}, and prepare takes it out"
-            yield RangeConflict(item.node, nodes.get(item.ref.node), why)
+            yield RangeConflict(item.node, self._nodes.get(item.ref.node), why)
         yield from _out_of_limits(self._prepared.graph, self._real, self._graph, self._own)
         for node, rule in broken_in_a_run(self._prepared.graph, self._real):
             yield RangeConflict(node, None, f"{rule}, in a range that an input may have in a run")
@@ -135,6 +134,11 @@ class PreparedRanges:
         return {_source(nodes, maker) for maker in makers & nodes.keys()}
 
     @cached_property
+    def _nodes(self) -> dict[int, Node]:
+        """Of both graphs, by id."""
+        return {node.id: node for node in (*self._graph.nodes, *self._prepared.graph.nodes)}
+
+    @cached_property
     def _own(self) -> FoundRanges:
         return FoundRanges.of(self._graph)
 
@@ -150,10 +154,9 @@ class PreparedRanges:
     def _changed(self) -> list[RangeConflict]:
         """What prepare changed: factors between ranges, and ends that clip."""
         executed = reads_of(self._prepared.graph, self._real)
-        nodes = {node.id: node for node in (*self._graph.nodes, *self._prepared.graph.nodes)}
         return [
             *_rescaled(self._graph, self._prepared.graph, self._reads, executed),
-            *_unclipped(self._graph, self._prepared, self._real, nodes),
+            *_unclipped(self._graph, self._prepared, self._real, self._nodes),
         ]
 
 
