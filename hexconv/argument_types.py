@@ -160,7 +160,7 @@ ARGUMENTS: dict[str, Kind] = {
     **dict.fromkeys(("accuracy", "library", "name", "observer", "only", "op", "optimize"), TEXT),
     **dict.fromkeys(("also", "inputs", "keep_float", "outputs", "without"), NAMES),
     **dict.fromkeys(("percentile", "seconds"), NUMBER),
-    **dict.fromkeys(("file_bytes", "memory", "unroll"), WHOLE),
+    **dict.fromkeys(("file_bytes", "layer_samples", "memory", "unroll"), WHOLE),
     **dict.fromkeys(("progress", "run"), CALLABLE),
     **dict.fromkeys(("new", "old", "report"), REPORT),
     "at": Kind("a name, or a list of names", lambda v: isinstance(v, str) or _are_names(v)),

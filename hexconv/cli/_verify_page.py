@@ -105,7 +105,10 @@ def _layers(report: Report, most: int) -> None:
         cells = [cell for name in both for cell in _pair(getattr(row, name))]
         advised = str(number) if row.advice else ""
         rows.append((advised, row.onnx_node or row.tensor, row.op, *cells, *_fit(row)))
-    say(f"\nLayers, worst own error first ({len(shown)} of {len(report.layers)}):")
+    first = max(m.samples for row in report.outputs for _, m in row.sets())
+    some = shown[0].worst.own.samples
+    on = f"; on the first {counted(some, 'sample')} of each set" if some < first else ""
+    say(f"\nLayers, worst own error first ({len(shown)} of {len(report.layers)}{on}):")
     heads += ["best dB\nin range", "clipped", "levels\nused"]
     table(heads, rows, drop=("clipped", "op"))
 

@@ -91,6 +91,14 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     help="Number of tensors in the table.",
 )
 @click.option(
+    "--layer-samples",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=16,
+    show_default=True,
+    help="Compare every tensor on the first N samples of each set; on the others only outputs.",
+)
+@click.option(
     "--levels",
     "at_levels",
     is_flag=True,
@@ -134,6 +142,7 @@ def command(
     ceilings: dict[str, float],
     metrics: list[Metric],
     rows: int,
+    layer_samples: int,
     at_levels: bool,
     states: dict[str, str],
     explains: bool,
@@ -204,6 +213,7 @@ def command(
                 device=device,
                 cluster=workers,
                 metrics=metrics,
+                layer_samples=layer_samples,
                 **settings,
             )
         explanation = None

@@ -22,16 +22,25 @@ class VerificationJob:
         reference: the float side.
         library: that the simulator follows.
         keeps: whether each sample is kept with both outputs.
+        layer_samples: of how many samples every tensor is compared, the first ones of all shards.
     """
 
     graph: Graph
     reference: FloatGraph
     library: LibraryVersion
     keeps: bool
+    layer_samples: int
 
     def open(self) -> Callable[[Shard], Tally]:
         """Open both sides once."""
-        bench = Bench(self.graph, self.reference, self.library, keeps=self.keeps, threads=1)
+        bench = Bench(
+            self.graph,
+            self.reference,
+            self.library,
+            keeps=self.keeps,
+            threads=1,
+            layer_samples=self.layer_samples,
+        )
 
         def run(shard: Shard) -> Tally:
             tally = bench.tally()
@@ -56,7 +65,8 @@ def measure_on(
     Raises:
         ClusterError: the scheduler or all workers are gone.
     """
-    job = VerificationJob(bench.graph, bench.reference, bench.library, bench.keeps)
+    given = (bench.graph, bench.reference, bench.library, bench.keeps, bench.layer_samples)
+    job = VerificationJob(*given)
     merged, failed = bench.tally(), []
     for outcome in cluster.run(job, samples, progress):
         if isinstance(outcome, Failed):

@@ -11,7 +11,7 @@ from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import Doubts, count_samples, read_samples, scale_channels
 from hexconv.compare.distributed import measure_on
-from hexconv.compare.layers import Bench
+from hexconv.compare.layers import LAYER_SAMPLES, Bench
 from hexconv.compare.report import Report, make_report
 from hexconv.compare.tally import Measured
 from hexconv.compare.user_metrics import Metric, checked
@@ -42,6 +42,7 @@ def verify(
     device: Library | None = None,
     cluster: Cluster | None = None,
     metrics: Sequence[Metric] = (),
+    layer_samples: int = LAYER_SAMPLES,
     **settings: Unpack[CommonSettings],
 ) -> Report:
     """Compare a quantized model with the float model that it comes from, layer by layer.
@@ -62,6 +63,8 @@ def verify(
         metrics: functions of (outputs, samples), lists of {name: array} for each sample in order,
             that return one number; each is called with the float model's outputs and with the
             quantized model's. With metrics, inputs and outputs of all samples are in memory.
+        layer_samples: of how many samples of each set, from the first on, every tensor is
+            compared; of the others only the outputs are, which takes a third of the time.
         **settings: of the conversion, where they are not the default; `progress` is called with
             (set of samples, number done, number of samples or 0).
 
@@ -73,7 +76,7 @@ def verify(
             metric fails or returns no finite number.
         HexconvError: samples do not fit, a side cannot run, or returns NaN.
     """
-    _check(samples, held_out, device, cluster)
+    _check(samples, held_out, device, cluster, layer_samples)
     own = checked(metrics)
     followed = _followed(library, device)
     target = followed if model.conversion is None else model.conversion.library
@@ -83,7 +86,14 @@ def verify(
     reference, _ = prepared(asked.model, asked.shapes, chosen)
     if _was_equalized(model):
         scale_channels(reference, model.ranges)
-    bench = Bench(model.graph, reference, followed, device, keeps=bool(own))
+    bench = Bench(
+        model.graph,
+        reference,
+        followed,
+        device,
+        keeps=bool(own),
+        layer_samples=layer_samples,
+    )
     formats = model.graph.data_formats
     found: list[Measured | None] = []
     incomplete: list[str] = []
@@ -108,7 +118,13 @@ def verify(
     return make_report(model.name, followed, on, sites, found[0], found[1], incomplete, own)
 
 
-def _check(samples: object, held_out: object, device: object, cluster: object) -> None:
+def _check(
+    samples: object, held_out: object, device: object, cluster: object, layer_samples: int
+) -> None:
+    if layer_samples < 0:
+        raise ConfigError(
+            f"layer_samples is {layer_samples}", hint="give 0 or more; 0 compares the outputs alone"
+        )
     if samples is None and held_out is None:
         raise ConfigError("there is nothing to compare on", hint="give samples, or held-out ones")
     if device is not None and cluster is not None:

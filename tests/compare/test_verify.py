@@ -230,6 +230,28 @@ def test_samples_at_the_same_time_have_the_figures_of_one_after_another() -> Non
     assert counted == list(range(1, 16))
 
 
+def test_layers_are_compared_on_the_first_samples_and_outputs_on_all(
+    model: hexconv.Model,
+) -> None:
+    shown = samples(6, seed=4)
+    every = verify(model, convolutions(), shown, layer_samples=6)
+    some = verify(model, convolutions(), shown, layer_samples=2)
+    first = verify(model, convolutions(), shown[:2])
+    assert some.layers == first.layers
+    assert [row.calibration.samples for row in some.outputs if row.calibration] == [6]
+    for one, other in zip(some.outputs, every.outputs, strict=True):
+        assert one.calibration is not None and other.calibration is not None
+        assert one.calibration.sqnr == pytest.approx(other.calibration.sqnr, abs=1e-3)
+
+
+def test_without_layer_samples_there_are_outputs_alone(model: hexconv.Model) -> None:
+    found = verify(model, convolutions(), samples(3), layer_samples=0)
+    assert found.layers == ()
+    assert found.outputs[0].calibration is not None
+    with pytest.raises(ConfigError, match="layer_samples is -1"):
+        verify(model, convolutions(), samples(3), layer_samples=-1)
+
+
 def test_the_first_of_several_bad_samples_is_named() -> None:
     """exp(100) is past float32 and not past what the library takes."""
     source = proof.model([helper.make_node("Exp", ["x"], ["y"])], {"x": SHAPE}, ["y"], {})
