@@ -23,6 +23,10 @@ GRACE = 2.0
 STREAMS = ((0, "stdin", os.O_RDONLY), (1, "stdout", os.O_RDONLY), (2, "stderr", os.O_WRONLY))
 """Number, name, and how one that is closed is opened."""
 
+COLLECT_AFTER = (20_000, 20, 100)
+"""Allocations, and collections of younger objects, after which Python looks for cycles. It walks
+all objects each time, and a graph of 20,000 nodes has millions, which live until the end."""
+
 received: list[int] = []
 since = 0.0
 
@@ -111,8 +115,10 @@ def _discard_output() -> None:
 
 def _work() -> int:
     """The exit code of the command line."""
+    import gc
     from contextlib import suppress
 
+    gc.set_threshold(*COLLECT_AFTER)
     try:
         from hexconv.cli import main as run
 
