@@ -109,8 +109,8 @@ def quantization(node: NodeView, ctx: Context) -> None:
     """A quantization node that does not define a tensor's range."""
     raise UnsupportedOpError(
         f"a {node.op} that does not define the range of a whole tensor between two float ops",
-        why="its scale differs by axis or block or is computed, or the model's output is integer",
-        hint="export with one constant scale per tensor, and with float inputs and outputs",
+        why="its scale differs by axis or block or is computed, or other ops read its integers",
+        hint="export with one constant scale per tensor",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -22,6 +22,20 @@ INTEGERS = {
     ir.DataType.UINT16,
 }
 KINDS = {kind.value: kind for kind in ir.DataType}
+INTEGER_KERNELS: Mapping[str, Sequence[int]] = {
+    "QLinearConv": (0,),
+    "QLinearMatMul": (0, 3),
+    "QLinearAdd": (0, 3),
+    "QLinearMul": (0, 3),
+    "QLinearAveragePool": (0,),
+    "QLinearGlobalAveragePool": (0,),
+    "QLinearLeakyRelu": (0,),
+    "QLinearSigmoid": (0,),
+    "QLinearSoftmax": (0,),
+    "QGemm": (0,),
+    "QLinearConcat": range(2, 1 << 16, 3),
+}
+"""Ops that dequantize what they read, and at which inputs."""
 ROUNDINGS = {"Ceil", "Floor", "Round"}
 OTHER_FLOATS = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
@@ -112,6 +126,8 @@ def _moves(node: ir.Node, position: int) -> bool:
 
 
 def _to_float(node: ir.Node, position: int) -> bool:
+    if position in INTEGER_KERNELS.get(node.op_type, ()):
+        return True
     if node.domain or position != 0:
         return False
     if node.op_type == "DequantizeLinear":

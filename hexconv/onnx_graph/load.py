@@ -36,6 +36,7 @@ from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.masks import finite_masks
 from hexconv.onnx_graph.quantized import take_ranges
+from hexconv.onnx_graph.quantized_outputs import codes_as_floats
 from hexconv.onnx_graph.read import read_model
 from hexconv.onnx_graph.rules import simplify
 from hexconv.onnx_graph.shapes import fix_input_shapes
@@ -100,6 +101,7 @@ def load(
             else UnsupportedOpErrors(cut.unsupported)
         )
     check_outputs(model.graph)
+    unrounded += codes_as_floats(builder)
     declared = take_ranges(builder, unreached)
     remove_dead(model.graph)
     dropped = drop_unused_inputs(model, original)

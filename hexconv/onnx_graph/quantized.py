@@ -21,6 +21,7 @@ from hexconv.arrays import FLOAT32_MAX
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.graph import Clamp
 from hexconv.onnx_graph.intervals import interval
+from hexconv.onnx_graph.quantized_outputs import NARROW, cast_codes, is_cast_to_float
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.uses import leads_only_to
 from hexconv.quantize import Bounds
@@ -85,7 +86,7 @@ def take_ranges(builder: FloatBuilder, unreached: Collection[str] = ()) -> Decla
         if node.op_type == "QuantizeLinear":
             walk.quantize(node)
         elif any(value in walk.codes for value in node.inputs if value is not None):
-            if node.op_type == "DequantizeLinear":
+            if node.op_type == "DequantizeLinear" or is_cast_to_float(node):
                 walk.dequantize(node)
             elif _applies_to_codes(node):
                 walk.move(node)
@@ -110,6 +111,7 @@ class _Walk:
         """Note what the integers of a QuantizeLinear are: its input, clamped."""
         source, codes = node.inputs[0], _codes(node)
         if source is None or codes is None or not _goes_on(node.outputs[0]):
+            self._by_channel(node)
             return
         self.codes[node.outputs[0]] = codes
         bounds = self._kept(source, codes.bounds)
@@ -120,11 +122,33 @@ class _Walk:
             self._wide.update((source, clamped))
 
     def dequantize(self, node: ir.Node) -> None:
-        """Let the readers of a DequantizeLinear read the float."""
-        source, codes = node.inputs[0], _codes(node)
-        assert source is not None and codes is not None
+        """Let the readers of a DequantizeLinear, or of a Cast to float, read the float."""
+        source = node.inputs[0]
+        assert source is not None
+        own = self.codes[source]
+        codes = Codes(1.0, 0.0, own.low, own.high) if node.op_type == "Cast" else _codes(node)
+        assert codes is not None
         self.builder.at(node)
-        self.builder.replace(node, [self._as(source, codes)])
+        value = self._as(source, codes)
+        if value is not self._floats[source] and node.op_type == "Cast":
+            self._note(value, codes.bounds, wide=self._floats[source] in self._wide)
+        self.builder.replace(node, [value])
+
+    def _by_channel(self, node: ir.Node) -> None:
+        """Take over integers with a scale for each channel where all readers cast them to float."""
+        dtype = _dtype(node)
+        if dtype is None or dtype.itemsize > 2:
+            return
+        low, high = _ends(dtype)
+        value = cast_codes(node, self.builder, (low, high))
+        if value is not None:
+            self._note(value, (low, high), wide=high - low > LEVELS)
+
+    def _note(self, value: ir.Value, bounds: Bounds, *, wide: bool) -> None:
+        """Note the range of a float that stands for integers as they are."""
+        self._widen(value, bounds)
+        if wide:
+            self._wide.add(value)
 
     def move(self, node: ir.Node) -> None:
         """Apply an op on integers to the floats, its constants as what they stand for."""
@@ -281,12 +305,15 @@ def _applies_to_codes(node: ir.Node) -> bool:
 
 
 def _goes_on(value: ir.Value) -> bool:
-    """Whether every path of the integers ends in floats: none is an output of the model."""
+    """Whether every path of the integers ends in floats."""
     return leads_only_to(value, _dequantizes, _stays_codes)
 
 
 def _dequantizes(node: ir.Node, position: int) -> bool:
-    return node.op_type == "DequantizeLinear" and position == 0 and _codes(node) is not None
+    if node.op_type == "DequantizeLinear":
+        return position == 0 and _codes(node) is not None
+    value = node.inputs[position]
+    return is_cast_to_float(node) and value is not None and value.dtype in NARROW
 
 
 def _stays_codes(node: ir.Node, position: int) -> bool:

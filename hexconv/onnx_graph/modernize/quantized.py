@@ -14,6 +14,8 @@ Triple = tuple[ir.Value | None, ir.Value | None, ir.Value | None]
 
 
 def _float(codes: Triple, builder: FloatBuilder, axis: int | None = None) -> ir.Value:
+    if (value := _of_float_input(codes, builder)) is not None:
+        return value
     attrs = {} if axis is None else {"axis": axis}
     return builder.op("DequantizeLinear", list(codes), attrs)
 
@@ -131,7 +133,12 @@ def onnx_own(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
 @MODERNIZATIONS.rule("DequantizeLinear")
 def of_float_input(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """(x - zero) * scale, where x is an input of integers that became one of floats."""
-    value, scale, zero = _triple(node, 0)
+    value = _of_float_input(_triple(node, 0), builder, str(node.name))
+    return None if value is None else [value]
+
+
+def _of_float_input(codes: Triple, builder: FloatBuilder, name: str = "") -> ir.Value | None:
+    value, scale, zero = codes
     factor = array_of(scale)
     if value is None or value.dtype != ir.DataType.FLOAT or array_of(value) is not None:
         return None
@@ -139,7 +146,7 @@ def of_float_input(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] |
         return None
     if zero is not None:
         value = builder.op("Sub", [value, builder.op("Cast", [zero], {"to": 1})])
-    return [builder.op("Mul", [value, np.float32(factor.item())], name=str(node.name))]
+    return builder.op("Mul", [value, np.float32(factor.item())], name=name)
 
 
 def integer_flag(node: ir.Node, name: str) -> bool:
