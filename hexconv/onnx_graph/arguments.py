@@ -1,4 +1,4 @@
-"""Checks that ONNX's shape inference lacks: axes, modes and amounts of single ops."""
+"""Checks that ONNX's shape inference lacks: axes and amounts of single ops."""
 
 from __future__ import annotations
 
@@ -16,21 +16,6 @@ LARGEST = 2**28
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape | None]
 
-PADS = ("constant", "reflect", "edge", "wrap")
-AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
-RESIZES = {
-    "mode": ("nearest", "linear", "cubic"),
-    "coordinate_transformation_mode": (
-        "half_pixel",
-        "half_pixel_symmetric",
-        "pytorch_half_pixel",
-        "align_corners",
-        "asymmetric",
-        "tf_crop_and_resize",
-    ),
-    "nearest_mode": ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
-}
-
 
 def constant_input(node: ir.Node, position: int) -> npt.NDArray[Any] | None:
     """A constant input; None where it is absent or computed."""
@@ -41,14 +26,6 @@ def constant_input(node: ir.Node, position: int) -> npt.NDArray[Any] | None:
 def _number(node: ir.Node, name: str, default: int) -> int:
     attr = node.attributes.get(name)
     return default if attr is None else int(attr.as_int())
-
-
-def _word(node: ir.Node, name: str, allowed: Sequence[str]) -> str:
-    """The error of an attribute that must be one of several words."""
-    attr = node.attributes.get(name)
-    if attr is None or attr.as_string() in allowed:
-        return ""
-    return f"{name} is '{attr.as_string()}', must be one of {', '.join(allowed)}"
 
 
 def _outside(axis: int, shape: Shape | None) -> str:
@@ -166,7 +143,7 @@ def _integers(node: ir.Node, name: str, default: Sequence[int]) -> Sequence[int]
 
 def _pool(node: ir.Node, shapes: Shapes) -> str:
     """A window all in the padding would be the mean, or the maximum, of nothing."""
-    wrong = _word(node, "auto_pad", AUTO_PADS) or _order(node, shapes) or too_wide(node, shapes)
+    wrong = _order(node, shapes) or too_wide(node, shapes)
     kernel, pads = node.attributes.get("kernel_shape"), node.attributes.get("pads")
     if wrong or kernel is None or pads is None:
         return wrong
@@ -183,7 +160,7 @@ def _depth_to_space(node: ir.Node, shapes: Shapes) -> str:
     size, data = _number(node, "blocksize", 1), shapes[0]
     if data is not None and size > 0 and data[1] % (size * size):
         return f"{data[1]} channels do not divide into blocks of {size}x{size}"
-    return _word(node, "mode", ("DCR", "CRD"))
+    return ""
 
 
 def _space_to_depth(node: ir.Node, shapes: Shapes) -> str:
@@ -193,15 +170,7 @@ def _space_to_depth(node: ir.Node, shapes: Shapes) -> str:
     return f"an image of {data[2]}x{data[3]} does not divide into blocks of {size}x{size}"
 
 
-def _pad(node: ir.Node, shapes: Shapes) -> str:
-    return _word(node, "mode", PADS)
-
-
 def _resize(node: ir.Node, shapes: Shapes) -> str:
-    for name, allowed in RESIZES.items():
-        wrong = _word(node, name, allowed)
-        if wrong:
-            return wrong
     scales = constant_input(node, 2)
     if scales is not None and not (np.isfinite(scales) & (scales > 0)).all():
         return f"scales are {scales.tolist()}"
@@ -232,7 +201,6 @@ ARGUMENTS: dict[str, Callable[[ir.Node, Shapes], str]] = {
     "LpPool": _pool,
     "MaxPool": _pool,
     "MeanVarianceNormalization": _mvn,
-    "Pad": _pad,
     "RMSNormalization": _last_axis,
     "Resize": _resize,
     "ReverseSequence": _reverse_sequence,

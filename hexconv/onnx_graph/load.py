@@ -184,7 +184,7 @@ def _check_calls(model: ir.Model, label: str) -> None:
         ModelError: an attribute has another type than its op's.
     """
     for node in model.graph.all_nodes():
-        for why in signature_faults(Call.of(node), node.version or 1) if not node.domain else ():
+        for why in signature_faults(Call.of(node), node.version or 1):
             raise ModelError(
                 "the ONNX model is invalid",
                 where=f"{label}, node '{node.name}' ({node.op_type})",

@@ -1,6 +1,6 @@
 """Checks that ONNX's shape inference lacks: sizes of operands that must agree.
 
-Axes, modes and amounts of single ops are in `arguments`.
+Axes and amounts of single ops are in `arguments`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def check_operands(node: ir.Node) -> None:
     """Raise for a node whose operands contradict each other.
 
     Raises:
-        ModelError: channels, groups, axes, modes or numbers of elements do not agree.
+        ModelError: channels, groups, axes or numbers of elements do not agree.
     """
     check = CHECKS.get(node.op_type)
     if check is None or node.domain:

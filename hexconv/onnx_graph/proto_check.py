@@ -87,10 +87,9 @@ def _opset(imports: Iterable[onnx.OperatorSetIdProto]) -> int:
 
 def _of_call(node: onnx.NodeProto, opset: int, functions: Functions) -> Iterator[tuple[str, str]]:
     function = functions.get((node.domain, node.op_type))
-    faults: Iterator[str] = iter(())
     if function is not None:
         faults = function_faults(node, function)
-    elif node.domain in ONNX_DOMAINS:
+    else:
         faults = signature_faults(Call.of_proto(node), opset)
     yield from ((_label(node), why) for why in faults)
 
@@ -159,8 +158,15 @@ def _of_attribute(attribute: AttributeProto) -> Iterator[tuple[str, str]]:
     numbers = (attribute.i, *attribute.ints)
     if attribute.name in AXES and any(abs(number) > INT32 for number in numbers):
         yield where, f"{_shown(numbers)} is no axis"
-    if attribute.name in TYPES and attribute.i not in KNOWN_TYPES:
-        yield where, f"ONNX has no element type {attribute.i}"
+    is_written = attribute.type == AttributeProto.INT and not attribute.ref_attr_name
+    if is_written and attribute.name in TYPES and not _is_type(attribute):
+        last = max(KNOWN_TYPES)
+        yield where, f"ONNX has no element type {attribute.i}, only 1 to {last}"
+
+
+def _is_type(attribute: AttributeProto) -> bool:
+    """0 is none: where a type may be left out, it says so."""
+    return attribute.i in KNOWN_TYPES and (attribute.i > 0 or attribute.name != "to")
 
 
 def _not_finite(attribute: AttributeProto) -> Iterator[tuple[str, str]]:

@@ -10,15 +10,23 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import onnx
 import onnx_ir as ir
-from onnx import AttributeProto
+from onnx import AttributeProto, helper
+
+from hexconv.onnx_graph.choices import Values, choice_faults
 
 ONNX_DOMAINS = ("", "ai.onnx")
+MICROSOFT = "com.microsoft"
+"""ONNX Runtime's own ops: those that stand for ONNX's have their attributes."""
+
 SINGLE = onnx.defs.OpSchema.FormalParameterOption.Single
 KIND = AttributeProto.AttributeType
+TEXTS = (KIND.INT, KIND.STRING, KIND.STRINGS)
+"""Types of attributes that may take one of a few values."""
+
 TERM = r"[A-Za-z]*(\.\.\.[A-Za-z]*)?"
 EQUATION = re.compile(rf"{TERM}(,{TERM})*(->{TERM})?")
 """Of an Einsum, without spaces; ONNX's shape inference does not end for others."""
@@ -45,24 +53,26 @@ class Call:
     """A node as its op's signature is compared with it.
 
     Attributes:
-        op: of the ONNX domain.
+        domain, op: of the node.
         inputs, outputs: names; empty where one is left out.
         attributes: types by name; 0 for what a function's caller passes.
-        equation: of an Einsum.
+        values: of the attributes that are texts or integers, by name.
     """
 
+    domain: str
     op: str
     inputs: Sequence[str]
     outputs: Sequence[str]
     attributes: Mapping[str, int]
-    equation: str = ""
+    values: Values
 
     @classmethod
     def of_proto(cls, node: onnx.NodeProto) -> Call:
         """Of a node in a file."""
         kinds = {a.name: 0 if a.ref_attr_name else a.type for a in node.attribute}
-        equations = [a.s.decode(errors="replace") for a in node.attribute if a.name == "equation"]
-        return cls(node.op_type, node.input, node.output, kinds, "".join(equations[:1]))
+        given = [a for a in node.attribute if not a.ref_attr_name]
+        values = {a.name: _listed(helper.get_attribute_value(a)) for a in given if a.type in TEXTS}
+        return cls(node.domain, node.op_type, node.input, node.output, kinds, values)
 
     @classmethod
     def of(cls, node: ir.Node) -> Call:
@@ -70,13 +80,21 @@ class Call:
         inputs = ["" if value is None else str(value.name) for value in node.inputs]
         outputs = [value.name or "" for value in node.outputs]
         kinds = {name: attr.type.value for name, attr in node.attributes.items()}
-        equation = node.attributes.get("equation")
-        return cls(node.op_type, inputs, outputs, kinds, str(equation.value) if equation else "")
+        values = {n: _listed(a.value) for n, a in node.attributes.items() if a.type.value in TEXTS}
+        return cls(node.domain, node.op_type, inputs, outputs, kinds, values)
+
+
+def _listed(value: Any) -> list[str | int]:
+    """An attribute's one or several values; texts are bytes in a file, and text in onnx-ir."""
+    values = [value] if isinstance(value, (bytes, str, int)) else list(value)
+    return [one.decode(errors="replace") if isinstance(one, bytes) else one for one in values]
 
 
 def signature_faults(call: Call, opset: int) -> Iterator[str]:
-    """What a node has that its op lacks, or the reverse; nothing where ONNX has no such op."""
-    found = _signature(call.op, opset)
+    """What a node has that its op lacks, or the reverse; nothing where its op is not known."""
+    if call.domain in (*ONNX_DOMAINS, MICROSOFT):
+        yield from choice_faults(call.op, call.values)
+    found = _signature(call.op, opset) if call.domain in ONNX_DOMAINS else None
     if found is None:
         return
     yield from _ports(call.inputs, found.inputs, "input")
@@ -88,10 +106,11 @@ def signature_faults(call: Call, opset: int) -> Iterator[str]:
         elif (given := call.attributes[name]) not in (0, kind):
             yield f"attribute '{name}' is of type {KIND.Name(given)}, not {KIND.Name(kind)}"
     if call.op == "Einsum":
-        yield from _equation_faults(call.equation)
+        for equation in call.values["equation"]:
+            yield from _equation(str(equation))
 
 
-def _equation_faults(equation: str) -> Iterator[str]:
+def _equation(equation: str) -> Iterator[str]:
     written = equation.replace(" ", "")
     result = written.partition("->")[2].replace("...", "")
     if not EQUATION.fullmatch(written):
