@@ -67,6 +67,7 @@ def built(
     measured = dict(sorted(observed.items()))
     warnings = [*warnings, *calibrate.joined_warnings(graph, observed)]
     warnings += [f"output {told} in the model: {NOT_ROUNDED}" for told in graph.unrounded]
+    warnings += graph.branches
     equalized = equalizes(settings)
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)

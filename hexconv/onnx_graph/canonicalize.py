@@ -18,14 +18,12 @@ from onnx.checker import ValidationError
 from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.names import nearest
 from hexconv.onnx_graph import empties
-from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of
-from hexconv.onnx_graph.cleanup import detach_bodies
+from hexconv.onnx_graph.branches import CONTROL_FLOW, check_branches, inlined
+from hexconv.onnx_graph.builder import OPSET, FloatBuilder
 from hexconv.onnx_graph.cut import CutNodes
 from hexconv.onnx_graph.functions import expand
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.rules import MODERNIZATIONS
-
-CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
 
 
 def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
@@ -49,11 +47,14 @@ def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
             continue
         try:
             if node.op_type in CONTROL_FLOW and node.domain == "":
-                queue.extendleft(reversed(_branch(node, builder)))
+                if cut.behind(node):
+                    continue
+                queue.extendleft(reversed(inlined(node, builder)))
                 continue
             checkers.check(node)
             if cut.behind(node):
                 continue
+            check_branches(node)
             body = expand(node, builder)
             if body is None:
                 _settle(node, builder)
@@ -114,66 +115,6 @@ def _drop_unknown_attributes(node: ir.Node) -> None:
                 op=node.op_type,
             )
         node.attributes.pop(name)
-
-
-def _branch(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
-    """The nodes of the branch that an If with a constant condition takes, moved outside."""
-    condition = array_of(node.inputs[0]) if node.op_type == "If" else None
-    if condition is None or condition.size != 1:
-        raise UnsupportedOpError(
-            f"{node.op_type} is {CONTROL_FLOW[node.op_type]} that is decided while the model runs",
-            node=str(node.name),
-            op=node.op_type,
-            why="the DSP runs a fixed list of nodes",
-            hint="export the model without control flow (fixed sizes, unrolled loops)",
-        )
-    taken = "then_branch" if condition.item() else "else_branch"
-    inner = _body(node, taken)
-    outputs = list(inner.outputs)
-    if len(outputs) != len(node.outputs):
-        raise ModelError(
-            "the ONNX model is invalid",
-            where=f"node '{node.name}' (If)",
-            why=f"its {taken} has {len(outputs)} outputs, the node has {len(node.outputs)}",
-        )
-    foreign = [v for v in outputs if v is None or not (v.producer() or v.is_initializer())]
-    if foreign or len(set(outputs)) != len(outputs):
-        raise ModelError(
-            "the ONNX model is invalid",
-            where=f"node '{node.name}' (If)",
-            why=f"each output of its {taken} has to be of a node of its own",
-        )
-    inner.outputs.clear()
-    for value in list(inner.initializers.values()):
-        inner.initializers.pop(str(value.name))
-        value.name = builder.fresh(str(value.name))
-        builder.graph.register_initializer(value)
-    nodes = list(inner)
-    inner.remove(nodes)
-    for moved in nodes:
-        moved.name = builder.fresh_node(moved.name or moved.op_type)
-        for value in moved.outputs:
-            if value.name:
-                value.name = builder.fresh(value.name)
-    builder.graph.insert_before(node, nodes)
-    builder.at(node)
-    for old, new in zip(node.outputs, outputs, strict=True):
-        builder.transfer_uses(old, new, node)
-    builder.remove(node)
-    detach_bodies(node)
-    return nodes
-
-
-def _body(node: ir.Node, name: str) -> ir.Graph:
-    """The graph in an attribute; nothing has checked yet that there is one."""
-    attribute = node.attributes.get(name)
-    if attribute is None or attribute.type != ir.AttributeType.GRAPH:
-        raise ModelError(
-            "the ONNX model is invalid",
-            where=f"node '{node.name}' ({node.op_type})",
-            why=f"it has no graph '{name}'",
-        )
-    return attribute.as_graph()
 
 
 class _Checkers:

@@ -62,6 +62,7 @@ class FloatGraph:
         original: names of the values that inputs and nodes of the file compute.
         open_axes: the axes of inputs whose sizes the file leaves open, by input.
         unrounded: outputs of integers that are floats here, not rounded: "'y' is uint8".
+        branches: what each If costs that is decided at run time, as a sentence.
         unrolled: steps of long recurrent nodes that will be unrolled, by node name.
         ranges: (min, max) that a quantized model declares, by value name.
         wide: names of those of these values that have more than 8 bits.
@@ -79,6 +80,7 @@ class FloatGraph:
     clamps: dict[str, Clamp] = field(default_factory=dict)
     classes: frozenset[str] = frozenset()
     unrounded: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
     open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     unrolled: dict[str, int] = field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import InlinePass
 
 from hexconv.errors import ModelError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.onnx_graph import modernize, rewrites  # noqa: F401  (they register their rules)
+from hexconv.onnx_graph.branches import decided_at_run_time
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.canonicalize import canonicalize
 from hexconv.onnx_graph.casting import (
@@ -100,6 +101,7 @@ def load(
             if len(cut.unsupported) == 1
             else UnsupportedOpErrors(cut.unsupported)
         )
+    branches = decided_at_run_time(model.graph)
     check_outputs(model.graph)
     unrounded += codes_as_floats(builder)
     declared = take_ranges(builder, unreached)
@@ -120,6 +122,7 @@ def load(
         wide=declared.wide,
         clamps=declared.clamps,
         unrounded=unrounded,
+        branches=branches,
         open_axes=free,
     )
 

@@ -210,13 +210,17 @@ def test_an_op_that_is_newer_than_the_model() -> None:
 
 def test_control_flow_is_rejected_by_name() -> None:
     out = helper.make_tensor_value_info("b", onnx.TensorProto.FLOAT, None)
-    branch = helper.make_graph([helper.make_node("Relu", ["x"], ["b"])], "g", [], [out])
+    inner = [helper.make_node("Identity", ["t"], ["u"]), helper.make_node("Relu", ["x"], ["b"])]
+    ends = [("i", onnx.TensorProto.INT64), ("t", onnx.TensorProto.BOOL)]
+    inputs = [helper.make_tensor_value_info(name, kind, []) for name, kind in ends]
+    more = helper.make_tensor_value_info("u", onnx.TensorProto.BOOL, None)
+    body = helper.make_graph(inner, "g", inputs, [more, out])
     nodes = [
         node("ReduceMax", "x", "m", keepdims=0),
         node("Cast", "m", "c", to=onnx.TensorProto.BOOL),
-        node("If", "c", "y", then_branch=branch, else_branch=branch),
+        helper.make_node("Loop", ["", "c"], ["y"], name="n_y", body=body),
     ]
-    with pytest.raises(UnsupportedOpError, match=r"(?s)If is a branch.*'n_y'"):
+    with pytest.raises(UnsupportedOpError, match=r"(?s)Loop is a loop.*'n_y'"):
         load(model(nodes, {"x": (2,)}))
 
 
