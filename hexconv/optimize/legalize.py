@@ -13,8 +13,8 @@ from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
 from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import Prepared, trace
-from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
 from hexconv.nnlib.prepare.left_padding import require_unshifted, shifted
+from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
 from hexconv.nnlib.ranges.consistency import PreparedRanges, range_source
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.nnlib.ranges.operands import RangedOperand, ranged_inputs
@@ -157,7 +157,7 @@ def _put_flat_before(graph: Graph, readers: set[int]) -> int:
 def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
     """Nodes that would read rows without their padding; of fused ones the first, the reader."""
     wrong = {node.id for node, _ in shifted(prepared.graph)}
-    wrong |= {node.id for node in readers_of_one_row(prepared.graph)}
+    wrong |= {node.id for node in readers_short_of_rows(prepared.graph)}
     holders = {node.id: prepared.holder(node.id) for node in graph.nodes}
     return {
         node.id

@@ -8,8 +8,8 @@ from onnx import ModelProto, NodeProto, helper
 
 import hexconv
 from hexconv.nnlib.prepare import trace
-from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
 from hexconv.nnlib.prepare.left_padding import shifted
+from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
 from tests.lowering.proof import decibels, model, numbers
 from tests.optimize.proof import errors
 
@@ -125,5 +125,71 @@ def test_a_window_on_the_one_row_of_a_concat_has_its_padding(
     proto = model(nodes, {"a": shape, "b": shape}, ["y"], used)
     feeds = {"a": numbers(shape, 5), "b": numbers(shape, 6)}
     converted = hexconv.convert(proto, samples=[feeds], optimize=level)
-    assert not list(readers_of_one_row(trace(converted.graph).graph))
+    assert not list(readers_short_of_rows(trace(converted.graph).graph))
     assert decibels(proto, [feeds], optimize=level) > 30
+
+
+BETWEEN = {
+    "": [],
+    "Relu": [helper.make_node("Relu", ["u"], ["b"])],
+    "Tanh": [helper.make_node("Tanh", ["u"], ["b"])],
+    "LeakyRelu": [helper.make_node("LeakyRelu", ["u"], ["b"])],
+    "Add": [helper.make_node("Add", ["u", "c"], ["b"])],
+    "Mul": [helper.make_node("Mul", ["u", "c"], ["b"])],
+    "mean": [helper.make_node("AveragePool", ["u"], ["b"], kernel_shape=[2], strides=[2])],
+    "Concat": [
+        helper.make_node("Tanh", ["u"], ["t"]),
+        helper.make_node("Concat", ["u", "t"], ["b"], axis=1),
+    ],
+    "Split": [helper.make_node("Split", ["u"], ["b", "other"], axis=1, num_outputs=2)],
+}
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+@pytest.mark.parametrize("width", [3, 7])
+@pytest.mark.parametrize("between", BETWEEN)
+def test_a_depthwise_convolution_behind_a_transposed_one_has_its_padding(
+    between: str, width: int, level: str
+) -> None:
+    depth = {"Concat": 80, "Split": 20}.get(between, 40)
+    conv = helper.make_node(
+        "Conv",
+        ["b" if between else "u", "d"],
+        ["y"],
+        pads=[width // 2] * 2,
+        group=depth,
+    )
+    up = helper.make_node("ConvTranspose", ["x", "w"], ["u"], strides=[4], pads=[2, 2])
+    consts = {"w": 0.3 * numbers((9, 40, 8), 2), "d": 0.5 * numbers((depth, 1, width), 3)}
+    nodes = [up, *BETWEEN[between], conv]
+    if between in ("Add", "Mul"):
+        consts["c"] = numbers((1, 40, 1), 4)
+    proto, feeds = model(nodes, {"x": (1, 9, 33)}, ["y"], consts), {"x": numbers((1, 9, 33), 5)}
+    executed = trace(hexconv.convert(proto, samples=[feeds], optimize=level).graph).graph
+    assert not list(readers_short_of_rows(executed)) and not list(shifted(executed))
+    assert decibels(proto, [feeds], optimize=level) > 28
+
+
+def test_a_prelu_behind_the_mean_of_a_picture_reads_its_pixel() -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["m"]),
+        helper.make_node("PRelu", ["m", "s"], ["p"]),
+        helper.make_node("Conv", ["p", "w"], ["y"]),
+    ]
+    consts = {"s": np.full((1, 1, 1), 0.25, np.float32), "w": 0.2 * numbers((8, 32, 1, 1), 2)}
+    proto, feeds = model(nodes, {"x": (1, 32, 6, 6)}, ["y"], consts), {"x": numbers((1, 32, 6, 6))}
+    executed = trace(hexconv.convert(proto, samples=[feeds]).graph).graph
+    assert not list(shifted(executed))
+    assert decibels(proto, [feeds]) > 28
+
+
+def test_a_maximum_over_the_one_column_of_a_concat_has_its_padding() -> None:
+    nodes = [
+        helper.make_node("Tanh", ["x"], ["t"]),
+        helper.make_node("Concat", ["x", "t"], ["j"], axis=1),
+        helper.make_node("MaxPool", ["j"], ["y"], kernel_shape=[3, 1], pads=[1, 0, 1, 0]),
+    ]
+    proto, feeds = model(nodes, {"x": (1, 32, 6, 1)}, ["y"], {}), {"x": numbers((1, 32, 6, 1))}
+    executed = trace(hexconv.convert(proto, samples=[feeds]).graph).graph
+    assert not list(shifted(executed))
+    assert decibels(proto, [feeds]) > 28

@@ -1,9 +1,9 @@
-"""A known library defect: d32 data shifted by a depthwise convolution is read incorrectly.
+"""A known library defect: d32 data with less than 4 pixels to the left of its rows is misread.
 
-A d32 tensor has padding to the left of each row, 4 pixels as most nodes write it. A depthwise
-supernode leaves its result where its windows fall, so it has less (op_dwise_snode_8bit.c,
-out_left_pad), and element-wise nodes pass that on. Some nodes then read the wrong
-pixels without an error, others fail to execute: measured on the v60 library, node by node.
+A depthwise supernode leaves its result where its windows fall, so it has less
+(op_dwise_snode_8bit.c, out_left_pad), a mean that leaves one pixel has 2 and a Concat of one
+column none (nnlib/prepare/d32_margins). Some nodes then read the wrong pixels without an
+error, others fail to execute: measured on the v60 library, node by node.
 """
 
 from __future__ import annotations
@@ -11,41 +11,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import Graph, Node, Padding, Ref
-from hexconv.nnlib.prepare.concat_padding import readers_of_one_row
-
-ROOM = 4
-"""Pixels to the left of a row as written by nodes that do not inherit it from their input."""
-
-DEPTHWISE = ("DepthwiseSupernode_8x8p8to8_d32", "DepthwiseSupernode_8x8p32to8_d32")
-CONVOLUTIONS = ("Supernode_8x8p8to8_d32", "Supernode_8x8p32to8_d32")
-
-PASSES_ON = frozenset(
-    (
-        "QuantizedTanh_8_d32",
-        "QuantizedSigmoid_8_d32",
-        "QuantizedNeg_8_d32",
-        "Requantize_8to8_d32",
-        "QuantizedHardSwish_8_d32",
-        "QuantizedSoftmax_8_d32",
-        "QuantizedPRelu_8_d32",
-        "QuantizedPRelu_8_V2_d32",
-        "QuantizedBatchNorm_8x8p8to8_d32",
-        "QuantizedBatchNorm_8x8p32to8_d32",
-        "QuantizedAdd_8p8to8_d32",
-        "QuantizedSub_8p8to8_d32",
-        "QuantizedMul_8x8to8_d32",
-    )
+from hexconv.nnlib.graph import Graph, Node, Padding
+from hexconv.nnlib.prepare.d32_margins import (
+    AVERAGE_POOL,
+    DEPTHWISE,
+    FULL,
+    MAX_POOL,
+    RESIZE,
+    Margin,
+    Window,
+    margins,
+    read_margin,
+    right_of,
+    tensor_shapes,
+    window_of,
 )
+from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
 
-NEEDS_WHOLE = frozenset(
-    (
-        "QuantizedResizeBilinear_8_d32",
-        "QuantizedInstanceNorm_8_d32",
-        "QuantizedInstanceNormBG_8_d32",
-    )
-)
-"""Nodes that return wrong values where the padding is not a multiple of 4."""
+NORMS = ("QuantizedInstanceNorm_8_d32", "QuantizedInstanceNormBG_8_d32")
 
 PRELUS = ("QuantizedPRelu_8_d32", "QuantizedPRelu_8_V2_d32")
 FAST_POOLS = (((2, 2), (2, 2)), ((3, 3), (1, 1)), ((3, 3), (2, 2)))
@@ -60,16 +43,16 @@ def require_unshifted(graph: Graph) -> None:
     Raises:
         GraphError: there is one.
     """
-    for node in readers_of_one_row(graph):
+    for node in readers_short_of_rows(graph):
         raise GraphError(
-            f"{node.op.removesuffix('_d32')} with a window after a Concat of one row",
+            f"{node.op.removesuffix('_d32')} with a window on data with too few rows of padding",
             where=f"node {node.id} '{node.name}'",
-            why="the library's Concat leaves no padding above and below one row",
+            why="some nodes of the library leave few rows, or none, around a single one",
             hint=HINT,
         )
     for node, why in shifted(graph):
         raise GraphError(
-            f"{node.op.removesuffix('_d32')} after a depthwise convolution",
+            f"{node.op.removesuffix('_d32')} on data with too little padding left of its rows",
             where=f"node {node.id} '{node.name}'",
             why=why,
             hint=HINT,
@@ -78,46 +61,49 @@ def require_unshifted(graph: Graph) -> None:
 
 def shifted(graph: Graph) -> Iterator[tuple[Node, str]]:
     """Every node of an executed graph that would read shifted data incorrectly, and why."""
-    if not any(node.op in DEPTHWISE for node in graph.nodes):
-        return
     consts = {const.id: const.array.shape for const in graph.consts}
-    width = {
-        Ref(node.id, port): output.shape[2]
-        for node in graph.nodes
-        for port, output in enumerate(node.outputs)
-    }
-    room: dict[Ref, int] = {}
+    found = margins(graph, consts)
+    if not any(margin.left != FULL.left for margin in found.values()):
+        return
+    shapes = tensor_shapes(graph)
     for node in graph.nodes:
-        if not node.inputs:
+        have = read_margin(node, found).left
+        if have == FULL.left:
             continue
-        have = min(room.get(ref, ROOM) for ref in node.inputs)
-        need, stride = 0, 1
-        if node.op in (*DEPTHWISE, *CONVOLUTIONS):
-            window, stride = consts[node.inputs[1].node][1], consts[node.inputs[6].node][2]
-            need = _before(node, width[node.inputs[0]], window, stride)
-        if have != ROOM and _misreads(node, have, consts):
+        window = window_of(node, shapes, consts)
+        if node.inputs and _misreads(node, have, consts, shapes.get(node.inputs[0], ())):
             yield node, f"its rows begin {have} pixels in, and the node reads from multiples of 4"
-        elif need > have:
+        elif window is not None and _overreads(node, window, have, shapes[node.inputs[0]][2]):
+            need = max(window.columns)
             yield node, f"it needs {need} pixels left of each row where {have} are"
-        if node.op in PASSES_ON:
-            room[Ref(node.id)] = have
-        elif node.op in DEPTHWISE:
-            room[Ref(node.id)] = max(have - need, 0) // stride
 
 
-def _misreads(node: Node, room: int, consts: Mapping[int, tuple[int, ...]]) -> bool:
-    """Whether a node returns wrong values for data with this padding."""
+def _misreads(
+    node: Node, have: int, consts: Mapping[int, tuple[int, ...]], shape: tuple[int, ...]
+) -> bool:
+    """Whether a node returns wrong values for data of a shape with this padding."""
     if node.op in PRELUS:
-        return room in (2, 3)
-    if node.op == "QuantizedMaxPool_8_d32":
+        return have in (2, 3)
+    if node.op in NORMS:
+        return True
+    if shape[1:3] == (1, 1):
+        return False
+    if node.op == MAX_POOL:
         window, stride = (consts[ref.node][1:3] for ref in node.inputs[3:5])
         return (window, stride) in FAST_POOLS
-    return node.op in NEEDS_WHOLE
+    return node.op == RESIZE and have % FULL.left > 0
 
 
-def _before(node: Node, width: int, window: int, stride: int) -> int:
-    """Columns of padding left of the input (nn_graph_padding.h)."""
-    if node.padding is Padding.VALID:
-        return 0
-    total = max((-(-width // stride) - 1) * stride + window - width, 0)
-    return (total + 1) // 2 if node.padding is Padding.SAME_CAFFE else total // 2
+def _overreads(node: Node, window: Window, have: int, width: int) -> bool:
+    """Whether a window leaves the padding; to the right of a row is the left of the next one."""
+    before, after = window.columns
+    if node.op == AVERAGE_POOL:
+        return False
+    if not have and (node.op in DEPTHWISE or _fills_padding(node)):
+        return True
+    return before > have or after > have + right_of(Margin(FULL.rows, have), width)
+
+
+def _fills_padding(node: Node) -> bool:
+    """Whether a pool writes the padding of its input, which takes at least one pixel."""
+    return node.op == MAX_POOL and node.padding is not Padding.VALID
