@@ -7,11 +7,11 @@ the nearest range that fits, which is as fine as the operands are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from math import frexp
 
-from hexconv.nnlib.constraints import WORST_PRODUCT
+from hexconv.nnlib.constraints import WORST_DIFFERENCE, WORST_PRODUCT, difference_fits
 from hexconv.quantize import Range, cover
 
 INT16 = 1 << 15
@@ -35,7 +35,10 @@ def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
         return _product(left, right, wanted)
     if op in ("Max", "Min"):
         return _coarser(wanted, max(left.step, right.step) / LARGEST_MOVE)
-    return _coarser(wanted, (left.step + right.step) / LARGEST_SUM)
+    value_range = _coarser(wanted, (left.step + right.step) / LARGEST_SUM)
+    if op == "Add" or _difference_fits([left], [right], value_range):
+        return value_range
+    return cover(left.min - right.max, left.max - right.min)
 
 
 def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: Range) -> bool:
@@ -48,7 +51,8 @@ def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: R
     if op in ("Max", "Min"):
         return max(steps) <= LARGEST_MOVE * asked.step
     if op != "Mul":
-        return sum(steps) <= LARGEST_SUM * asked.step
+        fits = op == "Add" or _difference_fits(one, other, asked)
+        return fits and sum(steps) <= LARGEST_SUM * asked.step
     factor = steps[0] * steps[1] / asked.step
     if len(one) + len(other) > 2:
         factor = min(factor, WORST_PRODUCT)
@@ -56,6 +60,21 @@ def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: R
     return steps[0] * steps[1] < asked.step and all(
         _offset_fits(pair, factor, asked.zero) for pair in zeros
     )
+
+
+def _difference_fits(left: Sequence[Range], right: Sequence[Range], asked: Range) -> bool:
+    """Whether the offset of left - right fits at every loudness up to the ranges given.
+
+    The offset is largest where the left operand is silent and the right one nearly half as coarse
+    as the result.
+    """
+    ratios = [max(came.step for came in operand) / asked.step for operand in (left, right)]
+    if len(left) > 1:
+        ratios[0] = 0.0
+    if len(right) > 1:
+        ratios[1] = min(ratios[1], WORST_DIFFERENCE)
+    zeros = product({came.zero for came in left}, {came.zero for came in right})
+    return all(difference_fits(pair, ratios, asked.zero) for pair in zeros)
 
 
 def _product(left: Range, right: Range, wanted: Range) -> Range:

@@ -6,7 +6,7 @@ returns whether a node violates it; ranges and values known only at run time are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import frexp, inf, isfinite, log
 
 import numpy as np
@@ -27,6 +27,9 @@ WIDEST_KERNEL = 31
 WORST_PRODUCT = 2.0**-7 * (1 - 2.0**-14)
 """The ratio of steps at which a product's offset is largest: of the ratios that are shifted by 7,
 the most that is allowed (op_mul_d32.c, set_mul_scaling_for_output_range), the one nearest to 1."""
+
+WORST_DIFFERENCE = 0.5 * (1 - 2.0**-10)
+"""The same of either operand of a subtraction (op_add_d32.c), of ratios below one half."""
 
 WIDEST_SOFTMAX = 128 * 255 * log(2)
 """Range times beta of what a softmax reads, from which on the library fails: 22,624."""
@@ -167,6 +170,32 @@ def sum_scale(site: NodeSite) -> bool:
     ratios = _ratios(site)
     total = sum(ratios) if site.spec.name.startswith("QuantizedAdd") else max(ratios, default=0.0)
     return total * (16384 / 16380) >= 2**12
+
+
+def difference_fits(zeros: Sequence[int], ratios: Sequence[float], zero: int) -> bool:
+    """Whether the offset of a - b has 16 bits, which the library saturates it to.
+
+    op_add_d32.c, set_addsub_scaling_for_output_range: the offset is counted in 2**-shift of the
+    result's steps; only ratios below one half are shifted by 7.
+
+    Args:
+        zeros: zero points of a and b.
+        ratios: their steps beside the result's.
+        zero: zero point of the result.
+    """
+    shift = min(6 - frexp(max(ratios) * (16384 / 16380))[1], 7)
+    moved = zeros[0] * ratios[0] - zeros[1] * ratios[1]
+    return shift <= 0 or (zero - moved) * 2.0**shift < 2**15 - 2
+
+
+@range_constraint
+def difference_offset(site: NodeSite) -> bool:
+    a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
+    if a is None or b is None or out is None or not all(low < high for low, high in (a, b, out)):
+        return False
+    steps = [(high - low) / 255 for low, high in (a, b, out)]
+    zeros = [round(-low / step) for (low, _), step in zip((a, b, out), steps, strict=True)]
+    return not difference_fits(zeros[:2], [step / steps[2] for step in steps[:2]], zeros[2])
 
 
 @range_constraint

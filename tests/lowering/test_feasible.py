@@ -12,6 +12,7 @@ import hexconv
 from hexconv.lowering.range_limits import always_fits, request
 from hexconv.quantize import Range, cover, run_time_ranges
 from hexconv.simulator import Simulator
+from hexconv.simulator.kernels import elementwise
 from hexconv.simulator.kernels.multiply import Operands, product_of, scaling_for
 from tests.lowering.proof import emitted, matches, model, on_codes
 
@@ -40,11 +41,72 @@ def test_a_product_gets_a_range_whose_offset_does_not_wrap(
 
 @given(left=RANGES, right=RANGES, wanted=RANGES)
 def test_what_fits_is_taken_as_it_is_wanted(left: Range, right: Range, wanted: Range) -> None:
-    for op in ("Add", "Sub", "Max", "Min"):
+    for op in ("Add", "Max", "Min"):
         value_range = request(op, left, right, wanted)
         assert value_range.zero == wanted.zero and value_range.step >= wanted.step
         if wanted.step >= max(left.step, right.step) / 10:
             assert value_range == wanted
+
+
+def moved_by(left: Range, right: Range, asked: Range) -> float:
+    """How many steps left - right is off because its offset saturates at 16 bits."""
+    ends = (left.min, left.max), (right.min, right.max)
+    sums = elementwise.Request(*ends, (1, -1), asked.min, asked.max)
+    scaling = elementwise.fixed_scaling(sums)
+    zero = (scaling.zero + scaling.offset) / 2.0**scaling.last
+    return abs(zero - asked.zero)
+
+
+@given(left=RANGES, right=RANGES, wanted=RANGES)
+def test_a_difference_gets_a_range_whose_offset_does_not_saturate(
+    left: Range, right: Range, wanted: Range
+) -> None:
+    asked = request("Sub", left, right, wanted)
+    assert moved_by(left, right, asked) < 0.6, "a difference of zero must be the zero point"
+    if wanted.step >= max(left.step, right.step) / 10:
+        assert asked in (wanted, cover(left.min - right.max, left.max - right.min))
+
+
+@given(
+    usual=RANGES,
+    other=RANGES,
+    wanted=RANGES,
+    loudness=st.floats(2.0**-20, 10.0),
+    zero=st.integers(0, 255),
+    first=st.booleans(),
+)
+def test_a_difference_that_fits_every_run_fits_at_any_loudness(
+    usual: Range, other: Range, wanted: Range, loudness: float, zero: int, first: bool
+) -> None:
+    pairs = [(run_time_ranges(usual), (other,)), (usual.scaled(loudness).moved(zero), other)]
+    (one, two), (left, right) = pairs if first else [pair[::-1] for pair in pairs]
+    asked = request("Sub", usual if first else other, other if first else usual, wanted)
+    if always_fits("Sub", one, two, asked):
+        assert moved_by(left, right, asked) < 0.6
+
+
+@pytest.mark.parametrize("part", ["Sub", "Neg"])
+def test_a_difference_in_a_range_far_below_zero_is_not_moved(part: str) -> None:
+    """A minimum cuts a join at its upper end: the difference of small numbers gets that range."""
+    second = ["t", "x"] if part == "Sub" else ["x"]
+    nodes = [
+        helper.make_node("Clip", ["x", "low", "high"], ["t"]),
+        helper.make_node(part, second, ["d"]),
+        helper.make_node("Mul", ["x", "four"], ["f"]),
+        helper.make_node("Concat", ["d", "f"], ["j"], axis=2),
+        helper.make_node("Min", ["j", "cut"], ["y"]),
+    ]
+    numbers = {"low": -0.1, "high": 0.4, "four": 4.0, "cut": 0.01}
+    weights = {name: np.float32(number) for name, number in numbers.items()}
+    x = on_codes((1, 4, 5, 8)).astype(np.float32)
+    source = model(nodes, {"x": x.shape}, ["y"], weights)
+    for optimize in ("none", "default"):
+        converted = hexconv.convert(source, samples=[{"x": x}], optimize=optimize)
+        expected = np.minimum(
+            np.concatenate([(np.clip(x, -0.1, 0.4) if part == "Sub" else 0) - x, 4 * x], 2), 0.01
+        )
+        found = hexconv.simulate(converted, {"x": x})["y"]
+        assert np.abs(found - expected).max() < 1.1 * float(4 * x.max() - 4 * x.min()) / 255
 
 
 @given(

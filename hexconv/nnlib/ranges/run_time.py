@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 
-from hexconv.nnlib.constraints import WORST_PRODUCT
+from hexconv.nnlib.constraints import WORST_DIFFERENCE, WORST_PRODUCT
 from hexconv.nnlib.graph import INPUT_OP, Graph, Node, Ref
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.nnlib.ranges.limits import broken_rules, range_limits
@@ -92,7 +92,7 @@ class _Runs:
     def broken(self) -> Iterator[tuple[Node, str]]:
         """The rules that some ranges of the chosen inputs break, with the nodes."""
         self._run(self._usual)
-        scales = sorted({*RUN_TIME_SCALES, *self._product_scales()})
+        scales = sorted({*RUN_TIME_SCALES, *self._product_scales(), *self._difference_scales()})
         for scale, number in product(scales, range(len(RUN_TIME_ZEROS) ** len(self._chosen))):
             self._run([*self._ranges(scale, number)])
             for site in self._sites:
@@ -132,6 +132,15 @@ class _Runs:
             scale = worst ** (1 / max(varying, 1))
             if RUN_TIME_SCALES[0] < scale < RUN_TIME_SCALES[-1]:
                 yield scale
+
+    def _difference_scales(self) -> Iterator[float]:
+        """The loudness at which an operand of a subtraction has the worst ratio of steps."""
+        for site in self._sites:
+            if all(limit.rule != "difference_offset" for limit in range_limits(site.node.op)):
+                continue
+            out, other = site.range("out_"), site.range("b_")
+            if out and other and out[0] < out[1] and other[0] < other[1]:
+                yield WORST_DIFFERENCE * (out[1] - out[0]) / (other[1] - other[0])
 
     def _varies(self, site: NodeSite, role: str) -> bool:
         position = site.position(role)
