@@ -15,7 +15,7 @@ import click
 
 from hexconv import __version__
 from hexconv.cli._help import choose_language, completed
-from hexconv.cli._json import emit_error
+from hexconv.cli._json import emit_error, start
 from hexconv.cli._terminal import say
 from hexconv.distribution import NAME, REINSTALL, foreign
 from hexconv.errors import ConfigError, HexconvError, HexconvWarning, SampleWarning
@@ -114,6 +114,8 @@ def main() -> int:
     warnings.simplefilter("ignore", HexconvWarning)  # each verb prints them itself
     warnings.simplefilter("default", SampleWarning)
     warnings.showwarning = _show_warning
+    _SHOWN.clear()
+    start()
     _write_utf8()
     try:
         _check_installation()

@@ -16,6 +16,11 @@ _printed: list[str] = []
 """The kinds of the documents that this run has printed: an error after one is on stderr alone."""
 
 
+def start() -> None:
+    """Begin a run: a process may have several."""
+    _printed.clear()
+
+
 KEPT = "hexconv.document"
 """Under which click's context holds the document of the command."""
 

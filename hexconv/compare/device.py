@@ -11,7 +11,7 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.device import Library
-from hexconv.device.wiring import Feeds
+from hexconv.nnlib.feeds import Feeds
 from hexconv.nnlib.graph import Graph, HasGraph, Node, graph_of
 from hexconv.simulator.run import simulate
 

@@ -18,13 +18,13 @@ from hexconv.device.profile import REPEATS, Profile, profile
 from hexconv.device.session import Run, Session
 from hexconv.device.taps import LibraryTaps, tap
 from hexconv.device.wiring import (
-    Feeds,
     check_outside,
     input_tensors,
     named_outputs,
     output_slots,
 )
 from hexconv.errors import ConfigError
+from hexconv.nnlib.feeds import Feeds
 from hexconv.nnlib.graph import Graph, HasGraph, graph_of
 from hexconv.nnlib.versions import LibraryVersion
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.device.job import Slot
-from hexconv.errors import ConfigError, GraphError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Node, Ref
+from hexconv.errors import GraphError
+from hexconv.nnlib.feeds import Feeds, checked_feeds
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
 from hexconv.nnlib.ranges.loudest import check_loudness, widest_inputs
 
-Feeds = Mapping[str, Array]
 QUANTIZE_HERE = np.ones((1, 1, 1, 1), np.int32)
 UNUSED = np.zeros((1, 1, 1, 1), np.float32)
 
@@ -50,39 +50,16 @@ def input_tensors(graph: Graph, feeds: Feeds) -> list[Array]:
     """The four tensors of each input: float data, min and max (unused), 1 for "quantize here".
 
     Raises:
-        ConfigError: if `feeds` lacks an input, has one too many, or one of another shape.
+        ConfigError: see `checked_feeds`.
         GraphError: if an input is too loud for the graph, so that the library would not return.
     """
-    unknown = sorted(set(feeds) - {interface.name for interface in graph.inputs})
-    if unknown:
-        raise ConfigError(
-            f"the model has no input '{unknown[0]}'",
-            hint=f"its inputs are {', '.join(repr(i.name) for i in graph.inputs)}",
-        )
-    checked = {item.name: _checked(item, feeds) for item in graph.inputs}
+    checked = checked_feeds(graph.inputs, feeds)
     check_loudness(graph, widest_inputs(graph), checked)
     tensors: list[Array] = []
     for interface in graph.inputs:
         data = interface.layout.pack(checked[interface.name])
         tensors += [data, UNUSED, UNUSED, QUANTIZE_HERE]
     return tensors
-
-
-def _checked(interface: Interface, feeds: Feeds) -> Array:
-    if interface.name not in feeds:
-        raise ConfigError(f"there is no data for the model's input '{interface.name}'")
-    array = np.asarray(feeds[interface.name])
-    if array.dtype.kind not in "fiub":
-        raise ConfigError(f"the data for '{interface.name}' is not numeric ({array.dtype})")
-    if array.shape != tuple(interface.shape):
-        raise ConfigError(
-            f"the data for '{interface.name}' has the shape {array.shape}",
-            why=f"the model expects {tuple(interface.shape)}",
-        )
-    values = array.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise ConfigError(f"the data for '{interface.name}' contains values that are not finite")
-    return values
 
 
 _FLAG = Slot(4, "int32", struct.pack("<i", 1))

@@ -7,19 +7,16 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
-import numpy as np
-
 from hexconv.argument_types import checks_types
 from hexconv.arrays import Array
-from hexconv.errors import ConfigError, GraphError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Interface, Ref, graph_of
+from hexconv.errors import GraphError
+from hexconv.nnlib.feeds import Feeds, checked_feeds
+from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Ref, graph_of
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import require_unshifted
 from hexconv.nnlib.ranges.loudest import check_loudness, widest_inputs
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
-
-Feeds = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -141,8 +138,7 @@ class Simulator:
 
     def sources(self, feeds: Feeds) -> list[Array]:
         """What the graph's inputs receive, as `Executor.run` takes it."""
-        check_names(self.graph.inputs, feeds)
-        checked = {item.name: checked_feed(item, feeds[item.name]) for item in self.graph.inputs}
+        checked = checked_feeds(self.graph.inputs, feeds)
         check_loudness(self.graph, self._widest, checked)
         sources: list[Array] = []
         for interface in self.graph.inputs:
@@ -171,43 +167,6 @@ def check_ends(graph: Graph) -> None:
                 f"has one {op} node with three ports for each",
                 why=f"this one has {ports or 'none'}",
             )
-
-
-def check_names(inputs: Sequence[Interface], feeds: Feeds) -> None:
-    """Check that there is data for every input, and nothing else."""
-    if not isinstance(feeds, Mapping):
-        raise ConfigError(
-            f"feeds have to be a dict of arrays by input name, not {type(feeds).__name__}"
-        )
-    names = [interface.name for interface in inputs]
-    known = f"the model's inputs are {', '.join(map(repr, names))}"
-    for name in feeds:
-        if name not in names:
-            raise ConfigError(f"the model has no input {name!r}", hint=known)
-    for name in names:
-        if name not in feeds:
-            raise ConfigError(f"there is no data for input {name!r}", hint=known)
-
-
-def checked_feed(interface: Interface, value: Any) -> Array:
-    """A feed as a finite float32 array of the input's shape."""
-    who = f"input {interface.name!r}"
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ConfigError(f"{who} is not an array", why=str(error)) from error
-    if array.dtype.kind != "f":
-        raise ConfigError(f"{who} has type {array.dtype}; float32 is expected")
-    if array.shape != tuple(interface.shape):
-        raise ConfigError(
-            f"{who} has shape {list(array.shape)}; the model expects {list(interface.shape)}"
-        )
-    with np.errstate(over="ignore"):
-        array = np.asarray(array, np.float32, order="C")
-    if not np.isfinite(array).all():
-        bad = "NaN" if np.isnan(array).any() else "infinity"
-        raise ConfigError(f"{who} contains {bad}", why="the DSP cannot quantize it")
-    return array
 
 
 @overload

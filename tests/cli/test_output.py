@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -11,13 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hexconv import __main__, cli
+from hexconv import __main__, cli, files
 from hexconv.errors import FileError
+from hexconv.signals import ENDING
 
 from .converting import contents, process
 
@@ -139,7 +142,7 @@ def ended(text: str, before: Callable[[], object]) -> tuple[int, str]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 99
         before()
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1)
         sys.argv = ["hexconv", *words(text)]
         try:
             __main__.main()
@@ -219,6 +222,15 @@ def test_on_a_full_disk_nothing_is_half_written(built: Path, text: str, name: st
     assert (built / name).stat().st_size > 64
 
 
+def test_what_a_run_has_printed_does_not_count_for_the_next_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for text, kind in (("check tiny.onnx --json", "check"), ("check gone.onnx --json", "error")):
+        monkeypatch.setattr("sys.argv", ["hexconv", *words(text)])
+        cli.main()
+        assert json.loads(capsys.readouterr().out)["kind"] == kind
+
+
 @pytest.mark.parametrize("text", PRINTING)
 def test_output_that_has_nowhere_to_go_is_one_error(built: Path, text: str) -> None:
     code, said = ended(text, fill_stdout)
@@ -229,6 +241,76 @@ def test_output_that_has_nowhere_to_go_is_one_error(built: Path, text: str) -> N
     assert code == 1 and "Traceback" not in said and "cannot be written" not in said
     wanted = ended(text, nothing)[0]
     assert ended(text, fill_stderr)[0] == wanted
+
+
+def in_an_import(number: int, verb: str) -> None:
+    """Ask the process to end while a command is imported."""
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == f"hexconv.cli.{verb}":
+                os.kill(os.getpid(), number)
+
+    sys.modules.pop(f"hexconv.cli.{verb}", None)
+    sys.meta_path.insert(0, Finder)  # type: ignore[arg-type]
+
+
+def while_writing(number: int, verb: str) -> None:
+    """Ask the process to end before the first byte of a file."""
+    real = files._write
+
+    def write(stream: BinaryIO, content: bytes | files.Chunks) -> None:
+        os.kill(os.getpid(), number)
+        real(stream, content)
+
+    files._write = write
+
+
+def while_renaming(number: int, verb: str) -> None:
+    """Ask the process to end between staging and the first rename."""
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        os.kill(os.getpid(), number)
+        return real(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign, assignment]
+
+
+MOMENTS = (in_an_import, while_writing, while_renaming)
+
+
+STAGED = [text for text in WRITING if "--summary" not in text]
+"""What is written as a whole; a summary is appended to what other steps of a workflow wrote."""
+
+
+@pytest.mark.parametrize(("turn", "text"), list(enumerate(STAGED)))
+def test_a_command_that_is_asked_to_end_leaves_the_old_files_or_the_new_ones(
+    built: Path, turn: int, text: str
+) -> None:
+    """Each signal has each moment, over three commands."""
+    folders = [copied(built, str(number)) for number in range(4)]
+    assert ended(text, lambda: os.chdir(folders[3]))[0] == 0
+    old, new = files_in(built), files_in(folders[3])
+    for place, moment in enumerate(MOMENTS):
+        folder, number = folders[place], ENDING[(turn + place) % len(ENDING)]
+
+        def before() -> None:
+            os.chdir(folder)  # noqa: B023
+            signal.signal(number, signal.SIG_DFL)  # noqa: B023
+            moment(number, words(text)[0])  # noqa: B023
+
+        code, said = ended(text, before)
+        assert code == 128 + number, said
+        assert said.splitlines()[-1] == "interrupted: no partial file was written"
+        assert "Traceback" not in said
+        left = files_in(folder)
+        if moment is while_renaming:
+            assert set(left) <= set(new) and all(c in (old.get(n), new[n]) for n, c in left.items())
+        else:
+            assert left == old
+    assert old != new
 
 
 SETS = [

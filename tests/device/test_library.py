@@ -151,10 +151,11 @@ def test_nodes_are_listed_before_and_after_prepare(fake: Library) -> None:
 def test_an_input_quantized_on_the_dsp_needs_its_data(fake: Library) -> None:
     graph, x = graph_of(NEG), values()
     wrong = {
-        "no data for the model's input 'x'": {},
+        "no data for input 'x'": {},
         "has no input 'z'": {"x": x, "z": x},
-        r"has the shape \(2, 3, 6\)": {"x": np.zeros((2, 3, 6), np.float32)},
-        "not finite": {"x": np.full(SHAPE, np.nan, np.float32)},
+        r"'x' has shape \[2, 3, 6\]": {"x": np.zeros((2, 3, 6), np.float32)},
+        "'x' contains NaN": {"x": np.full(SHAPE, np.nan, np.float32)},
+        "'x' has type int8; float32 is expected": {"x": np.zeros(SHAPE, np.int8)},
         "is not an array of numbers": {"x": np.full(SHAPE, "a")},
     }
     for message, feeds in wrong.items():
