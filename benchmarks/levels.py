@@ -11,6 +11,7 @@ import argparse
 import json
 import warnings
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,13 @@ from hexconv.onnx_graph.session import FloatSession
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
-Figures = tuple[str, str, float]
+Figures = tuple[str, str, float, float | None]
+"""Model, what it is run at, dB of the DSP, dB of 8 bits at both ends with exact arithmetic."""
 
 node = helper.make_node
 LEVELS = (0.0, 1e-3, 0.1, 1.0)
 SPREADS = (1, 10, 30, 100)
+MEANS = (0.0, 1.0)
 FRAMES = (50, 100, 200, 400, 800)
 SHARPNESS = (0.02, 0.1, 0.25)
 MASKS = (-1e2, -1e4, -1e9, float(np.finfo(np.float32).min))
@@ -95,21 +98,80 @@ def quiet_inputs() -> Iterator[Figures]:
         samples = [{"x": numbers(*shape, seed=seed)} for seed in range(6)]
         for level in LEVELS:
             feeds = [{"x": feed["x"] * np.float32(level)} for feed in samples[:2]]
-            yield f"input of {name}", f"x {level:g}", sqnr(proto, samples, feeds)
+            yield f"input of {name}", f"x {level:g}", sqnr(proto, samples, feeds), None
+
+
+def eight_bit(values: Array, ends: Array) -> Array:
+    """Values as 8 bits over the range of `ends`, and of zero, have them."""
+    low, high = min(float(ends.min()), 0.0), max(float(ends.max()), 0.0)
+    step = (high - low) / 255
+    return (np.clip(np.round(values / step), low / step, high / step) * step).astype(np.float32)
+
+
+def ideal(proto: onnx.ModelProto, samples: list[Feed]) -> float:
+    """SQNR in dB of 8-bit inputs and outputs, calibrated on `samples`, and float in between."""
+    session, inputs = FloatSession(load(proto)), np.stack([feed["x"] for feed in samples])
+    wanted = np.stack([session.run(feed)["y"] for feed in samples]).astype(np.float64)
+    made = np.stack([session.run({"x": eight_bit(x, inputs)})["y"] for x in inputs])
+    noise = ((wanted - eight_bit(made, wanted)) ** 2).sum()
+    return decibels(float((wanted**2).sum()), float(noise))
+
+
+def norms() -> Iterator[tuple[str, onnx.ModelProto, int]]:
+    """Each norm's name, model and channels that it normalizes together."""
+    ones, zeros = np.ones(64, np.float32), np.zeros(64, np.float32)
+    affine = {"s": ones, "b": zeros}
+    shape = {"x": [1, 60, 64]}
+    yield (
+        "LayerNormalization",
+        model([node("LayerNormalization", ["x", "s", "b"], ["y"])], shape, affine),
+        1,
+    )
+    root = [
+        node("Mul", ["x", "x"], ["square"]),
+        node("ReduceMean", ["square"], ["mean"], axes=[-1]),
+        node("Add", ["mean", "epsilon"], ["sum"]),
+        node("Sqrt", ["sum"], ["root"]),
+        node("Div", ["x", "root"], ["y"]),
+    ]
+    yield "RMSNorm", model(root, shape, {"epsilon": np.float32(1e-6)}), 1
+    affine = {"s": np.ones(60, np.float32), "b": np.zeros(60, np.float32)}
+    instance = [node("InstanceNormalization", ["x", "s", "b"], ["y"])]
+    yield "InstanceNormalization", model(instance, shape, affine), 1
+    groups = [
+        node("Reshape", ["x", "apart"], ["grouped"]),
+        node("InstanceNormalization", ["grouped", "s", "b"], ["normal"]),
+        node("Reshape", ["normal", "together"], ["y"]),
+    ]
+    consts = {"s": np.ones(20, np.float32), "b": np.zeros(20, np.float32)}
+    sizes = {"apart": np.array([1, 20, -1]), "together": np.array([1, 60, 64])}
+    yield "GroupNorm of 20 groups", model(groups, shape, {**consts, **sizes}), 3
+    yield "L2", model([node("LpNormalization", ["x"], ["y"], axis=-1, p=2)], shape, {}), 1
+
+
+def rows(spread: float, mean: float, together: int) -> list[Feed]:
+    """Rows whose loudness is uniform in the logarithm, around `mean` times their loudness."""
+    samples = []
+    for seed in range(6):
+        generator = np.random.default_rng(seed)
+        loudness = np.exp(generator.uniform(-np.log(spread), 0, (1, 60 // together, 1)))
+        values = generator.standard_normal((1, 60, 64)) + mean
+        samples.append({"x": (loudness.repeat(together, 1) * values).astype(np.float32)})
+    return samples
 
 
 def unlike_rows() -> Iterator[Figures]:
-    """Norms over rows whose loudness differs."""
-    consts = {"s": np.ones(64, np.float32), "b": np.zeros(64, np.float32)}
-    proto = model([node("LayerNormalization", ["x", "s", "b"], ["y"])], {"x": [1, 60, 64]}, consts)
-    for spread in SPREADS:
-        samples = []
-        for seed in range(6):
-            generator = np.random.default_rng(seed)
-            loudness = np.exp(generator.uniform(-np.log(spread), 0, (1, 60, 1)))
-            rows = loudness * generator.standard_normal((1, 60, 64))
-            samples.append({"x": rows.astype(np.float32)})
-        yield "LayerNormalization", f"rows x{spread}", sqnr(proto, samples, samples)
+    """Norms over rows whose loudness differs, around zero and around means of their own."""
+    for name, proto, together in norms():
+        for mean, spread in product(MEANS, SPREADS):
+            samples = rows(spread, mean, together)
+            around = f", around {mean:g} of it" if mean else ""
+            yield (
+                name,
+                f"rows x{spread}{around}",
+                sqnr(proto, samples, samples),
+                ideal(proto, samples),
+            )
 
 
 def flat_attention() -> Iterator[Figures]:
@@ -134,6 +196,7 @@ def flat_attention() -> Iterator[Figures]:
                 f"attention, {frames} frames",
                 f"sharpness {sharpness:g}",
                 sqnr(proto, samples, samples[:1]),
+                None,
             )
 
 
@@ -159,7 +222,7 @@ def runtime_masks() -> Iterator[Figures]:
             "far": np.float32(far),
         }
         proto = model(nodes, {"x": [1, 40, 16], "m": [1, 1, 40]}, consts)
-        yield "mask of each run", f"{far:.3g}", sqnr(proto, samples, samples[:1])
+        yield "mask of each run", f"{far:.3g}", sqnr(proto, samples, samples[:1]), None
 
 
 def main() -> None:
@@ -168,13 +231,21 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     as_json = parser.parse_args().json
     kinds = (quiet_inputs, unlike_rows, flat_attention, runtime_masks)
-    rows = [row for kind in kinds for row in kind()]
+    figures = [row for kind in kinds for row in kind()]
     if as_json:
-        print(json.dumps([{"model": a, "at": b, "db": round(c, 1)} for a, b, c in rows], indent=1))
+        keys = ("model", "at", "db", "ideal_db")
+        print(
+            json.dumps([dict(zip(keys, _rounded(row), strict=True)) for row in figures], indent=1)
+        )
         return
-    print("| model | at | dB |\n|---|---|---:|")
-    for what, where, figure in rows:
-        print(f"| {what} | {where} | {figure:.1f} |")
+    print("| model | at | dB | 8 bits at both ends, dB |\n|---|---|---:|---:|")
+    for row in figures:
+        print("| " + " | ".join("" if item is None else str(item) for item in _rounded(row)) + " |")
+
+
+def _rounded(row: Figures) -> tuple[str, str, float, float | None]:
+    what, where, figure, best = row
+    return what, where, round(figure, 1), None if best is None else round(best, 1)
 
 
 if __name__ == "__main__":

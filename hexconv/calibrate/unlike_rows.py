@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.annotations import annotate
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
-from hexconv.quantize import Bounds
+from hexconv.quantize import Bounds, cover
 from hexconv.quantize.ranges import LEVELS
 
 SPREAD = 16.0
@@ -35,7 +36,8 @@ NEAR, COARSEST = 32.0, 12.0
 """Ratio of peaks up to which a model's input is multiplied in the range of each run, where another
 range would round it a second time; and the ratio of its factors then: any run fits, up to ten times
 as loud as calibration (lowering/range_limits)."""
-SMALL_MEAN = 8.0
+WIDER = 1.05
+"""By how much x - mean(x) may reach further than x, where it has the levels of x: it is clipped."""
 LARGEST = 64.0
 """Squared ratio of a row's peak to its root mean square that has levels, if it was not measured."""
 FELT = 1e-2
@@ -194,19 +196,9 @@ def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool
     value = _centered(norm)
     if _of_run(norm.source):
         return norm.source, False, True
-    if value is not None and _of_run(value) and _is_small(norm, value, ranges):
-        return value, True, True
+    if value is not None and _of_run(value) and _in_levels_of_run(norm, value, ranges):
+        return norm.source, True, True
     return norm.source, _on_one_grid(norm, ranges), False
-
-
-def _is_small(norm: Norm, value: ir.Value, ranges: Mapping[str, Bounds]) -> bool:
-    """Whether the means of rows are small beside the values: else peaks do not tell variances."""
-    node = norm.source.producer()
-    middle = None if node is None else node.inputs[1]
-    if middle is None or not {str(middle.name), str(value.name)} <= ranges.keys():
-        return False
-    mean, whole = (max(-low, high) for low, high in (ranges[str(v.name)] for v in (middle, value)))
-    return mean * SMALL_MEAN <= whole
 
 
 def _of_run(value: ir.Value) -> bool:
@@ -237,6 +229,27 @@ def _centered(norm: Norm) -> ir.Value | None:
     if mean is None or mean.op_type != "ReduceMean" or mean.inputs[0] is not value:
         return None
     return value
+
+
+def _in_levels_of_run(norm: Norm, value: ir.Value, ranges: dict[str, Bounds]) -> bool:
+    """Let x - mean(x) have the levels of x in each run: a range as wide, around another zero.
+
+    What the mean was rounded by is subtracted once the row is scaled.
+    """
+    node, name = norm.source.producer(), str(norm.source.name)
+    middle = None if node is None else node.inputs[1]
+    mean = None if middle is None else middle.producer()
+    if node is None or mean is None or not {name, str(value.name)} <= ranges.keys():
+        return False
+    (low, high), whole = ranges[name], cover(*ranges[str(value.name)])
+    width = whole.max - whole.min
+    if not read_once(mean.outputs[0]) or not 0.0 < high - low <= WIDER * width:
+        return False
+    zero = round(-low / (high - low) * LEVELS)
+    annotate(node, grid_zero=zero)
+    annotate(mean, grid_zero=whole.zero)
+    ranges[name] = -zero * whole.step, (LEVELS - zero) * whole.step
+    return True
 
 
 def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from hexconv.annotations import notes_of
 from hexconv.decompose.recurrent import unsupported_op
 from hexconv.decompose.steps import NODES, is_bidirectional, steps_of
 from hexconv.errors import UnsupportedOpError
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
 from hexconv.onnx_graph import NodeView

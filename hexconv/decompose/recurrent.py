@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.annotations import notes_of
 from hexconv.decompose.steps import GATES, number_step, steps_of
-from hexconv.lowering.annotations import notes_of
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import annotate, notes_of
+from hexconv.annotations import annotate, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Bounds

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.annotations import notes_of
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import lookup
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
 from hexconv.lowering.range_groups import WORTH

@@ -228,6 +228,15 @@ class Context:
             self._fixed[key] = self.requantize8(tensor, key[1], f"{name}/pinned")
         return self._fixed[key]
 
+    def as_calibrated(self, tensor: Tensor, name: str) -> Tensor:
+        """The same quantized values, taken for those of the calibrated range in each run: no node.
+
+        What they stand for is off by a factor and an addend, the same for all of them.
+        """
+        value_range = self.range(self._sources.get(name, name))
+        low, high = self.builder.minmax(name, value_range)
+        return replace(tensor, min=low, max=high, range=value_range, source=RangeSource.STATIC)
+
     def at_least(self, tensor: Tensor, step: float, name: str) -> Tensor:
         """A tensor whose step is never below `step`, however quiet a run is (`Builder.floored`).
 

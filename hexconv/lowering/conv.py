@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hexconv.annotations import notes_of
 from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import depthwise
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.registry import lowers

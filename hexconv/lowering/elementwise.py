@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from hexconv.annotations import notes_of
 from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
@@ -13,10 +15,12 @@ from hexconv.lowering.channelwise import multiplied
 from hexconv.lowering.context import Context, lanes, memory_order
 from hexconv.lowering.range_limits import always_fits, request
 from hexconv.lowering.registry import lowers
-from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
+from hexconv.nnlib.builder import SCALAR, RangeSource, Tensor, ranges_of
+from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import LARGEST_NUMBER, Range, cover
+from hexconv.quantize.ranges import LEVELS
 
 BINARY = {
     "Add": "QuantizedAdd_8p8to8",
@@ -36,7 +40,11 @@ def binary(node: NodeView, ctx: Context) -> None:
         for source, other in (pair, pair[::-1])
     ):
         return
-    _combine(node, ctx, node.op, [node.input(0), node.input(1)])
+    zero = notes_of(node.node).grid_zero
+    if zero is None:
+        _combine(node, ctx, node.op, [node.input(0), node.input(1)])
+    else:
+        _by_levels(node, ctx, zero)
 
 
 @lowers("Max", "Min")
@@ -191,6 +199,32 @@ def _static_where_needed(
         return left, right
     one = ctx.fixed(left, f"{name}/left")
     return one, one if left == right else ctx.fixed(right, f"{name}/right")
+
+
+def _by_levels(node: NodeView, ctx: Context, zero: int) -> None:
+    """A Sub of a mean in the levels of its first operand, whichever range they have in a run.
+
+    The result's range is as wide as that in each run: three floats compute it.
+    """
+    output, names = node.outputs[0], [node.input(0), node.input(1)]
+    shape, layout = ctx.shape(output), common_layout(ctx, names, output)
+    left, right = (operand(ctx, name, layout, shape) for name in names)
+    of_run = left.min, left.max
+    left = ctx.as_calibrated(left, names[0])
+    given = Range(left.range.step, zero)
+    result = emit(ctx, "Sub", left, right, layout.shape(shape), given, f"{output}/levels")
+    ctx.builder.mark_by_levels(result)
+    width = _number(ctx, "Sub_f", of_run[1], of_run[0], f"{output}/width")
+    parts = ((f"{output}_min", -zero / LEVELS), (f"{output}_max", 1.0 - zero / LEVELS))
+    low, high = (
+        _number(ctx, "Mul_f", width, ctx.builder.scalar(f"{name}_part", part), name)
+        for name, part in parts
+    )
+    ctx.bind(output, layout, replace(result, min=low, max=high, source=RangeSource.RUN_TIME))
+
+
+def _number(ctx: Context, op: str, left: Ref, right: Ref, name: str) -> Ref:
+    return Ref(ctx.builder.node(op, [left, right], [Output(SCALAR, "float32")], name=name))
 
 
 def partial_range(op: str, left: Range, right: Range) -> Range:

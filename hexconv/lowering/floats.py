@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hexconv.annotations import notes_of
 from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.activation import along_depth
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.broadcast import common_layout, operand
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import reciprocal_of

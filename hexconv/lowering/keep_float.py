@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from hexconv.annotations import annotate, notes_of
 from hexconv.errors import ConfigError
-from hexconv.lowering.annotations import annotate, notes_of
 from hexconv.lowering.floats import FORMS
 from hexconv.names import did_you_mean
 from hexconv.onnx_graph import FloatGraph

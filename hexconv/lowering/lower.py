@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.annotations import notes_of
 from hexconv.arrays import Array
 from hexconv.errors import ModelError, PastFloat32Error, UnsupportedOpError
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context, TransposeCount
 from hexconv.lowering.extreme_numbers import check_factors, overflow
 from hexconv.lowering.floats import FORMS, op_of

@@ -13,8 +13,8 @@ from math import inf, isfinite
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.annotations import notes_of
 from hexconv.arrays import Array
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.channel_factors import channel_factors
 from hexconv.lowering.lookup import Function
 from hexconv.lowering.unary import one_variable

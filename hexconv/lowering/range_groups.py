@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from hexconv.lowering.annotations import notes_of
+from hexconv.annotations import notes_of
 from hexconv.lowering.needed_ranges import needed_ranges
 from hexconv.lowering.registry import LOWERINGS, Tie
 from hexconv.onnx_graph import NodeView

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from hexconv.lowering.annotations import notes_of
+from hexconv.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.pool import l2_norm, largest
 from hexconv.lowering.registry import Tie, lowers
@@ -23,7 +23,10 @@ LANES = 32
 @lowers("ReduceMean", "GlobalAveragePool")
 def reduce_mean(node: NodeView, ctx: Context) -> None:
     """QuantizedMean_8 with a static range."""
-    _scaled_mean(node, ctx, 1)
+    if notes_of(node.node).grid_zero is None:
+        _scaled_mean(node, ctx, 1)
+    else:
+        _mean_of_levels(node, ctx)
 
 
 @lowers("ReduceSum")
@@ -31,6 +34,19 @@ def reduce_sum(node: NodeView, ctx: Context) -> None:
     """n times the mean: the factor is in the range."""
     shape = ctx.shape(node.input(0))
     _scaled_mean(node, ctx, prod(shape[axis] for axis in reduced_axes(node, ctx)))
+
+
+def _mean_of_levels(node: NodeView, ctx: Context) -> None:
+    """The mean for a Sub from levels (elementwise.py), in the calibrated range of the operand."""
+    source, output = node.input(0), node.outputs[0]
+    axes = reduced_axes(node, ctx)
+    layout, places = reducible(ctx, source, axes)
+    levels = ctx.as_calibrated(ctx.take(source, layout), source)
+    tensor = levels
+    if places:
+        tensor = mean(ctx, levels, places, levels.range, f"{output}/levels")
+        ctx.builder.mark_by_levels(tensor)
+    bind_reduced(node, ctx, layout, axes, ctx.as_calibrated(tensor, source))
 
 
 def _scaled_mean(node: NodeView, ctx: Context, factor: int) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.annotations import notes_of
 from hexconv.lowering import lookup
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.context import Context
 from hexconv.lowering.registry import lowers
 from hexconv.onnx_graph import NodeView

@@ -338,6 +338,11 @@ class Builder:
         if index is not None and tensor.data.port == 0:
             self.graph.nodes[index] = replace(self.graph.nodes[index], saturates=limits)
 
+    def mark_by_levels(self, tensor: Tensor) -> None:
+        """Say that a node reads quantized values in another range than a run gives them."""
+        index = self._index[tensor.data.node]
+        self.graph.nodes[index] = replace(self.graph.nodes[index], by_levels=True)
+
     def finish(self) -> Graph:
         """The graph, numbered as MACE numbers it."""
         return self.graph.renumbered()

@@ -122,7 +122,8 @@ class Node:
     0 is, where it is one. `keeps_range`: the library cannot use a narrower range than the
     one that is requested, so rewrites leave it unchanged. `saturates`: (low, high) that output 0
     must not leave, because the end of its range replaces an activation. `made_for`: (min, max) of
-    input 0 for which constants were computed (a lookup table's).
+    input 0 for which constants were computed (a lookup table's). `by_levels`: it takes quantized
+    values for those of one range, whichever a run gives them, and what reads it undoes that.
     """
 
     id: int
@@ -136,6 +137,7 @@ class Node:
     keeps_range: bool = False
     saturates: tuple[float, float] | None = field(default=None, compare=False)
     made_for: tuple[float, float] | None = field(default=None, compare=False)
+    by_levels: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.annotations import notes_of
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError
-from hexconv.lowering.annotations import notes_of
 from hexconv.lowering.lookup import Function
 from hexconv.names import did_you_mean, listed
 from hexconv.onnx_graph import FloatGraph, TensorInfo

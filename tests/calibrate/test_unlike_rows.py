@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 import hexconv
+from hexconv.errors import GraphError
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import Array, model, same_on_the_library
@@ -107,20 +108,93 @@ def test_rows_are_scaled_at_the_loudness_of_a_run(
     )
 
 
-@pytest.mark.parametrize("mean", [0.05, 0.5, 3.0])
-def test_rows_around_a_mean_of_their_own_are_centered(mean: float) -> None:
-    proto, feeds = layer_norm(), samples(10)
-    for seed, feed in enumerate(feeds):
-        feed["x"] += np.float32(mean) * np.random.default_rng(seed).uniform(-1, 1, (ROWS, 1))
-        feed["x"] = feed["x"].astype(np.float32)
+def group_norm() -> onnx.ModelProto:
+    """Of the 10 groups of 4 rows each, as exporters write it."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "apart"], ["grouped"]),
+        helper.make_node("InstanceNormalization", ["grouped", "s", "b"], ["normal"]),
+        helper.make_node("Reshape", ["normal", "together"], ["y"]),
+    ]
+    consts: dict[str, Array] = {
+        "apart": np.array([1, ROWS // 4, 4 * WIDTH]),
+        "together": np.array(SHAPE),
+        "s": ONES[: ROWS // 4],
+        "b": ZEROS[: ROWS // 4],
+    }
+    return model(nodes, {"x": SHAPE}, ["y"], consts)
+
+
+def rows_around(
+    mean: str, amount: float, spread: float, together: int = 1
+) -> list[dict[str, Array]]:
+    """Rows of unlike loudness around a mean: the same, one of each row's own, or in proportion.
+
+    As many as `together` have one loudness and one mean.
+    """
+    feeds = []
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        sizes = ROWS // together, 1
+        loudness = np.exp(generator.uniform(-np.log(spread), 0, sizes))
+        added = {"same": 1.0, "own": generator.uniform(-1, 1, sizes), "in proportion": loudness}
+        loudness, around = (
+            np.broadcast_to(each, sizes).repeat(together, 0) for each in (loudness, added[mean])
+        )
+        values = loudness * generator.standard_normal(SHAPE) + amount * around
+        feeds.append({"x": values.astype(np.float32)})
+    return feeds
+
+
+@pytest.mark.parametrize("spread", [10, 30, 100])
+@pytest.mark.parametrize(
+    ("mean", "amount"), [("own", 0.05), ("own", 3.0), ("same", 0.2), ("in proportion", 3.0)]
+)
+@pytest.mark.parametrize("norm", [layer_norm, group_norm])
+def test_rows_around_a_mean_are_as_right_as_8_bits_allow(
+    norm: Callable[[], onnx.ModelProto], mean: str, amount: float, spread: float
+) -> None:
+    proto = norm()
+    feeds = rows_around(mean, amount, spread, together=4 if norm is group_norm else 1)
     made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
     same_on_the_library(made, feeds[0])
     inputs = np.stack([feed["x"] for feed in feeds])
     wanted = np.stack([session.run(feed)["y"] for feed in feeds])
     ideal = np.stack([session.run({"x": eight_bit(x, inputs)})["y"] for x in inputs])
     got = np.stack([hexconv.simulate(made, feed)["y"] for feed in feeds])
-    # A mean that is more than an eighth of the peak is subtracted before rows are scaled.
-    assert decibels(wanted, got) > decibels(wanted, eight_bit(ideal, wanted)) - 3.5
+    assert decibels(wanted, got) > decibels(wanted, eight_bit(ideal, wanted)) - 2.0
+
+
+@pytest.mark.parametrize("loudness", [0.0, 1e-12, 1e-3, 0.1, 1.0, 3.0, 10.0, 1e6])
+def test_rows_around_a_mean_are_scaled_at_the_loudness_of_a_run(loudness: float) -> None:
+    proto, feeds = layer_norm(), rows_around("in proportion", 1.0, 10)
+    made = hexconv.convert(proto, samples=feeds)
+    run = {"x": (feeds[0]["x"] * loudness).astype(np.float32)}
+    if loudness == 1e6:
+        with pytest.raises(GraphError, match="the input 'x' is too loud"):
+            hexconv.simulate(made, run)
+        return
+    same_on_the_library(made, run)
+    wanted, got = FloatSession(load(proto)).run(run)["y"], hexconv.simulate(made, run)["y"]
+    assert np.abs(got).max() <= 1.1 * np.abs(FloatSession(load(proto)).run(feeds[0])["y"]).max()
+    if loudness == 1.0:
+        assert decibels(wanted, got) > 27.0
+    if loudness == 0.0:
+        assert not got.any()
+
+
+def test_a_mean_that_is_read_elsewhere_keeps_its_range() -> None:
+    """Means of quantized values in another range than the run's are of no use to others."""
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "s", "b"], ["normal", "mean"], epsilon=1e-5),
+        helper.make_node("Add", ["normal", "mean"], ["y"]),
+    ]
+    proto = model(nodes, {"x": SHAPE}, ["y"], {"s": ONES, "b": ZEROS})
+    feeds = rows_around("own", 3.0, 10)
+    made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
+    same_on_the_library(made, feeds[0])
+    wanted = np.stack([session.run(feed)["y"] for feed in feeds])
+    got = np.stack([hexconv.simulate(made, feed)["y"] for feed in feeds])
+    assert decibels(wanted, got) > 22.0
 
 
 @pytest.mark.parametrize("loudness", [1.0, 1000.0])

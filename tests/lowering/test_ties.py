@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hexconv.lowering  # noqa: F401  (registers the ties)
-from hexconv.lowering.annotations import annotate
+from hexconv.annotations import annotate
 from hexconv.lowering.range_groups import solve
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover

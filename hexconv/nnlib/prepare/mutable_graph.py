@@ -35,6 +35,7 @@ class Op:
     keeps_range: bool = False
     saturates: tuple[float, float] | None = None
     made_for: tuple[float, float] | None = None
+    by_levels: bool = False
     removed: bool = False
 
     @classmethod

@@ -202,11 +202,14 @@ def reads_of(graph: Graph, found: FoundRanges) -> dict[Place, RangeRead]:
 def _misread(
     reads: Mapping[Place, RangeRead], nodes: Mapping[int, Node]
 ) -> Iterator[RangeConflict]:
-    """Limits that no factor makes of the range that the tensor has."""
+    """Limits that no factor makes of the range that the tensor has, but for those meant so."""
     for item in reads.values():
-        if item.scale is None:
+        maker = nodes.get(item.ref.node)
+        given_by_run = all(isinstance(end, Ref) for end in item.read)
+        meant = item.node.by_levels or (maker is not None and maker.by_levels and given_by_run)
+        if item.scale is None and not meant:
             why = f"reads {_shown(item.read)} where {_shown(item.own)} is the range"
-            yield RangeConflict(item.node, nodes.get(item.ref.node), why)
+            yield RangeConflict(item.node, maker, why)
 
 
 def _rescaled(

@@ -12,12 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
-from hexconv.nnlib.graph import INPUT_OP, Const, Graph, Node, Ref
+from hexconv.nnlib.graph import INPUT_OP, Graph, Node, Ref
 from hexconv.nnlib.ops import RangeRule, spec
+from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.nnlib.ranges.operands import ranged_inputs
 from hexconv.quantize.ranges import LEVELS
 
 LOUDEST = 2.0**15
+SCALED = ("Sub_f", "Mul_f")
+"""What makes a range that is as wide as a run's out of it (lowering/elementwise.py)."""
 REQUANTIZE, PRODUCT = "Requantize_8to8", "QuantizedMul_8x8to8"
 
 
@@ -32,9 +35,9 @@ def widest_inputs(graph: Graph) -> dict[str, float]:
         for item in graph.inputs
         if item.range[0] < item.range[1]
     }
-    nodes, consts = graph.node_by_id(), graph.const_by_id()
+    nodes, known = graph.node_by_id(), FoundRanges.of(graph).scalars
     for node in graph.nodes:
-        for low, width in _limits(node, consts):
+        for low, width in _limits(node, known):
             number = _input_number(low, nodes)
             if number is not None and number < len(graph.inputs):
                 name = graph.inputs[number].name
@@ -42,29 +45,30 @@ def widest_inputs(graph: Graph) -> dict[str, float]:
     return widest
 
 
-def _limits(node: Node, consts: Mapping[int, Const]) -> Iterator[tuple[Ref, float]]:
+def _limits(node: Node, known: Mapping[Ref, float]) -> Iterator[tuple[Ref, float]]:
     """Of operands of a node, where their minimum is from and how wide their range may be."""
     if node.op not in (REQUANTIZE, PRODUCT):
         return
     asked = spec(node.op).position("out_min", len(node.inputs))
     if asked is None:
         return
-    result = _constant_width(node.inputs[asked : asked + 2], consts)
+    result = _known_width(node.inputs[asked : asked + 2], known)
     if result is None:
         return
     if node.op == REQUANTIZE:
         yield node.inputs[1], LOUDEST * result
         return
     for own, other in ((node.inputs[2:4], node.inputs[4:6]), (node.inputs[4:6], node.inputs[2:4])):
-        factor = _constant_width(other, consts)
+        factor = _known_width(other, known)
         if factor:
             yield own[0], LEVELS * result / factor
 
 
-def _constant_width(limits: Sequence[Ref], consts: Mapping[int, Const]) -> float | None:
-    items = [consts.get(ref.node) for ref in limits]
-    numbers = [float(item.array.flat[0]) for item in items if item is not None]
-    return numbers[1] - numbers[0] if len(numbers) == len(limits) else None
+def _known_width(limits: Sequence[Ref], known: Mapping[Ref, float]) -> float | None:
+    numbers = [known.get(ref) for ref in limits]
+    if len(numbers) != 2 or numbers[0] is None or numbers[1] is None:
+        return None
+    return numbers[1] - numbers[0]
 
 
 def check_loudness(graph: Graph, widest: Mapping[str, float], feeds: Mapping[str, Array]) -> None:
@@ -97,6 +101,9 @@ def _input_number(low: Ref, nodes: Mapping[int, Node]) -> int | None:
     while (maker := nodes.get(low.node)) is not None:
         if maker.op == INPUT_OP:
             return (low.port - 1) // 3
+        if maker.op in SCALED:
+            low = maker.inputs[0]
+            continue
         count = len(maker.inputs)
         if spec(maker.op).rule_of(count) is not RangeRule.COPIED or not ranged_inputs(
             maker.op, count

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import annotate, notes_of
+from hexconv.annotations import annotate, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of
 from hexconv.onnx_graph.rewrites.match import read_once

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import annotate
+from hexconv.annotations import annotate
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import constant, shape_of
 from hexconv.onnx_graph.rewrites.match import read_once

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.annotations import transfer_notes
 from hexconv.arrays import FloatArray as Array
-from hexconv.lowering.annotations import transfer_notes
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.onnx_graph.builder import array_of, shape_of

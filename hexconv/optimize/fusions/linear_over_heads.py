@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import transfer_notes
+from hexconv.annotations import transfer_notes
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.optimize.fusions.edit import insert_custom_op, remove

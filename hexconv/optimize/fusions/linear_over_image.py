@@ -13,7 +13,7 @@ from collections.abc import MutableMapping
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import annotate, transfer_notes
+from hexconv.annotations import annotate, transfer_notes
 from hexconv.nnlib.constraints import WIDEST_KERNEL
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, shape_of

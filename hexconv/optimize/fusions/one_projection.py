@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import NO_NOTES, notes_of
+from hexconv.annotations import NO_NOTES, notes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import DOMAIN, Inserter, insert_custom_op, only_reader, remove

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hexconv.lowering.annotations import annotate
+from hexconv.annotations import annotate
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.registry import Stage, rewrite
 from hexconv.quantize import Bounds

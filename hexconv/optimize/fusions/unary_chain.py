@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.lowering.annotations import notes_of
+from hexconv.annotations import notes_of
 from hexconv.lowering.lookup import Function, logistic
 from hexconv.lowering.unary import PLAIN, WITH_ATTRIBUTES, function_of
 from hexconv.onnx_graph import FloatGraph, NodeView

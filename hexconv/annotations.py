@@ -25,6 +25,8 @@ class Annotations:
         in_order: of a Split: the axes are brought into ONNX order first. Otherwise parts split in
             another layout would each be transposed separately.
         own_range: a PReLU may derive its output range from its input's.
+        grid_zero: of x - mean(x) and of that mean: the zero point of the result. They are computed
+            from the levels that x has in each run, so that nothing but the mean is rounded.
         float_reason: why the node is computed in float; empty where it is not.
         onnx_op: the ONNX op of a node that was given one of hexconv's own ops.
         most_steps: of an LSTM, GRU or RNN: steps, over all directions, up to which it is unrolled.
@@ -37,6 +39,7 @@ class Annotations:
     time_on_w: bool = False
     in_order: bool = False
     own_range: bool = False
+    grid_zero: int | None = None
     float_reason: str = ""
     onnx_op: str = ""
     most_steps: int = UNROLLED
