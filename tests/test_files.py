@@ -163,6 +163,7 @@ def run_interrupted(tmp_path: Path, command: str) -> subprocess.CompletedProcess
     text = f"""
 import atexit, gc, os, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and one under nohup that
 import hexconv.__main__, hexconv.cli
 def work():
 {indent(dedent(command), "    ")}
