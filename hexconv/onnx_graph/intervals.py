@@ -32,6 +32,19 @@ WITHIN_FIRST = SELECTIONS | {
     "ReduceMean",
     "ReduceMin",
 }
+FROM_INPUTS = WITHIN_FIRST | {
+    "Add",
+    "AveragePool",
+    "Clip",
+    "Concat",
+    "LeakyRelu",
+    "Max",
+    "Min",
+    "Mul",
+    "Neg",
+    "Relu",
+    "ThresholdedRelu",
+}
 DEPTH = 12
 """Of the nodes that are looked through."""
 
@@ -46,6 +59,8 @@ def interval(value: ir.Value | None, depth: int = DEPTH) -> Interval:
         return -inf, inf
     if node.op_type in FIXED:
         return FIXED[node.op_type]
+    if node.op_type not in FROM_INPUTS:
+        return -inf, inf
     inputs = [interval(v, depth - 1) for v in node.inputs if v is not None]
     return _of(node, inputs) if inputs else (-inf, inf)
 
@@ -53,8 +68,6 @@ def interval(value: ir.Value | None, depth: int = DEPTH) -> Interval:
 def _of(node: ir.Node, inputs: list[Interval]) -> Interval:
     low, high = inputs[0]
     match node.op_type:
-        case op if op in WITHIN_FIRST:
-            return low, high
         case "Relu":
             return max(low, 0.0), max(high, 0.0)
         case "AveragePool":
@@ -67,11 +80,39 @@ def _of(node: ir.Node, inputs: list[Interval]) -> Interval:
             return min(low for low, _ in inputs), min(high for _, high in inputs)
         case "Add":
             return low + inputs[1][0], high + inputs[1][1]
-        case "Mul" if node.inputs[0] is node.inputs[1] or min(low, inputs[1][0]) >= 0.0:
-            return 0.0, inf
+        case "Neg":
+            return -high, -low
+        case "Mul":
+            return _product(node, *inputs)
+        case "LeakyRelu":
+            slope = _alpha(node, 0.01)
+            return _around(*(x if x > 0.0 else _times(slope, x) for x in (low, high)), 0.0)
+        case "ThresholdedRelu":
+            above = max(low, _alpha(node, 1.0))
+            return (0.0, 0.0) if high <= above else (min(0.0, above), max(0.0, high))
         case "Clip":
             return _clipped(node, low, high)
-    return -inf, inf
+        case _:
+            return low, high
+
+
+def _product(node: ir.Node, one: Interval, other: Interval) -> Interval:
+    """Zero times any number is zero: data are finite."""
+    low, high = _around(*(_times(x, y) for x in one for y in other))
+    return (max(low, 0.0), high) if node.inputs[0] is node.inputs[1] else (low, high)
+
+
+def _times(x: float, y: float) -> float:
+    return 0.0 if x == 0.0 or y == 0.0 else x * y
+
+
+def _around(*values: float) -> Interval:
+    return min(values), max(values)
+
+
+def _alpha(node: ir.Node, default: float) -> float:
+    attribute = node.attributes.get("alpha")
+    return default if attribute is None else attribute.as_float()
 
 
 def _clipped(node: ir.Node, low: float, high: float) -> Interval:

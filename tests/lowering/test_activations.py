@@ -315,3 +315,23 @@ def test_a_clip_that_shares_a_wider_range_is_at_its_bound(op: str, seed: int) ->
     proto = model(nodes, {"x": (1, 6, 8)}, ["y"], consts)
     samples = [{"x": numbers((1, 6, 8), s + 10 * seed)} for s in range(2)]
     assert decibels(proto, samples) > 33
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+@pytest.mark.parametrize("op", ["Relu", "Clip"])
+def test_a_relu_of_a_clip_that_ends_at_zero_leaves_no_empty_range(op: str, level: str) -> None:
+    """The Clip is the end of the convolution's range, and prepare would move the Relu into it."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("Clip", ["c", "low", "zero"], ["d"]),
+        helper.make_node("Conv", ["x", "v", "b"], ["e"]),
+        helper.make_node("Concat", ["d", "e"], ["j"], axis=1),
+        helper.make_node(op, ["j"] if op == "Relu" else ["j", "zero", "six"], ["r"]),
+        helper.make_node("Conv", ["r", "u", "a"], ["y"]),
+    ]
+    consts = {"w": numbers((4, 8, 1), 2), "v": numbers((4, 8, 1), 3), "u": numbers((3, 8, 1), 4)}
+    consts |= {"b": np.full(4, -9, np.float32), "a": numbers((3,), 5)}
+    consts |= {"low": np.float32(-0.5), "zero": np.float32(0)}
+    consts |= {"six": np.float32(6)} if op == "Clip" else {}
+    proto, feeds = model(nodes, {"x": (1, 8, 6)}, ["y"], consts), {"x": numbers((1, 8, 6), 6)}
+    assert decibels(proto, [feeds], optimize=level) > 35

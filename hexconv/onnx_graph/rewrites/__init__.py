@@ -6,6 +6,7 @@ from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers th
     dynamic,
     gelu,
     hard,
+    known_values,
     layer_norm,
     log_sum_exp,
     neutral,
