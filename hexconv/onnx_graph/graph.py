@@ -65,7 +65,7 @@ class FloatGraph:
         branches: what each If costs that is decided at run time, as a sentence.
         unrolled: steps of long recurrent nodes that will be unrolled, by node name.
         ranges: (min, max) that a quantized model declares, by value name.
-        wide: names of those of these values that have more than 8 bits.
+        wide: names of those of these values of whose range samples may use a part.
         clamps: Clips of quantizers that samples may show to be without effect, by the quantizer.
         classes: names of the outputs whose last axis has class scores.
     """

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import FLOAT32_MAX
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.onnx_graph.codes import Codes, codes_of, dtype_of, ends_of
 from hexconv.onnx_graph.graph import Clamp
 from hexconv.onnx_graph.intervals import interval
 from hexconv.onnx_graph.quantized_outputs import NARROW, cast_codes, is_cast_to_float
@@ -32,27 +31,10 @@ BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
 MOVES = {*SELECTIONS, "Concat"}
 """Ops whose outputs hold elements of their inputs and nothing else."""
 ON_CODES = {*MOVES, *BOUNDED, "Pad"}
+OF_THE_OP = {"Sigmoid", "Softmax"}
+"""Ops whose quantizers have a range of 0 to 1, which no calibration measured."""
 BEFORE_ACTIVATION = {"Conv", "ConvTranspose", "Gemm", "BatchNormalization"}
 """Ops whose activation a quantizer leaves out, any Clip; for a Relu the zero point is the sign."""
-
-
-@dataclass(frozen=True)
-class Codes:
-    """What integers stand for: (code - zero) * scale, from `low` to `high`."""
-
-    scale: float
-    zero: float
-    low: float
-    high: float
-
-    def value(self, code: float) -> float:
-        """The number that a code stands for."""
-        return (code - self.zero) * self.scale
-
-    @property
-    def bounds(self) -> Bounds:
-        """The values of the lowest and the highest integer."""
-        return self.value(self.low), self.value(self.high)
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ class Declared:
 
     Attributes:
         ranges: (min, max) of each tensor that was quantized, by its name.
-        wide: names of those with more than 8 bits, whose ranges may have room to spare.
+        wide: names of those whose ranges may have room to spare: of more than 8 bits, or an op's.
         clamps: those that calibration can show to be without effect, by the quantizer's name.
     """
 
@@ -109,7 +91,7 @@ class _Walk:
 
     def quantize(self, node: ir.Node) -> None:
         """Note what the integers of a QuantizeLinear are: its input, clamped."""
-        source, codes = node.inputs[0], _codes(node)
+        source, codes = node.inputs[0], codes_of(node)
         if source is None or codes is None or not _goes_on(node.outputs[0]):
             self._by_channel(node)
             return
@@ -118,7 +100,7 @@ class _Walk:
         clamped = self._clamped(source, codes, bounds, node)
         self._floats[node.outputs[0]] = clamped
         self._widen(clamped, bounds)
-        if codes.high - codes.low > LEVELS:
+        if codes.high - codes.low > LEVELS or _is_of_the_op(source, codes):
             self._wide.update((source, clamped))
 
     def dequantize(self, node: ir.Node) -> None:
@@ -126,7 +108,7 @@ class _Walk:
         source = node.inputs[0]
         assert source is not None
         own = self.codes[source]
-        codes = Codes(1.0, 0.0, own.low, own.high) if node.op_type == "Cast" else _codes(node)
+        codes = Codes(1.0, 0.0, own.low, own.high) if node.op_type == "Cast" else codes_of(node)
         assert codes is not None
         self.builder.at(node)
         value = self._as(source, codes)
@@ -136,10 +118,10 @@ class _Walk:
 
     def _by_channel(self, node: ir.Node) -> None:
         """Take over integers with a scale for each channel where all readers cast them to float."""
-        dtype = _dtype(node)
+        dtype = dtype_of(node)
         if dtype is None or dtype.itemsize > 2:
             return
-        low, high = _ends(dtype)
+        low, high = ends_of(dtype)
         value = cast_codes(node, self.builder, (low, high))
         if value is not None:
             self._note(value, (low, high), wide=high - low > LEVELS)
@@ -224,7 +206,9 @@ class _Walk:
 
     def _narrows(self, source: ir.Value, codes: Codes) -> bool:
         """Whether another quantizer of the same elements keeps numbers that this one cuts off."""
-        beside = [_codes(use.node) for use in source.uses() if use.node.op_type == "QuantizeLinear"]
+        beside = [
+            codes_of(use.node) for use in source.uses() if use.node.op_type == "QuantizeLinear"
+        ]
         kept = [other.bounds for other in beside if other is not None]
         kept += [bounds for clamped, bounds in self._clips if clamped is source]
         kept += [self._ranges[value] for value in self._origins(source) & self._ranges.keys()]
@@ -285,6 +269,13 @@ def _clamps(source: ir.Value, codes: Codes) -> bool:
     return producer is not None and producer.op_type in BEFORE_ACTIVATION
 
 
+def _is_of_the_op(source: ir.Value, codes: Codes) -> bool:
+    """Whether a range is the one that quantizers give an op, whatever its data is."""
+    producer = source.producer()
+    fixed = producer is not None and producer.op_type in OF_THE_OP
+    return fixed and codes.low == codes.zero and abs(codes.bounds[1] - 1.0) <= 2 * codes.scale
+
+
 def _selects(node: ir.Node) -> bool:
     """Whether a node returns elements of its input: a Resize to the nearest one does so as well."""
     if node.op_type != "Resize":
@@ -311,7 +302,7 @@ def _goes_on(value: ir.Value) -> bool:
 
 def _dequantizes(node: ir.Node, position: int) -> bool:
     if node.op_type == "DequantizeLinear":
-        return position == 0 and _codes(node) is not None
+        return position == 0 and codes_of(node) is not None
     value = node.inputs[position]
     return is_cast_to_float(node) and value is not None and value.dtype in NARROW
 
@@ -329,38 +320,6 @@ def _others_constant(node: ir.Node, value: ir.Value) -> bool:
     others = [other for other in node.inputs if other is not None and other is not value]
     arrays = [array_of(other) for other in others]
     return all(array is not None and array.size == 1 for array in arrays)
-
-
-def _codes(node: ir.Node) -> Codes | None:
-    """What a node's integers stand for; None if that is not one scale."""
-    scale = array_of(node.inputs[1])
-    if scale is None or scale.size != 1:
-        return None
-    dtype, zero = _dtype(node), 0.0
-    if len(node.inputs) > 2 and node.inputs[2] is not None:
-        found = array_of(node.inputs[2])
-        if found is None or found.size != 1:
-            return None
-        dtype, zero = found.dtype, float(found.reshape(-1)[0])
-    if dtype is None or dtype.itemsize > 2 or dtype == np.float32:
-        return None
-    step = float(scale.reshape(-1)[0])
-    return Codes(step, zero, *_ends(dtype))
-
-
-def _ends(dtype: np.dtype[np.generic]) -> tuple[float, float]:
-    """The lowest and highest number of an integer or float8 type, those of 4 bits too."""
-    describe: Any = ml_dtypes.finfo if "float" in dtype.name else ml_dtypes.iinfo
-    limits = describe(dtype)
-    return float(limits.min), float(limits.max)
-
-
-def _dtype(node: ir.Node) -> np.dtype[np.generic] | None:
-    """Of the integers of a node without a zero point."""
-    value = node.outputs[0] if node.op_type == "QuantizeLinear" else node.inputs[0]
-    if value is None or value.dtype is None:
-        return np.dtype(np.uint8) if node.op_type == "QuantizeLinear" else None
-    return np.dtype(value.dtype.numpy())
 
 
 def _with_values(node: ir.Node, codes: Codes, builder: FloatBuilder) -> ir.Node:

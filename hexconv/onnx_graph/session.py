@@ -13,6 +13,8 @@ from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.weights import detach_weights
 from hexconv.onnx_runtime import opened, quiet_options, runtime_errors
 
+INLINED = "_inlfunc_"
+
 
 class FloatSession:
     """A float graph in ONNX Runtime.
@@ -43,6 +45,7 @@ class FloatSession:
         if outputs is not None:
             _fetch(copied.graph, outputs)
         self.outputs = tuple(str(value.name) for value in copied.graph.outputs)
+        _free_names(copied.graph)
         self._weights = detach_weights(copied.graph)
         options = quiet_options()
         options.intra_op_num_threads = threads
@@ -69,6 +72,14 @@ class FloatSession:
         except runtime_errors() as error:
             raise ModelError("the float model does not run", why=_text(error)) from error
         return dict(zip(self.outputs, results, strict=True))
+
+
+def _free_names(graph: ir.Graph) -> None:
+    """Rename what ONNX Runtime named when it inlined functions, and saved: it does so again."""
+    for node in graph:
+        for value in node.outputs:
+            if (value.name or "").startswith(INLINED):
+                value.name = f"saved{value.name}"
 
 
 def _fetch(graph: ir.Graph, outputs: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from hexconv.onnx_graph.modernize import (  # noqa: F401  (importing registers t
     microsoft,
     norm,
     quantized,
+    quantized_weights,
     recurrent,
     resize,
     softmax,

@@ -103,6 +103,14 @@ def joined(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     return _codes(result, node.inputs[0], node.inputs[1], str(node.name), builder)
 
 
+@MODERNIZATIONS.rule("com.microsoft::QLinearWhere")
+def chosen(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
+    """A condition, x, y as (values, scale, zero point), and z's scale and zero point."""
+    x, y = (_float(_triple(node, first), builder) for first in (1, 4))
+    result = builder.op("Where", [node.inputs[0], x, y])
+    return _codes(result, node.inputs[7], node.inputs[8], str(node.name), builder)
+
+
 @MODERNIZATIONS.rule("com.microsoft::QGemm")
 def gemm(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value]:
     """a, b as (values, scale, zero point), an int32 bias, and y's; without y's a float output."""
