@@ -79,6 +79,7 @@ benchmarks:
 	$(RUN) -m benchmarks.simulator
 	$(RUN) -m benchmarks.tool_speed
 	$(RUN) -m benchmarks.optimize
+	$(RUN) -m benchmarks.report_page
 
 onnx-tests:
 	$(SETUP) test

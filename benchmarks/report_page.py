@@ -4,8 +4,10 @@
 
 The reference encoder is converted with and without --html, each in its own process, in turn. Its
 page, with `verify --json` in it, is then opened in headless Chromium, each time with an empty
-profile: it can be used when the load event is over and the main thread has nothing left to do
+profile: it can be used when the load event is over and the main thread is free
 (`requestIdleCallback`), counted from the start of the navigation; a blank page is beside it.
+What is below the first screen is made afterwards, piece by piece: the page is complete when all
+tables are there. The longest of these pieces is how long a click may have to wait.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
@@ -33,12 +35,18 @@ from tests.report.browser import CHROMIUM
 RUNS = 7
 SAMPLES = 8
 SCRIPT = """<script>
-addEventListener("load", () => setTimeout(() => requestIdleCallback(() => {
-  const idle = performance.now();
-  const [entry] = performance.getEntriesByType("navigation");
-  const drawn = document.querySelectorAll("svg, canvas").length;
-  const found = { idle, loaded: entry.loadEventEnd, drawn };
+const page = document.documentElement.dataset, found = { longest: 0 };
+new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) found.longest = Math.max(found.longest, task.duration);
+}).observe({ type: "longtask", buffered: true });
+const complete = () => page.filled === "no" ? requestIdleCallback(complete) : setTimeout(() => {
+  found.complete = performance.now();
   location.assign(`/found?${encodeURIComponent(JSON.stringify(found))}`);
+});
+addEventListener("load", () => setTimeout(() => requestIdleCallback(() => {
+  found.idle = performance.now();
+  found.loaded = performance.getEntriesByType("navigation")[0].loadEventEnd;
+  complete();
 })));
 </script></body>"""
 
@@ -74,7 +82,8 @@ def served(page: bytes, found: Queue[str]) -> Iterator[str]:
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.end_headers()
-            self.wfile.write(page if self.path == "/" else b"")
+            with suppress(ConnectionError):  # the browser has gone
+                self.wfile.write(page if self.path == "/" else b"")
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing of each request."""
@@ -93,7 +102,7 @@ def profile_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def opened(page: Path) -> dict[str, float]:
-    """What the page measures of itself, in a new browser: milliseconds, and charts drawn."""
+    """What the page measures of itself, in a new browser: milliseconds."""
     assert CHROMIUM is not None, "Chromium is not installed"
     text = page.read_text(encoding="utf-8").replace("</body>", SCRIPT)
     found: Queue[str] = Queue()
@@ -135,8 +144,12 @@ def main(runs: int = RUNS) -> None:
         opened(page)
         for path in (page, blank):
             times = [opened(path) for _ in range(runs)]
-            usable, loaded = ([item[key] / 1000 for item in times] for key in ("idle", "loaded"))
-            print(f"{path.name}: usable after {spread(usable)} s, loaded after {spread(loaded)} s")
+            usable, loaded, complete, longest = (
+                spread([item[key] / 1000 for item in times])
+                for key in ("idle", "loaded", "complete", "longest")
+            )
+            print(f"{path.name}: usable after {usable} s, loaded after {loaded} s,")
+            print(f"  complete after {complete} s, longest task {longest} s")
 
 
 def spread(values: Sequence[float]) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import click
 
@@ -42,9 +43,10 @@ def command(
     """Write NAME.explorer.json, the executed graph, and NAME.explorer.packets.json, its packets;
     then open them in Model Explorer (extra `explore`).
 
-    A REPORT.json of `verify --json` adds NAME.explorer.error.json, the error of each node.
-    --onnx adds NAME.explorer.onnx.json, the ONNX graph, and NAME.explorer.sync.json, with which
-    Model Explorer's sync navigation leads from a node of one to the nodes of the other.
+    A REPORT.json of `verify --json` adds NAME.explorer.error.json, the error of each node, and one
+    of `verify --explain --json` NAME.explorer.noise.json, its share of the outputs' noise.
+    --onnx adds NAME.explorer.onnx.json, the ONNX graph, its figures, and NAME.explorer.sync.json,
+    with which Model Explorer's sync navigation leads from a node of one to the nodes of the other.
     """
     from hexconv.files import check_folder, write_files
     from hexconv.report import read_report
@@ -55,37 +57,62 @@ def command(
     check_folder(output or model.parent)
     explorer = None if no_open else _installed()
     report = merged([report_of(model), *map(read_report, reports)])
-    stem = (output or model.parent) / model.stem
-    graph = stem.with_name(f"{stem.name}.explorer.json")
-    figures = {
-        stem.with_name(f"{stem.name}.explorer.{name}.json"): found
-        for name, found in explorer_data(report).items()
-    }
-    graphs = {graph: explorer_graph(report)}
-    beside = {} if origin is None else _beside(origin, model, report, stem)
-    written = {**graphs, **figures, **beside}
-    write_files({path: _json(found) for path, found in written.items()})
+    stem = str((output or model.parent) / f"{model.stem}.explorer")
+    left = {} if origin is None else _beside(origin, model, report)
+    files = {**left, "": explorer_graph(report), **explorer_data(report)}
+    written = {name: Path(f"{stem}{'.' if name else ''}{name}.json") for name in files}
+    write_files({path: _json(files[name]) for name, path in written.items()})
     if not quiet:
-        say("\n".join(f"written: {path}" for path in written))
+        say("\n".join(f"written: {path}" for path in written.values()))
     if explorer is not None:
-        shown = [{"name": path.stem, "node_data_path": str(path)} for path in figures]
-        left = [str(path) for path in beside if path.name.endswith(".onnx.json")]
-        explorer.visualize([*left, str(graph)], node_data=shown)
+        explorer.visualize_from_config(config=_config(explorer, files, written))
 
 
-def _beside(
-    origin: Path, model: Path, report: Mapping[str, Any], stem: Path
-) -> dict[Path, dict[str, Any]]:
-    """The ONNX graph, and the file that leads from its nodes to those of the executed graph."""
+def _config(
+    explorer: Any, files: Mapping[str, Mapping[str, Any]], written: Mapping[str, Path]
+) -> Any:
+    """What Model Explorer opens: each graph with its own figures, two in panes side by side."""
+    config = explorer.config()
+    graphs = [name for name in ("onnx", "") if name in files]
+    for graph in graphs:
+        config.add_model_from_path(str(written[graph]))
+    for name in files:
+        if "graphs" not in files[name] and name != "sync":
+            label = files["onnx" if name.startswith("onnx.") else ""]["label"]
+            config.add_node_data_from_path(str(written[name]), model_name=label)
+    if len(graphs) == 2:
+        state = json.loads(unquote(config.to_url_param_value()))
+        panes = [_pane(files[name]) for name in graphs]
+        state |= {"uiState": {"paneStates": panes}, "sync": {"mode": "from_computer"}}
+        config.to_url_param_value = lambda: quote(json.dumps(state))
+    return config
+
+
+def _pane(collection: Mapping[str, Any]) -> dict[str, Any]:
+    """One of two panes, in the words of Model Explorer's address."""
+    (graph,) = collection["graphs"]
+    return {
+        "deepestExpandedGroupNodeIds": [],
+        "selectedNodeId": "",
+        "selectedGraphId": graph["id"],
+        "selectedCollectionLabel": collection["label"],
+        "widthFraction": 0.5,
+    }
+
+
+def _beside(origin: Path, model: Path, report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The ONNX graph, its figures, and the file that leads from its nodes to the executed ones."""
     import hexconv
     from hexconv.onnx_graph import load
-    from hexconv.report.explorer_onnx import onnx_graph, sync_navigation
+    from hexconv.report.explorer_onnx import onnx_data, onnx_graph, sync_navigation
 
     shapes = {item.name: item.shape for item in hexconv.load(model).graph.inputs}
     graph = load(origin, shapes)
+    sync = sync_navigation(report, graph)
     return {
-        stem.with_name(f"{stem.name}.explorer.onnx.json"): onnx_graph(graph, origin.stem),
-        stem.with_name(f"{stem.name}.explorer.sync.json"): sync_navigation(report, graph),
+        "onnx": onnx_graph(graph, origin.name),
+        **{f"onnx.{name}": found for name, found in onnx_data(report, sync, origin.name).items()},
+        "sync": sync,
     }
 
 

@@ -8,7 +8,7 @@ import click
 
 from hexconv import op_pages, op_table
 from hexconv.cli._json import emit
-from hexconv.cli._terminal import say, table
+from hexconv.cli._terminal import say, table, width_of
 from hexconv.names import nearest
 from hexconv.nnlib import ops as nnlib
 from hexconv.translation import language
@@ -119,7 +119,7 @@ def _show(op: str, form: str, lang: str) -> None:
     if op in catalogue:
         pages.append(op_pages.spec_page(catalogue[op], lang, level=1))
     text = "\n\n".join(pages)
-    if form == "md":
+    if form == "md" or width_of() is None:
         click.echo(text)
         return
     from rich.console import Console

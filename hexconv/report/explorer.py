@@ -11,6 +11,12 @@ from hexconv.report.document import accuracy_rows, figures_of
 GRADIENT = [{"stop": 0.0, "bgColor": "#ffffff"}, {"stop": 1.0, "bgColor": "#d9534f"}]
 WORST_FIRST = [{"stop": 0.0, "bgColor": "#d9534f"}, {"stop": 1.0, "bgColor": "#ffffff"}]
 """Of figures of which less is worse: SQNR."""
+SHOWN = {
+    "packets": ("packets", GRADIENT),
+    "error": ("own error, dB SQNR", WORST_FIRST),
+    "noise": ("share of the outputs' noise, %", GRADIENT),
+}
+"""How Model Explorer shows each of the figures."""
 
 
 def explorer_graph(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,16 +42,27 @@ def explorer_data(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Figures of the nodes in the form of Model Explorer's node data, by what they are.
 
     Args:
-        report: with the section `cost`; the error of each node with that of `verify` as well.
+        report: with the section `cost`; the error of each node with that of `verify` as well, and
+            its share of the outputs' noise with that of `verify --explain`.
     """
     graph = str(report.get("name") or "model")
+    return {name: node_data(graph, name, found) for name, found in figures(report).items()}
+
+
+def figures(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Each of the figures that the report has: its value by the id of the executed node."""
     cost = report.get("cost") or {"nodes": ()}
     packets = {str(n["id"]): n["packets"] for n in cost["nodes"] if n["packets"] is not None}
-    found = {"packets": _data(graph, "packets", packets, GRADIENT)}
-    errors = dict(_errors(report))
-    if errors:
-        found["error"] = _data(graph, "own error, dB SQNR", errors, WORST_FIRST)
-    return found
+    found = {"packets": packets, "error": dict(_errors(report)), "noise": dict(_noise(report))}
+    return {name: values for name, values in found.items() if values or name == "packets"}
+
+
+def _noise(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(id, percent of the outputs' noise) of each tensor whose node `verify --explain` measured."""
+    ids = {node["name"]: str(node["id"]) for node in (report.get("cost") or {"nodes": ()})["nodes"]}
+    for row in (report.get("explanation") or {}).get("tensors", ()):
+        if row["tensor"] in ids:
+            yield ids[row["tensor"]], 100.0 * row["share"]
 
 
 def _errors(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -56,11 +73,11 @@ def _errors(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
             yield ids[row["name"]], figures_of(row)["own"]["sqnr"]
 
 
-def _data(
-    graph: str, name: str, values: Mapping[str, float], gradient: list[dict[str, Any]]
-) -> dict[str, Any]:
+def node_data(graph: str, name: str, values: Mapping[str, float]) -> dict[str, Any]:
+    """One of `figures` as a file of node data, for the graph with this id."""
+    title, gradient = SHOWN[name]
     results = {key: {"value": value} for key, value in values.items()}
-    return {graph: {"name": name, "results": results, "gradient": gradient}}
+    return {graph: {"name": title, "results": results, "gradient": gradient}}
 
 
 def _node(node: Mapping[str, Any]) -> dict[str, Any]:

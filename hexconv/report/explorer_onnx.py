@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hexconv.errors import ConfigError
+from hexconv.report.explorer import figures, node_data
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -84,3 +85,25 @@ def sync_navigation(report: Mapping[str, Any], graph: FloatGraph) -> dict[str, A
             why="no node of the DSP model comes from one of its nodes",
         )
     return {"mappingEntries": entries, "disableMappingFallback": True}
+
+
+def onnx_data(
+    report: Mapping[str, Any], sync: Mapping[str, Any], name: str
+) -> dict[str, dict[str, Any]]:
+    """Figures of the ONNX nodes, as node data: the sum of their executed nodes, the worst error.
+
+    Args:
+        report: with the section `cost`.
+        sync: which executed nodes come from which ONNX node, of `sync_navigation`.
+        name: of the ONNX graph.
+    """
+    found = {}
+    for what, values in figures(report).items():
+        combine = min if what == "error" else sum
+        by_node = {
+            entry["leftNodeIds"][0]: [values[key] for key in entry["rightNodeIds"] if key in values]
+            for entry in sync["mappingEntries"]
+        }
+        known = {node: combine(numbers) for node, numbers in by_node.items() if numbers}
+        found[what] = node_data(name, what, known)
+    return found

@@ -49,8 +49,8 @@ def html(*reports: Mapping[str, Any] | HasReport) -> str:
         title=f"{_title(report)} - hexconv",
         data=_script_json(_page(report)),
         style=_asset("page.css"),
-        charts=_asset("echarts.min.js"),
-        script=_asset("page.js"),
+        library=_asset("echarts.min.js"),
+        script=_asset("charts.js") + _asset("page.js"),
     )
     return page
 

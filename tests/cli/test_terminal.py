@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hexconv.cli import group
 from hexconv.cli._examples import EXAMPLES
-from hexconv.cli._terminal import middle, say, stages, table, wrapped
+from hexconv.cli._terminal import cell_len, middle, say, stages, table, wrapped
 from hexconv.files import write_files
 from hexconv.names import counted
 
@@ -124,6 +124,14 @@ def test_on_a_terminal_no_line_is_too_long_and_no_word_is_cut(
 ) -> None:
     for columns in (80, 120):
         assert misfits(COMMANDS[name](place), columns, language) == []
+
+
+@pytest.mark.parametrize("name", ["MatMul", "QuantizedAdd_8p8to8"])
+def test_one_op_in_full_fits_a_terminal_and_is_unbroken_in_a_pipe(name: str) -> None:
+    for columns in (80, 120):
+        lines = shown(["ops", name], columns).splitlines()
+        assert len(lines) > 5 and max(map(cell_len, lines)) <= columns
+    assert shown(["ops", name]) == shown(["ops", name, "--format", "md"])
 
 
 def test_every_command_is_shown_here_or_says_why_not() -> None:

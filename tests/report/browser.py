@@ -19,6 +19,7 @@ SCRIPT = """
 <script>
 addEventListener("load", () => setTimeout(async () => {
   let found;
+  if (typeof fillAll === "function") fillAll();  // virtual time does not wait for idle time
   try { found = await (async () => { %s })(); } catch (error) { found = {error: String(error)}; }
   const pre = document.createElement("pre");
   pre.id = "found";

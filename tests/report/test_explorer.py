@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import onnx
 import onnx.parser
@@ -28,7 +29,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(folder / "x.npy", np.concatenate([sample["x"] for sample in samples(3)]))
     common = [str(folder / "net.onnx"), "--samples", str(folder / "x.npy")]
     run("convert", *common, "-q", "-o", str(folder))
-    (folder / "verify.json").write_text(run("verify", *common, "--json"))
+    (folder / "verify.json").write_text(run("verify", *common, "--explain", "--json"))
     arguments = [str(folder / name) for name in ("net.pb", "verify.json")]
     run("explore", *arguments, "--onnx", str(folder / "net.onnx"), "--no-open", "-q")
     return folder
@@ -66,6 +67,24 @@ def test_figures_are_of_nodes_and_match_the_report(written: Path) -> None:
     )
     errors = read(written, ".error")[graph["id"]]["results"]
     assert errors and set(errors) <= ids and set(packets) <= ids
+    noise = read(written, ".noise")[graph["id"]]["results"]
+    assert set(noise) <= set(errors)
+    assert sum(row["value"] for row in noise.values()) == pytest.approx(100, abs=2)
+
+
+def test_an_onnx_node_has_the_figures_of_the_nodes_that_it_became(written: Path) -> None:
+    (graph,), (executed,) = (read(written, name)["graphs"] for name in (".onnx", ""))
+    sync, found = read(written, ".sync"), {}
+    for name in ("packets", "error", "noise"):
+        whole = read(written, f".{name}")[executed["id"]]["results"]
+        found[name] = read(written, f".onnx.{name}")[graph["id"]]["results"]
+        for entry in sync["mappingEntries"]:
+            values = [whole[key]["value"] for key in entry["rightNodeIds"] if key in whole]
+            if values:
+                shown = found[name][entry["leftNodeIds"][0]]["value"]
+                assert shown == (min(values) if name == "error" else pytest.approx(sum(values)))
+    assert set(found["packets"]) <= {node["id"] for node in graph["nodes"]}
+    assert found["noise"].keys() <= found["error"].keys() <= found["packets"].keys()
 
 
 def test_sync_navigation_leads_from_onnx_nodes_to_dsp_nodes_and_back(written: Path) -> None:
@@ -115,7 +134,7 @@ def test_model_explorer_reads_the_graph_and_the_data(written: Path) -> None:
     assert graph.graphs[0].nodes[1].incomingEdges[0].sourceNodeId == graph.graphs[0].nodes[0].id
     left = from_dict(graph_builder.GraphCollection, read(written, ".onnx"), Config(strict=True))
     assert {node.label for node in left.graphs[0].nodes} >= {"Conv"}
-    for name in (".packets", ".error"):
+    for name in (".packets", ".error", ".noise", ".onnx.packets", ".onnx.error", ".onnx.noise"):
         for data in read(written, name).values():
             found = from_dict(node_data_builder.GraphNodeData, data, Config(strict=True))
             assert found.results and found.gradient[0].stop == 0.0
@@ -129,6 +148,27 @@ def test_model_explorer_knows_the_keys_of_sync_navigation(written: Path) -> None
     sync = read(written, ".sync")
     for key in (*sync, *sync["mappingEntries"][0]):
         assert f".{key}" in text
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_model_explorer_opens_each_graph_with_its_own_figures(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    explorer = pytest.importorskip("model_explorer")
+    opened = []
+    monkeypatch.setattr(explorer, "visualize_from_config", lambda config: opened.append(config))
+    model, verified, origin = (str(written / f) for f in ("net.pb", "verify.json", "net.onnx"))
+    onnx_options = ["--onnx", origin] if beside else []
+    run("explore", model, verified, *onnx_options, "-q", "-o", str(tmp_path))
+    state = json.loads(unquote(opened[0].to_url_param_value()))
+    labels = [json.loads(Path(m["url"]).read_text())["label"] for m in state["models"]]
+    assert labels == (["net.onnx", "net"] if beside else ["net"])
+    for path, target in zip(state["nodeData"], state["nodeDataTargets"], strict=True):
+        (graph,) = json.loads(Path(path).read_text())
+        assert target == graph, "Model Explorer finds the graph of figures by the label"
+    assert len(state["nodeData"]) == 3 * len(labels)
+    panes = state.get("uiState", {"paneStates": []})["paneStates"]
+    assert [pane["selectedGraphId"] for pane in panes] == (labels if beside else [])
 
 
 def test_without_model_explorer_the_extra_is_named(

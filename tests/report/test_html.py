@@ -270,6 +270,26 @@ def test_a_browser_draws_every_chart_within_its_width(full: Path, width: int) ->
     assert width < 1000 or found["first"] < 800, "the first screen has what to do next"
 
 
+@needs_chromium
+@pytest.mark.slow
+def test_the_first_screen_does_not_wait_for_what_is_below_it(full: Path) -> None:
+    script = """
+      const cells = () => document.querySelectorAll("td").length;
+      const { dataset } = document.documentElement;
+      build();
+      const found = { cards: document.querySelectorAll(".card").length, cells: [cells()] };
+      while (dataset.filled === "no") { fillNext(); found.cells.push(cells()); }
+      build();
+      document.querySelector('nav a[href="#ranges"]').click();
+      return { ...found, linked: cells() };
+    """
+    found = opened(full, script)
+    first, *steps = found["cells"]
+    assert found["cards"] >= 3 and first == 0
+    assert len(set(steps)) > 8 and steps == sorted(steps), "one section after the other"
+    assert found["linked"] == steps[-1] > 50, "a link into the page makes all of it"
+
+
 ACTIONS = (HERE / "actions.js").read_text()
 
 
