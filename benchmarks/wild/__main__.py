@@ -52,7 +52,8 @@ def main() -> int:
     if given.write:
         kept = [json.loads(file.read_text("utf-8")) for file in (given.cache / "rows").glob("*")]
         report.write(models, {row["name"]: row for row in kept})
-    return 1 if any(report.below_floor(row, models) for row in rows) else 0
+    failed = [row for row in rows if report.below_floor(row, models) or report.disagrees(row)]
+    return 1 if failed else 0
 
 
 def in_process(model: manifest.Model, *, cache: Path, timeout: float) -> dict[str, object]:

@@ -12,6 +12,7 @@ from hexconv.compare.metrics import EXACT
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = {"en": DOCS / "wild.md", "zh": DOCS / "wild.zh-CN.md"}
 START, END = "<!-- generated: python -m benchmarks.wild --write -->", "<!-- end of generated -->"
+EXECUTED = ("same bits", "prepared")
 WORSE = 2.0
 """dB below ONNX Runtime's int8 by tensor from which on a network counts as worse."""
 Row = Mapping[str, Any]
@@ -22,7 +23,9 @@ WORDS = {
         "sum": "{converted} of {all} networks convert. In the library: {same} of {ran} return the "
         "simulator's bits. {worse} are more than {limit:g} dB below ONNX Runtime's int8 by tensor, "
         "{silent} of them without a warning; "
-        "of those with LSTM or GRU (*), which ONNX Runtime leaves in float, {recurrent}.",
+        "of those with LSTM or GRU (*), which ONNX Runtime leaves in float, {recurrent}. `check` "
+        "finds {supported} of {all} supported: {kept} of these convert, and the library runs or "
+        "prepares {executed}; of the others, {unexpected} convert.",
         "float": "float",
         "same bits": "same bits",
         "prepared": "prepared",
@@ -35,7 +38,9 @@ WORDS = {
         "sum": "{all} 个网络中有 {converted} 个可以转换。在库中：{ran} 个中有 {same} 个与模拟器逐位"
         "相同。{worse} 个比 ONNX Runtime 按张量的 int8 低 {limit:g} dB 以上，其中 {silent} 个"
         "没有警告；在含 LSTM 或 GRU（*，ONNX Runtime "
-        "将其留在浮点）的网络中有 {recurrent} 个。",
+        "将其留在浮点）的网络中有 {recurrent} 个。`check` 认为 {all} 个中有 {supported} 个受支持："
+        "其中 {kept} 个可以转换，库能运行或 prepare 其中 {executed} 个；"
+        "其余网络中有 {unexpected} 个可以转换。",
         "float": "浮点",
         "same bits": "位相同",
         "prepared": "仅 prepare",
@@ -95,10 +100,30 @@ def table(models: Sequence[Model], rows: Mapping[str, Row], language: str) -> st
         silent=sum(not row.get("low") for row in worse),
         recurrent=sum(is_worse(row) and bool(row.get("recurrent")) for row in known),
         limit=WORSE,
+        **_agreement(known),
     )
     lines = [text, "", words["head"], "|---" * 9 + "|"]
     lines += [_cells(item, rows[item.name], words) for item in models if item.name in rows]
     return "\n".join(lines)
+
+
+def _agreement(rows: Sequence[Row]) -> dict[str, int]:
+    """How `check` and `convert` agree, and how many of the supported the library executes."""
+    supported = [row for row in rows if row.get("check")]
+    return {
+        "supported": len(supported),
+        "kept": sum(worst(row) is not None for row in supported),
+        "executed": sum(row.get("device") in EXECUTED for row in supported),
+        "unexpected": sum(worst(row) is not None and not row.get("check") for row in rows),
+    }
+
+
+def disagrees(row: Row) -> bool:
+    """Whether `check` says other than `convert`, or the library fails on what it supports."""
+    supported = bool(row.get("check"))
+    return supported != (worst(row) is not None) or (
+        supported and "device" in row.get("errors", {})
+    )
 
 
 def write(models: Sequence[Model], rows: Mapping[str, Row]) -> None:

@@ -201,3 +201,14 @@ def test_a_floor_that_is_missed_fails_the_run() -> None:
     assert not report.below_floor(row, [manifest.Model(**{**vars(known), "floor": 20.0})])
     assert report.below_floor(row, [manifest.Model(**{**vars(known), "floor": 20.1})])
     assert report.below_floor({**row, "device": "1 of 2 outputs differ"}, [known])
+
+
+def test_a_network_of_which_check_says_other_than_convert_fails_the_run() -> None:
+    row, rejected = {**ROWS["mnist-conv"], "check": True}, {**ROWS["pfld"], "check": False}
+    assert not report.disagrees(row) and not report.disagrees(rejected)
+    assert report.disagrees({**row, "check": False})
+    assert report.disagrees({**rejected, "check": True})
+    assert report.disagrees({**row, "errors": {"device": "the library fails"}})
+    text = report.table(MODELS, {"mnist-conv": row, "pfld": rejected}, "en").splitlines()[0]
+    assert "`check` finds 1 of 2 supported: 1 of these convert" in text
+    assert "the library runs or prepares 1; of the others, 0 convert" in text
