@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hexconv.calibrate import SampleSet
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
+from hexconv.onnx_graph.last_functions import LastFunction
 
 if TYPE_CHECKING:
     import onnx
@@ -32,6 +33,39 @@ class InFloat:
     packets: float
     milliseconds: float
     unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FullPrecision:
+    """An output whose last function the CPU can compute in float.
+
+    Attributes:
+        output: its name.
+        op: the function.
+        tensor: what the DSP's part would return instead, by its name in the file.
+        reason: what is lost in 8 bits.
+        option: of `hexconv convert`, that cuts the model there.
+    """
+
+    output: str
+    op: str
+    tensor: str
+    reason: str
+    option: str
+
+    @classmethod
+    def of(cls, last: LastFunction) -> FullPrecision:
+        """What is offered for an output."""
+        return cls(last.output, last.op, last.tensor, LOST[last.op], f"--split {last.tensor}")
+
+
+PROBABILITIES = "8 bits hold probabilities in 255 steps, so that smaller ones become 0"
+LOST = {
+    "LogSoftmax": "8 bits hold logarithms in 255 steps from the smallest to 0",
+    "Sigmoid": PROBABILITIES,
+    "Softmax": PROBABILITIES,
+}
+"""What an output loses, by the function that computes it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +114,7 @@ class Conversion:
         saved: predicted packets that each rewrite saved, where requested.
         made: nnlib ops by the ONNX node that they come from.
         floats: nodes that are computed in float.
+        full_precision: outputs whose last function the CPU can compute in float.
         refined: the steps of accuracy="high".
         macs: multiply-accumulates of the float graph's nodes, by name, where there are any.
         settings: of the conversion (`Settings.as_dict`).
@@ -97,6 +132,7 @@ class Conversion:
     warnings: tuple[str, ...] = ()
     made: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floats: tuple[InFloat, ...] = ()
+    full_precision: tuple[FullPrecision, ...] = ()
     refined: tuple[RefineStep, ...] = ()
     saved: Mapping[str, float] = field(default_factory=dict)
     macs: Mapping[str, int] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hexconv import calibrate
 from hexconv import optimize as passes
-from hexconv.conversion_record import AppliedRewrite, Conversion, InFloat
+from hexconv.conversion_record import AppliedRewrite, Conversion, FullPrecision, InFloat
 from hexconv.decompose import decompose
 from hexconv.decompose.steps import limit_steps, steps_of
 from hexconv.errors import ConfigError, UnsupportedOpError, UnsupportedOpErrors
@@ -99,6 +99,7 @@ def built(
             made=lowered.made,
             macs=macs,
             floats=in_float(final, lowered.floats, settings.library),
+            full_precision=tuple(map(FullPrecision.of, graph.last_functions)),
         ),
         float_model=source,
         idle_inputs=graph.dropped_inputs,

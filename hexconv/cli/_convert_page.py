@@ -10,7 +10,7 @@ from hexconv.cli._cost_page import span
 from hexconv.cli._terminal import padded, say, table
 from hexconv.compare.accuracy import Accuracy, describe
 from hexconv.cost.soc import Time
-from hexconv.names import counted
+from hexconv.names import counted, listed
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.translation import translated
 
@@ -99,6 +99,20 @@ def page(
         _line(f"on {library}", text)
     for path in files:
         _line("written", f"{path} ({size(path.stat().st_size)})")
+
+
+def say_full_precision(model: Model) -> None:
+    """Say which outputs the CPU could compute in float, why that is better, and the option."""
+    offers = model.conversion.full_precision if model.conversion else ()
+    if not offers:
+        return
+    outputs = listed([offer.output for offer in offers])
+    cuts = ",".join(dict.fromkeys(offer.tensor for offer in offers))
+    reason = " / ".join(translated(text) for text in dict.fromkeys(o.reason for o in offers))
+    say(
+        f"note: 8-bit output {outputs}: {reason}; --split {cuts} computes it in float on the CPU",
+        err=True,
+    )
 
 
 def size(count: int) -> str:

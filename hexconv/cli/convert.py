@@ -133,7 +133,7 @@ def command(
 
     Ranges come from --samples, from a --ranges file, or, with a warning, from random data.
     """
-    from hexconv.cli._convert_page import page, warn
+    from hexconv.cli._convert_page import page, say_full_precision, warn
     from hexconv.cli._qdq import QdqRequest, write_qdq
     from hexconv.files import check_file
 
@@ -194,6 +194,8 @@ def command(
     emit("convert", {**report, "files": [str(path) for path in files]}, shown=as_json)
     if not (as_json or quiet):
         page(model, files, found, library, report["cost"])
+        if source is not None:
+            say_full_precision(model)
         if source is not None and not (config or preset or settings["name"]):
             _say_name(source, model.name)
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from hexconv.arrays import Array
 from hexconv.onnx_graph.builder import shape_of
+from hexconv.onnx_graph.last_functions import LastFunction
 from hexconv.onnx_graph.macs import macs_of
 from hexconv.onnx_graph.weights import attach_weights, detach_weights
 
@@ -63,6 +64,7 @@ class FloatGraph:
         open_axes: the axes of inputs whose sizes the file leaves open, by input.
         unrounded: outputs of integers that are floats here, not rounded: "'y' is uint8".
         branches: what each If costs that is decided at run time, as a sentence.
+        last_functions: outputs that a softmax or sigmoid computes last.
         unrolled: steps of long recurrent nodes that will be unrolled, by node name.
         ranges: (min, max) that a quantized model declares, by value name.
         wide: names of those of these values of whose range samples may use a part.
@@ -81,6 +83,7 @@ class FloatGraph:
     classes: frozenset[str] = frozenset()
     unrounded: tuple[str, ...] = ()
     branches: tuple[str, ...] = ()
+    last_functions: tuple[LastFunction, ...] = ()
     open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     unrolled: dict[str, int] = field(default_factory=dict)
 

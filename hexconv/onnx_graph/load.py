@@ -34,6 +34,7 @@ from hexconv.onnx_graph.cleanup import (
 )
 from hexconv.onnx_graph.empties import check_outputs
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.last_functions import last_functions
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.masks import finite_masks
 from hexconv.onnx_graph.quantized import take_ranges
@@ -123,6 +124,7 @@ def load(
         clamps=declared.clamps,
         unrounded=unrounded,
         branches=branches,
+        last_functions=last_functions(model.graph, original),
         open_axes=free,
     )
 

@@ -29,6 +29,7 @@ def sections(report: Report) -> list[Section]:
         accuracy_sections.ranges,
         _interface,
         cost_sections.memory,
+        _full_precision,
         _rewrites,
         _warnings,
         _provenance,
@@ -72,6 +73,30 @@ def _interface(report: Report) -> Iterator[Section]:
         Text("With their calibrated ranges.", "及其校准范围。"),
         columns,
         rows,
+    )
+
+
+def _full_precision(report: Report) -> Iterator[Section]:
+    offers = (report.get("conversion") or {}).get("full_precision", ())
+    yield Section(
+        "full_precision",
+        Text("Outputs in full precision", "全精度的输出"),
+        Text(
+            "`convert` with the option lets the DSP return the tensor, and the CPU compute the "
+            "rest in float.",
+            "`convert` 使用该选项时，DSP 返回该张量，其余部分由 CPU 以浮点计算。",
+        ),
+        (
+            Column(Text("output", "输出")),
+            OP,
+            Column(Text("tensor", "张量")),
+            Column(Text("reason", "原因")),
+            Column(Text("option", "选项")),
+        ),
+        [
+            [item["output"], item["op"], item["tensor"], message(item["reason"]), item["option"]]
+            for item in offers
+        ],
     )
 
 

@@ -310,3 +310,42 @@ def test_a_softmax_at_the_end_keeps_small_probabilities_on_the_cpu(tmp_path: Pat
     assert report["split"]["cpu_inputs"] == ["l"] and report["split"]["cpu_nodes"] == 1
     compared = verify(dsp, tmp_path / "build" / "net.dsp.onnx", feeds)
     assert [row.name for row in compared.outputs] == ["l"]
+
+
+@pytest.mark.parametrize("function", ["Softmax", "LogSoftmax", "Sigmoid"])
+def test_convert_says_that_the_last_function_can_be_computed_in_float(
+    function: str, tmp_path: Path
+) -> None:
+    tail = [
+        helper.make_node(function, ["l"], ["q"], name="last"),
+        helper.make_node("Identity", ["q"], ["p"], name="named"),
+    ]
+    onnx.save(classifier(tail=tail, outputs=[("p", FLOAT)]), tmp_path / "net.onnx")
+    arguments = ["convert", str(tmp_path / "net.onnx"), "--shape", "x=1,3,8,8", "--html"]
+    folders = [tmp_path / "whole", tmp_path / "split"]
+    whole, split = (
+        CliRunner().invoke(group, [*arguments, *more, "-o", str(folder)])
+        for folder, more in zip(folders, ([], ["--split", "l"]), strict=True)
+    )
+    assert whole.exit_code == 0 and split.exit_code == 0, whole.output + split.output
+    (note,) = [line for line in whole.stderr.splitlines() if line.startswith("note:")]
+    assert "8-bit output 'p': 8 bits hold " in note and "--split l " in note
+    assert "note:" not in split.stderr
+    offers = [
+        json.loads((folder / "net.report.json").read_text())["conversion"]["full_precision"]
+        for folder in folders
+    ]
+    assert [offer["option"] for offer in offers[0]] == ["--split l"] and not offers[1]
+    assert offers[0][0]["op"] == function and offers[0][0]["reason"] in note
+    page = (folders[0] / "net.report.html").read_text()
+    assert "Outputs in full precision" in page and "--split l" in page
+
+
+def test_a_function_of_an_input_or_in_the_middle_is_no_place_to_cut() -> None:
+    middle = [
+        helper.make_node("Softmax", ["l"], ["q"], name="softmax"),
+        helper.make_node("Add", ["q", "l"], ["p"], name="sum"),
+    ]
+    feeds = [{"x": image} for image in images(2)]
+    model = hexconv.convert(classifier(tail=middle, outputs=[("p", FLOAT)]), SHAPES, samples=feeds)
+    assert model.conversion is not None and not model.conversion.full_precision
