@@ -280,12 +280,7 @@ def _thresholds(cost: Cost, soc: str, limits: dict[str, float]) -> list[dict[str
 
 
 def _sentence(row: dict[str, Any]) -> str:
-    value, limit = (_written(row["figure"], row[key]) for key in ("value", "limit"))
+    from hexconv.report.document import in_units
+
+    value, limit = (in_units(row["figure"], row[key]) for key in ("value", "limit"))
     return f"{row['figure']} is {value}, above {limit}"
-
-
-def _written(figure: str, value: float) -> str:
-    """A figure in the unit in which limits are given, rounded to what tells it from its limit."""
-    if figure == "memory":
-        return f"{value / 2**20:,.2f} MiB" if value >= 2**20 else f"{value:,.0f} bytes"
-    return f"{value:,.0f}" if figure == "packets" else f"{value:,.4g}"

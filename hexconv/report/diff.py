@@ -10,6 +10,7 @@ from typing import Any
 from hexconv.argument_types import TWO_NAMES, checks_types
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import parse_json, read_bytes
+from hexconv.names import listed
 from hexconv.report.document import accuracy_rows
 from hexconv.schema import check_document
 
@@ -137,8 +138,9 @@ def compare_reports(
         names: of the files.
 
     Raises:
-        ConfigError: they have no figure in common.
+        ConfigError: they have no figure, or no output, in common.
     """
+    _same_model(old, new, names)
     mine, theirs = _figures(old), _figures(new)
     keys = [key for key in mine if key in theirs or old["kind"] == new["kind"]]
     if not any(key in theirs for key in mine):
@@ -153,6 +155,17 @@ def compare_reports(
         for key in dict.fromkeys((*keys, *(key for key in theirs if key not in mine)))
     ]
     return Diff(*names, tuple(changes), tuple(_layers(old, new)))
+
+
+def _same_model(old: Mapping[str, Any], new: Mapping[str, Any], names: tuple[str, str]) -> None:
+    """Raise for reports of models without an output in common: all figures would be missing."""
+    mine, theirs = ([row["name"] for row in accuracy_rows(item, "outputs")] for item in (old, new))
+    if mine and theirs and not set(mine) & set(theirs):
+        raise ConfigError(
+            "the two reports are of different models",
+            where=f"{names[0]} and {names[1]}",
+            why=f"the outputs of one are {listed(mine)}, those of the other {listed(theirs)}",
+        )
 
 
 def _change(

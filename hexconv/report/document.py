@@ -24,3 +24,10 @@ def warnings_of(report: Report) -> list[str]:
     """Every warning of the conversion and of what came after it."""
     did = report.get("conversion") or {}
     return [*did.get("warnings", ()), *report.get("warnings", ())]
+
+
+def in_units(figure: str, value: float) -> str:
+    """A figure in the unit in which limits are given, rounded to what tells it from its limit."""
+    if figure == "memory":
+        return f"{value / 2**20:,.2f} MiB" if value >= 2**20 else f"{value:,.0f} bytes"
+    return f"{value:,.0f}" if figure == "packets" else f"{value:,.4g}"

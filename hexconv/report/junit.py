@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from hexconv.argument_types import checks_types
-from hexconv.report.document import warnings_of
+from hexconv.report.document import in_units, warnings_of
 
 
 class Case(NamedTuple):
@@ -62,7 +62,8 @@ def _cases(report: Mapping[str, Any]) -> Iterator[Case]:
         yield Case(node["onnx_op"], node["onnx_node"] or node["onnx_op"], node["reason"], text)
     for row in report.get("thresholds", ()):
         label = f"{row['figure']} {row['of']}".strip()
-        said = f"{row['value']:.6g}, limit {row['limit']:.6g}"
+        value, limit = (in_units(row["figure"], row[key]) for key in ("value", "limit"))
+        said = f"{value}, limit {limit}"
         yield Case("thresholds", label, "" if row["ok"] else f"{label} is {said}", said)
     for item in (report.get("diff") or {}).get("changes", ()):
         label = f"{item['figure']} {item['of']}".strip()

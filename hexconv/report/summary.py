@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hexconv.argument_types import checks_types
-from hexconv.report.document import accuracy_rows, warnings_of
+from hexconv.report.document import accuracy_rows, in_units, warnings_of
 
 MOST = 20
 """Rows of a table."""
@@ -43,7 +43,11 @@ def _error(report: Mapping[str, Any]) -> Iterator[str]:
 
 def _thresholds(report: Mapping[str, Any]) -> Iterator[str]:
     rows = [
-        ("✅" if row["ok"] else "❌", f"{row['figure']} {row['of']}", row["value"], row["limit"])
+        (
+            "✅" if row["ok"] else "❌",
+            f"{row['figure']} {row['of']}".strip(),
+            *(in_units(row["figure"], row[key]) for key in ("value", "limit")),
+        )
         for row in report.get("thresholds", ())
     ]
     yield from _table(("", "figure", "value", "limit"), rows)

@@ -183,6 +183,18 @@ def test_a_file_that_is_no_report_is_named(place: Path, text: str | None, told: 
     assert told in str(error) and "bad.json" in str(error)
 
 
+def test_reports_of_models_without_an_output_in_common_are_not_compared(
+    place: Path, tmp_path: Path
+) -> None:
+    report = json.loads(Path("all/net.report.json").read_text())
+    report["accuracy"]["outputs"][0]["name"] = "logits"
+    other = tmp_path / "other.report.json"
+    other.write_text(json.dumps(report))
+    error = run("diff", "all/net.report.json", other, "--fail-if-worse").exception
+    assert isinstance(error, ConfigError) and error.exit_code == 2
+    assert "different models" in str(error) and "scores" in error.why and "logits" in error.why
+
+
 @pytest.mark.parametrize("allow", ["sqnr", "sqnr=-1", "snr=3", "packets=x%", "sqnr=nan"])
 def test_a_malformed_allowance_is_wrong_usage(place: Path, allow: str) -> None:
     result = run("diff", REPORT, REPORT, "--allow", allow)
@@ -327,5 +339,6 @@ def test_the_workflow_of_the_page_works_as_pasted(built: Path, tmp_path: Path, p
             text=True,
         )
         assert ran.returncode == 0, f"{script}\n{ran.stderr}"
+        assert "warning" not in ran.stderr
     assert len(list((tmp_path / "junit").glob("*.xml"))) == 5
     assert (tmp_path / "summary.md").read_text().count("### hexconv") == 5
