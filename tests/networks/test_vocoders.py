@@ -28,14 +28,18 @@ def test_a_vocoder_is_near_its_original(kind: Any) -> None:
     torch.manual_seed(7)
     proto = export(kind().eval(), torch.zeros((1, vocoders.MELS, 48)))
     name = proto.graph.input[0].name
-    samples = [{name: mel(seed)} for seed in range(5)]
-    model = hexconv.convert(proto, samples=samples[:4])
-    found = accuracy(model, proto, samples[4:], library="v60")
+    samples = [{name: mel(seed)} for seed in range(16)]
+    held_out = [{name: mel(seed)} for seed in range(100, 108)]
+    model = hexconv.convert(proto, samples=samples)
+    found = accuracy(model, proto, held_out, library="v60")
     assert min(item.sqnr for item in found.values()) >= vocoders.FLOORS[kind], found
+    # What 8 bits allow is an estimate of the same graph; beyond it, tables and sums round.
+    for item in found.values():
+        assert item.allowed is not None and item.sqnr >= item.allowed - 3.5, found
     if os.environ.get("HEXCONV_LIBRARY"):
         from hexconv.device import Library
 
         library = Library()
-        theirs = library.run(model, samples[4])
-        ours = hexconv.simulate(model, samples[4], library=library.version)
+        theirs = library.run(model, held_out[0])
+        ours = hexconv.simulate(model, held_out[0], library=library.version)
         assert all((theirs[name] == ours[name]).all() for name in ours)
