@@ -114,6 +114,27 @@ def test_of_two_writers_one_wins_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
 
 
+def forked(folder: Path, text: bytes) -> int:
+    """The id of a process that writes the set."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            write_files({folder / name: text * 100_000 for name in NAMES})
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def test_of_two_writers_one_wins_whole_twenty_times(tmp_path: Path) -> None:
+    for _ in range(20):
+        running = [forked(tmp_path, text) for text in (b"a", b"b")]
+        assert [os.waitpid(child, 0)[1] for child in running] == [0, 0]
+        assert len({(tmp_path / name).read_bytes() for name in NAMES}) == 1
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+
+
 def test_the_umask_holds_for_what_is_written(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

@@ -67,6 +67,8 @@ def _scatter_nd(node: ir.Node, shapes: Shapes) -> str:
     data, index, updates = shapes[:3]
     if data is None or index is None or updates is None:
         return ""
+    if not index:
+        return "the indices have rank 0"
     wanted = (*index[:-1], *data[index[-1] :])
     if index[-1] > len(data) or updates != wanted:
         return f"updates have shape {list(updates)}, must have {list(wanted)}"
@@ -110,7 +112,11 @@ def _mvn(node: ir.Node, shapes: Shapes) -> str:
 
 def _groups(node: ir.Node, shapes: Shapes) -> str:
     count, data = _number(node, "num_groups", 1), shapes[0]
-    if data is None or (count >= 1 and data[1] % count == 0):
+    if data is None:
+        return ""
+    if len(data) < 2:
+        return f"the input has shape {data}, which has no channels"
+    if count >= 1 and data[1] % count == 0:
         return ""
     return f"{data[1]} channels do not divide into {count} groups"
 
@@ -158,7 +164,7 @@ def _pool(node: ir.Node, shapes: Shapes) -> str:
 
 def _depth_to_space(node: ir.Node, shapes: Shapes) -> str:
     size, data = _number(node, "blocksize", 1), shapes[0]
-    if data is not None and size > 0 and data[1] % (size * size):
+    if data is not None and len(data) == 4 and size > 0 and data[1] % (size * size):
         return f"{data[1]} channels do not divide into blocks of {size}x{size}"
     return ""
 

@@ -99,6 +99,25 @@ def test_a_norm_over_no_space_is_rejected() -> None:
     )
 
 
+LOW = {
+    "GroupNormalization": lambda shape: one(
+        "GroupNormalization", shape, numbers(3), numbers(3), opset=21, num_groups=1
+    ),
+    "DepthToSpace": lambda shape: one("DepthToSpace", shape, blocksize=2),
+    "SpaceToDepth": lambda shape: one("SpaceToDepth", shape, blocksize=2),
+    "ScatterND": lambda shape: one("ScatterND", shape, np.array(0), np.float32(1)),
+    "BatchNormalization": lambda shape: one("BatchNormalization", shape, *[numbers(3)] * 4),
+    "InstanceNormalization": lambda shape: one("InstanceNormalization", shape, *[numbers(3)] * 2),
+    "Conv": lambda shape: one("Conv", shape, np.ones((3, 3, 1), np.float32)),
+}
+
+
+@pytest.mark.parametrize("op", LOW)
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_tensor_of_too_low_a_rank_is_rejected_by_name(op: str, shape: tuple[int, ...]) -> None:
+    assert "node" in unsupported_op(LOW[op](shape))
+
+
 def test_axes_may_repeat_in_a_reduction() -> None:
     """ONNX Runtime takes each once."""
     matches(of("ReduceMax", ints(1, -3)))

@@ -48,7 +48,9 @@ def slices_and_concats(graph: FloatGraph) -> int:
 def cut_of(value: ir.Value | None) -> SliceCut | None:
     """The source of a Split's output, or of a Slice along one axis with step 1."""
     node = value.producer() if value is not None else None
-    if node is None or value is None or node.domain or node.inputs[0] is None:
+    if node is None or value is None or node.domain or node.op_type not in ("Split", "Slice"):
+        return None
+    if node.inputs[0] is None:
         return None
     shape = shape_of(node.inputs[0])
     if node.op_type == "Split":
@@ -57,8 +59,6 @@ def cut_of(value: ir.Value | None) -> SliceCut | None:
         before = node.outputs[: list(node.outputs).index(value)]
         start = sum(shape_of(part)[axis] for part in before)
         return SliceCut(node.inputs[0], axis, start, shape_of(value)[axis])
-    if node.op_type != "Slice":
-        return None
     starts, ends, axes, steps = (_ints(node, position) for position in range(1, 5))
     if starts is None or ends is None or len(starts) != 1 or (steps or [1]) != [1]:
         return None

@@ -382,3 +382,11 @@ def test_a_scale_whose_values_are_no_floats_raises_no_warning(scale: float) -> N
     proto = model(*nodes, scale=np.float32(scale), zero=np.int8(0))
     with pytest.raises(hexconv.errors.HexconvError):
         hexconv.convert(proto)
+
+
+@pytest.mark.parametrize("op", ["RandomNormal", "RandomUniform"])
+def test_an_op_without_inputs_is_unsupported_and_no_pass_reads_its_first(op: str) -> None:
+    random = helper.make_node(op, [], ["z"], "random", shape=[1, 4])
+    made = model(random, helper.make_node("Add", ["x", "z"], ["y"], "add"))
+    with pytest.raises(UnsupportedOpErrors, match=rf"'random' \({op}\)"):
+        hexconv.convert(made)
