@@ -19,7 +19,7 @@ from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.window import Window
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout
-from hexconv.quantize import quantize_bias, quantize_weights
+from hexconv.quantize import Range, quantize_bias, quantize_weights
 
 # Scales are multiplied by 128 before they meet the data, and the range's minimum is added to the
 # offset (op_batchnorm_d32.c): 8 bits less than int32, and one to be safe.
@@ -109,13 +109,15 @@ def _batch_norm(
 ) -> Tensor:
     value_range = ctx.range(name)
     scale = np.asarray(factor, np.float32).reshape(1, 1, 1, -1)
-    quantized = quantize_weights(scale, offset, tensor.range.step, LARGEST_OFFSET)
+    quantized = quantize_weights(
+        scale, _reach(offset, value_range), tensor.range.step, LARGEST_OFFSET
+    )
     if center is not None:
         codes = quantized.codes.reshape(-1).astype(np.float64) - quantized.range.zero
         offset = offset + center * (factor - codes * quantized.range.step)
     step = tensor.range.step * quantized.range.step
-    reach = float(np.abs(offset).max(initial=0.0)) - value_range.min
-    tensor = ctx.at_least(tensor, reach / (quantized.range.step * LARGEST_OFFSET), name)
+    reach = _reach(offset, value_range)
+    tensor = ctx.at_least(tensor, float(reach) / (quantized.range.step * LARGEST_OFFSET), name)
     builder = ctx.builder
     scale_name, bias_name = f"{name}/scale", f"{name}/bias"
     bias = quantize_bias(np.asarray(offset, np.float32), step).reshape(1, 1, 1, -1)
@@ -133,3 +135,12 @@ def _batch_norm(
     return builder.quantized(
         "QuantizedBatchNorm_8x8p32to8", inputs, tensor.shape, value_range, name=name
     )
+
+
+def _reach(offset: Array, value_range: Range) -> Array:
+    """What LARGEST_OFFSET products of the scales have to reach: the offset, less the minimum.
+
+    At least two levels of the result: a ratio of scales below 2^-29 has no factor in the library.
+    """
+    largest = float(np.abs(offset).max(initial=0.0)) - value_range.min
+    return np.asarray(max(largest, 2.0 * value_range.step))

@@ -90,3 +90,29 @@ def test_an_addend_far_above_the_data_does_not_wrap(form: str, scale: float) -> 
         ]
     proto = model(nodes, {"x": shape}, ["y"], consts)
     assert decibels(proto, [{"x": np.float32(scale) * numbers(shape, i)} for i in range(2)]) > 40.0
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e-6])
+def test_a_batch_norm_of_tiny_data_in_a_range_far_below_its_offset_fits(factor: float) -> None:
+    """The library adds offset and minimum of the range in 32 bits."""
+    nodes = [
+        helper.make_node("Mul", ["x", "f"], ["t"]),
+        helper.make_node("Tanh", ["t"], ["m"]),
+        helper.make_node("BatchNormalization", ["m", "s", "b", "a", "v"], ["n"]),
+        helper.make_node("Pad", ["n", "p", "c"], ["y"]),
+    ]
+    consts = {"f": np.float32(factor), "s": numbers((4,)), "b": 0.2 * numbers((4,), 2)}
+    consts |= {"a": np.zeros(4, np.float32), "v": np.ones(4, np.float32), "c": np.float32(-10)}
+    consts["p"] = np.array([0, 0, 1, 0, 0, 1], np.int64)
+    proto = model(nodes, {"x": (1, 4, 9)}, ["y"], consts)
+    assert decibels(proto, [{"x": numbers((1, 4, 9), 5)}], optimize="none") > 40
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.01])
+def test_a_batch_norm_of_an_input_converts_whatever_its_offset(offset: float) -> None:
+    """A run may be a million times quieter: a ratio of scales below 2^-29 has no factor."""
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "a", "v"], ["y"])
+    consts = {"s": np.float32([1.5]), "b": np.float32([offset])}
+    consts |= {"a": np.float32([0]), "v": np.float32([1])}
+    proto = model([node], {"x": (1, 1, 6, 7)}, ["y"], consts)
+    assert decibels(proto, [{"x": np.abs(numbers((1, 1, 6, 7))) + 1}]) > 40

@@ -118,3 +118,20 @@ def test_two_activations_are_both_honored() -> None:
     proto = net("Conv", RELU, helper.make_node("Clip", ["r", "lo", "hi"], ["y"]))
     on = converted(proto, FEEDS)
     assert applied(on)[NAME] == 2 and max(errors(on, proto, FEEDS)) <= STEPS
+
+
+@pytest.mark.parametrize("node", ["GlobalAveragePool", "ReduceMean", "AveragePool"])
+def test_the_mean_of_one_element_does_not_clip(node: str) -> None:
+    """It is a reshape, which has the range of its input."""
+    inputs, attrs = ["m"], {}
+    if node == "ReduceMean":
+        inputs, attrs = ["m", "axes"], {"keepdims": 0}
+    elif node == "AveragePool":
+        attrs = {"kernel_shape": [1, 1]}
+    nodes = [
+        helper.make_node("ReduceMax", ["x", "axes"], ["m"]),
+        helper.make_node(node, inputs, ["p"], **attrs),
+        helper.make_node("Clip", ["p", "lo", "high"], ["y"]),
+    ]
+    proto = model(nodes, {"x": (1, 8, 10, 12)}, ["y"], CONSTS)
+    assert max(errors(hexconv.convert(proto, samples=[FEEDS]), proto, FEEDS)) <= STEPS

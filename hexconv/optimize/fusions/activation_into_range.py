@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
 from hexconv.annotations import annotate, notes_of
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.fusions.edit import remove
 from hexconv.optimize.registry import Stage, declined, rewrite
@@ -30,6 +31,8 @@ SATURATING = {
     "Sub",
 }
 
+MEANS = ("GlobalAveragePool", "ReduceMean")
+
 
 @rewrite(Stage.FUSION)
 def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
@@ -38,7 +41,7 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
     for node in graph.nodes:
         source = node.inputs[0] if node.inputs else None
         producer = source.producer() if source is not None else None
-        if producer is None or source is None or producer.op_type not in SATURATING:
+        if producer is None or source is None or not _saturates(producer):
             continue
         limits = _limits(node)
         if limits is None:
@@ -60,6 +63,13 @@ def activation_into_range(graph: FloatGraph, observed: Mapping[str, Bounds]) -> 
         remove(node)
         count += 1
     return count
+
+
+def _saturates(node: ir.Node) -> bool:
+    """Whether a node ends at its range; the mean of single elements is a reshape of them."""
+    if node.op_type in MEANS and prod(shape_of(node.inputs[0])) == prod(shape_of(node.outputs[0])):
+        return False
+    return node.op_type in SATURATING
 
 
 def _limits(node: ir.Node) -> tuple[float, float] | None:
