@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from hexconv.cli import group
+from hexconv.cli import group, main
 from hexconv.cli._terminal import cell_len
 from hexconv.translation import choose
 
@@ -38,12 +39,43 @@ def shown(arguments: Sequence[object], columns: int | None = None) -> str:
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
 
 
-def misfits(arguments: Sequence[object], columns: int, language: str) -> list[str]:
-    """Lines that are wider than the terminal, or that have a part of a word."""
+def told(arguments: Sequence[object], columns: int | None = None) -> str:
+    """What a command prints on stderr, errors and warnings as well, without progress bars."""
+    patch = pytest.MonkeyPatch()
+    with patch.context() as here:
+        streams = [io.StringIO() if columns is None else Terminal() for _ in range(2)]
+        here.setattr(sys, "stdout", streams[0])
+        here.setattr(sys, "stderr", streams[1])
+        here.setattr(sys, "argv", ["hexconv", *map(str, arguments)])
+        here.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own
+        here.delenv("FORCE_COLOR", raising=False)
+        here.setenv("LC_ALL", "C")
+        here.setenv("CI", "1")
+        if columns is not None:
+            here.setenv("COLUMNS", str(columns))
+        with warnings.catch_warnings():
+            main()
+    return re.sub(r"\x1b\[[\d;]*m", "", streams[1].getvalue())
+
+
+def misfits(
+    arguments: Sequence[object],
+    columns: int,
+    language: str,
+    printed: Callable[[Sequence[object], int | None], str] = shown,
+) -> list[str]:
+    """Lines that are wider than the terminal, or that have a part of a word.
+
+    Args:
+        arguments: of the command.
+        columns: of the terminal.
+        language: "en" or "zh".
+        printed: what is looked at: `shown`, or `told`.
+    """
     given = [*arguments, "--lang", language]
     try:
-        whole = set(WORD.findall(shown(given)))
-        lines = shown(given, columns).splitlines()
+        whole = set(WORD.findall(printed(given, None)))
+        lines = printed(given, columns).splitlines()
     finally:
         choose("en")
     found = []

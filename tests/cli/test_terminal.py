@@ -21,7 +21,7 @@ from hexconv.cli._terminal import cell_len, middle, say, stages, table, wrapped
 from hexconv.files import write_files
 from hexconv.names import counted
 
-from .terminal import Terminal, misfits, shown
+from .terminal import Terminal, misfits, shown, told
 
 LONG = "/encoder/encoder_layers.0/self_attention_with_relative_positions/linear_projection"
 
@@ -124,6 +124,44 @@ def test_on_a_terminal_no_line_is_too_long_and_no_word_is_cut(
 ) -> None:
     for columns in (80, 120):
         assert misfits(COMMANDS[name](place), columns, language) == []
+
+
+ERRORS: dict[str, Callable[[Path], list[object]]] = {
+    "a file that is missing": lambda at: ["convert", at / "gone.onnx"],
+    "a model without samples": lambda at: ["convert", at / "deep.onnx", "-o", at / "unsampled"],
+    "samples of another shape": lambda at: [
+        *("convert", at / "deep.onnx", "--samples", at / "samples.npy", "--shape", "x=2,8,16")
+    ],
+    "a misspelled option": lambda at: ["check", at / "deep.onnx", "--shapes", "x=1,8,16"],
+    "a misspelled figure": lambda at: ["cost", at / "deep.pb", "--fail-above", "pakets=1"],
+    "an unknown SoC": lambda at: ["cost", at / "deep.pb", "--soc", "sd999"],
+    "a threshold": lambda at: [
+        *("verify", at / "deep.onnx", "--samples", at / "samples.npy", "--fail-below", "sqnr=90")
+    ],
+    "a warning as an error": lambda at: [
+        *("convert", at / "deep.onnx", "--strict", "-o", at / "strict")
+    ],
+    "a figure that is worse": lambda at: [
+        *("diff", at / "deep.report.json", at / "other.report.json", "--fail-if-worse")
+    ],
+    "a file that is no report": lambda at: ["diff", at / "deep.pb", at / "deep.pb"],
+    "a misspelled op": lambda at: ["ops", "MatMull"],
+    "a misspelled preset": lambda at: ["preset", "show", "confromer_dsp"],
+    "an input that is missing": lambda at: ["simulate", at / "deep.pb"],
+    "a cut that is not there": lambda at: [
+        *("convert", at / "deep.onnx", "--split", "nowhere", "-o", at / "cut")
+    ],
+    "a log that is none": lambda at: ["profile", at / "deep.onnx"],
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_and_warnings_fit_a_terminal_too(place: Path, name: str, language: str) -> None:
+    arguments = ERRORS[name](place)
+    assert told([*arguments, "--lang", language]) and "Traceback" not in told(arguments)
+    for columns in (80, 120):
+        assert misfits(arguments, columns, language, told) == []
 
 
 @pytest.mark.parametrize("name", ["MatMul", "QuantizedAdd_8p8to8"])
