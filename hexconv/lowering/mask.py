@@ -23,6 +23,7 @@ from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, encode
+from hexconv.quantize.ranges import LEVELS
 
 MASK = Range(1.0, 0)
 COMPARE = {
@@ -58,8 +59,14 @@ def compare(node: NodeView, ctx: Context) -> None:
         return
     layout = common_layout(ctx, names, output)
     shape = layout.shape(ctx.shape(output))
-    left, right = (_still(ctx, name, layout, ctx.shape(output)) for name in names)
-    left, right = _comparable(ctx, op, left, right, output)
+    grid = _whole_numbers(ctx, *names)
+    if grid is None:
+        left, right = (_still(ctx, name, layout, ctx.shape(output)) for name in names)
+        left, right = _comparable(ctx, op, left, right, output)
+    else:
+        moving = operand(ctx, names[0], layout, ctx.shape(output))
+        left = ctx.requantize8(moving, grid, f"{output}/left")
+        right = _packed(ctx, names[1], layout, ctx.shape(output), grid)
     if left.range == right.range:
         # A single value of 0 is compared incorrectly (op_compare_8.c, compare_hvx_template).
         left, right = (
@@ -121,12 +128,35 @@ def _code(ctx: Context, code: int, value_range: Range, name: str) -> Tensor:
     return Tensor(data, *ctx.builder.minmax(name, value_range), shape, value_range)
 
 
+def _whole_numbers(ctx: Context, source: str, const: str) -> Range | None:
+    """A range in which whole numbers are levels, where a constant has nothing else.
+
+    Positions are compared with a length: half a level decides whether the last one is below it.
+    """
+    array = ctx.const(const)
+    if array is None or array.dtype.kind != "f" or not (array == np.rint(array)).all():
+        return None
+    seen = ctx.range(source)
+    low = math.floor(min(float(array.min()), seen.min + ON_CODE, 0.0))
+    high = math.ceil(max(float(array.max()), seen.max - ON_CODE, 0.0))
+    parts = LEVELS // max(high - low, 1)
+    return Range(1.0 / parts, -low * parts) if parts else None
+
+
+def _packed(
+    ctx: Context, name: str, layout: Layout, shape: tuple[int, ...], value_range: Range
+) -> Tensor:
+    """A constant in a given range."""
+    array = np.asarray(ctx.const(name), np.float32)
+    padded = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
+    return _constant(ctx, name, layout.pack(padded), value_range)
+
+
 def _still(ctx: Context, name: str, layout: Layout, shape: tuple[int, ...]) -> Tensor:
     """An operand with a static range; a constant of booleans as a mask."""
     array = ctx.const(name)
     if array is not None and array.dtype == np.bool_:
-        padded = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
-        return _constant(ctx, name, layout.pack(padded.astype(np.float32)), MASK)
+        return _packed(ctx, name, layout, shape, MASK)
     return ctx.pinned(name, operand(ctx, name, layout, shape))
 
 

@@ -8,9 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import NodeProto, TensorProto, helper
 
+import hexconv
 from hexconv.lowering.mask import code_test
 from hexconv.quantize import cover
-from tests.lowering.proof import STEP, decibels, emitted, matches, model, numbers, on_codes
+from tests.lowering.proof import (
+    STEP,
+    decibels,
+    emitted,
+    float_outputs,
+    matches,
+    model,
+    numbers,
+    on_codes,
+    same_on_the_library,
+)
 
 # What Where picks is rounded to the result's own range; a mask as a number has the error of an LSB
 # is rounded up by (2^-16 of it, for each of 255).
@@ -138,3 +149,23 @@ def test_an_elu_written_out_has_the_range_that_is_taken() -> None:
     ]
     proto = model(nodes, {"x": SHAPE}, ["y"], {"zero": np.float32(0), "one": np.float32(1)})
     assert decibels(proto, [{"x": 2 * numbers(SHAPE, i)} for i in range(2)]) > 35.0
+
+
+@pytest.mark.parametrize("op", ["Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"])
+@pytest.mark.parametrize("positions_first", [True, False])
+def test_positions_are_compared_with_whole_lengths_exactly(op: str, positions_first: bool) -> None:
+    """Whole numbers are levels of both operands: the last position is not below its own number."""
+    operands = ["positions", "length"] if positions_first else ["length", "positions"]
+    nodes = [
+        helper.make_node(op, operands, ["kept"]),
+        helper.make_node("Where", ["kept", "x", "zero"], ["y"]),
+    ]
+    consts = {"positions": np.arange(40, dtype=np.float32), "zero": np.zeros(1, np.float32)}
+    proto = model(nodes, {"x": (1, 6, 40), "length": (1, 1, 1)}, ["y"], consts)
+    x = on_codes((1, 6, 40)) + np.float32(8)  # none is 0
+    feeds = [{"x": x, "length": np.full((1, 1, 1), n, np.float32)} for n in (7, 40, 1, 30, 39, 13)]
+    made = hexconv.convert(proto, samples=feeds)
+    for feed in feeds:
+        wanted = float_outputs(proto, feed)[0]
+        np.testing.assert_array_equal(hexconv.simulate(made, feed)["y"] != 0, wanted != 0)
+        same_on_the_library(made, feed)
