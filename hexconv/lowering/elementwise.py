@@ -13,7 +13,7 @@ from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.channelwise import multiplied
 from hexconv.lowering.context import Context, lanes, memory_order
-from hexconv.lowering.range_limits import always_fits, request
+from hexconv.lowering.range_limits import LARGEST_MOVE, always_fits, request
 from hexconv.lowering.registry import lowers
 from hexconv.nnlib.builder import SCALAR, RangeSource, Tensor, ranges_of
 from hexconv.nnlib.graph import Output, Ref
@@ -170,6 +170,9 @@ def emit(
     if shape not in (left.shape, right.shape):
         # None of them lets both operands broadcast against each other with a requested range.
         left = spread(ctx, left, shape, f"{name}/left")
+    if op in ("Max", "Min"):
+        left = _saturated(ctx, left, value_range, f"{name}/left")
+        right = _saturated(ctx, right, value_range, f"{name}/right")
     left, right = _static_where_needed(ctx, op, left, right, value_range, name)
     given = request(op, left.range, right.range, value_range)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
@@ -181,6 +184,16 @@ def emit(
         BINARY[op], inputs, shape, given, name=f"{name}/wide", keeps_range=True
     )
     return ctx.requantize8(wide, value_range, name)
+
+
+def _saturated(ctx: Context, tensor: Tensor, value_range: Range, name: str) -> Tensor:
+    """An operand of Max or Min that is far louder than the result, in the result's range.
+
+    The minimum of two numbers that saturate is what their minimum saturates to.
+    """
+    if max(came.step for came in ranges_of(tensor)) <= LARGEST_MOVE * value_range.step:
+        return tensor
+    return ctx.requantize8(tensor, value_range, name, keeps_range=True)
 
 
 def _static_where_needed(

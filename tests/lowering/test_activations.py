@@ -335,3 +335,24 @@ def test_a_relu_of_a_clip_that_ends_at_zero_leaves_no_empty_range(op: str, level
     consts |= {"six": np.float32(6)} if op == "Clip" else {}
     proto, feeds = model(nodes, {"x": (1, 8, 6)}, ["y"], consts), {"x": numbers((1, 8, 6), 6)}
     assert decibels(proto, [feeds], optimize=level) > 35
+
+
+@pytest.mark.parametrize("level", ["none", "default"])
+@pytest.mark.parametrize("louder", [100, 1e4])
+@pytest.mark.parametrize("op", ["Max", "Min"])
+def test_the_larger_or_smaller_of_two_has_the_levels_of_the_quieter_one(
+    op: str, louder: float, level: str
+) -> None:
+    """The library moves steps of up to 15 times the result's: a louder operand saturates before."""
+    sign = 1 if op == "Min" else -1
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["s"]),
+        helper.make_node("Mul", ["s", "a"], ["small"]),
+        helper.make_node("Exp", ["z"], ["e"]),
+        helper.make_node("Mul", ["e", "b"], ["large"]),
+        helper.make_node(op, ["small", "large"], ["y"]),
+    ]
+    consts = {"a": np.float32(sign), "b": np.float32(sign * louder)}
+    proto = model(nodes, {"x": (1, 6, 20), "z": (1, 6, 20)}, ["y", "large"], consts)
+    feeds = {"x": numbers((1, 6, 20)), "z": np.abs(numbers((1, 6, 20), 2))}
+    assert decibels(proto, [feeds], optimize=level) > 35
