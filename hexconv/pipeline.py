@@ -72,6 +72,7 @@ def built(
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)
     observed, slices = slice_outputs(graph, observed, settings.output_slices)
+    calibrate.cover_positions(graph, observed)
     calibrate.bound_constants(graph, observed)
     protect(graph)
     history = history + _named("fused", passes.fuse(graph, observed, settings))

@@ -10,6 +10,7 @@ from hexconv.calibrate.joined import joined_warnings
 from hexconv.calibrate.observe import check_percentile, measure, observe
 from hexconv.calibrate.other_levels import with_values_of
 from hexconv.calibrate.outlier_channels import is_channel, large_channels
+from hexconv.calibrate.positions import cover_positions
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.sample_set import SampleDigest, SampleSet
 from hexconv.calibrate.samples import SampleSource, read_samples
@@ -28,6 +29,7 @@ __all__ = [
     "bound_constants",
     "check_percentile",
     "count_samples",
+    "cover_positions",
     "format_ranges",
     "is_channel",
     "joined_warnings",

@@ -75,9 +75,9 @@ def _needed_by(
     node: NodeView, position: int, ranges: Mapping[str, Bounds], needed: Mapping[str, Bounds]
 ) -> Bounds:
     """What one reader needs of an input: if it limits nothing itself, what its own readers need."""
-    function = one_variable(node)
+    function = one_variable(node) or _gated(node, position)
     if function is not None:
-        bounds = ranges.get(node.input(0), EVERYTHING)
+        bounds = ranges.get(node.input(position), EVERYTHING)
         return _clear_part(_argument(function, bounds, ranges.get(node.outputs[0])), bounds)
     rule = RULES.get(node.op)
     if rule is None:
@@ -89,6 +89,18 @@ def _needed_by(
     if node.op in REDUCING or node.op in ("Relu", "Clip"):
         return _clear_part(found, ranges.get(node.input(0), EVERYTHING))
     return found
+
+
+def _gated(node: NodeView, position: int) -> Function | None:
+    """The function of x that x times a function of x is: Swish, HardSwish."""
+    if node.op == "HardSwish":
+        return lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+    gate = node.node.inputs[1 - position] if node.op == "Mul" and len(node.inputs) == 2 else None
+    producer = None if gate is None else gate.producer()
+    if producer is None or producer.inputs[0] is not node.node.inputs[position]:
+        return None
+    factor = one_variable(NodeView(producer))
+    return None if factor is None else lambda x: x * factor(x)
 
 
 def _clear_part(found: Bounds, bounds: Bounds) -> Bounds:

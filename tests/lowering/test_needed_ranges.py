@@ -192,3 +192,41 @@ def test_a_chain_of_functions_needs_of_its_argument_what_it_lets_through(level: 
     proto = model(nodes, {"x": (1, 3, 40)}, ["y"], channels)
     x = np.abs(numbers((1, 3, 40)))
     assert decibels(proto, [{"x": x}], optimize=level) > 35.0
+
+
+@pytest.mark.parametrize("form", ["added", "selected"])
+@pytest.mark.parametrize("op", ["Swish", "HardSwish"])
+def test_a_number_that_masks_in_front_of_a_gate_takes_no_levels(op: str, form: str) -> None:
+    """x times a function of x is 0 wherever x is far below 0."""
+    gate = [node("Sigmoid", ["w"], ["g"]), node("Mul", ["w", "g"], ["y"])]
+    nodes = [
+        node("Greater", ["k", "half"], ["m"]),
+        node("Where", ["m", "x", "low"], ["w"]),
+        *(gate if op == "Swish" else [node("HardSwish", ["w"], ["y"])]),
+    ]
+    if form == "added":
+        nodes[:2] = [
+            node("Sub", ["one", "k"], ["n"]),
+            node("Mul", ["n", "low"], ["f"]),
+            node("Add", ["x", "f"], ["w"]),
+        ]
+    given = {"half": np.float32(0.5), "one": np.float32(1), "low": np.float32(-1e4)}
+    used = {name for item in nodes for name in item.input}
+    consts = {name: value for name, value in given.items() if name in used}
+    proto = model(nodes, {"x": (1, 4, 40), "k": (1, 4, 40)}, ["y"], consts)
+    kept = (np.arange(160).reshape(1, 4, 40) % 3 > 0).astype(np.float32)
+    assert decibels(proto, [{"x": 3 * numbers((1, 4, 40)), "k": kept}]) > 35.0
+
+
+@pytest.mark.parametrize("length", [2, 10, 16, 200])
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_positions_that_no_sample_had_are_exact(op: str, length: int) -> None:
+    nodes = [node(op, ["x"], ["p"], axis=-1), node("Cast", ["p"], ["y"], to=TensorProto.FLOAT)]
+    proto = model(nodes, {"x": (1, length)}, ["y"])
+    sign = np.float32(1 if op == "ArgMax" else -1)
+    first = {"x": sign * np.linspace(1, 0, length, dtype=np.float32)[None]}
+    last = {"x": sign * np.linspace(0, 1, length, dtype=np.float32)[None]}
+    converted = hexconv.convert(proto, samples=[first])
+    for feeds, wanted in ((first, 0), (last, length - 1)):
+        result = hexconv.simulate(converted, feeds)["y"]
+        np.testing.assert_allclose(result.ravel(), wanted, atol=1e-2)
