@@ -12,12 +12,27 @@ COUNT, AT_ONCE = 1000, 50
 KNOWN = {
     44: "a sum over a norm adds up what it rounds inside",
     792: "one value of a hundred is within a step of the threshold of a comparison",
+    1000045: "two scores of a softmax differ by less than a level of 17, so they tie",
+    1000500: "values are a sixth of a level from the threshold of a comparison",
+    1000642: "erf(x) + 1 of 6e-5 is nothing beside a level of erf (0.004), without optimization",
+    1006701: "a clip of a norm: the norm is as 8 bits allow, what the clip lets through is chance",
+    1006947: "the mean of a norm: see 44",
+    1007229: "a sum over a norm: see 44",
+    1008251: "a mean pool has the range of its input, which is wider than its own",
+    1010916: "the mean of a norm: see 44",
 }
 """Seeds that are 6 dB and more below what 8 bits allow, and why."""
+KNOWN_WIDE = {
+    2000207: "values are half a level from the threshold of a comparison",
+    3000008: "the mean of a norm: see 44",
+}
 
 
-def test_what_is_known_to_fall_short_still_does() -> None:
-    assert all(any(f.kind == "far off" for f in failures(random_case(seed))) for seed in KNOWN)
+@pytest.mark.parametrize("wide", [False, True])
+def test_what_is_known_to_fall_short_still_does(wide: bool) -> None:
+    for seed in KNOWN_WIDE if wide else KNOWN:
+        found = failures(random_case(seed, wide=wide))
+        assert any(item.kind == "far off" for item in found), seed
 
 
 @pytest.mark.parametrize("first", range(0, COUNT, AT_ONCE))
