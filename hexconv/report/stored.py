@@ -16,6 +16,8 @@ SAME = ("name", "nnlib_ops", "consts", "weight_bytes", "inputs", "outputs")
 def report_of(path: Path, model: Model | None = None) -> dict[str, Any]:
     """The report of a `NAME.pb`: `NAME.report.json` beside it, else made from the model.
 
+    One that is there but cannot be shown is a warning of the report.
+
     Args:
         path: of the `.pb`.
         model: as loaded from it.
@@ -26,12 +28,15 @@ def report_of(path: Path, model: Model | None = None) -> dict[str, Any]:
     """
     own = (model or load(path)).report()
     beside = path.with_suffix(".report.json")
+    if not beside.exists():
+        return own
     try:
         stored = read_report(beside)
-    except FileError:
-        return own
-    fits = all(_interface(stored.get(key)) == _interface(own[key]) for key in SAME)
-    return {**stored, "cost": own["cost"]} if fits else own
+    except FileError as error:
+        return {**own, "warnings": [f"{beside.name} is not shown: {error.why or error.what}"]}
+    if any(_interface(stored.get(key)) != _interface(own[key]) for key in SAME):
+        return {**own, "warnings": [f"{beside.name} is not shown: it is of another model"]}
+    return {**stored, "cost": own["cost"]}
 
 
 def _interface(value: Any) -> Any:

@@ -226,6 +226,20 @@ def test_a_report_of_another_model_is_not_shown(place: Path, tmp_path: Path) -> 
     run("report", tmp_path / "net.pb", "-q")
     shown = embedded((tmp_path / "net.report.html").read_text())
     assert not any(card["id"] == "good" for card in shown["cards"])
+    assert told(shown) == ["net.report.json is not shown: it is of another model"]
+    del stored["conversion"]["samples"]
+    (tmp_path / "net.report.json").write_text(json.dumps(stored))
+    run("report", tmp_path / "net.pb", "-q")
+    (warning,) = told(embedded((tmp_path / "net.report.html").read_text()))
+    assert "'samples' is a required property" in warning
+    (tmp_path / "net.report.json").unlink()
+    run("report", tmp_path / "net.pb", "-q")
+    assert not told(embedded((tmp_path / "net.report.html").read_text()))
+
+
+def told(page: dict[str, Any]) -> list[str]:
+    """The warnings of a page, in English."""
+    return [s["rows"][0][0][0] for s in page["sections"] if s["id"] == "warnings"]
 
 
 def test_reports_of_different_models_are_not_joined(place: Path) -> None:
