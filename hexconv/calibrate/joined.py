@@ -27,12 +27,10 @@ def joined_warnings(graph: FloatGraph, observed: Mapping[str, Bounds]) -> list[s
 
 
 def _of_output(output: ir.Value, observed: Mapping[str, Bounds]) -> Iterator[str]:
-    node = output.producer()
-    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
-    if node is None or node.op_type != "Concat":
+    node = _join(output)
+    if node is None:
         return
-    parts = [str(value.name) for value in node.inputs if value is not None]
+    parts = list(dict.fromkeys(_parts(node)))
     known = {name: observed[name] for name in parts if name in observed}
     low = min([0.0, *(bounds[0] for bounds in known.values())])
     high = max([0.0, *(bounds[1] for bounds in known.values())])
@@ -48,3 +46,23 @@ def _of_output(output: ir.Value, observed: Mapping[str, Bounds]) -> Iterator[str
             f"{low:.4g} to {high:.4g}): of {LEVELS} levels, {told}. "
             f"Export {listed(parts)} as outputs of their own."
         )
+
+
+def _join(value: ir.Value) -> ir.Node | None:
+    """The Concat that makes a tensor, which may have been reshaped then."""
+    node = value.producer()
+    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    return node if node is not None and node.op_type == "Concat" else None
+
+
+def _parts(join: ir.Node) -> Iterator[str]:
+    """The tensors that it joins, those of Concats in front of it each for itself."""
+    left = [value for value in reversed(join.inputs) if value is not None]
+    while left:
+        value = left.pop()
+        inner = _join(value)
+        if inner is None:
+            yield str(value.name)
+        else:
+            left += [part for part in reversed(inner.inputs) if part is not None]

@@ -41,3 +41,25 @@ def test_parts_of_like_ranges_need_no_warning() -> None:
     made = hexconv.convert(head(2.0), samples=FEEDS)
     assert made.conversion is not None
     assert not made.conversion.warnings
+
+
+@pytest.mark.parametrize("reshaped", [False, True])
+def test_a_part_of_a_join_that_is_joined_again_is_named(reshaped: bool) -> None:
+    nodes = [
+        helper.make_node("Sigmoid", ["x"], ["place"]),
+        helper.make_node("Mul", ["place", "size"], ["boxes"]),
+        helper.make_node("Sigmoid", ["z"], ["scores"]),
+        helper.make_node("Concat", ["scores", "boxes"], ["both"], axis=1, name="inner"),
+        helper.make_node(
+            "Reshape" if reshaped else "Identity", ["both", "sizes"][: 1 + reshaped], ["b"]
+        ),
+        helper.make_node("Mul", ["x", "size"], ["more"]),
+        helper.make_node("Concat", ["b", "more"], ["y"], axis=1, name="join"),
+    ]
+    consts = {"size": np.array(640, np.float32)}
+    if reshaped:
+        consts["sizes"] = np.array([1, 14, 8])
+    proto = model(nodes, {"x": (1, 4, 8), "z": (1, 10, 8)}, ["y"], consts)
+    said = r"Concat 'join'.*of 255 levels, 'scores' has [01]\. Export 'scores', 'boxes', 'more' as"
+    with pytest.warns(HexconvWarning, match=said):
+        hexconv.convert(proto, samples=FEEDS)
