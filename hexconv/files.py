@@ -250,12 +250,20 @@ def _stage(path: Path, content: bytes | Chunks, stack: ExitStack) -> Path:
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "the path has a null character", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent, stack)
     _check_replaceable(path)
     with _alone_in({path.parent}):  # no other run sees it before it is locked
         temporary, stream = _temporary(path.parent, stack)
     _write(stream, content)
     return temporary
+
+
+def _make(folder: Path, stack: ExitStack) -> None:
+    """Make a folder and those above it, which `stack` removes if they are empty at the end."""
+    missing = [one for one in (folder, *folder.parents) if not exists(one)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        stack.callback(_remove_empty, made)
 
 
 def _temporary(folder: Path, stack: ExitStack, suffix: str = "") -> tuple[Path, BinaryIO]:
@@ -277,6 +285,11 @@ def _write(stream: BinaryIO, content: bytes | Chunks) -> None:
 def _remove(path: Path) -> None:
     with suppress(OSError):
         path.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def cache_directory() -> Path:

@@ -218,10 +218,12 @@ def test_a_device_is_not_replaced_by_a_file(home: Path) -> None:
 @pytest.mark.parametrize("text, name", WRITING.items())
 def test_on_a_full_disk_nothing_is_half_written(built: Path, text: str, name: str) -> None:
     before = {path: path.read_bytes() for path in built.rglob("*") if path.is_file()}
+    folders = [path for path in built.rglob("*") if path.is_dir()]
     code, said = ended(text, fill_the_disk)
     assert code == 2, said
     assert said.count("error:") == 1 and "File too large" in said and "Traceback" not in said
     assert {path: path.read_bytes() for path in built.rglob("*") if path.is_file()} == before
+    assert [path for path in built.rglob("*") if path.is_dir()] == folders
     code, said = ended(text, nothing)
     assert code == 0, said
     assert (built / name).stat().st_size > 64
