@@ -120,11 +120,12 @@ class Settings:
             ConfigError: an unknown setting, or an invalid value.
         """
         known = [item.name for item in fields(cls)]
+        arguments = ["samples", "ranges", "shapes", *known]
         for name in settings:
             if name not in known:
                 raise ConfigError(
                     f"there is no setting '{name}'",
-                    hint=f"{did_you_mean(name, known)}the settings are {', '.join(known)}",
+                    hint=f"{did_you_mean(name, arguments)}the settings are {', '.join(known)}",
                 )
         default = {item.name: item.default for item in fields(cls)}
         check_types({n: value for n, value in settings.items() if value is not default[n]})

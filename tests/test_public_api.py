@@ -133,3 +133,12 @@ def test_an_unknown_onnx_op_has_a_near_one() -> None:
 def test_a_simulated_model_takes_the_version_by_name(converted: hexconv.Model) -> None:
     same = [hexconv.simulate(converted, FEEDS, library=name)["y"] for name in ("v60", "v66")]  # type: ignore[arg-type]
     assert np.array_equal(*same)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("sampels", "samples"), ("shape", "shapes"), ("optimise", "optimize")]
+)
+def test_a_misspelled_argument_names_the_nearest_one(typed: str, meant: str) -> None:
+    with pytest.raises(errors.ConfigError) as raised:
+        hexconv.convert("model.onnx", **{typed: "x"})  # type: ignore[arg-type]
+    assert f"did you mean '{meant}'?" in raised.value.hint
