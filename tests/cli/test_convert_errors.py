@@ -123,21 +123,24 @@ def test_a_directory_is_no_model(home: Path) -> None:
 
 
 def test_control_flow_and_other_unsupported_nodes_are_listed_together(home: Path) -> None:
-    inner = helper.make_graph(
-        [helper.make_node("Relu", ["speech"], ["r"])],
-        "inner",
-        [],
-        [helper.make_tensor_value_info("r", TensorProto.FLOAT, [1, 8, 16])],
+    inner, other = (
+        helper.make_graph(
+            [helper.make_node("ReduceMax", ["speech"], ["r"], axes=[axis], keepdims=0)],
+            "inner",
+            [],
+            [helper.make_tensor_value_info("r", TensorProto.FLOAT, [1, size])],
+        )
+        for axis, size in ((2, 8), (1, 16))
     )
     nodes = [
         helper.make_node("ReduceMax", ["speech"], ["top"], name="max", keepdims=0),
         helper.make_node("Cast", ["top"], ["yes"], name="cast", to=TensorProto.BOOL),
-        helper.make_node("If", ["yes"], ["c"], name="branch", then_branch=inner, else_branch=inner),
+        helper.make_node("If", ["yes"], ["c"], name="branch", then_branch=inner, else_branch=other),
         helper.make_node("NonZero", ["speech"], ["places"], name="where"),
         helper.make_node("Cast", ["places"], ["fa_out"], name="cast2", to=TensorProto.FLOAT),
     ]
     model = tiny(nodes=nodes)
-    model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, 8, 16]))
+    model.graph.output.append(helper.make_tensor_value_info("c", TensorProto.FLOAT, [1, "n"]))
     onnx.save(model, "tiny.onnx")
     text = rejected("tiny.onnx", said="2 nodes cannot run")
     assert "'branch' (If)" in text and "'where' (NonZero)" in text
