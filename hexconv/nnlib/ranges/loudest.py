@@ -35,8 +35,9 @@ def widest_inputs(graph: Graph) -> dict[str, float]:
         for item in graph.inputs
         if item.range[0] < item.range[1]
     }
-    nodes, known = graph.node_by_id(), FoundRanges.of(graph).scalars
-    for node in graph.nodes:
+    limiting = [node for node in graph.nodes if node.op in (REQUANTIZE, PRODUCT)]
+    nodes, known = graph.node_by_id(), FoundRanges.of(graph).scalars if limiting else {}
+    for node in limiting:
         for low, width in _limits(node, known):
             number = _input_number(low, nodes)
             if number is not None and number < len(graph.inputs):
@@ -47,8 +48,6 @@ def widest_inputs(graph: Graph) -> dict[str, float]:
 
 def _limits(node: Node, known: Mapping[Ref, float]) -> Iterator[tuple[Ref, float]]:
     """Of operands of a node, where their minimum is from and how wide their range may be."""
-    if node.op not in (REQUANTIZE, PRODUCT):
-        return
     asked = spec(node.op).position("out_min", len(node.inputs))
     if asked is None:
         return
