@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import Images, SampleDigest, format_ranges
+from hexconv.calibrate import Images, SampleDigest, format_ranges, with_level_spans
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion_record import AppliedRewrite, RangeSource
 from hexconv.errors import AccuracyError, FloorError, HexconvError, HexconvWarning
@@ -143,7 +143,7 @@ class _Job:
             self.ranges,
             self.settings,
             self.digest,
-            () if self.ranges is not None else self._other_levels(),
+            () if self.ranges is not None else [*self._other_levels(), with_level_spans(graph)],
         )
         again = self.samples.again()
         if again is not None or self.ranges is None:

@@ -36,8 +36,9 @@ NEAR, COARSEST = 32.0, 12.0
 """Ratio of peaks up to which a model's input is multiplied in the range of each run, where another
 range would round it a second time; and the ratio of its factors then: any run fits, up to ten times
 as loud as calibration (lowering/range_limits)."""
-WIDER = 1.05
-"""By how much x - mean(x) may reach further than x, where it has the levels of x: it is clipped."""
+WIDER = 1.15
+"""Widths of the range that x has in a run over which x - mean(x) may spread, in all runs together,
+where it has the levels of x: it is clipped at one width."""
 LARGEST = 64.0
 """Squared ratio of a row's peak to its root mean square that has levels, if it was not measured."""
 FELT = 1e-2
@@ -153,20 +154,20 @@ def _held(root: ir.Node) -> ir.Node:
 def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
     """Replace a norm's nodes."""
     axes = norm.reduced.inputs[1] if len(norm.reduced.inputs) > 1 else None
-    source, centered, of_run = _scaled_first(norm, ranges)
+    source, subtracts, by_run = _scaled_first(norm, ranges)
     low, high = ranges[str(source.name)]
     peak, silence = max(high, -low), _silence(norm, source, ranges)
-    if of_run := of_run and peak <= NEAR * silence:
+    if by_run := by_run and peak <= NEAR * silence:
         silence = max(silence, peak / COARSEST)
-    off = min(OFF, 1.0 + (1 + of_run) * peak / (LEVELS * silence))
+    off = min(OFF, 1.0 + (1 + by_run) * peak / (LEVELS * silence))
     make = _Maker(builder, ranges)
     top = make.op("ReduceMax", [source, axes], (low, high))
     bottom = make.op("ReduceMin", [source, axes], (low, high))
     largest = make.op("Max", [top, make.op("Neg", [bottom], (-high, -low))], (0.0, peak))
     heard = make.op("Max", [largest, np.float32(silence)], (0.0, peak))
-    coarse = make.op("Reciprocal", [heard], (-1.0 / silence if of_run else 0.0, 1.0 / silence))
+    coarse = make.op("Reciprocal", [heard], (-1.0 / silence if by_run else 0.0, 1.0 / silence))
     scaled = make.op("Mul", [source, coarse], (-off, off))
-    if centered:
+    if subtracts:
         middle = make.op("ReduceMean", [scaled, axes], (-0.5, 0.5))
         scaled = make.op("Sub", [scaled, middle], (-off, off))
     square = make.op("Mul", [scaled, scaled], (0.0, off * off))
@@ -193,15 +194,15 @@ def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool
     Returns:
         The value, whether its mean is to be subtracted then, and whether a run decides its range.
     """
-    value = _centered(norm)
-    if _of_run(norm.source):
+    value = centered(norm)
+    if of_run(norm.source):
         return norm.source, False, True
-    if value is not None and _of_run(value) and _in_levels_of_run(norm, value, ranges):
+    if value is not None and of_run(value) and _in_levels_of_run(norm, value, ranges):
         return norm.source, True, True
     return norm.source, _on_one_grid(norm, ranges), False
 
 
-def _of_run(value: ir.Value) -> bool:
+def of_run(value: ir.Value) -> bool:
     """Whether a value is an input of the model, in whatever shape."""
     node = value.producer()
     while node is not None and node.op_type in RESHAPING and node.inputs[0] is not None:
@@ -219,7 +220,12 @@ def _silence(norm: Norm, source: ir.Value, ranges: Mapping[str, Bounds]) -> floa
     return max((high - low) / LEVELS, SILENT * sqrt(norm.epsilon), QUIETEST * sqrt(least))
 
 
-def _centered(norm: Norm) -> ir.Value | None:
+def span_name(difference: ir.Value) -> str:
+    """Of x - mean(x) in widths of the range that x has in a run (level_spans.py)."""
+    return f"{difference.name}/span"
+
+
+def centered(norm: Norm) -> ir.Value | None:
     """x, where x - mean(x) is what is normalized."""
     node = norm.source.producer()
     if node is None or node.op_type != "Sub":
@@ -241,9 +247,11 @@ def _in_levels_of_run(norm: Norm, value: ir.Value, ranges: dict[str, Bounds]) ->
     mean = None if middle is None else middle.producer()
     if node is None or mean is None or not {name, str(value.name)} <= ranges.keys():
         return False
-    (low, high), whole = ranges[name], cover(*ranges[str(value.name)])
-    width = whole.max - whole.min
-    if not read_once(mean.outputs[0]) or not 0.0 < high - low <= WIDER * width:
+    whole, span = cover(*ranges[str(value.name)]), span_name(norm.source)
+    if not read_once(mean.outputs[0]) or span not in ranges:
+        return False
+    low, high = ranges[span]
+    if not 0.0 < high - low <= WIDER:
         return False
     zero = round(-low / (high - low) * LEVELS)
     annotate(node, grid_zero=zero)
@@ -259,7 +267,7 @@ def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
     apart. What the mean was rounded by is subtracted once the row is scaled.
     """
     node = norm.source.producer()
-    if _centered(norm) is None or node is None:
+    if centered(norm) is None or node is None:
         return False
     items = (*node.inputs, norm.source)
     names = [str(item.name) for item in items if item is not None]

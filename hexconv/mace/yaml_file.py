@@ -23,6 +23,8 @@ Place = tuple[str | int, ...]
 """Keys and positions from the top: ("models", "conformer", "subgraphs", 0, "input_shapes")."""
 
 MOST_ITEMS = 20_000
+UNREAD = (KeyError, ValueError, TypeError, NotImplementedError)
+"""What ruamel.yaml raises, beside its own, of texts that PyYAML reads."""
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INDENTED = re.compile(r"^( *)(- )?\w+:\n(?: *#.*\n)*\1(?(2)  )  - ", re.MULTILINE)
 """A list whose items are indented below their key."""
@@ -70,7 +72,7 @@ class YamlFile:
             dumper.dump(document, out)
             result = out.getvalue()
             return result if parse_yaml(result).data == new else None
-        except (YAMLError, yaml.YAMLError, KeyError, ValueError, TypeError):
+        except (*UNREAD, YAMLError, yaml.YAMLError):
             return None
 
     @cached_property
@@ -82,7 +84,7 @@ class YamlFile:
         loader.allow_duplicate_keys = True
         try:
             return loader.load(self.text)
-        except (YAMLError, KeyError, ValueError, TypeError):
+        except (*UNREAD, YAMLError):
             return None
 
 

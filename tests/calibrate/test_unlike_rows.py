@@ -164,6 +164,15 @@ def test_rows_around_a_mean_are_as_right_as_8_bits_allow(
     assert decibels(wanted, got) > decibels(wanted, eight_bit(ideal, wanted)) - 2.0
 
 
+def test_quieter_samples_that_lie_otherwise_around_their_mean_are_not_clipped() -> None:
+    """The loudest sample reaches far below its mean, the other one as far above its own."""
+    skewed = np.exp(np.random.default_rng(0).standard_normal(SHAPE)).astype(np.float32)
+    proto, feeds = layer_norm(), [{"x": 1 - skewed / 2}, {"x": skewed / 6 - np.float32(0.3)}]
+    made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
+    for feed in feeds:
+        assert decibels(session.run(feed)["y"], hexconv.simulate(made, feed)["y"]) > 20.0
+
+
 @pytest.mark.parametrize("loudness", [0.0, 1e-12, 1e-3, 0.1, 1.0, 3.0, 10.0, 1e6])
 def test_rows_around_a_mean_are_scaled_at_the_loudness_of_a_run(loudness: float) -> None:
     proto, feeds = layer_norm(), rows_around("in proportion", 1.0, 10)

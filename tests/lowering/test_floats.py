@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 from onnx import helper
 
 import hexconv
-from hexconv.errors import ConfigError, UnsupportedOpErrors
+from hexconv.errors import ConfigError, UnsupportedOpError, UnsupportedOpErrors
+from hexconv.lowering.context import Context
+from hexconv.lowering.registry import LOWERINGS
 from hexconv.model import Model
+from hexconv.onnx_graph import NodeView
 from tests.lowering.proof import (
     float_outputs,
     model,
@@ -153,22 +157,22 @@ def test_nothing_is_float_unless_requested() -> None:
         assert converted.conversion.floats == ()
 
 
-def test_fallback_computes_what_int8_does_not_support() -> None:
-    proto = one("Clip", SHAPE, np.float32(1), np.float32(-1))
+def test_fallback_computes_what_int8_does_not_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(node: NodeView, ctx: Context) -> None:
+        raise UnsupportedOpError("a slope that int8 has not")
+
+    entry = replace(LOWERINGS["LeakyRelu"], function=refused)
+    monkeypatch.setitem(LOWERINGS._entries, "LeakyRelu", entry)
+    proto = one("LeakyRelu", SHAPE)
     with pytest.raises(UnsupportedOpErrors):
         proved(proto, ())
     assert not hexconv.check(proto).ok
     assert hexconv.check(proto, float_fallback=True).ok
     converted = proved(proto, (), float_fallback=True)
-    assert histogram(converted) == {
-        "Dequantize": 1,
-        "Maximum_f": 1,
-        "Minimum_f": 1,
-        "Quantize": 1,
-    }
+    assert histogram(converted) == {"Dequantize": 1, "PRelu_f": 1, "Quantize": 1}
     assert converted.conversion is not None
     (row,) = converted.conversion.floats
-    assert (row.node, row.why) == ("node", "Clip from 1.0 to -1.0")
+    assert (row.node, row.why) == ("node", "a slope that int8 has not")
 
 
 def test_fallback_leaves_alone_what_int8_has() -> None:

@@ -29,7 +29,13 @@ RUNTIME = {"QLinearAveragePool", "FusedConv"}
 
 SCHEMAS = [s for s in onnx.defs.get_all_schemas_with_history() if not s.domain]
 LATEST = {s.name: s for s in sorted(SCHEMAS, key=lambda s: s.since_version) if s.since_version < 29}
-WORDED = [(op, name) for name, words in WORDS.items() for op in words]
+HERE = {(s.name, name) for s in SCHEMAS for name in s.attributes}
+WORDED = [
+    (op, name)
+    for name, words in WORDS.items()
+    for op in words
+    if (op, name) in HERE or op in RUNTIME  # onnx 1.22 has no mode of SpaceToDepth
+]
 FLAGGED = sorted({(s.name, name) for s in SCHEMAS for name in s.attributes if name in FLAGS})
 TEXT = (OpSchema.AttrType.STRING, OpSchema.AttrType.STRINGS)
 

@@ -309,7 +309,12 @@ def test_a_constant_that_is_cast_to_float8_and_back_is_what_onnx_computes(
         node("Add", "x g", "y"),
     ]
     proto = model(nodes, {"x": (1, 4)}, consts={"w": array}, opset=24)
-    graph = load(proto)
+    try:
+        graph = load(proto)
+    except ModelError as error:
+        if "not currently registered" in error.why:
+            pytest.skip("this ONNX Runtime does not have the type")
+        raise
     found = graph.const(str(graph.nodes[0].inputs[1].name))
     (expected,) = ReferenceEvaluator(proto).run(None, {"x": np.zeros((1, 4), np.float32)})
     np.testing.assert_array_equal(np.reshape(found, (1, 4)), expected)

@@ -1,0 +1,50 @@
+"""Which part of the range of a model's input x - mean(x) takes, sample by sample.
+
+MACE quantizes an input over the range that it has in a run. Where the levels of x are subtracted
+(unlike_rows.py), the result is clipped at one range's width; where that lies around zero differs
+from sample to sample, and the range of the loudest one does not tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.calibrate.unlike_rows import centered, norm_of, of_run, span_name
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import FloatBuilder
+
+LEAST = 1e-30
+"""Width of a silent sample: its span is zero."""
+
+
+def with_level_spans(graph: FloatGraph) -> FloatGraph:
+    """A copy that computes, beside its own values, x - mean(x) in widths of x's range of the run.
+
+    Args:
+        graph: it is not changed.
+    """
+    model = ir.Model(graph.model.graph.clone(), ir_version=graph.model.ir_version)
+    model.graph.opset_imports.update(graph.model.graph.opset_imports)
+    copied = replace(graph, model=model)
+    builder = FloatBuilder(copied.graph)
+    for node in copied.nodes:
+        norm = norm_of(node)
+        value = None if norm is None else centered(norm)
+        if norm is not None and value is not None and of_run(value):
+            _compute_span(builder.at(node), norm.source, value)
+    return copied
+
+
+def _compute_span(builder: FloatBuilder, difference: ir.Value, value: ir.Value) -> None:
+    name = span_name(difference)
+    zero = np.float32(0.0)
+    most = builder.op("ReduceMax", [value], {"keepdims": 1}, name=f"{name}/most")
+    least = builder.op("ReduceMin", [value], {"keepdims": 1}, name=f"{name}/least")
+    top = builder.op("Max", [most, zero], name=f"{name}/top")
+    bottom = builder.op("Min", [least, zero], name=f"{name}/bottom")
+    width = builder.op("Sub", [top, bottom], name=f"{name}/width")
+    there = builder.op("Max", [width, np.float32(LEAST)], name=f"{name}/there")
+    builder.op("Div", [difference, there], name=name)
