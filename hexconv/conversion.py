@@ -143,7 +143,7 @@ class _Job:
             self.ranges,
             self.settings,
             self.digest,
-            () if self.ranges is not None else [*self._other_levels(), with_level_spans(graph)],
+            () if self.ranges is not None else [*self._other_levels(), *with_level_spans(graph)],
         )
         again = self.samples.again()
         if again is not None or self.ranges is None:

@@ -35,6 +35,8 @@ OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 
 UNROLLED = 256
 """Steps of a recurrent node, over all directions, up to which it is unrolled."""
+LAYER_SAMPLES = 16
+"""Samples of a set on which `verify` compares every tensor, unless told otherwise."""
 MOST_NUMBERS = 16
 """Of a constant in a report."""
 

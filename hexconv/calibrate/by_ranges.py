@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-
-import onnx_ir as ir
 
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
@@ -59,9 +56,7 @@ def rewritten_copy(
 
     Its names are those that the rewrites give the graph itself.
     """
-    model = ir.Model(graph.model.graph.clone(), ir_version=graph.model.ir_version)
-    model.graph.opset_imports.update(graph.model.graph.opset_imports)
-    copy = replace(graph, model=model)
+    copy = graph.copied()
     _, counts = rewrite_by_ranges(copy, observed, equalized=equalized, measured=False)
-    remove_dead(model.graph)
+    remove_dead(copy.graph)
     return copy if counts else None

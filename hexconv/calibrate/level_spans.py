@@ -7,7 +7,7 @@ from sample to sample, and the range of the loudest one does not tell.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 import onnx_ir as ir
@@ -20,22 +20,31 @@ LEAST = 1e-30
 """Width of a silent sample: its span is zero."""
 
 
-def with_level_spans(graph: FloatGraph) -> FloatGraph:
+def with_level_spans(graph: FloatGraph) -> list[FloatGraph]:
     """A copy that computes, beside its own values, x - mean(x) in widths of x's range of the run.
 
     Args:
         graph: it is not changed.
+
+    Returns:
+        It alone where a model's input is normalized, else nothing.
     """
-    model = ir.Model(graph.model.graph.clone(), ir_version=graph.model.ir_version)
-    model.graph.opset_imports.update(graph.model.graph.opset_imports)
-    copied = replace(graph, model=model)
+    if not any(True for _ in _centered_inputs(graph)):
+        return []
+    copied = graph.copied()
     builder = FloatBuilder(copied.graph)
-    for node in copied.nodes:
+    for square, difference, value in list(_centered_inputs(copied)):
+        _compute_span(builder.at(square), difference, value)
+    return [copied]
+
+
+def _centered_inputs(graph: FloatGraph) -> Iterator[tuple[ir.Node, ir.Value, ir.Value]]:
+    """For each norm of a model's input its square, x - mean(x), and x."""
+    for node in graph.nodes:
         norm = norm_of(node)
         value = None if norm is None else centered(norm)
         if norm is not None and value is not None and of_run(value):
-            _compute_span(builder.at(node), norm.source, value)
-    return copied
+            yield node, norm.source, value
 
 
 def _compute_span(builder: FloatBuilder, difference: ir.Value, value: ir.Value) -> None:

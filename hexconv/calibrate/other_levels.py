@@ -7,7 +7,6 @@ range file that has them serves all.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -23,9 +22,7 @@ def with_values_of(graph: FloatGraph, others: Iterable[FloatGraph]) -> FloatGrap
         graph: it is not changed.
         others: the same model, rewritten in another way.
     """
-    model = ir.Model(graph.model.graph.clone(), ir_version=graph.model.ir_version)
-    model.graph.opset_imports.update(graph.model.graph.opset_imports)
-    joined = replace(graph, model=model)
+    joined = graph.copied()
     for other in others:
         _add(joined, other)
     return joined

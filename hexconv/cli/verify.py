@@ -18,6 +18,7 @@ from hexconv.cli._thresholds import threshold_options
 from hexconv.errors import DIFFERS, ClusterError
 from hexconv.names import counted
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LIBRARIES, LibraryVersion
+from hexconv.settings import LAYER_SAMPLES
 
 if TYPE_CHECKING:
     from hexconv.compare import Report
@@ -94,7 +95,7 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     "--layer-samples",
     metavar="N",
     type=click.IntRange(min=0),
-    default=16,
+    default=LAYER_SAMPLES,
     show_default=True,
     help="Compare every tensor on the first N samples of each set; on the others only outputs.",
 )

@@ -28,6 +28,7 @@ from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.settings import LAYER_SAMPLES
 from hexconv.simulator.many import remembering
 from hexconv.simulator.run import Simulator
 from hexconv.threads import MOST_SIDE_BY_SIDE, cores, side_by_side
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from hexconv.device import Library
 
 Sample = Mapping[str, Array]
-LAYER_SAMPLES = 16
-"""Number of samples of a set of which every tensor is compared, unless told otherwise."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import Doubts, count_samples, read_samples, scale_channels
 from hexconv.compare.distributed import measure_on
-from hexconv.compare.layers import LAYER_SAMPLES, Bench
+from hexconv.compare.layers import Bench
 from hexconv.compare.report import Report, make_report
 from hexconv.compare.tally import Measured
 from hexconv.compare.user_metrics import Metric, checked
@@ -19,7 +19,7 @@ from hexconv.errors import ConfigError, SampleWarning
 from hexconv.names import listed
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.pipeline import prepared
-from hexconv.settings import CommonSettings, Progress, Settings
+from hexconv.settings import LAYER_SAMPLES, CommonSettings, Progress, Settings
 
 if TYPE_CHECKING:
     import onnx

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import product
-from math import frexp
 
-from hexconv.nnlib.constraints import WORST_DIFFERENCE, WORST_PRODUCT, difference_fits
+from hexconv.nnlib.offsets import (
+    WORST_DIFFERENCE,
+    WORST_PRODUCT,
+    difference_fits,
+    product_fits,
+)
 from hexconv.quantize import Range, cover
 
-INT16 = 1 << 15
 LARGEST_SUM = 4000.0
 """Of the ratios of both operands' steps to the result's: 12 bits (op_add_d32.c,
 set_addsub_scaling_for_output_range)."""
@@ -58,7 +61,7 @@ def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: R
         factor = min(factor, WORST_PRODUCT)
     zeros = product({came.zero for came in one}, {came.zero for came in other})
     return steps[0] * steps[1] < asked.step and all(
-        _offset_fits(pair, factor, asked.zero) for pair in zeros
+        product_fits(pair, factor, asked.zero) for pair in zeros
     )
 
 
@@ -81,23 +84,14 @@ def _product(left: Range, right: Range, wanted: Range) -> Range:
     """op_mul_d32.c, set_mul_scaling_for_output_range: no negative shift, an offset of 16 bits."""
     unit, zeros = left.step * right.step, (left.zero, right.zero)
     value_range = _coarser(wanted, unit * 1.001)
-    if _offset_fits(zeros, unit / value_range.step, value_range.zero):
+    if product_fits(zeros, unit / value_range.step, value_range.zero):
         return value_range
     ends = [a * b for a in (left.min, left.max) for b in (right.min, right.max)]
     low, high = min(ends), max(ends)
     value_range = _coarser(cover(max(low, wanted.min), min(high, wanted.max)), unit * 1.001)
-    if _offset_fits(zeros, unit / value_range.step, value_range.zero):
+    if product_fits(zeros, unit / value_range.step, value_range.zero):
         return value_range
     return cover(low, high)
-
-
-def _offset_fits(zeros: tuple[int, int], factor: float, zero: int) -> bool:
-    """Whether the offset of a product has 16 bits: of its operands' zeros, ratio of steps, zero."""
-    bias = (((2 * zeros[0] - 255) * (2 * zeros[1] - 255) + 256) >> 9) * 256
-    shift = min(-frexp(factor)[1], 7)
-    scale = round(factor * 2.0**shift * INT16)
-    offset = (bias * scale + (INT16 >> 1) >> 15) + round(zero * 2.0**shift)
-    return -INT16 <= offset < INT16
 
 
 def _coarser(value_range: Range, step: float) -> Range:

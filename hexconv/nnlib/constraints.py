@@ -6,14 +6,15 @@ returns whether a node violates it; ranges and values known only at run time are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import frexp, inf, isfinite, log
+from collections.abc import Callable
+from math import inf, isfinite, log
 
 import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.nnlib.depthwise_code import ignores
 from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.offsets import difference_fits, product_fits
 from hexconv.nnlib.shapes import window
 from hexconv.nnlib.site import NodeSite
 from hexconv.registry import Registry
@@ -23,13 +24,6 @@ CONSTRAINTS: Registry[Constraint] = Registry("constraint")
 
 WIDEST_KERNEL = 31
 """Columns of a kernel: from 32 on the v60 library returns wrong values. Rows are unlimited."""
-
-WORST_PRODUCT = 2.0**-7 * (1 - 2.0**-14)
-"""The ratio of steps at which a product's offset is largest: of the ratios that are shifted by 7,
-the most that is allowed (op_mul_d32.c, set_mul_scaling_for_output_range), the one nearest to 1."""
-
-WORST_DIFFERENCE = 0.5 * (1 - 2.0**-10)
-"""The same of either operand of a subtraction (op_add_d32.c), of ratios below one half."""
 
 WIDEST_SOFTMAX = 128 * 255 * log(2)
 """Range times beta of what a softmax reads, from which on the library fails: 22,624."""
@@ -151,17 +145,21 @@ def one_sided_product(site: NodeSite) -> bool:
 
 @range_constraint
 def product_scale(site: NodeSite) -> bool:
-    a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
-    if a is None or b is None or out is None or not all(low < high for low, high in (a, b, out)):
+    known = _binary(site)
+    if known is None:
         return False
-    steps = [(high - low) / 255 for low, high in (a, b, out)]
-    zeros = [round(-low / step) for (low, _), step in zip((a, b, out), steps, strict=True)]
-    factor = steps[0] * steps[1] / steps[2]
-    shift = min(-frexp(factor)[1], 7)
-    bias = (((2 * zeros[0] - 255) * (2 * zeros[1] - 255) + 256) >> 9) * 256
-    scale = round(factor * 2.0**shift * 2**15)
-    offset = (bias * scale + (1 << 14) >> 15) + round(zeros[2] * 2.0**shift)
-    return shift < 0 or not -(2**15) <= offset < 2**15
+    (one, other, out), zeros = known
+    return not product_fits(zeros[:2], one * other / out, zeros[2])
+
+
+def _binary(site: NodeSite) -> tuple[tuple[float, ...], tuple[int, ...]] | None:
+    """Steps and zero points of both operands and of the result; None where one is not known."""
+    ranges = [site.range(prefix) for prefix in ("a_", "b_", "out_")]
+    known = [each for each in ranges if each is not None and each[0] < each[1]]
+    if len(known) < len(ranges):
+        return None
+    steps = tuple((high - low) / 255 for low, high in known)
+    return steps, tuple(round(-low / step) for (low, _), step in zip(known, steps, strict=True))
 
 
 @range_constraint
@@ -172,30 +170,13 @@ def sum_scale(site: NodeSite) -> bool:
     return total * (16384 / 16380) >= 2**12
 
 
-def difference_fits(zeros: Sequence[int], ratios: Sequence[float], zero: int) -> bool:
-    """Whether the offset of a - b has 16 bits, which the library saturates it to.
-
-    op_add_d32.c, set_addsub_scaling_for_output_range: the offset is counted in 2**-shift of the
-    result's steps; only ratios below one half are shifted by 7.
-
-    Args:
-        zeros: zero points of a and b.
-        ratios: their steps beside the result's.
-        zero: zero point of the result.
-    """
-    shift = min(6 - frexp(max(ratios) * (16384 / 16380))[1], 7)
-    moved = zeros[0] * ratios[0] - zeros[1] * ratios[1]
-    return shift <= 0 or (zero - moved) * 2.0**shift < 2**15 - 2
-
-
 @range_constraint
 def difference_offset(site: NodeSite) -> bool:
-    a, b, out = site.range("a_"), site.range("b_"), site.range("out_")
-    if a is None or b is None or out is None or not all(low < high for low, high in (a, b, out)):
+    known = _binary(site)
+    if known is None:
         return False
-    steps = [(high - low) / 255 for low, high in (a, b, out)]
-    zeros = [round(-low / step) for (low, _), step in zip((a, b, out), steps, strict=True)]
-    return not difference_fits(zeros[:2], [step / steps[2] for step in steps[:2]], zeros[2])
+    (*steps, out), zeros = known
+    return not difference_fits(zeros[:2], [step / out for step in steps], zeros[2])
 
 
 @range_constraint

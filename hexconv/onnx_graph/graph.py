@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import prod
 from typing import Any
 
@@ -139,6 +139,12 @@ class FloatGraph:
         content = ir.serde.serialize_model(copied).SerializeToString()
         others = {item.name: getattr(self, item.name) for item in fields(self)[1:]}
         return _restored, (content, weights, others)
+
+    def copied(self) -> FloatGraph:
+        """The same graph with nodes of its own; weights exist once."""
+        model = ir.Model(self.model.graph.clone(), ir_version=self.model.ir_version)
+        model.graph.opset_imports.update(self.model.graph.opset_imports)
+        return replace(self, model=model)
 
     def to_proto(self) -> onnx.ModelProto:
         """The model as one proto; above 2 GB run it by `session.FloatSession`."""

@@ -25,7 +25,7 @@ SMALLEST_STEP = 2.0**-40
 # and library differ, from 1e36 on the library returns zeros.
 LARGEST_NUMBER = 1e30
 # Zero points, and loudness relative to calibration, that a run may bring: what fits in the extremes
-# fits in between, but for the factor of a product (nnlib/constraints, WORST_PRODUCT).
+# fits in between, but for the factor of a product (nnlib/offsets, WORST_PRODUCT).
 RUN_TIME_ZEROS = (0, 128, 255)
 RUN_TIME_SCALES = (2.0**-20, 1.0, 10.0)
 # For a tensor that is always zero: any scale works, one near 1 needs no extreme factor.

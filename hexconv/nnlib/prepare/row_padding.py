@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from hexconv.nnlib.graph import Graph, Node
 from hexconv.nnlib.prepare.d32_margins import (
     AVERAGE_POOL,
+    FULL,
     MAX_POOL,
     Margin,
     Window,
@@ -33,7 +34,7 @@ def readers_short_of_rows(graph: Graph) -> Iterator[Node]:
     shapes = tensor_shapes(graph)
     for node in graph.nodes:
         have = read_margin(node, found)
-        window = window_of(node, shapes, consts) if have.rows < 4 else None
+        window = window_of(node, shapes, consts) if have.rows < FULL.rows else None
         if window is not None and _is_short(node, window, have, shapes[node.inputs[0]][2]):
             yield node
 

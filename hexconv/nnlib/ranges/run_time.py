@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 
-from hexconv.nnlib.constraints import WORST_DIFFERENCE, WORST_PRODUCT
 from hexconv.nnlib.graph import INPUT_OP, Graph, Node, Ref
+from hexconv.nnlib.offsets import WORST_DIFFERENCE, WORST_PRODUCT
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.nnlib.ranges.limits import broken_rules, range_limits
 from hexconv.nnlib.site import NodeSite
