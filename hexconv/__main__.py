@@ -12,7 +12,7 @@ from types import FrameType
 from hexconv.signals import ENDING
 
 CAN_WAIT = hasattr(signal, "setitimer")  # Windows has none
-RETRY = 0.02
+RETRY = 0.001
 """Seconds after which a signal that came during an import is looked at again."""
 
 Handler = Callable[[int, FrameType | None], None]
