@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import Images, SampleDigest, format_ranges, with_level_spans
+from hexconv.calibrate import (
+    Images,
+    SampleDigest,
+    format_ranges,
+    with_level_spans,
+    with_mask_gaps,
+)
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.conversion_record import AppliedRewrite, RangeSource
 from hexconv.errors import AccuracyError, FloorError, HexconvError, HexconvWarning
@@ -143,7 +149,7 @@ class _Job:
             self.ranges,
             self.settings,
             self.digest,
-            () if self.ranges is not None else [*self._other_levels(), *with_level_spans(graph)],
+            () if self.ranges is not None else self._also_measured(graph),
         )
         again = self.samples.again()
         if again is not None or self.ranges is None:
@@ -153,6 +159,9 @@ class _Job:
 
     def _prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
         return prepared(self.source, self.shapes, settings, unreached=self.unreached)
+
+    def _also_measured(self, graph: FloatGraph) -> list[FloatGraph]:
+        return [*self._other_levels(), *with_level_spans(graph), *with_mask_gaps(graph)]
 
     def _other_levels(self) -> list[FloatGraph]:
         """The model as other levels of optimization calibrate it: its ranges serve them too."""

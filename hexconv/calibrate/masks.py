@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.names import unique_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
@@ -34,6 +35,8 @@ GELU_ENDS = 8.0
 LEVELS_BELOW = 1 / 50
 # A branch is a mask where it reaches this far below all scores; one that is 0 or a number, sooner.
 FAR, STEP_FAR = 100.0, 24.0
+# Where nothing but the range is known.
+FAR_ALONE = 1000.0
 LOOKED_AT = 1 << 16
 """Values of a constant that tell whether it is a mask."""
 
@@ -46,17 +49,21 @@ class Operand:
         node: the join.
         position: among its inputs.
         bounds: of its values, negated where they are subtracted or masked ones are above.
+        near: of those that are nearer to zero than `FAR`, in the same sense.
         step: whether it is nothing but 0 and a number.
     """
 
     node: ir.Node
     position: int
     bounds: Bounds
+    near: Bounds
     step: bool
 
     def masks(self, scores: Bounds) -> bool:
-        """Whether it reaches far below the scores."""
-        return self.bounds[0] <= scores[0] - (STEP_FAR if self.step else FAR)
+        """Whether it reaches far below the scores, and has nothing between near and far."""
+        if self.step:
+            return self.bounds[0] <= scores[0] - STEP_FAR
+        return self.bounds[0] <= scores[0] - FAR and self.near[0] > -STEP_FAR
 
 
 def bounded_masks(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str, Bounds]:
@@ -94,8 +101,9 @@ def _bound(
     mask, other = sorted(
         (item for item in operands if item is not None), key=lambda item: item.bounds[0]
     )
-    low, high = other.bounds
     added = node.op_type in ("Add", "Sub")
+    low, high = other.bounds
+    low += min(mask.near[0], 0.0) if added else 0.0
     if way.extrema and not (added and way.hidden_in(ranges, low)):
         return  # what only a maximum reads needs no more than the range of the maximum
     if not mask.masks(other.bounds) or (node.op_type == "Sub" and mask.position == 0):
@@ -135,9 +143,44 @@ def _operand(
     bounds = scores.get(str(value.name)) or _bounds(value, ranges)
     if bounds is None:
         return None
+    near = _near(value, bounds, ranges)
     if (node.op_type == "Sub" and position == 1) != (sign < 0.0):
-        bounds = -bounds[1], -bounds[0]
-    return Operand(node, position, bounds, step)
+        bounds, near = (-bounds[1], -bounds[0]), (-near[1], -near[0])
+    return Operand(node, position, bounds, near, step)
+
+
+def _near(value: ir.Value, bounds: Bounds, ranges: Mapping[str, Bounds]) -> Bounds:
+    """Those of a value's bounds that are nearer to zero than `FAR`."""
+    array = array_of(value)
+    if array is not None:
+        return _near_in_rows(array)
+    known = ranges.get(near_name(value))
+    if known is not None:
+        return known
+    # Ranges of another tool: what is at zero and far from it only, as masks are.
+    return (0.0, 0.0) if 0.0 in bounds and max(map(abs, bounds)) >= FAR_ALONE else bounds
+
+
+def _near_in_rows(array: Array) -> Bounds:
+    """Of a constant: a bias that grows with the distance hides nothing in a row that has a 0."""
+    bounds = []
+    for values in (array, -array):
+        near = values[np.abs(values) < FAR]
+        least = float(near.min()) if near.size else 0.0
+        if least <= -STEP_FAR and array.ndim > 1:
+            least = min(float(values.max(axis).min()) for axis in (-1, -2))
+        bounds.append(least)
+    return bounds[0], -bounds[1]
+
+
+def near_name(value: ir.Value) -> str:
+    """The name of those values of a possible mask that are nearer to zero than `FAR`."""
+    return f"{value.name}/near"
+
+
+def leads_to_selection(node: ir.Node) -> bool:
+    """Whether nothing but softmax, ArgMax, a maximum or GELU needs a join's result."""
+    return _way(node.outputs[0]) is not None
 
 
 def _bounds(value: ir.Value | None, ranges: Mapping[str, Bounds]) -> Bounds | None:
@@ -317,4 +360,5 @@ def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bou
     made.name, made.shape, made.type = name, value.shape, value.type
     graph.graph.insert_before(mask.node, clip)
     mask.node.replace_input_with(mask.position, made)
-    ranges[name] = (0.0, limit) if upper else (limit, 0.0)
+    least, most = _bounds(value, ranges) or (0.0, 0.0)
+    ranges[name] = (min(least, 0.0), limit) if upper else (limit, max(most, 0.0))
