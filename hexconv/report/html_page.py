@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,8 +12,10 @@ from hexconv.errors import ConfigError, MissingExtra
 from hexconv.names import listed
 from hexconv.report.cards import cards, steps
 from hexconv.report.document import accuracy_rows
-from hexconv.report.parts import Text, message, same
+from hexconv.report.page_text import WORDS, other, plain, shown
+from hexconv.report.parts import message
 from hexconv.report.sections import sections
+from hexconv.translation import language
 
 
 class HasReport(Protocol):
@@ -41,18 +42,24 @@ def html(*reports: Mapping[str, Any] | HasReport) -> str:
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    jinja2 = require_jinja2()
     report = merged([item if isinstance(item, Mapping) else item.report() for item in reports])
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(_asset("page.html.j2"))
-    page: str = template.render(
-        title=f"{_title(report)} - hexconv",
-        data=_script_json(_page(report)),
+    page: str = _template().render(
+        **_page(report),
+        lang="zh-CN" if language() == "zh" else "en",
         style=_asset("page.css"),
-        library=_asset("echarts.min.js"),
+        library_of_charts=_asset("echarts.min.js"),
         script=_asset("charts.js") + _asset("page.js"),
     )
     return page
+
+
+def _template() -> Any:
+    """The page without its contents, with what writes a text and a figure."""
+    environment = require_jinja2().Environment(
+        autoescape=True, undefined=require_jinja2().StrictUndefined
+    )
+    environment.globals |= {"plain": plain, "other": other, "shown": shown, "words": WORDS}
+    return environment.from_string(_asset("page.html.j2"))
 
 
 def require_jinja2() -> Any:
@@ -95,15 +102,19 @@ def merged(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _page(report: Mapping[str, Any]) -> dict[str, Any]:
     error = report.get("error")
+    found = sections(report)
+    name = _title(report)
+    parts = ("id", "title", "columns", "rows", "chart", "details")
+    drawn = [{part: getattr(section, part) for part in parts} for section in found]
     return {
-        "name": _title(report),
+        "name": name,
         "hexconv": report["hexconv"],
         "library": report.get("library", ""),
         "error": None if error is None else message(error["what"]),
-        "cards": [asdict(card) for card in cards(report)],
+        "cards": cards(report),
         "steps": steps(report),
-        "sections": [asdict(section) for section in sections(report)],
-        "words": WORDS,
+        "sections": found,
+        "data": _script_json({"name": name, "sections": drawn, "words": WORDS}),
     }
 
 
@@ -122,24 +133,3 @@ def _script_json(value: Any) -> str:
 
 def _asset(name: str) -> str:
     return (PAGE / name).read_text(encoding="utf-8")
-
-
-WORDS = {
-    "next": Text("What to do next", "下一步"),
-    "contents": Text("Contents", "目录"),
-    "csv": Text("Download CSV", "下载 CSV"),
-    "all": Text("Show all {} rows", "显示全部 {} 行"),
-    "table": Text("Table", "表格"),
-    "link": Text("Link to this section", "本节链接"),
-    "language": same("中文 / English"),
-    "theme": Text("Light / dark", "浅色 / 深色"),
-    "choose": Text("Tensor", "张量"),
-    "find": Text("Filter", "筛选"),
-    "values": Text("elements", "元素"),
-    "start": Text("without rewrites", "没有改写"),
-    "end": Text("now", "现在"),
-    "library": Text("library", "库"),
-    "exact": Text("exact", "完全一致"),
-    "silent": Text("no signal", "无信号"),
-}
-"""What the page itself says."""

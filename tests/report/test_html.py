@@ -9,101 +9,36 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import hexconv
 from hexconv.cli import group
 from hexconv.compare.advice import FALLBACK, TABLES
 from hexconv.errors import ConfigError, MissingExtra
-from hexconv.report.html_page import WORDS, html
+from hexconv.report.html_page import html
+from hexconv.report.page_text import WORDS
 from hexconv.report.sections import sections
 from hexconv.schema import document
 from hexconv.tensor_ranges import SYNTHETIC_WARNING
-from tests.compare.nets import convolutions, samples
 
 from .browser import needs_chromium, opened
+from .conftest import EVIL, Shown, embedded, reports, run
 
-EVIL = "</script><script>alert('x')</script>\"'&<b>"
+CARDS = ["runs", "good", "fast"]
 SMALL = 3_000_000
-
-
-def run(*arguments: object) -> Result:
-    result = CliRunner().invoke(group, [str(item) for item in arguments])
-    assert result.exception is None, result.exception
-    return result
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """net.onnx, x.npy, its conversion in build/ with its page, and verify.json."""
-    folder = tmp_path_factory.mktemp("html")
-    onnx.save(convolutions(), folder / "net.onnx")
-    np.save(folder / "x.npy", np.concatenate([sample["x"] for sample in samples(3)]))
-    common = [folder / "net.onnx", "--samples", folder / "x.npy"]
-    run("convert", *common, "--explain", "--html", "-q", "-o", folder / "build")
-    verified = run("verify", *common, "--test", folder / "x.npy", "--json")
-    (folder / "verify.json").write_text(verified.stdout)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def full(place: Path) -> Path:
-    """A page with every section that needs no phone, and a name that is markup."""
-    report, verified = reports(place)
-    report["name"] = EVIL
-    report["warnings"] = [f"a warning with {EVIL}"]
-    report["coverage"]["ok"] = False
-    node = {
-        "onnx_node": EVIL,
-        "onnx_op": "Det",
-        "nnlib": [],
-        "macs": 0,
-        "reason": EVIL,
-        "hint": EVIL,
-    }
-    report["coverage"]["nodes"] = [{**node, "note": ""}]
-    verified["accuracy"]["layers"][0]["tensor"] = f"=1+{EVIL}"
-    verified["name"] = EVIL
-    verified["explanation"] = {"tensors": [noisy(EVIL, 0.7), noisy("second", 0.3)]}
-    page = place / "full.html"
-    page.write_text(html(report, verified), encoding="utf-8")
-    return page
-
-
-def noisy(tensor: str, share: float) -> dict[str, Any]:
-    """A row of `verify --explain`: a tensor that makes a share of the outputs' noise."""
-    causes = {"rounding": 0.5, "clipping": 0.1, "weights": 0.3, "arithmetic": 0.1}
-    row = {"tensor": tensor, "op": "Supernode_8x8p32to8", "onnx_node": tensor, "share": share}
-    return {**row, **causes, "sqnr_if_exact": 40.0}
-
-
-def reports(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    texts = (place / "build" / "net.report.json", place / "verify.json")
-    first, second = (json.loads(path.read_text()) for path in texts)
-    return first, second
-
-
-def embedded(page: str) -> dict[str, Any]:
-    """The data of a page."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
-    assert found is not None
-    data: dict[str, Any] = json.loads(found.group(1))
-    return data
 
 
 def test_convert_writes_a_page_beside_the_model(place: Path) -> None:
     text = (place / "build" / "net.report.html").read_text()
     assert len(text.encode()) < SMALL
-    data = embedded(text)
-    assert data["name"] == "net"
-    assert [card["id"] for card in data["cards"]] == ["runs", "good", "fast"]
-    assert {"outputs", "nodes", "layers", "memory", "rewrites", "provenance"} <= {
-        section["id"] for section in data["sections"]
-    }
+    assert embedded(text)["name"] == "net"
+    found = Shown(text)
+    assert [name for name in found.texts if name in CARDS] == CARDS
+    sections = {"outputs", "nodes", "layers", "memory", "rewrites", "provenance"}
+    assert sections <= found.tables.keys() == ids(place / "build" / "net.report.html")
 
 
 def test_the_page_loads_nothing_from_elsewhere(full: Path) -> None:
@@ -148,14 +83,15 @@ def test_advice_warnings_and_reasons_are_chinese_in_the_chinese_page(place: Path
     report["warnings"] = [SYNTHETIC_WARNING]
     graph = onnx.parser.parse_graph("g (float[2,2] x) => (float y) {y = Det(x)}")
     report["coverage"] = hexconv.check(onnx.helper.make_model(graph)).to_dict()
-    data = embedded(html(report, verified))
-    rows = {section["id"]: section["rows"] for section in data["sections"]}
+    page = html(report, verified)
+    rows = {section["id"]: section["rows"] for section in embedded(page)["sections"]}
+    texts = Shown(page).texts
     for text in (
         next(row[-1] for row in rows["layers-error"] if row[-1][0]),
         rows["warnings"][0][0],
         rows["unsupported"][0][2],
-        data["steps"][-2],
-        *(card["detail"] for card in data["cards"]),
+        texts["next"][-2],
+        *(texts[card][-1] for card in CARDS),
     ):
         assert re.search("[a-z]{3,} [a-z]{2,}", text[0]), "the English one is prose"
         assert re.search("[\u4e00-\u9fff]", text[1])
@@ -176,8 +112,8 @@ def test_verify_and_cost_write_pages_too(place: Path, monkeypatch: pytest.Monkey
     run("verify", *origin, "--test", "x.npy", "-q", "--html")
     assert {"layers-error", "provenance"} <= ids(place / "build" / "net.report.html")
     run("cost", "build/net.pb", "-q", "--html", "--soc", "sd845")
-    data = embedded((place / "build" / "net.report.html").read_text())
-    assert "SD845" in next(card for card in data["cards"] if card["id"] == "fast")["detail"][0]
+    texts = Shown((place / "build" / "net.report.html").read_text()).texts
+    assert "SD845" in texts["fast"][-1][0]
     run("cost", "net.onnx", "-q", "--html")
     assert ids(place / "net.report.html") == {"graph", "nodes", "layers", "memory", "provenance"}
 
@@ -224,9 +160,9 @@ def test_a_report_of_another_model_is_not_shown(place: Path, tmp_path: Path) -> 
     stored = reports(place)[0]
     (tmp_path / "net.report.json").write_text(json.dumps({**stored, "consts": 1}))
     run("report", tmp_path / "net.pb", "-q")
-    shown = embedded((tmp_path / "net.report.html").read_text())
-    assert not any(card["id"] == "good" for card in shown["cards"])
-    assert told(shown) == ["net.report.json is not shown: it is of another model"]
+    page = (tmp_path / "net.report.html").read_text()
+    assert "good" not in Shown(page).texts
+    assert told(embedded(page)) == ["net.report.json is not shown: it is of another model"]
     del stored["conversion"]["samples"]
     (tmp_path / "net.report.json").write_text(json.dumps(stored))
     run("report", tmp_path / "net.pb", "-q")
@@ -259,7 +195,7 @@ def test_a_report_file_alone_has_its_page_beside_it(place: Path, tmp_path: Path)
 def test_an_error_has_a_page(place: Path) -> None:
     error = {"type": "ModelError", "exit_code": 1, "what": EVIL, "where": "", "why": "", "hint": ""}
     page = html(document("error", {"error": {**error, "unsupported": []}}))
-    assert embedded(page)["error"] == [EVIL, EVIL]
+    assert Shown(page).texts["cards"] == [(EVIL, EVIL)]
 
 
 def test_without_jinja2_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

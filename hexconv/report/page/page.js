@@ -1,10 +1,12 @@
 "use strict";
-// The page is made of the data in #data: every name goes in as text, never as HTML.
+// Charts and tables are made of the data in #data: every name goes in as text, never as HTML.
 const data = JSON.parse(document.getElementById("data").textContent);
+const LANGUAGES = ["en", "zh-CN"];
 const FIRST_ROWS = 50, MOST_BARS = 30;
 const state = { language: 0, dark: false };
 const charts = [];
-const later = [];  // what is not made yet of the sections
+const contents = [];  // of each section: its chart and its table
+const later = [];  // what is not made yet of them
 
 const say = (text) => (Array.isArray(text) ? text[state.language] : String(text ?? ""));
 const word = (key) => say(data.words[key]);
@@ -158,22 +160,16 @@ const redraw = () => charts.forEach((entry) => entry.instance && entry.draw());
 
 // ---- the page
 
-function card({ id, title, value, detail, state: mood, link }) {
-  const known = data.sections.some((section) => section.id === link);
-  return make(known ? "a" : "div", { class: `card ${mood}`, id, href: known ? `#${link}` : undefined },
-    make("h2", {}, say(title)), make("div", { class: "value" }, say(value)), make("div", { class: "detail" }, say(detail)));
-}
-
-function sectionOf(section) {
-  const heading = make("h2", {}, make("a", { href: `#${section.id}`, title: word("link") }, say(section.title)));
-  const element = make("section", { id: section.id }, heading, make("p", {}, say(section.note)));
-  const kind = section.chart.type;
+// The tables without scripts make way for those that can be sorted, with their charts.
+function fill(section) {
+  const content = make("div"), kind = section.chart.type;
+  document.getElementById(section.id).append(content);
   later.push(() => {
     const drawn = kind === "graph" ? graph(section) : KINDS[kind] ? chart(section) : [];
-    element.append(...drawn, ...table(section));
-    element.querySelectorAll(".chart").forEach((holder) => near.observe(holder));
+    content.append(...drawn, ...table(section));
+    content.querySelectorAll(".chart").forEach((holder) => near.observe(holder));
   });
-  return element;
+  return content;
 }
 
 // Sections are filled one by one while the browser has time, and all at once for a link into
@@ -194,19 +190,19 @@ function build() {
   charts.length = later.length = 0;
   document.documentElement.dataset.filled = "no";
   near.disconnect();
-  document.documentElement.lang = state.language ? "zh-CN" : "en";
-  document.getElementById("name").textContent = data.name;
-  document.getElementById("made").textContent = [data.library && `${word("library")} ${data.library}`, `hexconv ${data.hexconv}`].filter(Boolean).join(" · ");
-  document.getElementById("language").textContent = word("language");
-  document.getElementById("theme").textContent = word("theme");
-  const failed = data.error ? [make("div", { class: "card bad" }, make("div", { class: "value" }, say(data.error)))] : [];
-  document.getElementById("cards").replaceChildren(...failed, ...data.cards.map(card));
-  document.getElementById("next").replaceChildren(make("h2", {}, word("next")),
-    make("ol", {}, ...data.steps.map((step) => make("li", {}, say(step)))));
-  document.getElementById("next").hidden = data.steps.length === 0;
   document.getElementById("contents").setAttribute("aria-label", word("contents"));
-  document.getElementById("contents").replaceChildren(...data.sections.map((section) => make("a", { href: `#${section.id}` }, say(section.title))));
-  document.getElementById("sections").replaceChildren(...data.sections.map(sectionOf));
+  document.querySelectorAll("section h2 a").forEach((link) => { link.title = word("link"); });
+  contents.splice(0).forEach((content) => content.remove());
+  contents.push(...data.sections.map(fill));
+}
+
+// What the page says has the other language beside it.
+function setLanguage(index) {
+  state.language = index;
+  if (document.documentElement.lang === LANGUAGES[index]) return;
+  document.documentElement.lang = LANGUAGES[index];
+  for (const element of document.querySelectorAll("[data-other]"))
+    [element.textContent, element.dataset.other] = [element.dataset.other, element.textContent];
 }
 
 function remember(key, value) {
@@ -222,10 +218,10 @@ function setTheme(dark) {
   document.documentElement.classList.toggle("dark", dark);
 }
 
-state.language = (remembered("language") ?? (navigator.language.startsWith("zh") ? "1" : "0")) === "1" ? 1 : 0;
+setLanguage((remembered("language") ?? (navigator.language.startsWith("zh") ? "1" : "0")) === "1" ? 1 : 0);
 setTheme((remembered("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");
 document.getElementById("language").addEventListener("click", () => {
-  state.language = 1 - state.language;
+  setLanguage(1 - state.language);
   remember("language", state.language);
   build();
   fillAll();
