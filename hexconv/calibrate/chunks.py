@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.calibrate.samples import SampleSource, read_sequences
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
 class _Sequences:
     """What of a model's inputs a sample has: no states."""
 
+    graph: FloatGraph
     inputs: Sequence[TensorInfo]
     open_axes: Mapping[str, tuple[int, ...]]
     dropped_inputs: tuple[str, ...] = field(default=())
+
+    def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
+        """As the model of one chunk."""
+        return self.graph.takes(name, dtype)
 
 
 def in_chunks(
@@ -52,7 +58,9 @@ def in_chunks(
     own = [info for info in graph.inputs if state_output(info.name) is None]
     free = {name: (axis,) for name, axis in axes.items()}
     found: list[dict[str, Array]] = []
-    for label, sequence in read_sequences(samples, _Sequences(own, free, graph.dropped_inputs)):
+    for label, sequence in read_sequences(
+        samples, _Sequences(graph, own, free, graph.dropped_inputs)
+    ):
         count = len(found)
         found += _chunks(graph, session, sequence, axes)
         if len(found) == count:

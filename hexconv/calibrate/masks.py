@@ -104,17 +104,43 @@ def _bound(
     added = node.op_type in ("Add", "Sub")
     low, high = other.bounds
     low += min(mask.near[0], 0.0) if added else 0.0
+    before = any(value is not None and value.name in scores for value in node.inputs)
     if way.extrema and not (added and way.hidden_in(ranges, low)):
         return  # what only a maximum reads needs no more than the range of the maximum
-    if not mask.masks(other.bounds) or (node.op_type == "Sub" and mask.position == 0):
+    masked = mask.masks(other.bounds) and not (node.op_type == "Sub" and mask.position == 0)
+    if not masked and not before:
         return
-    bottom = way.bottom(low, high)
+    if not masked:
+        low, high = _joined(mask.bounds, other.bounds, added=added)
+    bottom = way.bottom(low, high) - sum(
+        _span(value, ranges, scores, way.sign) for value in way.added
+    )
     for name, factor in way.names.items():
         if name in ranges:
             scores[name] = bounds = _covering(ranges[name], low, factor * way.sign)
             ranges[name] = _covering(bounds, bottom, factor * way.sign)
-    if added:
+    if added and masked:
         _cut_off(graph, mask, (bottom - high) * way.sign, ranges)
+
+
+def _joined(one: Bounds, two: Bounds, *, added: bool) -> Bounds:
+    """The bounds of scores that a join makes of two, of which one was masked before."""
+    if added:
+        return one[0] + two[0], one[1] + two[1]
+    return min(one[0], two[0]), max(one[1], two[1])
+
+
+def _span(
+    value: ir.Value | None, ranges: dict[str, Bounds], scores: Mapping[str, Bounds], sign: float
+) -> float:
+    """How far apart the scores are that are added to what is masked; of a mask, those near 0."""
+    if value is None or _is_step(value, ranges):
+        return 0.0
+    bounds = scores.get(str(value.name)) or _bounds(value, ranges) or (0.0, 0.0)
+    near = _near(value, bounds, ranges)
+    lowest, least = (bounds[0], near[0]) if sign > 0.0 else (-bounds[1], -near[1])
+    low, high = near if lowest <= -FAR and least > -STEP_FAR else bounds
+    return high - low
 
 
 def _way(value: ir.Value) -> Way | None:
@@ -254,6 +280,7 @@ class Way:
         names: values up to the next join, each with what the scores are multiplied by there.
         extrema: the maxima and minima that are taken of them, each with that number.
         factors: what they are multiplied by at each softmax.
+        added: what is added to them, or subtracted, behind the next join.
         gelus: what they are multiplied by at each GELU, which returns 0 for what is masked.
     """
 
@@ -262,6 +289,7 @@ class Way:
     extrema: dict[str, float] = field(default_factory=dict)
     factors: list[float] = field(default_factory=list)
     gelus: list[float] = field(default_factory=list)
+    added: list[ir.Value | None] = field(default_factory=list)
 
     def bottom(self, low: float, high: float) -> float:
         """What masked scores become, of scores between two bounds; above them if `sign` is -1."""
@@ -317,6 +345,8 @@ class Way:
         scale = _factor(node, position)
         if scale is None:
             return None
+        if node.op_type in ("Add", "Sub"):
+            self.added.append(node.inputs[1 - position])
         joined = joined or node.op_type in JOINS or node.op_type == ("Min" if below else "Max")
         return [(node.outputs[0], factor * scale, joined)]
 

@@ -71,6 +71,9 @@ class SampledModel(Protocol):
     def open_axes(self) -> Mapping[str, tuple[int, ...]]:
         """The axes of inputs along which samples may have another length."""
 
+    def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
+        """Whether numbers of a type are those of an input: scaled as the model expects them."""
+
 
 def read_samples(
     source: SampleSource, graph: SampledModel, formats: Mapping[str, DataFormat] | None = None
@@ -106,11 +109,10 @@ def read_samples(
         )
         for info in graph.inputs
     }
-    ignored = set(graph.dropped_inputs)
     count = 0
     told: set[str] = set()
     for label, sample in _raw(source, inputs):
-        yield _checked(sample, inputs, ignored, label, told)
+        yield _checked(sample, inputs, graph, label, told)
         count += 1
     if count == 0:
         raise RangeError("there are no samples", where=_shown(source))
@@ -135,7 +137,7 @@ def read_sequences(
             else info
             for name, info in inputs.items()
         }
-        yield label, _checked(sample, shaped, set(graph.dropped_inputs), label, set())
+        yield label, _checked(sample, shaped, graph, label, set())
 
 
 def _length_of(shape: tuple[int, ...], info: SampledInput) -> tuple[int, ...]:
@@ -304,20 +306,20 @@ def _one_of(array: npt.NDArray[Any], info: SampledInput) -> npt.NDArray[Any]:
 def _checked(
     sample: Mapping[str, Any],
     inputs: Mapping[str, SampledInput],
-    ignored: set[str],
+    graph: SampledModel,
     label: str,
     told: set[str],
 ) -> Sample:
     """A sample as it is run; `told` holds the inputs whose lengths a warning was about."""
     for name in sample:
-        if name not in inputs and name not in ignored:
+        if name not in inputs and name not in graph.dropped_inputs:
             raise _unknown(str(name), inputs, label)
     result: Sample = {}
     for name, info in inputs.items():
         if name not in sample:
             raise RangeError(f"input '{name}' is missing", where=label)
         array = np.asarray(sample[name])
-        if array.dtype.kind != "f":
+        if not graph.takes(name, array.dtype):
             raise RangeError(
                 f"input '{name}' is {array.dtype}, not float",
                 where=label,

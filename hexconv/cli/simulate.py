@@ -232,6 +232,12 @@ class ModelFeeds:
     dropped_inputs: tuple[str, ...] = ()
     open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
+    def takes(self, _: str, dtype: npt.DTypeLike) -> bool:
+        """As `simulate` takes arrays: which of its inputs the ONNX file has as integers is lost."""
+        from hexconv.nnlib.feeds import are_numbers
+
+        return are_numbers(dtype)
+
 
 def stacked(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
     """One sample as it is; several along the first axis, in place of a leading 1."""

@@ -18,7 +18,7 @@ from hexconv.errors import ConfigError, DeviceError, GraphError
 from hexconv.names import did_you_mean, listed
 from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
-from hexconv.onnx_graph import load
+from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import cover
 
@@ -78,6 +78,9 @@ def at_levels(
 ) -> list[LevelRow]:
     """Run each input at several levels, the others as they are, and all of them.
 
+    Inputs of integers or booleans are masks and counts, which have no level: they are left as they
+    are, unless the model has no others.
+
     Args:
         model: converted from `source`.
         source: the ONNX model.
@@ -93,9 +96,10 @@ def at_levels(
     Raises:
         HexconvError: the samples do not fit, or the float side cannot run.
     """
-    session, run, feeds = _sides(model, source, samples, library, device)
+    graph, session, run, feeds = _sides(model, source, samples, library, device)
     taken, rows = list(islice(feeds, min(count, sys.maxsize))), []
     names = [item.name for item in model.graph.inputs]
+    names = [name for name in names if name not in graph.integers] or names
     groups = [[name] for name in names] + ([names] if len(names) > 1 else [])
     for group in groups:
         label = group[0] if len(group) == 1 else "all inputs"
@@ -132,7 +136,7 @@ def over_stream(
         HexconvError: the samples do not fit, or the float side cannot run.
     """
     _check_states(model.graph, states)
-    session, run, feeds = _sides(model, source, samples, library, device)
+    _, session, run, feeds = _sides(model, source, samples, library, device)
     shapes = {item.name: item.shape for item in model.graph.inputs}
     ours = {name: np.zeros(shapes[name], np.float32) for name in states.values()}
     theirs, rows = dict(ours), []
@@ -182,15 +186,15 @@ def _sides(
     samples: SampleSource,
     library: LibraryVersion,
     device: Library | None,
-) -> tuple[FloatSession, Run, Iterator[Mapping[str, Array]]]:
+) -> tuple[FloatGraph, FloatSession, Run, Iterator[Mapping[str, Array]]]:
     from hexconv.simulator import Simulator
 
     shapes = {item.name: item.shape for item in model.graph.inputs}
     graph = load(source, shapes, recognize=False)
     feeds = read_samples(samples, graph, model.graph.data_formats)
     if device is None:
-        return FloatSession(graph), Simulator(model, library).run, feeds
-    return FloatSession(graph), lambda feed: device.run(model, feed), feeds
+        return graph, FloatSession(graph), Simulator(model, library).run, feeds
+    return graph, FloatSession(graph), lambda feed: device.run(model, feed), feeds
 
 
 def _scaled(feed: Mapping[str, Array], names: Sequence[str], level: float) -> dict[str, Array]:

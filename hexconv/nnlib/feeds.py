@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError
@@ -13,6 +14,16 @@ from hexconv.nnlib.graph import Interface
 
 Feeds = Mapping[str, Any]
 """Arrays by input name."""
+
+
+WHOLE = {"bool", "int32", "int64"}
+"""Types of masks, counts and lengths; narrower integers are pixels, sound or codes to scale."""
+
+
+def are_numbers(dtype: npt.DTypeLike) -> bool:
+    """Whether an input takes arrays of a type, as the same numbers in float32."""
+    given = np.dtype(dtype)
+    return given.kind == "f" or given.name in WHOLE
 
 
 def checked_feeds(inputs: Sequence[Interface], feeds: Feeds) -> dict[str, Array]:
@@ -48,7 +59,7 @@ def _checked(interface: Interface, value: Any) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ConfigError(f"{who} is not an array", why=str(error)) from error
-    if array.dtype.kind != "f":
+    if not are_numbers(array.dtype):
         raise ConfigError(f"{who} has type {array.dtype}; float32 is expected")
     if array.shape != tuple(interface.shape):
         raise ConfigError(

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
@@ -69,6 +70,7 @@ class FloatGraph:
         ranges: (min, max) that a quantized model declares, by value name.
         wide: names of those of these values of whose range samples may use a part.
         clamps: Clips of quantizers that samples may show to be without effect, by the quantizer.
+        integers: names of the inputs that are integers or booleans in the file, and floats here.
         classes: names of the outputs whose last axis has class scores.
     """
 
@@ -86,6 +88,7 @@ class FloatGraph:
     last_functions: tuple[LastFunction, ...] = ()
     open_axes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     unrolled: dict[str, int] = field(default_factory=dict)
+    integers: frozenset[str] = frozenset()
 
     @property
     def graph(self) -> ir.Graph:
@@ -127,6 +130,10 @@ class FloatGraph:
         if value is None or value.const_value is None:
             return None
         return value.const_value.numpy()
+
+    def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
+        """Whether numbers of a type are those of an input: scaled as the model expects them."""
+        return np.dtype(dtype).kind in ("biuf" if name in self.integers else "f")
 
     def macs(self) -> dict[str, int]:
         """Multiply-accumulates of each node, by node name."""

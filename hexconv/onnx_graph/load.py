@@ -16,6 +16,7 @@ from hexconv.onnx_graph.branches import decided_at_run_time
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.canonicalize import canonicalize
 from hexconv.onnx_graph.casting import (
+    INTEGERS,
     check_weights,
     drop_unused_inputs,
     floats_to_float32,
@@ -34,6 +35,7 @@ from hexconv.onnx_graph.cleanup import (
 )
 from hexconv.onnx_graph.empties import check_outputs
 from hexconv.onnx_graph.graph import FloatGraph
+from hexconv.onnx_graph.integer_data import integer_data_as_floats
 from hexconv.onnx_graph.last_functions import last_functions
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.masks import finite_masks
@@ -88,6 +90,7 @@ def load(
     _one_main_graph(model)
     free = fix_input_shapes(model, shapes)
     floats_to_float32(model)
+    integers = _integer_inputs(model)
     integer_data_to_float(model)
     unrounded = integer_outputs_to_float(model)
     odd = integer_inputs(model)
@@ -107,6 +110,7 @@ def load(
     unrounded += codes_as_floats(builder)
     declared = take_ranges(builder, unreached)
     remove_dead(model.graph)
+    integer_data_as_floats(builder)
     dropped = drop_unused_inputs(model, original)
     finite_masks(model.graph)
     check_weights(model, label)
@@ -126,6 +130,7 @@ def load(
         branches=branches,
         last_functions=last_functions(model.graph, original),
         open_axes=free,
+        integers=integers & {str(value.name) for value in model.graph.inputs},
     )
 
 
@@ -147,6 +152,10 @@ def _finished(
         )
     classes = frozenset() if has_unsupported else class_outputs(model.graph)
     return FloatGraph(model, label, dropped, counts, original, classes=classes)
+
+
+def _integer_inputs(model: ir.Model) -> frozenset[str]:
+    return frozenset(str(value.name) for value in model.graph.inputs if value.dtype in INTEGERS)
 
 
 def _names(graph: ir.Graph) -> frozenset[str]:

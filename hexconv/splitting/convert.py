@@ -7,6 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+from onnx.helper import tensor_dtype_to_np_dtype
+
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
 from hexconv.calibrate import read_samples
@@ -73,6 +77,7 @@ def convert_split(
 class _Input:
     name: str
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,10 @@ class _Fed:
     inputs: tuple[_Input, ...]
     dropped_inputs: tuple[str, ...]
     open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
+        declared = {item.name: item.dtype for item in self.inputs}
+        return np.dtype(dtype).kind in ("f" if declared[name].kind == "f" else "biuf")
 
 
 def samples_of(
@@ -95,7 +104,11 @@ def _without_others(
     parts: Parts, samples: Samples, formats: Mapping[str, DataFormat] | None
 ) -> Iterator[Mapping[str, Any]]:
     inputs = tuple(
-        _Input(item.name, tuple(dim.dim_value for dim in item.type.tensor_type.shape.dim))
+        _Input(
+            item.name,
+            tuple(dim.dim_value for dim in item.type.tensor_type.shape.dim),
+            np.dtype(tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type)),
+        )
         for item in parts.dsp.graph.input
     )
     yield from read_samples(samples, _Fed(inputs, parts.only_cpu), formats)

@@ -72,6 +72,11 @@ COMPUTED = {
         ("Mul", ["far", "p"], "bias"),
     ],
     "where(m, 0, far)": [("Greater", ["m", "half"], "g"), ("Where", ["g", "zero", "far"], "bias")],
+    "where(1 - m, far, 1 - m)": [
+        ("Sub", ["one", "m"], "p"),
+        ("Greater", ["p", "half"], "g"),
+        ("Where", ["g", "far", "p"], "bias"),
+    ],
     "of two masks": [
         ("Sub", ["one", "m"], "p"),
         ("Mul", ["p", "far"], "own"),
@@ -141,6 +146,34 @@ def test_a_mask_works_that_no_sample_needed(form: str) -> None:
 @pytest.mark.parametrize("behind", ["Max", "Mul", "Clip"])
 def test_a_bound_or_a_factor_may_stand_behind_the_mask(behind: str) -> None:
     assert decibels(runtime_mask("(1 - m) * far", -1e9, behind), 4) > 25.0
+
+
+@pytest.mark.parametrize("order", ["mask, bias", "bias, mask"])
+@pytest.mark.parametrize("wide", [1.0, 50.0])
+def test_scores_that_are_added_behind_a_mask_lie_above_it(order: str, wide: float) -> None:
+    """However far they reach; and scores of -150 to 150 are no mask of the bias."""
+    select = ["even", "far", "x" if order == "mask, bias" else "sum"]
+    masked = helper.make_node("Where", select, ["masked"])
+    added = helper.make_node(
+        "Add",
+        ["masked" if order == "mask, bias" else "x", "bias"],
+        ["all" if order == "mask, bias" else "sum"],
+    )
+    nodes = [masked, added] if order == "mask, bias" else [added, masked]
+    last = "all" if order == "mask, bias" else "masked"
+    nodes.append(helper.make_node("Softmax", [last], ["y"], axis=-1))
+    consts = {
+        "even": np.arange(FRAMES)[None] % 2 == 0,
+        "far": np.array(-1e9, np.float32),
+        "bias": numbers((1, FRAMES), 5),
+    }
+    proto = model(nodes, {"x": (6, FRAMES)}, ["y"], consts)
+    samples = [{"x": np.float32(wide) * numbers((6, FRAMES), seed)} for seed in range(3)]
+    converted = hexconv.convert(proto, samples=samples)
+    for sample in samples:
+        (wanted,) = FloatSession(load(proto)).run(sample).values()
+        noise = ((hexconv.simulate(converted, sample)["y"] - wanted) ** 2).sum()
+        assert 10.0 * np.log10((wanted**2).sum() / noise) > 20.0
 
 
 @pytest.mark.parametrize(

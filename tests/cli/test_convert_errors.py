@@ -83,7 +83,7 @@ def typed(kind: int) -> Callable[[Path], None]:
 def counted(home: Path) -> None:
     """An input of integers that is computed with as integers."""
     nodes = [
-        helper.make_node("Neg", ["speech"], ["negative"], name="counted"),
+        helper.make_node("BitwiseNot", ["speech"], ["negative"], name="counted"),
         helper.make_node("Cast", ["negative"], ["fa_out"], name="only", to=TensorProto.FLOAT),
     ]
     saved(type=TensorProto.INT64, nodes=nodes)(home)

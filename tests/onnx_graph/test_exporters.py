@@ -367,12 +367,3 @@ def test_integers_that_are_data_are_floats_on_the_dsp(read: str, kind: str) -> N
     converted = hexconv.convert(proto, samples=[as_floats])
     found = hexconv.simulate(converted, as_floats)["y"]
     assert sqnr(expected, found) > 40
-
-
-def test_integers_that_are_computed_with_are_no_data() -> None:
-    nodes = [node("Add", "x one", "a"), node("Cast", "a", "y", to=1)]
-    proto = model(
-        nodes, {"x": (1, 3)}, consts={"one": np.array(1, np.int32)}, dtype=TensorProto.INT32
-    )
-    with pytest.raises(ModelError, match="'x' is int32"):
-        load(proto)

@@ -104,7 +104,6 @@ def test_an_unknown_input_is_an_error_with_the_nearest() -> None:
     ("kind", "shape", "option"),
     [
         (TensorProto.INT64, [], "--constant on=1"),
-        (TensorProto.INT32, [2, 3], "--constant on=FILE.npy"),
         (TensorProto.BOOL, [1], "--constant on=true"),
     ],
 )
