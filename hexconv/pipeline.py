@@ -20,6 +20,7 @@ from hexconv.errors import ConfigError, UnsupportedOpError, UnsupportedOpErrors
 from hexconv.files import sha256
 from hexconv.lowering import Lowered, dry_run, lower
 from hexconv.lowering.extreme_numbers import check_ranges
+from hexconv.lowering.halfway import off_halfway
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
 from hexconv.model import Model
@@ -31,7 +32,7 @@ from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
-from hexconv.quantize import Bounds
+from hexconv.quantize import Bounds, Range
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
 from hexconv.settings import Settings
 from hexconv.tensor_ranges import equalizes
@@ -188,8 +189,7 @@ def lowered_graph(
         UnsupportedOpErrors: nodes that cannot run on the DSP.
         RangeError: a tensor holds numbers beyond what the library computes with.
     """
-    ends = [info.name for info in (*graph.inputs, *graph.outputs)]
-    ranges = solve([NodeView(node) for node in graph.nodes], observed, ends)
+    ranges = _solved(graph, observed, settings)
     check_ranges(graph, ranges, observed)
     lowered = lower(
         graph,
@@ -204,6 +204,17 @@ def lowered_graph(
     if lowered.unsupported:
         raise UnsupportedOpErrors(lowered.unsupported)
     return lowered
+
+
+def _solved(
+    graph: FloatGraph, observed: Mapping[str, Bounds], settings: Settings
+) -> dict[str, Range]:
+    """The static ranges of all values."""
+    views = [NodeView(node) for node in graph.nodes]
+    ends = [info.name for info in (*graph.inputs, *graph.outputs)]
+    ranges = solve(views, observed, ends)
+    wider = observed if settings.accuracy == "minmax" else off_halfway(views, ranges, observed)
+    return ranges if wider is observed else solve(views, wider, ends)
 
 
 def in_float(graph: Graph, why: Mapping[str, str], library: LibraryVersion) -> tuple[InFloat, ...]:
