@@ -1,8 +1,8 @@
 """Correct graphs that prepare would break: always, at every level of optimization.
 
-It breaks three things: rows that a depthwise convolution shifted, a window on the one row that a
-Concat makes, and the activation or the factor of a convolution that is given one range with all
-others of a Concat.
+It breaks four things: rows that a depthwise convolution shifted, a window on the one row that a
+Concat makes, the activation or the factor of a convolution that is given one range with all
+others of a Concat, and the table that reads a Relu which a convolution takes in.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def legalize(graph: Graph) -> tuple[Graph, Prepared, PreparedRanges, int]:
             _unshift(graph, prepared)
             or _keep_factors(graph, ranges)
             or _part_shared_ranges(graph, prepared, ranges)
+            or _keep_relus(graph, ranges)
         )
         if not parted:
             break
@@ -140,6 +141,18 @@ def _keep_factors(graph: Graph, ranges: PreparedRanges) -> int:
         The number of reshapes inserted.
     """
     return _put_flat_before(graph, {item.node.id for item in ranges.bypassed()})
+
+
+def _keep_relus(graph: Graph, ranges: PreparedRanges) -> int:
+    """Part Relus from the convolutions that take them in, where a reader was built for the range.
+
+    prepare gives such a convolution the range from 0 on; what looks a value up in a table needs the
+    one in front of it.
+
+    Returns:
+        The number of reshapes inserted.
+    """
+    return _put_flat_before(graph, ranges.wronging_relus())
 
 
 def _put_flat_before(graph: Graph, readers: set[int]) -> int:

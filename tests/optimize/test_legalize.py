@@ -193,3 +193,25 @@ def test_a_maximum_over_the_one_column_of_a_concat_has_its_padding() -> None:
     executed = trace(hexconv.convert(proto, samples=[feeds]).graph).graph
     assert not list(shifted(executed))
     assert decibels(proto, [feeds]) > 28
+
+
+@pytest.mark.parametrize("end", ["Exp", "Neg"])
+@pytest.mark.parametrize("way", ["Conv", "ConvTranspose", "Conv, MaxPool", "Concat"])
+def test_a_table_behind_a_relu_reads_the_range_that_it_was_built_for(way: str, end: str) -> None:
+    """prepare moves the Relu into the convolution, whose range then begins at 0."""
+    kind = way.split(",")[0]
+    nodes = [helper.make_node("Conv", ["x", "v"], ["a"]), helper.make_node("Relu", ["a"], ["b"])]
+    if kind == "ConvTranspose":
+        nodes[0] = helper.make_node(kind, ["x", "v"], ["a"], strides=[2, 2])
+    elif kind == "Concat":
+        nodes[:1] = [
+            helper.make_node("Conv", ["x", "v"], ["p"]),
+            helper.make_node("Conv", ["x", "u"], ["q"]),
+            helper.make_node("Concat", ["p", "q"], ["a"], axis=1),
+        ]
+    if way.endswith("MaxPool"):
+        nodes.append(helper.make_node("MaxPool", ["b"], ["c"], kernel_shape=[2, 2]))
+    nodes.append(helper.make_node(end, [nodes[-1].output[0]], ["y"]))
+    consts = {"v": 0.3 * numbers((4, 4, 2, 2)), "u": 0.3 * numbers((4, 4, 2, 2), 2)}
+    proto, feeds = model(nodes, {"x": (1, 4, 5, 6)}, ["y"], consts), {"x": numbers((1, 4, 5, 6))}
+    assert decibels(proto, [feeds], optimize="none") > 33.0

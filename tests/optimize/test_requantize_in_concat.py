@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
-from tests.lowering.proof import model, numbers, same_on_the_library
+from tests.lowering.proof import decibels, model, numbers, same_on_the_library
 from tests.optimize.proof import applied, better, converted
 
 NAME = "requantize_in_concat"
@@ -53,3 +53,23 @@ def test_without_another_tensor_in_that_range_it_stays() -> None:
     feeds = {"x": np.abs(numbers(SHAPE))}
     on = converted(model(nodes, {"x": SHAPE}, ["y", "z", "w"], consts), feeds)
     assert NAME not in applied(on)
+
+
+@pytest.mark.parametrize("top", [0.5, 1.0, 6.0])
+def test_a_clip_times_a_number_is_not_taken_for_a_requantize(top: float) -> None:
+    """`requantize_once` leaves the number at the Concat: what it reads is the clip's codes."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "x2"], ["a"]),
+        helper.make_node("Clip", ["a", "zero", "top"], ["b"]),
+        helper.make_node("Mul", ["b", "ten"], ["c"]),
+        helper.make_node("Mul", ["x", "tenth"], ["d"]),
+        helper.make_node("Concat", ["d", "c", "a"], ["y"], axis=1),
+    ]
+    consts = {"zero": np.float32(0), "top": np.float32(top), "ten": np.float32(10)}
+    consts["tenth"] = np.float32(0.1)
+    shape, feeds = (
+        (2, 7, 7),
+        {"x": np.abs(numbers((2, 7, 7))) / 3, "x2": np.abs(numbers((2, 7, 7), 2)) / 3},
+    )
+    proto = model(nodes, {"x": shape, "x2": shape}, ["y"], consts)
+    assert decibels(proto, [feeds]) > 30.0

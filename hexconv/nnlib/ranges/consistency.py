@@ -30,6 +30,7 @@ LEVELS = 255
 SLACK = 1.1
 """Steps by which a range that clips may reach beyond the bound: one, so that its zero is exact."""
 SHOWN = 10
+RELU = "QuantizedRelu_8"
 BYPASSED = ("Requantize_8to8", "Dequantize")
 """What prepare takes out behind a Requantize_32to8 of the same range."""
 
@@ -132,6 +133,18 @@ class PreparedRanges:
         nodes = {node.id: node for node in self._prepared.graph.nodes}
         makers = {item.maker.id for item in self._changed if item.maker is not None}
         return {_source(nodes, maker) for maker in makers & nodes.keys()}
+
+    def wronging_relus(self) -> set[int]:
+        """Relus that prepare moved into convolutions whose range a reader then reads wrongly."""
+        wronged = self.wronged_convolutions()
+        nodes = {node.id: node for node in self._prepared.graph.nodes}
+        found = set()
+        for node in self._graph.nodes if wronged else ():
+            if node.op == RELU and node.id not in nodes:
+                holder = self._prepared.tensor(Ref(node.id)).node
+                if holder in nodes and _source(nodes, holder) in wronged:
+                    found.add(node.id)
+        return found
 
     @cached_property
     def _nodes(self) -> dict[int, Node]:
@@ -268,7 +281,7 @@ def _unclipped(
     executed = {node.id for node in prepared.graph.nodes}
     for node in graph.nodes:
         limits = node.saturates
-        if limits is None and node.op == "QuantizedRelu_8" and node.id not in executed:
+        if limits is None and node.op == RELU and node.id not in executed:
             limits = 0.0, inf
         ref = prepared.tensor(Ref(node.id))
         ends = real.ends.get(ref)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hexconv.nnlib.graph import Graph, Node, Ref
 from hexconv.nnlib.ranges.found import Ends, FoundRanges
-from hexconv.nnlib.ranges.operands import ranged_inputs
+from hexconv.nnlib.ranges.operands import RangedOperand, ranged_inputs
 from hexconv.optimize.registry import Stage, rewrite
 
 CONCAT, REQUANTIZE = "QuantizedConcat_8", "Requantize_8to8"
@@ -40,13 +41,19 @@ def _direct(node: Node, nodes: dict[int, Node], found: FoundRanges) -> tuple[Ref
         if one is None or one.op != REQUANTIZE or value_range not in kept:
             continue
         data, low, high = one.inputs[:3]
-        if data.node != low.node or data.node != high.node:
+        own = ranged_inputs(one.op, len(one.inputs))[0]
+        if not (_in_own_range(one.inputs, own) and _in_own_range(inputs, part)):
             # Codes times a constant: the Concat would round them once more, and not to the nearest.
             continue
         # What is kept holds the range up; what comes directly must not widen it.
         if _inside(_read(low, high, found), value_range):
             inputs[part.data], inputs[part.low], inputs[part.high] = data, low, high
     return tuple(inputs)
+
+
+def _in_own_range(inputs: Sequence[Ref], part: RangedOperand) -> bool:
+    """Whether an input is read in the range that its node gives it."""
+    return inputs[part.data].node == inputs[part.low].node == inputs[part.high].node
 
 
 def _read(low: Ref, high: Ref, found: FoundRanges) -> Ends:
