@@ -50,9 +50,9 @@ def explorer_data(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def figures(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Each of the figures that the report has: its value by the id of the executed node."""
+    """Each of the figures that the report has, as it is shown: by the id of the executed node."""
     cost = report.get("cost") or {"nodes": ()}
-    packets = {str(n["id"]): n["packets"] for n in cost["nodes"] if n["packets"] is not None}
+    packets = {str(n["id"]): round(n["packets"]) for n in cost["nodes"] if n["packets"] is not None}
     found = {"packets": packets, "error": dict(_errors(report)), "noise": dict(_noise(report))}
     return {name: values for name, values in found.items() if values or name == "packets"}
 
@@ -62,7 +62,7 @@ def _noise(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     ids = {node["name"]: str(node["id"]) for node in (report.get("cost") or {"nodes": ()})["nodes"]}
     for row in (report.get("explanation") or {}).get("tensors", ()):
         if row["tensor"] in ids:
-            yield ids[row["tensor"]], 100.0 * row["share"]
+            yield ids[row["tensor"]], round(100.0 * row["share"], 3)
 
 
 def _errors(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -70,7 +70,7 @@ def _errors(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     ids = {node["name"]: str(node["id"]) for node in report["cost"]["nodes"]}
     for row in accuracy_rows(report, "layers"):
         if row["name"] in ids:
-            yield ids[row["name"]], figures_of(row)["own"]["sqnr"]
+            yield ids[row["name"]], round(figures_of(row)["own"]["sqnr"], 2)
 
 
 def node_data(graph: str, name: str, values: Mapping[str, float]) -> dict[str, Any]:
