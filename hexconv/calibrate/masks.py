@@ -18,6 +18,7 @@ from hexconv.arrays import Array
 from hexconv.names import unique_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
+from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
 MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
@@ -29,6 +30,8 @@ EXTREMA = {"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"}
 """Those that never return what is masked where something else is beside it."""
 # exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
 MARGIN = 12.0
+# Of probabilities that are divided by their sum without the masked ones, where all scores are near.
+MARGIN_DIVIDED = 3.0
 # Gelu(-8) is -5e-15.
 GELU_ENDS = 8.0
 # ArgMax needs what is masked to be less than the smallest score: five levels of 255.
@@ -281,6 +284,7 @@ class Way:
         extrema: the maxima and minima that are taken of them, each with that number.
         factors: what they are multiplied by at each softmax.
         added: what is added to them, or subtracted, behind the next join.
+        divided: for each softmax, whether its probabilities are divided by the sum of a part.
         gelus: what they are multiplied by at each GELU, which returns 0 for what is masked.
     """
 
@@ -288,12 +292,17 @@ class Way:
     names: dict[str, float] = field(default_factory=dict)
     extrema: dict[str, float] = field(default_factory=dict)
     factors: list[float] = field(default_factory=list)
+    divided: list[bool] = field(default_factory=list)
     gelus: list[float] = field(default_factory=list)
     added: list[ir.Value | None] = field(default_factory=list)
 
     def bottom(self, low: float, high: float) -> float:
         """What masked scores become, of scores between two bounds; above them if `sign` is -1."""
-        margins = [(high - low) * LEVELS_BELOW, *(MARGIN / abs(factor) for factor in self.factors)]
+        margins = [(high - low) * LEVELS_BELOW]
+        for factor, divided in zip(self.factors, self.divided, strict=True):
+            width = (high - low) * abs(factor)
+            margin = min(MARGIN, max(MARGIN_DIVIDED, width)) if divided else MARGIN
+            margins.append(margin / abs(factor))
         return min([low - max(margins), *(-GELU_ENDS / abs(factor) for factor in self.gelus)])
 
     def hidden_in(self, ranges: Mapping[str, Bounds], low: float) -> bool:
@@ -336,6 +345,7 @@ class Way:
                 return None
             if node.op_type == "Softmax":
                 self.factors.append(factor)
+                self.divided.append(_is_divided(node))
             if node.op_type in EXTREMA:
                 self.extrema[str(node.outputs[0].name)] = factor
             return []
@@ -349,6 +359,13 @@ class Way:
             self.added.append(node.inputs[1 - position])
         joined = joined or node.op_type in JOINS or node.op_type == ("Min" if below else "Max")
         return [(node.outputs[0], factor * scale, joined)]
+
+
+def _is_divided(softmax: ir.Node) -> bool:
+    """Whether a mask multiplies the probabilities too, and their sum divides them: without it."""
+    value = softmax.outputs[0]
+    reader = next(iter(value.uses())).node if read_once(value) else None
+    return reader is not None and reader.op_type == "Mul" and len(reader.outputs[0].uses()) == 2
 
 
 def _factor(node: ir.Node, position: int) -> float | None:

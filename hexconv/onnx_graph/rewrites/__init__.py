@@ -9,6 +9,7 @@ from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers th
     known_values,
     layer_norm,
     log_sum_exp,
+    masked_softmax,
     neutral,
     norm_affine,
     pad,

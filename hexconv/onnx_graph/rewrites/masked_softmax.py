@@ -1,0 +1,93 @@
+"""Probabilities times a mask over their own sum: scores that the mask hides take no probability.
+
+softmax(x) * m / sum(softmax(x) * m) returns the same whatever x is where m is 0. A hidden score
+that is the largest of its row leaves the others less than a level of 255; with a number below the
+others in its place the row keeps its probabilities, and the sum is near 1. Rows that are hidden
+throughout stay 0 over the model's own guard against 0 / 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.masks import MASKED
+from hexconv.onnx_graph.rewrites.match import made_by, read_once, scalar
+from hexconv.onnx_graph.rules import SIMPLIFICATIONS
+
+LARGEST_GUARD = 1e-5
+"""What may be added to the sum: rows that leave less to the mask have less than a level of 255."""
+MOVES = ("Expand", "Identity", "Reshape", "Unsqueeze")
+GUARDS = ("Add", "Max", "Clip")
+DONE = "hexconv.masked_softmax"
+
+
+@SIMPLIFICATIONS.rule("Div", recognition=True)
+def masked_softmax(node: ir.Node, builder: FloatBuilder) -> bool:
+    """Hide the scores in front of the softmax, or exp, as well."""
+    kept, total = node.inputs
+    product = made_by(kept, "Mul")
+    axis = None if product is None else _summed_axis(total, product)
+    if product is None or axis is None:
+        return False
+    for value, mask in (product.inputs, tuple(reversed(product.inputs))):
+        scores = None if value is None else _scores(value, axis)
+        if value is None or scores is None or not _hides(mask, value):
+            continue
+        builder.at(product)
+        hidden = builder.op("Equal", [mask, np.float32(0.0)])
+        seen = builder.op("Where", [hidden, np.float32(MASKED), scores])
+        shares = builder.op("Softmax", [seen], {"axis": axis})
+        product.replace_input_with(list(product.inputs).index(value), shares)
+        product.meta[DONE] = True
+        return True
+    return False
+
+
+def _summed_axis(total: ir.Value | None, product: ir.Node) -> int | None:
+    """The axis over which a divisor sums a product up, with a guard against 0 or without."""
+    rank = len(shape_of(product.outputs[0]))
+    while (node := made_by(total, *MOVES, *GUARDS)) is not None:
+        if node.op_type in GUARDS and not _guards(node):
+            return None
+        total = next((value for value in node.inputs if array_of(value) is None), None)
+    node = made_by(total, "ReduceSum", "ReduceL1")
+    axes = array_of(node.inputs[1]) if node is not None and len(node.inputs) > 1 else None
+    if node is None or node.inputs[0] is not product.outputs[0] or axes is None or axes.size != 1:
+        return None
+    return None if DONE in product.meta else int(axes.item()) % rank
+
+
+def _guards(node: ir.Node) -> bool:
+    """Whether a node keeps a sum above a small number, or adds one."""
+    if node.op_type == "Clip":
+        numbers = [scalar(node.inputs[1] if len(node.inputs) > 1 else None)]
+    else:
+        numbers = [scalar(value) for value in node.inputs if array_of(value) is not None]
+    return numbers != [None] and all(0.0 <= (n or 0.0) <= LARGEST_GUARD for n in numbers)
+
+
+def _scores(value: ir.Value, axis: int) -> ir.Value | None:
+    """What a softmax along an axis, or an exponential, is computed of, for one reader."""
+    node = made_by(value, "Softmax", "Exp") if read_once(value) else None
+    if node is None or node.inputs[0] is None:
+        return None
+    if node.op_type == "Exp":
+        return node.inputs[0]
+    own = node.attributes.get("axis")
+    same = (-1 if own is None else own.as_int()) % len(shape_of(value)) == axis
+    return node.inputs[0] if same else None
+
+
+def _hides(mask: ir.Value | None, value: ir.Value) -> bool:
+    """Whether a mask may have zeros, and no axis that what it masks does not have."""
+    if mask is None or mask is value or made_by(mask, "Softmax") is not None:
+        return False
+    shape, wide = shape_of(mask), shape_of(value)
+    if len(shape) > len(wide) or any(
+        size not in (1, other) for size, other in zip(shape[::-1], wide[::-1], strict=False)
+    ):
+        return False
+    array = array_of(mask)
+    return array is None or bool((array == 0.0).any())
