@@ -31,6 +31,10 @@ WORTH_CLIPPED = 4.0
 of what a maximum or minimum is taken of: beside it a number far away may fill up or mask."""
 SAME = 1 / 1024
 """Share of a function's range by which values of it may differ that are the same in 8 bits."""
+JUMP = 1 / 16
+"""Share of a range that is left of it around a jump, which a function may make anywhere."""
+STEEPEST = 2.0**-16
+"""Share of a range, and number, that no function but one that jumps needs so few values as."""
 POINTS = 4096
 """At which a function is compared with itself."""
 REDUCING = frozenset(("GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"))
@@ -115,9 +119,17 @@ def _argument(function: Function, bounds: Bounds, result: Bounds | None) -> Boun
     found = _varying_part(function, bounds, result)
     while found is not None and WORTH_CLIPPED * _width(found) < _width(bounds):
         # Beside a number that masks, all that the function is at other values is a few points.
-        bounds, finer = found, _varying_part(function, found, result)
-        found = finer or found
+        finer = _varying_part(function, found, result) or found
+        if _width(finer) < STEEPEST * min(_width(bounds), 1.0):
+            return _around(finer, bounds)
+        bounds, found = found, finer
     return found or EVERYTHING
+
+
+def _around(jump: Bounds, bounds: Bounds) -> Bounds:
+    """A part of a range beyond which a value is on its side of a jump for certain."""
+    reach = JUMP / 2 * (bounds[1] - bounds[0])
+    return max(jump[0] - reach, bounds[0]), min(jump[1] + reach, bounds[1])
 
 
 def _varying_part(function: Function, bounds: Bounds, result: Bounds) -> Bounds | None:

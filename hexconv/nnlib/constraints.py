@@ -100,6 +100,15 @@ def prelu_depth(site: NodeSite) -> bool:
 
 
 @range_constraint
+def prelu_gain(site: NodeSite) -> bool:
+    known, slopes, out = site.range(), site.range("alpha_"), site.range("out_")
+    if known is None or slopes is None or out is None or out[0] >= out[1]:
+        return False
+    gain = (known[1] - known[0]) / (out[1] - out[0])
+    return gain >= 2**23 or gain * (slopes[1] - slopes[0]) / 255 >= 2**15
+
+
+@range_constraint
 def prelu_alpha(site: NodeSite) -> bool:
     alpha, known = site.const("alpha"), site.range()
     if alpha is None:

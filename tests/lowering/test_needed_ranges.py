@@ -11,7 +11,7 @@ import hexconv
 from hexconv.compare import metrics
 from hexconv.compare.eight_bits import EightBits
 from hexconv.onnx_graph import load
-from tests.lowering.proof import decibels, float_outputs, model, numbers
+from tests.lowering.proof import decibels, float_outputs, model, numbers, same_on_the_library
 
 SHAPE = (2, 6, 20)
 CONSTS = {
@@ -230,3 +230,20 @@ def test_positions_that_no_sample_had_are_exact(op: str, length: int) -> None:
     for feeds, wanted in ((first, 0), (last, length - 1)):
         result = hexconv.simulate(converted, feeds)["y"]
         np.testing.assert_allclose(result.ravel(), wanted, atol=1e-2)
+
+
+@pytest.mark.parametrize("end", ["Sign", "Floor", "Ceil"])
+@pytest.mark.parametrize("before", ["PRelu", "Mul", "Conv"])
+def test_a_jump_leaves_a_range_around_it(before: str, end: str) -> None:
+    """All else around 0 is needed by no reader; a range of 1e-10 overflowed the library's PRelu."""
+    first = node(before, ["x", "w"], ["a"], **({"pads": [1, 1]} if before == "Conv" else {}))
+    shape = (6, 6, 3) if before == "Conv" else (6, 1)
+    proto = model(
+        [first, node(end, ["a"], ["y"])], {"x": SHAPE}, ["y"], {"w": np.abs(numbers(shape))}
+    )
+    samples = [{"x": numbers(SHAPE) / (3 if end != "Sign" else 1)}]
+    converted = hexconv.convert(proto, samples=samples)
+    wanted = float_outputs(proto, samples[0])[0]
+    same = hexconv.simulate(converted, samples[0], library="v60")["y"] - wanted
+    assert np.mean(np.abs(same) < 0.1) > 0.9
+    same_on_the_library(converted, samples[0])

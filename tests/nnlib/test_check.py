@@ -233,6 +233,15 @@ def test_a_prelu_slope_of_128_is_rejected() -> None:
     assert "prelu alpha" in says(single("QuantizedPRelu_8", inputs, data(1, 1, 1, 8), ONE, ONE))
 
 
+@pytest.mark.parametrize("top, fits", [(2.0**-12, True), (2.0**-17, False)])
+def test_a_prelu_whose_range_is_too_fine_is_rejected(top: float, fits: bool) -> None:
+    """op_prelu_v2_d32.c shifts a product of 16 bits, of slopes up to 1, left by 24."""
+    slopes = Const(0, "alpha", np.full((1, 1, 1, 8), 255, np.uint8))
+    inputs = [data(1, 1, 1, 8), *map(number, (0, 255)), slopes, *map(number, (0, 1, 0, top))]
+    told = says(single("QuantizedPRelu_8_V2", inputs, data(1, 1, 1, 8), ONE, ONE))
+    assert ("prelu gain" not in told) == fits
+
+
 def test_a_mean_whose_range_is_too_fine_is_rejected() -> None:
     inputs = [data(1, 1, 1, 4), number(-8), number(8), ints(3), number(-1), number(1)]
     assert "mean scale" in says(single("QuantizedMean_8", inputs, data(1, 1, 1, 1), ONE, ONE))
