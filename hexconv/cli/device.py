@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hexconv.device import Library
     from hexconv.device.profile import Profile
     from hexconv.nnlib.graph import Graph
+    from hexconv.settings import Progress
 
 AnyCommand = Callable[..., Any]
 TOP_ROWS = 20
@@ -60,11 +61,13 @@ def run_options(function: AnyCommand) -> AnyCommand:
     return library_option(seconds(memory(function)))
 
 
-def opened(library_file: Path | None, timeout: float, memory: float) -> Library:
+def opened(
+    library_file: Path | None, timeout: float, memory: float, progress: Progress | None = None
+) -> Library:
     """The library with these limits."""
     from hexconv.device import Library, Limits
 
-    return Library(library_file, Limits(seconds=timeout, memory=int(memory * (1 << 30))))
+    return Library(library_file, Limits(seconds=timeout, memory=int(memory * (1 << 30))), progress)
 
 
 def graph_in(path: Path) -> Graph:
@@ -163,14 +166,13 @@ def run(
 
     if inputs or not nodes:
         check_folder(output or Path())
-    library, graph = opened(**limits), graph_in(model)
+    graph = graph_in(model)
     said: dict[str, Any] = {}
     with stages(shown=not (as_json or quiet)) as progress:
+        library = opened(progress=progress, **limits)
         if nodes:
-            progress("prepare", 0, 0)
             said["before"], said["after"] = library.nodes(graph)
         if inputs or not nodes:
-            progress("run", 0, 0)
             said["results"] = _written(_outputs(library, graph, inputs), output or Path())
     if as_json:
         emit("device-run", said)
@@ -253,11 +255,10 @@ def profile(
 
     Packets of all threads without waits, not cycles. Without --input, repeatable random data.
     """
-    library = opened(**limits)
     counted_models = []
     with stages(shown=not (as_json or quiet)) as progress:
+        library = opened(progress=progress, **limits)
         for path in filter(None, (model, compare)):
-            progress(f"profile {path.name}", 0, 0)
             graph = graph_in(path)
             counted_models.append(library.profile(graph, _first(inputs, graph)))
     one, other = [*counted_models, None][:2]
@@ -342,8 +343,8 @@ def compare(
 
     graph = graph_in(model)
     with stages(shown=not (as_json or quiet)) as progress:
-        progress("compare", 0, 0)
-        rows = compare_nodes(graph, _first(inputs, graph), opened(**limits))
+        library = opened(progress=progress, **limits)
+        rows = compare_nodes(graph, _first(inputs, graph), library)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in NodeVerdict}
     if as_json:
         emit("compare", {"nodes": node_dicts(rows)})

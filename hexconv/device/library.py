@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, overload
 
@@ -54,6 +54,8 @@ class Library:
     Args:
         path: the library for v60, v65 or v66; without it, the one that `HEXCONV_LIBRARY` names.
         limits: time and memory for each process.
+        progress: called with (stage, done, total) while a process runs: nodes of all its
+            executions; total is 0 where it is not known.
 
     Raises:
         ConfigError, FileError, DeviceError: if there is no such library, or it cannot be run.
@@ -61,10 +63,13 @@ class Library:
 
     @checks_types(limits=LIMITS)
     def __init__(
-        self, path: str | os.PathLike[str] | None = None, limits: Limits | None = None
+        self,
+        path: str | os.PathLike[str] | None = None,
+        limits: Limits | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
     ) -> None:
         self.path = library_path(path)
-        self.session = Session(read_library(self.path), limits or Limits())
+        self.session = Session(read_library(self.path), limits or Limits(), progress)
 
     @property
     def version(self) -> LibraryVersion:

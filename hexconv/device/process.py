@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -24,6 +25,7 @@ from hexconv.device.toolchain import find_qemu
 from hexconv.device.workspace import WRITTEN, workspace
 from hexconv.errors import DeviceError
 
+Watch = Callable[[Progress], None]
 GIB = 1 << 30
 JAIL = Path(__file__).with_name("jail.py")
 EMULATOR_BYTES = 3 * GIB
@@ -34,6 +36,9 @@ MOST_MEMORY = 0xFFFF0000
 
 LOADER_PATHS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 PROC_PATHS = ("/proc/self", "/proc/sys/vm/mmap_min_addr", "/dev/null", "/dev/urandom")
+TICK = 0.2
+"""Seconds between two looks at where a job stands."""
+
 STDERR_BYTES = 64 * 1024
 
 
@@ -87,6 +92,7 @@ def run_job(
     write: Callable[[JobWriter], None],
     slots: Sequence[Slot],
     limits: Limits,
+    watch: Watch | None = None,
 ) -> ProcessOutcome:
     """Run the library on the job that `write` writes.
 
@@ -95,6 +101,7 @@ def run_job(
         write: writes the records of the job.
         slots: the outputs of each run.
         limits: its resource limits.
+        watch: called with where it stands, a few times a second.
 
     Raises:
         DeviceError: if the emulator cannot be started, or there is no space for its files.
@@ -111,7 +118,7 @@ def run_job(
             (directory / "library.so").write_bytes(
                 library.counting if job.counts else library.plain
             )
-            return _run_in(directory, qemu, slots, limits)
+            return _run_in(directory, qemu, slots, limits, watch)
     except OSError as error:
         raise DeviceError(
             "the job's files cannot be written",
@@ -135,7 +142,9 @@ def _spec(directory: Path, qemu: Path, limits: Limits) -> str:
     return json.dumps(spec)
 
 
-def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) -> ProcessOutcome:
+def _run_in(
+    directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits, watch: Watch | None
+) -> ProcessOutcome:
     command = [sys.executable, "-I", "-S", str(JAIL), _spec(directory, qemu, limits)]
     with (directory / "stderr").open("wb") as errors:
         process = subprocess.Popen(
@@ -145,17 +154,23 @@ def _run_in(directory: Path, qemu: Path, slots: Sequence[Slot], limits: Limits) 
             stderr=errors,
             start_new_session=True,
         )
-        code = _wait(process, limits.seconds)
+        code = _wait(process, limits.seconds, watch and (lambda: watch(_progress(directory))))
     return ProcessOutcome(
         records=read_records(_read(directory / "records"), slots),
         code=code,
-        progress=Progress.read(_read(directory / "progress")),
+        progress=_progress(directory),
         stderr=_read(directory / "stderr", STDERR_BYTES).decode(errors="replace"),
         contained=_contained(_read(directory / "contained")),
     )
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+def _progress(directory: Path) -> Progress:
+    return Progress.read(_read(directory / "progress"))
+
+
+def _wait(
+    process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], None] | None
+) -> int | None:
     """The exit code, or None after `seconds`; in any case, even Ctrl-C, no process is left.
 
     The process is not reaped before its group is killed, so the group's number is still its own.
@@ -163,13 +178,26 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     try:
         ended = os.pidfd_open(process.pid)
         try:
-            in_time = bool(select.select([ended], [], [], seconds)[0])
+            in_time = _ends(ended, seconds, tick)
         finally:
             os.close(ended)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
     return code if in_time else None
+
+
+def _ends(process: int, seconds: float, tick: Callable[[], None] | None) -> bool:
+    """Whether a process ends in time; `tick` is called while it runs."""
+    end = time.monotonic() + seconds
+    while True:
+        left = max(0.0, end - time.monotonic())
+        if select.select([process], [], [], left if tick is None else min(left, TICK))[0]:
+            return True
+        if not left:
+            return False
+        if tick is not None:
+            tick()
 
 
 def _read(path: Path, most: int = -1) -> bytes:

@@ -83,17 +83,18 @@ class HeapUse:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the process stood when it ended: stage, node id, clock reads of the execution."""
+    """Where the process stands: stage, node id, clock reads of the execution, executions begun."""
 
     stage: RunStage
     node: int
     clock_reads: int
+    runs: int = 0
 
     @classmethod
     def read(cls, data: bytes) -> Progress:
-        """The progress file, of three u32."""
-        stage, node, reads = struct.unpack("<3I", data[:12].ljust(12, b"\0"))
-        return cls(RunStage(min(stage, RunStage.DONE)), node, reads)
+        """The progress file, of four u32."""
+        stage, node, reads, runs = struct.unpack("<4I", data[:16].ljust(16, b"\0"))
+        return cls(RunStage(min(stage, RunStage.DONE)), node, reads, runs)
 
 
 @dataclass

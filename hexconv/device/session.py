@@ -12,7 +12,7 @@ from hexconv.device.job import NODE_BASE, Counter, JobWriter, Slot
 from hexconv.device.locate import executing, first_unprepared
 from hexconv.device.logs import failed_node, node_label, readable
 from hexconv.device.process import Limits, ProcessOutcome, run_job
-from hexconv.device.records import RunRecords, RunStage
+from hexconv.device.records import Progress, RunRecords, RunStage
 from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import Graph
 
@@ -30,10 +30,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Session:
-    """A library that can be run, and the limits of its processes."""
+    """A library that can be run, the limits of its processes, and who is told where they stand."""
 
     library: LibraryFile
     limits: Limits
+    progress: Callable[[str, int, int], None] | None = None
 
     def execute(
         self,
@@ -69,12 +70,28 @@ class Session:
                 job.run(run.counter)
                 asked += 1
 
-        outcome = run_job(self.library, write, slots, self.limits)
+        def watch(found: Progress) -> None:
+            self._tell(found, asked, len(graph.nodes))
+
+        outcome = run_job(self.library, write, slots, self.limits, watch)
         if not outcome.records.done:
             raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
         if len(outcome.records.outputs) != asked:
             raise DeviceError(f"{len(outcome.records.outputs)} of {asked} runs returned")
         return outcome.records
+
+    def _tell(self, found: Progress, runs: int, nodes: int) -> None:
+        """Where a process stands, in nodes of the graph: those that prepare adds are not counted.
+
+        The library reads its clock before and after each node.
+        """
+        if self.progress is None:
+            return
+        if found.stage < RunStage.EXECUTE:
+            self.progress("prepare", 0, 0)
+        elif found.stage == RunStage.EXECUTE:
+            executed = min(found.clock_reads // 2, nodes)
+            self.progress("run", (found.runs - 1) * nodes + executed, runs * nodes)
 
     def _culprit(self, graph: Graph, outcome: ProcessOutcome) -> str:
         """The node that failed, found by preparing once or a few times more."""

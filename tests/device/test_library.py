@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hexconv.device import Library, taps
+from hexconv.device import Library, Limits, process, taps
 from hexconv.device.job import JobWriter, Slot
 from hexconv.device.memory import memory
+from hexconv.device.records import Progress, RunStage
 from hexconv.errors import ConfigError, DeviceError, GraphError
 from hexconv.nnlib.graph import OUTPUT_OP, Const, Graph, Node, Output, Ref
 from hexconv.nnlib.versions import LIBRARIES
@@ -52,6 +53,41 @@ def test_a_batch_runs_in_one_process(fake: Library, monkeypatch: pytest.MonkeyPa
     assert len(jobs) == 1
     for feeds, output in zip(batch, results, strict=True):
         np.testing.assert_allclose(output["y"], -feeds["x"], atol=1e-6)
+
+
+def test_who_waits_is_told_how_many_nodes_of_all_runs_are_executed(
+    fake: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "TICK", 0.0)
+    told: list[tuple[str, int, int]] = []
+    library = Library(fake.path, Limits(seconds=60), lambda *found: told.append(found))
+    graph = graph_of(*[NEG] * 8)
+    library.run_batch(graph, [{"x": values()}] * 400)
+    stages = list(dict.fromkeys(stage for stage, _, _ in told))
+    assert stages == ["prepare", "run"]
+    ran = [(done, total) for stage, done, total in told if stage == "run"]
+    assert {total for _, total in ran} == {400 * len(graph.nodes)}
+    done = [done for done, _ in ran]
+    assert done == sorted(done) and len(set(done)) > 5
+
+
+@pytest.mark.parametrize(
+    "stage, reads, runs, told",
+    [
+        (RunStage.NODE, 0, 0, [("prepare", 0, 0)]),
+        (RunStage.EXECUTE, 0, 1, [("run", 0, 30)]),
+        (RunStage.EXECUTE, 7, 1, [("run", 3, 30)]),
+        (RunStage.EXECUTE, 90, 2, [("run", 20, 30)]),  # with nodes that prepare added
+        (RunStage.DONE, 0, 3, []),
+    ],
+)
+def test_progress_is_of_nodes_of_the_graph(
+    fake: Library, stage: RunStage, reads: int, runs: int, told: list[tuple[str, int, int]]
+) -> None:
+    found: list[tuple[str, int, int]] = []
+    session = replace(fake.session, progress=lambda *item: found.append(item))
+    session._tell(Progress(stage, 0, reads, runs), 3, 10)
+    assert found == told
 
 
 def test_an_empty_batch_has_no_outputs(fake: Library) -> None:

@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 struct progress {
-    uint32_t stage, node, clock_reads;
+    uint32_t stage, node;
+    uint64_t executed;  /* runs begun, and in the low half the clock reads of this one: one store */
 };
 
 static struct progress nowhere;
+static uint64_t runs;
 static volatile struct progress *progress = &nowhere;
 
 void progress_open(const char *path)
@@ -33,12 +35,13 @@ void progress_open(const char *path)
 
 void progress_stage(unsigned stage, unsigned node)
 {
+    runs += stage == STAGE_EXECUTE;
     progress->stage = stage;
     progress->node = node;
-    progress->clock_reads = 0;
+    progress_nodes(0);
 }
 
 void progress_nodes(unsigned clock_reads)
 {
-    progress->clock_reads = clock_reads;
+    progress->executed = runs << 32 | clock_reads;
 }

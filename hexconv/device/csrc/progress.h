@@ -9,7 +9,7 @@ enum { STAGE_START = 0, STAGE_CONFIG, STAGE_INIT, STAGE_OPTION, STAGE_CONST, STA
 /* Share the counters below with the file at `path`. */
 void progress_open(const char *path);
 
-/* What is being done now, and to which node (0: none). */
+/* What is being done now, and to which node (0: none); executions are counted. */
 void progress_stage(unsigned stage, unsigned node);
 
 /* How often the library has read its clock in this execution: before and after each node. */
