@@ -17,7 +17,7 @@ from hexconv.nnlib.prepare.left_padding import require_unshifted, shifted
 from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
 from hexconv.nnlib.ranges.consistency import PreparedRanges, range_source
 from hexconv.nnlib.ranges.found import FoundRanges
-from hexconv.nnlib.ranges.operands import RangedOperand, ranged_inputs
+from hexconv.nnlib.ranges.operands import RangedOperand, own_limits, ranged_inputs
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.quantize import cover
 
@@ -159,10 +159,11 @@ def _put_flat_before(graph: Graph, readers: set[int]) -> int:
     """A reshape to the same shape in front of some nodes; returns how many."""
     if not readers:
         return 0
-    builder = Builder.on(graph)
+    builder, makers = Builder.on(graph), graph.node_by_id()
     nodes: list[Node] = []
     for node in graph.nodes:
-        nodes += _behind_flat(node, builder) if node.id in readers else [node]
+        maker = makers[node.inputs[0].node] if node.id in readers else None
+        nodes += [node] if maker is None else _behind_flat(node, maker, builder)
     graph.nodes[:] = nodes
     return len(readers)
 
@@ -179,15 +180,14 @@ def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
     }
 
 
-def _behind_flat(node: Node, builder: Builder) -> list[Node]:
-    """A reshape to the same shape, and the node that reads it."""
-    operand = next(item for item in ranged_inputs(node.op, len(node.inputs)) if item.data == 0)
+def _behind_flat(node: Node, maker: Node, builder: Builder) -> list[Node]:
+    """A reshape to the same shape, and the node that reads it, in the limits that it did."""
     data = node.inputs[0]
     shape = builder.shape(data)
     target = builder.ints(f"{node.name}/flat_shape", shape)
     flat = builder.new_node(
         "QuantizedReshape",
-        (data, target, node.inputs[operand.low], node.inputs[operand.high]),
+        (data, target, *own_limits(maker, data.port)),
         (Output(shape, "uint8"), *RANGE_OUTPUTS),
         name=f"{node.name}/flat",
         onnx_node=node.onnx_node,

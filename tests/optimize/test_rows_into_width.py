@@ -89,3 +89,18 @@ def test_a_convolution_over_windows_keeps_its_rows() -> None:
 def test_a_single_row_stays() -> None:
     on, _ = both(pixels(1, 48), "v66", numbers((1, 96, 1, 48)))
     assert NAME not in applied(on)
+
+
+def test_a_mean_in_the_levels_of_a_run_stays_one() -> None:
+    """The reshape in front of it has the range of the run, not the one that it counts levels in."""
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "one"], ["n"], axis=-1, epsilon=1e-3),
+        helper.make_node("Exp", ["n"], ["y"]),
+    ]
+    shape = (1, 100, 2, 37)
+    proto = model(nodes, {"x": shape}, ["y"], {"one": np.ones(37, np.float32)})
+    on, off = both(proto, "v60", numbers(shape))
+    assert applied(on)[NAME] == 1
+    found, wanted = (hexconv.simulate(m, {"x": numbers(shape)}, library="v60") for m in (on, off))
+    assert np.array_equal(found["y"], wanted["y"])
+    same_on_the_library(on, {"x": numbers(shape)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from hexconv.nnlib.graph import Node, Ref
 from hexconv.nnlib.ops import Operand, OpSpec, spec
 
 PREFIX = {"data": "", "table": "", "weights": "w_"}
@@ -33,6 +34,13 @@ def ranged_outputs(op: str, count: int) -> tuple[RangedOperand, ...]:
     """The quantized results of a node with `count` outputs."""
     known = spec(op)
     return _ranged(known, known.results(count))
+
+
+def own_limits(node: Node, port: int) -> tuple[Ref, Ref]:
+    """The minimum and maximum that a node returns for the quantized data of a port."""
+    results = ranged_outputs(node.op, len(node.outputs))
+    found = next(item for item in results if item.data == port)
+    return Ref(node.id, found.low), Ref(node.id, found.high)
 
 
 def _ranged(known: OpSpec, operands: tuple[Operand, ...]) -> tuple[RangedOperand, ...]:

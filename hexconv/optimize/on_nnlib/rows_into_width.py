@@ -10,7 +10,7 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -22,6 +22,7 @@ from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.prepare import prepare
 from hexconv.nnlib.prepare.left_padding import shifted
+from hexconv.nnlib.ranges.operands import own_limits
 from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import Stage, rewrite
 
@@ -36,11 +37,11 @@ UNARY = (
 )
 BINARY = ("QuantizedAdd_8p8to8", "QuantizedSub_8p8to8", "QuantizedMul_8x8to8")
 OPERANDS = {
-    CONV: {0: (2, 3)},
-    **{op: {0: (1, 2)} for op in UNARY},
-    **{op: {0: (2, 3), 1: (4, 5)} for op in BINARY},
+    CONV: (0,),
+    **dict.fromkeys(UNARY, (0,)),
+    **dict.fromkeys(BINARY, (0, 1)),
 }
-"""Ops that work pixel by pixel: the places of their tensors, each with those of its min and max."""
+"""Ops that work pixel by pixel, and the places of their tensors."""
 ROWS = (4, 3, 2, 1)
 """Numbers of rows, the most threads first."""
 
@@ -171,23 +172,21 @@ class _Folding:
 
     def _fold(self, node: Node) -> None:
         inputs = list(node.inputs)
-        for place, limits in OPERANDS[node.op].items():
-            bounds = [node.inputs[at] for at in limits]
-            inputs[place] = self._read(node.inputs[place], bounds, node)
+        for place in OPERANDS[node.op]:
+            inputs[place] = self._read(node.inputs[place], node)
         first, *rest = node.outputs
         shape = self.region.shape(self.rows, first.shape[3])
         outputs = (Output(shape, first.dtype), *rest)
         self.nodes.append(replace(node, inputs=tuple(inputs), outputs=outputs))
         data = Ref(node.id)
         if any(self._needs_rows(reader) for reader, _ in self.readers.get(data, [])):
-            bounds = [Ref(node.id, 1), Ref(node.id, 2)]
-            back = self._reshape(data, bounds, first.shape, node)
+            back = self._reshape(data, first.shape, node)
             self.outside[data] = Ref(back.id)
 
     def _needs_rows(self, reader: Node) -> bool:
         return reader.id not in self.region.nodes and reader.op != RESHAPE
 
-    def _read(self, data: Ref, bounds: Sequence[Ref], reader: Node) -> Ref:
+    def _read(self, data: Ref, reader: Node) -> Ref:
         """What the region reads in the place of a tensor."""
         shape = self.builder.shape(data)
         if data.node in self.region.nodes or shape[:3] != self.region.plane:
@@ -203,7 +202,7 @@ class _Folding:
                 if self.builder.shape(before) == folded:
                     self.inside[data] = before
                 else:
-                    self.inside[data] = Ref(self._reshape(before, bounds, folded, reader).id)
+                    self.inside[data] = Ref(self._reshape(before, folded, reader).id)
         return self.inside[data]
 
     def _before_reshape(self, data: Ref) -> Ref:
@@ -213,14 +212,17 @@ class _Folding:
             return data
         return self.outside.get(producer.inputs[0], producer.inputs[0])
 
-    def _reshape(self, data: Ref, bounds: Sequence[Ref], shape: Shape4, beside: Node) -> Node:
+    def _reshape(self, data: Ref, shape: Shape4, beside: Node) -> Node:
+        """Of the range that the data has: readers keep their limits, which may be others."""
+        producer = self.producers[data.node]
         size = self.builder.ints(f"{beside.name}/size", list(shape))
         node = self.builder.new_node(
             RESHAPE,
-            (data, size, *bounds),
+            (data, size, *own_limits(producer, data.port)),
             (Output(shape, "uint8"), *RANGE_OUTPUTS),
             name=f"{beside.name}/rows",
             onnx_node=beside.onnx_node,
         )
         self.nodes.append(node)
+        self.producers[node.id] = node
         return node
