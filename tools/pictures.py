@@ -33,6 +33,9 @@ SESSION = (
     ("cost", "build/reference_encoder.pb", "--top", "3"),
 )
 
+DRAWN = "<script>fillAll(); charts.forEach((entry) => entry.draw());</script>"
+"""A screenshot does not wait for what the page makes while it is idle."""
+
 ALONE = """<style>
 #cards, #next, #contents, #sections section:not(#graph) { display: none !important }
 .graph { max-height: none !important }
@@ -54,10 +57,8 @@ def main() -> None:
         _session(folder)
         _hexconv(folder, "verify", *MODEL, "--test", "held_out.npy", "-q", "--html")
         page = folder / "build" / "reference_encoder.report.html"
-        _photograph(chromium, page, "report")
-        alone = page.with_name("graph.html")  # a screenshot is of the top of a page
-        alone.write_text(page.read_text(encoding="utf-8") + ALONE, encoding="utf-8")
-        _photograph(chromium, alone, "graph")
+        _photograph(chromium, page, "report", DRAWN)
+        _photograph(chromium, page, "graph", ALONE + DRAWN)  # it is of the top of a page
     for path in sorted(TARGET.iterdir()):
         print(f"{path.name} ({path.stat().st_size:,} bytes)")
 
@@ -88,11 +89,13 @@ def _session(folder: Path) -> None:
     (TARGET / "terminal.svg").write_text(svg, encoding="utf-8")
 
 
-def _photograph(chromium: str, page: Path, name: str) -> None:
-    """A screen of a page at 1280x800."""
+def _photograph(chromium: str, page: Path, name: str, more: str) -> None:
+    """A screen, at 1280x800, of a page with more HTML at its end."""
+    copy = page.with_name(f"{name}.html")
+    copy.write_text(page.read_text(encoding="utf-8") + more, encoding="utf-8")
     options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1280,800"]
     options += ["--virtual-time-budget=5000", f"--screenshot={TARGET / name}.png"]
-    command = [chromium, *options, page.as_uri()]
+    command = [chromium, *options, copy.as_uri()]
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hexconv.device import Library, Limits, process, taps
+from hexconv.device import Library, process, taps
 from hexconv.device.job import JobWriter, Slot
 from hexconv.device.memory import memory
 from hexconv.device.records import Progress, RunStage
@@ -58,11 +58,12 @@ def test_a_batch_runs_in_one_process(fake: Library, monkeypatch: pytest.MonkeyPa
 def test_who_waits_is_told_how_many_nodes_of_all_runs_are_executed(
     fake: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "TICK", 0.0)
+    monkeypatch.setattr(process, "TICK", 0.003)
     told: list[tuple[str, int, int]] = []
-    library = Library(fake.path, Limits(seconds=60), lambda *found: told.append(found))
+    telling = replace(fake.session, progress=lambda *found: told.append(found))
+    monkeypatch.setattr(fake, "session", telling)
     graph = graph_of(*[NEG] * 8)
-    library.run_batch(graph, [{"x": values()}] * 400)
+    fake.run_batch(graph, [{"x": values()}] * 400)
     stages = list(dict.fromkeys(stage for stage, _, _ in told))
     assert stages == ["prepare", "run"]
     ran = [(done, total) for stage, done, total in told if stage == "run"]
