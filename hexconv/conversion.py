@@ -12,14 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import (
-    Images,
-    SampleDigest,
-    format_ranges,
-    with_level_spans,
-    with_mask_gaps,
-)
+from hexconv.calibrate import Images, SampleDigest, format_ranges
 from hexconv.calibrate.chunks import in_chunks
+from hexconv.calibrate.introduced import also_measured
 from hexconv.conversion_record import AppliedRewrite, RangeSource
 from hexconv.errors import AccuracyError, FloorError, HexconvError, HexconvWarning
 from hexconv.files import sha256_of
@@ -161,7 +156,7 @@ class _Job:
         return prepared(self.source, self.shapes, settings, unreached=self.unreached)
 
     def _also_measured(self, graph: FloatGraph) -> list[FloatGraph]:
-        return [*self._other_levels(), *with_level_spans(graph), *with_mask_gaps(graph)]
+        return [*self._other_levels(), *also_measured(graph)]
 
     def _other_levels(self) -> list[FloatGraph]:
         """The model as other levels of optimization calibrate it: its ranges serve them too."""

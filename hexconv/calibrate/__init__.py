@@ -7,8 +7,6 @@ from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.images import Images
 from hexconv.calibrate.joined import joined_warnings
-from hexconv.calibrate.level_spans import with_level_spans
-from hexconv.calibrate.mask_gaps import with_mask_gaps
 from hexconv.calibrate.observe import check_percentile, measure, observe
 from hexconv.calibrate.other_levels import with_values_of
 from hexconv.calibrate.outlier_channels import is_channel, large_channels
@@ -45,8 +43,6 @@ __all__ = [
     "rewritten_copy",
     "scale_channels",
     "synthetic_samples",
-    "with_level_spans",
-    "with_mask_gaps",
     "with_values_of",
     "write_ranges",
     "write_statistics",

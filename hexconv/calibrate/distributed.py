@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Set
+from dataclasses import dataclass, replace
 
 from hexconv.calibrate.observe import Feeds, Progress, watch
 from hexconv.calibrate.parallel import add_sample
@@ -21,15 +21,16 @@ class CalibrationJob:
 
     Args:
         graph: what to run.
-        observer: as for `observe`.
+        observer, optional: as for `observe`.
     """
 
     graph: FloatGraph
     observer: Observer
+    optional: Set[str] = frozenset()
 
     def open(self) -> Callable[[Shard], Statistics]:
         """Open the model once."""
-        watched = watch(self.graph)
+        watched = replace(watch(self.graph), optional=self.optional)
         session = FloatSession(self.graph, watched.observed, threads=1)
 
         def run(shard: Shard) -> Statistics:
@@ -47,6 +48,7 @@ def measure_on(
     samples: Iterable[Feeds],
     observer: Observer = "minmax",
     progress: Progress | None = None,
+    optional: Set[str] = frozenset(),
 ) -> tuple[Statistics, list[Failed]]:
     """As `measure`: the same statistics, bit for bit, whatever the number of workers.
 
@@ -57,9 +59,9 @@ def measure_on(
         RangeError: there are no samples.
         ClusterError: the scheduler or all workers are gone.
     """
-    merged = Statistics(watch(graph), observer)
+    merged = Statistics(replace(watch(graph), optional=optional), observer)
     failed: list[Failed] = []
-    for outcome in cluster.run(CalibrationJob(graph, observer), samples, progress):
+    for outcome in cluster.run(CalibrationJob(graph, observer, optional), samples, progress):
         if isinstance(outcome, Failed):
             failed.append(outcome)
         else:

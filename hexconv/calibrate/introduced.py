@@ -1,28 +1,36 @@
-"""Ranges of the tensors that a conversion will introduce, for a range file."""
+"""What calibration computes beside a model's own tensors, so that its ranges serve a conversion.
+
+The tensors that a conversion introduces, and what decides how norms and masks are computed
+(`level_spans`, `mask_gaps`): in the same inference, so that statistics over parts of the samples
+have them too, and merge.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from hexconv.calibrate.statistics import Ranges, Statistics
+from hexconv.calibrate.level_spans import with_level_spans
+from hexconv.calibrate.mask_gaps import with_mask_gaps
+from hexconv.calibrate.other_levels import with_values_of
 from hexconv.onnx_graph import FloatGraph
 
-Measure = Callable[[FloatGraph], Statistics]
+
+def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
+    """Copies of the graph that is lowered which compute what decides between forms of nodes."""
+    return [*with_level_spans(lowered), *with_mask_gaps(lowered)]
 
 
 def with_introduced(
-    ranges: Ranges, graph: FloatGraph, measure: Measure, percentile: float
-) -> Ranges:
-    """Ranges of a model's own tensors, and behind them those of tensors that are introduced.
+    graph: FloatGraph, lowered: FloatGraph | None
+) -> tuple[FloatGraph, frozenset[str]]:
+    """A graph that computes a model's own tensors and those that a conversion needs.
 
     Args:
-        ranges: of the model as it was exported.
-        graph: as it will be lowered; it is run only if it has tensors without a range.
-        measure: runs the samples through a graph.
-        percentile: as for `Statistics.ranges`.
+        graph: of the model as it was exported.
+        lowered: the graph that a conversion lowers; None of a model that it cannot convert.
+
+    Returns:
+        It, and the names of the values that the model itself does not have.
     """
-    missing = [name for name in graph.computed_values() if name not in ranges]
-    if not missing:
-        return ranges
-    found = measure(graph).ranges(percentile)
-    return {**ranges, **{name: found[name] for name in missing}}
+    if lowered is None:
+        return graph, frozenset()
+    joined = with_values_of(graph, [lowered, *also_measured(lowered)])
+    return joined, frozenset(joined.computed_values()) - set(graph.computed_values())

@@ -123,7 +123,7 @@ class Statistics:
         if self.watched != other.watched:
             raise RangeError(
                 "ranges of different models cannot be merged",
-                hint="calibrate all parts with the same ONNX file",
+                hint="calibrate all parts with the same ONNX file and version of hexconv",
             )
         if self.observer != other.observer:
             raise RangeError(

@@ -52,6 +52,7 @@ def _header(statistics: Statistics) -> dict[str, Any]:
         "shapes": {name: list(shape) for name, shape in watched.shapes.items()},
         "values": list(watched.values),
         "known": {name: list(bounds) for name, bounds in watched.known.items()},
+        "optional": sorted(watched.optional),
         "derived": {
             name: [item.source, item.op, list(item.numbers), item.flipped]
             for name, item in watched.derived.items()
@@ -96,6 +97,7 @@ def _statistics(header: dict[str, Any], arrays: dict[str, Any]) -> Statistics:
             name: Derived(source, op, tuple(numbers), flipped)
             for name, (source, op, numbers, flipped) in header["derived"].items()
         },
+        optional=frozenset(header.get("optional", ())),  # files of earlier versions have none
     )
     watched.ranges(dict.fromkeys(watched.observed, (-1.0, 1.0)))  # raises where one follows of none
     statistics = Statistics(watched, header["observer"], int(header["samples"]))

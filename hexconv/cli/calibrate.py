@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from hexconv.settings import OBSERVERS
 if TYPE_CHECKING:
     from hexconv.asked_model import Source
     from hexconv.calibrate import Doubts, Ranges, Statistics
-    from hexconv.cluster import Failed
+    from hexconv.cluster import Cluster, Failed
     from hexconv.onnx_graph import FloatGraph
     from hexconv.settings import Observer, Progress
 
@@ -95,7 +96,7 @@ def command(
     (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
     from hexconv.asked_model import source_of
-    from hexconv.calibrate import Doubts
+    from hexconv.calibrate import Doubts, count_samples
     from hexconv.calibrate.introduced import with_introduced
     from hexconv.cluster import require_complete
     from hexconv.files import check_file
@@ -105,7 +106,6 @@ def command(
     target = output if output is not None else _target(files[0], merge)
     check_file(target)
     failed: list[Failed] = []
-    more: Ranges = {}
     doubts = Doubts()
     if merge:
         if samples or shapes or cluster is not None or _is_given(interface):
@@ -117,21 +117,17 @@ def command(
         if not samples:
             raise click.UsageError("there are no --samples")
         with stages(shown=not quiet) as progress:
-            given = given_samples(samples, mean, scale, bgr)
+            given: Any = given_samples(samples, mean, scale, bgr)
             asked = source_of(files[0], dict(shapes), Settings.of(interface))
             graph = load(asked.model, asked.shapes, recognize=False)
-            statistics, failed = _measured(graph, given, observer, cluster, progress, doubts)
-            whole = not failed and (output is None or output.suffix != ".npz")
-            lowered = _as_lowered(asked, interface["unroll"]) if whole else None
-            if lowered is not None and statistics.samples:
-                more = with_introduced(
-                    statistics.ranges(percentile),
-                    lowered,
-                    lambda graph: _measured(graph, given, observer, cluster, progress)[0],
-                    percentile,
+            graph, optional = with_introduced(graph, _as_lowered(asked, interface["unroll"]))
+            tick = partial(_tick, progress, count_samples(given, graph))
+            with opened_cluster(cluster) as workers:
+                statistics, failed = _measured(
+                    workers, graph, doubts.watch(_read(given, graph)), observer, tick, optional
                 )
     if statistics.samples:
-        ranges = {**statistics.ranges(percentile), **more}
+        ranges = statistics.ranges(percentile)
         _warn(doubts, ranges)
         _write(statistics, ranges, target, as_json, quiet)
     require_complete(
@@ -169,29 +165,30 @@ def _merged(files: tuple[Path, ...]) -> Statistics:
     return merged
 
 
+def _read(samples: Any, graph: FloatGraph) -> Iterator[Mapping[str, Any]]:
+    from hexconv.calibrate import read_samples
+
+    return read_samples(samples, graph)
+
+
 def _measured(
+    workers: Cluster | None,
     graph: FloatGraph,
-    samples: Any,
+    samples: Iterable[Mapping[str, Any]],
     observer: Observer,
-    cluster: str | None,
-    progress: Progress,
-    doubts: Doubts | None = None,
+    tick: Callable[[int], None],
+    optional: frozenset[str],
 ) -> tuple[Statistics, list[Failed]]:
-    from hexconv.calibrate import count_samples, measure, read_samples
+    from hexconv.calibrate import measure
     from hexconv.calibrate.distributed import measure_on
 
-    total = count_samples(samples, graph)
-    stream: Iterable[Mapping[str, Any]] = read_samples(samples, graph)
-    if doubts is not None:
-        stream = doubts.watch(stream)
+    if workers is None:
+        return measure(graph, samples, observer, tick, optional), []
+    return measure_on(workers, graph, samples, observer, tick, optional)
 
-    def tick(done: int) -> None:
-        progress("calibrate", done, total)
 
-    with opened_cluster(cluster) as workers:
-        if workers is None:
-            return measure(graph, stream, observer, tick), []
-        return measure_on(workers, graph, stream, observer, tick)
+def _tick(progress: Progress, total: int, done: int) -> None:
+    progress("calibrate", done, total)
 
 
 def _as_lowered(asked: Source, unroll: int) -> FloatGraph | None:

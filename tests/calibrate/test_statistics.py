@@ -14,10 +14,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hexconv
 from hexconv import native
 from hexconv.calibrate import (
     measure,
     observe,
+    read_ranges,
     read_statistics,
     synthetic_samples,
     write_ranges,
@@ -185,6 +187,48 @@ def test_the_command_merges_to_the_file_over_all_samples(tmp_path: Path) -> None
     assert run("--merge", *found, "-o", tmp_path / "all.npz").exit_code == 0
     write_ranges(tmp_path / "again", read_statistics(tmp_path / "all.npz").ranges())
     assert (tmp_path / "again").read_bytes() == (tmp_path / "m.ranges").read_bytes()
+
+
+def rows(seed: int) -> np.ndarray[Any, Any]:
+    """Rows that are up to ten times as loud as others."""
+    draw = np.random.default_rng(seed)
+    loudness = 10.0 ** draw.uniform(-1, 0, (4, 1, 30, 1))
+    return (loudness * draw.standard_normal((4, 1, 30, 32))).astype(np.float32)
+
+
+def test_merged_ranges_have_what_a_norm_of_an_input_needs(tmp_path: Path) -> None:
+    consts = {"s": np.ones(32), "b": np.zeros(32)}
+    norm = node("LayerNormalization", "x s b", "y")
+    onnx.save(model([norm], {"x": (1, 30, 32)}, consts=consts, opset=17), tmp_path / "m.onnx")
+    for seed, name in enumerate(("a", "b")):
+        np.save(tmp_path / f"{name}.npy", rows(seed))
+        path = tmp_path / f"{name}.npy"
+        assert run(tmp_path / "m.onnx", "--samples", path, "-o", path.with_suffix(".npz"))
+    merged = tmp_path / "merged.ranges"
+    assert run("--merge", tmp_path / "a.npz", tmp_path / "b.npz", "-o", merged).exit_code == 0
+    assert any(name.endswith("/span") for name in read_ranges(merged))
+    samples = [{"x": array} for seed in (0, 1) for array in rows(seed)]
+    found = []
+    for given_ in ({"samples": samples}, {"ranges": merged}):
+        converted = hexconv.convert(tmp_path / "m.onnx", **given_)  # type: ignore[arg-type]
+        assert converted.conversion is not None and not converted.conversion.warnings
+        report = hexconv.verify(converted, tmp_path / "m.onnx", samples)
+        metrics = report.outputs[0].calibration
+        assert metrics is not None
+        found.append(metrics.sqnr)
+    assert min(found) > 30.0 and abs(found[0] - found[1]) < 0.5  # 27.1 without
+
+
+def test_statistics_without_what_others_measure_too_still_load(tmp_path: Path) -> None:
+    (statistics,) = parts("minmax", (2,))
+    write_statistics(tmp_path / "new.npz", statistics)
+    with np.load(tmp_path / "new.npz") as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays["header"].tobytes())
+    del header["optional"]
+    arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(tmp_path / "old.npz", **arrays)
+    assert read_statistics(tmp_path / "old.npz").ranges() == statistics.ranges()
 
 
 def test_wrong_usage_of_merge_is_an_error(tmp_path: Path) -> None:

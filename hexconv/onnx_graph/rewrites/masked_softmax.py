@@ -20,34 +20,44 @@ LARGEST_GUARD = 1e-5
 """What may be added to the sum: rows that leave less to the mask have less than a level of 255."""
 MOVES = ("Expand", "Identity", "Reshape", "Unsqueeze")
 GUARDS = ("Add", "Max", "Clip")
-DONE = "hexconv.masked_softmax"
 
 
 @SIMPLIFICATIONS.rule("Div", recognition=True)
 def masked_softmax(node: ir.Node, builder: FloatBuilder) -> bool:
     """Hide the scores in front of the softmax, or exp, as well."""
-    kept, total = node.inputs
-    product = made_by(kept, "Mul")
+    total = node.inputs[1]
+    product = made_by(node.inputs[0], "Mul")
     axis = None if product is None else _summed_axis(total, product)
-    if product is None or axis is None:
+    if product is None or total is None or axis is None:
         return False
     for value, mask in (product.inputs, tuple(reversed(product.inputs))):
         scores = None if value is None else _scores(value, axis)
-        if value is None or scores is None or not _hides(mask, value):
+        if value is None or scores is None or not _hides(mask, value) or _hidden(scores, mask):
             continue
-        builder.at(product)
         hidden = builder.op("Equal", [mask, np.float32(0.0)])
         seen = builder.op("Where", [hidden, np.float32(MASKED), scores])
         shares = builder.op("Softmax", [seen], {"axis": axis})
-        product.replace_input_with(list(product.inputs).index(value), shares)
-        product.meta[DONE] = True
+        kept = builder.op("Mul", [shares, mask])
+        divisor = _of(total, product, kept, builder)
+        builder.replace(node, [builder.op("Div", [kept, divisor], name=str(node.name))])
         return True
     return False
 
 
+def _of(value: ir.Value, product: ir.Node, kept: ir.Value, builder: FloatBuilder) -> ir.Value:
+    """What is computed of a product, of another one: under new names, for it has other values."""
+    if value is product.outputs[0]:
+        return kept
+    node = value.producer()
+    if node is None:
+        return value
+    inputs = [None if item is None else _of(item, product, kept, builder) for item in node.inputs]
+    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    return builder.op(node.op_type, inputs, attributes)
+
+
 def _summed_axis(total: ir.Value | None, product: ir.Node) -> int | None:
     """The axis over which a divisor sums a product up, with a guard against 0 or without."""
-    rank = len(shape_of(product.outputs[0]))
     while (node := made_by(total, *MOVES, *GUARDS)) is not None:
         if node.op_type in GUARDS and not _guards(node):
             return None
@@ -56,7 +66,7 @@ def _summed_axis(total: ir.Value | None, product: ir.Node) -> int | None:
     axes = array_of(node.inputs[1]) if node is not None and len(node.inputs) > 1 else None
     if node is None or node.inputs[0] is not product.outputs[0] or axes is None or axes.size != 1:
         return None
-    return None if DONE in product.meta else int(axes.item()) % rank
+    return int(axes.item()) % len(shape_of(product.outputs[0]))
 
 
 def _guards(node: ir.Node) -> bool:
@@ -78,6 +88,13 @@ def _scores(value: ir.Value, axis: int) -> ir.Value | None:
     own = node.attributes.get("axis")
     same = (-1 if own is None else own.as_int()) % len(shape_of(value)) == axis
     return node.inputs[0] if same else None
+
+
+def _hidden(scores: ir.Value, mask: ir.Value | None) -> bool:
+    """Whether a mask hides scores already."""
+    select = made_by(scores, "Where")
+    equal = None if select is None else made_by(select.inputs[0], "Equal")
+    return equal is not None and mask in equal.inputs
 
 
 def _hides(mask: ir.Value | None, value: ir.Value) -> bool:
