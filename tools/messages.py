@@ -43,7 +43,7 @@ accum. accuracy add backend best bytes calibr. calibrate calibration cases chang
 close converting cosine difference error exact failed frames held-out hint hint: input layer level
 levels
 library max mean name node nodes nothing on op ops: output own packets predicted rewrites samples
-search share recognized rewritten decomposed calibrated fused transposes
+purpose MACs/packet search share recognized rewritten decomposed calibrated fused transposes
 arithmetic clipping rounding weights option instructions main tensor thread
 compare prepare profile run simulate type unsupported used warning where why written
 MISSING compiler containment emulator ok runner self-test

@@ -93,7 +93,7 @@ def _rows(cost: Cost, by: str, soc: str) -> Rows:
     rows = []
     for name, row in (cost.by_type if by == "type" else cost.by_layer).items():
         time = socs.total(spent[name])
-        share = round(100 * row.packets / whole, 2)
+        share = f"{100 * row.packets / whole:.2f}"
         ends = round(time.low, 4), round(time.high, 4)
         figures = [round(row.packets), share, row.macs, _each(row.macs, row.packets), row.moved]
         rows.append([name, row.count, *figures, *ends])
@@ -113,7 +113,7 @@ def _node_rows(cost: Cost, soc: str) -> Rows:
                 "unknown" if node.packets is None else round(node.packets),
                 round(node.low),
                 round(node.high),
-                round(100 * (node.packets or 0) / whole, 2),
+                f"{100 * (node.packets or 0) / whole:.2f}",
                 node.macs,
                 _each(node.macs, node.packets),
                 node.moved,

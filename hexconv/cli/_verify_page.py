@@ -107,8 +107,12 @@ def _layers(report: Report, most: int) -> None:
         rows.append((advised, row.onnx_node or row.tensor, row.op, *cells, *_fit(row)))
     first = max(m.samples for row in report.outputs for _, m in row.sets())
     some = shown[0].worst.own.samples
-    on = f"; on the first {counted(some, 'sample')} of each set" if some < first else ""
-    say(f"\nLayers, worst own error first ({len(shown)} of {len(report.layers)}{on}):")
+    few, layers = len(shown), len(report.layers)
+    if some < first:
+        on = counted(some, "sample")
+        say(f"\nLayers, worst own error first ({few} of {layers}; on the first {on} of each set):")
+    else:
+        say(f"\nLayers, worst own error first ({few} of {layers}):")
     heads += ["best dB\nin range", "clipped", "levels\nused"]
     table(heads, rows, drop=("clipped", "op"))
 

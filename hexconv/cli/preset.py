@@ -20,7 +20,7 @@ def list_presets() -> None:
 
     found = {name: _about(path.read_text(encoding="utf-8")) for name, path in presets().items()}
     rows = [(name, texts[language() == "zh"]) for name, texts in found.items()]
-    table(["preset", "for"], rows, prose=True)
+    table(["preset", "purpose"], rows, prose=True)
 
 
 @command.command()
