@@ -31,30 +31,34 @@ class Material:
         cache: with the files of the sources.
         sources: by name.
         models: by name; some samples are made by another model.
-        pictures: collections of photos by name, (calibration, held out).
+        pictures: collections of photos by name: source, and the paths of each part.
     """
 
     cache: Cache
     sources: Mapping[str, manifest.Source]
     models: Mapping[str, manifest.Model]
-    pictures: Mapping[str, tuple[list[Path], list[Path]]] = field(default_factory=dict)
+    pictures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, name: str, feeds: Feeds) -> list[Array]:
         """The outputs of another model of the manifest."""
         return session(str(self.cache.model(self.models[name]))).run(None, feeds)
 
+    def photos(self, name: str, held: bool) -> list[Path]:
+        """The files of a collection, of the held-out part or of calibration's.
+
+        They are downloaded when a network asks for them: the others do without their repository.
+        """
+        collection = self.pictures[name]
+        source = self.sources[collection["source"]]
+        paths = collection["held_out" if held else "calibration"]
+        return [self.cache.file(source, path) for path in paths]
+
 
 def material(cache: Cache) -> Material:
-    """Everything that makers use; the photos are unpacked."""
+    """Everything that makers use."""
     sources, models = manifest.read()
     content = yaml.safe_load(manifest.FILE.read_text(encoding="utf-8"))
-    found = {}
-    for name, item in content["pictures"].items():
-        source = sources[item["source"]]
-        parts = (item["calibration"], item["held_out"])
-        first, held = ([cache.file(source, path) for path in part] for part in parts)
-        found[name] = (first, held)
-    return Material(cache, sources, {item.name: item for item in models}, found)
+    return Material(cache, sources, {item.name: item for item in models}, content["pictures"])
 
 
 @lru_cache(maxsize=8)
@@ -111,7 +115,7 @@ class Draw:
 
     def files(self, name: str) -> list[Path]:
         """The photos of a collection."""
-        return self.material.pictures[name][int(self.held)]
+        return self.material.photos(name, self.held)
 
 
 Maker = Callable[..., Array]
