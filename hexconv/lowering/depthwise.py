@@ -19,7 +19,7 @@ from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.slice_concat import concatenated, sliced
 from hexconv.lowering.window import Window, pad, undilated
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.depthwise_code import SLICE, scale_period
+from hexconv.nnlib.depthwise_code import SLICE, scale_period, too_tall
 
 OP = "DepthwiseSupernode_8x8p32to8"
 WIDTHS = (3, 5, 7)
@@ -36,7 +36,9 @@ def runs(axes: Sequence[Window], multiplier: int) -> bool:
     height, width = axes
     if multiplier != 1 or width.stride > MAX_STRIDE_W:
         return False
-    return width.extent <= max(WIDTHS) or (height.extent == 1 and height.size == 1)
+    if width.extent <= max(WIDTHS):
+        return any(step >= width.extent and not too_tall(height.extent, step) for step in WIDTHS)
+    return height.extent == 1 and height.size == 1
 
 
 def lower(
@@ -62,7 +64,7 @@ def lower(
     if width > max(WIDTHS):
         return _in_rows(emitter, tensor, kernel, bias, axes)
     own_scales = emitter.ctx.channel_scales and channels > SLICE
-    size = _rows(height, axes[0].stride), _columns(width, axes[1].stride, own_scales)
+    size = _rows(height, axes[0].stride), _columns(height, width, axes[1].stride, own_scales)
     if size == (height, width):
         return emitter.supernode(OP, tensor, kernel, bias, axes)
     return _padded_kernel(emitter, tensor, kernel, bias, axes, size)
@@ -73,9 +75,9 @@ def _rows(height: int, stride: int) -> int:
     return max(height, 2 if stride > 1 or height > 1 else 3)
 
 
-def _columns(width: int, stride: int, own_scales: bool) -> int:
+def _columns(height: int, width: int, stride: int, own_scales: bool) -> int:
     """The columns of a kernel that the library runs, with a scale for each channel if one can."""
-    wider = [columns for columns in WIDTHS if columns >= width]
+    wider = [step for step in WIDTHS if step >= width and not too_tall(height, step)]
     able = [columns for columns in wider if scale_period(columns, stride) is None]
     return able[0] if own_scales and able else wider[0]
 
@@ -117,7 +119,8 @@ def _in_rows(
     width = kernel.shape[1]
     # Fewer copies are cheaper even where their kernels are longer: 51.7 k packets in 5 rows of 7
     # for a width of 31 on 144 x 144, 67.0 k in 11 rows of 3.
-    rows, step = min((-(-width // step), step) for step in WIDTHS)
+    sizes = ((-(-width // step), step) for step in WIDTHS)
+    rows, step = min(size for size in sizes if not too_tall(*size))
     count = emitter.counts[1]
     reach = (count - 1) * time.stride + step
     total = (rows - 1) * step + reach

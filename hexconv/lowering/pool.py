@@ -12,6 +12,7 @@ from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.slice_concat import cut, sliced
 from hexconv.lowering.window import Window, mode, windows
 from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.constraints import KEPT_COLUMNS
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
@@ -37,7 +38,7 @@ def max_pool(node: NodeView, ctx: Context) -> None:
     layout, axes, counts = _axes(node, ctx)
     tensor = ctx.take(source, layout)
     dilated = any(axis.dilation > 1 for axis in axes)
-    padding = None if dilated else mode(axes, counts)
+    padding = None if dilated or _beside_rows(axes[1], counts[1]) else mode(axes, counts)
     if padding is None:
         # Padding must never be the maximum: -inf is the lowest value of any range.
         tensor = _padded(ctx, tensor, axes, counts, output, lowest=True)
@@ -49,6 +50,12 @@ def max_pool(node: NodeView, ctx: Context) -> None:
     else:
         tensor = _pool(ctx, "QuantizedMaxPool_8", tensor, axes, counts, padding, output)
     ctx.bind(output, layout, tensor)
+
+
+def _beside_rows(columns: Window, count: int) -> bool:
+    """Whether windows read more columns of padding than the library keeps beside each row."""
+    after = (count - 1) * columns.stride + columns.extent - columns.size - columns.before
+    return count > 1 and max(columns.before, after) > KEPT_COLUMNS
 
 
 @lowers("AveragePool")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hexconv.lowering.context import Context
 from hexconv.lowering.relayout import gather_axes
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.constraints import misrepeats
+from hexconv.nnlib.constraints import mislays_batches, misrepeats
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
 
@@ -118,6 +118,9 @@ def cut(ctx: Context, tensor: Tensor, cuts: Mapping[int, Bounds], name: str) -> 
         mask |= 1 << place if end < 0 else 0
     if sizes == list(tensor.shape) and steps == [1, 1, 1, 1]:
         return tensor
+    if steps == [1, 1, 1, 1] and mislays_batches(tensor.shape, sizes):
+        rows = cut(ctx, tensor, {1: cuts[1]}, f"{name}/rows")
+        return cut(ctx, rows, {place: cuts[place] for place in cuts if place != 1}, name)
     b, h, w, d = sizes
     ints = ctx.builder.ints
     begin = ints(f"{name}_begin", begins)

@@ -6,13 +6,13 @@ returns whether a node violates it; ranges and values known only at run time are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf, isfinite, log
 
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.nnlib.depthwise_code import ignores
+from hexconv.nnlib.depthwise_code import ignores, too_tall
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.offsets import difference_fits, product_fits
 from hexconv.nnlib.shapes import window
@@ -24,6 +24,9 @@ CONSTRAINTS: Registry[Constraint] = Registry("constraint")
 
 WIDEST_KERNEL = 31
 """Columns of a kernel: from 32 on the v60 library returns wrong values. Rows are unlimited."""
+
+KEPT_COLUMNS = 4
+"""Pixels of padding that the library keeps to the left of each row (op_maxpool_d32.c)."""
 
 WIDEST_SOFTMAX = 128 * 255 * log(2)
 """Range times beta of what a softmax reads, from which on the library fails: 22,624."""
@@ -49,6 +52,40 @@ def range_constraint(function: Constraint) -> Constraint:
 def channel_scales(site: NodeSite) -> bool:
     scales = site.const("channel_scale")
     return scales is not None and not bool(((scales > 1 / 2048) & (scales <= 1)).all())
+
+
+@constraint
+def tall_depthwise(site: NodeSite) -> bool:
+    weights = site.shape("weights")
+    return weights is not None and too_tall(weights[0], weights[1])
+
+
+@constraint
+def pool_columns(site: NodeSite) -> bool:
+    # op_maxpool_d32.c; to the right of a row is what fills up 4 pixels, then the next row's left
+    data, kernel, stride = (site.shape(role) for role in ("data", "window", "stride"))
+    if data is None or kernel is None or stride is None or site.node.padding is Padding.VALID:
+        return False
+    count = -(-data[2] // stride[2])
+    total = max((count - 1) * stride[2] + kernel[2] - data[2], 0)
+    before = (total + (site.node.padding is Padding.SAME_CAFFE)) // 2
+    return count > 1 and (before > KEPT_COLUMNS or total - before > KEPT_COLUMNS + -data[2] % 4)
+
+
+@constraint
+def slice_batches(site: NodeSite) -> bool:
+    data = site.shape("data")
+    return data is not None and mislays_batches(data, site.node.outputs[0].shape)
+
+
+def mislays_batches(shape: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether a slice of several batches writes them to wrong places.
+
+    op_slice.c: the distance of two batches is that of two rows times the width, not the height. It
+    counts where H, W and D are all cut; otherwise two axes are one range of memory.
+    """
+    cut = all(part < whole for part, whole in zip(size[1:], shape[1:], strict=True))
+    return cut and size[0] > 1 and size[1] != size[2]
 
 
 @constraint

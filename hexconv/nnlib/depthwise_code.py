@@ -1,10 +1,10 @@
-"""Which channel scales the library's depthwise code applies.
+"""Which kernels the library's depthwise code takes, and which channel scales it applies.
 
 A kernel works on 32 channels at a time and reads the multipliers of each 32 through a pointer
 that it keeps in memory. Those 7 wide at stride 1 and 5 wide at stride 2 store the pointer in the
 packet that advances it, so before it is advanced: all channels get the multipliers of the first 32
 (nnlib asm_src/dwconv2dbbb_s1_7xN_h.S and dwconv2dbbb_s2_5xN_h.S, .L_depth; the same in the shipped
-v60, v65 and v66).
+v60, v65 and v66). Kernels 7 wide with more than 9 rows end the library with a fault of memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,15 @@ SLICE = 32
 """Channels that a kernel works on at a time."""
 REPEATING = {(7, 1), (5, 2)}
 """Columns of the kernel and stride over W of the code that repeats the first scales."""
+
+
+MOST_ROWS = 9
+"""Of a kernel 7 wide; narrower ones have run with 31."""
+
+
+def too_tall(rows: int, columns: int) -> bool:
+    """Whether a kernel crashes the library."""
+    return columns == 7 and rows > MOST_ROWS
 
 
 def scale_period(columns: int, column_stride: int) -> int | None:

@@ -1,8 +1,9 @@
 """Correct graphs that prepare would break: always, at every level of optimization.
 
-It breaks four things: rows that a depthwise convolution shifted, a window on the one row that a
-Concat makes, the activation or the factor of a convolution that is given one range with all
-others of a Concat, and the table that reads a Relu which a convolution takes in.
+It breaks five things: rows that a depthwise convolution shifted, a window on the one row that a
+Concat makes, a PRelu behind a convolution of few channels, the activation or the factor of a
+convolution that is given one range with all others of a Concat, and the table that reads a Relu
+which a convolution takes in.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from hexconv.nnlib.check import check as check_graph
 from hexconv.nnlib.graph import Graph, Node, Output, Ref
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import require_unshifted, shifted
+from hexconv.nnlib.prepare.prelu_input import overrunning_prelus
 from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
 from hexconv.nnlib.ranges.consistency import PreparedRanges, range_source
 from hexconv.nnlib.ranges.found import FoundRanges
@@ -169,9 +171,10 @@ def _put_flat_before(graph: Graph, readers: set[int]) -> int:
 
 
 def _misread_nodes(graph: Graph, prepared: Prepared) -> set[int]:
-    """Nodes that would read rows without their padding; of fused ones the first, the reader."""
+    """Nodes that their d32 input does not suit; of fused ones the first, the reader."""
     wrong = {node.id for node, _ in shifted(prepared.graph)}
     wrong |= {node.id for node in readers_short_of_rows(prepared.graph)}
+    wrong |= {node.id for node in overrunning_prelus(prepared.graph)}
     holders = {node.id: prepared.holder(node.id) for node in graph.nodes}
     return {
         node.id

@@ -52,6 +52,17 @@ def test_wide_kernels_of_signals_become_rows(width: int, rows: int) -> None:
     assert "Supernode_8x8p32to8" not in counts
 
 
+@pytest.mark.parametrize(("size", "kept"), [((9, 7), 1), ((10, 7), 0), ((11, 6), 0), ((11, 5), 1)])
+def test_kernels_7_wide_and_tall_leave_depthwise(size: tuple[int, int], kept: int) -> None:
+    """The library ends with a fault of memory."""
+    sides = [size[0] // 2, size[1] // 2]
+    assert emitted(matches(image(*size, pads=sides * 2), ROUNDED)).get(OP, 0) == kept
+
+
+def test_the_longest_kernels_of_signals_become_rows_of_5() -> None:
+    assert emitted(matches(signal(65, length=80, pads=[32, 32]), ROUNDED))["QuantizedSlice_8"] == 13
+
+
 def test_wide_kernels_of_images_are_convolutions_by_group() -> None:
     matches(image(3, 9, channels=4), ROUNDED)
 

@@ -41,6 +41,15 @@ def test_a_slice_of_all_axes_is_one_node() -> None:
     assert emitted(converted) == {"QuantizedSlice_8": 1}
 
 
+@pytest.mark.parametrize(("rows", "nodes"), [(4, 1), (6, 2)])
+def test_batches_of_blocks_that_are_no_squares_are_cut_twice(rows: int, nodes: int) -> None:
+    """The library takes the width for the height where it looks for the next batch."""
+    starts, ends = ints(1, 1, 2), ints(1 + rows, 5, 6)
+    proto = one("Slice", (2, 8, 6, 7), starts, ends, ints(1, 2, 3))
+    converted = matches(proto)
+    assert emitted(converted)["QuantizedSlice_8"] == nodes
+
+
 def test_a_flip_runs_to_the_start() -> None:
     proto = one("Slice", (2, 5, 3), ints(-1), ints(-(2**31)), ints(1), ints(-1))
     assert emitted(matches(proto)) == {"QuantizedStridedSlice_8": 1}

@@ -92,6 +92,13 @@ def test_pools_that_the_library_has_are_one_node() -> None:
     assert emitted(matches(one("MaxPool", SHAPE, **FORMS["strided"]))) == {"QuantizedMaxPool_8": 1}
 
 
+@pytest.mark.parametrize(("width", "padded"), [(9, False), (10, True), (13, True)])
+def test_max_pools_with_much_padding_beside_the_rows_pad_first(width: int, padded: bool) -> None:
+    pads = [width // 2, (width - 1) // 2, (width - 1) // 2, width // 2]
+    proto = one("MaxPool", (1, 3, 13, 14), kernel_shape=[width, width], pads=pads)
+    assert emitted(matches(proto)).get("QuantizedPad_8", 0) == padded
+
+
 def test_what_the_library_lacks_is_rejected() -> None:
     assert "Indices" in unsupported_op(one("MaxPool", SHAPE, outputs=2, kernel_shape=[2, 2]))
     nodes = [

@@ -242,6 +242,13 @@ def test_a_prelu_whose_range_is_too_fine_is_rejected(top: float, fits: bool) -> 
     assert ("prelu gain" not in told) == fits
 
 
+def test_a_slice_of_batches_that_lands_elsewhere_is_rejected() -> None:
+    inputs = [data(2, 6, 7, 8), ints(0, 1, 2, 1), ints(2, 3, 4, 6), number(-1), number(1)]
+    assert "slice batches" in says(single("QuantizedSlice_8", inputs, data(2, 3, 4, 6), ONE, ONE))
+    square = [data(2, 6, 7, 8), ints(0, 1, 2, 1), ints(2, 4, 4, 6), number(-1), number(1)]
+    assert not says(single("QuantizedSlice_8", square, data(2, 4, 4, 6), ONE, ONE))
+
+
 def test_a_mean_whose_range_is_too_fine_is_rejected() -> None:
     inputs = [data(1, 1, 1, 4), number(-8), number(8), ints(3), number(-1), number(1)]
     assert "mean scale" in says(single("QuantizedMean_8", inputs, data(1, 1, 1, 1), ONE, ONE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, helper
@@ -9,8 +11,9 @@ from onnx import ModelProto, NodeProto, helper
 import hexconv
 from hexconv.nnlib.prepare import trace
 from hexconv.nnlib.prepare.left_padding import shifted
+from hexconv.nnlib.prepare.prelu_input import overrunning_prelus
 from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
-from tests.lowering.proof import decibels, model, numbers
+from tests.lowering.proof import decibels, emitted, model, numbers, same_on_the_library
 from tests.optimize.proof import errors
 
 
@@ -181,6 +184,24 @@ def test_a_prelu_behind_the_mean_of_a_picture_reads_its_pixel() -> None:
     executed = trace(hexconv.convert(proto, samples=[feeds]).graph).graph
     assert not list(shifted(executed))
     assert decibels(proto, [feeds]) > 28
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+@pytest.mark.parametrize("level", ["none", "default"])
+def test_a_prelu_behind_a_convolution_of_few_channels_does_not_overrun_its_slopes(
+    channels: int, level: Literal["none", "default"]
+) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"], pads=[1, 1, 1, 1]),
+        helper.make_node("PRelu", ["h", "s"], ["y"]),
+    ]
+    consts = {"s": numbers((64, 1, 1)), "w": 0.2 * numbers((64, channels, 3, 3), 2)}
+    shape = (1, channels, 2, 8)
+    proto, feeds = model(nodes, {"x": shape}, ["y"], consts), {"x": numbers(shape)}
+    converted = hexconv.convert(proto, samples=[feeds], optimize=level)
+    assert not list(overrunning_prelus(trace(converted.graph).graph))
+    assert emitted(converted).get("QuantizedReshape", 0) == (channels < 5)
+    same_on_the_library(converted, feeds)
 
 
 def test_a_maximum_over_the_one_column_of_a_concat_has_its_padding() -> None:

@@ -94,6 +94,22 @@ def test_sums_and_differences_are_within_one_lsb(
     assert steps_off(codes, low.item(), high.item(), exact) < 1.0
 
 
+WRAPPED = {
+    1e-3: [0, 0, 128, 255, 255],
+    1e-7: [0, 0, 128, 255, 0],
+    1e-9: [255, 255, 128, 0, 128],
+}
+
+
+@pytest.mark.parametrize(("reach", "returned"), WRAPPED.items())
+def test_a_prelu_into_a_tiny_range_shifts_in_32_bits(reach: float, returned: list[int]) -> None:
+    """Recorded from the v60 and v66 libraries, which wrap where the gain is too large."""
+    x = np.array([0, 60, 127, 129, 255], np.uint8).reshape(1, 1, 5, 1)
+    slopes = np.full((1, 1, 1, 1), 255, np.uint8)
+    codes, *_ = run("QuantizedPRelu_8_V2_d32", x, -1.0, 1.0, slopes, 0.0, 1.0, -reach, reach)
+    assert codes.reshape(-1).tolist() == returned
+
+
 @settings(deadline=None, max_examples=60)
 @given(pairs(), ranges(), ranges(), st.floats(0.2, 2.0))
 def test_products_are_within_one_lsb(

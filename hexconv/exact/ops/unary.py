@@ -27,6 +27,7 @@ from hexconv.exact.arithmetic import (
     step_and_zero,
     to_codes,
     wrap16,
+    wrap32,
 )
 from hexconv.exact.functions import ExactCall, Form, exact, shared
 from hexconv.exact.ranges import zero_exact
@@ -237,6 +238,7 @@ def prelu_v2(call: ExactCall) -> Form:
 
 
 def _fixed_gain(x: Value, gain: Value) -> Value:
-    """x by a gain with 31 fractional bits, shifted left before it."""
+    """x by a gain with 31 fractional bits, shifted left before it in 32 bits."""
     shift = where(gain <= 1.0, 0, exponent(gain))
-    return frac_mul(shift_left(x, shift), round_int(ldexp(gain, 31 - shift)))
+    shifted = wrap32(shift_left(x, shift % 32))
+    return frac_mul(shifted, round_int(ldexp(gain, 31 - shift)))

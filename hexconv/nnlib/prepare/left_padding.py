@@ -26,6 +26,7 @@ from hexconv.nnlib.prepare.d32_margins import (
     tensor_shapes,
     window_of,
 )
+from hexconv.nnlib.prepare.prelu_input import overrunning_prelus
 from hexconv.nnlib.prepare.row_padding import readers_short_of_rows
 
 NORMS = ("QuantizedInstanceNorm_8_d32", "QuantizedInstanceNormBG_8_d32")
@@ -38,7 +39,7 @@ HINT = "insert a node that runs flat (Clamp or ReluX) between them, or use VALID
 
 
 def require_unshifted(graph: Graph) -> None:
-    """Raise for the first node of an executed graph that its d32 input's padding does not suit.
+    """Raise for the first node of an executed graph that its d32 input does not suit.
 
     Raises:
         GraphError: there is one.
@@ -48,6 +49,13 @@ def require_unshifted(graph: Graph) -> None:
             f"{node.op.removesuffix('_d32')} with a window on data with too few rows of padding",
             where=f"node {node.id} '{node.name}'",
             why="some nodes of the library leave few rows, or none, around a single one",
+            hint=HINT,
+        )
+    for node in overrunning_prelus(graph):
+        raise GraphError(
+            "QuantizedPRelu_8_V2 directly behind a convolution of few channels",
+            where=f"node {node.id} '{node.name}'",
+            why="its slopes overrun the memory that the library keeps for them",
             hint=HINT,
         )
     for node, why in shifted(graph):

@@ -29,6 +29,7 @@ from hexconv.simulator.numerics.fixed_point import (
     to_codes,
     zero_exact,
 )
+from hexconv.simulator.numerics.hvx import wrap32
 from hexconv.simulator.registry import KernelCall, kernel
 
 
@@ -155,7 +156,7 @@ def _by_sign(x: Array, scale: PReluScale, gains: Array) -> Array:
 
 
 class PReluV2Scale(NamedTuple):
-    """Gains with 31 fractional bits, each with a left shift applied before it."""
+    """Gains with 31 fractional bits, each with a left shift applied before it, in 32 bits."""
 
     low: F32
     high: F32
@@ -215,10 +216,8 @@ def prelu_v2(call: KernelCall) -> list[Array]:
     steps = call.inputs[0].astype(np.int64)
     steps -= scale.zero
     slopes = call.inputs[3].astype(np.int64) - scale.slope_zero
-    below = steps * slopes
-    below <<= scale.below_shift
-    below *= scale.below
-    above = (steps << scale.above_shift) * scale.above
+    below = wrap32(steps * slopes << (scale.below_shift & 31)) * scale.below
+    above = wrap32(steps << (scale.above_shift & 31)) * scale.above
     codes = np.where(steps < 0, below, above)
     codes += 1 << 30
     codes >>= 31
