@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from hexconv.errors import ConfigError
+from hexconv.errors import ConfigError, too_little_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -215,6 +215,8 @@ def _shown(value: Any) -> str:
 def checks_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Check the arguments of a function that are not what they are by default.
 
+    Where the function runs out of memory, it raises a HexconvError too.
+
     Args:
         **kinds: of arguments that are something else here than elsewhere.
     """
@@ -228,7 +230,10 @@ def checks_types(**kinds: Kind) -> Callable[[Callable[P, T]], Callable[P, T]]:
             given = taken.bind(*args, **kwargs).arguments
             default = {name: parameter.default for name, parameter in taken.parameters.items()}
             check_types({n: v for n, v in given.items() if v is not default[n]}, table)
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except MemoryError as error:
+                raise too_little_memory(error) from error
 
         return called
 

@@ -56,6 +56,11 @@ def _restored(kind: type[HexconvError], args: tuple[Any, ...], state: dict[str, 
     return error
 
 
+def too_little_memory(error: MemoryError) -> HexconvError:
+    """What a user is told when an array, or anything else, does not fit into memory."""
+    return HexconvError("there is too little memory", why=str(error))
+
+
 class FileError(HexconvError):
     """A file that is missing, unreadable, unwritable, or not what it should be."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -55,13 +57,37 @@ def read_numpy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDAr
     Raises:
         FileError: it is missing, or no file of plain numbers.
     """
+    with _reading(path, what), Path(path).open("rb") as stream:
+        if _is_archive(stream):
+            return _archive(stream)
+        return _array(stream, Path(path) if mapped else None)
+
+
+def read_shapes(path: Path, what: str) -> dict[str, tuple[int, ...]]:
+    """The shapes of a file's arrays by name, from the headers alone; of a `.npy` by "".
+
+    Raises:
+        FileError: it is missing, or no file of NumPy's.
+    """
+    with _reading(path, what), path.open("rb") as stream:
+        if not _is_archive(stream):
+            return {"": _shape(stream)}
+        with zipfile.ZipFile(stream) as members:
+            found = {}
+            for name in members.namelist():
+                with members.open(name) as member:
+                    found[name.removesuffix(".npy")] = _shape(member)
+            return found
+
+
+@contextmanager
+def _reading(path: str | Path, what: str) -> Iterator[None]:
+    """Whatever a file makes NumPy raise is one error, and NumPy's warnings of old headers none."""
     try:
         check_has_end(path)
-        with warnings.catch_warnings(), Path(path).open("rb") as stream:
-            warnings.simplefilter("ignore")  # NumPy's, about headers of old versions
-            archive = stream.read(len(ZIP)) == ZIP
-            stream.seek(0)
-            found = _archive(stream) if archive else _array(stream, Path(path) if mapped else None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     except FileNotFoundError:
         raise FileError(f"there is no such {what.removeprefix('the ')}", where=str(path)) from None
     except Exception as error:  # NumPy, zipfile and zlib make no guarantee about what they raise
@@ -72,26 +98,12 @@ def read_numpy(path: str | Path, what: str, *, mapped: bool = False) -> npt.NDAr
             where=str(path),
             why=why or (lines[0] if lines else type(error).__name__),
         ) from error
+
+
+def _is_archive(stream: BinaryIO) -> bool:
+    found = stream.read(len(ZIP)) == ZIP
+    stream.seek(0)
     return found
-
-
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of a file's arrays by name, from the headers alone; of a `.npy` by "".
-
-    Raises:
-        OSError, ValueError, BadZipFile: it is no file of NumPy's.
-    """
-    with path.open("rb") as stream:
-        archive = stream.read(len(ZIP)) == ZIP
-        stream.seek(0)
-        if not archive:
-            return {"": _shape(stream)}
-        with zipfile.ZipFile(stream) as members:
-            found = {}
-            for name in members.namelist():
-                with members.open(name) as member:
-                    found[name.removesuffix(".npy")] = _shape(member)
-            return found
 
 
 def _shape(stream: IO[bytes]) -> tuple[int, ...]:

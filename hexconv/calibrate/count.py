@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sized
 from math import prod
 from pathlib import Path
-from zipfile import BadZipFile
 
 from hexconv.calibrate.sample_files import (
     SampledInput,
@@ -40,7 +39,7 @@ def count_samples(source: SampleSource, graph: SampledModel) -> int:
             items = [pairs_of(source)] if pairs else source
             return sum(_held(*place) for item in items for place in _places(item, inputs))
         return len(source) if isinstance(source, Sized) else 0
-    except (HexconvError, OSError, ValueError, KeyError, BadZipFile):
+    except (HexconvError, OSError, ValueError, KeyError):
         return 0  # reading them says what is wrong
 
 
@@ -65,7 +64,7 @@ def _held(path: Path, inputs: Mapping[str, SampledInput]) -> int:
     only = next(iter(inputs.values()))
     if path.suffix in RAW_SUFFIXES:
         return path.stat().st_size // (4 * prod(only.shape))
-    for name, shape in read_shapes(path).items():
+    for name, shape in read_shapes(path, "the sample file").items():
         found = count_of(shape, inputs.get(name, only if len(inputs) == 1 else None))
         if found is not None:
             return found

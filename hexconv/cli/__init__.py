@@ -18,7 +18,13 @@ from hexconv.cli._help import choose_language, completed
 from hexconv.cli._json import emit_error, start
 from hexconv.cli._terminal import say
 from hexconv.distribution import NAME, REINSTALL, foreign
-from hexconv.errors import ConfigError, HexconvError, HexconvWarning, SampleWarning
+from hexconv.errors import (
+    ConfigError,
+    HexconvError,
+    HexconvWarning,
+    SampleWarning,
+    too_little_memory,
+)
 from hexconv.names import did_you_mean, printable
 from hexconv.translation import translated
 
@@ -123,8 +129,8 @@ def main() -> int:
         return int(group(standalone_mode=False) or 0)
     except HexconvError as error:
         return _failed(error)
-    except MemoryError:
-        return _failed(HexconvError("there is too little memory"))
+    except MemoryError as error:
+        return _failed(too_little_memory(error))
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort as error:

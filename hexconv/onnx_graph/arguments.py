@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-LARGEST = 2**28
-"""Elements of a tensor that is computed: 1 GiB as the int32 sums that the library makes."""
+LARGEST = 2**28 - 1
+"""Most elements of a tensor that is computed: 1 GiB as the int32 sums that the library makes."""
 
 Shape = tuple[int, ...]
 Shapes = Sequence[Shape | None]

@@ -279,7 +279,7 @@ class FloatBuilder:
             )
         if prod(sizes) > LARGEST:
             raise UnsupportedOpError(
-                f"'{value.name}' of shape {sizes} has more than 2^28 elements",
+                f"'{value.name}' of shape {sizes} has 2^28 elements or more",
                 node=str(node.name),
                 op=node.op_type,
             )

@@ -123,7 +123,7 @@ def _of_graph(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
         yield from _texts([dim.dim_param for dim in tensor.shape.dim])
         sizes = [dim.dim_value for dim in tensor.shape.dim if dim.HasField("dim_value")]
         if prod(max(size, 0) or 1 for size in sizes) > LARGEST and value.name not in stored:
-            yield f"value '{value.name}'", f"its shape {sizes} has more than 2^28 elements"
+            yield f"value '{value.name}'", f"its shape {sizes} has 2^28 elements or more"
     for initializer in graph.initializer:
         yield from _of_tensor(initializer)
     for sparse in graph.sparse_initializer:

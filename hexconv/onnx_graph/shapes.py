@@ -86,7 +86,7 @@ def _checked(name: str, shape: Sequence[int]) -> tuple[int, ...]:
         )
     if prod(sizes) > LARGEST:
         raise ConfigError(
-            f"the shape {_text(sizes)} given for input '{name}' has more than 2^28 elements"
+            f"the shape {_text(sizes)} given for input '{name}' has 2^28 elements or more"
         )
     return sizes
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -18,13 +17,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hexconv import __main__, cli, files
+from hexconv import cli, files
 from hexconv.errors import FileError
 from hexconv.signals import ENDING
 
 from .converting import contents, process
+from .processes import CONVERT, copied, ended, files_in, words
 
-CONVERT = "convert tiny.onnx --samples speech.npy"
 VERIFY = "verify tiny.onnx --samples speech.npy"
 
 NAMED = [
@@ -118,49 +117,11 @@ PRINTING = [
 """One of each form of output."""
 
 
-def words(text: str, target: str = "") -> list[str]:
-    return text.format(target).split()
-
-
 def error_of(text: str, target: str = "") -> FileError:
     """The error that a command ends with, before it looks at an input, which is not there."""
     found = CliRunner().invoke(cli.group, words(text, target)).exception
     assert isinstance(found, FileError), found
     return found
-
-
-@pytest.fixture
-def built(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Tiny.pb and what belongs to it in the current folder."""
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
-    (home / "summary.md").write_text("a line\n")
-    assert CliRunner().invoke(cli.group, [*words(CONVERT), "-q", "-o", "."]).exit_code == 0
-    return home
-
-
-def ended(text: str, before: Callable[[], object]) -> tuple[int, str]:
-    """Exit code and stderr of a command in a forked process, in which `before` is called first."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.dup2(write, 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 99
-        before()
-        sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1)
-        sys.argv = ["hexconv", *words(text)]
-        try:
-            __main__.main()
-        except SystemExit as end:
-            code = int(str(end.code))
-        except BaseException as error:
-            os.write(2, repr(error).encode())
-        finally:
-            os._exit(code)
-    os.close(write)
-    with os.fdopen(read, encoding="utf-8") as stream:
-        said = stream.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
 
 
 def nothing() -> None:
@@ -328,20 +289,6 @@ SETS = [
     "mace convert --config tiny.yml --samples speech.npy --output .",
 ]
 """Commands that write several files of one model."""
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    """Content by name; where the folder is does not count."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes().replace(bytes(folder), b".")
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def copied(folder: Path, name: str) -> Path:
-    """A copy of a folder beside it."""
-    return Path(shutil.copytree(folder, folder.with_name(f"{folder.name}-{name}")))
 
 
 def killed_at(folder: Path, last: int) -> Callable[[], None]:

@@ -357,3 +357,28 @@ def test_progress_knows_how_many_samples_there_are(tmp_path: Path) -> None:
     assert count_samples([f"x={tmp_path / 'three.npy'}"], graph) == 3
     assert count_samples([{"x": arrays[0]}] * 2, graph) == 2
     assert count_samples(tmp_path / "none.npy", graph) == 0
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x93NUMPY\x01\x00v\x00{'descr'" + bytes(200),
+        b"\x93NUMPY\x01\x00\xff\xff{",
+        b"\x93NUMPY\x01\x00\x04\x00{{{{",
+        b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{}",
+        b"\x93NUMPY\x09\x00",
+        b"PK\x03\x04" + bytes(40),
+        b"",
+    ],
+)
+def test_progress_over_a_damaged_file_is_left_to_who_reads_it(
+    tmp_path: Path, header: bytes
+) -> None:
+    from hexconv.calibrate import count_samples
+    from hexconv.cli.simulate import ModelFeeds
+    from hexconv.nnlib.graph import Interface
+    from hexconv.nnlib.layout import Layout
+
+    graph = ModelFeeds([Interface("x", (1, 4), Layout.channels_last(2))])
+    (tmp_path / "m.npy").write_bytes(header)
+    assert count_samples(tmp_path / "m.npy", graph) == 0

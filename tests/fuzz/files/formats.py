@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import hexconv
-from hexconv.calibrate import read_samples
+from hexconv.calibrate import count_samples, read_samples
 from hexconv.cost.logs import read_log
 from hexconv.device.elf import checked_library
 from hexconv.device.job import Slot
@@ -139,6 +139,7 @@ def _use_arrays(folder: Path) -> None:
     mel, item = vocoder_config.V1, Interface("x", (1, 4), Layout.plain(2))
     for read in (
         lambda: list(read_samples(path, load(_of_one_input()))),
+        lambda: count_samples(path, load(_of_one_input())),
         lambda: read_feed(path),
         lambda: read_mel(path, mel),
         lambda: _load(path, item),
