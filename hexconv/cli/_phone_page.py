@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hexconv.cli._cost_page import span
 from hexconv.cli._terminal import say, table
 from hexconv.cost import predict
-from hexconv.cost.align import Pair, pair_prediction, unlike
+from hexconv.cost.align import Pair, node_dicts, pair_prediction, unlike
 from hexconv.cost.logs import Log
 from hexconv.names import counted
 from hexconv.phone.plan import VARIABLE, Plan, pull_lines, push_lines, run_line
@@ -76,9 +76,7 @@ def machine_profile(plan: Plan, log: Log) -> dict[str, Any]:
         "unit": log.unit,
         "total": log.total,
         "predicted": predict(plan.graph).milliseconds(SOCS[plan.library]),
-        "nodes": [
-            {"op": p.op, "name": p.name, "predicted": p.before, "value": p.after} for p in pairs
-        ],
+        "nodes": node_dicts(pairs),
         "notes": [*log.notes, *filter(None, [unlike(pairs)])],
     }
 

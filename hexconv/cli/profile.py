@@ -92,7 +92,8 @@ def command(
 
         bars(chart, [(op, row.value) for op, row in read.by_type.items()], read.unit, log.name)
     if as_json:
-        emit("profile", {"profile": _machine(read, heads, rows, advice)})
+        predicted = {} if cost is None else _beside(read, cost, soc)
+        emit("profile", {"profile": _machine(read, heads, rows, advice) | predicted})
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(head.replace(" ", "_").replace("%", "percent") for head in heads)
@@ -233,6 +234,14 @@ def _page(
         say(f"{item.op} is {item.share:.0%}: {item.text(language())}")
         if item.rewrites:
             say(f"  rewrites: {', '.join(item.rewrites)}")
+
+
+def _beside(log: Log, cost: Cost, soc: str) -> dict[str, Any]:
+    """The prediction of the model and of each row, with the ONNX node that it belongs to."""
+    from hexconv.cost.align import node_dicts, pair_prediction
+
+    found: dict[str, Any] = {"predicted": cost.milliseconds(soc)}
+    return found | ({"nodes": node_dicts(pair_prediction(cost, soc, log))} if log.nodes else {})
 
 
 def _machine(

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Any
 
 from hexconv.cost.logs import Log
 from hexconv.cost.mace_tables import mace_id
@@ -82,6 +83,11 @@ def pair_prediction(cost: Cost, soc: str, log: Log) -> list[Pair]:
         *(pairs.get(position) or _pair(row, None) for position, row in enumerate(said)),
         *(_pair(None, row) for position, row in enumerate(others) if position not in seen),
     ]
+
+
+def node_dicts(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Pairs of a prediction and a log as a report has them."""
+    return [{"op": p.op, "name": p.name, "predicted": p.before, "value": p.after} for p in pairs]
 
 
 def unlike(pairs: Sequence[Pair]) -> str:

@@ -18,6 +18,7 @@ from hexconv.errors import ConfigError, FileError, FloorError
 from hexconv.model import Model
 from tests.cost.networks import chain
 from tests.cost.test_logs import COUNTERS, PUBLISHED
+from tests.report.conftest import Shown
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +67,16 @@ def test_mace_tables_can_be_read_back_and_compared(saved: Path, tmp_path: Path) 
     log.write_text(text, encoding="utf-8")
     result = run("profile", log, "--against", saved, "--soc", "sd845", "--by", "node", "--json")
     assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)["profile"]["rows"]
-    assert all(abs(row["change"]) <= 0.001 for row in rows)
+    profile = json.loads(result.stdout)["profile"]
+    assert all(abs(row["change"]) <= 0.001 for row in profile["rows"])
+    for node in profile["nodes"]:
+        assert node["name"] and node["value"] == pytest.approx(node["predicted"], abs=0.001)
+    assert profile["predicted"] == pytest.approx(profile["total"], rel=0.01)
+    (tmp_path / "profile.json").write_text(result.stdout)
+    page = tmp_path / "page.html"
+    assert run("report", saved, tmp_path / "profile.json", "--html", page).exit_code == 0
+    measured = Shown(page.read_text(encoding="utf-8")).tables["measured"]
+    assert len(measured) == 1 + len(profile["nodes"]) and all(map(all, measured))
 
 
 def test_comparing_two_models_names_both(saved: Path) -> None:
