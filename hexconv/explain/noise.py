@@ -18,11 +18,11 @@ from hexconv.arrays import Array
 from hexconv.compare.metrics import decibels
 from hexconv.compare.quantized import Scale, values_of
 from hexconv.compare.sites import CompareSite, find_sites
-from hexconv.explain.switched import Switched, rounded_weights
 from hexconv.nnlib.graph import Graph, Node
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
+from hexconv.onnx_graph.switched import Switched, rounded_weights
 from hexconv.simulator import Simulator
 
 CAUSES = ("rounding", "clipping", "weights", "arithmetic")

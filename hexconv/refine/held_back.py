@@ -31,9 +31,14 @@ MOST = 64
 EVERY = 4
 """Of so many samples one is held back."""
 LEAST_HELD, MOST_HELD = 4, 8
+TINY = float(np.finfo(np.float64).tiny)
+SILENT = 1e-3
+"""Of the mean signal: a sample below it has next to no noise of the whole, and tells nothing."""
+LEAST_HEARD = 3
+"""Held-back samples that are not silent, from which on a gain can be told."""
 LEAST = 12
 """Samples from which on some are held back: 4 of them, and 8 are left to calibrate on."""
-ERRORS = {4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}
+ERRORS = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}
 """Standard errors of its mean by which a gain is above 0, by the number of samples.
 
 Two of a known deviation; Student's t distribution has more for one that is estimated from so few
@@ -93,22 +98,26 @@ class Score:
 
     Attributes:
         sqnr: over all samples, dB: the mean over the model's outputs.
-        noise: of each sample, relative to the signal: the mean over the outputs.
+        noise: of each sample, relative to its signal: the mean over the outputs.
+        silent: numbers of the samples that have next to no signal beside the others.
     """
 
     sqnr: float
     noise: tuple[float, ...]
+    silent: tuple[int, ...] = ()
 
     def beats(self, other: Score) -> bool:
         """Whether it is better by more than chance: the whole, and the samples on average.
 
         The gains of the samples, in dB, have to be above 0 by more than two standard errors of
-        their mean, and those of three quarters of them above 0. Fewer than 4 samples tell nothing.
+        their mean, and those of three quarters of them above 0. Fewer than 4 samples tell nothing,
+        nor do fewer than 3 that are not silent.
         """
-        pairs = zip(other.noise, self.noise, strict=True)
-        gains = [0.0 if before == after else decibels(before, after) for before, after in pairs]
-        if len(gains) < LEAST_HELD or self.sqnr <= other.sqnr:
+        pairs = list(zip(other.noise, self.noise, strict=True))
+        heard = [pair for place, pair in enumerate(pairs) if place not in self.silent]
+        if len(pairs) < LEAST_HELD or len(heard) < LEAST_HEARD or self.sqnr <= other.sqnr:
             return False
+        gains = [0.0 if before == after else decibels(before, after) for before, after in heard]
         error = stdev(gains) / len(gains) ** 0.5
         most = 4 * sum(gain > 0.0 for gain in gains) >= 3 * len(gains)
         return most and fmean(gains) > ERRORS[min(len(gains), MOST_HELD)] * error
@@ -152,7 +161,9 @@ class Judge:
                 wanted = expected[name].astype(np.float64)
                 signal[row, column] = (wanted**2).sum()
                 noise[row, column] = ((returned[name] - wanted) ** 2).sum()
-        totals = np.maximum(signal.sum(axis=0), np.finfo(np.float64).tiny)
+        totals = np.maximum(signal.sum(axis=0), TINY)
         pairs = zip(signal.sum(axis=0), noise.sum(axis=0), strict=True)
         sqnr = fmean(decibels(float(x), float(n)) for x, n in pairs)
-        return Score(sqnr, tuple(float(item) for item in (noise / totals).mean(axis=1)))
+        loudness = (signal / np.maximum(signal.mean(axis=0), TINY)).max(axis=1)
+        silent = tuple(int(place) for place in np.flatnonzero(loudness < SILENT))
+        return Score(sqnr, tuple(float(item) for item in (noise / totals).mean(axis=1)), silent)

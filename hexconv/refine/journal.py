@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ class Journal:
         if place in self._known:
             return self._known[place]
         score = measure()
-        line = json.dumps({"place": place, "sqnr": score.sqnr, "noise": score.noise})
+        line = json.dumps({"place": place, **asdict(score)})
         if self._path is not None:
             with suppress(OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +72,8 @@ def _read(path: Path) -> dict[int, Score]:
             with suppress(ValueError, KeyError, TypeError):
                 item = json.loads(line)
                 noise = tuple(float(number) for number in item["noise"])
-                known[int(item["place"])] = Score(float(item["sqnr"]), noise)
+                silent = tuple(int(number) for number in item["silent"])
+                known[int(item["place"])] = Score(float(item["sqnr"]), noise, silent)
     return known
 
 

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.calibrate import is_channel, scale_channels
+from hexconv.compare.sites import find_sites
 from hexconv.conversion_record import AppliedRewrite, RefineStep
 from hexconv.model import Model
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, load
+from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.held_back import Judge, Sample, Score
 from hexconv.refine.journal import Journal
 from hexconv.refine.ranges import mixed_ranges
+from hexconv.refine.searched_ranges import searched_ranges
 from hexconv.settings import Observer, Settings
+from hexconv.simulator import Simulator
 from hexconv.tensor_ranges import introduced_ranges, observed_ranges
 
 if TYPE_CHECKING:
@@ -98,11 +102,28 @@ class Refinement:
         mixed = mixed_ranges(
             observed, other, lambda r: self._scored(judge, build, r).sqnr, self._tick
         )
-        if mixed == observed:
-            return observed
         held = self._judge(self.held)
-        before, after = (self._scored(held, build, found) for found in (observed, mixed))
-        return mixed if self._keeps("ranges by output error", before, after) else observed
+        best, reached = observed, self._scored(held, build, observed)
+        if mixed != observed:
+            after = self._scored(held, build, mixed)
+            if self._keeps("ranges by output error", reached, after):
+                best, reached = mixed, after
+        searched = self._searched(best, build(best).graph)
+        if searched == best:
+            return best
+        after = self._scored(held, build, searched)
+        return searched if self._keeps("ranges by each tensor's noise", reached, after) else best
+
+    def _searched(self, ranges: Mapping[str, Bounds], graph: Graph) -> Mapping[str, Bounds]:
+        """Ranges narrowed by the noise of each tensor alone."""
+        reference, _ = self.prepare(self.settings)
+        shapes = {name: shape_of(value) for name, value in reference.values().items()}
+        prepared = Simulator(graph, self.settings.library).prepared
+        computed = set(reference.computed_values())
+        found = dict.fromkeys(site.tensor for site in find_sites(graph, prepared, shapes).all)
+        scaled = {name.rsplit("/channel/", 1)[0] for name in ranges if is_channel(name)}
+        tensors = [n for n in found if n in computed and n in ranges and n not in scaled]
+        return searched_ranges(reference, ranges, tensors, self.fit[:MOST_TOGETHER], self._tick)
 
     def constants(self, model: Model) -> Model:
         """A model with biases corrected, and weights rounded anew, on the simulator."""

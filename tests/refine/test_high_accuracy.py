@@ -140,6 +140,22 @@ def test_three_samples_are_too_few_to_decide_on() -> None:
     assert not Score(31.0, (0.8, 0.8, 0.8)).beats(Score(30.0, (1.0, 1.0, 1.0)))
 
 
+def test_a_silent_sample_tells_nothing() -> None:
+    """Whatever happened to its noise; three others have to agree."""
+    before = Score(30.0, (1.0, 1.0, 1.0, 1e-6), (3,))
+    assert Score(30.9, (0.8, 0.82, 0.81, 1e-6), (3,)).beats(before)
+    assert Score(30.9, (0.8, 0.82, 0.81, 1e-5), (3,)).beats(before)
+    assert not Score(30.9, (0.6, 0.95, 0.9, 1e-6), (3,)).beats(before)
+    assert not Score(30.9, (0.8, 0.82, 1e-6, 1e-6), (2, 3)).beats(before)
+
+
+def test_a_judge_tells_which_samples_are_silent() -> None:
+    graph = model([helper.make_node("LeakyRelu", ["x"], ["y"])], {"x": (1, 8)}, ["y"], {})
+    loud = [{"x": numbers((1, 8), seed)} for seed in range(3)]
+    judge = Judge(load(graph), [*loud, {"x": np.zeros((1, 8), np.float32)}], "v66")
+    assert judge.score_of(lambda sample: {"y": sample["x"]}).silent == (3,)
+
+
 def test_chance_is_not_kept() -> None:
     """Of 1000 steps that change the noise at random, by 3 dB and without a mean, few are kept."""
     random = np.random.default_rng(0)

@@ -1,0 +1,125 @@
+"""Ranges narrowed by the error at the model's outputs, each tensor alone.
+
+The float model with one tensor rounded in a range tells what this tensor's noise is worth at the
+outputs: where large values carry the result its whole range is best, where they do not a narrower
+one has finer steps. The noise of tensors adds up, so that each is searched alone; those of the
+largest share first, as the others are hardly worth it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import numpy as np
+
+from hexconv.arrays import Array
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.switched import Switched
+from hexconv.quantize import Bounds, cover
+
+MOST_SEARCHED = 4
+"""Samples of those given that ranges are searched on."""
+SEEN = 0.9
+"""Of the noise, whose tensors are searched."""
+SMALLER = 0.92
+"""By which an end comes nearer to zero in a step: an eighth of a bit if both do."""
+MOST_STEPS = 8
+"""Of one end: to half of it."""
+GAIN = 0.995
+"""Of the noise, that is left at most after a step that is worth it."""
+Sample = Mapping[str, Array]
+Ranges = Mapping[str, Bounds]
+
+
+def searched_ranges(
+    reference: FloatGraph,
+    observed: Ranges,
+    tensors: Collection[str],
+    samples: Sequence[Sample],
+    tick: Callable[[], None],
+) -> dict[str, Bounds]:
+    """The observed ranges, those narrowed that make the outputs better.
+
+    Args:
+        reference: the float model, as it is calibrated.
+        observed: (min, max) of each tensor.
+        tensors: those that the DSP has in 8 bits, the model's inputs left out.
+        samples: of the model's inputs.
+        tick: called after each tensor.
+    """
+    if not tensors:
+        return dict(observed)
+    meter = _Meter(reference, tensors, samples)
+    alone = {}
+    for name in tensors:
+        alone[name] = meter.noise(name, observed[name])
+        tick()
+    found = dict(observed)
+    left = SEEN * sum(alone.values())
+    for name in sorted(alone, key=lambda name: -alone[name]):
+        if left <= 0.0:
+            break
+        left -= alone[name]
+        best = _narrowed(meter, name, observed[name], alone[name])
+        # Tensors of one range, such as a reshape and what it reads, stay of one range.
+        found.update({other: best for other in found if observed[other] == observed[name]})
+        tick()
+    return found
+
+
+class _Meter:
+    """What one tensor's rounding is at the outputs."""
+
+    def __init__(
+        self, reference: FloatGraph, tensors: Collection[str], samples: Sequence[Sample]
+    ) -> None:
+        self._switched = Switched(reference, list(tensors), [])
+        floats = [self._switched.tensors(sample, {}, {}) for sample in samples]
+        places = _of_most_ends(floats)
+        self._samples, self._floats = ([of[n] for n in places] for of in (samples, floats))
+        self._clean = [self._switched.outputs(sample, {}) for sample in self._samples]
+
+    def noise(self, name: str, bounds: Bounds) -> float:
+        """Noise over signal of all outputs, summed over the samples."""
+        value_range, total = cover(*bounds), 0.0
+        step, zero = np.float32(value_range.step), value_range.zero
+        for sample, floats, clean in zip(self._samples, self._floats, self._clean, strict=True):
+            values = floats[name]
+            codes = np.clip(np.rint(values / step), -zero, 255 - zero)
+            found = self._switched.outputs(sample, {name: codes * step - values})
+            total += _relative(clean, found)
+        return total
+
+
+def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
+    """The best range of a tensor: one end after the other."""
+    best = bounds
+    for end in (0, 1):
+        for _ in range(MOST_STEPS):
+            if best[end] == 0.0:
+                break
+            tried = (best[0] * SMALLER, best[1]) if end == 0 else (best[0], best[1] * SMALLER)
+            found = meter.noise(name, tried)
+            if found > GAIN * noise:
+                break
+            best, noise = tried, found
+    return best
+
+
+def _of_most_ends(floats: Sequence[Sample]) -> list[int]:
+    """The samples that reach most ends of the tensors' ranges: they show what clipping costs."""
+    ends = [
+        [e for x in of.values() for e in (-x.min(initial=0.0), x.max(initial=0.0))] for of in floats
+    ]
+    reached = np.argmax(np.asarray(ends), axis=0)
+    counts = np.bincount(reached, minlength=len(floats))
+    return sorted(np.argsort(-counts, kind="stable")[:MOST_SEARCHED].tolist())
+
+
+def _relative(clean: Sample, found: Sample) -> float:
+    """Noise over signal: the sum over the outputs."""
+    total = 0.0
+    for name, expected in clean.items():
+        wanted = expected.astype(np.float64)
+        total += float(((found[name] - wanted) ** 2).sum()) / max(float((wanted**2).sum()), 1e-300)
+    return total
