@@ -19,10 +19,13 @@ KNOWN = {
     1006947: "the mean of a norm: see 44",
     1007229: "a sum over a norm: see 44",
     1008251: "a mean pool has the range of its input, which is wider than its own",
+    1010630: "channel scales round weights twice: 4 levels on rows of one number, in front of Erf",
     1010916: "the mean of a norm: see 44",
+    1025540: "what is 0 in every sample has levels of 1/256; a constant of 0.01 is added to it",
 }
 """Seeds that are 6 dB and more below what 8 bits allow, and why."""
 KNOWN_WIDE = {
+    2000090: "a mean has the range of what it is taken from, for the difference of the two",
     2000207: "values are half a level from the threshold of a comparison",
     3000008: "the mean of a norm: see 44",
 }
