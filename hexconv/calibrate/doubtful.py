@@ -26,7 +26,8 @@ class Doubts:
     """What is doubtful about samples, seen while they are read."""
 
     def __init__(self) -> None:
-        self.count, self._first, self._varies = 0, {}, False
+        self.count, self._first = 0, {}
+        self._varying: set[str] = set()
         self._peaks: dict[str, list[float]] = {}
 
     _first: Mapping[str, Array]
@@ -41,10 +42,11 @@ class Doubts:
         for sample in samples:
             if not self.count:
                 self._first = {name: np.array(array) for name, array in sample.items()}
-            elif not self._varies:
-                self._varies = any(
-                    not np.array_equal(array, self._first[name]) for name, array in sample.items()
-                )
+            self._varying.update(
+                name
+                for name, array in sample.items()
+                if name not in self._varying and not np.array_equal(array, self._first[name])
+            )
             self.count += 1
             for name, array in sample.items():
                 self._peaks.setdefault(name, []).append(_peak(np.asarray(array)))
@@ -63,12 +65,28 @@ class Doubts:
         """
         found: dict[str, list[str]] = {}
         for name, bounds in ranges.items():
-            if (why := _doubt(*bounds) or _outlier(self._peaks.get(name, ()))) is not None:
+            why = _doubt(*bounds) or _outlier(self._peaks.get(name, ())) or self._same(name)
+            if why is not None:
                 found.setdefault(why, []).append(name)
         texts = [f"of {listed(names)}: {why}" for why, names in found.items()]
-        if not texts and self.count > 1 and not self._varies:
+        if not texts and self.count > 1 and not self._varying:
             texts = [f"of {listed(list(ranges))}: all {self.count} samples are the same"]
         return f"THE SAMPLES {'; '.join(texts)}. {REMEDY}" if texts else None
+
+    def _same(self, name: str) -> str | None:
+        """Why an input is in doubt that has the same values in every sample, where others vary.
+
+        Whole numbers are not: masks, positions and lengths are often the same by design.
+        """
+        first = self._first.get(name)
+        if first is None or name in self._varying or not self._varying or self.count < 2:
+            return None
+        if bool((first == np.rint(first)).all()):
+            return None
+        return (
+            f"the same values in all {self.count} samples, while other inputs vary (bind what "
+            "never changes: --constant NAME=FILE.npy)"
+        )
 
 
 def _doubt(low: float, high: float) -> str | None:

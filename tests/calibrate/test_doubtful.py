@@ -65,10 +65,21 @@ def test_one_sample_that_is_far_too_loud_is_named(place: int) -> None:
 
 def test_some_loud_samples_and_a_silent_one_need_no_warning() -> None:
     samples = [
-        {"x": numbers(SHAPE, seed) * np.float32(10.0**-seed), "h": numbers(SHAPE)}
+        {"x": numbers(SHAPE, seed) * np.float32(10.0**-seed), "h": numbers(SHAPE, seed + 9)}
         for seed in range(4)
     ]
     assert not warned([*samples, {"x": np.zeros(SHAPE, np.float32), "h": numbers(SHAPE)}])
+
+
+def test_an_input_that_never_changes_while_others_do_is_named() -> None:
+    (text,) = warned([{"x": numbers(SHAPE, seed), "h": numbers(SHAPE)} for seed in range(4)])
+    assert "of 'h': the same values in all 4 samples, while other inputs vary" in text
+    assert "constants={" in text and "'x'" not in text
+
+
+def test_whole_numbers_that_never_change_need_no_warning() -> None:
+    positions = np.broadcast_to(np.arange(8, dtype=np.float32), SHAPE)
+    assert not warned([{"x": numbers(SHAPE, seed), "h": positions} for seed in range(4)])
 
 
 def test_varied_samples_need_no_warning() -> None:
