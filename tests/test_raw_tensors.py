@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,9 @@ class Feeds:
     inputs = (Interface("x", IMAGE, Layout.channels_last(4), nhwc=True),)
     dropped_inputs = ()
     open_axes = MappingProxyType({"x": ()})
+
+    def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
+        return name == "x" and np.dtype(dtype) == np.float32
 
 
 def samples(source: SampleSource, form: DataFormat = "NONE") -> list[np.ndarray]:
