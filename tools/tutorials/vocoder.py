@@ -63,13 +63,16 @@ Audio(quantized, rate=rate, normalize=False)
 # %% en
 # ## Measure
 #
-# SNR of the wave, distance of the mels, and spectral distances between the two.
+# SNR of the wave, distance of the mels, spectral distances between the two, and intelligibility.
+# With the package `pesq` (extra `pesq`, compiled from C), `figures` has PESQ as well.
 # %% zh
 # ## 度量
 #
-# 两者之间的波形 SNR、mel 距离与频谱距离。
+# 两者之间的波形 SNR、mel 距离、频谱距离与可懂度。
+# 装有 `pesq` 包时（可选依赖 `pesq`，需编译 C 代码），`figures` 中还有 PESQ。
 # %%
-{name: value for name, value in compare(wave, quantized, voice.CONFIG).as_dict().items() if value}
+figures = compare(wave, quantized, voice.CONFIG).as_dict()
+{name: figures[name] for name in ("snr", "mel_l1", "lsd", "mcd", "stoi")}
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True)
 for axes, title, samples in ((left, "float", wave), (right, "DSP", quantized)):
