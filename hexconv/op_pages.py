@@ -151,24 +151,32 @@ def opsets(row: Row) -> str:
     return ", ".join(map(str, row.since))
 
 
+MARKS = {"en": (": ", ", "), "zh": ("：", "，")}
+"""The colon and the comma of a language."""
+
+
 def row_page(row: Row, lang: str, level: int = 3) -> str:
     """One ONNX op in full."""
-    lines = [f"{'#' * level} {row.op}", "", f"{row.does.to(lang)} (opset {opsets(row)})", ""]
+    colon, comma = MARKS[lang]
+    opset = f"opset {opsets(row)}"
+    known_since = f" ({opset})" if lang == "en" else f"（{opset}）"
+    lines = [f"{'#' * level} {row.op}", "", row.does.to(lang) + known_since, ""]
     for form in row.forms:
         target = " → ".join(f"`{op}`" for op in form.nnlib)
         when = form.when.to(lang) or word("always", lang)
         kind = word(form.kind.value, lang)
-        lines.append(f"- {when}: {kind}{': ' + target if target else ''}")
+        lines.append(f"- {when}{colon}{kind}{colon + target if target else ''}")
     lines.append("")
-    facts = [("int8", word(row.int8, lang) + (f", {row.why.to(lang)}" if row.why else ""))]
+    facts = [("int8", word(row.int8, lang) + (f"{comma}{row.why.to(lang)}" if row.why else ""))]
     facts += [(key, getattr(row, key).to(lang)) for key in ("accuracy", "limits", "hint")]
     facts.append(("source", row.source))
-    lines += [f"- **{word(key, lang)}**: {text}" for key, text in facts if text]
+    lines += [f"- **{word(key, lang)}**{colon}{text}" for key, text in facts if text]
     return "\n".join(lines)
 
 
 def spec_page(known: OpSpec, lang: str, level: int = 3) -> str:
     """One nnlib op in full."""
+    colon = MARKS[lang][0]
     value_range = RANGES[known.range][lang != "en"]
     if known.fixed:
         value_range += f" {known.fixed[0]:g}..{known.fixed[1]:g}"
@@ -185,11 +193,18 @@ def spec_page(known: OpSpec, lang: str, level: int = 3) -> str:
         ("source", known.source),
     ]
     if known.emit != "yes":
-        facts.append(("emit", word(known.emit, lang) + (f": {known.why}" if known.why else "")))
-    lines = [f"{'#' * level} {known.name}", "", f"{known.does} (id {known.id})", ""]
-    lines += [f"- **{word(key, lang)}**: {text}" for key, text in facts if text]
-    lines += [f"- **{word('limits', lang)}**: {_limit(limit)}" for limit in known.limits]
-    lines += [f"- **{word('notes', lang)}**: {note}" for note in known.notes]
+        facts.append(
+            ("emit", word(known.emit, lang) + (f"{colon}{known.why}" if known.why else ""))
+        )
+    lines = [
+        f"{'#' * level} {known.name}",
+        "",
+        known.does + (f" (id {known.id})" if lang == "en" else f"（id {known.id}）"),
+        "",
+    ]
+    lines += [f"- **{word(key, lang)}**{colon}{text}" for key, text in facts if text]
+    lines += [f"- **{word('limits', lang)}**{colon}{_limit(limit)}" for limit in known.limits]
+    lines += [f"- **{word('notes', lang)}**{colon}{note}" for note in known.notes]
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.cli._cost_page import span
-from hexconv.cli._terminal import padded, say, table
+from hexconv.cli._terminal import KEPT, padded, say, table
 from hexconv.compare.accuracy import Accuracy, describe
 from hexconv.cost.soc import Time
 from hexconv.names import counted, listed
@@ -79,7 +79,7 @@ def page(
         for item in items:
             _line(side, _interface(item))
     for kind in KINDS:
-        told = [f"{name} {count}" for what, name, count in did.rewrites if what == kind]
+        told = [f"{name}{KEPT}{count}" for what, name, count in did.rewrites if what == kind]
         if told:
             _line(kind, ", ".join(told))
     if model.parts is not None and model.parts.cpu is not None:
@@ -94,7 +94,7 @@ def page(
     if cost is not None:
         _line("predicted", _cost(cost))
     for name, packets in sorted(did.saved.items(), key=lambda item: -item[1]):
-        _line("saved by", f"{name}: {packets / 1e3:,.0f} k packets")
+        _line("saved by", f"{name}: {packets:,.0f} packets")
     for text in describe(found):
         _line(f"on {library}", text)
     for path in files:

@@ -40,7 +40,7 @@ def page(cost: Cost, soc: str, by: str, top: int) -> None:
     places = [place for place, head in enumerate(heads) if head not in CSV_ALONE]
     first, last = heads.index("ms low"), heads.index("ms high")
     cells = [
-        [*(row[place] for place in places), f"{row[first]:.3g} to {row[last]:.3g}"]
+        [*(row[place] for place in places), f"{row[first]:.3f} to {row[last]:.3f}"]
         for row in rows[:top]
     ]
     table(

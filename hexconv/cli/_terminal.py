@@ -36,8 +36,12 @@ READABLE = 24
 """Columns of a name below which a column of less weight is left out instead."""
 
 _CHINESE = r"\u2e80-\u9fff\uff00-\uffef"
-_PIECE = re.compile(rf"[{_CHINESE}][，。；：、）」]*|[^\s{_CHINESE}]+[，。；：、）」]*")
-"""What a line is not broken in: a word, or a Chinese character with what must follow it."""
+KEPT = "\u00a0"
+"""A space that a line is not broken at; it is shown as any other."""
+
+_UNIT = rf"(?:[{_CHINESE}]|[^\s{_CHINESE}]+)[，。；：、）」]*"
+_PIECE = re.compile(rf"{_UNIT}(?:{KEPT}{_UNIT})*")
+"""What a line is not broken in: words, or a Chinese character with what must follow it."""
 
 _NUMBER = r"[-+]?[\d,]+(\.\d+)?(e[-+]\d+)?"
 _FIGURE = re.compile(rf"({_NUMBER}( to {_NUMBER}| ?%)?)?|-|unknown|exact|no signal|inf|nan")
@@ -68,7 +72,9 @@ def say(text: str = "", *, err: bool = False, style: str = "") -> None:
     if style:
         text = click.style(text, fg=None if style == "bold" else style, bold=style == "bold")
     with _without_bars(), suppress(OSError) if err else nullcontext():
-        click.echo(text, err=err, color=_color())  # the exit code tells of an error as well
+        click.echo(
+            text.replace(KEPT, " "), err=err, color=_color()
+        )  # the exit code tells of an error as well
 
 
 def _color() -> bool | None:
@@ -126,6 +132,7 @@ def table(
     rows: Sequence[Sequence[object]],
     *,
     prose: bool = False,
+    whole: bool = False,
     drop: Sequence[str] = (),
 ) -> None:
     """Print a table; numbers right-aligned, other cells shortened where the terminal is narrow.
@@ -134,6 +141,7 @@ def table(
         heads: of the columns, each of one line or more.
         rows: cells; integers get separators of thousands.
         prose: the last column is text, to be broken between words and not shortened.
+        whole: no cell is shortened: a column of text gets the columns that are left.
         drop: heads of the columns that a narrow terminal does without, the first one first.
     """
     if not rows:
@@ -143,7 +151,7 @@ def table(
     columns[-1].prose = prose
     width = width_of()
     if width is not None:
-        columns = _fitting(columns, width, drop)
+        columns = _fitting(columns, width, drop, whole=whole)
     lines = max(column.head.count("\n") for column in columns) + 1 if any(heads) else 0
     with _without_bars():
         for number in range(lines):
@@ -185,15 +193,17 @@ class _Column:
         return padded(shown, self.wide)
 
 
-def _fitting(columns: list[_Column], width: int, drop: Sequence[str]) -> list[_Column]:
+def _fitting(
+    columns: list[_Column], width: int, drop: Sequence[str], *, whole: bool
+) -> list[_Column]:
     """The columns that a terminal has room for, their names shortened."""
     if columns[-1].prose:
         columns[-1].wide = min(columns[-1].wide, width // 2)
-    names = [column for column in columns if not (column.numeric or column.prose)]
+    names = [column for column in columns if not (column.numeric or column.prose or whole)]
     least = sum(min(c.wide, READABLE) if c in names else c.wide for c in columns)
     if least + GAP * (len(columns) - 1) > width and drop:
         left = [column for column in columns if column.head != translated(drop[0])]
-        return _fitting(left, width, drop[1:])
+        return _fitting(left, width, drop[1:], whole=whole)
     spare = width - sum(column.wide for column in columns) - GAP * (len(columns) - 1)
     while spare < 0 and names:
         widest = max(names, key=lambda column: column.wide)
@@ -209,10 +219,10 @@ def _row(cells: list[str], width: int | None) -> None:
     if width is not None:
         start = sum(map(cell_len, cells[:-1])) + GAP * (len(cells) - 1)
         room = max(width - start, NARROWEST)
-        text = " ".join(middle(word, room - 2) for word in cells[-1].split())
+        text = " ".join(middle(word, room - 2) for word in cells[-1].split(" "))
         lines = wrapped(text, room).split("\n")
         cells[-1] = ("\n" + " " * start).join(line.strip() for line in lines)
-    click.echo(without_control((" " * GAP).join(cells).rstrip()))
+    click.echo(without_control((" " * GAP).join(cells).rstrip()).replace(KEPT, " "))
 
 
 @contextmanager

@@ -34,8 +34,8 @@ def page(report: Report, most: int) -> None:
         _layers(report, most)
         _advice(report.layers[:most])
     if report.unmatched:
-        count = counted(len(report.unmatched), "tensor")
-        say(f"\nNot compared: {count} that the float model does not have")
+        tensors = counted(len(report.unmatched), "tensor")
+        say(f"\nNot compared: {tensors} that the float model does not have")
 
 
 def _outputs(report: Report) -> None:

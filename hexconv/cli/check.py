@@ -13,9 +13,10 @@ import click
 from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
 from hexconv.cli._options import interface_options
-from hexconv.cli._terminal import say, table
+from hexconv.cli._terminal import KEPT, say, table
 from hexconv.names import counted
 from hexconv.settings import OptimizeLevel
+from hexconv.translation import translated
 
 if TYPE_CHECKING:
     from hexconv.support import NodeSupport, SupportReport
@@ -86,11 +87,11 @@ def _becomes(row: NodeSupport) -> str:
     if row.reason:
         return "unsupported"
     if row.within:
-        return f"in {row.within}"
+        return translated(f"in {row.within}").replace(" ", KEPT)
     return " + ".join(_with_counts(row.nnlib)) or "no node (layout only)"
 
 
 def _with_counts(ops: Sequence[str]) -> Iterator[str]:
-    """Equal ops as one: `4 x QuantizedSlice_8`."""
+    """Equal ops as one: `4 x QuantizedSlice_8`, which a line keeps together."""
     for op, times in Counter(ops).items():
-        yield op if times == 1 else f"{times} x {op}"
+        yield op if times == 1 else f"{times}{KEPT}x{KEPT}{op}"

@@ -81,6 +81,6 @@ def _show(
         }
         emit("exact", found)
     elif not quiet:
-        count = counted(len(proto.graph.node), "node")
+        nodes = counted(len(proto.graph.node), "node")
         more = ["the simulator's bits on one sample"] if checked else []
-        say(", ".join([f"{target}: {count} of {library}", *more]))
+        say(", ".join([f"{target}: {nodes} of {library}", *more]))

@@ -14,7 +14,11 @@ from hexconv.nnlib import ops as nnlib
 from hexconv.translation import language
 
 FORMATS = ("table", "md", "json", "csv")
-SHARES = {"yes": "In int8", "partly": "In int8 in some forms", "no": "Not in int8"}
+SHARES = {
+    "yes": "Ops that run in int8",
+    "partly": "Ops that run in int8 in some forms",
+    "no": "Ops that do not run in int8",
+}
 
 
 @click.command()
@@ -59,7 +63,7 @@ def _whole_table(lang: str) -> None:
     rows = op_table.load().values()
     for int8, title in SHARES.items():
         names = sorted(row.op for row in rows if row.int8 == int8)
-        say(f"{title} ({len(names)}):", style="bold")
+        say(f"{title}: {len(names)}", style="bold")
         say(f"  {', '.join(names)}")
     say(f"{len(rows)} ops. One in full: hexconv ops NAME; more of all: --unsupported, --wide")
 
@@ -69,18 +73,18 @@ def _wide(lang: str) -> None:
     rows = op_table.load()
     heads = [op_pages.word(head, lang) for head in ("op", "since", "becomes", "int8", "does")]
     cells = [op_pages.glance_cells(rows[op], lang) for op in sorted(rows)]
-    table(heads, [(*row[:4], row[5]) for row in cells], prose=True)
+    table(heads, [(*row[:4], row[5]) for row in cells], prose=True, whole=True, drop=heads[1:2])
 
 
 def _unsupported(lang: str) -> None:
     """The ops that the DSP has not, with reasons and what to do instead."""
-    rows = op_table.load()
+    rows, colon = op_table.load(), op_pages.MARKS[lang][0]
     for op in sorted(rows):
         row = rows[op]
         if row.int8 == "no":
-            say(f"{op}: {row.why.to(lang)}")
+            say(f"{op}{colon}{row.why.to(lang)}")
             if row.hint:
-                say(f"  {op_pages.word('hint', lang)}: {row.hint.to(lang)}")
+                say(f"  {op_pages.word('hint', lang)}{colon}{row.hint.to(lang)}")
 
 
 _WHOLE: dict[str, Callable[[str], None]] = {

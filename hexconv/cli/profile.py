@@ -222,7 +222,7 @@ def _page(
     top: int,
     advice: list[Advice],
 ) -> None:
-    table(heads, rows[:top])
+    table(heads, [_shown(heads, row) for row in rows[:top]])
     if len(rows) > top:
         say(f"... and {counted(len(rows) - top, 'more row')} (--top)")
     count = sum(row.count for row in log.by_type.values())
@@ -234,6 +234,14 @@ def _page(
         say(f"{item.op} is {item.share:.0%}: {item.text(language())}")
         if item.rewrites:
             say(f"  rewrites: {', '.join(item.rewrites)}")
+
+
+def _shown(heads: list[str], row: list[Any]) -> list[Any]:
+    """A row whose times have three decimals, whose shares have one."""
+    return [
+        f"{cell:.{1 if head == 'share %' else 3}f}" if isinstance(cell, float) else cell
+        for head, cell in zip(heads, row, strict=True)
+    ]
 
 
 def _beside(log: Log, cost: Cost, soc: str) -> dict[str, Any]:

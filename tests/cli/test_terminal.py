@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hexconv.cli import group
 from hexconv.cli._examples import EXAMPLES
-from hexconv.cli._terminal import cell_len, middle, say, stages, table, wrapped
+from hexconv.cli._terminal import KEPT, cell_len, middle, say, stages, table, wrapped
 from hexconv.files import write_files
 from hexconv.names import counted
 
@@ -235,6 +235,46 @@ def test_text_is_broken_between_words() -> None:
     assert text.split("\n") == ["  one two", "  three"]
     assert wrapped("a/very/long/path/name stays", 10).split("\n")[0] == "a/very/long/path/name"
     assert wrapped("模型不支持该算子。", 12).split("\n") == ["模型不支持该", "  算子。"]
+
+
+@pytest.mark.parametrize(
+    "text, lines",
+    [
+        ("one two_x_three four", ["one", "  two_x_three", "  four"]),
+        ("层位于在_a/name_中的", ["层位于", "  在_a/name_中", "  的"]),
+    ],
+)
+def test_words_that_belong_together_stay_on_one_line(text: str, lines: list[str]) -> None:
+    shown_lines = wrapped(text.replace("_", KEPT), 14).replace(KEPT, "_").split("\n")
+    assert shown_lines == lines
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_node_that_another_one_is_in_stands_beside_the_word(place: Path, language: str) -> None:
+    arguments = [*COMMANDS["check --all"](place), "--lang", language]
+    last = [line.split()[-1] for line in shown(arguments, 80).splitlines() if line]
+    assert not {"in", "在", "x"} & set(last) and not any(
+        KEPT in shown(arguments, w) for w in (80, None)
+    )
+
+
+def test_each_op_has_its_whole_name_on_a_narrow_terminal() -> None:
+    assert "…" not in shown(["ops", "--wide"], 80)
+
+
+def test_times_of_a_profile_have_equally_many_decimals(place: Path) -> None:
+    text = shown(["profile", LOG, "--against", place / "deep.pb"], 120)
+    rows = [
+        re.findall(r"-?\d+\.\d+", line) for line in text.splitlines()[1:] if " nodes, " not in line
+    ]
+    assert all(len(cell.partition(".")[2]) == 3 for row in rows if len(row) == 3 for cell in row)
+    assert any(len(row) == 3 for row in rows)
+
+
+def test_chinese_pages_of_ops_have_chinese_marks() -> None:
+    for arguments in (["ops", "MatMul"], ["ops", "--unsupported"]):
+        lines = shown([*arguments, "--lang", "zh"]).splitlines()
+        assert not [line for line in lines if re.search(r"[\u4e00-\u9fff*]: ", line)]
 
 
 def test_names_are_shortened_in_the_middle() -> None:
