@@ -210,6 +210,22 @@ def test_a_product_is_tried_at_the_loudness_that_is_worst_for_it() -> None:
     assert "'product'" in told and "product scale" in told
 
 
+def test_no_node_is_tried_louder_than_inputs_may_be() -> None:
+    """x - 0.01 has its worst ratio of steps at 200 times the loudness, where x * 0.02 overflows."""
+    net = Net()
+    factor_range, product, difference = cover(-0.01, 0.02), cover(-0.02, 0.04), cover(-2.0, 2.0)
+    factor = net.builder.const("b", np.zeros((1, 1, 1, 32), np.uint8), factor_range)
+    refs = [net.x.data, factor, net.x.min, net.x.max, *net.builder.minmax("b", factor_range)]
+    refs += net.builder.minmax("y", product)
+    small_range = cover(0.0, 0.01)
+    small = net.builder.const("c", np.zeros((1, 1, 1, 32), np.uint8), small_range)
+    others = [net.x.data, small, net.x.min, net.x.max, *net.builder.minmax("c", small_range)]
+    others += net.builder.minmax("z", difference)
+    one = net.op("QuantizedMul_8x8to8", refs, product, "product")
+    other = net.op("QuantizedSub_8p8to8", others, difference, "difference")
+    assert found(net.finish(one, other)) == ""
+
+
 @pytest.mark.parametrize("op", ["Supernode_8x8p32to8", "QuantizedMean_8"])
 def test_what_a_quiet_or_a_loud_input_breaks_is_found(op: str) -> None:
     """quiet_input: the bias of a convolution; mean_clipped: the factor of a mean."""

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto, helper
 
-from hexconv.nnlib.builder import Builder
-from hexconv.nnlib.graph import Ref
+from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
+from hexconv.nnlib.graph import INPUT_OP, Interface, Output, Ref
+from hexconv.nnlib.layout import Layout
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.optimize.on_nnlib.requantize_once import requantize_once
 from hexconv.quantize import cover
@@ -106,6 +107,23 @@ def test_a_scaled_requantize_goes_and_its_reader_keeps_the_scale() -> None:
     total_node, out = graph.nodes
     assert found.ends[Ref(total_node.id)] == pytest.approx((4 * wanted.min, 4 * wanted.max))
     assert [found.scalars[ref] for ref in out.inputs[1:]] == [wanted.min, wanted.max]
+
+
+@pytest.mark.parametrize(("asked", "merged"), [(0.005, 1), (0.001, 0)])
+def test_a_range_too_fine_for_a_loud_run_is_not_asked_at_once(asked: float, merged: int) -> None:
+    """An input of 0..3.3 fits 0..0.001, and ten times as loud it does not: a gain of 2^15."""
+    builder, shape = Builder("loud"), (1, 1, 4, 32)
+    outputs = [Output(shape, "uint8"), *RANGE_OUTPUTS]
+    node = builder.node(INPUT_OP, [], outputs, name="quantize_input")
+    builder.graph.inputs.append(Interface("x", shape, Layout.plain(4), (0.0, 3.3)))
+    refs = [Ref(node, port) for port in range(3)]
+    for top in (0.01, asked):
+        values = cover(0.0, top)
+        limits = builder.minmax(f"{top}", values)
+        result = builder.quantized("Requantize_8to8", [*refs, *limits], shape, values, name="r")
+        refs = [*result.data_min_max]
+    builder.node("DequantizeOUTPUT_8tof", refs, [], name="out")
+    assert requantize_once(builder.finish()) == merged
 
 
 def test_a_mean_is_not_asked_for_a_range_that_it_cannot_answer_in() -> None:

@@ -92,7 +92,9 @@ class _Runs:
     def broken(self) -> Iterator[tuple[Node, str]]:
         """The rules that some ranges of the chosen inputs break, with the nodes."""
         self._run(self._usual)
-        scales = sorted({*RUN_TIME_SCALES, *self._product_scales(), *self._difference_scales()})
+        worst = (*self._product_scales(), *self._difference_scales())
+        within = {scale for scale in worst if RUN_TIME_SCALES[0] < scale < RUN_TIME_SCALES[-1]}
+        scales = sorted({*RUN_TIME_SCALES, *within})
         for scale, number in product(scales, range(len(RUN_TIME_ZEROS) ** len(self._chosen))):
             self._run([*self._ranges(scale, number)])
             for site in self._sites:
@@ -129,9 +131,7 @@ class _Runs:
                 continue
             varying = sum(self._varies(site, role) for role in ("a_min", "b_min"))
             worst = WORST_PRODUCT * 255 * out / (one * other)
-            scale = worst ** (1 / max(varying, 1))
-            if RUN_TIME_SCALES[0] < scale < RUN_TIME_SCALES[-1]:
-                yield scale
+            yield worst ** (1 / max(varying, 1))
 
     def _difference_scales(self) -> Iterator[float]:
         """The loudness at which an operand of a subtraction has the worst ratio of steps."""

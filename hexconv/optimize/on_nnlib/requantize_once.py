@@ -9,6 +9,8 @@ from hexconv.nnlib.constraints import CONSTRAINTS
 from hexconv.nnlib.graph import Graph, Node, Ref
 from hexconv.nnlib.ops import spec
 from hexconv.nnlib.ranges.found import Ends, FoundRanges
+from hexconv.nnlib.ranges.operands import ranged_inputs
+from hexconv.nnlib.ranges.run_time import broken_in_a_run
 from hexconv.nnlib.ranges.scale import scale_of
 from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize.ranges import LEVELS, Range
@@ -33,6 +35,7 @@ class _Merger:
 
     def __init__(self, graph: Graph) -> None:
         self.count = 0
+        self._graph = graph
         self._builder = Builder.on(graph)
         self._readers = graph.consumers()
         self._found = FoundRanges(graph.consts)
@@ -84,9 +87,17 @@ class _Merger:
         return {Ref(node.id, port): ref for port, ref in enumerate(refs)}
 
     def _runs(self, node: Node) -> bool:
-        """Whether the library computes it rightly."""
+        """Whether the library computes it rightly, whichever ranges the inputs have in a run."""
         site = self._found.site(node)
-        return not any(limit.rule and CONSTRAINTS[limit.rule](site) for limit in site.spec.limits)
+        if any(limit.rule and CONSTRAINTS[limit.rule](site) for limit in site.spec.limits):
+            return False
+        pairs = ranged_inputs(node.op, len(node.inputs))
+        ends = (node.inputs[position] for pair in pairs for position in (pair.low, pair.high))
+        if all(ref in self._found.scalars for ref in ends):
+            return True
+        nodes = [node if known.id == node.id else known for known in self.nodes.values()]
+        broken = broken_in_a_run(replace(self._graph, nodes=nodes), self._found)
+        return all(found.id != node.id for found, _ in broken)
 
     def _limits(self, node: Node) -> tuple[float, float]:
         low, high = (self._found.scalars[ref] for ref in _requested(node))
