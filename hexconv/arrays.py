@@ -16,6 +16,11 @@ Constant = npt.ArrayLike | Path
 """A number, an array, a path of a .npy file, or a text: `300`, `1,2,3`, `true`, `h0.npy`."""
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+NUMBERS = "biuf"
+"""The kinds of types whose numbers are data: booleans, integers, floats."""
+WHOLE_FLOATS = 1 << np.finfo(np.float32).nmant + 1
+"""Up to it float32 has every integer."""
+NOT_IN_FLOAT32 = "float32 cannot hold this integer: above 2^24 it has only some"
 BLOCK = 256
 LARGE = 1 << 20
 
@@ -30,6 +35,21 @@ def release_pages(array: Array) -> None:
         owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
     if isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):
         owner.madvise(mmap.MADV_DONTNEED)
+
+
+def are_numbers(dtype: npt.DTypeLike) -> bool:
+    """Whether arrays of a type are data: floats, or integers and booleans as the same floats."""
+    return np.dtype(dtype).kind in NUMBERS
+
+
+def not_in_float32(array: Array) -> int | None:
+    """The first integer of an array that float32 rounds; None where it holds all, and of floats."""
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < np.dtype(np.int32).itemsize:
+        return None
+    for value in array[(array > WHOLE_FLOATS) | (array < -WHOLE_FLOATS)]:
+        if int(np.float32(value)) != int(value):
+            return int(value)
+    return None
 
 
 def contiguous(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

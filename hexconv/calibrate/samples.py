@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from hexconv.arrays import NOT_IN_FLOAT32, not_in_float32
 from hexconv.arrays import FloatArray as Array
 from hexconv.calibrate.images import Images, holds_images
 from hexconv.calibrate.lengths import fitted, other_axis, warn_of_length
@@ -335,6 +336,8 @@ def _checked(
                 f"input '{name}' has shape {list(array.shape)}, expected {list(info.shape)}",
                 where=label,
             )
+        if (lost := not_in_float32(array)) is not None:
+            raise RangeError(f"input '{name}' contains {lost}", where=label, why=NOT_IN_FLOAT32)
         with np.errstate(over="ignore"):
             result[name] = np.asarray(array, np.float32, order="C")
         if not np.isfinite(result[name]).all():

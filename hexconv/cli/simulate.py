@@ -233,8 +233,8 @@ class ModelFeeds:
     open_axes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def takes(self, _: str, dtype: npt.DTypeLike) -> bool:
-        """As `simulate` takes arrays: which of its inputs the ONNX file has as integers is lost."""
-        from hexconv.nnlib.feeds import are_numbers
+        """Any numbers: which of its inputs the ONNX file has as integers is lost."""
+        from hexconv.arrays import are_numbers
 
         return are_numbers(dtype)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hexconv.arrays import NOT_IN_FLOAT32, are_numbers, not_in_float32
 from hexconv.cpp import onnxruntime as places
 from hexconv.cpp.platforms import (
     NDK,
@@ -74,12 +75,14 @@ def read_feed(path: Path, model: Path | None = None) -> Feed:
     if path.suffix in SUFFIXES and is_file(path) and model is not None:
         return _finite(read_raw(path, _shape(model, path)), path)
     stored = read_npy(path, "the input")
-    if stored.dtype.kind not in "fiu":
+    if not are_numbers(stored.dtype):
         raise FileError("the input is not a .npy of real numbers", where=str(path))
     return _finite(stored, path)
 
 
 def _finite(stored: np.ndarray[Any, Any], path: Path) -> Feed:
+    if (lost := not_in_float32(stored)) is not None:
+        raise RangeError(f"the input contains {lost}", where=str(path), why=NOT_IN_FLOAT32)
     with np.errstate(over="ignore"):  # past float32 it is infinite, and an error
         feed = np.ascontiguousarray(stored, np.float32)
     if not feed.size or not np.isfinite(feed).all():

@@ -6,24 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hexconv.arrays import Array
+from hexconv.arrays import NOT_IN_FLOAT32, Array, are_numbers, not_in_float32
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Interface
 
 Feeds = Mapping[str, Any]
 """Arrays by input name."""
-
-
-WHOLE = {"bool", "int32", "int64"}
-"""Types of masks, counts and lengths; narrower integers are pixels, sound or codes to scale."""
-
-
-def are_numbers(dtype: npt.DTypeLike) -> bool:
-    """Whether an input takes arrays of a type, as the same numbers in float32."""
-    given = np.dtype(dtype)
-    return given.kind == "f" or given.name in WHOLE
 
 
 def checked_feeds(inputs: Sequence[Interface], feeds: Feeds) -> dict[str, Array]:
@@ -65,6 +54,8 @@ def _checked(interface: Interface, value: Any) -> Array:
         raise ConfigError(
             f"{who} has shape {list(array.shape)}; the model expects {list(interface.shape)}"
         )
+    if (lost := not_in_float32(array)) is not None:
+        raise ConfigError(f"{who} contains {lost}", why=NOT_IN_FLOAT32)
     with np.errstate(over="ignore"):
         array = np.asarray(array, np.float32, order="C")
     if not np.isfinite(array).all():

@@ -20,6 +20,8 @@ INTEGERS = {
     ir.DataType.INT64,
     ir.DataType.UINT8,
     ir.DataType.UINT16,
+    ir.DataType.UINT32,
+    ir.DataType.UINT64,
 }
 KINDS = {kind.value: kind for kind in ir.DataType}
 INTEGER_KERNELS: Mapping[str, Sequence[int]] = {

@@ -17,6 +17,7 @@ from hexconv.nnlib.versions import LIBRARIES
 from tests.device.fake_library import SHAPE, beside, graph_of, values
 
 NEG = "QuantizedNeg_8"
+INTEGERS = [np.dtype(f"{sign}{size}").type for sign in "iu" for size in (1, 2, 4, 8)]
 
 
 def test_every_import_keeps_its_promise(fake: Library) -> None:
@@ -192,12 +193,21 @@ def test_an_input_quantized_on_the_dsp_needs_its_data(fake: Library) -> None:
         "has no input 'z'": {"x": x, "z": x},
         r"'x' has shape \[2, 3, 6\]": {"x": np.zeros((2, 3, 6), np.float32)},
         "'x' contains NaN": {"x": np.full(SHAPE, np.nan, np.float32)},
-        "'x' has type int8; float32 is expected": {"x": np.zeros(SHAPE, np.int8)},
+        "'x' contains 16777217": {"x": np.full(SHAPE, (1 << 24) + 1)},
         "is not an array of numbers": {"x": np.full(SHAPE, "a")},
     }
     for message, feeds in wrong.items():
         with pytest.raises(ConfigError, match=message):
             fake.run(graph, feeds)
+
+
+@pytest.mark.parametrize(
+    "kind", ["bool", "uint8", "int8", "uint16", "int16", "int32", "uint32", "int64", "uint64"]
+)
+def test_integers_are_the_same_numbers(fake: Library, kind: type) -> None:
+    x = np.arange(np.prod(SHAPE)).reshape(SHAPE).astype(kind)
+    own, floats = (fake.run(graph_of(NEG), {"x": data}) for data in (x, x.astype(np.float32)))
+    np.testing.assert_array_equal(own["y"], floats["y"])
 
 
 def test_a_graph_whose_ends_do_not_fit_is_rejected(fake: Library) -> None:
