@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
 from hexconv.calibrate.channel_groups import Floats, Weighted
 from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
 from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
+from hexconv.calibrate.unlike_rows import is_unlike
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -32,6 +34,8 @@ STRENGTH = 0.85
 """Share of it, as an exponent, that activations are relieved of; the rest stays with them."""
 USUAL = 3.0
 """Largest value of a channel that is no outlier, scaled, in those of the median one."""
+MOSTLY = 0.5
+"""Share of unlike rows' squares from which on large channels are no exception in a few of them."""
 MOST = 64.0
 """By how much a channel is scaled down at most: the library has weight scales from 1/1024 on."""
 
@@ -59,17 +63,43 @@ def large_channels(
         return {}
     names = {_key(group): [str(value.name) for value in _tensors(group)] for group in groups}
     session = FloatSession(graph, [name for group in names.values() for name in group])
-    peaks = {_key(group): np.zeros(group.channels) for group in groups}
+    measured = {_key(group): _Channels(group, observed) for group in groups}
     for sample in samples:
         found = session.run(sample)
         for key, tensors in names.items():
             for name in tensors:
-                rows = np.abs(found[name]).reshape(-1, peaks[key].size)
-                peaks[key] = np.maximum(peaks[key], rows.max(axis=0))
+                measured[key].take(name, found[name])
     ranges: dict[str, Bounds] = {}
-    for key, sizes in peaks.items():
-        ranges |= _entries(key, sizes)
+    for key, channels in measured.items():
+        ranges |= _entries(key, channels)
     return ranges
+
+
+class _Channels:
+    """What is measured of the channels of a stream.
+
+    Attributes:
+        peaks: (channels,) the largest values.
+    """
+
+    def __init__(self, group: StreamGroup, observed: Mapping[str, Bounds]) -> None:
+        self.peaks = np.zeros(group.channels)
+        self._shares = np.zeros(group.channels)
+        norms = (norm for norm in group.norms.values() if is_unlike(norm, observed))
+        self._sources = {str(norm.source.name) for norm in norms}
+
+    def take(self, name: str, array: FloatArray) -> None:
+        """One tensor of a sample, of whose last axis are the channels."""
+        rows = np.abs(array, dtype=np.float64).reshape(-1, self.peaks.size)
+        self.peaks = np.maximum(self.peaks, rows.max(axis=0))
+        if name in self._sources:
+            squares = rows**2
+            sums = squares.sum(axis=1, keepdims=True)
+            self._shares += np.divide(squares, sums, where=sums > 0.0, out=squares).sum(axis=0)
+
+    def are_the_rows(self, large: npt.NDArray[np.intp]) -> bool:
+        """Whether unlike rows are what these channels are: the norm has no usual rows to keep."""
+        return float(self._shares[large].sum()) > MOSTLY * float(self._shares.sum())
 
 
 def _tensors(group: StreamGroup) -> list[ir.Value]:
@@ -95,11 +125,13 @@ def _crested(group: StreamGroup, observed: Mapping[str, Bounds]) -> bool:
     return False
 
 
-def _entries(key: str, peaks: Floats) -> dict[str, Bounds]:
+def _entries(key: str, measured: _Channels) -> dict[str, Bounds]:
+    peaks = measured.peaks
     median = float(np.float32(np.median(peaks)))
-    if not 0.0 < WORTH * median < float(peaks.max()):
+    channels = np.flatnonzero(peaks > LARGE * median)
+    if not 0.0 < WORTH * median < float(peaks.max()) or measured.are_the_rows(channels):
         return {}
-    large = {str(c): float(np.float32(peaks[c])) for c in np.flatnonzero(peaks > LARGE * median)}
+    large = {str(c): float(np.float32(peaks[c])) for c in channels}
     sizes = {"median": median, **large}
     return {f"{key}{CHANNEL}{name}": (-size, size) for name, size in sizes.items()}
 

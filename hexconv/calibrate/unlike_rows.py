@@ -84,7 +84,7 @@ def unlike_rows(graph: FloatGraph, observed: Mapping[str, Bounds]) -> tuple[dict
         The ranges, with those of the new values, and how many norms were changed.
     """
     ranges = dict(observed)
-    norms = [norm for node in graph.nodes if (norm := norm_of(node)) and _unlike(norm, ranges)]
+    norms = [norm for node in graph.nodes if (norm := norm_of(node)) and is_unlike(norm, ranges)]
     builder = FloatBuilder(graph.graph) if norms else None
     for norm in norms:
         assert builder is not None
@@ -94,7 +94,8 @@ def unlike_rows(graph: FloatGraph, observed: Mapping[str, Bounds]) -> tuple[dict
     return ranges, len(norms)
 
 
-def _unlike(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
+def is_unlike(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
+    """Whether its rows' mean squares differ by more than 255 levels can tell apart."""
     low, high = ranges.get(str(norm.reduced.outputs[0].name), (1.0, 1.0))
     return high > SPREAD * max(low + norm.epsilon, 0.0) and str(norm.source.name) in ranges
 

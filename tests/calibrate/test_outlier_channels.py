@@ -214,3 +214,15 @@ def test_verify_compares_the_scaled_tensors(name: str) -> None:
     report = hexconv.verify(made, NETS[name](LARGE), feeds(name, 2, first=40))
     assert any(row.tensor.endswith("/scaled") for row in report.layers)
     assert not any(name.endswith("/scaled") for name in report.unmatched)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_a_stream_of_few_columns_keeps_them(columns: int) -> None:
+    """Each row is these columns, loud or quiet: no norm has usual rows beside them."""
+    net = Net()
+    net.consts["mask"] = np.float32(np.arange(WIDTH) < columns)
+    net.norm(net.op("Mul", ["x", "mask"], "few"), "y")
+    proto = model(net.nodes, {"x": (1, 60, WIDTH)}, ["y"], net.consts)
+    samples = [{"x": numbers((1, 60, WIDTH), seed)} for seed in range(3)]
+    assert not streams(hexconv.convert(proto, samples=samples))
+    assert decibels(proto, samples) > decibels(proto, samples, accuracy="minmax") - 1.0
