@@ -23,7 +23,7 @@ Place = tuple[str | int, ...]
 """Keys and positions from the top: ("models", "conformer", "subgraphs", 0, "input_shapes")."""
 
 MOST_ITEMS = 20_000
-UNREAD = (KeyError, ValueError, TypeError, NotImplementedError)
+UNREAD = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 """What ruamel.yaml raises, beside its own, of texts that PyYAML reads."""
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INDENTED = re.compile(r"^( *)(- )?\w+:\n(?: *#.*\n)*\1(?(2)  )  - ", re.MULTILINE)

@@ -86,6 +86,13 @@ def test_a_value_that_is_not_of_its_kind_has_its_line(text: str) -> None:
         parse_yaml(text)
 
 
+def test_a_mapping_merged_into_itself_has_no_lines_and_is_no_traceback() -> None:
+    """ruamel.yaml raises AttributeError of what PyYAML reads."""
+    found = parse_yaml("x: &x {<<: *x}\n")
+    assert found.data == {"x": {}}
+    assert found.line(("x",)) == 1
+
+
 def test_merged_keys_give_way_to_own_ones_wherever_they_stand() -> None:
     text = "m: &m {x: 1, y: 1}\nn: &n {y: 2, z: 2}\nb: {x: 3, <<: [*m, *n]}\n"
     assert parse_yaml(text).data["b"] == {"x": 3, "y": 1, "z": 2} == yaml.safe_load(text)["b"]
