@@ -63,24 +63,31 @@ def pair_prediction(cost: Cost, soc: str, log: Log) -> list[Pair]:
     the order of the prediction, then those that it does not have.
     """
     said = [
-        (node.op, node.onnx_node or node.name, cost.node_time(node, soc).milliseconds)
+        (node.id, (node.op, node.onnx_node or node.name, cost.node_time(node, soc).milliseconds))
         for node in cost.nodes
     ]
-    rows = {node.id: (node.op, node.name, node.value) for node in log.nodes}
+    return pair_by_id(said, [(node.id, (node.op, node.name, node.value)) for node in log.nodes])
+
+
+def pair_by_id(
+    said: Sequence[tuple[int, Row]], measured: Sequence[tuple[int | None, Row]]
+) -> list[Pair]:
+    """The same of rows with the ids of their nodes: nnlib's in `said`, MACE's in `measured`."""
+    rows = dict(measured)
     pairs: dict[int, Pair] = {}
     met = set()
-    for position, (node, row) in enumerate(zip(cost.nodes, said, strict=True)):
-        number = mace_id(node.id)
-        if number in rows and rows[number][0] == node.op and number not in met:
+    for position, (node, row) in enumerate(said):
+        number = mace_id(node)
+        if number in rows and rows[number][0] == row[0] and number not in met:
             met.add(number)
             pairs[position] = _pair(row, rows[number])
     left = [position for position in range(len(said)) if position not in pairs]
-    others = [(n.op, n.name, n.value) for n in log.nodes if n.id not in met]
-    rest = _matches([said[position][0] for position in left], [row[0] for row in others])
-    pairs |= {left[i]: _pair(said[left[i]], others[j]) for i, j in rest}
+    others = [row for number, row in measured if number not in met]
+    rest = _matches([said[position][1][0] for position in left], [row[0] for row in others])
+    pairs |= {left[i]: _pair(said[left[i]][1], others[j]) for i, j in rest}
     seen = {j for _, j in rest}
     return [
-        *(pairs.get(position) or _pair(row, None) for position, row in enumerate(said)),
+        *(pairs.get(position) or _pair(row, None) for position, (_, row) in enumerate(said)),
         *(_pair(None, row) for position, row in enumerate(others) if position not in seen),
     ]
 

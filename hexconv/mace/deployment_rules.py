@@ -316,12 +316,14 @@ def _in(place: Place) -> str:
 def _example(key: str) -> str:
     examples = {
         **SHAPE_KEYS,
-        "models": "the models are under `models:`, each under its name",
         "platform": "onnx",
         "model_file_path": "model.onnx",
-        "model_sha256_checksum": "sha256sum model.onnx prints it",
         "runtime": "dsp",
         "input_tensors": "speech",
         "output_tensors": "fa_out",
     }
-    return f"for instance {examples[key]}" if key in examples else ""
+    sentences = {
+        "models": "the models are under `models:`, each under its name",
+        "model_sha256_checksum": "sha256sum model.onnx prints it",
+    }
+    return f"for instance {examples[key]}" if key in examples else sentences.get(key, "")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from hexconv.cost.align import pair_by_id, unlike
 from hexconv.report.document import Report, accuracy_rows, figures_of
 from hexconv.report.drawing import MOST_NODES, drawing
-from hexconv.report.parts import LAYER, NAME, OP, PACKETS, Column, Section, Text
+from hexconv.report.parts import LAYER, NAME, OP, PACKETS, Column, Section, Text, message, same
 
 
 def graph(report: Report) -> Iterator[Section]:
@@ -112,17 +114,25 @@ def layers(report: Report) -> Iterator[Section]:
 
 def measured(report: Report) -> Iterator[Section]:
     """A phone's profile beside the prediction."""
-    profile = report.get("profile") or {}
+    profile, cost = report.get("profile") or {}, report.get("cost") or {}
+    unit = profile.get("unit", "ms")
+    told = Text("Beside the upper end of the prediction.", "旁边是预测的上限。")
     rows = [
         [node["name"], node["op"], node.get("predicted"), node["value"]]
         for node in profile.get("nodes", ())
     ]
+    if unit == "ms" and cost and not any("predicted" in node for node in profile.get("nodes", ())):
+        rows, doubt = _predicted_rows(profile, cost)
+        soc = cost["soc"].upper()
+        told = Text(
+            f"Beside the upper end of the prediction for {soc}. {doubt.en}".strip(),
+            f"旁边是针对 {soc} 的预测上限。{doubt.zh}",
+        )
     rows.sort(key=lambda row: -(row[3] or 0.0))
-    unit = profile.get("unit", "ms")
     yield Section(
         "measured",
         Text("Measured on the phone", "在手机上的测量"),
-        Text("Beside the upper end of the prediction.", "旁边是预测的上限。"),
+        told,
         (
             NAME,
             OP,
@@ -132,6 +142,24 @@ def measured(report: Report) -> Iterator[Section]:
         rows,
         {"type": "bars", "label": 0, "series": [3, 2], "unit": unit},
     )
+
+
+def _predicted_rows(
+    profile: Mapping[str, Any], cost: Mapping[str, Any]
+) -> tuple[list[list[Any]], Text]:
+    """The rows of a log beside a model's prediction, or its sums by op; and whether they fit."""
+    said = [
+        (node["id"], (node["op"], node["onnx_node"] or node["name"], node["milliseconds_high"]))
+        for node in cost["nodes"]
+    ]
+    if not profile.get("nodes"):
+        sums = profile.get("by_type", {})
+        spent = {op: [row[2] for _, row in said if row[0] == op] for op in sums}
+        named = ((op, f"{op} ({row['count']})", row["value"]) for op, row in sums.items())
+        return [[name, op, sum(spent[op]) or None, value] for op, name, value in named], same("")
+    measured = [(row.get("id"), (row["op"], row["name"], row["value"])) for row in profile["nodes"]]
+    pairs = pair_by_id(said, measured)
+    return [[pair.name, pair.op, pair.before, pair.after] for pair in pairs], message(unlike(pairs))
 
 
 def memory(report: Report) -> Iterator[Section]:

@@ -79,6 +79,40 @@ def test_mace_tables_can_be_read_back_and_compared(saved: Path, tmp_path: Path) 
     assert len(measured) == 1 + len(profile["nodes"]) and all(map(all, measured))
 
 
+def page_of(saved: Path, folder: Path, *arguments: object) -> list[list[str]]:
+    """The rows of the page's section on a profile that is read without the model."""
+    profile = folder / "alone.json"
+    profile.write_text(run("profile", *arguments, "--json").stdout)
+    assert "predicted" not in json.loads(profile.read_text())["profile"]
+    page = folder / "alone.html"
+    assert run("report", saved, profile, "--html", page).exit_code == 0
+    return Shown(page.read_text(encoding="utf-8")).tables["measured"][1:]
+
+
+def test_a_page_has_the_prediction_beside_a_profile_that_was_read_without_the_model(
+    saved: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "said.log"
+    log.write_text(run("cost", saved, "--mace-tables").stdout, encoding="utf-8")
+    rows = page_of(saved, tmp_path, log)
+    known = json.loads(run("cost", saved, "--json").stdout)["cost"]["nodes"]
+    assert len(rows) == len(known)
+    assert {row[0] for row in rows} == {node["onnx_node"] or node["name"] for node in known}
+    for _, _, predicted, measured in rows:
+        assert float(measured) == pytest.approx(float(predicted), abs=0.001)
+
+
+def test_sums_by_type_have_their_prediction_too(saved: Path, tmp_path: Path) -> None:
+    said = run("cost", saved, "--mace-tables").stdout
+    log = tmp_path / "sums.log"
+    log.write_text(said[said.index("Sort by Duration") - 40 :], encoding="utf-8")
+    rows = page_of(saved, tmp_path, log)
+    assert rows and all(
+        float(measured) == pytest.approx(float(predicted), abs=0.01)
+        for *_, predicted, measured in rows
+    )
+
+
 def test_comparing_two_models_names_both(saved: Path) -> None:
     assert "(ratio 1.000)" in run("cost", saved, "--compare", saved).output
 
