@@ -7,15 +7,29 @@ have them too, and merge.
 
 from __future__ import annotations
 
-from hexconv.calibrate.level_spans import with_level_spans
-from hexconv.calibrate.mask_gaps import with_mask_gaps
+from hexconv.calibrate.level_spans import centered_inputs, compute_span
+from hexconv.calibrate.mask_gaps import compute_near, possible_masks
 from hexconv.calibrate.other_levels import with_values_of
 from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import FloatBuilder
 
 
 def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
-    """Copies of the graph that is lowered which compute what decides between forms of nodes."""
-    return [*with_level_spans(lowered), *with_mask_gaps(lowered)]
+    """A copy of the graph that is lowered which computes what decides between forms of nodes.
+
+    Returns:
+        It alone, or nothing where no node has such forms.
+    """
+    if next(centered_inputs(lowered), None) is None and next(possible_masks(lowered), None) is None:
+        return []
+    copied = lowered.copied()
+    spans, masks = list(centered_inputs(copied)), list(possible_masks(copied))
+    builder = FloatBuilder(copied.graph)
+    for square, difference, value in spans:
+        compute_span(builder.at(square), difference, value)
+    for join, value in masks:
+        compute_near(builder.at(join), value)
+    return [copied]
 
 
 def with_introduced(

@@ -20,25 +20,7 @@ LEAST = 1e-30
 """Width of a silent sample: its span is zero."""
 
 
-def with_level_spans(graph: FloatGraph) -> list[FloatGraph]:
-    """A copy that computes, beside its own values, x - mean(x) in widths of x's range of the run.
-
-    Args:
-        graph: it is not changed.
-
-    Returns:
-        It alone where a model's input is normalized, else nothing.
-    """
-    if not any(True for _ in _centered_inputs(graph)):
-        return []
-    copied = graph.copied()
-    builder = FloatBuilder(copied.graph)
-    for square, difference, value in list(_centered_inputs(copied)):
-        _compute_span(builder.at(square), difference, value)
-    return [copied]
-
-
-def _centered_inputs(graph: FloatGraph) -> Iterator[tuple[ir.Node, ir.Value, ir.Value]]:
+def centered_inputs(graph: FloatGraph) -> Iterator[tuple[ir.Node, ir.Value, ir.Value]]:
     """For each norm of a model's input its square, x - mean(x), and x."""
     for node in graph.nodes:
         norm = norm_of(node)
@@ -47,7 +29,8 @@ def _centered_inputs(graph: FloatGraph) -> Iterator[tuple[ir.Node, ir.Value, ir.
             yield node, norm.source, value
 
 
-def _compute_span(builder: FloatBuilder, difference: ir.Value, value: ir.Value) -> None:
+def compute_span(builder: FloatBuilder, difference: ir.Value, value: ir.Value) -> None:
+    """Compute x - mean(x) in widths of x's range of the run, under a name of its own."""
     name = span_name(difference)
     zero = np.float32(0.0)
     most = builder.op("ReduceMax", [value], {"keepdims": 1}, name=f"{name}/most")

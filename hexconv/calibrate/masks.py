@@ -9,37 +9,18 @@ In front of a minimum, or of a softmax of the negative, it is +10000 and above e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.arrays import Array
+from hexconv.calibrate.mask_gaps import FAR, STEP_FAR, near_zero
+from hexconv.calibrate.mask_ways import JOINS, MOVES, number_of, way_of
 from hexconv.names import unique_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
-from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
-MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
-JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Pad": (0, 2)}
-LARGER = {"Softmax", "ArgMax", "GlobalMaxPool", "MaxPool", "ReduceMax"}
-SMALLER = {"ArgMin", "ReduceMin"}
-"""Ops whose result no value tells that is far below, or above, all others."""
-EXTREMA = {"GlobalMaxPool", "MaxPool", "ReduceMax", "ReduceMin"}
-"""Those that never return what is masked where something else is beside it."""
-# exp(-12) of 512 masked positions adds 0.3 % to a softmax's sum; 1 LSB of its output is 0.4 %.
-MARGIN = 12.0
-# Of probabilities that are divided by their sum without the masked ones, where all scores are near.
-MARGIN_DIVIDED = 3.0
-# Gelu(-8) is -5e-15.
-GELU_ENDS = 8.0
-# ArgMax needs what is masked to be less than the smallest score: five levels of 255.
-LEVELS_BELOW = 1 / 50
-# A branch is a mask where it reaches this far below all scores; one that is 0 or a number, sooner.
-FAR, STEP_FAR = 100.0, 24.0
-# Where nothing but the range is known.
-FAR_ALONE = 1000.0
 LOOKED_AT = 1 << 16
 """Values of a constant that tell whether it is a mask."""
 
@@ -94,7 +75,7 @@ def _bound(
         ranges: changed.
         scores: ranges of masked values without what is masked; of this join's result it is added.
     """
-    way = None if _far_number(node, ranges) is not None else _way(node.outputs[0])
+    way = None if _far_number(node, ranges) is not None else way_of(node.outputs[0])
     if way is None:
         return
     sides = JOINS[node.op_type]
@@ -140,16 +121,10 @@ def _span(
     if value is None or _is_step(value, ranges):
         return 0.0
     bounds = scores.get(str(value.name)) or _bounds(value, ranges) or (0.0, 0.0)
-    near = _near(value, bounds, ranges)
+    near = near_zero(value, bounds, ranges)
     lowest, least = (bounds[0], near[0]) if sign > 0.0 else (-bounds[1], -near[1])
     low, high = near if lowest <= -FAR and least > -STEP_FAR else bounds
     return high - low
-
-
-def _way(value: ir.Value) -> Way | None:
-    """From masked scores to what reads them: of masks far below the scores, or far above."""
-    ways = (Way(1.0), Way(-1.0))
-    return next((way for way in ways if way.follow(value, 1.0)), None)
 
 
 def _covering(bounds: Bounds, low: float, factor: float) -> Bounds:
@@ -172,44 +147,10 @@ def _operand(
     bounds = scores.get(str(value.name)) or _bounds(value, ranges)
     if bounds is None:
         return None
-    near = _near(value, bounds, ranges)
+    near = near_zero(value, bounds, ranges)
     if (node.op_type == "Sub" and position == 1) != (sign < 0.0):
         bounds, near = (-bounds[1], -bounds[0]), (-near[1], -near[0])
     return Operand(node, position, bounds, near, step)
-
-
-def _near(value: ir.Value, bounds: Bounds, ranges: Mapping[str, Bounds]) -> Bounds:
-    """Those of a value's bounds that are nearer to zero than `FAR`."""
-    array = array_of(value)
-    if array is not None:
-        return _near_in_rows(array)
-    known = ranges.get(near_name(value))
-    if known is not None:
-        return known
-    # Ranges of another tool: what is at zero and far from it only, as masks are.
-    return (0.0, 0.0) if 0.0 in bounds and max(map(abs, bounds)) >= FAR_ALONE else bounds
-
-
-def _near_in_rows(array: Array) -> Bounds:
-    """Of a constant: a bias that grows with the distance hides nothing in a row that has a 0."""
-    bounds = []
-    for values in (array, -array):
-        near = values[np.abs(values) < FAR]
-        least = float(near.min()) if near.size else 0.0
-        if least <= -STEP_FAR and array.ndim > 1:
-            least = min(float(values.max(axis).min()) for axis in (-1, -2))
-        bounds.append(least)
-    return bounds[0], -bounds[1]
-
-
-def near_name(value: ir.Value) -> str:
-    """The name of those values of a possible mask that are nearer to zero than `FAR`."""
-    return f"{value.name}/near"
-
-
-def leads_to_selection(node: ir.Node) -> bool:
-    """Whether nothing but softmax, ArgMax, a maximum or GELU needs a join's result."""
-    return _way(node.outputs[0]) is not None
 
 
 def _bounds(value: ir.Value | None, ranges: Mapping[str, Bounds]) -> Bounds | None:
@@ -242,13 +183,13 @@ def _is_step(value: ir.Value, ranges: dict[str, Bounds]) -> bool:
 def _far_number(node: ir.Node, ranges: dict[str, Bounds]) -> float | None:
     """The number that a node returns for padding, and 0 elsewhere; None for any other node."""
     if node.op_type == "Where":
-        numbers = [_number(value) for value in node.inputs[1:]]
+        numbers = [number_of(value) for value in node.inputs[1:]]
         far = next((number for number in numbers if number), None)
         return far if 0.0 in numbers and far is not None and abs(far) >= STEP_FAR else None
     if node.op_type != "Mul":
         return None
     for number, padding in (node.inputs, tuple(reversed(node.inputs))):
-        far, bounds = _number(number), _bounds(padding, ranges)
+        far, bounds = number_of(number), _bounds(padding, ranges)
         if padding is None or far is None or bounds is None or abs(far) < STEP_FAR:
             continue
         low, high = bounds
@@ -266,121 +207,7 @@ def _negative(padding: ir.Value) -> bool:
         return False
     if node.op_type == "Sub":
         return array_of(node.inputs[0]) is None
-    return any((_number(value) or 0.0) < 0.0 for value in node.inputs)
-
-
-def _number(value: ir.Value | None) -> float | None:
-    array = array_of(value)
-    return float(array.item()) if array is not None and array.size == 1 else None
-
-
-@dataclass
-class Way:
-    """From masked scores to softmax, ArgMax, a maximum or a minimum.
-
-    Attributes:
-        sign: 1.0 if what is masked is far below the scores, -1.0 if it is far above.
-        names: values up to the next join, each with what the scores are multiplied by there.
-        extrema: the maxima and minima that are taken of them, each with that number.
-        factors: what they are multiplied by at each softmax.
-        added: what is added to them, or subtracted, behind the next join.
-        divided: for each softmax, whether its probabilities are divided by the sum of a part.
-        gelus: what they are multiplied by at each GELU, which returns 0 for what is masked.
-    """
-
-    sign: float
-    names: dict[str, float] = field(default_factory=dict)
-    extrema: dict[str, float] = field(default_factory=dict)
-    factors: list[float] = field(default_factory=list)
-    divided: list[bool] = field(default_factory=list)
-    gelus: list[float] = field(default_factory=list)
-    added: list[ir.Value | None] = field(default_factory=list)
-
-    def bottom(self, low: float, high: float) -> float:
-        """What masked scores become, of scores between two bounds; above them if `sign` is -1."""
-        margins = [(high - low) * LEVELS_BELOW]
-        for factor, divided in zip(self.factors, self.divided, strict=True):
-            width = (high - low) * abs(factor)
-            margin = min(MARGIN, max(MARGIN_DIVIDED, width)) if divided else MARGIN
-            margins.append(margin / abs(factor))
-        return min([low - max(margins), *(-GELU_ENDS / abs(factor) for factor in self.gelus)])
-
-    def hidden_in(self, ranges: Mapping[str, Bounds], low: float) -> bool:
-        """Whether no maximum is less than the smallest of the scores, which is `low`."""
-        for name, factor in self.extrema.items():
-            bounds = ranges.get(name)
-            factor *= self.sign
-            if bounds is None:
-                return False
-            if bounds[0] < low * factor if factor > 0.0 else bounds[1] > low * factor:
-                return False
-        return True
-
-    def follow(self, value: ir.Value, factor: float, *, joined: bool = False) -> bool:
-        """Add a value and what is computed of it; whether nothing but `Way`'s ends needs it."""
-        left, seen = [(value, factor, joined)], set()
-        while left:
-            value, factor, joined = step = left.pop()
-            if step in seen:
-                continue
-            seen.add(step)
-            if value.is_graph_output() or not value.uses():
-                return False
-            if not joined:
-                self.names[str(value.name)] = factor
-            for use in reversed(tuple(value.uses())):
-                further = self._steps(use.node, use.idx, factor, joined)
-                if further is None:
-                    return False
-                left += further
-        return True
-
-    def _steps(
-        self, node: ir.Node, position: int, factor: float, joined: bool
-    ) -> list[tuple[ir.Value, float, bool]] | None:
-        """Where the way goes on behind a node; None where it leads elsewhere."""
-        below = factor * self.sign > 0.0
-        if node.op_type in LARGER | SMALLER and not node.domain:
-            if (node.op_type in LARGER) != below:
-                return None
-            if node.op_type == "Softmax":
-                self.factors.append(factor)
-                self.divided.append(_is_divided(node))
-            if node.op_type in EXTREMA:
-                self.extrema[str(node.outputs[0].name)] = factor
-            return []
-        if node.op_type == "Gelu" and not node.domain:
-            self.gelus.append(factor)
-            return [] if below else None
-        scale = _factor(node, position)
-        if scale is None:
-            return None
-        if node.op_type in ("Add", "Sub"):
-            self.added.append(node.inputs[1 - position])
-        joined = joined or node.op_type in JOINS or node.op_type == ("Min" if below else "Max")
-        return [(node.outputs[0], factor * scale, joined)]
-
-
-def _is_divided(softmax: ir.Node) -> bool:
-    """Whether a mask multiplies the probabilities too, and their sum divides them: without it."""
-    value = softmax.outputs[0]
-    reader = next(iter(value.uses())).node if read_once(value) else None
-    return reader is not None and reader.op_type == "Mul" and len(reader.outputs[0].uses()) == 2
-
-
-def _factor(node: ir.Node, position: int) -> float | None:
-    """By what a node on the way multiplies an input; None where it leads elsewhere."""
-    if node.domain:
-        return None
-    if node.op_type in MOVES or node.op_type in JOINS or node.op_type in ("Max", "Min", "Clip"):
-        first = {"Where": (1, 2), "Max": (0, 1), "Min": (0, 1), "Add": (0, 1)}
-        return 1.0 if position in first.get(node.op_type, (0,)) else None
-    if node.op_type == "Neg":
-        return -1.0
-    number = _number(node.inputs[1 - position]) if node.op_type in ("Mul", "Div") else None
-    if not number or (node.op_type == "Div" and position == 1):
-        return None
-    return number if node.op_type == "Mul" else 1.0 / number
+    return any((number_of(value) or 0.0) < 0.0 for value in node.inputs)
 
 
 def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bounds]) -> None:

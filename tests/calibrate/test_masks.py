@@ -8,7 +8,8 @@ import pytest
 from onnx import NodeProto, helper
 
 import hexconv
-from hexconv.calibrate.masks import MARGIN, bounded_masks
+from hexconv.calibrate.mask_ways import MARGIN
+from hexconv.calibrate.masks import bounded_masks
 from hexconv.errors import HexconvError
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession

@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
-from hexconv.calibrate.masks import Way
+from hexconv.calibrate.mask_ways import Way
 from hexconv.errors import ConfigError, FileError, ModelError, UnsupportedOpErrors
 from hexconv.models import config
 from hexconv.onnx_graph import load
