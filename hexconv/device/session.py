@@ -11,13 +11,16 @@ from hexconv.device.elf import LibraryFile
 from hexconv.device.job import NODE_BASE, Counter, JobWriter, Slot
 from hexconv.device.locate import executing, first_unprepared
 from hexconv.device.logs import failed_node, node_label, readable
-from hexconv.device.process import Limits, ProcessOutcome, run_job
+from hexconv.device.process import Limits, ProcessOutcome, Watch, run_job
 from hexconv.device.records import Progress, RunRecords, RunStage
 from hexconv.errors import DeviceError
 from hexconv.nnlib.graph import Graph
 
 NO_INSTRUCTION = "unhandled CPU exception 0x15"
 """What qemu prints for a packet that it does not know (HEX_CAUSE_INVALID_PACKET)."""
+
+Tell = Callable[[str, int, int], None]
+"""Called with a stage, how much of it is done, and of how much; 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Session:
 
     library: LibraryFile
     limits: Limits
-    progress: Callable[[str, int, int], None] | None = None
+    progress: Tell | None = None
 
     def execute(
         self,
@@ -70,28 +73,14 @@ class Session:
                 job.run(run.counter)
                 asked += 1
 
-        def watch(found: Progress) -> None:
-            self._tell(found, asked, len(graph.nodes))
-
+        tell, nodes = self.progress, len(graph.nodes)
+        watch: Watch | None = (lambda at: _tell(tell, at, asked, nodes)) if tell else None
         outcome = run_job(self.library, write, slots, self.limits, watch)
         if not outcome.records.done:
             raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
         if len(outcome.records.outputs) != asked:
             raise DeviceError(f"{len(outcome.records.outputs)} of {asked} runs returned")
         return outcome.records
-
-    def _tell(self, found: Progress, runs: int, nodes: int) -> None:
-        """Where a process stands, in nodes of the graph: those that prepare adds are not counted.
-
-        The library reads its clock before and after each node.
-        """
-        if self.progress is None:
-            return
-        if found.stage < RunStage.EXECUTE:
-            self.progress("prepare", 0, 0)
-        elif found.stage == RunStage.EXECUTE:
-            executed = min(found.clock_reads // 2, nodes)
-            self.progress("run", (found.runs - 1) * nodes + executed, runs * nodes)
 
     def _culprit(self, graph: Graph, outcome: ProcessOutcome) -> str:
         """The node that failed, found by preparing once or a few times more."""
@@ -128,6 +117,18 @@ class Session:
         if not outcome.records.done:
             raise failure(Graph(), outcome, self.limits, "")
         return outcome
+
+
+def _tell(progress: Tell, found: Progress, runs: int, nodes: int) -> None:
+    """Where a process stands, in nodes of the graph: those that prepare adds are not counted.
+
+    The library reads its clock before and after each node.
+    """
+    if found.stage < RunStage.EXECUTE:
+        progress("prepare", 0, 0)
+    elif found.stage == RunStage.EXECUTE:
+        executed = min(found.clock_reads // 2, nodes)
+        progress("run", (found.runs - 1) * nodes + executed, runs * nodes)
 
 
 def failure(graph: Graph, outcome: ProcessOutcome, limits: Limits, where: str) -> DeviceError:
