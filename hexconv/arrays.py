@@ -37,9 +37,14 @@ def release_pages(array: Array) -> None:
         owner.madvise(mmap.MADV_DONTNEED)
 
 
-def are_numbers(dtype: npt.DTypeLike) -> bool:
-    """Whether arrays of a type are data: floats, or integers and booleans as the same floats."""
-    return np.dtype(dtype).kind in NUMBERS
+def are_numbers(dtype: npt.DTypeLike, *, floats: bool = False) -> bool:
+    """Whether arrays of a type are data: floats, or integers and booleans as the same floats.
+
+    Args:
+        dtype: of the arrays.
+        floats: whether nothing but floats is.
+    """
+    return np.dtype(dtype).kind in ("f" if floats else NUMBERS)
 
 
 def not_in_float32(array: Array) -> int | None:

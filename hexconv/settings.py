@@ -47,6 +47,15 @@ The last is 0 where it is not known.
 """
 
 
+def calibrating(progress: Progress, total: int) -> Callable[[int], None]:
+    """What tells how many of so many samples are calibrated."""
+
+    def tick(done: int) -> None:
+        progress("calibrate", done, total)
+
+    return tick
+
+
 MOST_SLICES = 16
 """Of an output."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from hexconv.errors import RangeError
 from hexconv.names import listed
 from hexconv.onnx_graph import FloatGraph
 from hexconv.quantize import Bounds
-from hexconv.settings import Progress, Settings
+from hexconv.settings import Settings, calibrating
 
 Samples = (
     calibrate.Images
@@ -210,7 +209,7 @@ def _observe(
     progress, tick = settings.progress, None
     if progress is not None:
         total = 0 if source is None else calibrate.count_samples(source, graph)
-        tick = partial(_tick, progress, total)
+        tick = calibrating(progress, total)
     joined = calibrate.with_values_of(graph, others) if others else graph
     names = joined.computed_values()
     optional = set(names) - set(graph.computed_values())
@@ -239,10 +238,6 @@ def _not_finite(graph: FloatGraph, name: str, ranges: Mapping[str, Bounds]) -> R
         why=", ".join(told),
         hint="check the scale of the samples, and the model in float",
     )
-
-
-def _tick(progress: Progress, total: int, done: int) -> None:
-    progress("calibrate", done, total)
 
 
 def _drawn(

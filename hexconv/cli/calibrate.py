@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from hexconv.calibrate import Doubts, Ranges, Statistics
     from hexconv.cluster import Cluster, Failed
     from hexconv.onnx_graph import FloatGraph
-    from hexconv.settings import Observer, Progress
+    from hexconv.settings import Observer
 
 
 @click.command()
@@ -96,12 +95,12 @@ def command(
     (--merge PART.ranges.npz ... -o MODEL.ranges): the same ranges as those over all samples.
     """
     from hexconv.asked_model import source_of
-    from hexconv.calibrate import Doubts, count_samples
+    from hexconv.calibrate import Doubts, count_samples, read_samples
     from hexconv.calibrate.introduced import with_introduced
     from hexconv.cluster import require_complete
     from hexconv.files import check_file
     from hexconv.onnx_graph import load
-    from hexconv.settings import Settings
+    from hexconv.settings import Settings, calibrating
 
     target = output if output is not None else _target(files[0], merge)
     check_file(target)
@@ -121,11 +120,10 @@ def command(
             asked = source_of(files[0], dict(shapes), Settings.of(interface))
             graph = load(asked.model, asked.shapes, recognize=False)
             graph, optional = with_introduced(graph, _as_lowered(asked, interface["unroll"]))
-            tick = partial(_tick, progress, count_samples(given, graph))
+            tick = calibrating(progress, count_samples(given, graph))
+            stream = doubts.watch(read_samples(given, graph))
             with opened_cluster(cluster) as workers:
-                statistics, failed = _measured(
-                    workers, graph, doubts.watch(_read(given, graph)), observer, tick, optional
-                )
+                statistics, failed = _measured(workers, graph, stream, observer, tick, optional)
     if statistics.samples:
         ranges = statistics.ranges(percentile)
         _warn(doubts, ranges)
@@ -165,12 +163,6 @@ def _merged(files: tuple[Path, ...]) -> Statistics:
     return merged
 
 
-def _read(samples: Any, graph: FloatGraph) -> Iterator[Mapping[str, Any]]:
-    from hexconv.calibrate import read_samples
-
-    return read_samples(samples, graph)
-
-
 def _measured(
     workers: Cluster | None,
     graph: FloatGraph,
@@ -185,10 +177,6 @@ def _measured(
     if workers is None:
         return measure(graph, samples, observer, tick, optional), []
     return measure_on(workers, graph, samples, observer, tick, optional)
-
-
-def _tick(progress: Progress, total: int, done: int) -> None:
-    progress("calibrate", done, total)
 
 
 def _as_lowered(asked: Source, unroll: int) -> FloatGraph | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from hexconv.arrays import Array
+from hexconv.arrays import Array, are_numbers
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.last_functions import LastFunction
 from hexconv.onnx_graph.macs import macs_of
@@ -133,7 +133,7 @@ class FloatGraph:
 
     def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
         """Whether numbers of a type are those of an input: scaled as the model expects them."""
-        return np.dtype(dtype).kind in ("biuf" if name in self.integers else "f")
+        return are_numbers(dtype, floats=name not in self.integers)
 
     def macs(self) -> dict[str, int]:
         """Multiply-accumulates of each node, by node name."""

@@ -14,10 +14,10 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.casting import INTEGERS
 
 SIGNED = {ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64}
-UNSIGNED = {ir.DataType.UINT8, ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64}
-WHOLE = SIGNED | UNSIGNED
+WHOLE = INTEGERS - {ir.DataType.BOOL}
 WIDE = {ir.DataType.INT32, ir.DataType.INT64}
 FLOAT = ir.DataType.FLOAT
 ALL = (0, 1)
@@ -67,7 +67,6 @@ def _cast_inside(value: ir.Value, builder: FloatBuilder) -> None:
     """A float input in place of one of booleans, and a Cast to these for all that read it."""
     readers = [(use.node, use.idx) for use in value.uses()]
     value.dtype = FLOAT
-    builder.at(readers[0][0])
     first = next((node for node in builder.graph if value in node.inputs), readers[0][0])
     truth = builder.at(first).op("Cast", [value], {"to": ir.DataType.BOOL.value})
     for node, position in readers:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from hexconv.argument_types import checks_types
+from hexconv.arrays import are_numbers
 from hexconv.asked_model import source_of
 from hexconv.calibrate import read_samples
 from hexconv.calibrate.chunks import in_chunks
@@ -88,7 +89,7 @@ class _Fed:
 
     def takes(self, name: str, dtype: npt.DTypeLike) -> bool:
         declared = {item.name: item.dtype for item in self.inputs}
-        return np.dtype(dtype).kind in ("f" if declared[name].kind == "f" else "biuf")
+        return are_numbers(dtype, floats=declared[name].kind == "f")
 
 
 def samples_of(
