@@ -74,7 +74,7 @@ class Session:
                 asked += 1
 
         tell, nodes = self.progress, len(graph.nodes)
-        watch: Watch | None = (lambda at: _tell(tell, at, asked, nodes)) if tell else None
+        watch: Watch | None = (lambda at: tell_progress(tell, at, asked, nodes)) if tell else None
         outcome = run_job(self.library, write, slots, self.limits, watch)
         if not outcome.records.done:
             raise failure(graph, outcome, self.limits, self._culprit(graph, outcome))
@@ -119,7 +119,7 @@ class Session:
         return outcome
 
 
-def _tell(progress: Tell, found: Progress, runs: int, nodes: int) -> None:
+def tell_progress(progress: Tell, found: Progress, runs: int, nodes: int) -> None:
     """Where a process stands, in nodes of the graph: those that prepare adds are not counted.
 
     The library reads its clock before and after each node.

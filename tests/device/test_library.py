@@ -11,6 +11,7 @@ from hexconv.device import Library, process, taps
 from hexconv.device.job import JobWriter, Slot
 from hexconv.device.memory import memory
 from hexconv.device.records import Progress, RunStage
+from hexconv.device.session import tell_progress
 from hexconv.errors import ConfigError, DeviceError, GraphError
 from hexconv.nnlib.graph import OUTPUT_OP, Const, Graph, Node, Output, Ref
 from hexconv.nnlib.versions import LIBRARIES
@@ -84,11 +85,10 @@ def test_who_waits_is_told_how_many_nodes_of_all_runs_are_executed(
     ],
 )
 def test_progress_is_of_nodes_of_the_graph(
-    fake: Library, stage: RunStage, reads: int, runs: int, told: list[tuple[str, int, int]]
+    stage: RunStage, reads: int, runs: int, told: list[tuple[str, int, int]]
 ) -> None:
     found: list[tuple[str, int, int]] = []
-    session = replace(fake.session, progress=lambda *item: found.append(item))
-    session._tell(Progress(stage, 0, reads, runs), 3, 10)
+    tell_progress(lambda *item: found.append(item), Progress(stage, 0, reads, runs), 3, 10)
     assert found == told
 
 
