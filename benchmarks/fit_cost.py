@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,7 @@ def fit_all(nodes: Iterable[Measured]) -> Laws:
             groups[kernel(node.facts.op), ANY].append(node)
     laws: Laws = {}
     jobs = [(*key, groups[key], names) for key, names in product(sorted(groups), TOGETHER)]
-    with ProcessPoolExecutor() as processes:
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as processes:
         for found in processes.map(_fitted, jobs):
             laws.update(found)
     return laws

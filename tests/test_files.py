@@ -14,6 +14,7 @@ from textwrap import dedent, indent
 import pytest
 
 from hexconv.files import complete, write_files
+from tests.forks import fork
 
 ROOT = str(Path(__file__).parents[1])
 NAMES = ("m.pb", "m.data", "m.yml")
@@ -116,7 +117,7 @@ def test_of_two_writers_one_wins_whole(tmp_path: Path) -> None:
 
 def forked(folder: Path, text: bytes) -> int:
     """The id of a process that writes the set."""
-    child = os.fork()
+    child = fork()
     if child == 0:
         code = 1
         try:

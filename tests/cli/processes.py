@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hexconv import __main__
+from tests.forks import fork
 
 CONVERT = "convert tiny.onnx --samples speech.npy"
 
@@ -20,7 +21,7 @@ def words(text: str, target: str = "") -> list[str]:
 def ended(text: str, before: Callable[[], object]) -> tuple[int, str]:
     """Exit code and stderr of a command in a forked process, in which `before` is called first."""
     read, write = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         os.dup2(write, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
