@@ -105,6 +105,10 @@ class PastFloat32Error(RangeError):
     """A number of the graph that a float32 cannot hold."""
 
 
+class NotFiniteError(RangeError):
+    """A tensor that becomes NaN or infinite on some data."""
+
+
 class NodeRangeError(RangeError):
     """Numbers that a node computes, or computes with, beyond what the library holds."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from hexconv import calibrate
 from hexconv.decompose.steps import shared_over_steps
-from hexconv.errors import RangeError
+from hexconv.errors import NotFiniteError, RangeError
 from hexconv.names import listed
 from hexconv.onnx_graph import FloatGraph
 from hexconv.quantize import Bounds
@@ -30,6 +31,12 @@ Ranges = str | Path | Mapping[str, Bounds]
 SYNTHETIC_WARNING = (
     "NO SAMPLES: ranges were measured on random data in the declared input range. "
     "The model will run, but its accuracy is meaningless. Give --samples or --ranges."
+)
+
+RANDOM_DATA = "random data: there are no samples"
+OWN_DATA = (
+    "give --samples, or --input-range with numbers that the model is defined for; "
+    "if there are none, see the model in float"
 )
 
 
@@ -191,11 +198,10 @@ def completed(
             "the range file: measured on random data. `hexconv calibrate` measures them on yours."
         )
         inputs = {info.name: given[info.name] for info in graph.inputs}
-        spread = {name: b if b[0] < b[1] else (b[0], b[0] + 1.0) for name, b in inputs.items()}
-        source: Iterable[Mapping[str, Any]] = _synthetic(graph, spread)
+        source: Iterable[Mapping[str, Any]] = _synthetic(graph, _spread(inputs))
     else:
         source = calibrate.read_samples(samples, graph, settings.data_formats)
-    measured = _observe(graph, source, settings)
+    measured = _observe(graph, source, settings, samples)
     return {**measured, **given}
 
 
@@ -213,9 +219,10 @@ def _observe(
     joined = calibrate.with_values_of(graph, others) if others else graph
     names = joined.computed_values()
     optional = set(names) - set(graph.computed_values())
-    found = calibrate.observe(
-        joined, samples, settings.observer, settings.percentile, tick, optional
-    )
+    with _told_of_random_data(source is None):
+        found = calibrate.observe(
+            joined, samples, settings.observer, settings.percentile, tick, optional
+        )
     ranges = {name: found[name] for name in names if name in found}
     for name, bounds in ranges.items():
         if not np.isfinite(bounds).all():
@@ -223,7 +230,18 @@ def _observe(
     return ranges
 
 
-def _not_finite(graph: FloatGraph, name: str, ranges: Mapping[str, Bounds]) -> RangeError:
+@contextmanager
+def _told_of_random_data(drawn: bool) -> Iterator[None]:
+    """Let an error of data say that they were random, if they were `drawn`."""
+    try:
+        yield
+    except NotFiniteError as error:
+        if not drawn:
+            raise
+        raise NotFiniteError(error.what, where=RANDOM_DATA, why=error.why, hint=OWN_DATA) from None
+
+
+def _not_finite(graph: FloatGraph, name: str, ranges: Mapping[str, Bounds]) -> NotFiniteError:
     """The error of a function that is not defined on all of its input, such as a square root."""
     node = graph.values()[name].producer()
     read = [] if node is None else [str(value.name) for value in node.inputs if value is not None]
@@ -232,7 +250,7 @@ def _not_finite(graph: FloatGraph, name: str, ranges: Mapping[str, Bounds]) -> R
         for item in read
         if item in ranges
     ]
-    return RangeError(
+    return NotFiniteError(
         f"tensor '{name}' becomes NaN or infinite",
         where="" if node is None else f"node '{node.name}' ({node.op_type})",
         why=", ".join(told),
@@ -252,7 +270,12 @@ def _drawn(
 def _random(graph: FloatGraph, settings: Settings) -> Iterable[Mapping[str, Any]]:
     """Random inputs in the ranges that the model or the user declares."""
     declared = {i.name: graph.ranges[i.name] for i in graph.inputs if i.name in graph.ranges}
-    return _synthetic(graph, {**declared, **settings.input_ranges})
+    return _synthetic(graph, {**_spread(declared), **settings.input_ranges})
+
+
+def _spread(bounds: Mapping[str, Bounds]) -> dict[str, Bounds]:
+    """Ranges to draw numbers from: one of a single number becomes wider."""
+    return {name: (low, high if low < high else low + 1.0) for name, (low, high) in bounds.items()}
 
 
 def _synthetic(graph: FloatGraph, bounds: Mapping[str, Bounds]) -> Iterable[Mapping[str, Any]]:

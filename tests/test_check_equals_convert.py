@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
+from onnx import helper
 
 import hexconv
-from hexconv.errors import HexconvError
+from hexconv.errors import HexconvError, HexconvWarning, NotFiniteError
 from tests.checked import passes
 from tests.fuzz.graphs import random_case
+from tests.lowering.proof import model, numbers
 from tests.networks import exports
 
 Samples = Sequence[Mapping[str, Any]]
@@ -39,3 +42,42 @@ def test_a_random_graph_that_passes_converts(first: int) -> None:
         case = random_case(seed)
         why = reason(case.model(), case.samples)
         assert passes(case.model()) == (not why), f"seed {seed}: {why}"
+
+
+def quantizer(scale: float) -> onnx.ModelProto:
+    """The input quantized by a scale."""
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="quantizer"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    return model(nodes, {"x": (1, 8)}, ["y"], {"s": np.float32(scale), "z": np.uint8(3)})
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf, 3e38, 1e30, -1.0])
+def test_a_scale_of_no_codes_is_rejected_with_its_node(scale: float) -> None:
+    proto = quantizer(scale)
+    assert not passes(proto)
+    assert "'quantizer'" in reason(proto, [{"x": numbers((1, 8), 1)}])
+
+
+def test_a_scale_of_zero_converts_without_samples_too() -> None:
+    proto = quantizer(0.0)
+    assert passes(proto) and not reason(proto, [{"x": numbers((1, 8), 1)}])
+    assert hexconv.convert(proto).graph.nodes
+
+
+@pytest.mark.parametrize("factor", ["alpha", "gamma"])
+def test_a_factor_past_the_largest_number_is_rejected(factor: str) -> None:
+    node = helper.make_node("Selu", ["x"], ["y"], **{factor: 3.4e38})
+    proto = model([node], {"x": (1, 8)}, ["y"], {})
+    assert not passes(proto)
+    assert f"the attribute {factor}" in reason(proto, [{"x": numbers((1, 8), 1)}])
+
+
+def test_random_data_for_which_a_function_is_not_defined_are_told_as_such() -> None:
+    proto = model([helper.make_node("Log", ["x"], ["y"])], {"x": (1, 8)}, ["y"], {})
+    assert passes(proto)
+    with pytest.raises(NotFiniteError, match="random data: there are no samples"):
+        hexconv.convert(proto)
+    with pytest.warns(HexconvWarning):
+        hexconv.convert(proto, input_ranges={"x": (0.5, 2.0)})

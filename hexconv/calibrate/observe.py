@@ -41,7 +41,8 @@ def observe(
         optional: values that are left out where they become NaN or infinite.
 
     Raises:
-        RangeError: there are no samples, or a value that is not optional becomes NaN or infinite.
+        RangeError: there are no samples.
+        NotFiniteError: a value that is not optional becomes NaN or infinite.
         ModelError: ONNX Runtime cannot run the graph.
     """
     check_percentile(observer, percentile)

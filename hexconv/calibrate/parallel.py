@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hexconv import native
 from hexconv.arrays import Array
 from hexconv.calibrate.statistics import Statistics
-from hexconv.errors import RangeError
+from hexconv.errors import NotFiniteError, RangeError
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.threads import MOST_SIDE_BY_SIDE, cores, side_by_side
 
@@ -42,7 +42,8 @@ def gather(
         progress: called with the number of samples done, after each.
 
     Raises:
-        RangeError: there are no samples, or an observed value is not finite.
+        RangeError: there are no samples.
+        NotFiniteError: an observed value is NaN or infinite.
         ModelError: ONNX Runtime cannot run the graph.
     """
     stream = iter(samples)
@@ -74,7 +75,7 @@ def add_sample(statistics: Statistics, session: FloatSession, feeds: Feeds, numb
         number: of the sample, for errors.
 
     Raises:
-        RangeError: an observed value is not finite, and not optional.
+        NotFiniteError: an observed value is NaN or infinite, and not optional.
     """
     arrays = list(session.run(feeds).values())
     ends = ends_of(arrays)
@@ -100,10 +101,10 @@ def _require_finite(
     """Raise on NaN and infinity, which show in the minimum or the maximum."""
     finite = np.isfinite(ends).all(axis=0) | np.array([name in optional for name in names])
     if not finite.all():
-        raise RangeError(
+        raise NotFiniteError(
             f"tensor '{names[int(np.argmin(finite))]}' becomes NaN or infinite",
             where=f"sample {number}",
-            why=f"in this sample {', '.join(_ends_of_inputs(feeds))}",
+            why=", ".join(_ends_of_inputs(feeds)),
             hint="check the scale of the samples, and the model in float",
         )
 

@@ -14,7 +14,7 @@ MULTIPLYING = frozenset(
     ("Affine", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul", "PRelu", "Pow")
 )
 """Ops that multiply with their constants, or add them to products."""
-SCALING = {"Elu": "alpha", "LeakyRelu": "alpha"}
+SCALING = {"Elu": ("alpha",), "LeakyRelu": ("alpha",), "Selu": ("alpha", "gamma")}
 """Attributes that are factors, by op."""
 LARGEST_END = LARGEST_NUMBER * 1.01
 """Of a range: it ends up to a level beyond what was observed."""
@@ -28,9 +28,8 @@ def check_factors(node: NodeView, ctx: Context) -> None:
     """
     found = _constants(node, ctx) if node.op in MULTIPLYING else ()
     factors = [(f"the constant '{name}'", largest(array)) for name, array in found]
-    attribute = node.node.attributes.get(SCALING.get(node.op, ""))
-    if attribute is not None:
-        factors.append((f"the attribute {attribute.name}", abs(attribute.as_float())))
+    attributes = (node.node.attributes.get(name) for name in SCALING.get(node.op, ()))
+    factors += [(f"the attribute {item.name}", abs(item.as_float())) for item in attributes if item]
     for told, size in factors:
         if size > LARGEST_NUMBER:
             raise UnsupportedOpError(

@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import FLOAT32_MAX
+from hexconv.errors import ModelError
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.codes import Codes, codes_of, dtype_of, ends_of
 from hexconv.onnx_graph.graph import Clamp
@@ -23,7 +24,7 @@ from hexconv.onnx_graph.intervals import interval
 from hexconv.onnx_graph.quantized_outputs import NARROW, cast_codes, is_cast_to_float
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.uses import leads_only_to
-from hexconv.quantize import Bounds
+from hexconv.quantize import LARGEST_NUMBER, Bounds
 from hexconv.quantize.ranges import LEVELS
 
 BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
@@ -95,6 +96,7 @@ class _Walk:
         if source is None or codes is None or not _goes_on(node.outputs[0]):
             self._by_channel(node)
             return
+        _check_bounds(node, codes)
         self.codes[node.outputs[0]] = codes
         bounds = self._kept(source, codes.bounds)
         clamped = self._clamped(source, codes, bounds, node)
@@ -249,6 +251,22 @@ class _Walk:
         if own.zero != wanted.zero:
             value = self.builder.op("Add", [value, np.float32(wanted.value(own.zero))])
         return value
+
+
+def _check_bounds(node: ir.Node, codes: Codes) -> None:
+    """Raise where codes stand for numbers that nothing computes with.
+
+    Raises:
+        ModelError: naming the scale.
+    """
+    if codes.scale >= 0 and max(map(abs, codes.bounds)) <= LARGEST_NUMBER:
+        return
+    raise ModelError(
+        f"the scale {codes.scale:.3g} is not one of a tensor's codes",
+        where=f"node '{node.name}' ({node.op_type})",
+        why=f"scales are positive, and no number is beyond {LARGEST_NUMBER:g}",
+        hint="quantize the model again: its calibration saw wrong numbers here",
+    )
 
 
 def _clamps(source: ir.Value, codes: Codes) -> bool:
