@@ -160,6 +160,9 @@ class ClusterError(HexconvError):
 class HexconvWarning(UserWarning):
     """What a user must know about a conversion that succeeded."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
+
 
 class SampleWarning(HexconvWarning):
     """What a user must know of the samples: what is measured on them differs from the files."""

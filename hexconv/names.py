@@ -14,6 +14,15 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 """Characters that steer a terminal, and end a line of a range file."""
 
 
+LONGEST_WORD = 1000
+"""Characters of a word, a name mostly, in what people read."""
+
+LONGEST_LINE = 10_000
+"""Characters of a line in what people read: of names that have spaces, or of hundreds of names."""
+
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+
+
 def name_fault(name: str | bytes) -> str:
     """Why a name from a file cannot be one; an empty string for those that can.
 
@@ -31,10 +40,22 @@ def without_control(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text of several lines with control characters written out (\\x1b)."""
+    """A text of several lines, no name too long, with control characters written out (\\x1b)."""
     return "".join(
-        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode()
+        for c in brief(text)
     )
+
+
+def brief(text: str) -> str:
+    """A text of several lines; words and lines that are longer than any real one lose their middle.
+
+    Whatever people read goes through here. Documents (JSON, CSV, YAML) have names whole.
+    """
+    if len(text) <= LONGEST_WORD:
+        return text
+    words = _LONG_WORD.sub(lambda found: shortened(found[0], LONGEST_WORD), text)
+    return "\n".join(shortened(line, LONGEST_LINE) for line in words.split("\n"))
 
 
 class TakenNames(set[str]):

@@ -25,7 +25,7 @@ from hexconv.errors import (
     SampleWarning,
     too_little_memory,
 )
-from hexconv.names import did_you_mean, printable
+from hexconv.names import did_you_mean
 from hexconv.translation import translated
 
 PRIVATE = "_"
@@ -161,7 +161,7 @@ def _show_warning(
 ) -> None:
     """As Python shows warnings; hexconv's own once, and without the line of its code."""
     if issubclass(category, HexconvWarning):
-        text = f"warning: {printable(str(message))}"
+        text = f"warning: {message}"
         if text not in _SHOWN:
             _SHOWN.add(text)
             say(text, err=True, style="yellow")

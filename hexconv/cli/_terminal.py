@@ -18,7 +18,7 @@ from unicodedata import east_asian_width
 
 import click
 
-from hexconv.names import without_control
+from hexconv.names import brief, without_control
 from hexconv.translation import translated
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def say(text: str = "", *, err: bool = False, style: str = "") -> None:
         err: on stderr.
         style: a color, or "bold".
     """
-    text, width = without_control(translated(text)), width_of(err=err)
+    text, width = without_control(translated(brief(text))), width_of(err=err)
     if width is not None:
         text = "\n".join(wrapped(line, width) for line in text.split("\n"))
     if style:
@@ -172,7 +172,7 @@ class _Column:
 
     @classmethod
     def of(cls, head: str, cells: Sequence[object]) -> _Column:
-        texts = [f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells]
+        texts = [f"{cell:,}" if isinstance(cell, int) else brief(str(cell)) for cell in cells]
         wide = max(map(cell_len, [*head.split("\n"), *texts]))
         return cls(head, texts, all(_FIGURE.fullmatch(text) for text in texts), wide)
 

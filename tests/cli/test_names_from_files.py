@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +16,14 @@ import hexconv
 from hexconv.cli import group
 from hexconv.cli._bars import bars
 from hexconv.cost.logs import read_log
-from hexconv.errors import FileError, HexconvError, ModelError
+from hexconv.errors import FileError, HexconvError, HexconvWarning, ModelError
 from hexconv.mace import proto
-from hexconv.names import CONTROL
+from hexconv.names import CONTROL, LONGEST_LINE, LONGEST_WORD
 from tests.cli.converting import process, tiny
 
 STEERING = ["\x1b[31m", "\x9b2J", "\n", "\t", "\0", "\x7f"]
 ORDINARY = ["$x^{", "[red]", "[/]", "%s{0}", "<script>", "层", "\U0001f600", "a, b", "@@1,2", "'\""]
+LONG = ["n" * 200_000, "n " * 100_000, "层" * 200_000, "n" * 100_000 + " " + "m" * 100_000]
 LOG = Path(__file__).parents[1] / "golden" / "logs" / "published_encoder.log"
 
 
@@ -106,3 +109,41 @@ def test_what_the_user_types_does_not_steer_the_terminal(odd: str, tmp_path: Pat
         shown = done.stdout + done.stderr
         assert shown
         assert not CONTROL.search(shown.replace("\n", ""))
+
+
+def longest(text: str) -> int:
+    return max(map(len, text.split("\n")))
+
+
+@pytest.mark.parametrize("part", LONG)
+def test_what_people_read_has_the_ends_of_a_long_name(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model(part).SerializeToString())
+    shown = run("check", path, "--all")
+    assert shown.exit_code == 0 and f"matmul{part[:100]}" in shown.stdout
+    assert longest(shown.output) < 3 * LONGEST_LINE
+    whole = run("check", path, "--json")
+    names = re.findall(r'"(?:matmul|relu).*"', whole.stdout)
+    assert set(map(json.loads, names)) >= {f"matmul{part}", f"relu{part}"}
+
+
+@pytest.mark.parametrize("part", LONG)
+def test_a_message_has_the_ends_of_a_long_name(part: str) -> None:
+    for text in (str(HexconvError(f"no '{part}' here", where=part, why=part)), rejection(part)):
+        assert longest(text) <= LONGEST_LINE + len("  where: ")
+        assert part[:100] in text and part.strip()[-100:] in text
+    assert longest(str(HexconvWarning(f"'{part}' is odd"))) <= LONGEST_LINE
+
+
+def rejection(part: str) -> str:
+    damaged = model(part)
+    damaged.graph.node[1].input[0] = f"of-nowhere{part}"
+    with pytest.raises(ModelError, match="of-nowhere") as found:
+        hexconv.check(damaged)
+    return str(found.value)
+
+
+def test_a_name_as_long_as_real_ones_is_whole() -> None:
+    name = "/".join(["layer"] * 150)
+    assert len(name) < LONGEST_WORD
+    assert f"'{name}'" in str(HexconvError(f"no '{name}' here", why=", ".join([name] * 9)))
