@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ CAN_WAIT = hasattr(signal, "setitimer")  # Windows has none
 RETRY = 0.001
 """Seconds after which a signal that came during an import is looked at again."""
 
-Handler = Callable[[int, FrameType | None], None]
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 GRACE = 2.0
 """Seconds in which further requests are the same one: cleaning up goes on. systemd sends two."""
@@ -92,6 +93,14 @@ def _settle() -> None:
     _listen(_end_at_once, _interrupted)
 
 
+def _ignore() -> None:
+    """The last exit handler: Python takes its own handlers away next, and a signal would kill.
+
+    Those that are ignored it leaves alone: the exit code stays that of the work, which is done.
+    """
+    _listen(signal.SIG_IGN, _end_at_once)
+
+
 def _open_missing() -> None:
     """Open the standard streams that are closed: the next file would get their numbers.
 
@@ -139,6 +148,7 @@ def _work() -> int:
 def main() -> None:
     """Run the command line; the imports are as quiet when interrupted as the work is."""
     sys.unraisablehook = _unraisable
+    atexit.register(_ignore)  # before the imports, whose exit handlers run before it
     try:
         try:
             _listen(_interrupted, signal.SIG_DFL, signal.default_int_handler)

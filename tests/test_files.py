@@ -241,6 +241,26 @@ def test_a_signal_in_an_exit_handler_keeps_the_code_of_the_one_before(tmp_path: 
     assert done.stderr.splitlines() == ["interrupted: no partial file was written"]
 
 
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize("number", [2, 15, 1])
+def test_a_signal_while_python_takes_itself_apart_changes_no_exit_code(
+    tmp_path: Path, number: int, code: int
+) -> None:
+    """With torch or a large graph that takes as long as a short command."""
+    done = run_interrupted(
+        tmp_path,
+        f"""
+        class Last:
+            def __del__(self, kill=os.kill, process=os.getpid(), write=os.write):
+                kill(process, {number})
+                write(1, b"alive")
+        hexconv.last = Last()
+        return {code}
+        """,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (code, "alive", "")
+
+
 def test_a_signal_in_a_finalizer_ends_the_process_and_not_the_finalizer_alone(
     tmp_path: Path,
 ) -> None:
