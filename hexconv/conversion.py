@@ -245,22 +245,22 @@ class _Job:
         """Raise for a model with warnings, or with an accuracy that is a warning otherwise.
 
         Raises:
-            FloorError: with the warnings.
+            FloorError: with the warnings, and what is to be said of the accuracy.
             AccuracyError: naming the outputs, and parts of outputs.
         """
         from hexconv.compare.accuracy import accuracy
         from hexconv.compare.low_accuracy import low_accuracy
 
+        samples = self.samples.again()
+        found = accuracy(model, self.source, samples, library=self.settings.library)
+        told = low_accuracy(found, own_samples=samples is not None)
         warned = model.conversion.warnings if model.conversion else ()
         if warned:
             raise FloorError(
                 "the conversion has warnings, and --strict allows none",
-                why="\n       ".join(warned),
+                why="\n       ".join((*warned, *told)),
                 hint="without --strict the model is written",
             )
-        samples = self.samples.again()
-        found = accuracy(model, self.source, samples, library=self.settings.library)
-        told = low_accuracy(found, own_samples=samples is not None)
         if told:
             raise AccuracyError(
                 "the model is not accurate enough",

@@ -10,7 +10,7 @@ are only returned. A quantized model that is far below it lost more than 8 bits 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,9 @@ from hexconv.calibrate import observe
 from hexconv.decompose import decompose
 from hexconv.lowering.needed_ranges import needed_ranges
 from hexconv.onnx_graph import FloatGraph, NodeView
-from hexconv.onnx_graph.builder import array_of, constant, shape_of
+from hexconv.onnx_graph.builder import array_of, constant
 from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.joins import joined, moved
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.onnx_graph.uses import leads_only_to
@@ -34,8 +35,6 @@ JOINS = frozenset(("Concat", "Pad", "Where"))
 """Ops that make one tensor, with one range, of several."""
 MOVES = SELECTIONS | JOINS | {"Dropout", "Neg"}
 """Ops whose results are values that they read."""
-PLAIN_MOVES = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
-"""Ops behind which a joined output is the same parts."""
 FOLLOWS = frozenset(("LeakyRelu", "PRelu", "BatchNormalization"))
 """Ops that a layer with weights, or with factors and addends by channel, does as well."""
 WITH_CONSTANT = frozenset(("Add", "Sub", "Mul", "Div"))
@@ -90,8 +89,13 @@ def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
     for value in graph.graph.inputs:
         if value.dtype == ir.DataType.FLOAT:
             yield value
+    returned: set[ir.Value | None] = set()
     for node in graph.nodes:
-        if node.op_type in MOVES and (node.op_type not in JOINS or _returned(node.outputs[0])):
+        joins = node.op_type in JOINS
+        if (joins and _returned(node.outputs[0])) or moved(node, computed=True) in returned:
+            returned.update(node.outputs)
+            continue
+        if node.op_type in MOVES and not joins:
             continue
         for value in node.outputs:
             ends = value.is_graph_output() or not _goes_on(value)
@@ -99,13 +103,13 @@ def _rounded(graph: FloatGraph) -> Iterator[ir.Value]:
                 yield value
 
 
-def _returned(joined: ir.Value) -> bool:
+def _returned(value: ir.Value) -> bool:
     """Whether nothing is computed of what is joined, or other joins only."""
 
     def joins(node: ir.Node, position: int) -> bool:
-        return node.op_type in PLAIN_MOVES | JOINS
+        return node.op_type in JOINS or moved(node, computed=True) is not None
 
-    return leads_only_to(joined, lambda node, position: False, joins, or_output=True)
+    return leads_only_to(value, lambda node, position: False, joins, or_output=True)
 
 
 def _goes_on(value: ir.Value) -> bool:
@@ -227,31 +231,9 @@ class OutputPart:
 
 
 def parts_of(graph: FloatGraph, output: str) -> list[OutputPart]:
-    """What an output joins; nothing for one that no Concat makes."""
-    value = graph.values()[output]
-    moves: list[ir.Node] = []
-    node = value.producer()
-    while node is not None and node.op_type in PLAIN_MOVES:
-        moves.append(node)
-        node = node.inputs[0].producer() if node.inputs[0] is not None else None
-    if node is None or node.op_type != "Concat":
+    """What an output joins; nothing for one that nothing joins."""
+    found = joined(graph.values()[output], computed=True)
+    if found is None:
         return []
-    names, labels = _labels(node)
-    for move in reversed(moves):
-        if move.op_type == "Transpose":
-            perm = move.attributes.get("perm")
-            labels = labels.transpose(None if perm is None else list(perm.as_ints()))
-        else:
-            labels = labels.reshape(shape_of(move.outputs[0]))
-    return [OutputPart(name, labels == number) for number, name in enumerate(names)]
-
-
-def _labels(concat: ir.Node) -> tuple[Sequence[str], npt.NDArray[np.int32]]:
-    """The names of what is joined, and for each element which of them it is from."""
-    shape = shape_of(concat.outputs[0])
-    axis = concat.attributes["axis"].as_int() % len(shape)
-    sizes = [shape_of(value)[axis] for value in concat.inputs]
-    along = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-    view = [-1 if place == axis else 1 for place in range(len(shape))]
-    names = [str(value.name) for value in concat.inputs if value is not None]
-    return names, np.broadcast_to(along.reshape(view), shape)
+    names = [str(value.name) for value in found.parts]
+    return [OutputPart(name, found.places == number) for number, name in enumerate(names)]
