@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import os
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -13,11 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.errors import FileError
-from hexconv.paths import check_has_end
+from hexconv.paths import check_has_end, check_inflated
 
 ZIP = b"PK"
 LARGEST = 1 << 31
 """Bytes of one array, and of all arrays of an archive: more is a damaged size, or a zip bomb."""
+
+LONGEST_HEADER = 10_000
+"""Bytes of a header: more than NumPy takes."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -71,13 +78,13 @@ def read_shapes(path: Path, what: str) -> dict[str, tuple[int, ...]]:
     """
     with _reading(path, what), path.open("rb") as stream:
         if not _is_archive(stream):
-            return {"": _shape(stream)}
-        with zipfile.ZipFile(stream) as members:
-            found = {}
-            for name in members.namelist():
-                with members.open(name) as member:
-                    found[name.removesuffix(".npy")] = _shape(member)
-            return found
+            return {"": _header(stream)[0]}
+        found = {}
+        with _members(stream) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as member:
+                    found[name.removesuffix(".npy")] = _header(member)[0]
+        return found
 
 
 @contextmanager
@@ -106,37 +113,64 @@ def _is_archive(stream: BinaryIO) -> bool:
     return found
 
 
-def _shape(stream: IO[bytes]) -> tuple[int, ...]:
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type; NumPy would read a header of gigabytes before it refuses it."""
     version = np.lib.format.read_magic(stream)
+    form = "<H" if version == (1, 0) else "<I"
+    length = stream.read(struct.calcsize(form))
+    size = int.from_bytes(length, "little")
+    if size > LONGEST_HEADER:
+        raise ValueError(f"its header has {size} bytes, {LONGEST_HEADER} at most are read")
+    content = io.BytesIO(length + stream.read(size))
     old = version == (1, 0)
     read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
-    return tuple(read(stream)[0])
+    shape, _, dtype = read(content)
+    return tuple(shape), dtype
 
 
 def _array(stream: BinaryIO, path: Path | None) -> npt.NDArray[Any]:
+    _check_header(stream, os.fstat(stream.fileno()).st_size, "the array")
+    stream.seek(0)
     array = (
         np.load(stream, allow_pickle=False)
         if path is None
         else np.load(path, mmap_mode="r", allow_pickle=False)
     )
     assert isinstance(array, np.ndarray)
-    return _plain(array, "the array")
+    return array
 
 
 def _archive(stream: BinaryIO) -> Arrays:
+    found: Arrays = {}
+    with _members(stream) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            with archive.open(info) as member:
+                _check_header(member, info.file_size, f"array '{name}'")
+            with archive.open(info) as member:
+                found[name] = np.lib.format.read_array(member, allow_pickle=False)
+    return found
+
+
+@contextmanager
+def _members(stream: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    """An archive whose arrays fit memory."""
     with zipfile.ZipFile(stream) as archive:
         size = sum(member.file_size for member in archive.infolist())
         if size > LARGEST:
             raise ValueError(f"its arrays take {size} bytes, {LARGEST} at most are read")
-    stream.seek(0)
-    with np.load(stream, allow_pickle=False) as stored:
-        return {name: _plain(stored[name], f"array '{name}'") for name in stored.files}
+        check_inflated(size, os.fstat(stream.fileno()).st_size)
+        yield archive
 
 
-def _plain(array: Any, what: str) -> npt.NDArray[Any]:
-    """An array of numbers; np.load returns the bytes of a member that is none."""
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{what} is not in NumPy's format")
-    if array.dtype.kind not in "biuf":
-        raise ValueError(f"{what} is of {str(array.dtype)[:80]}, not of plain numbers")
-    return array
+def _check_header(stream: IO[bytes], available: int, what: str) -> None:
+    """Raise for an array that is not of plain numbers, or that its file does not have."""
+    try:
+        shape, dtype = _header(stream)
+    except ValueError as error:
+        raise ValueError(f"{what} is not in NumPy's format: {error}") from error
+    if dtype.kind not in "biuf":
+        raise ValueError(f"{what} is of {str(dtype)[:80]}, not of plain numbers")
+    needed = prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or needed > available:
+        raise ValueError(f"{what} of shape {list(shape)} is not in {available} bytes")

@@ -10,6 +10,12 @@ import errno
 import stat
 from pathlib import Path
 
+INFLATED = 1 << 26
+"""Bytes that any compressed file may inflate to: masks and silence have next to no bytes."""
+
+MOST_INFLATED = 100
+"""Times that the bytes of a larger one may grow."""
+
 
 def exists(path: str | Path) -> bool:
     """Whether something is there."""
@@ -36,6 +42,20 @@ def check_has_end(path: str | Path) -> None:
     mode = Path(path).stat().st_mode
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+
+
+def check_inflated(size: int, stored: int) -> None:
+    """Raise for compressed data that no real numbers are: a few bytes would fill the memory.
+
+    Args:
+        size: bytes that it inflates to, as its own directory or header says.
+        stored: bytes of its file.
+
+    Raises:
+        ValueError: it inflates too much.
+    """
+    if size > max(INFLATED, MOST_INFLATED * stored):
+        raise ValueError(f"{stored} bytes inflate to {size}, more than numbers do")
 
 
 def _mode(path: str | Path) -> int:

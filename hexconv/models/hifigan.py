@@ -7,6 +7,7 @@ Synthesis", 2020. Parameter names follow the official checkpoints, so that those
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from hexconv.models.config import (
     upsample_padding,
 )
 from hexconv.models.layers import Weights
-from hexconv.paths import check_has_end
+from hexconv.paths import check_has_end, check_inflated
 
 try:
     import torch
@@ -155,6 +156,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
     """
     try:
         check_has_end(path)
+        _check_archive(Path(path))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about storages of old releases
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -180,6 +182,14 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
     return {name: value.float().numpy() for name, value in folded.items()}
 
 
+def _check_archive(path: Path) -> None:
+    """Raise for an archive that inflates to more than a checkpoint does; torch compresses none."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            check_inflated(size, path.stat().st_size)
+
+
 def _check_tensors(state: Mapping[Any, torch.Tensor], where: str) -> None:
     """Raise for a tensor that is not an array of numbers, or has no name."""
     for name, value in state.items():
@@ -197,8 +207,14 @@ def _odd_forms(value: torch.Tensor) -> tuple[tuple[str, bool], ...]:
         ("a tensor without data", value.device.type != "cpu"),
         ("sparse", value.layout != torch.strided),
         ("quantized", value.is_quantized),
+        ("a view that repeats its numbers", _is_larger_than_its_data(value)),
         (f"of {value.dtype}", value.dtype.is_complex or value.dtype == torch.bool),
     )
+
+
+def _is_larger_than_its_data(value: torch.Tensor) -> bool:
+    plain = value.layout == torch.strided and value.device.type == "cpu"
+    return bool(plain and value.nbytes > value.untyped_storage().nbytes())
 
 
 _PAIRS = (

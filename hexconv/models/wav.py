@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hexconv.errors import FileError, MissingExtra
 from hexconv.files import write_files
-from hexconv.paths import is_file
+from hexconv.paths import check_inflated, is_file
 
 CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
@@ -61,6 +61,7 @@ def read(path: str | Path, rate: int) -> Recording:
         with soundfile.SoundFile(path) as file:
             subtype, own_rate = file.subtype, file.samplerate
             _check_length(file, rate, str(path))
+            check_inflated(2 * file.frames * file.channels, Path(path).stat().st_size)
             samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise FileError(

@@ -1,6 +1,7 @@
 """The torch generator, and official checkpoints of every age."""
 
 import pickle
+import zipfile
 
 import numpy as np
 import onnxruntime
@@ -97,6 +98,26 @@ def test_what_is_not_a_checkpoint_is_rejected(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(FileError):
         hifigan.read_checkpoint(path)
+
+
+def test_a_checkpoint_that_inflates_without_end_is_not_inflated(tmp_path, monkeypatch):
+    monkeypatch.setattr("hexconv.paths.INFLATED", 1 << 16)
+    torch.save({"generator": {"conv_pre.weight": torch.zeros(1 << 18)}}, tmp_path / "stored")
+    with (
+        zipfile.ZipFile(tmp_path / "stored") as stored,
+        zipfile.ZipFile(tmp_path / "g", "w", zipfile.ZIP_DEFLATED) as made,
+    ):
+        for name in stored.namelist():
+            made.writestr(name, stored.read(name))
+    assert hifigan.read_checkpoint(tmp_path / "stored")["conv_pre.weight"].size == 1 << 18
+    with pytest.raises(FileError, match="inflate to"):
+        hifigan.read_checkpoint(tmp_path / "g")
+
+
+def test_a_tensor_larger_than_its_numbers_is_rejected(tmp_path):
+    torch.save({"generator": {"conv_pre.weight": torch.ones(1).expand(1 << 40)}}, tmp_path / "g")
+    with pytest.raises(ModelError, match="a view that repeats its numbers"):
+        hifigan.read_checkpoint(tmp_path / "g")
 
 
 def test_a_missing_checkpoint_is_rejected(tmp_path):

@@ -120,3 +120,13 @@ def test_a_file_that_is_no_mel_is_rejected(tmp_path):
     for name in ("a.npy", "b.npy", "c.npy", "none.npy"):
         with pytest.raises(FileError):
             spectra.read(tmp_path / name, V1)
+
+
+def test_a_sound_that_inflates_without_end_is_not_inflated(tmp_path, monkeypatch):
+    monkeypatch.setattr("hexconv.paths.INFLATED", 1 << 16)
+    soundfile.write(tmp_path / "speech.flac", tone(22050, 4), 22050)
+    assert wav.read(tmp_path / "speech.flac", 22050).wave.size == 4 * 22050
+    soundfile.write(tmp_path / "a.flac", np.zeros(1 << 20, np.int16), 22050)
+    assert (tmp_path / "a.flac").stat().st_size < 1 << 13
+    with pytest.raises(FileError, match="inflate to"):
+        wav.read(tmp_path / "a.flac", 22050)
