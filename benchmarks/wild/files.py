@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.wild.manifest import Model, Source
+from hexconv.locks import lock
 
 
 class FetchError(Exception):
@@ -35,7 +39,8 @@ class Cache:
         """
         found = self.root(source) / path
         if source.repository and not found.exists():
-            self._checkout(source, path)
+            with self._alone():
+                self._checkout(source, path)
         if not found.exists():
             raise FetchError(f"{source.title} has no file {path}")
         return found
@@ -44,11 +49,17 @@ class Cache:
         """The folder with a source's files; of a repository, those that were requested so far."""
         folder = self.folder / "sources" / source.name
         if source.package and not folder.exists():
-            part = folder.with_name(f"{source.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            unpack(self._download(source), part)
-            part.rename(folder)
+            with self._alone():
+                self._unpacked(source, folder)
         return folder
+
+    def _unpacked(self, source: Source, folder: Path) -> None:
+        if folder.exists():  # by another process, meanwhile
+            return
+        part = folder.with_name(f"{source.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        unpack(self._download(source), part)
+        part.rename(folder)
 
     def model(self, model: Model) -> Path:
         """The ONNX file of a model.
@@ -61,6 +72,17 @@ class Cache:
         if found != model.sha256:
             raise FetchError(f"{model.file} has the sha256 {found}, expected {model.sha256}")
         return path
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process downloads into this folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY)
+        try:
+            lock(descriptor, wait=True)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _download(self, source: Source) -> Path:
         folder = self.folder / "packages" / source.name

@@ -8,7 +8,16 @@ from types import TracebackType
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from hexconv.cluster.shards import Done, Failed, Job, Sample, Shard, Span, shards
+from hexconv.cluster.shards import (
+    MOST_SAMPLES,
+    Done,
+    Failed,
+    Job,
+    Sample,
+    Shard,
+    Span,
+    shards,
+)
 from hexconv.distribution import version
 from hexconv.errors import ClusterError, ConfigError, HexconvError, MissingExtra
 
@@ -102,6 +111,7 @@ class Cluster:
         job: Job[R],
         samples: Iterable[Sample],
         progress: Callable[[int], None] | None = None,
+        largest: int = MOST_SAMPLES,
     ) -> Iterator[Done[R] | Failed]:
         """Each shard's result, or why there is none, as they come: in any order.
 
@@ -112,6 +122,7 @@ class Cluster:
             job: that is done with each shard.
             samples: arrays by input name.
             progress: called with the number of samples done, after each shard.
+            largest: samples of a shard.
 
         Raises:
             ClusterError: the scheduler or all workers are gone.
@@ -122,7 +133,7 @@ class Cluster:
         self._client.register_plugin(plugin)
         done = 0
         try:
-            for outcome in self._outcomes(plugin.token, samples):
+            for outcome in self._outcomes(plugin.token, shards(samples, largest)):
                 done += outcome.span.last - outcome.span.first + 1
                 if progress is not None:
                     progress(done)
@@ -131,9 +142,8 @@ class Cluster:
             if self._client.status == "running":
                 self._client.unregister_worker_plugin(plugin.name)
 
-    def _outcomes(self, token: str, samples: Iterable[Sample]) -> Iterator[Done[Any] | Failed]:
+    def _outcomes(self, token: str, stream: Iterator[Shard]) -> Iterator[Done[Any] | Failed]:
         pending: dict[Any, Shard] = {}
-        stream = shards(samples)
         suspects: list[Shard] = []
         most = 2 * sum(worker["nthreads"] for worker in self.workers.values())
         try:

@@ -79,13 +79,13 @@ class Failed:
         return f"{self.span}: {self.error.what}{where}"
 
 
-def shards(samples: Iterable[Sample]) -> Iterator[Shard]:
-    """Parts of a stream, none larger than `MOST_SAMPLES` and, if possible, `MOST_BYTES`."""
+def shards(samples: Iterable[Sample], largest: int = MOST_SAMPLES) -> Iterator[Shard]:
+    """Parts of a stream, none of more than `largest` samples and, if possible, `MOST_BYTES`."""
     first, size = 0, 0
     part: list[Sample] = []
     for sample in samples:
         nbytes = sum(array.nbytes for array in sample.values())
-        if part and (len(part) == MOST_SAMPLES or size + nbytes > MOST_BYTES):
+        if part and (len(part) == largest or size + nbytes > MOST_BYTES):
             yield Shard(first, tuple(part))
             first, size, part = first + len(part), 0, []
         part.append(sample)

@@ -14,8 +14,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from benchmarks.wild import __main__ as command
-from benchmarks.wild import draw, files, manifest, measure, report, samples, sound
+from benchmarks.wild import draw, files, manifest, measure, report, rows, samples, sound
 from tests.lowering.proof import model, numbers
 
 SOURCES, MODELS = manifest.read()
@@ -144,9 +143,21 @@ def test_a_process_that_crashes_or_hangs_is_a_row(
         fake = tmp_path / "python"
         fake.write_text(f"#!{real}\n{program}\n", encoding="utf-8")
         fake.chmod(0o755)
-        monkeypatch.setattr(command.sys, "executable", str(fake))
-        row = command.in_process(item, cache=tmp_path, timeout=2.0)
+        monkeypatch.setattr(rows.sys, "executable", str(fake))
+        row = rows.in_process(item.name, cache=tmp_path, timeout=2.0)
         assert reason in str(row["errors"])
+
+
+def test_on_a_cluster_each_network_is_a_row_kept_here_too(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    names = ["no-such-a", "no-such-b"]
+    found = list(rows.rows_on("local:1", names, cache=tmp_path, timeout=60.0))
+    assert {row["name"] for row in found} == set(names)
+    assert all("no-such" in row["errors"]["start"] for row in found)
+    kept = {
+        file.stem: json.loads(file.read_text("utf-8")) for file in (tmp_path / "rows").iterdir()
+    }
+    assert kept == {row["name"]: row for row in found}
 
 
 ROWS: dict[str, Any] = {
@@ -174,8 +185,7 @@ def test_the_table_shows_the_worst_output_and_the_reasons(language: str) -> None
 
 @pytest.mark.parametrize(("low", "silent"), [([], 1), (["output 'b' has 20.0 dB"], 0)])
 def test_the_table_counts_what_is_worse_without_a_warning(low: list[str], silent: int) -> None:
-    rows = {"mnist-conv": {**ROWS["mnist-conv"], "low": low}}
-    text = report.table(MODELS, rows, "en")
+    text = report.table(MODELS, {"mnist-conv": {**ROWS["mnist-conv"], "low": low}}, "en")
     assert f"by tensor, {silent} of them without a warning" in text.splitlines()[0]
     assert ("`convert` warns" in text) == (not silent)
 
