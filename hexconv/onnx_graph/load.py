@@ -39,6 +39,7 @@ from hexconv.onnx_graph.integer_data import integer_data_as_floats
 from hexconv.onnx_graph.last_functions import last_functions
 from hexconv.onnx_graph.malformed import MALFORMED
 from hexconv.onnx_graph.masks import finite_masks
+from hexconv.onnx_graph.plain_codes import plain_codes
 from hexconv.onnx_graph.quantized import take_ranges
 from hexconv.onnx_graph.quantized_outputs import codes_as_floats
 from hexconv.onnx_graph.read import read_model
@@ -107,6 +108,7 @@ def load(
         )
     branches = decided_at_run_time(model.graph)
     check_outputs(model.graph)
+    plain_codes(builder)
     unrounded += codes_as_floats(builder)
     declared = take_ranges(builder, unreached)
     remove_dead(model.graph)

@@ -17,7 +17,8 @@ import onnx_ir as ir
 
 from hexconv.arrays import FLOAT32_MAX
 from hexconv.errors import ModelError
-from hexconv.onnx_graph.builder import FloatBuilder, array_of
+from hexconv.onnx_graph.builder import FloatBuilder
+from hexconv.onnx_graph.code_constants import BOUNDED, others_constant, with_values
 from hexconv.onnx_graph.codes import Codes, codes_of, dtype_of, ends_of
 from hexconv.onnx_graph.graph import Clamp
 from hexconv.onnx_graph.intervals import interval
@@ -27,11 +28,11 @@ from hexconv.onnx_graph.uses import leads_only_to
 from hexconv.quantize import LARGEST_NUMBER, Bounds
 from hexconv.quantize.ranges import LEVELS
 
-BOUNDED = {"Clip": (1, 2), "Max": (), "Min": (), "Relu": ()}
-"""Ops on integers with bounds, and which inputs these are where not any constant is one."""
 MOVES = {*SELECTIONS, "Concat"}
 """Ops whose outputs hold elements of their inputs and nothing else."""
 ON_CODES = {*MOVES, *BOUNDED, "Pad"}
+LIMITED = {"Clip", "Max", "Min", "Where"}
+"""Ops whose results are within the ends of the integers that they read."""
 OF_THE_OP = {"Sigmoid", "Softmax"}
 """Ops whose quantizers have a range of 0 to 1, which no calibration measured."""
 BEFORE_ACTIVATION = {"Conv", "ConvTranspose", "Gemm", "BatchNormalization"}
@@ -143,18 +144,12 @@ class _Walk:
         for position, value in enumerate(node.inputs):
             if value is not None and value in self.codes:
                 node.replace_input_with(position, self._as(value, codes))
-        if node.op_type in BOUNDED:
-            node = _with_values(node, codes, self.builder)
-        elif node.op_type == "Pad":
-            _pad_value(node, codes, self.builder)
-            self.builder.infer(node)
-        else:
-            self.builder.infer(node)
+        node = with_values(node, codes, self.builder)
         for value in node.outputs:
             self.codes[value], self._floats[value] = codes, value
             if wide:
                 self._wide.add(value)
-            if _selects(node) or node.op_type == "Clip":
+            if _selects(node) or node.op_type in LIMITED:
                 least, most = interval(value)
                 low, high = codes.bounds
                 self._widen(value, (max(low, least), min(high, most)))
@@ -328,49 +323,4 @@ def _dequantizes(node: ir.Node, position: int) -> bool:
 def _stays_codes(node: ir.Node, position: int) -> bool:
     value = node.inputs[position]
     assert value is not None
-    return _applies_to_codes(node) and _others_constant(node, value)
-
-
-def _others_constant(node: ir.Node, value: ir.Value) -> bool:
-    """Whether what bounds integers is known; a concatenation joins any integers."""
-    if node.op_type not in BOUNDED:
-        return True
-    others = [other for other in node.inputs if other is not None and other is not value]
-    arrays = [array_of(other) for other in others]
-    return all(array is not None and array.size == 1 for array in arrays)
-
-
-def _with_values(node: ir.Node, codes: Codes, builder: FloatBuilder) -> ir.Node:
-    """A Clip of floats for a bound, or bounds, of integers."""
-    low, high = None, None
-    if node.op_type == "Relu":
-        low = 0.0
-    elif node.op_type == "Clip":
-        low, high = (_number(node, position) for position in (1, 2))
-    else:
-        constants = [array_of(value) for value in node.inputs]
-        numbers = [float(array.item()) for array in constants if array is not None]
-        low, high = (max(numbers), None) if node.op_type == "Max" else (None, min(numbers))
-    source = next(v for v in node.inputs if v is not None and array_of(v) is None)
-    limits = [None if code is None else np.float32(codes.value(code)) for code in (low, high)]
-    result = builder.op("Clip", [source, *limits], name=str(node.name))
-    clip = result.producer()
-    assert clip is not None
-    builder.replace(node, [result])
-    return clip
-
-
-def _number(node: ir.Node, position: int) -> float | None:
-    array = array_of(node.inputs[position]) if position < len(node.inputs) else None
-    return None if array is None else float(array.item())
-
-
-def _pad_value(node: ir.Node, codes: Codes, builder: FloatBuilder) -> None:
-    """The constant that a Pad of integers adds, 0 unless stated, as a float."""
-    mode = node.attributes.get("mode")
-    if mode is not None and mode.as_string() != "constant":
-        return
-    number = np.float32(codes.value(_number(node, 2) or 0.0))
-    if len(node.inputs) < 3:
-        node.resize_inputs(3)
-    node.replace_input_with(2, builder.const(number, f"{node.name}_value"))
+    return _applies_to_codes(node) and others_constant(node, value, position)

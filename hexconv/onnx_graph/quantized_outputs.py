@@ -19,7 +19,7 @@ NARROW = {
     if hasattr(ir.DataType, name)
 }
 """The integers that QuantizeLinear makes."""
-THROUGH = {*SELECTIONS, "Clip", "Concat", "Max", "Min", "Pad", "Relu", "Resize"}
+THROUGH = {*SELECTIONS, "Clip", "Concat", "Max", "Min", "Pad", "Relu", "Resize", "Where"}
 """Ops on integers between the quantizer and the output."""
 
 

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.compare.accuracy import accuracy
+from hexconv.errors import HexconvError
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
 from tests.lowering.proof import numbers
@@ -154,6 +155,24 @@ ON_CODES = {
     "Pad with a code": [node("Pad", "q pads lo", "k")],
     "Concat": [node("Concat", "q q", "k", axis=1)],
     "Resize": [node("Resize", "q _ twice", "k", mode="nearest")],
+    "Max of channels": [node("Max", "q rows", "k")],
+    "Where": [node("Where", "mask q lo", "k")],
+    "Where, Less": [node("Less", "q hi", "m"), node("Where", "m q hi", "k")],
+    "Where, Greater": [node("Greater", "lo q", "m"), node("Where", "m lo q", "k")],
+    "Where, GreaterOrEqual": [node("GreaterOrEqual", "hi q", "m"), node("Where", "m q hi", "k")],
+    "Cast, Clip": [
+        node("Cast", "q", "i", to=TensorProto.INT32),
+        node("Clip", "i low high", "j"),
+        node("Cast", "j", "k", to=TensorProto.INT8),
+    ],
+    "Cast, Reshape, Max, Relu": [
+        node("Cast", "q", "i", to=TensorProto.FLOAT),
+        node("Reshape", "i flat", "j"),
+        node("Max", "number j", "l"),
+        node("Relu", "l", "o"),
+        node("Cast", "o", "p", to=TensorProto.INT8),
+        node("Reshape", "p whole", "k"),
+    ],
 }
 
 
@@ -175,6 +194,13 @@ def test_ops_on_integers_mean_what_the_integers_stand_for(ops: str) -> None:
         "pads": np.array([0, 0, 0, 1, 0, 0, 0, 2]),
         "twice": np.float32([1, 1, 1, 2]),
         "half": np.float32(0.5),
+        "rows": np.arange(-60, 60, 20, dtype=np.int8).reshape(1, 6, 1, 1),
+        "mask": (np.arange(240) % 3 > 0).reshape(SHAPE),
+        "low": np.array(-900, np.int32),
+        "high": np.array(60, np.int32),
+        "number": np.float32(7.0),
+        "flat": np.array([6, 40]),
+        "whole": np.array(SHAPE),
     }
     if ops == "Relu":  # ONNX Runtime has no Relu of integers: the same by Max with 0
         consts["lo"] = np.array(0, np.int8)
@@ -188,6 +214,21 @@ def test_ops_on_integers_mean_what_the_integers_stand_for(ops: str) -> None:
     converted = hexconv.convert(proto, samples=SAMPLES)
     found = np.stack([hexconv.simulate(converted, feed)["y"] for feed in SAMPLES])
     assert sqnr(expected, found) > 31
+
+
+@pytest.mark.parametrize("bound", [200.0, 6.5], ids=["past the type", "not whole"])
+def test_a_bound_that_is_no_integer_of_the_type_is_rejected(bound: float) -> None:
+    """The cast back would wrap around, or round."""
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"),
+        node("Cast", "q", "i", to=TensorProto.FLOAT),
+        node("Max", "i bound", "j"),
+        node("Cast", "j", "k", to=TensorProto.INT8),
+        node("DequantizeLinear", "k s z", "y"),
+    ]
+    consts = {"s": np.float32(0.02), "z": np.int8(3), "bound": np.float32([bound, *range(39)])}
+    with pytest.raises(HexconvError, match="int8"):
+        hexconv.convert(model(nodes, {"x": SHAPE}, consts=consts), samples=SAMPLES)
 
 
 def test_integers_that_are_read_with_another_scale() -> None:
