@@ -114,7 +114,7 @@ def _is_archive(stream: BinaryIO) -> bool:
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type; NumPy would read a header of gigabytes before it refuses it."""
+    """Shape and type; NumPy would read a header of gigabytes before it rejects it."""
     version = np.lib.format.read_magic(stream)
     form = "<H" if version == (1, 0) else "<I"
     length = stream.read(struct.calcsize(form))

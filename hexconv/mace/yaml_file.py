@@ -1,7 +1,7 @@
 """A user's YAML: its content as MACE's tools read it, its lines, and changes that keep comments.
 
-The content is read by PyYAML, as MACE's tools do: ruamel.yaml takes `1e3`, tags and loops for
-something else. Lines, comments, quotes and order are ruamel.yaml's.
+Content and lines are read by PyYAML, as MACE's tools do: ruamel.yaml takes `1e3`, tags and loops
+for something else. Comments, quotes and order of a text that is changed are ruamel.yaml's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -46,14 +46,13 @@ class YamlFile:
 
     def line(self, place: Place) -> int:
         """The line of a place (of a value in a mapping, that of its key), or of one around it."""
-        line, node = 1, self._marked
+        line, node = 1, self._nodes
         for part in place:
-            known = getattr(getattr(node, "lc", None), "data", None) or {}
-            key = next((key for key in known if str(key) == str(part)), None)
-            if key is None:
+            found = _entry(node, part)
+            if found is None:
                 break
-            line, node = known[key][0] + 1, node[key]
-        return int(line)
+            line, node = found[0].line + 1, found[1]
+        return line
 
     def rewritten(self, new: Mapping[str, Any]) -> str | None:
         """The text with other content.
@@ -76,16 +75,9 @@ class YamlFile:
             return None
 
     @cached_property
-    def _marked(self) -> Any:
-        """The content with its lines; None where ruamel.yaml does not read what PyYAML does."""
-        from ruamel.yaml.error import YAMLError
-
-        loader = _keeping()
-        loader.allow_duplicate_keys = True
-        try:
-            return loader.load(self.text)
-        except (*UNREAD, YAMLError):
-            return None
+    def _nodes(self) -> yaml.Node | None:
+        """The text's nodes, which have their places in it."""
+        return cast("yaml.Node | None", yaml.compose(self.text, Loader=_BASE))
 
 
 def read_yaml(path: Path, what: str) -> YamlFile:
@@ -128,6 +120,17 @@ def parse_yaml(text: str) -> YamlFile:
         loader.dispose()
     _check_size(file.data, MOST_ITEMS)
     return file
+
+
+def _entry(node: yaml.Node | None, part: str | int) -> tuple[yaml.Mark, yaml.Node] | None:
+    """Where a key or an item stands, and its value; None where a mapping or list has it not."""
+    if isinstance(node, yaml.MappingNode):
+        items = ((key.start_mark, key, value) for key, value in node.value)
+        return next(((mark, value) for mark, key, value in items if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return max(item.start_mark, node.start_mark, key=lambda mark: mark.index), item
+    return None
 
 
 def _check_size(data: Any, room: int) -> int:

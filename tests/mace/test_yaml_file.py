@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hexconv.mace.yaml_file import Place, parse_yaml
+from hexconv.mace.yaml_file import Place, YamlFile, parse_yaml
 
 TEXT = """\
 # first
@@ -86,11 +86,33 @@ def test_a_value_that_is_not_of_its_kind_has_its_line(text: str) -> None:
         parse_yaml(text)
 
 
-def test_a_mapping_merged_into_itself_has_no_lines_and_is_no_traceback() -> None:
-    """ruamel.yaml raises AttributeError of what PyYAML reads."""
-    found = parse_yaml("x: &x {<<: *x}\n")
-    assert found.data == {"x": {}}
-    assert found.line(("x",)) == 1
+@pytest.mark.parametrize(
+    ("text", "data", "lines"),
+    [
+        (
+            "a: 1\nx: &x\n  <<: *x\n  y: 2\n",
+            {"a": 1, "x": {"y": 2}},
+            {("x",): 2, ("x", "y"): 4, ("x", "z"): 2},
+        ),
+        (
+            "a: &a [1,\n  2]\nb:\n  - *a\n  - 3\n",
+            {"a": [1, 2], "b": [[1, 2], 3]},
+            {("a", 1): 2, ("b", 0): 4, ("b", 0, 1): 2, ("b", 1): 5, ("b", 9): 3},
+        ),
+        (
+            "- !!set {x, y}\n- 0x1f: 1\n  ? [1]\n",
+            None,
+            {(1,): 2, (1, "0x1f"): 2},
+        ),
+    ],
+)
+def test_what_ruamel_does_not_read_has_its_lines(
+    text: str, data: Any, lines: dict[Place, int]
+) -> None:
+    """ruamel.yaml raises AttributeError of a mapping that is merged into itself."""
+    found = YamlFile(text) if data is None else parse_yaml(text)
+    assert found.data == data
+    assert {place: found.line(place) for place in lines} == lines
 
 
 def test_merged_keys_give_way_to_own_ones_wherever_they_stand() -> None:
