@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -77,7 +77,8 @@ class YamlFile:
     @cached_property
     def _nodes(self) -> yaml.Node | None:
         """The text's nodes, which have their places in it."""
-        return cast("yaml.Node | None", yaml.compose(self.text, Loader=_BASE))
+        found: yaml.Node | None = yaml.compose(self.text, Loader=_BASE)
+        return found
 
 
 def read_yaml(path: Path, what: str) -> YamlFile:
