@@ -173,8 +173,11 @@ class _Column:
     @classmethod
     def of(cls, head: str, cells: Sequence[object]) -> _Column:
         texts = [f"{cell:,}" if isinstance(cell, int) else brief(str(cell)) for cell in cells]
+        numeric = all(_FIGURE.fullmatch(text) for text in texts)
+        if numeric:  # names stay as they are
+            texts = [translated(text) for text in texts]
         wide = max(map(cell_len, [*head.split("\n"), *texts]))
-        return cls(head, texts, all(_FIGURE.fullmatch(text) for text in texts), wide)
+        return cls(head, texts, numeric, wide)
 
     def title(self, number: int) -> str:
         """A line of the heading; short ones stand at the bottom."""

@@ -36,4 +36,4 @@ def _about(text: str) -> tuple[str, str]:
     """The first paragraphs of the comment at the top: English, Chinese."""
     lines = [line.removeprefix("#").strip() for line in text.split("\n\n")[0].split("\n")]
     english, chinese = " ".join(line or "\n" for line in lines).split("\n")[:2]
-    return english.strip(), chinese.strip()
+    return english.strip(), chinese.strip().replace("， ", "，").replace("。 ", "。")

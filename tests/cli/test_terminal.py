@@ -276,6 +276,12 @@ def test_chinese_pages_of_ops_have_chinese_marks() -> None:
         assert not [line for line in lines if re.search(r"[\u4e00-\u9fff*]: ", line)]
 
 
+def test_spans_of_time_and_purposes_are_chinese_in_chinese_tables(place: Path) -> None:
+    cost = shown(["cost", place / "deep.pb", "--lang", "zh"], 120)
+    assert re.search(r"\d 到 \d", cost) and " to " not in cost
+    assert not re.search("[，。] ", shown(["preset", "list", "--lang", "zh"]))
+
+
 def test_names_are_shortened_in_the_middle() -> None:
     assert middle("abcdefghij", 7) == "abc…hij"
     assert middle("abcdefg", 7) == "abcdefg"
