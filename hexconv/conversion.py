@@ -12,21 +12,33 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import Images, SampleDigest, format_ranges
+from hexconv.calibrate import Images, SampleDigest, Spread, count_samples, format_ranges, is_channel
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.calibrate.introduced import also_measured
-from hexconv.conversion_record import AppliedRewrite, RangeSource
+from hexconv.conversion_record import AppliedRewrite, RangeSource, RefineStep
 from hexconv.errors import AccuracyError, FloorError, HexconvError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
-from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph import FloatGraph, load
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built, check_supported, prepared
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST, Refinement, first_samples, journal_of, split, too_few
+from hexconv.refine import (
+    LEAST,
+    Journal,
+    Judge,
+    Refinement,
+    Score,
+    chosen_ranges,
+    first_samples,
+    journal_of,
+    other_ranges,
+    split,
+    too_few,
+)
 from hexconv.settings import OptimizeLevel, Settings, SettingsDict
 from hexconv.tensor_ranges import (
     Ranges,
@@ -107,6 +119,10 @@ class _Job:
     digest: SampleDigest = field(init=False)
     held_back: list[Mapping[str, Any]] = field(init=False)
     refines: bool = field(init=False, default=False)
+    others: Mapping[str, Mapping[str, Bounds]] = field(init=False, default_factory=dict)
+    spread: Spread = field(init=False)
+    journal: Journal = field(init=False, default_factory=lambda: Journal(None))
+    chosen: tuple[RefineStep, ...] = field(init=False, default=())
     _whole: _Kept = field(init=False)
     unreached: frozenset[str] = field(init=False, default=frozenset())
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
@@ -138,19 +154,45 @@ class _Job:
     def _observe(self, graph: FloatGraph, samples: _Kept) -> None:
         """Measure ranges on samples, or take those that are given."""
         self.samples, self.digest = samples, SampleDigest(self.samples.named)
-        self.observed, self.warnings = observed_ranges(
+        self.spread, self.others = Spread(), {}
+        self.observed, self.warnings, other = observed_ranges(
             graph,
             self.samples.source,
             self.ranges,
             self.settings,
             self.digest,
             () if self.ranges is not None else self._also_measured(graph),
+            self.spread if self._compares(graph) else None,
         )
         again = self.samples.again()
         if again is not None or self.ranges is None:
             more = introduced_ranges(graph, self.observed, again, self.settings)
             given = {} if self.ranges is None else self.observed
             self.observed = {**self.observed, **more, **given}
+        if other is not None and (self.refines or self.spread.count >= LEAST):
+            self.others = self._completed(graph, other)
+
+    def _completed(
+        self, graph: FloatGraph, other: Mapping[str, Bounds]
+    ) -> Mapping[str, Mapping[str, Bounds]]:
+        """Other ranges than those observed, with those of what they introduce."""
+        turned = replace(self.settings, observer=self.settings.other_observer)
+
+        def complete(found: Mapping[str, Bounds]) -> Mapping[str, Bounds]:
+            own = {name: b for name, b in found.items() if name in other or is_channel(name)}
+            return {**found, **introduced_ranges(graph, own, self.samples.again(), turned)}
+
+        ends = [info.name for info in graph.outputs]
+        return other_ranges(self.observed, other, ends, complete)
+
+    def _compares(self, graph: FloatGraph) -> bool:
+        """Whether ranges of another observer may be better."""
+        if self.ranges is not None or self.samples.source is None:
+            return False
+        if self.settings.accuracy == "high":
+            return self.refines
+        chosen = self.settings.observer == "auto" and self.settings.accuracy == "default"
+        return chosen and not 0 < count_samples(self.samples.source, graph) < LEAST
 
     def _prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
         return prepared(self.source, self.shapes, settings, unreached=self.unreached)
@@ -177,38 +219,65 @@ class _Job:
     def converted(self) -> Model:
         """The model, or the cheapest that a search over rewrites finds; refined for "high"."""
         if not self.refines:
-            return self._built()
+            return self._built(self._choose_ranges())
         refined = self._refinement()
-        if self.ranges is None:
-            start = self._start
-            self.observed = refined.ranges(self.observed, lambda found: self._with(start, found))
+        self._choose_ranges()
+        if self.others:
+            other = next(iter(self.others.values()))
+            self.observed = refined.ranges(self.observed, other, self._with_ranges)
         model = refined.constants(self._built())
         if not refined.gained:
             model = self._with_all_samples()
-        refined.journal.close()
+        self.journal.close()
         return refined.reported(model)
+
+    def _choose_ranges(self) -> Model | None:
+        """Take the ranges of the observer that the simulated model is better with.
+
+        Returns:
+            The model with them; None where there is no choice.
+        """
+        if self.settings.observer != "auto" or self.spread.count < LEAST or not self.others:
+            return None
+        graph = load(self.source, self.shapes, recognize=False)
+        judge = Judge(graph, self.spread.kept, self.settings.library)
+
+        def score(model: Model) -> Score:
+            return self.journal.score(lambda: judge.score(model.graph))
+
+        best = chosen_ranges(self.observed, self.others, self._with_ranges, score)
+        if best.ranges is not self.observed:
+            self.observed, self.others = best.ranges, {"seen": self.observed}
+        self.chosen = best.steps
+        assert best.model.conversion is not None
+        return replace(best.model, conversion=replace(best.model.conversion, refined=best.steps))
+
+    def _with_ranges(self, found: Mapping[str, Bounds]) -> Model:
+        return self._with(self._start, found)
 
     @property
     def _start(self) -> Choice:
         return Choice(frozenset(self.settings.without), frozenset(self.settings.also))
 
-    def _built(self) -> Model:
+    def _built(self, ready: Model | None = None) -> Model:
+        """The model with the ranges observed; `ready` is that of the first choice of rewrites."""
         if self.settings.optimize == "all":
             return search(self._with, self._score, self._start, self.settings.progress)
-        return self._with(self._start)
+        return ready or self._with(self._start)
 
     def _with_all_samples(self) -> Model:
         """The model of the default, calibrated on what was held back as well."""
         self._first = self._prepared(self.settings)
         self._observe(self._first[0], self._whole)
-        return self._built()
+        return self._built(self._choose_ranges())
 
     def _refinement(self) -> Refinement:
         fit = cast("Sequence[Mapping[str, Any]]", self.samples.source)
         held, settings = self.held_back, self.settings
         graph, _ = self._prepared(settings)
-        journal = journal_of("dsp", graph, settings, [*fit, *held], self.observed)
-        return Refinement(self._prepared, self.source, self.shapes, settings, fit, held, journal)
+        self.journal = journal_of("dsp", graph, settings, [*fit, *held], self.observed)
+        start = (self._prepared, self.source, self.shapes, settings)
+        return Refinement(*start, fit, held, self.journal)
 
     def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
         """The model with a choice of rewrites; the first choice reuses what was prepared first.
@@ -228,6 +297,7 @@ class _Job:
             settings=self.settings.as_dict(),
             samples=self.digest.result(),
             ranges=_range_source(self.ranges),
+            refined=self.chosen,
         )
         return replace(model, conversion=known)
 
@@ -285,7 +355,7 @@ class _Job:
         graph, history = self._prepared(turned)
         observed = dict(self.observed)
         if REWRITES[name].stage is Stage.FLOAT:
-            observed, _ = observed_ranges(graph, self.samples.again(), self.ranges, turned)
+            observed = observed_ranges(graph, self.samples.again(), self.ranges, turned).ranges
         return built(self.source, graph, history, observed, turned, self.warnings)
 
 

@@ -90,12 +90,20 @@ class AppliedRewrite(NamedTuple):
 
 
 class RefineStep(NamedTuple):
-    """A step of accuracy="high": SQNR in dB on held-back samples without it and with it."""
+    """What was tried: SQNR in dB of the simulated model without it and with it.
+
+    Attributes:
+        name: what was changed.
+        before, after: dB on samples that were held back from calibration.
+        kept: whether the model has it.
+        calibrated: whether the samples are those of the calibration instead.
+    """
 
     name: str
     before: float
     after: float
     kept: bool
+    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class Conversion:
         made: nnlib ops by the ONNX node that they come from.
         floats: nodes that are computed in float.
         full_precision: outputs whose last function the CPU can compute in float.
-        refined: the steps of accuracy="high".
+        refined: the choice of an observer, and the steps of accuracy="high".
         macs: multiply-accumulates of the float graph's nodes, by name, where there are any.
         settings: of the conversion (`Settings.as_dict`).
         samples: that ranges were measured on.

@@ -25,6 +25,9 @@ OptimizeLevel = Literal["none", "default", "all"]
 Observer = Literal["minmax", "mse", "percentile"]
 """How calibration turns the values of a tensor into a range."""
 
+ChosenObserver = Literal["auto", "minmax", "mse", "percentile"]
+"""auto: minmax, or mse where the simulated model is better with it."""
+
 Accuracy = Literal["minmax", "default", "high"]
 """minmax: weights and ranges as hexconv 0.1.0 had them; default: what costs nothing as well; high:
 ranges, biases and weights by the error of the simulated model."""
@@ -32,6 +35,7 @@ ranges, biases and weights by the error of the simulated model."""
 OPTIMIZE_LEVELS: tuple[OptimizeLevel, ...] = get_args(OptimizeLevel)
 ACCURACY_LEVELS: tuple[Accuracy, ...] = get_args(Accuracy)
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
+CHOSEN_OBSERVERS: tuple[ChosenObserver, ...] = get_args(ChosenObserver)
 
 UNROLLED = 256
 """Steps of a recurrent node, over all directions, up to which it is unrolled."""
@@ -74,7 +78,8 @@ class Settings:
             or "high" (ranges, biases and weights by the error of the simulated model as well, where
             samples that are held back agree).
         observer: "minmax" (all that calibration saw), "mse" (the range of the least squared error
-            of 256 levels), or "percentile".
+            of 256 levels), "percentile", or "auto": of 12 samples and more, minmax or mse by the
+            simulated error on 8 of them; minmax otherwise.
         percentile: for the percentile observer, in %.
         input_ranges: declared (min, max) by input, for synthetic data.
         library: the version of the library to optimize for; the model runs on all of them.
@@ -106,7 +111,7 @@ class Settings:
     also: Sequence[str] = ()
     explain: bool = False
     accuracy: Accuracy = "default"
-    observer: Observer = "minmax"
+    observer: ChosenObserver = "auto"
     percentile: float = 99.99
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
     library: LibraryVersion = DEFAULT_LIBRARY
@@ -147,7 +152,7 @@ class Settings:
         _check_choice("accuracy", made.accuracy, ACCURACY_LEVELS)
         check_library(made.library)
         _check_steps(made.unroll)
-        _check_choice("observer", made.observer, OBSERVERS)
+        _check_choice("observer", made.observer, CHOSEN_OBSERVERS)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
         for name, count in made.output_slices.items():
@@ -157,6 +162,16 @@ class Settings:
                     hint=f"give 2 to {MOST_SLICES}: n slices have log2(n) bits more than one",
                 )
         return made
+
+    @property
+    def first_observer(self) -> Observer:
+        """Of the ranges that others are compared with."""
+        return "minmax" if self.observer == "auto" else self.observer
+
+    @property
+    def other_observer(self) -> Observer:
+        """What those are compared with."""
+        return "minmax" if self.observer == "mse" else "mse"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON: all but `progress`."""
@@ -178,7 +193,7 @@ class CommonSettings(TypedDict, total=False):
     also: Sequence[str]
     explain: bool
     accuracy: Accuracy
-    observer: Observer
+    observer: ChosenObserver
     percentile: float
     input_ranges: Mapping[str, Bounds]
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from hexconv.errors import NotFiniteError, RangeError
 from hexconv.names import listed
 from hexconv.onnx_graph import FloatGraph
 from hexconv.quantize import Bounds
-from hexconv.settings import Settings, calibrating
+from hexconv.settings import Observer, Settings, calibrating
 
 Samples = (
     calibrate.Images
@@ -40,6 +40,20 @@ OWN_DATA = (
 )
 
 
+class Observed(NamedTuple):
+    """What was observed.
+
+    Attributes:
+        ranges: (min, max) of every computed value.
+        warnings: about where they come from.
+        other: the ranges of the other observer, where samples were watched.
+    """
+
+    ranges: dict[str, Bounds]
+    warnings: list[str]
+    other: dict[str, Bounds] | None = None
+
+
 def observed_ranges(
     graph: FloatGraph,
     samples: Samples | None,
@@ -47,7 +61,8 @@ def observed_ranges(
     settings: Settings,
     digest: calibrate.SampleDigest | None = None,
     others: Sequence[FloatGraph] = (),
-) -> tuple[dict[str, Bounds], list[str]]:
+    spread: calibrate.Spread | None = None,
+) -> Observed:
     """(min, max) of every computed value, and warnings about where they come from.
 
     Args:
@@ -57,9 +72,11 @@ def observed_ranges(
         settings: of the conversion.
         digest: sees the samples that are observed.
         others: the same model with other rewrites, whose values are observed as well.
+        spread: sees the samples as well: then the ranges of the other observer are found too.
     """
-    found, warnings = _observed(graph, samples, ranges, settings, digest, others)
-    return shared_over_steps(graph, found), warnings
+    found = _observed(graph, samples, ranges, settings, digest, others, spread)
+    shared = None if found.other is None else shared_over_steps(graph, found.other)
+    return Observed(shared_over_steps(graph, found.ranges), found.warnings, shared)
 
 
 def unreached_clamps(
@@ -88,19 +105,24 @@ def _observed(
     settings: Settings,
     digest: calibrate.SampleDigest | None,
     others: Sequence[FloatGraph],
-) -> tuple[dict[str, Bounds], list[str]]:
+    spread: calibrate.Spread | None,
+) -> Observed:
     warnings: list[str] = []
     if ranges is not None:
         given = _read(ranges)
-        return completed(graph, {**graph.ranges, **given}, samples, settings, warnings), warnings
+        known = completed(graph, {**graph.ranges, **given}, samples, settings, warnings)
+        return Observed(known, warnings)
     if samples is not None:
         doubts = calibrate.Doubts()
         source = doubts.watch(calibrate.read_samples(samples, graph, settings.data_formats))
         watched = digest.watch(source) if digest else source
-        measured = _observe(graph, watched, settings, samples, others)
-        doubtful = doubts.warning({info.name: measured[info.name] for info in graph.inputs})
-        known = {**measured, **_declared(graph, measured)}
-        return known, [doubtful] if doubtful else warnings
+        watched = spread.watch(watched) if spread else watched
+        observers: list[Observer] = [settings.first_observer]
+        observers += [settings.other_observer] if spread else []
+        found = _observe_by(observers, graph, watched, settings, samples, others)
+        doubtful = doubts.warning({info.name: found[0][info.name] for info in graph.inputs})
+        known, *other = ({**measured, **_declared(graph, measured)} for measured in found)
+        return Observed(known, [doubtful] if doubtful else warnings, *other)
     measured = _observe(graph, _random(graph, settings), settings, others=others)
     known = {**measured, **graph.ranges, **_clamped(graph, measured)}
     declared = graph.ranges.keys() | {clamp.source for clamp in graph.clamps.values()}
@@ -112,7 +134,7 @@ def _observed(
             f"{len(missing)} tensors have no range in the quantized model (such as "
             f"'{missing[0]}'): measured on random data. --samples measures them on yours."
         )
-    return known, warnings
+    return Observed(known, warnings)
 
 
 def _read(ranges: Ranges) -> dict[str, Bounds]:
@@ -146,8 +168,8 @@ def introduced_ranges(
 
     Without samples, on the random data that the ranges were observed on.
     """
-    large: dict[str, Bounds] = {}
-    if samples is not None and equalizes(settings):
+    large = {name: b for name, b in observed.items() if calibrate.is_channel(name)}
+    if samples is not None and equalizes(settings) and not large:
         drawn = calibrate.read_samples(samples, graph, settings.data_formats)
         large = calibrate.large_channels(graph, observed, drawn)
     copy = calibrate.rewritten_copy(graph, {**observed, **large}, equalized=equalizes(settings))
@@ -212,6 +234,19 @@ def _observe(
     source: Samples | None = None,
     others: Sequence[FloatGraph] = (),
 ) -> dict[str, Bounds]:
+    """The ranges of the settings' observer."""
+    return _observe_by([settings.first_observer], graph, samples, settings, source, others)[0]
+
+
+def _observe_by(
+    observers: Sequence[Observer],
+    graph: FloatGraph,
+    samples: Iterable[Mapping[str, Any]],
+    settings: Settings,
+    source: Samples | None,
+    others: Sequence[FloatGraph],
+) -> list[dict[str, Bounds]]:
+    """The ranges of observers, on the same runs."""
     progress, tick = settings.progress, None
     if progress is not None:
         total = 0 if source is None else calibrate.count_samples(source, graph)
@@ -219,14 +254,29 @@ def _observe(
     joined = calibrate.with_values_of(graph, others) if others else graph
     names = joined.computed_values()
     optional = set(names) - set(graph.computed_values())
+    for observer in observers:
+        calibrate.check_percentile(observer, settings.percentile)
+    counting: Observer = next((item for item in observers if item != "minmax"), "minmax")
     with _told_of_random_data(source is None):
-        found = calibrate.observe(
-            joined, samples, settings.observer, settings.percentile, tick, optional
-        )
+        statistics = calibrate.measure(joined, samples, counting, tick, optional)
+    return [
+        _finite(joined, names, statistics.ranges(settings.percentile, observer))
+        for observer in observers
+    ]
+
+
+def _finite(
+    graph: FloatGraph, names: Sequence[str], found: Mapping[str, Bounds]
+) -> dict[str, Bounds]:
+    """The ranges of values, in their order.
+
+    Raises:
+        RangeError: one is NaN or infinite.
+    """
     ranges = {name: found[name] for name in names if name in found}
     for name, bounds in ranges.items():
         if not np.isfinite(bounds).all():
-            raise _not_finite(joined, name, ranges)
+            raise _not_finite(graph, name, ranges)
     return ranges
 
 

@@ -14,6 +14,7 @@ from hexconv.calibrate.positions import cover_positions
 from hexconv.calibrate.range_file import format_ranges, read_ranges, write_ranges
 from hexconv.calibrate.sample_set import SampleDigest, SampleSet
 from hexconv.calibrate.samples import SampleSource, read_samples
+from hexconv.calibrate.spread import Spread
 from hexconv.calibrate.statistics import Ranges, Statistics
 from hexconv.calibrate.statistics_file import read_statistics, write_statistics
 from hexconv.calibrate.synthetic import synthetic_samples
@@ -25,6 +26,7 @@ __all__ = [
     "SampleDigest",
     "SampleSet",
     "SampleSource",
+    "Spread",
     "Statistics",
     "bound_constants",
     "check_percentile",

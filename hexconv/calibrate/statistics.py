@@ -132,22 +132,23 @@ class Statistics:
                 hint="calibrate all parts with the same --observer",
             )
 
-    def ranges(self, percentile: float = 99.99) -> Ranges:
+    def ranges(self, percentile: float = 99.99, observer: Observer | None = None) -> Ranges:
         """The range of every float value, by name.
 
         Args:
             percentile: share of the values below the maximum (and above the minimum), in %, for the
                 percentile observer.
+            observer: another than the statistics' own: "minmax"; any, if theirs is not "minmax".
 
         Raises:
             RangeError: nothing was added.
         """
         if not self.samples:
             raise RangeError("there are no samples", hint="give at least one")
-        ends = self._ends()
-        if self.observer == "percentile":
+        ends, observer = self._ends(), observer or self.observer
+        if observer == "percentile":
             bounds = [histogram.bounds(percentile) for histogram in self.histograms]
-        elif self.observer == "mse":
+        elif observer == "mse":
             bounds = [histogram.least_error() for histogram in self.histograms]
         else:
             bounds = ends

@@ -46,7 +46,8 @@ def warn_texts(texts: Sequence[str]) -> None:
 
 
 def _refined(step: RefineStep) -> str:
-    change = f"{step.before:.2f} -> {step.after:.2f} dB on held-back samples"
+    on = "samples of the calibration" if step.calibrated else "held-back samples"
+    change = f"{step.before:.2f} -> {step.after:.2f} dB on {on}"
     return f"{step.name}: {change}{'' if step.kept else ', not kept'}"
 
 

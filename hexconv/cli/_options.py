@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hexconv.settings import ACCURACY_LEVELS, OBSERVERS, UNROLLED
+from hexconv.settings import ACCURACY_LEVELS, CHOSEN_OBSERVERS, UNROLLED
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Images
@@ -194,11 +194,12 @@ def conversion_options(function: F) -> F:
         ),
         click.option(
             "--observer",
-            type=click.Choice(list(OBSERVERS)),
-            default="minmax",
+            type=click.Choice(list(CHOSEN_OBSERVERS)),
+            default="auto",
             show_default=True,
             help="Ranges: all that was seen, the least squared error, or without the outermost "
-            "values.",
+            "values; auto: the first, or of 12 samples and more the second where the simulated "
+            "model is better with it.",
         ),
         click.option("--percentile", type=float, default=99.99, show_default=True),
         click.option(

@@ -122,7 +122,7 @@ def options(settings: Settings, tensors: Sequence[TensorNoise]) -> Iterator[tupl
     if settings.accuracy != "high":
         yield "--accuracy high", {"accuracy": "high"}
     for observer in OBSERVERS:
-        if observer != settings.observer:
+        if observer != settings.first_observer:
             yield f"--observer {observer}", {"observer": observer}
     for row in tensors[:MOST_NODES]:
         if row.share >= LEAST_SHARE and row.onnx_node and row.tensor not in settings.keep_float:

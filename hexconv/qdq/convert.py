@@ -85,7 +85,7 @@ class _Job:
         self, samples: Samples | None, ranges: Ranges | None
     ) -> tuple[onnx.ModelProto, list[str]]:
         """The model with ranges from samples, or given ones; and warnings."""
-        observed, warnings = observed_ranges(self.graph, samples, ranges, self.settings)
+        observed, warnings, _ = observed_ranges(self.graph, samples, ranges, self.settings)
         found = plain_ranges(self.graph, observed)
         found.update(
             dsp_ranges(self.source, self.shapes, samples, ranges, self.settings, self.graph)
@@ -105,7 +105,7 @@ class _Job:
             made, warnings = self.made(samples, ranges)
             return made, [*warnings, too_few(len(listed))]
         lowered, _ = prepared(self.source, self.shapes, self.settings)
-        given = observed_ranges(lowered, fit, ranges, self.settings)[0] if ranges else None
+        given = observed_ranges(lowered, fit, ranges, self.settings).ranges if ranges else None
 
         def build(found: Mapping[str, Bounds]) -> onnx.ModelProto:
             return self.made(fit, found)[0]

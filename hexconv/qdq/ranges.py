@@ -63,7 +63,7 @@ def dsp_ranges(
 ) -> dict[str, Range]:
     """The ranges that a DSP model has for values of the plain graph, but those that clip."""
     graph, _ = prepared(source, shapes, settings)
-    observed, _ = observed_ranges(graph, samples, ranges, settings)
+    observed = observed_ranges(graph, samples, ranges, settings).ranges
     bounded, _ = calibrate.rewrite_by_ranges(graph, observed)
     calibrate.bound_constants(graph, bounded)
     protect(graph)

@@ -26,7 +26,7 @@ from hexconv.refine import (
     Score,
     mixed_ranges,
 )
-from hexconv.settings import Observer, Settings
+from hexconv.settings import Settings
 from hexconv.tensor_ranges import observed_ranges
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ class Steps:
 
     def _ranges(self) -> tuple[Mapping[str, Bounds], bool]:
         """Ranges of the settings' observer, or mixed ones if they are better."""
-        observer: Observer = "minmax" if self.settings.observer == "mse" else "mse"
+        observer = self.settings.other_observer
         own, other = (
-            observed_ranges(self.graph, self.fit, None, turned, None, self.others)[0]
+            observed_ranges(self.graph, self.fit, None, turned, None, self.others).ranges
             for turned in (self.settings, replace(self.settings, observer=observer))
         )
         judge = Judge(self.graph, self.fit[:MOST_TRIED], self.settings.library)

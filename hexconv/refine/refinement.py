@@ -21,9 +21,8 @@ from hexconv.refine.held_back import Judge, Sample, Score
 from hexconv.refine.journal import Journal
 from hexconv.refine.ranges import mixed_ranges
 from hexconv.refine.searched_ranges import searched_ranges
-from hexconv.settings import Observer, Settings
+from hexconv.settings import Settings
 from hexconv.simulator import Simulator
-from hexconv.tensor_ranges import introduced_ranges, observed_ranges
 
 if TYPE_CHECKING:
     import onnx
@@ -84,20 +83,16 @@ class Refinement:
         self.steps.append(RefineStep(name, before.sqnr, after.sqnr, kept))
         return kept
 
-    def ranges(self, observed: Mapping[str, Bounds], build: Build) -> Mapping[str, Bounds]:
+    def ranges(
+        self, observed: Mapping[str, Bounds], other: Mapping[str, Bounds], build: Build
+    ) -> Mapping[str, Bounds]:
         """Ranges of either observer by the error at the outputs.
 
         Args:
             observed: by the observer of the settings.
+            other: by another one.
             build: converts with given ranges.
         """
-        observer: Observer = "minmax" if self.settings.observer == "mse" else "mse"
-        turned = replace(self.settings, observer=observer)
-        graph, _ = self.prepare(turned)
-        other, _ = observed_ranges(graph, self.fit, None, turned)
-        own = {name: b for name, b in observed.items() if name in other or is_channel(name)}
-        introduced = introduced_ranges(graph, own, self.fit, turned)
-        other = {**observed, **other, **introduced}
         judge = self._judge(self.fit[:MOST_TRIED])
         mixed = mixed_ranges(
             observed, other, lambda r: self._scored(judge, build, r).sqnr, self._tick
@@ -164,5 +159,5 @@ class Refinement:
         return replace(
             model,
             graph=replace(model.graph, consts=consts),
-            conversion=replace(model.conversion, refined=tuple(self.steps)),
+            conversion=replace(model.conversion, refined=(*model.conversion.refined, *self.steps)),
         )

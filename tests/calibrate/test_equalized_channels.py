@@ -170,7 +170,7 @@ def test_channels_of_any_spread_are_as_accurate_as_even_ones(
 def test_the_function_stays_the_same(form: Form, shape: Sequence[int], spread: float) -> None:
     proto, samples = form(spread), feeds(shape)
     graph, _ = prepared(proto, None, Settings())
-    observed, _ = observed_ranges(graph, samples, None, Settings())
+    observed = observed_ranges(graph, samples, None, Settings()).ranges
     assert equalize(graph, observed) > 0
     expected = float_outputs(proto, samples[0])[0]
     result = FloatSession(graph).run(samples[0])["y"]
@@ -202,7 +202,7 @@ def test_functions_that_scaling_would_change_are_left_alone(op: str) -> None:
     proto = linear(300.0)
     next(n for n in proto.graph.node if n.op_type == "Relu").op_type = op
     graph, _ = prepared(proto, None, Settings())
-    observed, _ = observed_ranges(graph, feeds(ROWS), None, Settings())
+    observed = observed_ranges(graph, feeds(ROWS), None, Settings()).ranges
     assert equalize(graph, observed) == 0
 
 
@@ -210,7 +210,7 @@ def test_a_channel_that_is_larger_than_its_weights_tell_is_left_alone() -> None:
     """What calibration measures decides: a gain that is not there is none."""
     proto, samples = depthwise(300.0), feeds(IMAGE)
     graph, _ = prepared(proto, None, Settings())
-    observed, _ = observed_ranges(graph, samples, None, Settings())
+    observed = observed_ranges(graph, samples, None, Settings()).ranges
     copied = load(proto)
     equalize(copied, observed)
     wide = {str(v): (0.0, 1e4) for v in copied.values() if str(v).endswith("/equalized")}
@@ -222,7 +222,7 @@ def test_a_range_file_of_the_plain_model_still_converts() -> None:
     """Ranges of the file's own tensors alone: nothing is scaled, and nothing is guessed."""
     proto, samples = linear(300.0), feeds(ROWS)
     graph = load(proto, recognize=False)
-    observed, _ = observed_ranges(graph, samples, None, Settings())
+    observed = observed_ranges(graph, samples, None, Settings()).ranges
     converted = hexconv.convert(proto, ranges=observed)
     assert times(converted) == 0
     made = hexconv.convert(proto, samples=samples)

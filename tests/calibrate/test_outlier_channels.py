@@ -167,7 +167,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_the_outlier_is_there(name: str) -> None:
     graph, _ = prepared(NETS[name](LARGE), None, Settings())
-    found, _ = observed_ranges(graph, feeds(name, 8), None, Settings())
+    found = observed_ranges(graph, feeds(name, 8), None, Settings()).ranges
     large = large_channels(graph, found, feeds(name, 8))
     assert any(key.endswith(f"{CHANNEL}{OUTLIER}") for key in large)
 
@@ -175,7 +175,7 @@ def test_the_outlier_is_there(name: str) -> None:
 def test_the_scaled_network_is_the_same_function(name: str) -> None:
     graph, _ = prepared(NETS[name](LARGE), None, Settings())
     samples = feeds(name, 8)
-    found, _ = observed_ranges(graph, samples, None, Settings())
+    found = observed_ranges(graph, samples, None, Settings()).ranges
     found |= large_channels(graph, found, samples)
     copy = rewritten_copy(graph, found, equalized=True)
     assert copy is not None

@@ -48,7 +48,7 @@ def exact(proto: onnx.ModelProto, samples: list[dict[str, Array]]) -> Model:
     """The model of the default, with what its weights were rounded from."""
     settings = Settings(accuracy="high")
     graph, history = prepared(proto, None, settings)
-    observed, _ = observed_ranges(graph, samples, None, settings)
+    observed = observed_ranges(graph, samples, None, settings).ranges
     return built(proto, graph, history, observed, settings, ())
 
 
