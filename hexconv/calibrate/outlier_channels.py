@@ -34,8 +34,11 @@ STRENGTH = 0.85
 """Share of it, as an exponent, that activations are relieved of; the rest stays with them."""
 USUAL = 3.0
 """Largest value of a channel that is no outlier, scaled, in those of the median one."""
-MOSTLY = 0.5
-"""Share of unlike rows' squares from which on large channels are no exception in a few of them."""
+MOSTLY = 0.95
+"""Share of unlike rows' squares from which on large channels are all that the rows are.
+
+Of MiniLM-L6's last stream they have 0.85, of one with three channels and nothing else 0.98.
+"""
 MOST = 64.0
 """By how much a channel is scaled down at most: the library has weight scales from 1/1024 on."""
 

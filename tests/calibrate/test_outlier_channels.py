@@ -226,3 +226,19 @@ def test_a_stream_of_few_columns_keeps_them(columns: int) -> None:
     samples = [{"x": numbers((1, 60, WIDTH), seed)} for seed in range(3)]
     assert not streams(hexconv.convert(proto, samples=samples))
     assert decibels(proto, samples) > decibels(proto, samples, accuracy="minmax") - 1.0
+
+
+@pytest.mark.parametrize("size", [6.0, 10.0])
+def test_large_channels_may_be_most_of_usual_rows(size: float) -> None:
+    """As in MiniLM's last layers: the others still are worth their levels."""
+    net, x = Net(), "x"
+    for layer in range(2):
+        made = net.feed_forward(x, f"{layer}.ff", LARGE)
+        net.consts[f"{layer}.ff.w"][1:, 8:12] *= size
+        x = net.norm(net.op("Add", [x, made], f"{layer}.t"), f"{layer}.o")
+        net.consts[f"{layer}.o.g"][8:12] /= size
+    proto = model(net.nodes, {"x": (1, TOKENS, WIDTH)}, [net.linear(x, "y", WIDTH, 8)], net.consts)
+    made, held = hexconv.convert(proto, samples=feeds("post", 8)), feeds("post", 4, first=40)
+    assert streams(made) == 2
+    gained = decibels(proto, held, ranges=made.ranges)
+    assert gained > decibels(proto, held, ranges=made.ranges, accuracy="minmax") + 3.0
