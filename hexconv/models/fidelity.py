@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 
@@ -93,23 +94,28 @@ def mel_cepstral_distortion(reference: NDArray[np.float32], spectrum: NDArray[np
 
 
 def stoi(reference: Wave, wave: Wave, rate: int) -> float | None:
-    """STOI (Taal et al. 2011), or None where pystoi is not installed."""
-    if find_spec("pystoi") is None:
+    """STOI (Taal et al. 2011), or None where pystoi is not installed or finds no speech."""
+    if find_spec("pystoi") is None or not reference.any():
         return None
     from pystoi import stoi as measure
 
-    return float(measure(reference.astype(np.float64), wave.astype(np.float64), rate))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # of too little that is not silent
+        try:
+            return float(measure(reference.astype(np.float64), wave.astype(np.float64), rate))
+        except RuntimeWarning:
+            return None
 
 
 def pesq(reference: Wave, wave: Wave, rate: int) -> float | None:
     """Wide-band PESQ (ITU-T P.862.2), or None where pesq is not installed or finds no speech."""
-    if find_spec("pesq") is None:
+    if find_spec("pesq") is None or not (reference.any() and wave.any()):
         return None
-    from pesq import NoUtterancesError
+    from pesq import PesqError
     from pesq import pesq as measure
 
     true, made = (wav.resample(w, rate, PESQ_RATE) for w in (reference, wave))
     try:
         return float(measure(PESQ_RATE, true, made, "wb"))
-    except NoUtterancesError:
+    except PesqError:  # no speech, or less than a quarter of a second
         return None

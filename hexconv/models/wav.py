@@ -18,6 +18,9 @@ CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
 """A recording counts as clipped when more than this share of it is at full scale."""
 
+LOWEST_RATE = 1000
+"""Hz: a header with less is damaged, and resampling would fill the memory."""
+
 LARGEST = 1 << 30
 """Samples of a recording: nine hours at 32 kHz."""
 
@@ -80,9 +83,10 @@ def _check_length(file: Any, rate: int, where: str) -> None:
     """Raise for a header that promises more than fits memory."""
     values = file.frames * file.channels
     resampled = file.frames * rate // max(file.samplerate, 1)
-    if not file.seekable() or not 0 <= max(values, resampled) <= LARGEST:
+    rated = file.samplerate >= LOWEST_RATE
+    if not file.seekable() or not rated or not 0 <= max(values, resampled) <= LARGEST:
         raise FileError(
-            "the length of the sound file is damaged",
+            "the header of the sound file is damaged",
             where=where,
             why=f"its header states {file.frames} frames at {file.samplerate} Hz",
         )

@@ -130,3 +130,10 @@ def test_a_sound_that_inflates_without_end_is_not_inflated(tmp_path, monkeypatch
     assert (tmp_path / "a.flac").stat().st_size < 1 << 13
     with pytest.raises(FileError, match="inflate to"):
         wav.read(tmp_path / "a.flac", 22050)
+
+
+def test_a_rate_that_no_recording_has_is_rejected(tmp_path):
+    """A thousand samples at 1 Hz would be 22 million."""
+    soundfile.write(tmp_path / "a.wav", tone(22050), 1)
+    with pytest.raises(FileError, match="header of the sound file is damaged"):
+        wav.read(tmp_path / "a.wav", 22050)

@@ -110,6 +110,16 @@ def test_equal_waves_have_perfect_figures(spectrum):
     assert same.stoi is None or same.stoi > 0.99
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("samples", [1024, 4000, 30000])
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_silence_and_snippets_have_no_figures_of_speech_and_raise_nothing(samples, level):
+    wave = level * np.random.default_rng(0).uniform(-1, 1, samples).astype(np.float32)
+    found = fidelity.compare(wave, np.zeros_like(wave), voice.CONFIG)
+    assert found.pesq is None
+    assert found.stoi is None or (level and samples == 30000)
+
+
 def test_noise_of_known_level_has_its_snr():
     draw = np.random.default_rng(0)
     wave = draw.standard_normal(50000).astype(np.float32)
