@@ -11,7 +11,7 @@ probability near 1 keep that, and so do many rows that keep their mass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log, prod
+from math import exp, log, prod
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,9 @@ SHORT = 64
 """Values of a row below which it is short."""
 MOST_ELEMENTS = 80_000
 """Elements whose tables, 3 packets each, are worth it where rows keep their mass without."""
-NARROW = 7.0
-"""Width of the scores up to which one maximum serves all rows, and their sums are alike."""
+CLOSE = 1.0
+"""How far below the largest score a row's maximum may be for one maximum to serve all rows: exp
+keeps 94 levels of such a row."""
 LOWEST_SCORE = -log(2.0 * LEVELS)
 """Below it, exp rounds to 0 in 255 levels of 0..1."""
 
@@ -101,6 +102,7 @@ def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]
     assert source is not None
     largest = ranges[str(node.outputs[0].name)][1]
     low, high = ranges[str(source.name)]
+    tops = ranges.get(f"{node.name}_reducemax")  # measured where the rows' maxima may differ
     axes, length = np.array([_axis(node)], np.int64), shape_of(source)[_axis(node)]
 
     def made(op: str, inputs: list[ir.Value | npt.ArrayLike | None], bounds: Bounds) -> ir.Value:
@@ -109,8 +111,10 @@ def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]
         ranges.setdefault(str(value.name), bounds)
         return value
 
-    if high - low <= NARROW:
+    shared = high - (low if tops is None else tops[0]) <= CLOSE
+    if shared:
         below = made("Sub", [source, np.float32(high)], (low - high, 0.0))
+        ranges[str(below.name)] = low - high, 0.0  # what was measured is below each row's own
     else:
         top = made("ReduceMax", [source, axes], (low, high))
         below = made("Sub", [source, top], (low - high, 0.0))
@@ -119,6 +123,8 @@ def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]
     mass = made("Exp", [below], (0.0, 1.0))
     total = made("ReduceSum", [mass, axes], (0.0, float(length)))
     share = made("Reciprocal", [total], (0.0, largest))
+    if shared and tops is not None:
+        ranges[str(share.name)] = 0.0, ranges[str(share.name)][1] * exp(high - tops[0])
     if product is None:
         builder.replace(node, [builder.op("Mul", [mass, share], name=str(node.name))])
         return

@@ -39,6 +39,8 @@ as loud as calibration (lowering/range_limits)."""
 WIDER = 1.15
 """Widths of the range that x has in a run over which x - mean(x) may spread, in all runs together,
 where it has the levels of x: it is clipped at one width."""
+WIDER_ALONE = 1.06
+"""The same of an input that is one row: what is clipped is a large part of it."""
 LARGEST = 64.0
 """Squared ratio of a row's peak to its root mean square that has levels, if it was not measured."""
 FELT = 1e-2
@@ -252,7 +254,8 @@ def _in_levels_of_run(norm: Norm, value: ir.Value, ranges: dict[str, Bounds]) ->
     if not read_once(mean.outputs[0]) or span not in ranges:
         return False
     low, high = ranges[span]
-    if not 0.0 < high - low <= WIDER:
+    alone = prod(shape_of(norm.reduced.outputs[0])) == 1
+    if not 0.0 < high - low <= (WIDER_ALONE if alone else WIDER):
         return False
     zero = round(-low / (high - low) * LEVELS)
     annotate(node, grid_zero=zero)

@@ -14,7 +14,7 @@ from hexconv.compare.accuracy import accuracy
 from hexconv.errors import HexconvWarning
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
-from tests.lowering.proof import Array, model, numbers
+from tests.lowering.proof import Array, model, numbers, same_on_the_library
 
 
 def attention(shape: tuple[int, ...], sharpness: float, mask: float = 0.0) -> onnx.ModelProto:
@@ -57,6 +57,19 @@ def test_flat_attention_keeps_its_mass(shape: tuple[int, ...], mask: float) -> N
     decibels, mean = against_float(attention(shape, 0.05, mask), samples)
     assert decibels > 40.0
     assert mean == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.5, 4.0])
+def test_rows_of_unlike_scores_are_as_right_as_rows_of_like_ones(apart: float) -> None:
+    """With one maximum for all rows, exp has few levels for those of low scores."""
+    proto = model([helper.make_node("Softmax", ["x"], ["y"], axis=-1)], {"x": (12, 20)}, ["y"], {})
+    offsets = np.linspace(-apart, 0.0, 12, dtype=np.float32)[:, None]
+    samples = [{"x": 0.3 * numbers((12, 20), seed) + offsets} for seed in range(3)]
+    made = hexconv.convert(proto, samples=samples)
+    same_on_the_library(made, samples[0])
+    wanted = np.stack([FloatSession(load(proto)).run(feed)["y"] for feed in samples])
+    got = np.stack([hexconv.simulate(made, feed)["y"] for feed in samples])
+    assert 10 * np.log10((wanted**2).sum() / ((wanted - got) ** 2).sum()) > 37.0
 
 
 def test_the_probabilities_may_be_the_output() -> None:

@@ -221,3 +221,23 @@ def test_a_silent_row_stays_silent(loudness: float) -> None:
 def test_rows_of_one_loudness_cost_nothing_more(spread: float, scaled: bool) -> None:
     made = hexconv.convert(layer_norm(), samples=samples(spread))
     assert ("QuantizedMaxPool_8" in made.graph.histogram()) is scaled
+
+
+def test_a_single_row_of_few_values_is_not_clipped() -> None:
+    """These rows lie around their means from -0.51 to 0.60 of their width."""
+    rows = np.float32(
+        [
+            [1.02, -2.17, -1.52, -0.91, 1.12],
+            [1.5, -0.8, 1.04, 0.09, -0.31],
+            [-0.29, 0.14, 0.71, 0.06, -0.05],
+        ]
+    )
+    consts = {"s": np.ones(5, np.float32)}
+    node = helper.make_node("LayerNormalization", ["x", "s"], ["y"])
+    proto = model([node], {"x": (1, 5)}, ["y"], consts)
+    feeds = [{"x": row[None]} for row in rows]
+    made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
+    same_on_the_library(made, feeds[0])
+    wanted = np.stack([session.run(feed)["y"] for feed in feeds])
+    got = np.stack([hexconv.simulate(made, feed)["y"] for feed in feeds])
+    assert decibels(wanted, got) > 34.0
