@@ -24,9 +24,9 @@ from hexconv.quantize import Range, quantize_bias, quantize_weights
 # Scales are multiplied by 128 before they meet the data, and the range's minimum is added to the
 # offset (op_batchnorm_d32.c): 8 bits less than int32, and one to be safe.
 LARGEST_OFFSET = 2.0**22
-COARSE = 64.0
+COARSE, COARSE_AROUND = 4.0, 64.0
 """Levels of the result that a level of the factors is worth, on the largest data, from which on
-each channel has a scale of its own."""
+each channel has a scale of its own; and of data that lie about other centers than 0."""
 
 
 def along_channels(ctx: Context, source: str, axis: int) -> Layout:
@@ -36,12 +36,12 @@ def along_channels(ctx: Context, source: str, axis: int) -> Layout:
     return gather_axes(shape, [*order, axis])
 
 
-def coarse(ctx: Context, tensor: Tensor, factor: Array, name: str) -> bool:
+def coarse(ctx: Context, tensor: Tensor, factor: Array, name: str, limit: float = COARSE) -> bool:
     """Whether one scale for all factors loses more than rounding the result `name` does."""
     sizes = np.abs(np.asarray(factor, np.float64)).reshape(-1)
     largest = max(-tensor.range.min, tensor.range.max)
     levels = float(sizes.max(initial=0.0)) * largest / (255.0 * ctx.range(name).step)
-    return ctx.channel_scales and levels > COARSE and bool((sizes < sizes.max() / 2.0).any())
+    return ctx.channel_scales and levels > limit and bool((sizes < sizes.max() / 2.0).any())
 
 
 def scaled_and_shifted(
@@ -63,7 +63,8 @@ def scaled_and_shifted(
         center: (D,) float, about which the data of each channel lie: what rounding a factor
             changes there, its offset makes up for.
     """
-    if coarse(ctx, tensor, factor, name):
+    limit = COARSE if center is None or not center.any() else COARSE_AROUND
+    if coarse(ctx, tensor, factor, name, limit):
         return scaled_by_channel(ctx, tensor, factor, offset, name)
     return _batch_norm(ctx, tensor, factor, offset, name, center)
 

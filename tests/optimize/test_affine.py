@@ -127,3 +127,13 @@ def test_factors_of_any_sizes_are_each_precise(op: str) -> None:
     proto = model(nodes, {"x": shape}, ["y"], consts)
     assert decibels(proto, [feeds]) > 25.0
     assert decibels(proto, [feeds], optimize="none") > 25.0
+
+
+def test_usual_factors_are_precise_beside_a_large_one() -> None:
+    """As where a norm reads a channel that is scaled down: a level of 12 is a twentieth of 1."""
+    factor, x = np.ones(64, np.float32), numbers((1, 60, 64))
+    factor[0], x[..., 0] = 12.0, 0.0
+    nodes = [helper.make_node("Mul", ["x", "g"], ["m"]), helper.make_node("Add", ["m", "b"], ["y"])]
+    proto = model(nodes, {"x": x.shape}, ["y"], {"g": factor, "b": 0.1 * numbers((64,), 2)})
+    assert applied(converted(proto, {"x": x}))[NAME] == 1
+    assert decibels(proto, [{"x": x}]) > 37.0
