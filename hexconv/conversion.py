@@ -35,7 +35,6 @@ from hexconv.refine import (
     chosen_ranges,
     first_samples,
     journal_of,
-    other_ranges,
     split,
     too_few,
 )
@@ -119,7 +118,7 @@ class _Job:
     digest: SampleDigest = field(init=False)
     held_back: list[Mapping[str, Any]] = field(init=False)
     refines: bool = field(init=False, default=False)
-    others: Mapping[str, Mapping[str, Bounds]] = field(init=False, default_factory=dict)
+    other: Mapping[str, Bounds] | None = field(init=False, default=None)
     spread: Spread = field(init=False)
     journal: Journal = field(init=False, default_factory=lambda: Journal(None))
     chosen: tuple[RefineStep, ...] = field(init=False, default=())
@@ -154,7 +153,7 @@ class _Job:
     def _observe(self, graph: FloatGraph, samples: _Kept) -> None:
         """Measure ranges on samples, or take those that are given."""
         self.samples, self.digest = samples, SampleDigest(self.samples.named)
-        self.spread, self.others = Spread(), {}
+        self.spread, self.other = Spread(), None
         self.observed, self.warnings, other = observed_ranges(
             graph,
             self.samples.source,
@@ -170,20 +169,10 @@ class _Job:
             given = {} if self.ranges is None else self.observed
             self.observed = {**self.observed, **more, **given}
         if other is not None and (self.refines or self.spread.count >= LEAST):
-            self.others = self._completed(graph, other)
-
-    def _completed(
-        self, graph: FloatGraph, other: Mapping[str, Bounds]
-    ) -> Mapping[str, Mapping[str, Bounds]]:
-        """Other ranges than those observed, with those of what they introduce."""
-        turned = replace(self.settings, observer=self.settings.other_observer)
-
-        def complete(found: Mapping[str, Bounds]) -> Mapping[str, Bounds]:
-            own = {name: b for name, b in found.items() if name in other or is_channel(name)}
-            return {**found, **introduced_ranges(graph, own, self.samples.again(), turned)}
-
-        ends = [info.name for info in graph.outputs]
-        return other_ranges(self.observed, other, ends, complete)
+            turned = replace(self.settings, observer=self.settings.other_observer)
+            own = {name: b for name, b in self.observed.items() if is_channel(name)} | other
+            more = introduced_ranges(graph, own, again, turned)
+            self.other = {**self.observed, **other, **more}
 
     def _compares(self, graph: FloatGraph) -> bool:
         """Whether ranges of another observer may be better."""
@@ -222,9 +211,8 @@ class _Job:
             return self._built(self._choose_ranges())
         refined = self._refinement()
         self._choose_ranges()
-        if self.others:
-            other = next(iter(self.others.values()))
-            self.observed = refined.ranges(self.observed, other, self._with_ranges)
+        if self.other is not None:
+            self.observed = refined.ranges(self.observed, self.other, self._with_ranges)
         model = refined.constants(self._built())
         if not refined.gained:
             model = self._with_all_samples()
@@ -237,7 +225,7 @@ class _Job:
         Returns:
             The model with them; None where there is no choice.
         """
-        if self.settings.observer != "auto" or self.spread.count < LEAST or not self.others:
+        if self.settings.observer != "auto" or self.spread.count < LEAST or self.other is None:
             return None
         graph = load(self.source, self.shapes, recognize=False)
         judge = Judge(graph, self.spread.kept, self.settings.library)
@@ -245,12 +233,12 @@ class _Job:
         def score(model: Model) -> Score:
             return self.journal.score(lambda: judge.score(model.graph))
 
-        best = chosen_ranges(self.observed, self.others, self._with_ranges, score)
-        if best.ranges is not self.observed:
-            self.observed, self.others = best.ranges, {"seen": self.observed}
-        self.chosen = best.steps
-        assert best.model.conversion is not None
-        return replace(best.model, conversion=replace(best.model.conversion, refined=best.steps))
+        best, model, step = chosen_ranges(self.observed, self.other, self._with_ranges, score)
+        if step.kept:
+            self.observed, self.other = best, self.observed
+        self.chosen = (step,)
+        assert model.conversion is not None
+        return replace(model, conversion=replace(model.conversion, refined=self.chosen))
 
     def _with_ranges(self, found: Mapping[str, Bounds]) -> Model:
         return self._with(self._start, found)

@@ -6,7 +6,7 @@ ranges is chosen on samples of the calibration.
 
 from hexconv.refine.held_back import LEAST, Judge, Score, first_samples, split, too_few
 from hexconv.refine.journal import Journal, journal_of
-from hexconv.refine.observers import chosen_ranges, other_ranges
+from hexconv.refine.observers import chosen_ranges
 from hexconv.refine.ranges import mixed_ranges
 from hexconv.refine.refinement import LEAST_VALUES, MOST_TOGETHER, MOST_TRIED, Refinement
 
@@ -23,7 +23,6 @@ __all__ = [
     "first_samples",
     "journal_of",
     "mixed_ranges",
-    "other_ranges",
     "split",
     "too_few",
 ]

@@ -14,18 +14,18 @@ import hexconv
 from hexconv.calibrate import Spread
 from hexconv.model import Model
 from hexconv.onnx_graph import load
-from hexconv.refine import Judge, Score, chosen_ranges, other_ranges
+from hexconv.refine import Judge, Score, chosen_ranges
+from hexconv.refine.observers import LEAST_ERROR
 from tests.cli.converting import run
 from tests.lowering.proof import Array, model, numbers
 
-WIDTH, ROWS = 32, (1, 64, 32)
-LEAST_ERROR, INNER = "ranges of the least squared error", "the same but for outputs"
+WIDTH, ROWS = 32, (1, 256, 32)
 
 
 def linears(last: str) -> onnx.ModelProto:
-    """Four Linears; the result is of all their values, or, as fourth powers, of large ones."""
+    """Nine Linears; the result is of all values, or, as fourth powers, of large ones."""
     nodes, at = [], "x"
-    for place in range(4):
+    for place in range(8):
         nodes.append(helper.make_node("MatMul", [at, f"w{place}"], [f"a{place}"]))
         nodes.append(helper.make_node("LeakyRelu", [f"a{place}"], [f"l{place}"], alpha=0.9))
         at = f"l{place}"
@@ -33,8 +33,8 @@ def linears(last: str) -> onnx.ModelProto:
         nodes.append(helper.make_node("Mul", [at, at], ["square"]))
         nodes.append(helper.make_node("Mul", ["square", "square"], ["fourth"]))
         at = "fourth"
-    nodes.append(helper.make_node("MatMul", [at, "w4"], ["y"]))
-    squares = [numbers((WIDTH, WIDTH), place) for place in range(5)]
+    nodes.append(helper.make_node("MatMul", [at, "w8"], ["y"]))
+    squares = [numbers((WIDTH, WIDTH), place) for place in range(9)]
     weights = {f"w{i}": np.float32(np.linalg.qr(square)[0]) for i, square in enumerate(squares)}
     return model(nodes, {"x": ROWS}, ["y"], weights)
 
@@ -54,7 +54,7 @@ def test_the_better_observer_is_chosen(last: str, observer: Any) -> None:
     """On samples that nothing has seen it is the better one too."""
     proto, other = linears(last), "minmax" if observer == "mse" else "mse"
     made = hexconv.convert(proto, samples=feeds(16))
-    assert steps(made) == {LEAST_ERROR: observer == "mse", INNER: False}
+    assert steps(made) == {LEAST_ERROR: observer == "mse"}
     own = hexconv.convert(proto, samples=feeds(16), observer=observer)
     assert made.ranges == own.ranges
     judge = Judge(load(proto), feeds(8, first=50), "v66")
@@ -95,19 +95,8 @@ def test_where_high_keeps_no_step_it_is_the_default(monkeypatch: pytest.MonkeyPa
     plain = hexconv.convert(linears("all"), samples=feeds(16))
     assert high.ranges == plain.ranges
     assert high.conversion is not None and plain.conversion is not None
-    assert high.conversion.refined[:2] == plain.conversion.refined
-    assert not any(step.kept for step in high.conversion.refined[2:])
-
-
-@dataclass
-class Scores:
-    """Judges a model, which is its ranges here, by the upper end of each."""
-
-    wanted: dict[str, float]
-
-    def score(self, made: Built) -> Score:
-        wrong = sum(made.graph[name][1] != high for name, high in self.wanted.items())
-        return Score(30.0 - wrong, (0.1 * wrong,))
+    assert high.conversion.refined[:1] == plain.conversion.refined
+    assert not any(step.kept for step in high.conversion.refined[1:])
 
 
 @dataclass
@@ -118,16 +107,22 @@ class Built:
 
 
 @pytest.mark.parametrize(
-    ("ends", "kept"), [((2.0, 2.0), ""), ((1.0, 1.0), LEAST_ERROR), ((1.0, 2.0), INNER)]
+    ("gain", "better", "kept"), [(0.6, 6, True), (0.6, 5, False), (0.4, 8, False), (-1.0, 0, False)]
 )
-def test_outputs_may_keep_all_that_was_seen(ends: tuple[float, float], kept: str) -> None:
-    seen, narrow = {"h": (0.0, 2.0), "y": (0.0, 2.0)}, {"h": (0.0, 1.0), "y": (0.0, 1.0)}
-    judge: Any = Scores(dict(zip(("h", "y"), ends, strict=True)))
-    others = other_ranges(seen, narrow, {"y"}, lambda found: found)
-    found = chosen_ranges(seen, others, cast("Any", Built), judge.score)
-    assert found.ranges == cast("Any", found.model).graph
-    assert tuple(found.ranges[name][1] for name in ("h", "y")) == ends
-    assert [step.name for step in found.steps if step.kept][-1:] == ([kept] if kept else [])
+def test_a_small_gain_and_one_of_few_samples_say_nothing(
+    gain: float, better: int, kept: bool
+) -> None:
+    seen, narrow = {"h": (0.0, 2.0)}, {"h": (0.0, 1.0)}
+    noise = {2.0: (0.1,) * 8, 1.0: (0.05,) * better + (0.2,) * (8 - better)}
+    levels = {2.0: 30.0, 1.0: 30.0 + gain}
+
+    def score(made: Any) -> Score:
+        high = made.graph["h"][1]
+        return Score(levels[high], noise[high])
+
+    best, made, step = chosen_ranges(seen, narrow, cast("Any", Built), score)
+    assert best == cast("Any", made).graph == (narrow if kept else seen)
+    assert step.kept is kept and step.after - step.before == pytest.approx(gain)
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 16, 17, 100])
