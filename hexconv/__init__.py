@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 TYPE_CHECKING = False  # importing typing takes 5 ms, in which the command line has no handlers yet
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from hexconv.simulator import simulate
     from hexconv.splitting import convert_split, split
     from hexconv.support import check
+
+if not os.path.isdir(__path__[0]):  # noqa: PTH112  # pathlib takes as long as typing
+    raise ImportError(
+        f"hexconv reads files beside its code, which no archive has: install or unpack it "
+        f"({__path__[0]})",
+        name=__name__,
+    )
 
 __version__ = "0.2.0.dev0"
 __all__ = [

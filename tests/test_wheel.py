@@ -89,6 +89,21 @@ def test_the_wheel_runs_where_it_is_unpacked(wheel: Path, tmp_path: Path) -> Non
     assert Path(run.stdout.strip()) == tmp_path / "hexconv" / "op_tables"
 
 
+@pytest.mark.parametrize("options", [("-c", "import hexconv"), ("-m", "hexconv", "--help")])
+def test_an_archive_is_no_place_to_run_from(wheel: Path, options: tuple[str, ...]) -> None:
+    run = subprocess.run(
+        [sys.executable, *options],
+        env={"PYTHONPATH": str(wheel)},
+        cwd=wheel.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "hexconv reads files beside its code" in run.stderr.splitlines()[-1]
+    assert options[0] == "-c" or "Traceback" not in run.stderr
+
+
 def test_stray_files_umask_and_times_change_no_byte(
     source: Path, wheel: Path, tmp_path: Path
 ) -> None:
