@@ -23,6 +23,7 @@ from hexconv.lowering.extreme_numbers import check_ranges
 from hexconv.lowering.halfway import off_halfway
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
+from hexconv.lowering.same_rounding import off_same_rounding
 from hexconv.model import Model
 from hexconv.model_names import model_name
 from hexconv.names import did_you_mean, listed
@@ -213,7 +214,9 @@ def _solved(
     views = [NodeView(node) for node in graph.nodes]
     ends = [info.name for info in (*graph.inputs, *graph.outputs)]
     ranges = solve(views, observed, ends)
-    wider = observed if settings.accuracy == "minmax" else off_halfway(views, ranges, observed)
+    if settings.accuracy == "minmax":
+        return ranges
+    wider = off_same_rounding(views, ranges, off_halfway(views, ranges, observed))
     return ranges if wider is observed else solve(views, wider, ends)
 
 
