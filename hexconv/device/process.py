@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import BinaryIO
 
 from hexconv.argument_types import check_types
 from hexconv.device.build import runner
@@ -24,6 +25,7 @@ from hexconv.device.records import Progress, RunRecords, read_records
 from hexconv.device.toolchain import find_qemu
 from hexconv.device.workspace import WRITTEN, workspace
 from hexconv.errors import DeviceError
+from hexconv.signals import Deferred
 
 Watch = Callable[[Progress], None]
 GIB = 1 << 30
@@ -147,14 +149,9 @@ def _run_in(
 ) -> ProcessOutcome:
     command = [sys.executable, "-I", "-S", str(JAIL), _spec(directory, qemu, limits)]
     with (directory / "stderr").open("wb") as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            start_new_session=True,
+        code = _run(
+            command, errors, limits.seconds, watch and (lambda: watch(_progress(directory)))
         )
-        code = _wait(process, limits.seconds, watch and (lambda: watch(_progress(directory))))
     return ProcessOutcome(
         records=read_records(_read(directory / "records"), slots),
         code=code,
@@ -168,22 +165,32 @@ def _progress(directory: Path) -> Progress:
     return Progress.read(_read(directory / "progress"))
 
 
-def _wait(
-    process: subprocess.Popen[bytes], seconds: float, tick: Callable[[], None] | None
+def _run(
+    command: list[str], output: BinaryIO, seconds: float, tick: Callable[[], None] | None
 ) -> int | None:
     """The exit code, or None after `seconds`; in any case, even Ctrl-C, no process is left.
 
     The process is not reaped before its group is killed, so the group's number is still its own.
     """
+    process = None
     try:
+        with Deferred():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         ended = os.pidfd_open(process.pid)
         try:
             in_time = _ends(ended, seconds, tick)
         finally:
             os.close(ended)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        code = process.wait()
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            code = process.wait()
     return code if in_time else None
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hexconv.locks import lock
+from hexconv.signals import Deferred
 
 PREFIX = "hexconv-device-"
 JUST_MADE = 60.0
@@ -27,8 +28,11 @@ def workspace() -> Iterator[Path]:
     Directories that killed runs left are removed first: those that no process holds.
     """
     _sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as name:
-        directory = Path(name).resolve()
+    made = None
+    try:
+        with Deferred():
+            made = tempfile.TemporaryDirectory(prefix=PREFIX)
+        directory = Path(made.name).resolve()
         held = os.open(directory, os.O_RDONLY)
         try:
             lock(held)
@@ -37,6 +41,10 @@ def workspace() -> Iterator[Path]:
             yield directory
         finally:
             os.close(held)
+    finally:
+        with Deferred():
+            if made is not None:
+                made.cleanup()
 
 
 def _sweep(folder: Path) -> None:
