@@ -79,6 +79,8 @@ def _leaves_in_place(node: ir.Node, operands: Sequence[ir.Value]) -> bool:
     if node.op_type in BY_ELEMENT:
         return True
     numbers = [array for value in operands if (array := array_of(value)) is not None]
+    if node.op_type == "Div" and array_of(operands[0]) is not None:
+        return False  # a small element becomes a large one
     alike = shape_of(node.outputs[0]) in map(shape_of, operands)
     return node.op_type in BY_NUMBER and alike and all(item.size == 1 for item in numbers)
 

@@ -118,10 +118,10 @@ def test_parts_of_like_ranges_are_no_error(form: str) -> None:
     assert names == ["boxes", "scores"]
 
 
-def places(nodes: list[onnx.NodeProto], **consts: Array) -> Array | None:
+def places(nodes: list[onnx.NodeProto], *, computed: bool = False, **consts: Array) -> Array | None:
     """Of which part each element of y is, for x and z (1, 2)."""
     graph = load(model(nodes, {"x": (1, 2), "z": (1, 2)}, ["y"], consts))
-    found = joined(graph.graph.outputs[0])
+    found = joined(graph.graph.outputs[0], computed=computed)
     return None if found is None else found.places
 
 
@@ -144,6 +144,13 @@ def test_a_part_that_a_slice_leaves_out_is_none() -> None:
     ends = {name: np.array([end]) for name, end in (("from", 3), ("to", 6), ("axis", 1))}
     found = places(nodes, **ends)
     assert found is not None and found.tolist() == [[0, 1, 1]]
+
+
+@pytest.mark.parametrize("inputs", [("j", "number"), ("number", "j")])
+def test_a_number_is_divided_by_no_part(inputs: tuple[str, str]) -> None:
+    nodes = [node("Concat", ["x", "z"], ["j"], axis=1), node("Div", inputs, ["y"])]
+    found = places(nodes, computed=True, number=np.float32(3))
+    assert (found is None) == (inputs[0] == "number")
 
 
 def test_what_moves_by_its_values_has_no_parts() -> None:
