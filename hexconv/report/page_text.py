@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal
+from math import inf
 from typing import Any
 
 from hexconv.report.parts import Text, same
 from hexconv.translation import language
+
+LARGEST = 1e21
+"""From here on a browser's toFixed writes an exponent, and so does this."""
 
 EXACT = 200.0
 """dB: of what is the same, and negative of what has no signal."""
@@ -38,7 +42,16 @@ def shown(value: Any, kind: str) -> str:
         return ""
     if not isinstance(value, int | float):
         return plain(value)
-    return FORMATS.get(kind, _digits)(value)
+    return FORMATS.get(kind, _digits)(_number(value))
+
+
+def _number(value: float) -> float:
+    """Integers of a document have any size; those beyond a float are infinite, as in a browser."""
+    try:
+        float(value)
+        return value
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def _share(value: float) -> str:
@@ -63,6 +76,8 @@ def _integer(value: float) -> str:
 
 
 def _digits(value: float) -> str:
+    if abs(value) == inf:
+        return str(value)
     if value == int(value):
         return f"{int(value):,}"
     if 1e-3 <= abs(value) < 1e7:
@@ -72,6 +87,8 @@ def _digits(value: float) -> str:
 
 
 def _fixed(value: float, places: int) -> str:
+    if not abs(value) < LARGEST:
+        return f"{_rounded(value, 5):e}"
     unit = Decimal(1).scaleb(-places)
     return f"{Decimal(value).quantize(unit, ROUND_HALF_UP):,}"
 

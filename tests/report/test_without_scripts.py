@@ -50,6 +50,13 @@ FIGURES = {
 """By the kind of their column: halves, large and small ones."""
 
 
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("value", [1e21, 1e27, 1e30, -1e308, 2**70, 10**400, 5e-324, float("inf")])
+def test_a_figure_of_any_size_has_a_cell(kind: str, value: float) -> None:
+    """A report that is read may have any number."""
+    assert shown(value, kind) and shown(-value, kind)
+
+
 @needs_chromium
 @pytest.mark.slow
 def test_scripts_write_the_same_cells(full: Path) -> None:
