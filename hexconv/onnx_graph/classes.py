@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import shape_of
+from hexconv.onnx_graph.selections import LAYOUT
 
 SCORES = frozenset(("Softmax", "LogSoftmax", "Gemm", "MatMul"))
 """Ops whose last output axis is taken to be class scores, if it is the model's output."""
-MOVES = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
-"""Ops that such scores are moved by, where the last axis stays the last."""
-PASSED = MOVES | {"Log"}
-"""These, and the logarithm of a Softmax, which keeps the order of its values."""
+PASSED = LAYOUT | {"Log"}
+"""Ops that such scores are moved by, where the last axis stays the last, and the logarithm of a
+Softmax, which keeps the order of its values."""
 NORMALIZED = {"Sub": ("Log", "ReduceLogSumExp"), "Div": ("ReduceSum",)}
 """The last op of a LogSoftmax or Softmax that is written out, and what makes its right operand."""
 
@@ -67,7 +67,7 @@ def _normalizes(node: ir.Node) -> bool:
     while by is not None and (maker := by.producer()) is not None:
         if maker.op_type in NORMALIZED[node.op_type]:
             return shape_of(by)[-1:] != shape_of(node.outputs[0])[-1:]
-        by = maker.inputs[0] if maker.op_type in MOVES | {"Expand"} else None
+        by = maker.inputs[0] if maker.op_type in LAYOUT | {"Expand"} else None
     return False
 
 

@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.casting import INTEGERS
+from hexconv.onnx_graph.selections import LAYOUT
 
 SIGNED = {ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64}
 WHOLE = INTEGERS - {ir.DataType.BOOL}
@@ -22,7 +23,7 @@ WIDE = {ir.DataType.INT32, ir.DataType.INT64}
 FLOAT = ir.DataType.FLOAT
 ALL = (0, 1)
 OPERANDS = {
-    **dict.fromkeys(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"), (0,)),
+    **dict.fromkeys(LAYOUT, (0,)),
     **dict.fromkeys(("Slice", "Expand", "Tile", "Split", "Gather", "GatherElements"), (0,)),
     **dict.fromkeys(("ReduceMax", "ReduceMin", "ReduceSum", "CumSum", "Cast", "Trilu"), (0,)),
     **dict.fromkeys(("Neg", "Abs", "Sign"), (0,)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.classes import MOVES
+from hexconv.onnx_graph.selections import LAYOUT
 
 LAST = frozenset(("LogSoftmax", "Sigmoid", "Softmax"))
 
@@ -39,7 +39,7 @@ def last_functions(graph: ir.Graph, original: Collection[str]) -> tuple[LastFunc
 
 def _of(output: ir.Value, original: Collection[str]) -> Iterator[LastFunction]:
     node = output.producer()
-    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
+    while node is not None and node.op_type in LAYOUT and node.inputs[0] is not None:
         node = node.inputs[0].producer()
     if node is None or node.domain or node.op_type not in LAST or node.inputs[0] is None:
         return

@@ -1,5 +1,8 @@
 """Ops whose outputs are elements of their first input, moved, repeated or left out."""
 
+LAYOUT = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"))
+"""Those that only move: each element once."""
+
 SELECTIONS = frozenset(
     (
         "DepthToSpace",

@@ -2,6 +2,7 @@
 
 from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers the rules)
     batch_norm,
+    batch_norm_of_product,
     channel_affine,
     dynamic,
     gelu,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
@@ -13,6 +15,30 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 Array = npt.NDArray[np.float64]
 
 
+class Normalization(NamedTuple):
+    """What a BatchNormalization does to a channel: (x - mean) factor + beta, each (C,) float64."""
+
+    factor: Array
+    mean: Array
+    beta: Array
+
+    def of(self, bias: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """(C,) What it makes of a bias."""
+        shift: Array = (bias.astype(np.float64) - self.mean) * self.factor + self.beta
+        return shift.astype(np.float32)
+
+
+def normalization(node: ir.Node) -> Normalization | None:
+    """The constants of a BatchNormalization; None where they are computed."""
+    constants = [array_of(value) for value in node.inputs[1:]]
+    if any(array is None for array in constants):
+        return None
+    gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in constants)
+    epsilon = node.attributes.get("epsilon")
+    added = epsilon.as_float() if epsilon is not None else 1e-5
+    return Normalization(gamma / np.sqrt(variance + added), mean, beta)
+
+
 @SIMPLIFICATIONS.rule("BatchNormalization")
 def batch_norm_into_weights(node: ir.Node, builder: FloatBuilder) -> bool:
     """BatchNormalization(Conv(x, W, b)) is Conv(x, W s, (b - mean) s + beta), s = gamma/sigma.
@@ -21,26 +47,22 @@ def batch_norm_into_weights(node: ir.Node, builder: FloatBuilder) -> bool:
     nothing else reads their output.
     """
     before = made_by(node.inputs[0], "Conv", "ConvTranspose", "Gemm")
-    constants = [array_of(value) for value in node.inputs[1:]]
-    if before is None or any(array is None for array in constants):
+    channels = normalization(node)
+    if before is None or channels is None:
         return False
     weights = array_of(before.inputs[1])
     biased = len(before.inputs) > 2 and before.inputs[2] is not None
     bias = array_of(before.inputs[2]) if biased else np.zeros(1, np.float32)
     if weights is None or bias is None or not read_once(before.outputs[0]):
         return False
-    gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in constants)
-    epsilon = node.attributes.get("epsilon")
-    scale = gamma / np.sqrt(variance + (epsilon.as_float() if epsilon is not None else 1e-5))
-    scaled = scaled_weights(before, weights, scale)
+    scaled = scaled_weights(before, weights, channels.factor)
     if scaled is None or bias.ndim > 1:
         return False
-    shift = (bias.astype(np.float64) - mean) * scale + beta
     name = name_of(before.inputs[1])
     inputs = [
         before.inputs[0],
         builder.const(scaled, f"{name}_with_batch_norm"),
-        builder.const(shift.astype(np.float32), f"{name}_bias_with_batch_norm"),
+        builder.const(channels.of(bias), f"{name}_bias_with_batch_norm"),
     ]
     attrs = {key: attr.value for key, attr in before.attributes.items()}
     builder.replace(node, [builder.op(before.op_type, inputs, attrs, name=str(before.name))])
