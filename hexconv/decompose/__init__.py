@@ -31,6 +31,7 @@ from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
     swish,
     top_k,
     trilu,
+    wide_kernel,
 )
 from hexconv.onnx_graph.rules import decompose
 

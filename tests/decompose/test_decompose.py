@@ -27,6 +27,9 @@ def recurrent(op: str, gates: int) -> onnx.ModelProto:
 MODELS: dict[str, onnx.ModelProto] = {
     "AveragePool": one("AveragePool", IMAGE, kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
     "CenterCropPad": one("CenterCropPad", IMAGE, ints(6, 12), axes=[2, 3]),
+    "Conv": one(
+        "Conv", (1, 2, 40, 48), numbers((3, 2, 36, 36)) / 36, numbers((3,)), strides=[2, 4]
+    ),
     "Col2Im": one("Col2Im", (1, 24, 30), ints(6, 7), ints(2, 3), pads=[0, 1, 0, 0]),
     "CumSum": one("CumSum", VECTOR, np.array(1)),
     "Gemm": one("Gemm", VECTOR, np.ascontiguousarray(W.T), numbers((8,)), transB=1, alpha=0.5),

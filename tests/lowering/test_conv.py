@@ -85,8 +85,37 @@ def test_wide_kernels_are_laid_out_along_h(
     assert wide and max(wide) <= WIDEST_KERNEL
 
 
-def test_a_kernel_wide_and_high_is_rejected() -> None:
-    assert "32 columns" in unsupported_op(conv((1, 4, 40, 40), (4, 4, 33, 33)))
+@pytest.mark.parametrize(
+    ("shape", "kernel", "attrs"),
+    [
+        ((1, 3, 64, 96), (8, 3, 32, 32), {"strides": [32, 32]}),
+        ((2, 3, 60, 80), (4, 3, 40, 40), {"strides": [20, 20], "pads": [20] * 4}),
+        ((1, 2, 66, 72), (4, 2, 66, 36), {"strides": [3, 6]}),
+        ((1, 1, 128, 128), (2, 1, 64, 64), {"strides": [64, 64]}),
+        ((1, 2, 66, 99), (4, 2, 33, 33), {"strides": [33, 33]}),
+    ],
+)
+def test_a_kernel_wide_and_high_is_computed_over_blocks(
+    shape: tuple[int, ...], kernel: tuple[int, ...], attrs: dict[str, Any]
+) -> None:
+    made = matches(conv(shape, kernel, **attrs), 3.0)
+    assert "SpaceToDepth_8" in [node.op for node in made.graph.nodes]
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "attrs"),
+    [
+        (40, 33, {}),
+        (65, 32, {"strides": [32, 32]}),
+        (64, 32, {"strides": [32, 32], "pads": [1, 1, 1, 1]}),
+        (128, 32, {"dilations": [2, 2], "strides": [2, 2]}),
+        (64, 32, {"strides": [32, 32], "group": 2}),
+    ],
+)
+def test_one_that_has_no_blocks_is_rejected(size: int, kernel: int, attrs: dict[str, Any]) -> None:
+    inputs = 4 // attrs.get("group", 1)
+    proto = conv((1, 4, size, size), (4, inputs, kernel, kernel), **attrs)
+    assert "32 columns" in unsupported_op(proto)
 
 
 @pytest.mark.parametrize(("columns", "stride"), [(32, 1), (63, 2)])
