@@ -81,6 +81,11 @@ OTHER = {
     "returned": proto(node("Mul", ["d", "two"], ["y"])),
     "squared": proto(node("Mul", ["d", "d"], ["d_2"]), MEAN),
     "behind a function": proto(node("Exp", ["d"], ["d_2"]), MEAN),
+    "averaged and centered again": proto(
+        node("AveragePool", ["d"], ["d_2"], kernel_shape=[3]),
+        node("ReduceMean", ["d_2", "axis"], ["m_2"], keepdims=1),
+        node("Sub", ["d_2", "m_2"], ["y"]),
+    ),
     "centered again": proto(
         SCALED,
         node("ReduceMean", ["d_2", "axis"], ["m_2"], keepdims=1),
