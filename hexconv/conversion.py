@@ -214,6 +214,9 @@ class _Job:
         if self.other is not None:
             self.observed = refined.ranges(self.observed, self.other, self._with_ranges)
         model = refined.constants(self._built())
+        if refined.left is not None:
+            self.observed = refined.left
+            model = refined.together(model, self._built())
         if not refined.gained:
             model = self._with_all_samples()
         self.journal.close()

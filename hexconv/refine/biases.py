@@ -31,6 +31,11 @@ CONVOLUTIONS = ("Supernode", "DilatedConv", "GroupedConv", "TransposeConv")
 LEVELS_FROM_ENDS = 2
 """A value that is so near an end of its range may be clipped: its error is none of the bias."""
 ACCUMULATORS = 2.0**32
+USUAL = 9.0
+"""Times the median error, up to which an error is usual: six deviations of a normal one. What was
+clipped in front of a layer, a few large values, is far from the mean of the others."""
+SEEN = 65_536
+"""Values that a median is taken of."""
 
 
 def corrected_biases(
@@ -128,7 +133,15 @@ class _Correction:
             expected = np.ascontiguousarray(site.pack(values), np.float64)
             # By the float value: selecting by the DSP's would select what was rounded up.
             inside = (expected > low + margin) & (expected < high - margin)
-            error = np.where(inside, values_of(outputs) - expected, 0.0)
+            difference = values_of(outputs) - expected
+            inside &= np.abs(difference) <= USUAL * _median(np.abs(difference))
+            error = np.where(inside, difference, 0.0)
             sums += error.reshape(-1, error.shape[-1]).sum(axis=0)
             counts += inside.reshape(-1, error.shape[-1]).sum(axis=0)
         return np.where(counts >= self._least, sums / np.maximum(counts, 1.0), 0.0)
+
+
+def _median(array: Array) -> float:
+    """Of some values, spread over all."""
+    flat = array.reshape(-1)
+    return float(np.median(flat[:: max(1, flat.size // SEEN)]))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST_TRIED = 4
 """Calibration samples that candidates for ranges are simulated on."""
-MOST_TOGETHER = 8
+MOST_TOGETHER = 16
 """Calibration samples that biases are corrected on: their tensors are in memory side by side."""
 LEAST_VALUES = (500, 12)
 """Values of a channel from which on its mean error is trusted, one after the other."""
@@ -49,6 +49,8 @@ class Refinement:
         fit: samples to calibrate on.
         held: samples to decide on.
         journal: of what was measured, also by an earlier run that was killed.
+        steps: so far.
+        left: ranges that are better, but not by more than chance.
     """
 
     prepare: Callable[[Settings], tuple[FloatGraph, list[AppliedRewrite]]]
@@ -59,6 +61,7 @@ class Refinement:
     held: Sequence[Sample]
     journal: Journal = field(default_factory=lambda: Journal(None))
     steps: list[RefineStep] = field(default_factory=list)
+    left: Mapping[str, Bounds] | None = None
     _done: int = 0
 
     @property
@@ -107,7 +110,10 @@ class Refinement:
         if searched == best:
             return best
         after = self._scored(held, build, searched)
-        return searched if self._keeps("ranges by each tensor's noise", reached, after) else best
+        if self._keeps("ranges by each tensor's noise", reached, after):
+            return searched
+        self.left = searched if after.sqnr > reached.sqnr else None
+        return best
 
     def _searched(self, ranges: Mapping[str, Bounds], graph: Graph) -> Mapping[str, Bounds]:
         """Ranges narrowed by the noise of each tensor alone."""
@@ -122,23 +128,13 @@ class Refinement:
 
     def constants(self, model: Model) -> Model:
         """A model with biases corrected, and weights rounded anew, on the simulator."""
-        reference, _ = self.prepare(self.settings)
-        scale_channels(reference, model.ranges)
-        judge, fit = self._judge(self.held), self.fit[:MOST_TOGETHER]
+        correct, judge = self._correction(model), self._judge(self.held)
         reached = self.journal.score(lambda: judge.score(model.graph))
         best, trusted = model.graph, LEAST_VALUES[0]
 
         def tried(name: str, least: int, *, weights: bool = False) -> bool:
             nonlocal best, reached
-
-            @cache
-            def made() -> tuple[Graph, int]:
-                library = self.settings.library
-                return corrected_biases(
-                    model.graph, reference, fit, library, least, weights=weights
-                )
-
-            before = reached
+            made, before = cache(lambda: correct(least, weights)), reached
             after = self.journal.score(lambda: judge.score(made()[0]) if made()[1] else before)
             self._tick()
             kept = self._keeps(name, reached, after)
@@ -151,6 +147,30 @@ class Refinement:
                 trusted = least
         tried("weights rounded for their inputs, and biases", trusted, weights=True)
         return replace(model, graph=best)
+
+    def _correction(self, model: Model) -> Callable[[int, bool], tuple[Graph, int]]:
+        """What corrects a model's biases, and rounds its weights; how many constants changed."""
+        reference, _ = self.prepare(self.settings)
+        scale_channels(reference, model.ranges)
+        fit, library = self.fit[:MOST_TOGETHER], self.settings.library
+
+        def corrected(least: int, weights: bool) -> tuple[Graph, int]:
+            return corrected_biases(model.graph, reference, fit, library, least, weights=weights)
+
+        return corrected
+
+    def together(self, best: Model, other: Model) -> Model:
+        """The better of two models: the second one is that of the ranges left.
+
+        Ranges, biases and weights may gain more than chance only together.
+        """
+        made = cache(lambda: self._correction(other)(LEAST_VALUES[0], True)[0])
+        judge = self._judge(self.held)
+        reached = self.journal.score(lambda: judge.score(best.graph))
+        after = self.journal.score(lambda: judge.score(made()))
+        self._tick()
+        kept = self._keeps("ranges, biases and weights together", reached, after)
+        return replace(other, graph=made()) if kept else best
 
     def reported(self, model: Model) -> Model:
         """A model whose conversion has the steps, without what only they needed."""

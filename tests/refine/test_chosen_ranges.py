@@ -12,9 +12,10 @@ from onnx import helper
 
 import hexconv
 from hexconv.calibrate import Spread
+from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.onnx_graph import load
-from hexconv.refine import Judge, Score, chosen_ranges
+from hexconv.refine import Judge, Refinement, Score, chosen_ranges, split
 from hexconv.refine.observers import LEAST_ERROR
 from tests.cli.converting import run
 from tests.lowering.proof import Array, model, numbers
@@ -97,6 +98,25 @@ def test_where_high_keeps_no_step_it_is_the_default(monkeypatch: pytest.MonkeyPa
     assert high.conversion is not None and plain.conversion is not None
     assert high.conversion.refined[:1] == plain.conversion.refined
     assert not any(step.kept for step in high.conversion.refined[1:])
+
+
+def test_what_tells_too_little_alone_may_be_kept_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def keeps(self: Refinement, name: str, before: Score, after: Score) -> bool:
+        kept = "together" in name
+        self.steps.append(RefineStep(name, before.sqnr, after.sqnr, kept))
+        return kept
+
+    monkeypatch.setattr(Refinement, "_keeps", keeps)
+    proto, samples = linears("all"), feeds(12)
+    high = hexconv.convert(proto, samples=samples, accuracy="high")
+    assert high.conversion is not None
+    *others, last = high.conversion.refined
+    assert last.kept and not any(step.kept for step in others)
+    assert high.ranges != hexconv.convert(proto, samples=split(samples)[0]).ranges
+    _, held = split(samples)
+    assert Judge(load(proto), held, "v66").score(high.graph).sqnr == last.after
 
 
 @dataclass

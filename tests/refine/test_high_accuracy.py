@@ -243,3 +243,26 @@ def test_the_command_line_converts_and_reports(tmp_path: Path) -> None:
     done = run(*arguments, "-o", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
     assert "held-back samples" in done.output and "biases" in done.output
+
+
+def test_what_is_clipped_in_front_of_a_layer_moves_no_bias() -> None:
+    """A few large values are far off, all to one side: their mean is none of the others'."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("LeakyRelu", ["a"], ["b"], alpha=0.5),
+        helper.make_node("MatMul", ["b", "v"], ["c"]),
+        helper.make_node("Add", ["c", "bias"], ["y"]),
+    ]
+    consts = {n: 0.3 * numbers((WIDTH, WIDTH), i) for i, n in enumerate("wv")}
+    consts["bias"] = numbers((WIDTH,), 3)
+    proto = model(nodes, {"x": ROWS}, ["y"], consts)
+    samples = feeds(6)
+    for sample in samples:
+        sample["x"][0, ::24] = 12.0
+    ranges = dict(hexconv.convert(proto, samples=samples).ranges)
+    ranges |= dict.fromkeys(("a", "b"), (-5.0, 5.0))
+    graph = hexconv.convert(proto, ranges=ranges).graph
+    usual, judged = feeds(6), load(proto)
+    judge = Judge(judged, usual, "v66")
+    fixed, times = corrected_biases(graph, judged, samples, "v66", 12)
+    assert times and judge.score(fixed).sqnr > judge.score(graph).sqnr - 0.2
