@@ -7,6 +7,8 @@ have them too, and merge.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hexconv.calibrate.level_spans import centered_inputs, compute_span
 from hexconv.calibrate.mask_gaps import compute_near, possible_masks
 from hexconv.calibrate.other_levels import with_values_of
@@ -33,18 +35,17 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
 
 
 def with_introduced(
-    graph: FloatGraph, lowered: FloatGraph | None
+    graph: FloatGraph, lowered: Sequence[FloatGraph]
 ) -> tuple[FloatGraph, frozenset[str]]:
     """A graph that computes a model's own tensors and those that a conversion needs.
 
     Args:
         graph: of the model as it was exported.
-        lowered: the graph that a conversion lowers; None of a model that it cannot convert.
+        lowered: the graphs that conversions lower, at each level of optimization.
 
     Returns:
         It, and the names of the values that the model itself does not have.
     """
-    if lowered is None:
-        return graph, frozenset()
-    joined = with_values_of(graph, [lowered, *also_measured(lowered)])
+    others = [other for made in lowered for other in (made, *also_measured(made))]
+    joined = with_values_of(graph, others)
     return joined, frozenset(joined.computed_values()) - set(graph.computed_values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from hexconv.calibrate import Doubts, Ranges, Statistics
     from hexconv.cluster import Cluster, Failed
     from hexconv.onnx_graph import FloatGraph
-    from hexconv.settings import Observer
+    from hexconv.settings import Observer, OptimizeLevel
 
 
 @click.command()
@@ -179,15 +180,18 @@ def _measured(
     return measure_on(workers, graph, samples, observer, tick, optional)
 
 
-def _as_lowered(asked: Source, unroll: int) -> FloatGraph | None:
-    """The graph that a conversion lowers; None of a model that it cannot convert."""
+def _as_lowered(asked: Source, unroll: int) -> list[FloatGraph]:
+    """The graphs that conversions lower, by level; none of a model that a level cannot convert."""
     from hexconv.pipeline import prepared
     from hexconv.settings import Settings
 
-    try:
-        return prepared(asked.model, asked.shapes, Settings(unroll=unroll))[0]
-    except HexconvError:
-        return None
+    levels: tuple[OptimizeLevel, ...] = ("default", "none")
+    found = []
+    for level in levels:
+        settings = Settings(unroll=unroll, optimize=level)
+        with suppress(HexconvError):
+            found.append(prepared(asked.model, asked.shapes, settings)[0])
+    return found
 
 
 def _write(

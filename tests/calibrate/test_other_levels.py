@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from click.testing import CliRunner
 from onnx import helper
 
 import hexconv
+from hexconv import cli
 from hexconv.calibrate import observe, read_ranges, with_values_of
 from hexconv.models.encoder import EncoderConfig, reference_encoder, sample_speech
 from hexconv.onnx_graph import load
@@ -62,6 +65,33 @@ def test_the_file_of_one_level_serves_all(name: str, level: OptimizeLevel, tmp_p
     if level in again:
         consts = [[c.array.tobytes() for c in m.graph.consts] for m in (written, again[level])]
         assert consts[0] == consts[1]
+
+
+def scaled_norm() -> onnx.ModelProto:
+    """A norm and a product of it, each of which a level computes in another way."""
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "g", "b"], ["n"], axis=-1),
+        helper.make_node("Erf", ["n"], ["e"]),
+        helper.make_node("Mul", ["n", "e"], ["y"]),
+    ]
+    consts = {"g": np.ones(8, np.float32), "b": np.zeros(8, np.float32)}
+    return model(nodes, {"x": (1, 12, 8)}, ["y"], consts)
+
+
+@pytest.mark.parametrize("make", [norms, scaled_norm])
+def test_the_file_of_calibrate_serves_all_levels(
+    make: Callable[[], onnx.ModelProto], tmp_path: Path
+) -> None:
+    onnx.save(make(), str(tmp_path / "m.onnx"))
+    np.save(tmp_path / "x.npy", np.stack([feed["x"] for feed in feeds()]))
+    file = tmp_path / "m.ranges"
+    words = ["calibrate", str(tmp_path / "m.onnx"), "--samples", str(tmp_path / "x.npy")]
+    result = CliRunner().invoke(cli.group, [*words, "-o", str(file)])
+    assert result.exit_code == 0, result.output
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for level in LEVELS[:2]:
+            hexconv.convert(tmp_path / "m.onnx", ranges=file, optimize=level)
 
 
 @pytest.mark.parametrize("observer", OBSERVERS)
