@@ -72,7 +72,7 @@ def raise_unsupported(node: NodeView, ctx: Context) -> None:
 def recurrent(node: NodeView, ctx: Context) -> None:
     """A recurrent node that was not unrolled."""
     raise UnsupportedOpError(
-        f"a {node.op} with {unsupported_op(node.node)}",
+        f"{node.op} with {unsupported_op(node.node)}",
         why="the library has no loops: each step becomes nodes of its own",
         hint=_hint(node.node),
     )

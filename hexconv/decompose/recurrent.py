@@ -48,8 +48,10 @@ def unsupported_op(node: ir.Node) -> str:
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     time, steps, most = shape_of(node.inputs[0])[0], steps_of(node), notes_of(node).most_steps
     if steps > most:
-        both = f" both ways, {steps} steps" if steps > time else ""
-        return f"{time} frames{both}; up to {most} steps are unrolled"
+        if steps == time:
+            return f"{time} frames; up to {most} steps are unrolled"
+        longest = f"{most} steps are unrolled, {most // 2} frames"
+        return f"{time} frames both ways, {steps} steps; up to {longest}"
     if "activation_alpha" in attrs or "activation_beta" in attrs:
         return "activations with their own parameters"
     unknown = set(attrs.get("activations", ())) - ACTIVATIONS

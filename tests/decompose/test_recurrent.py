@@ -116,6 +116,7 @@ def test_a_long_sequence_is_rejected() -> None:
 def test_frames_that_are_read_both_ways_are_counted_as_the_user_does() -> None:
     text = unsupported_op(recurrent("GRU", time=UNROLLED - 12, direction="bidirectional"))
     assert f"{UNROLLED - 12} frames both ways, {2 * UNROLLED - 24} steps" in text
+    assert f"up to {UNROLLED} steps are unrolled, {UNROLLED // 2} frames\n" in text
 
 
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
