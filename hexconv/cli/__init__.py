@@ -90,10 +90,13 @@ def group() -> None:
 
 
 def _write_utf8() -> None:
-    """Write UTF-8 in any case: a console or pipe of another code page has no Chinese."""
+    """Write UTF-8 in any case: a console or pipe of another code page has no Chinese.
+
+    File names that are not UTF-8 are written out, as in errors.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _check_installation() -> None:

@@ -60,7 +60,7 @@ def page_of(*reports: Mapping[str, Any]) -> bytes:
 
 def page_beside(model: Path) -> Path:
     """NAME.report.html beside a model."""
-    return model.with_name(f"{model.stem}{HTML}")
+    return model.parent / f"{model.stem}{HTML}"
 
 
 def page_here(source: Path) -> Path:

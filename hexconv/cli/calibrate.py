@@ -148,7 +148,7 @@ def _is_given(interface: Mapping[str, Any]) -> bool:
 
 def _target(first: Path, merged: bool) -> Path:
     """MODEL.ranges beside the model, or merged.ranges beside the parts."""
-    return first.with_name("merged.ranges") if merged else first.with_suffix(".ranges")
+    return first.parent / ("merged.ranges" if merged else f"{first.stem}.ranges")
 
 
 def _merged(files: tuple[Path, ...]) -> Statistics:

@@ -53,7 +53,7 @@ def command(
     from hexconv.files import check_file, write_files
     from hexconv.model import load
 
-    target = output if output is not None else model.with_suffix(".dsp.onnx")
+    target = output if output is not None else model.parent / f"{model.stem}.dsp.onnx"
     check_file(target)
     loaded = load(model)
     proto = export(loaded, library)

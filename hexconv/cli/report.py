@@ -48,4 +48,4 @@ def _page(model: Path) -> Path:
     if model.suffix != ".json":
         return page_beside(model)
     name = model.name.removesuffix(".json").removesuffix(".report")
-    return model.with_name(f"{name}.report.html")
+    return model.parent / f"{name}.report.html"

@@ -39,7 +39,7 @@ def read_graph(path: Path) -> Graph:
     multi, net = _parse(path)
     try:
         notes = _notes(net)
-        data = _data(path.with_suffix(".data"), net, read_digest(notes))
+        data = _data(path.parent / f"{path.stem}.data", net, read_digest(notes))
         name = _file_name(_text(multi.name) or path.stem)
         graph = _graph(net, data, name, notes)
     except DAMAGED as error:

@@ -27,7 +27,7 @@ def report_of(path: Path, model: Model | None = None) -> dict[str, Any]:
         GraphError: its files do not fit each other.
     """
     own = (model or load(path)).report()
-    beside = path.with_suffix(".report.json")
+    beside = path.parent / f"{path.stem}.report.json"
     if not beside.exists():
         return own
     try:

@@ -147,3 +147,35 @@ def test_a_name_as_long_as_real_ones_is_whole() -> None:
     name = "/".join(["layer"] * 150)
     assert len(name) < LONGEST_WORD
     assert f"'{name}'" in str(HexconvError(f"no '{name}' here", why=", ".join([name] * 9)))
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "calibrate {} --samples x.npy",
+        "calibrate --merge {}",
+        "check {}",
+        "convert {} --samples x.npy",
+        "cost {}",
+        "cost {} --html",
+        "exact {}",
+        "phone plan {} --soc sd855",
+        "profile {}",
+        "report {}",
+        "simulate {} --input x.npy",
+        "verify --model {} --float x.onnx --samples x.npy",
+    ],
+)
+def test_a_path_without_a_name_is_one_error(command: str, path: str) -> None:
+    result = run(*(word.format(path) for word in command.split()))
+    assert isinstance(result.exception, HexconvError), result.output
+
+
+def test_a_file_name_that_is_not_utf8_is_written_out(tmp_path: Path) -> None:
+    made = hexconv.convert(model(""), ranges=dict.fromkeys("xmy", (-1.0, 1.0)), name="m")
+    made.save(tmp_path)
+    np.save(tmp_path / "x.npy", np.zeros((1, 4), np.float32))
+    done = process("simulate", "m.pb", "--input", "x.npy", "-o", "\udcff", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "written: \\udcff"
