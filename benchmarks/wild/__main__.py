@@ -55,6 +55,11 @@ def main() -> int:
     if given.write:
         kept = [json.loads(file.read_text("utf-8")) for file in (given.cache / "rows").glob("*")]
         report.write(models, {row["name"]: row for row in kept})
+    known = {model.name: model for model in models}
+    others = [row["name"] for row in rows if report.has_other_samples(row, known[row["name"]])]
+    if others:
+        told = f"samples differ from those of the floors: {', '.join(others)}"
+        print(told, file=sys.stderr)
     failed = [row for row in rows if report.below_floor(row, models) or report.disagrees(row)]
     return 1 if failed else 0
 

@@ -64,6 +64,8 @@ class Model:
         states: output by input: an input that is an output of the step before.
         settings: of `hexconv.convert`.
         floor: dB that the worst output must reach; None where that is not known.
+        samples: loudness of the samples of the floor, for calibration and held out; empty where
+            that was not noted.
         classes: whether the last axis of the outputs has class scores.
         held_out: number of samples for the figures; few rows of class scores need more.
         note: one sentence about the network.
@@ -78,6 +80,7 @@ class Model:
     states: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     floor: float | None = None
+    samples: tuple[float, ...] = ()
     classes: bool = False
     held_out: int = HELD_OUT
     note: str = ""
@@ -97,7 +100,8 @@ def chosen(models: Sequence[Model], only: Sequence[str]) -> Iterator[Model]:
 
 def _model(item: Mapping[str, Any], sources: Mapping[str, Source]) -> Model:
     inputs = {name: _input(given) for name, given in item["inputs"].items()}
-    return Model(**{**item, "source": sources[item["source"]], "inputs": inputs})
+    source, noted = sources[item["source"]], tuple(item.get("samples", ()))
+    return Model(**{**item, "source": source, "inputs": inputs, "samples": noted})
 
 
 def _input(given: Mapping[str, Any]) -> Input:

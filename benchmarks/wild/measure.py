@@ -25,7 +25,7 @@ from benchmarks.wild import peer
 from benchmarks.wild.draw import Feeds, Material
 from benchmarks.wild.manifest import Model
 from benchmarks.wild.report import is_worse
-from benchmarks.wild.samples import complete, constants, samples
+from benchmarks.wild.samples import complete, constants, loudness, samples
 from hexconv.compare.accuracy import accuracy
 from hexconv.compare.eight_bits import RECURRENT
 from hexconv.compare.low_accuracy import low_accuracy
@@ -47,6 +47,7 @@ class Row:
     Attributes:
         name: of the network.
         stage: the last one that was begun.
+        samples: loudness of those for calibration and of those held out.
         check: whether every node can run; None before.
         nodes: of the ONNX file, and of the DSP's graph.
         hexconv, tensor, channel: SQNR in dB by output: hexconv's, ONNX Runtime's by tensor and by
@@ -62,6 +63,7 @@ class Row:
 
     name: str
     stage: str = ""
+    samples: list[float] = field(default_factory=list)
     check: bool | None = None
     nodes: tuple[int, int] = (0, 0)
     hexconv: dict[str, float] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Bench:
         with self._stage("samples"):
             calibration = samples(self._model, self._material, CALIBRATION, held=False)
             held = samples(self._model, self._material, self._model.held_out, held=True)
+            self.row.samples = [float(f"{loudness(part):.4g}") for part in (calibration, held)]
         with self._stage("float"):
             expected = [] if self.row.errors else self._in_runtime(path, held)
         if self.row.errors:

@@ -5,6 +5,8 @@ Everything is drawn by number: the same number, the same sample.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from benchmarks.wild import manifest, other_makers, picture_makers, speech_makers  # noqa: F401
@@ -43,6 +45,12 @@ def _after_steps(model: manifest.Model, material: Material, number: int, held: b
         results = dict(zip(names, network.run(None, complete(model, sample)), strict=True))
         carried = {to: results[of] for to, of in model.states.items()}
     return sample
+
+
+def loudness(drawn: Sequence[Feeds]) -> float:
+    """Root mean square of all numbers of samples, by which other samples are told from the same."""
+    numbers = [np.float64(array).reshape(-1) for sample in drawn for array in sample.values()]
+    return float(np.sqrt(np.mean(np.concatenate(numbers) ** 2)))
 
 
 def complete(model: manifest.Model, sample: Feeds) -> Feeds:

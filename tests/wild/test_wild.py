@@ -30,6 +30,7 @@ def test_the_manifest_has_forty_networks_of_known_origin() -> None:
         assert ("==" in source.package) != bool(source.repository and len(source.commit) == 40)
     for item in MODELS:
         assert len(item.sha256) == 64 and item.inputs
+        assert (item.floor is None) == (not item.samples)
         assert set(item.states) <= set(item.inputs)
         assert not set(item.constants) & set(item.inputs)
 
@@ -211,6 +212,26 @@ def test_a_floor_that_is_missed_fails_the_run() -> None:
     assert not report.below_floor(row, [manifest.Model(**{**vars(known), "floor": 20.0})])
     assert report.below_floor(row, [manifest.Model(**{**vars(known), "floor": 20.1})])
     assert report.below_floor({**row, "device": "1 of 2 outputs differ"}, [known])
+
+
+def test_a_floor_holds_for_its_own_samples() -> None:
+    """Those of another machine have other figures; rounding does not make other samples."""
+    known = next(item for item in MODELS if item.name == "mnist-conv")
+    noted = manifest.Model(**{**vars(known), "floor": 20.1, "samples": (0.5, 0.25)})
+    row = dict(ROWS["mnist-conv"])
+    for loud, other in (((0.5, 0.25), False), ((0.5001, 0.25), False), ((0.5, 0.26), True)):
+        made = {**row, "samples": list(loud)}
+        assert report.has_other_samples(made, noted) == other
+        assert report.below_floor(made, [noted]) != other
+    assert not report.has_other_samples(row, noted) and report.below_floor(row, [noted])
+
+
+def test_loudness_is_that_of_all_inputs() -> None:
+    drawn = [
+        {"x": np.float32([3.0, 3.0]), "n": np.int32([0])},
+        {"x": np.float32([3.0, 3.0]), "n": np.int32([0])},
+    ]
+    assert samples.loudness(drawn) == pytest.approx(np.sqrt(6.0))
 
 
 def test_a_network_of_which_check_says_other_than_convert_fails_the_run() -> None:
