@@ -11,6 +11,7 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import (
+    NumberRange,
     cluster_option,
     given_samples,
     image_options,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--percentile",
-    type=click.FloatRange(50, 100, min_open=True),
+    type=NumberRange(50, 100, min_open=True),
     default=99.99,
     show_default=True,
     help="Share of a tensor's values below its maximum, in %.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._options import NumberRange
 from hexconv.cli._output import OutputFile, OutputFolder
 from hexconv.cli._terminal import say, stages, table
 from hexconv.errors import DIFFERS, ConfigError
@@ -49,11 +50,11 @@ model_argument = click.argument("model", type=click.Path(path_type=Path))
 def run_options(function: AnyCommand) -> AnyCommand:
     """The library and its limits."""
     seconds = click.option(
-        "--timeout", type=click.FloatRange(min=0.1), default=600.0, show_default=True, help="s"
+        "--timeout", type=NumberRange(0.1, 1e6), default=600.0, show_default=True, help="s"
     )
     memory = click.option(
         "--memory",
-        type=click.FloatRange(0.25, 4.0),
+        type=NumberRange(0.25, 4.0),
         default=4.0,
         show_default=True,
         help="GiB of the emulated address space.",

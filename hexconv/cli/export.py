@@ -29,8 +29,16 @@ def command() -> None:
 )
 @click.option("--variant", type=click.Choice(["v1", "v2", "v3", "voice"]), help="A known config.")
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="g_XXXXXXXX of a training.")
-@click.option("--seed", default=0, show_default=True, help="Of the weights without a checkpoint.")
-@click.option("--length", type=click.IntRange(min=1), help="Mel frames; without it, any number.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the weights without a checkpoint.",
+)
+@click.option(
+    "--length", type=click.IntRange(1, 1_000_000), help="Mel frames; without it, any number."
+)
 @click.option("--conv2d", is_flag=True, help="2-D convolutions: (1,80,T,1) to (1,1,256T,1).")
 @click.option("--opset", default=17, show_default=True, type=int)
 @click.option("--input-name", default="inputs", show_default=True)

@@ -12,6 +12,7 @@ import click
 
 from hexconv.cli._html import html_option, page_beside, write_html
 from hexconv.cli._json import emit, kept
+from hexconv.cli._options import NumberRange
 from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say
 from hexconv.errors import DIFFERS
@@ -119,7 +120,7 @@ def run_options(function: AnyCommand) -> AnyCommand:
         ),
         click.option(
             "--timeout",
-            type=click.FloatRange(min=1),
+            type=NumberRange(1, 1e6),
             default=120.0,
             show_default=True,
             help="Seconds that mace_run may take.",

@@ -103,3 +103,20 @@ def test_commands_have_the_exit_codes_of_the_documentation(
     built: Path, arguments: list[str], wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert code(*arguments, monkeypatch=monkeypatch) == wanted
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "device run m.pb --input x.npy --memory nan",
+        "device run m.pb --input x.npy --timeout nan",
+        "device run m.pb --input x.npy --timeout 9223372036854775808",
+        "phone run m.pb --dry-run --timeout nan",
+        "calibrate m.onnx --samples x.npy --percentile nan",
+        "export hifigan --variant v3 -o o.onnx --seed -1",
+        "export hifigan --variant v3 -o o.onnx --length 9223372036854775808",
+    ],
+)
+def test_a_number_that_no_option_takes_is_wrong_usage(command: str) -> None:
+    result = CliRunner().invoke(cli.group, command.split())
+    assert result.exit_code == 2 and "Error: Invalid value for" in result.output, result.output
