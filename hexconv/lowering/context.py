@@ -235,7 +235,8 @@ class Context:
         """
         value_range = self.range(self._sources.get(name, name))
         low, high = self.builder.minmax(name, value_range)
-        return replace(tensor, min=low, max=high, range=value_range, source=RangeSource.STATIC)
+        tensor = replace(tensor, min=low, max=high, range=value_range, widest=None)
+        return replace(tensor, source=RangeSource.STATIC)
 
     def at_least(self, tensor: Tensor, step: float, name: str) -> Tensor:
         """A tensor whose step is never below `step`, however quiet a run is (`Builder.floored`).
@@ -246,6 +247,8 @@ class Context:
             name: of what needs it, for the node.
         """
         if tensor.source is not RangeSource.RUN_TIME or step == 0.0:
+            return tensor
+        if tensor.widest is not None and step <= tensor.range.step:
             return tensor
         least = 2.0 ** ceil(log2(step))
         for (data, known), floored in self._floored.items():
@@ -323,9 +326,10 @@ class Context:
         self, op: str, inputs: Sequence[Ref], tensor: Tensor, shape: Shape4, name: str
     ) -> Tensor:
         """A node whose output has its input's range."""
-        return self.builder.quantized(
+        made = self.builder.quantized(
             op, inputs, shape, tensor.range, name=name, source=tensor.source
         )
+        return replace(made, widest=tensor.widest)
 
     def rescaled(self, tensor: Tensor, factor: float, name: str) -> Tensor:
         """The same quantized values times a positive constant: only the range changes, no node."""

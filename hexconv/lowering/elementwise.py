@@ -13,10 +13,10 @@ from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.channelwise import multiplied
 from hexconv.lowering.context import Context, lanes, memory_order
-from hexconv.lowering.range_limits import LARGEST_MOVE, always_fits, request
+from hexconv.lowering.mean_of_run import is_mean_of
+from hexconv.lowering.range_limits import LARGEST_MOVE, always_fits, centering_fits, request
 from hexconv.lowering.registry import lowers
-from hexconv.nnlib.builder import SCALAR, RangeSource, Tensor, ranges_of
-from hexconv.nnlib.graph import Output, Ref
+from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import LARGEST_NUMBER, Range, cover
@@ -42,7 +42,7 @@ def binary(node: NodeView, ctx: Context) -> None:
         return
     zero = notes_of(node.node).grid_zero
     if zero is None:
-        _combine(node, ctx, node.op, [node.input(0), node.input(1)])
+        _combine(node, ctx, node.op, pair)
     else:
         _by_levels(node, ctx, zero)
 
@@ -116,7 +116,8 @@ def _combine(node: NodeView, ctx: Context, op: str, names: Sequence[str]) -> Non
         label = output if last else f"{output}/{position}"
         value_range = ctx.range(output) if last else partial_range(op, result.range, other.range)
         size = _broadcast(result.shape, other.shape)
-        result = emit(ctx, op, result, other, size, value_range, label)
+        centers = op == "Sub" and is_mean_of(node.node.inputs[1], node.node.inputs[0])
+        result = emit(ctx, op, result, other, size, value_range, label, centers=centers)
     if aligned is not None:
         ctx.bind_order(output, order, result)
         return
@@ -154,7 +155,15 @@ def _aligned(
 
 
 def emit(
-    ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, value_range: Range, name: str
+    ctx: Context,
+    op: str,
+    left: Tensor,
+    right: Tensor,
+    shape: Shape4,
+    value_range: Range,
+    name: str,
+    *,
+    centers: bool = False,
 ) -> Tensor:
     """One binary node with a static output range.
 
@@ -164,8 +173,9 @@ def emit(
         left: first operand.
         right: second operand.
         shape: BHWD of the result.
-        span: range requested for the result.
+        value_range: requested for the result.
         name: the tensor that it computes.
+        centers: whether `right` is the mean of `left`.
     """
     if shape not in (left.shape, right.shape):
         # None of them lets both operands broadcast against each other with a requested range.
@@ -173,7 +183,8 @@ def emit(
     if op in ("Max", "Min"):
         left = _saturated(ctx, left, value_range, f"{name}/left")
         right = _saturated(ctx, right, value_range, f"{name}/right")
-    left, right = _static_where_needed(ctx, op, left, right, value_range, name)
+    if not (centers and _centers(left, right, value_range)):
+        left, right = _static_where_needed(ctx, op, left, right, value_range, name)
     given = request(op, left.range, right.range, value_range)
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
     if given == value_range:
@@ -194,6 +205,14 @@ def _saturated(ctx: Context, tensor: Tensor, value_range: Range, name: str) -> T
     if max(came.step for came in ranges_of(tensor)) <= LARGEST_MOVE * value_range.step:
         return tensor
     return ctx.requantize8(tensor, value_range, name, keeps_range=True)
+
+
+def _centers(left: Tensor, right: Tensor, value_range: Range) -> bool:
+    """Whether a difference to a mean is right in all ranges of both, which go together."""
+    if right.widest is None:
+        return False
+    asked = request("Sub", left.range, right.range, value_range)
+    return centering_fits(ranges_of(left), right.range, right.widest, asked)
 
 
 def _static_where_needed(
@@ -227,17 +246,11 @@ def _by_levels(node: NodeView, ctx: Context, zero: int) -> None:
     given = Range(left.range.step, zero)
     result = emit(ctx, "Sub", left, right, layout.shape(shape), given, f"{output}/levels")
     ctx.builder.mark_by_levels(result)
-    width = _number(ctx, "Sub_f", of_run[1], of_run[0], f"{output}/width")
+    number, scalar = ctx.builder.number, ctx.builder.scalar
+    width = number("Sub_f", of_run[1], of_run[0], f"{output}/width")
     parts = ((f"{output}_min", -zero / LEVELS), (f"{output}_max", 1.0 - zero / LEVELS))
-    low, high = (
-        _number(ctx, "Mul_f", width, ctx.builder.scalar(f"{name}_part", part), name)
-        for name, part in parts
-    )
+    low, high = (number("Mul_f", width, scalar(f"{name}_part", part), name) for name, part in parts)
     ctx.bind(output, layout, replace(result, min=low, max=high, source=RangeSource.RUN_TIME))
-
-
-def _number(ctx: Context, op: str, left: Ref, right: Ref, name: str) -> Ref:
-    return Ref(ctx.builder.node(op, [left, right], [Output(SCALAR, "float32")], name=name))
 
 
 def partial_range(op: str, left: Range, right: Range) -> Range:

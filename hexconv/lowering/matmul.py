@@ -100,6 +100,21 @@ def rows_layout(ctx: Context, name: str) -> Layout:
     return Layout(((), (), rows, (last,)))
 
 
+def product_with_constant(
+    ctx: Context, rows: Tensor, weights: Array, constant: str, name: str
+) -> Tensor:
+    """int32 [1,1,rows,N] of all rows along D and a constant [K,N], N not above WIDE_N.
+
+    Args:
+        ctx: the conversion.
+        rows: uint8.
+        weights: float32.
+        constant: name of the weights.
+        name: the tensor that it computes.
+    """
+    return _matmul_node(ctx, rows, _matrix(ctx, constant, weights), name)
+
+
 def _flat(ctx: Context, tensor: Tensor, name: str) -> Tensor:
     shape: Shape4 = (1, 1, prod(tensor.shape[:3]), tensor.shape[3])
     return tensor if tensor.shape == shape else ctx.reshaped(tensor, shape, f"{name}/rows")

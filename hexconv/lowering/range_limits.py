@@ -65,6 +65,22 @@ def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: R
     )
 
 
+def centering_fits(left: Iterable[Range], means: Range, widest: Range, asked: Range) -> bool:
+    """Whether x - mean(x) can return `asked`, whichever ranges x and its mean come in.
+
+    The offset is that of min(x) - min(mean): neither is above 0, and the mean's is not below that
+    of x unless it is calibration's.
+
+    Args:
+        left: ranges of x.
+        means: the least range of its mean.
+        widest: of the mean.
+        asked: of the difference.
+    """
+    steps = widest.step + max(came.step for came in left)
+    return -means.min <= asked.max and steps <= LARGEST_SUM * asked.step
+
+
 def _difference_fits(left: Sequence[Range], right: Sequence[Range], asked: Range) -> bool:
     """Whether the offset of left - right fits at every loudness up to the ranges given.
 

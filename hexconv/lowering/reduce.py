@@ -7,6 +7,7 @@ from math import prod
 
 from hexconv.annotations import notes_of
 from hexconv.lowering.context import Context
+from hexconv.lowering.mean_of_run import finest_step, leaves_its_range, mean_of_run
 from hexconv.lowering.pool import l2_norm, largest
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.relayout import gather_axes
@@ -54,7 +55,9 @@ def _scaled_mean(node: NodeView, ctx: Context, factor: int) -> None:
     axes = reduced_axes(node, ctx)
     layout, places = reducible(ctx, source, axes)
     tensor = ctx.take(source, layout)
-    if places:
+    if places and leaves_its_range(node.node, tensor, ctx.range(output), factor):
+        tensor = mean_of_run(ctx, tensor, places, ctx.range(output), output, factor)
+    elif places:
         value_range = ctx.range(output)
         wanted = value_range if factor == 1 else value_range.scaled(1.0 / factor)
         tensor = mean(ctx, tensor, places, wanted, output)
@@ -78,10 +81,9 @@ def mean(
     loudest = max(came.step for came in ranges_of(tensor))
     if loudest / count >= value_range.step:
         tensor = ctx.fixed(tensor, name)
-    finest = tensor.range.step / count * (1.0 + 2.0**-12)
-    coarse = value_range.step < finest
+    coarse = value_range.step < finest_step(tensor, count)
     if coarse:
-        value_range = value_range.scaled(finest / value_range.step)
+        value_range = value_range.scaled(finest_step(tensor, count) / value_range.step)
     b, h, w, d = (1 if place in places else size for place, size in enumerate(tensor.shape))
     axes = ctx.builder.ints(f"{name}_axes", list(places))
     inputs = [*tensor.data_min_max, axes, *ctx.builder.minmax(name, value_range)]

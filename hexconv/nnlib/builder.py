@@ -27,7 +27,7 @@ class RangeSource(IntEnum):
 
     STATIC = 0  # as requested
     DERIVED = 1  # from its input's: fixed, but known here only to a step
-    RUN_TIME = 2  # found in each run: the model's inputs, and what copies their range
+    RUN_TIME = 2  # found in each run: the model's inputs, what copies their range, some means
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Tensor:
     """A quantized tensor in the graph under construction: data, min, max, and its properties.
 
     `range` is the range of its quantized values, as far as `source` lets it be known. int32
-    accumulators have dtype int32.
+    accumulators have dtype int32. Where `widest` is given, no run has a range within `range`, nor
+    one beyond `widest` unless an input is louder than calibration's (lowering/mean_of_run.py).
     """
 
     data: Ref
@@ -45,6 +46,7 @@ class Tensor:
     range: Range
     source: RangeSource = RangeSource.STATIC
     dtype: str = "uint8"
+    widest: Range | None = None
 
     @property
     def static(self) -> bool:
@@ -60,7 +62,7 @@ class Tensor:
 def ranges_of(tensor: Tensor) -> tuple[Range, ...]:
     """The ranges in which a tensor may come."""
     if tensor.source is RangeSource.RUN_TIME:
-        return run_time_ranges(tensor.range)
+        return run_time_ranges(tensor.widest or tensor.range)
     return (tensor.range,)
 
 
@@ -217,6 +219,10 @@ class Builder:
         return ones, *refs, ones, *self.minmax(f"{name}/floor", floor)
 
     # -- nodes ------------------------------------------------------------------------------
+
+    def number(self, op: str, left: Ref, right: Ref, name: str) -> Ref:
+        """One number that a float op computes of two in each run."""
+        return Ref(self.node(op, [left, right], [Output(SCALAR, "float32")], name=name))
 
     def new_node(
         self,

@@ -140,6 +140,11 @@ def mean(draw: Draw) -> Made:
     return [data, *span(draw), ints(*axes), scalar(-3), scalar(3)], "NN_PAD_NA"
 
 
+def total(draw: Draw) -> Made:
+    arrays, padded = mean(draw)
+    return arrays[:4], padded
+
+
 def resize(draw: Draw) -> Made:
     b, h, w, d = shape(draw, 6)
     size = [int(draw.integers(1, 3 * n + 1)) for n in (h, w)]
@@ -219,6 +224,7 @@ MAKERS: dict[str, Callable[[Draw], Made]] = {
     "Requantize_32to8": rescaled,
     "QuantizedBatchNorm_8x8p32to8": norm,
     "QuantizedMean_8": mean,
+    "QuantizedSum_8to32": total,
     "QuantizedResizeBilinear_8": resize,
     "ResizeNearestNeighbor_8": resize,
     "Quantize": quantized,
@@ -252,6 +258,13 @@ def test_random_shapes_are_exact(op: str) -> None:
             continue
         ran += 1
     assert ran >= 3, "too few of the shapes are ones that the library takes"
+
+
+@pytest.mark.parametrize("loudest", [1e-8, 1e-12, 1e-24])
+def test_means_of_a_nearly_silent_input_are_exact(loudest: float) -> None:
+    data = codes(np.random.default_rng(5), 1, 3, 4, 40)
+    arrays = [data, scalar(-loudest), scalar(loudest), ints(1, 2), scalar(-3), scalar(3)]
+    assert_op("QuantizedMean_8", arrays, "NN_PAD_NA", "v60")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,23 @@ def cmvn(shape: Sequence[int], channels: Sequence[int], first: str, second: str)
     return [node(first, ["x", "m"], ["t"]), node(second, ["t", "s"], ["y"])], {"x": shape}, consts
 
 
+def less_its_mean(shape: Sequence[int], axes: Sequence[int]) -> Form:
+    """Means of one number everywhere are far outside those of samples."""
+    consts = {"axes": np.array(axes)}
+    nodes = [node("ReduceMean", ["x", "axes"], ["m"]), node("Sub", ["x", "m"], ["y"])]
+    return nodes, {"x": shape}, consts
+
+
+def pooled(shape: Sequence[int], op: str) -> Form:
+    """A mean or sum over all but the channels, then a layer with a bias."""
+    inner = np.array(range(2, len(shape)))
+    consts = {"w": 0.3 * numbers((shape[1], 9), 2), "b": numbers((9,), 3)}
+    ends = [node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "w", "b"], ["y"])]
+    if op == "GlobalAveragePool":
+        return [node(op, ["x"], ["p"]), *ends], {"x": shape}, consts
+    return [node(op, ["x", "axes"], ["p"]), *ends], {"x": shape}, {**consts, "axes": inner}
+
+
 def padded(value: float, mode: str = "constant") -> Form:
     """Pad, then a convolution."""
     nodes, inputs, consts = conv((1, 6, 20), (8, 6, 3))
@@ -157,6 +174,14 @@ FORMS: dict[str, Callable[[], Form]] = {
     "CMVN, Add and Mul": lambda: cmvn((20, 12), (12,), "Add", "Mul"),
     "CMVN of an image": lambda: cmvn((1, 3, 8, 9), (3, 1, 1), "Sub", "Div"),
     "Mul and Add": lambda: cmvn((1, 20, 12), (12,), "Mul", "Add"),
+    "less its mean in time": lambda: less_its_mean((1, 200, 8), [1]),
+    "less its mean of each frame": lambda: less_its_mean((1, 20, 64), [2]),
+    "less its mean of few": lambda: less_its_mean((2, 3, 20, 8), [3]),
+    "less its mean of an image": lambda: less_its_mean((1, 3, 10, 12), [2, 3]),
+    "less its mean of all": lambda: less_its_mean((1, 20, 8), [1, 2]),
+    "mean, Linear": lambda: pooled((2, 6, 200), "ReduceMean"),
+    "sum, Linear": lambda: pooled((1, 6, 200), "ReduceSum"),
+    "average of an image, Linear": lambda: pooled((1, 6, 10, 12), "GlobalAveragePool"),
     "Pad with 0": lambda: padded(0.0),
     "Pad with 2": lambda: padded(2.0),
     "Pad, reflected": lambda: padded(0.0, "reflect"),

@@ -180,6 +180,15 @@ def test_means_are_rounded_twice_and_no_worse(
     assert steps_off(codes, low.item(), high.item(), exact) < 1.01
 
 
+@pytest.mark.parametrize("loudest", [1e-7, 1e-12, 1e-24])
+def test_means_far_below_their_range_end_a_level_below_zero_if_negative(loudest: float) -> None:
+    """As the library returns them: a shift past 31 bits is one of 31 bits, and is not rounded."""
+    x = np.array([0, 255], np.uint8).reshape(1, 1, 1, 2).repeat(8, axis=2)
+    axis = np.full((1, 1, 1, 1), 2, np.int32)
+    codes, _, _ = run("QuantizedMean_8", x, -loudest, loudest, axis, -3.0, 3.0)
+    assert codes.ravel().tolist() == [127 if loudest < 1e-8 else 128, 128]
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**32), ranges())
 def test_sums_in_32_bits_are_exact(seed: int, value_range: Range) -> None:

@@ -8,9 +8,6 @@ from typing import Any
 from hexconv.exact.arithmetic import (
     bit_length,
     exponent,
-    frac_mul,
-    fraction,
-    int_power2,
     mul_frac,
     mul_frac32,
     power2,
@@ -19,14 +16,13 @@ from hexconv.exact.arithmetic import (
     shift_left,
     shift_right,
     shift_round,
-    step_and_zero,
     wrap16,
     wrap32,
     zero_code,
 )
 from hexconv.exact.functions import ExactCall, Form, exact, shared
 from hexconv.exact.ops.conv import borders
-from hexconv.exact.ranges import adjust_range, zero_exact
+from hexconv.exact.ranges import adjust_range
 from hexconv.exact.value import (
     Attribute,
     Scope,
@@ -47,7 +43,6 @@ from hexconv.simulator.kernels.pool import (
     l2_axis,
     simplify,
 )
-from hexconv.simulator.kernels.reduce import wrapped_axes
 from hexconv.simulator.numerics.integral_sums import edge_scale
 from hexconv.simulator.numerics.window import WindowAxis, covered, plan_axis
 
@@ -342,38 +337,3 @@ def root(squares: Value) -> Value:
 
 def _mul_frac_once(a: Value, b: Value | int) -> Value:
     return sat16(shift_right(a * b + 0x4000, 15))
-
-
-@exact("QuantizedMean_8")
-def mean(call: ExactCall) -> Form:
-    """Means over axes, rounded twice."""
-    count_of_inputs = len(call.node.inputs)
-    axes = wrapped_axes(call.ints(3), call.node.op)
-    elements = 1
-    for axis in axes:
-        elements *= call.shapes[0][axis]
-
-    def build(body: Scope, data: Value, in_low: Value, in_high: Value, *ends: Value) -> list[Value]:
-        """Means rounded once after the multiplication, once after the shift.
-
-        Source: op_reducing_mean.c.
-        """
-        in_low, in_high = zero_exact(in_low, in_high)
-        low = ends[0] if ends else in_low
-        high = ends[1] if len(ends) > 1 else in_high
-        count = body.given([elements], "int64")
-        in_step, zero_in = step_and_zero(in_low, in_high)
-        out_step, zero_out = step_and_zero(low, high)
-        ratio = in_step / (out_step * count.to("float32"))
-        ratio = where(ratio < body.constant(0.99999, "float32"), ratio, 0.99999)
-        factor = (fraction(ratio).to("float64") * 2.0**31).to("int64")
-        shift = -exponent(ratio)
-        total = data.to("int64").sum(Attribute("axes")) - zero_in * count
-        scaled = frac_mul(total, factor)
-        half = (int_power2(shift) - int_power2(shift) % 2) / 2
-        codes = shift_right(scaled + half, shift) + zero_out
-        return [wrap16(codes).clip(0, 255).to("uint8"), low, high]
-
-    suffix = {4: "_in_own_range", 5: "_of_given_min", 6: ""}[count_of_inputs]
-    reads = (0, 1, 2, *range(4, count_of_inputs))
-    return Form(build, reads, {"axes": list(axes)}, suffix)

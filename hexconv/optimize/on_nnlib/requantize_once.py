@@ -58,6 +58,9 @@ class _Merger:
         producer = self.nodes.get(node.inputs[0].node)
         if producer is None or not requests(producer) or not self._feeds_only(producer, node):
             return None
+        if not all(ref in self._found.scalars for ref in _requested(producer)):
+            declined("requantize_once", node.name, "its range is found in each run")
+            return None
         given, read = self._limits(producer), self._read(node)
         scale = scale_of(given, read)
         if scale is None:

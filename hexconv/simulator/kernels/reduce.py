@@ -28,6 +28,8 @@ from hexconv.simulator.numerics.fixed_point import (
 from hexconv.simulator.registry import KernelCall, kernel
 
 _LANES = 32  # int32 values of one vector
+MOST_SHIFT = 31
+"""Of the bits that means are shifted by; a larger shift is this one without rounding."""
 
 
 def axes_of(call: KernelCall, index: int) -> tuple[int, ...]:
@@ -108,7 +110,11 @@ def mean_scale(in_low: F32, in_high: F32, out_low: F32, out_high: F32, count: in
 
 @kernel("QuantizedMean_8")
 def reduce_mean(call: KernelCall) -> list[Array]:
-    """Means rounded twice: once after the multiplication, once after the shift."""
+    """Means rounded twice: once after the multiplication, once after the shift.
+
+    Of an input far below the requested range the shift is not rounded (`RoundingDivideByPOT`):
+    negative means end a level below zero.
+    """
     in_low, in_high = zero_exact(call.scalar(1), call.scalar(2))
     low, high = in_low, in_high
     if len(call.inputs) > 4:
@@ -125,6 +131,8 @@ def reduce_mean(call: KernelCall) -> list[Array]:
     total, count = summed(call, axes_of(call, 3))
     scale = mean_scale(in_low, in_high, low, high, count)
     total -= scale.zero_in
-    codes = round_shift(frac_mul(total, scale.factor), scale.shift) + scale.zero_out
+    scaled = frac_mul(total, scale.factor)
+    loud = scale.shift <= MOST_SHIFT
+    codes = (round_shift(scaled, scale.shift) if loud else scaled >> MOST_SHIFT) + scale.zero_out
     # The library packs the low 16 bits before it saturates.
     return [to_codes(codes.astype(np.int16)), *as_range(low, high)]
