@@ -78,6 +78,9 @@ def at_levels(
 ) -> list[LevelRow]:
     """Run each input at several levels, the others as they are, and all of them.
 
+    Each input is also run with one number everywhere, half of either end of the samples: the mean
+    of an input is then as large as the input, which it seldom is in samples.
+
     Inputs of integers or booleans are masks and counts, which have no level: they are left as they
     are, unless the model has no others.
 
@@ -91,7 +94,7 @@ def at_levels(
         device: run this emulated library instead.
 
     Returns:
-        A row for each input, level and output.
+        A row for each input, level and output, then one for each input, constant and output.
 
     Raises:
         HexconvError: the samples do not fit, or the float side cannot run.
@@ -106,6 +109,10 @@ def at_levels(
         for level in levels:
             scaled = [_scaled(feed, group, level) for feed in taken]
             rows += _compared(model.graph, f"{label} x {level:g}", session, run, scaled)
+    for name in names:
+        for value in _constants([feed[name] for feed in taken]):
+            feed = {**taken[0], name: np.full_like(taken[0][name], value)}
+            rows += _compared(model.graph, f"{name} = {value:g} everywhere", session, run, [feed])
     return rows
 
 
@@ -200,6 +207,14 @@ def _sides(
 def _scaled(feed: Mapping[str, Array], names: Sequence[str], level: float) -> dict[str, Array]:
     factor = np.float32(level)
     return {name: array * factor if name in names else array for name, array in feed.items()}
+
+
+def _constants(arrays: Sequence[Array]) -> list[float]:
+    """Half of the lowest and of the highest number, as float32 rounds it; none is 0."""
+    if not any(array.size for array in arrays) or not np.issubdtype(arrays[0].dtype, np.floating):
+        return []
+    ends = min(float(array.min()) for array in arrays), max(float(array.max()) for array in arrays)
+    return [end / 2 for end in dict.fromkeys(ends) if end]
 
 
 def _compared(

@@ -51,9 +51,39 @@ def chunks(count: int = 12) -> list[dict[str, Array]]:
 def test_a_linear_layer_is_right_down_to_silence() -> None:
     samples = [{"x": numbers(SHAPE, seed)} for seed in range(4)]
     rows = at_levels(hexconv.convert(linear(), samples=samples), linear(), samples)
-    assert [row.what for row in rows] == ["x x 0", "x x 0.001", "x x 0.1", "x x 1", "x x 10"]
+    low = min(float(sample["x"].min()) for sample in samples) / 2
+    high = max(float(sample["x"].max()) for sample in samples) / 2
+    scaled = ["x x 0", "x x 0.001", "x x 0.1", "x x 1", "x x 10"]
+    constant = [f"x = {low:g} everywhere", f"x = {high:g} everywhere"]
+    assert [row.what for row in rows] == scaled + constant
     # a level of the output, and of the ten times larger input three
     assert all(row.steps < (1.0 if row.what != "x x 10" else 4.0) for row in rows)
+
+
+def by_its_mean() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("ReduceMean", ["x", "axis"], ["m"], keepdims=1),
+        helper.make_node("Mul", ["x", "m"], ["y"]),
+    ]
+    return model(nodes, {"x": (1, 256, 8)}, ["y"], {"axis": np.array([1])})
+
+
+def test_a_constant_whose_mean_calibration_never_saw_is_named() -> None:
+    samples = [{"x": numbers((1, 256, 8), seed)} for seed in range(2)]
+    source = by_its_mean()
+    rows = at_levels(hexconv.convert(source, samples=samples), source, samples)
+    constant = [row for row in rows if "everywhere" in row.what]
+    assert len(constant) == 2
+    assert all(row.broken for row in constant)
+    assert not any(row.broken for row in rows if row.what == "x x 1")
+
+
+def test_a_constant_that_calibration_saw_is_right() -> None:
+    samples = [{"x": numbers((1, 256, 8), seed)} for seed in range(2)]
+    samples += [{"x": np.full_like(samples[0]["x"], value)} for value in (-4.0, 4.0)]
+    source = by_its_mean()
+    rows = at_levels(hexconv.convert(source, samples=samples), source, samples)
+    assert not any(row.broken for row in rows if "everywhere" in row.what)
 
 
 def test_an_error_of_the_dsp_and_a_large_one_are_marked() -> None:
