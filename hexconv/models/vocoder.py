@@ -23,6 +23,7 @@ from hexconv.errors import ConfigError, FileError, ModelError, RangeError
 from hexconv.models import chunks, onnx_writer, voice
 from hexconv.models.config import GeneratorConfig
 from hexconv.onnx_runtime import opened, runtime_errors
+from hexconv.paths import check_has_end
 
 Mel = NDArray[np.float32]
 Wave = NDArray[np.float32]
@@ -248,7 +249,8 @@ def from_onnx(path: Path, config: GeneratorConfig | None = None, **settings: Any
         ConfigError: a file of another origin, and no config.
     """
     try:
-        model = onnx.load(path)
+        check_has_end(path)
+        model = onnx.load(path, format="protobuf")  # by the name it would be JSON, or text
         onnx.checker.check_model(model)
     except (OSError, DecodeError, onnx.checker.ValidationError, ValueError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -103,6 +103,13 @@ def test_what_is_not_onnx_is_rejected(tmp_path, content):
         vocoder.from_onnx(path)
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.onnxtxt", "a.textproto"])
+def test_a_model_is_read_as_onnx_whatever_its_name(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(FileError, match="the ONNX file cannot be read"):
+        vocoder.from_onnx(tmp_path / name)
+
+
 def test_equal_waves_have_perfect_figures(spectrum):
     wave = vocoder.speak("onnx", vocoder.small_voice(), spectrum).wave
     same = fidelity.compare(wave, wave, voice.CONFIG)
