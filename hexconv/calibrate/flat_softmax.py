@@ -36,8 +36,11 @@ SHORT = 64
 MOST_ELEMENTS = 80_000
 """Elements whose tables, 3 packets each, are worth it where rows keep their mass without."""
 CLOSE = 1.0
-"""How far below the largest score a row's maximum may be for one maximum to serve all rows: exp
-keeps 94 levels of such a row."""
+"""How far below the largest score a row's maximum may be for one maximum to serve all rows where
+the probabilities are read themselves: exp keeps 94 levels of such a row."""
+NARROW = 7.0
+"""Width of the scores up to which one maximum serves all rows of a product: it has one range for
+all of them, in which rows of like sums keep their levels."""
 LOWEST_SCORE = -log(2.0 * LEVELS)
 """Below it, exp rounds to 0 in 255 levels of 0..1."""
 
@@ -111,7 +114,8 @@ def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]
         ranges.setdefault(str(value.name), bounds)
         return value
 
-    shared = high - (low if tops is None else tops[0]) <= CLOSE
+    apart = high - (low if tops is None or product is not None else tops[0])
+    shared = apart <= (CLOSE if product is None else NARROW)
     if shared:
         below = made("Sub", [source, np.float32(high)], (low - high, 0.0))
         ranges[str(below.name)] = low - high, 0.0  # what was measured is below each row's own

@@ -59,6 +59,13 @@ def test_flat_attention_keeps_its_mass(shape: tuple[int, ...], mask: float) -> N
     assert mean == pytest.approx(1.0, abs=0.02)
 
 
+def test_rows_with_a_high_score_of_their_own_keep_the_levels_of_like_sums() -> None:
+    """A frame's score with itself is its largest: with a maximum for each row, their sums differ,
+    and one range of the product has few levels for most (39 dB)."""
+    samples = [feeds((1, 200, 16), seed) for seed in range(2)]
+    assert against_float(attention((1, 200, 16), 0.1), samples)[0] > 42.0
+
+
 @pytest.mark.parametrize("apart", [0.0, 1.5, 4.0])
 def test_rows_of_unlike_scores_are_as_right_as_rows_of_like_ones(apart: float) -> None:
     """With one maximum for all rows, exp has few levels for those of low scores."""
