@@ -18,6 +18,7 @@ from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.context import Context
 from hexconv.lowering.elementwise import emit
 from hexconv.lowering.registry import Tie, lowers
+from hexconv.lowering.slice_concat import sliced, tiled
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Output, Ref
 from hexconv.nnlib.layout import Layout, Shape4
@@ -40,6 +41,16 @@ SWAPPED = {
     "Greater": "Less",
     "GreaterOrEqual": "LessOrEqual",
 }
+MIRRORED = {
+    "QuantizedEqual_8": "QuantizedEqual_8",
+    "QuantizedNotEqual_8": "QuantizedNotEqual_8",
+    "QuantizedLess_8": "QuantizedGreater_8",
+    "QuantizedGreaterEqual_8": "QuantizedLessEqual_8",
+    "QuantizedLessEqual_8": "QuantizedGreaterEqual_8",
+    "QuantizedGreater_8": "QuantizedLess_8",
+}
+"""The op that says the same with its operands swapped."""
+SINGLE: Shape4 = (1, 1, 1, 1)
 # Values of two ranges are compared as floats, with scales of at least 0.0001 (op_compare_8.c).
 SMALLEST_STEP = 2.0**-13
 # A number this close to a level is that level: ranges are a little wider than what was observed.
@@ -70,7 +81,7 @@ def compare(node: NodeView, ctx: Context) -> None:
     if left.range == right.range:
         # A single value of 0 is compared incorrectly (op_compare_8.c, compare_hvx_template).
         left, right = (
-            spread(ctx, t, shape, output) if t.shape == (1, 1, 1, 1) else t for t in (left, right)
+            spread(ctx, t, shape, output) if t.shape == SINGLE else t for t in (left, right)
         )
     ctx.bind(output, layout, emit_mask(ctx, COMPARE[op], left, right, shape, output))
 
@@ -78,23 +89,42 @@ def compare(node: NodeView, ctx: Context) -> None:
 def emit_mask(
     ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, name: str
 ) -> Tensor:
-    """One compare node; its one output gets the range of masks."""
+    """One compare node; its one output gets the range of masks.
+
+    A single number of 0 would be compared with uninitialized memory (op_compare_8.c): two of one
+    range are compared twice, side by side.
+    """
+    if left.shape == shape == SINGLE and left.range == right.range:
+        pair: Shape4 = (1, 1, 1, 2)
+        left, right = (tiled(ctx, t, pair, f"{name}/pair") for t in (left, right))
+        return sliced(ctx, emit_mask(ctx, op, left, right, pair, f"{name}/pair"), 3, 0, 1, name)
+    return _mask(ctx, op, left, right, shape, name)
+
+
+def _mask(ctx: Context, op: str, left: Tensor, right: Tensor, shape: Shape4, name: str) -> Tensor:
     inputs = [left.data, right.data, left.min, left.max, right.min, right.max]
     node = ctx.builder.node(op, inputs, (Output(shape, "uint8"),), name=name)
     return Tensor(Ref(node), *ctx.builder.minmax(name, MASK), shape, MASK)
 
 
 def _threshold(ctx: Context, op: str, source: str, number: float, output: str) -> None:
-    """x against a constant, on quantized values: always against a value that is not 0.
-
-    A single 0 would be compared with uninitialized memory (op_compare_8.c).
-    """
+    """x against a constant, on quantized values."""
     form = ctx.form(source)
     tensor = ctx.pinned(source, form.tensor)
     test, code = code_test(op, number, tensor.range)
-    right = _code(ctx, code, tensor.range, f"{output}/threshold")
-    result = emit_mask(ctx, COMPARE[test], tensor, right, tensor.shape, output)
-    ctx.bind_order(output, form.layout.order, result)
+    ctx.bind_order(output, form.layout.order, _test(ctx, COMPARE[test], tensor, code, output))
+
+
+def _test(ctx: Context, op: str, tensor: Tensor, code: int, output: str) -> Tensor:
+    """A tensor against a code from 1 to 255: a 0 is none that the library compares right.
+
+    A single number may be 0 in a run. It is read where the other operand is a single one (nn_
+    check_prepare_hvx_opt), which the code is.
+    """
+    number = _code(ctx, code, tensor.range, f"{output}/threshold")
+    if tensor.shape == SINGLE:
+        return _mask(ctx, MIRRORED[op], number, tensor, SINGLE, output)
+    return _mask(ctx, op, tensor, number, tensor.shape, output)
 
 
 def code_test(op: str, number: float, value_range: Range) -> tuple[str, int]:
@@ -210,8 +240,7 @@ def negation(node: NodeView, ctx: Context) -> None:
     """Whether the value is below 1."""
     source, output = node.input(0), node.outputs[0]
     form = ctx.form(source)
-    one = _code(ctx, 1, MASK, f"{output}/one")
-    result = emit_mask(ctx, "QuantizedLess_8", form.tensor, one, form.tensor.shape, output)
+    result = _test(ctx, "QuantizedLess_8", form.tensor, 1, output)
     ctx.bind_order(output, form.layout.order, result)
 
 
@@ -262,7 +291,5 @@ def cast(node: NodeView, ctx: Context) -> None:
         return
     tensor = ctx.pinned(source, form.tensor)
     zero = tensor.range.zero
-    name = f"{output}/zero"
     op, code = ("QuantizedNotEqual_8", zero) if zero else ("QuantizedGreaterEqual_8", 1)
-    result = emit_mask(ctx, op, tensor, _code(ctx, code, tensor.range, name), tensor.shape, output)
-    ctx.bind_order(output, form.layout.order, result)
+    ctx.bind_order(output, form.layout.order, _test(ctx, op, tensor, code, output))

@@ -169,3 +169,43 @@ def test_positions_are_compared_with_whole_lengths_exactly(op: str, positions_fi
         wanted = float_outputs(proto, feed)[0]
         np.testing.assert_array_equal(hexconv.simulate(made, feed)["y"] != 0, wanted != 0)
         same_on_the_library(made, feed)
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("right", ["c", "z"])
+@pytest.mark.parametrize("value", [-1.0, 0.0, 0.5, 1.0])
+def test_a_single_number_is_compared_where_it_is_0(op: str, right: str, value: float) -> None:
+    """The library compares a single first operand of 0 with what its memory has."""
+    nodes = [
+        helper.make_node(op, ["x", right], ["mask"]),
+        helper.make_node("Where", ["mask", "one", "two"], ["y"]),
+    ]
+    consts = {"c": np.float32(0.25), "one": np.float32(1), "two": np.float32(2)}
+    shapes = {"x": (1, 1), **({"z": (1, 1)} if right == "z" else {})}
+    pairs = [(x, z) for x in (-1.0, 0.25, 1.0) for z in (-1.0, 0.25, 1.0)]
+    feeds = [
+        {"x": np.full((1, 1), x, np.float32), "z": np.full((1, 1), z, np.float32)} for x, z in pairs
+    ]
+    feeds = [{name: feed[name] for name in shapes} for feed in feeds]
+    made = hexconv.convert(model(nodes, shapes, ["y"], consts), samples=feeds)
+    feed = {name: np.full((1, 1), value if name == "x" else 0.25, np.float32) for name in shapes}
+    same_on_the_library(made, feed)
+    wanted = 1.0 if HOLDS[op](value, 0.25) else 2.0
+    assert hexconv.simulate(made, feed)["y"].item() == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_single_mask_is_negated_and_combined() -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "c"], ["above"]),
+        helper.make_node("Not", ["above"], ["below"]),
+        helper.make_node("Xor", ["above", "below"], ["either"]),
+        helper.make_node("Cast", ["either"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["below"], ["y"], to=TensorProto.FLOAT),
+        helper.make_node("Add", ["number", "y"], ["z"]),
+    ]
+    proto = model(nodes, {"x": (1, 1)}, ["z"], {"c": np.float32(0.5)})
+    feeds = [{"x": np.full((1, 1), v, np.float32)} for v in (0.0, 1.0)]
+    made = hexconv.convert(proto, samples=feeds)
+    for feed, wanted in zip(feeds, (2.0, 1.0), strict=True):
+        same_on_the_library(made, feed)
+        assert hexconv.simulate(made, feed)["z"].item() == pytest.approx(wanted, abs=0.02)

@@ -40,14 +40,15 @@ def forbid_single_zero(op: str, a: Array, b: Array) -> None:
     """Raise for a single value of 0: the library treats 0 as "not a single value".
 
     It then compares with what an earlier node left in its scratch memory (`compare_hvx_template`).
+    Of two single values it takes the first one for the single one (`nn_check_prepare_hvx_opt`).
     """
-    for operand, other in ((a, b), (b, a)):
-        if operand.size == 1 and operand.flat[0] == 0 and other.size > 1:
-            raise GraphError(
-                f"{op} with a single value that is quantized to 0",
-                why="the library then compares with uninitialized scratch memory",
-                hint="give the value another range, or repeat it to the full shape",
-            )
+    single = a if a.size == 1 else b
+    if single.size == 1 and single.flat[0] == 0:
+        raise GraphError(
+            f"{op} with a single value that is quantized to 0",
+            why="the library then compares with uninitialized scratch memory",
+            hint="give the value another range, or repeat it to the full shape",
+        )
 
 
 @kernel(*_COMPARE)
