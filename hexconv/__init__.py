@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from hexconv.support import check
 
 if not os.path.isdir(__path__[0]):  # noqa: PTH112  # pathlib takes as long as typing
+    from hexconv.distribution import pip_install
+
     raise ImportError(
-        f"hexconv reads files beside its code, which no archive has: install or unpack it "
-        f"({__path__[0]})",
+        f"hexconv cannot run from inside an archive ({__path__[0]}): hexconv reads files beside "
+        f"its code; unpack it, or {pip_install()}",
         name=__name__,
     )
 

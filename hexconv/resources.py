@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from hexconv.distribution import REINSTALL, foreign, pip_install
+from hexconv.distribution import REINSTALL, foreign
 from hexconv.errors import FileError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,14 +35,6 @@ def folder(name: str) -> Path:
 
 
 def _missing(name: str, package: Path) -> FileError:
-    archive = next((parent for parent in package.parents if parent.is_file()), None)
-    if archive is not None:
-        return FileError(
-            "hexconv cannot run from inside an archive",
-            where=str(archive),
-            why="its data, and the C sources that it compiles, must be files of their own",
-            hint=pip_install(),
-        )
     other = foreign()
     return FileError(
         f"hexconv's data folder '{name}' is missing",

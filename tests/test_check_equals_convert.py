@@ -81,3 +81,25 @@ def test_random_data_for_which_a_function_is_not_defined_are_told_as_such() -> N
         hexconv.convert(proto)
     with pytest.warns(HexconvWarning):
         hexconv.convert(proto, input_ranges={"x": (0.5, 2.0)})
+
+
+def test_an_input_that_is_no_tensor_is_rejected() -> None:
+    """ONNX's Identity takes optionals and sequences, and leaves nothing behind."""
+    items = helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, [5]))
+    kinds = [items, helper.make_optional_type_proto(items)]
+    for kind in kinds:
+        ends = [helper.make_value_info(name, kind) for name in ("x", "y")]
+        graph = helper.make_graph(
+            [helper.make_node("Identity", ["x"], ["y"])], "g", ends[:1], ends[1:]
+        )
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)])
+        assert not passes(proto)
+        assert "not a tensor" in reason(proto, [])
+
+
+@pytest.mark.parametrize("op", ["ReduceL2", "ReduceMax", "ReduceSumSquare"])
+def test_axes_of_no_rank_are_rejected(op: str) -> None:
+    node = helper.make_node(op, ["x", "axes"], ["y"])
+    proto = model([node], {"x": (3, 2)}, ["y"], {"axes": np.array(1, np.int64)}, opset=18)
+    assert not passes(proto)
+    assert "axes of rank 0" in reason(proto, [{"x": numbers((3, 2), 1)}])

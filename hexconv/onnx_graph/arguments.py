@@ -94,6 +94,11 @@ def _cumsum(node: ir.Node, shapes: Shapes) -> str:
     return f"{axis.size} axes" if axis.size != 1 else _outside(int(axis.item()), shapes[0])
 
 
+def _axes(node: ir.Node, shapes: Shapes) -> str:
+    axes = constant_input(node, 1)
+    return "" if axes is None or axes.ndim == 1 else f"axes of rank {axes.ndim}, must be 1"
+
+
 def _lp_norm(node: ir.Node, shapes: Shapes) -> str:
     order = _number(node, "p", 2)
     return f"p is {order}, must be 1 or 2" if order not in (1, 2) else _last_axis(node, shapes)
@@ -208,6 +213,11 @@ ARGUMENTS: dict[str, Callable[[ir.Node, Shapes], str]] = {
     "MaxPool": _pool,
     "MeanVarianceNormalization": _mvn,
     "RMSNormalization": _last_axis,
+    **{
+        f"Reduce{kind}": _axes
+        for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum")
+    },
+    "ReduceSumSquare": _axes,
     "Resize": _resize,
     "ReverseSequence": _reverse_sequence,
     "ScatterElements": _scatter_elements,

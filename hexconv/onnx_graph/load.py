@@ -148,6 +148,13 @@ def _finished(
     remove_dead(model.graph)
     share_initializers(model.graph)
     name_nodes(model.graph)
+    for value in model.graph.inputs:
+        if not isinstance(value.type, ir.TensorType | None):
+            raise ModelError(
+                f"the input '{value.name}' is not a tensor",
+                where=label,
+                why="sequences, optionals and maps cannot go to the DSP",
+            )
     if not model.graph.inputs and not has_unsupported:
         raise ModelError(
             "the model has no input", where=label, why="nothing it computes depends on one"
