@@ -1,5 +1,5 @@
 # hexconv with sound, charts, the emulated DSP library's runner and the simulator's compiled loops.
-#   docker build -t hexconv .
+#   docker build --ulimit nofile=4096 -t hexconv .
 #   docker run --rm -v "$PWD:/work" -u "$(id -u):$(id -g)" hexconv convert model.onnx --samples calib/ -o build/
 # For `hexconv device`, mount libhexagon_nn_skel.so of a MACE checkout and set HEXCONV_LIBRARY.
 # Debian 12: its qemu 7.2 is the one that the emulated libraries are tested with.
