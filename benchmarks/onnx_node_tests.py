@@ -8,6 +8,8 @@ the real library runs it as well, and must return the simulator's bits. Inputs o
 (axes, shapes, indices, masks) become constants, as they are in models; float inputs stay inputs,
 and where that is unsupported (weights, slopes, bounds), all but the first become constants too.
 
+`check` must say of each what `convert` finds: that it converts, or that it does not.
+
 The criterion: quantization moves an input by up to 1 LSB, and float arithmetic tells how far that
 moves the output. An output is right if it is no farther from float's than that, plus 1 LSB of the
 output's range, plus `STEP_A_NODE` for each node of the library that rounds in between.
@@ -33,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hexconv
 from benchmarks import pages
-from hexconv.errors import HexconvError, UnsupportedOpErrors
+from hexconv.errors import HexconvError, NotFiniteError, UnsupportedOpErrors
 from hexconv.nnlib.versions import LIBRARIES
 from hexconv.quantize import cover, encode
 
@@ -118,8 +120,10 @@ def _judged(case: Case, live: tuple[str, ...], libraries: Sequence[Any]) -> Verd
     feeds = {name: np.asarray(case.feeds[name], np.float32) for name in live}
     if not all(np.isfinite(array).all() for array in feeds.values()):
         return Verdict(case.name, "rejected", "an input that is not finite")
+    proto = _bound(case, live)
+    passes = _passes(proto)
     try:
-        model = hexconv.convert(_bound(case, live), samples=[feeds])
+        model = hexconv.convert(proto, samples=[feeds])
         simulated = {v: hexconv.simulate(model, feeds, library=v) for v in LIBRARIES}
         for library in libraries:
             for name, array in library.run(model, feeds).items():
@@ -127,12 +131,24 @@ def _judged(case: Case, live: tuple[str, ...], libraries: Sequence[Any]) -> Verd
                     why = f"the {library.version} library computes another '{name}'"
                     return Verdict(case.name, "wrong", why)
     except HexconvError as error:
+        if passes and not isinstance(error, NotFiniteError):
+            return Verdict(case.name, "wrong", f"check passes it, but {_reason(error)}")
         return Verdict(case.name, "rejected", _reason(error))
     except Exception as error:  # a crash is what this looks for
         return Verdict(case.name, "crashed", f"{type(error).__name__}: {error}")
+    if not passes:
+        return Verdict(case.name, "wrong", "check rejects it, but it converts")
     excess = max(_excess(case, live, outputs) for outputs in simulated.values())
     allowed = 1.0 + STEP_A_NODE * sum(node.op not in EXACT for node in model.graph.nodes)
     return Verdict(case.name, "right" if excess <= allowed else "wrong", "", excess)
+
+
+def _passes(proto: onnx.ModelProto) -> bool:
+    """Whether `check` finds that a model converts."""
+    try:
+        return hexconv.check(proto).ok
+    except HexconvError:
+        return False
 
 
 def _bound(case: Case, live: Iterable[str]) -> onnx.ModelProto:
@@ -251,7 +267,7 @@ def page(verdicts: list[Verdict], versions: Sequence[str]) -> str:
         "",
         f"onnx {onnx.__version__}: {total} tests of kind `node` have float inputs. Each is "
         "converted, calibrated on its own data, and simulated as each version of the library "
-        "computes it."
+        "computes it; `check` says of each whether it converts."
         + (
             f" The real libraries ({', '.join(versions)}) returned the same bits."
             if versions

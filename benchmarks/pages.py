@@ -65,9 +65,10 @@ PHRASES = (
     (
         r"onnx ([\d.]+): (\d+) tests of kind `node` have "
         r"float inputs\. Each is converted, calibrated on "
-        r"its own data, and simulated as each version of the library computes it\.",
+        r"its own data, and simulated as each version of the library computes it; "
+        r"`check` says of each whether it converts\.",
         r"onnx \1：`node` 类测试中有 \2 个带浮点输入。"
-        r"每个测试都经过转换、用自身数据校准，并按库的每个版本模拟。",
+        r"每个测试都经过转换、用自身数据校准，并按库的每个版本模拟；`check` 判断每个测试能否转换。",
     ),
     (r" The real libraries \(([^)]+)\) returned the same bits\.", r"真实库（\1）返回相同的位。"),
     (r"^\| fate \| tests \| share \|$", "| 结果 | 测试数 | 占比 |"),
