@@ -9,9 +9,10 @@ import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
 from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Bounds
 
-MOVES = {"Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Expand"}
+MOVES = LAYOUT | {"Expand"}
 JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Pad": (0, 2)}
 LARGER = {"Softmax", "ArgMax", "GlobalMaxPool", "MaxPool", "ReduceMax"}
 SMALLER = {"ArgMin", "ReduceMin"}

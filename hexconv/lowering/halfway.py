@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from hexconv.lowering.widened import levels_of_a_step, of_computed, widened
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.builder import array_of
 from hexconv.quantize import Bounds, Range
@@ -35,19 +36,12 @@ def off_halfway(
     Returns:
         `observed` itself where there is no such sum.
     """
-    computed: set[str] = set()
-    wider: dict[str, Bounds] = {}
-    for node in nodes:
-        weight = _one_weight(node)
-        # A model's input has the range of each run.
-        if weight is not None and node.inputs[0] in computed and node.outputs[0] in observed:
-            source, result = node.inputs[0], node.outputs[0]
-            factor = _off(weight * ranges[source].step / ranges[result].step)
-            if factor > 1.0:
-                low, high = observed[result]
-                wider[result] = low * factor, high * factor
-        computed.update(node.outputs)
-    return {**observed, **wider} if wider else observed
+    factors = {
+        node.outputs[0]: _off(weight * levels_of_a_step(node, ranges))
+        for node in of_computed(nodes, observed)
+        if (weight := _one_weight(node)) is not None
+    }
+    return widened(observed, factors)
 
 
 def _one_weight(node: NodeView) -> float | None:

@@ -42,12 +42,8 @@ SWAPPED = {
     "GreaterOrEqual": "LessOrEqual",
 }
 MIRRORED = {
-    "QuantizedEqual_8": "QuantizedEqual_8",
+    **{COMPARE[op]: COMPARE[swapped] for op, swapped in SWAPPED.items()},
     "QuantizedNotEqual_8": "QuantizedNotEqual_8",
-    "QuantizedLess_8": "QuantizedGreater_8",
-    "QuantizedGreaterEqual_8": "QuantizedLessEqual_8",
-    "QuantizedLessEqual_8": "QuantizedGreaterEqual_8",
-    "QuantizedGreater_8": "QuantizedLess_8",
 }
 """The op that says the same with its operands swapped."""
 SINGLE: Shape4 = (1, 1, 1, 1)

@@ -20,11 +20,11 @@ from hexconv.lowering.context import Context
 from hexconv.lowering.matmul import product_with_constant
 from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
 from hexconv.nnlib.layout import Shape4
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Range
 
 NARROWER = 1.5
 """Of the range of what is averaged, calibration's range of the means is a part as small as this."""
-VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Transpose"})
 LINEAR = frozenset({"Sub", "Add", "Linear", "MatMul", "Gemm", "Conv", "LinearOverHeads"})
 """Readers that take a range that each run decides; the others would cut it to calibration's."""
 DEPTH = 3
@@ -51,7 +51,7 @@ def leaves_its_range(node: ir.Node, tensor: Tensor, value_range: Range, factor: 
 def _wanted(value: ir.Value) -> bool:
     uses = value.uses()
     return value.is_graph_output() or any(
-        use.node.op_type in LINEAR or (use.node.op_type in VIEWS and _wanted(use.node.outputs[0]))
+        use.node.op_type in LINEAR or (use.node.op_type in LAYOUT and _wanted(use.node.outputs[0]))
         for use in uses
     )
 
@@ -59,7 +59,7 @@ def _wanted(value: ir.Value) -> bool:
 def is_mean_of(value: ir.Value | None, source: ir.Value | None) -> bool:
     """Whether a value is the mean over some axes of another, in whatever shape."""
     node = None if value is None else value.producer()
-    while node is not None and node.op_type in VIEWS:
+    while node is not None and node.op_type in LAYOUT:
         node = None if node.inputs[0] is None else node.inputs[0].producer()
     return node is not None and node.op_type == "ReduceMean" and node.inputs[0] is source
 

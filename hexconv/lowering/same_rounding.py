@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import onnx_ir as ir
 
+from hexconv.lowering.widened import levels_of_a_step, of_computed, widened
 from hexconv.onnx_graph import NodeView
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.quantize import Bounds, Range
@@ -46,18 +47,14 @@ def off_same_rounding(
     Returns:
         `observed` itself where there is no such difference.
     """
-    computed: set[str] = set()
-    wider: dict[str, Bounds] = {}
-    for node in nodes:
-        # A model's input has the range of each run.
-        if _from_mean(node.node) and node.inputs[0] in computed and node.outputs[0] in observed:
-            source, result = node.inputs[0], node.outputs[0]
-            factor = _off(ranges[source].step / ranges[result].step)
-            if factor > 1.0 and _added_up(node.node.outputs[0]):
-                low, high = observed[result]
-                wider[result] = low * factor, high * factor
-        computed.update(node.outputs)
-    return {**observed, **wider} if wider else observed
+    factors = {
+        node.outputs[0]: factor
+        for node in of_computed(nodes, observed)
+        if _from_mean(node.node)
+        and (factor := _off(levels_of_a_step(node, ranges))) > 1.0
+        and _added_up(node.node.outputs[0])
+    }
+    return widened(observed, factors)
 
 
 def _from_mean(node: ir.Node) -> bool:

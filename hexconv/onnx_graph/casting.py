@@ -9,9 +9,10 @@ import onnx_ir as ir
 
 from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.onnx_graph.bind import example
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.onnx_graph.uses import leads_only_to
 
-MOVES = {"Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+MOVES = LAYOUT | {"Slice"}
 INTEGERS = {
     ir.DataType.BOOL,
     ir.DataType.INT8,

@@ -32,6 +32,18 @@ def of_nodes(*nodes: onnx.NodeProto, shape: tuple[int, ...] = (2, 4, 3)) -> onnx
 
 PRODUCT = node("MatMul", "x w", "p")
 BIASED = node("Add", "p b", "a")
+
+
+def flattened_sum(added: str) -> list[onnx.NodeProto]:
+    """The product with a constant added, flattened and normalized."""
+    return [
+        PRODUCT,
+        node("Add", f"p {added}", "a"),
+        node("Reshape", "a flat", "r"),
+        node("BatchNormalization", f"r {NORM}", "y"),
+    ]
+
+
 SCALED = {"MatMul", "Add", "Reshape", "Transpose"}
 
 
@@ -53,12 +65,7 @@ SCALED = {"MatMul", "Add", "Reshape", "Transpose"}
             node("BatchNormalization", f"t {NORM}", "n"),
             node("Transpose", "n", "y", perm=[0, 2, 1]),
         ],
-        [
-            PRODUCT,
-            node("Add", "p two", "a"),
-            node("Reshape", "a flat", "r"),
-            node("BatchNormalization", f"r {NORM}", "y"),
-        ],
+        flattened_sum("two"),
     ],
     ids=["flat", "biased", "transposed", "a number added"],
 )
@@ -91,18 +98,8 @@ def test_two_axes_are_enough() -> None:
             node("Reshape", "n back", "b2"),
             node("Sub", "b2 p", "y"),
         ],
-        [
-            PRODUCT,
-            node("Add", "p rows", "a"),
-            node("Reshape", "a flat", "r"),
-            node("BatchNormalization", f"r {NORM}", "y"),
-        ],
-        [
-            PRODUCT,
-            node("Add", "p outer", "a"),
-            node("Reshape", "a flat", "r"),
-            node("BatchNormalization", f"r {NORM}", "y"),
-        ],
+        flattened_sum("rows"),
+        flattened_sum("outer"),
     ],
     ids=["other channels", "read twice", "other rows", "more axes"],
 )
