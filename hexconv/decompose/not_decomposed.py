@@ -104,21 +104,23 @@ def einsum(node: NodeView, ctx: Context) -> None:
     )
 
 
-@lowers("QuantizeLinear", "DequantizeLinear")
+@lowers("QuantizeLinear", "DequantizeLinear", integers=True)
 def quantization(node: NodeView, ctx: Context) -> None:
-    """A quantization node that does not define a tensor's range."""
+    """A quantization node whose integers are not what floats become and are made of again."""
     raise UnsupportedOpError(
-        f"a {node.op} that does not define the range of a whole tensor between two float ops",
-        why="its scale differs by axis or block or is computed, or other ops read its integers",
-        hint="export with one constant scale per tensor",
+        f"a {node.op} whose integers do not stand for floats with constant scales",
+        why="its scale is computed, or other ops compute with its integers",
+        hint="export with constant scales and a DequantizeLinear for each QuantizeLinear, convert "
+        "the float model, or cut the model before this node (--split)",
     )
 
 
-@lowers("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
+@lowers("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", integers=True)
 def dynamic_quantization(node: NodeView, ctx: Context) -> None:
     """A node outside the usual pattern of dynamic quantization."""
     raise UnsupportedOpError(
         f"a {node.op} outside of a dynamically quantized product",
         why="integers and scales computed at run time have no quantized form",
-        hint="export the float model, or one with static QuantizeLinear and DequantizeLinear",
+        hint="convert the float model, or one with static QuantizeLinear and DequantizeLinear, or "
+        "cut the model before this node (--split)",
     )

@@ -25,6 +25,7 @@ from hexconv.onnx_graph.casting import (
     integer_outputs_to_float,
     narrow_floats,
 )
+from hexconv.onnx_graph.channel_quantizers import without_dynamic
 from hexconv.onnx_graph.classes import class_outputs
 from hexconv.onnx_graph.cleanup import (
     check_readers,
@@ -109,6 +110,7 @@ def load(
     branches = decided_at_run_time(model.graph)
     check_outputs(model.graph)
     plain_codes(builder)
+    without_dynamic(builder)
     unrounded += codes_as_floats(builder)
     declared = take_ranges(builder, unreached)
     remove_dead(model.graph)

@@ -17,12 +17,13 @@ import onnx_ir as ir
 
 from hexconv.arrays import FLOAT32_MAX
 from hexconv.errors import ModelError
+from hexconv.onnx_graph import channel_quantizers
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.code_constants import BOUNDED, others_constant, with_values
-from hexconv.onnx_graph.codes import Codes, codes_of, dtype_of, ends_of
+from hexconv.onnx_graph.codes import Codes, codes_of
 from hexconv.onnx_graph.graph import Clamp
 from hexconv.onnx_graph.intervals import interval
-from hexconv.onnx_graph.quantized_outputs import NARROW, cast_codes, is_cast_to_float
+from hexconv.onnx_graph.quantized_outputs import NARROW, is_cast_to_float
 from hexconv.onnx_graph.selections import SELECTIONS
 from hexconv.onnx_graph.uses import leads_only_to
 from hexconv.quantize import LARGEST_NUMBER, Bounds
@@ -57,7 +58,7 @@ class Declared:
 def take_ranges(builder: FloatBuilder, unreached: Collection[str] = ()) -> Declared:
     """Remove QuantizeLinear and DequantizeLinear from a graph in canonical form.
 
-    Those that do not define the range of a whole tensor (scales by axis or block, computed) stay.
+    Those with scales by channel or block leave clamps; those with computed scales stay.
 
     Args:
         builder: of the graph.
@@ -95,7 +96,8 @@ class _Walk:
         """Note what the integers of a QuantizeLinear are: its input, clamped."""
         source, codes = node.inputs[0], codes_of(node)
         if source is None or codes is None or not _goes_on(node.outputs[0]):
-            self._by_channel(node)
+            for value, found in channel_quantizers.replaced(node, self.builder).items():
+                self._note(value, found.bounds, wide=found.wide)
             return
         _check_bounds(node, codes)
         self.codes[node.outputs[0]] = codes
@@ -118,16 +120,6 @@ class _Walk:
         if value is not self._floats[source] and node.op_type == "Cast":
             self._note(value, codes.bounds, wide=self._floats[source] in self._wide)
         self.builder.replace(node, [value])
-
-    def _by_channel(self, node: ir.Node) -> None:
-        """Take over integers with a scale for each channel where all readers cast them to float."""
-        dtype = dtype_of(node)
-        if dtype is None or dtype.itemsize > 2:
-            return
-        low, high = ends_of(dtype)
-        value = cast_codes(node, self.builder, (low, high))
-        if value is not None:
-            self._note(value, (low, high), wide=high - low > LEVELS)
 
     def _note(self, value: ir.Value, bounds: Bounds, *, wide: bool) -> None:
         """Note the range of a float that stands for integers as they are."""

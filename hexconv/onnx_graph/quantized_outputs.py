@@ -6,12 +6,10 @@ on the float that was quantized: value / scale + zero point, within the ends of 
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.onnx_graph.selections import SELECTIONS
-from hexconv.quantize import Bounds
 
 NARROW = {
     getattr(ir.DataType, name)
@@ -67,41 +65,3 @@ def is_cast_to_float(node: ir.Node) -> bool:
     """Whether a node makes floats of what it reads, number by number."""
     to = None if node.op_type != "Cast" or node.domain else node.attributes["to"].as_int()
     return to == ir.DataType.FLOAT.value
-
-
-def cast_codes(node: ir.Node, builder: FloatBuilder, ends: Bounds) -> ir.Value | None:
-    """Replace the casts of a QuantizeLinear with a scale for each channel by arithmetic.
-
-    Args:
-        node: it.
-        builder: of its graph.
-        ends: the lowest and highest of its integers.
-
-    Returns:
-        The float that stands for the integers; None if anything but casts reads these.
-    """
-    source, scale = node.inputs[0], array_of(node.inputs[1])
-    zero = array_of(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1)
-    readers = [use.node for use in node.outputs[0].uses()]
-    if source is None or scale is None or zero is None or scale.ndim != 1:
-        return None
-    if node.outputs[0].dtype not in NARROW or not readers:
-        return None
-    if not all(is_cast_to_float(reader) for reader in readers):
-        return None
-    along = _along(node, len(shape_of(source)))
-    steps = np.float32(1.0 / scale.astype(np.float64))
-    value = builder.at(node).op("Mul", [source, steps.reshape(along)])
-    value = builder.op("Add", [value, zero.astype(np.float32).reshape(along)])
-    value = builder.op("Clip", [value, *np.array(ends, np.float32)])
-    for reader in readers:
-        builder.replace(reader, [value])
-    return value
-
-
-def _along(node: ir.Node, rank: int) -> list[int]:
-    """The shape of one number a channel."""
-    given = node.attributes.get("axis")
-    shape = [1] * rank
-    shape[1 if given is None else given.as_int()] = -1
-    return shape

@@ -169,9 +169,11 @@ def test_a_scale_computed_at_run_time_is_no_output() -> None:
     assert "node 'node'" in unsupported_op(model(nodes, {"x": (2, 3)}, ["y"]))
 
 
-def test_scales_by_axis_on_data_are_rejected() -> None:
-    nodes = [*between("x", "d", "i"), helper.make_node("Neg", ["d"], ["y"], name="neg")]
-    for node in nodes[:2]:
-        node.attribute.append(helper.make_attribute("axis", 1))
-    consts = {"i_s": np.linspace(0.01, 0.02, 4, dtype=np.float32), "i_z": np.zeros(4, np.uint8)}
-    assert "QuantizeLinear" in unsupported_op(model(nodes, {"x": SHAPE}, ["y"], consts))
+def test_scales_that_are_computed_are_rejected() -> None:
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["i_s"], keepdims=0, name="largest"),
+        *between("x", "d", "i"),
+        helper.make_node("Neg", ["d"], ["y"], name="neg"),
+    ]
+    proto = model(nodes, {"x": SHAPE}, ["y"], {"i_z": np.zeros((), np.uint8)})
+    assert "a QuantizeLinear whose integers" in unsupported_op(proto)
