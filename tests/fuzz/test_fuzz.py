@@ -45,6 +45,9 @@ HELD = {
     1035164: "a scaled minimum of a tensor with itself: refused",
     1037476: "a scaled Clip of one side: refused",
     1037585: "a product with a LeakyRelu of itself: refused",
+    1040593: "a mean of a mean, which rounded twice",
+    1044063: "rows of one number behind a maximum, of which a norm left no 0: 21 dB",
+    1044452: "rows of one number behind a Clip, of which a norm left no 0: 24 dB",
     1007229: "a sum over a norm, whose values were all rounded by the same amount: 29 dB",
 }
 """Seeds past COUNT that once failed, and how."""

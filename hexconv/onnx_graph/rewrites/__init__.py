@@ -14,6 +14,7 @@ from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers th
     neutral,
     norm_affine,
     pad,
+    reduce,
     reshape,
     rms_norm,
     sigmoid,
