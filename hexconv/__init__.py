@@ -41,6 +41,10 @@ if not os.path.isdir(__path__[0]):  # noqa: PTH112  # pathlib takes as long as t
         name=__name__,
     )
 
+# Read when ONNX Runtime is imported, which hexconv does later. Its telemetry sends figures of the
+# models that it runs, and warns on the terminal where there is no home directory.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __version__ = "0.2.0.dev0"
 __all__ = [
     "Model",

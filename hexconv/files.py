@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hexconv.errors import FileError, system_reason
 from hexconv.locks import lock
-from hexconv.paths import check_has_end, exists, is_file, is_folder
+from hexconv.paths import NOT_REGULAR, check_is_file, exists, home, is_file, is_folder
 from hexconv.signals import ENDING
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 TEMPORARY = ".hexconv-"
 """How the names begin of files that are being written."""
+
+NO_WAIT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How a file is opened that may be a link or a pipe."""
 
 JOURNAL = ".moves"
 """How the name ends of the temporary file that lists the renames of a folder, as JSON."""
@@ -116,7 +120,7 @@ def _check_replaceable(path: Path) -> None:
     if is_folder(path):
         raise IsADirectoryError(errno.EISDIR, "a folder has this name", str(path))
     if exists(path) and not is_file(path):
-        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
 
 
 def complete(folder: Path) -> None:
@@ -199,13 +203,13 @@ def _sweep(folder: Path) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Whether no process holds a temporary file."""
+    """Whether no process holds a temporary file; a pipe of this name is none of ours."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        descriptor = os.open(path, os.O_RDONLY | NO_WAIT)
     except OSError:
         return False
     try:
-        return lock(descriptor)
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -295,7 +299,7 @@ def _remove_empty(folder: Path) -> None:
 def cache_directory() -> Path:
     """Where built programs are kept: `$XDG_CACHE_HOME/hexconv`, or `~/.cache/hexconv`."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hexconv"
+    return (Path(base) if base else home() / ".cache") / "hexconv"
 
 
 def read_bytes(path: Path, what: str) -> bytes:
@@ -305,7 +309,7 @@ def read_bytes(path: Path, what: str) -> bytes:
         FileError: it is missing, a folder, a device, or unreadable.
     """
     try:
-        check_has_end(path)
+        check_is_file(path)
         return path.read_bytes()
     except (OSError, ValueError) as error:
         why = system_reason(error)
@@ -332,7 +336,7 @@ def sha256_of(path: Path) -> str:
     """
     digest = hashlib.sha256()
     try:
-        check_has_end(path)
+        check_is_file(path)
         with path.open("rb") as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hexconv.errors import FileError
-from hexconv.paths import check_has_end, check_inflated
+from hexconv.paths import check_inflated, check_is_file
 
 ZIP = b"PK"
 LARGEST = 1 << 31
@@ -91,7 +91,7 @@ def read_shapes(path: Path, what: str) -> dict[str, tuple[int, ...]]:
 def _reading(path: str | Path, what: str) -> Iterator[None]:
     """Whatever a file makes NumPy raise is one error, and NumPy's warnings of old headers none."""
     try:
-        check_has_end(path)
+        check_is_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield

@@ -7,6 +7,7 @@ into (before Python 3.12).
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from pathlib import Path
 
@@ -15,6 +16,9 @@ INFLATED = 1 << 26
 
 MOST_INFLATED = 100
 """Times that the bytes of a larger one may grow."""
+
+NOT_REGULAR = "it is not a regular file"
+"""Why a device, a pipe or a socket is neither read nor replaced."""
 
 
 def exists(path: str | Path) -> bool:
@@ -32,16 +36,30 @@ def is_folder(path: str | Path) -> bool:
     return stat.S_ISDIR(_mode(path))
 
 
-def check_has_end(path: str | Path) -> None:
-    """Raise for a device: reading /dev/zero to its end fills the memory.
+def home() -> Path:
+    """The user's home directory.
+
+    Where there is none, as for a number without a user in a container, a path that nothing is at
+    and nothing can be made at.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
+def check_is_file(path: str | Path) -> None:
+    """Raise for what is not a regular file: /dev/zero has no end, a pipe waits for a writer.
 
     Raises:
-        OSError: it is one; or nothing is there.
+        OSError: it is a folder, a device, a pipe or a socket; or nothing is there.
         ValueError: the path has a null character.
     """
     mode = Path(path).stat().st_mode
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, NOT_REGULAR, str(path))
 
 
 def check_inflated(size: int, stored: int) -> None:

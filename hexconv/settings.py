@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 
-from hexconv.argument_types import check_types
+from hexconv.argument_types import check_types, checks_types
 from hexconv.arrays import Constant
 from hexconv.errors import ConfigError
 from hexconv.model_names import check_model_name
@@ -37,6 +37,8 @@ ACCURACY_LEVELS: tuple[Accuracy, ...] = get_args(Accuracy)
 OBSERVERS: tuple[Observer, ...] = get_args(Observer)
 CHOSEN_OBSERVERS: tuple[ChosenObserver, ...] = get_args(ChosenObserver)
 
+PERCENTILE = 99.99
+"""Of the percentile observer, in %, unless told otherwise."""
 UNROLLED = 256
 """Steps of a recurrent node, over all directions, up to which it is unrolled."""
 LAYER_SAMPLES = 16
@@ -80,7 +82,7 @@ class Settings:
         observer: "minmax" (all that calibration saw), "mse" (the range of the least squared error
             of 256 levels), "percentile", or "auto": of 12 samples and more, minmax or mse by the
             simulated error on 8 of them; minmax otherwise.
-        percentile: for the percentile observer, in %.
+        percentile: of the percentile observer alone, in %: above 50, at most 100.
         input_ranges: declared (min, max) by input, for synthetic data.
         library: the version of the library to optimize for; the model runs on all of them.
         name: of the model; the file's stem by default.
@@ -112,7 +114,7 @@ class Settings:
     explain: bool = False
     accuracy: Accuracy = "default"
     observer: ChosenObserver = "auto"
-    percentile: float = 99.99
+    percentile: float = PERCENTILE
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
     library: LibraryVersion = DEFAULT_LIBRARY
     name: str = ""
@@ -153,6 +155,7 @@ class Settings:
         check_library(made.library)
         _check_steps(made.unroll)
         _check_choice("observer", made.observer, CHOSEN_OBSERVERS)
+        check_percentile(made.observer, made.percentile)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
         for name, count in made.output_slices.items():
@@ -214,6 +217,22 @@ class SettingsDict(CommonSettings, total=False):
     """The settings as keyword arguments: see `Settings`, which holds the same names."""
 
     library: LibraryVersion
+
+
+@checks_types()
+def check_percentile(observer: ChosenObserver, percentile: float) -> None:
+    """Raise for a percentile that is none, and for one that another observer would ignore.
+
+    Raises:
+        ConfigError: it is not above 50 and at most 100, or not the default of another observer.
+    """
+    if not 50.0 < percentile <= 100.0:
+        raise ConfigError(f"percentile {percentile} is not above 50 and at most 100")
+    if observer != "percentile" and percentile != PERCENTILE:
+        raise ConfigError(
+            f"--percentile {percentile} has no use with --observer {observer}",
+            hint="add --observer percentile, or leave --percentile out",
+        )
 
 
 def _check_steps(steps: int) -> None:

@@ -254,8 +254,6 @@ def _observe_by(
     joined = calibrate.with_values_of(graph, others) if others else graph
     names = joined.computed_values()
     optional = set(names) - set(graph.computed_values())
-    for observer in observers:
-        calibrate.check_percentile(observer, settings.percentile)
     counting: Observer = next((item for item in observers if item != "minmax"), "minmax")
     with _told_of_random_data(source is None):
         statistics = calibrate.measure(joined, samples, counting, tick, optional)

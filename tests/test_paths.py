@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -13,16 +15,22 @@ import hexconv
 from hexconv.calibrate.range_file import read_ranges
 from hexconv.calibrate.statistics_file import read_statistics
 from hexconv.cost.logs import read_log
+from hexconv.cost.phones import stored_names, stored_profile
+from hexconv.device.build import runner_path
 from hexconv.device.elf import read_library
 from hexconv.errors import ConfigError, FileError, HexconvError, ModelError
-from hexconv.files import sha256_of, write_files
+from hexconv.files import JOURNAL, TEMPORARY, complete, sha256_of, write_files
 from hexconv.mace.deployment_file import preset, read_deployment
 from hexconv.models import config
 from hexconv.models.spectra import read as read_mel
+from hexconv.native.compiler import built_path
 from hexconv.numpy_files import read_numpy
+from hexconv.onnx_graph import load
 from hexconv.onnx_graph.read import whole_model
 from hexconv.paths import exists, is_file, is_folder
 from hexconv.raw_tensors import read_raw
+from hexconv.refine import Score, journal_of
+from hexconv.settings import Settings
 
 ODD = {
     "null": "a\0b",
@@ -84,6 +92,41 @@ def test_a_device_is_not_read_to_its_end(reader: str, device: str) -> None:
     with pytest.raises(HexconvError) as found:
         READERS[reader](device)
     assert str(found.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+@pytest.mark.parametrize("reader", READERS)
+def test_a_pipe_is_not_waited_for(reader: str, tmp_path: Path) -> None:
+    for suffix in ("", ".pb", ".bin"):
+        os.mkfifo(tmp_path / f"x{suffix}")
+    with pytest.raises(HexconvError, match="it is not a regular file"):
+        READERS[reader](str(tmp_path / "x"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_named_as_a_temporary_file_is_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"{TEMPORARY}1{JOURNAL}")
+    write_files({tmp_path / "x": b"1"})
+    complete(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_who_has_no_home_converts_without_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's user that is only a number; HOME that may not be looked into is as good."""
+
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    assert not is_file(built_path.__wrapped__()) and not is_file(runner_path())
+    assert stored_profile("x") is None and stored_names() == []
+    hexconv.convert(plain(), samples=[{"x": np.ones((1, 4), np.float32)}]).save(tmp_path)
+    known = Score(1.0, ())
+    assert journal_of("dsp", load(plain()), Settings(), [], {}).score(lambda: known) == known
 
 
 @pytest.mark.parametrize("kind", ODD)

@@ -7,7 +7,7 @@ from hexconv.calibrate.doubtful import Doubts
 from hexconv.calibrate.extrema import bound_constants
 from hexconv.calibrate.images import Images
 from hexconv.calibrate.joined import joined_warnings
-from hexconv.calibrate.observe import check_percentile, measure, observe
+from hexconv.calibrate.observe import measure, observe
 from hexconv.calibrate.other_levels import with_values_of
 from hexconv.calibrate.outlier_channels import is_channel, large_channels
 from hexconv.calibrate.positions import cover_positions
@@ -29,7 +29,6 @@ __all__ = [
     "Spread",
     "Statistics",
     "bound_constants",
-    "check_percentile",
     "count_samples",
     "cover_positions",
     "format_ranges",

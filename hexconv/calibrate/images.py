@@ -12,7 +12,7 @@ import numpy as np
 from hexconv.argument_types import check_types
 from hexconv.arrays import FloatArray
 from hexconv.errors import FileError, MissingExtra, RangeError, system_reason
-from hexconv.paths import exists, is_folder
+from hexconv.paths import check_is_file, exists, is_folder
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
 COLORS = {1: "L", 3: "RGB"}
@@ -111,6 +111,7 @@ def _pixels(file: Path, shape: tuple[int, ...], axis: int) -> FloatArray:
         raise MissingExtra("pillow", "images") from None
     sizes = [size for place, size in enumerate(shape[-3:], len(shape) - 3) if place != axis]
     try:
+        check_is_file(file)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Pillow's, about sizes that are no picture's
             with Image.open(file) as opened:

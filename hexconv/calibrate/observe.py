@@ -9,14 +9,12 @@ from typing import Any
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.argument_types import checks_types
 from hexconv.calibrate.derive import derivations
 from hexconv.calibrate.parallel import gather
 from hexconv.calibrate.statistics import Ranges, Statistics, Watched
-from hexconv.errors import RangeError
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.session import FloatSession
-from hexconv.settings import Observer
+from hexconv.settings import PERCENTILE, Observer, check_percentile
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 Progress = Callable[[int], None]
@@ -26,7 +24,7 @@ def observe(
     graph: FloatGraph,
     samples: Iterable[Feeds],
     observer: Observer = "minmax",
-    percentile: float = 99.99,
+    percentile: float = PERCENTILE,
     progress: Progress | None = None,
     optional: Set[str] = frozenset(),
 ) -> Ranges:
@@ -41,23 +39,13 @@ def observe(
         optional: values that are left out where they become NaN or infinite.
 
     Raises:
+        ConfigError: a percentile that is none, or that another observer would ignore.
         RangeError: there are no samples.
         NotFiniteError: a value that is not optional becomes NaN or infinite.
         ModelError: ONNX Runtime cannot run the graph.
     """
     check_percentile(observer, percentile)
     return measure(graph, samples, observer, progress, optional).ranges(percentile)
-
-
-@checks_types()
-def check_percentile(observer: Observer, percentile: float) -> None:
-    """Raise for a percentile that is none.
-
-    Raises:
-        RangeError: it is not above 50 and at most 100.
-    """
-    if observer == "percentile" and not 50.0 < percentile <= 100.0:
-        raise RangeError(f"percentile {percentile} is not above 50 and at most 100")
 
 
 def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
 import warnings
@@ -123,6 +124,7 @@ def main() -> int:
     warnings.simplefilter("ignore", HexconvWarning)  # each verb prints them itself
     warnings.simplefilter("default", SampleWarning)
     warnings.showwarning = _show_warning
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no home: its cache is elsewhere
     _SHOWN.clear()
     start()
     _write_utf8()

@@ -82,11 +82,18 @@ def _write(junit: Path | None, summary: Path | None, error: HexconvError | None 
         _append(summary, markdown(found))
 
 
+def _opened(path: str, flags: int) -> int:
+    """A descriptor; of a pipe that nobody reads an error, where `open` would wait for a reader."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def _append(path: Path, text: str) -> None:
     """Append all of a text, or nothing."""
     length = None
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with open(path, "a", encoding="utf-8", opener=_opened) as file:
             length = os.fstat(file.fileno()).st_size
             file.write(text)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hexconv.settings import ACCURACY_LEVELS, CHOSEN_OBSERVERS, UNROLLED
+from hexconv.settings import ACCURACY_LEVELS, CHOSEN_OBSERVERS, PERCENTILE, UNROLLED
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Images
@@ -215,7 +215,7 @@ def conversion_options(function: F) -> F:
             "values; auto: the first, or of 12 samples and more the second where the simulated "
             "model is better with it.",
         ),
-        click.option("--percentile", type=float, default=99.99, show_default=True),
+        percentile_option,
         click.option(
             "--output-slices",
             multiple=True,
@@ -229,6 +229,17 @@ def conversion_options(function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def percentile_option(function: F) -> F:
+    """--percentile, for every verb that has --observer."""
+    return click.option(
+        "--percentile",
+        type=NumberRange(50, 100, min_open=True),
+        default=PERCENTILE,
+        show_default=True,
+        help="With --observer percentile: the share of a tensor's values below its maximum, in %.",
+    )(function)
 
 
 def image_options(function: F) -> F:

@@ -290,15 +290,25 @@ def _bars() -> Progress:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Counts(MofNCompleteColumn):
+        """How many are done, and of how many where that is known."""
+
+        def render(self, task: Task) -> Text:
+            if task.total is not None:
+                return super().render(task)
+            return Text(f"{int(task.completed)}" if task.completed else "")
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        Counts(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=Console(stderr=True),

@@ -11,12 +11,12 @@ import click
 
 from hexconv.cli._json import emit
 from hexconv.cli._options import (
-    NumberRange,
     cluster_option,
     given_samples,
     image_options,
     interface_options,
     opened_cluster,
+    percentile_option,
 )
 from hexconv.cli._output import OutputFile
 from hexconv.cli._terminal import say, stages
@@ -60,13 +60,7 @@ if TYPE_CHECKING:
     help="minmax: the full range seen; mse: the least squared error; percentile: without the "
     "outermost values.",
 )
-@click.option(
-    "--percentile",
-    type=NumberRange(50, 100, min_open=True),
-    default=99.99,
-    show_default=True,
-    help="Share of a tensor's values below its maximum, in %.",
-)
+@percentile_option
 @interface_options
 @image_options
 @cluster_option
@@ -102,17 +96,21 @@ def command(
     from hexconv.cluster import require_complete
     from hexconv.files import check_file
     from hexconv.onnx_graph import load
-    from hexconv.settings import Settings, calibrating
+    from hexconv.settings import Settings, calibrating, check_percentile
 
     target = output if output is not None else _target(files[0], merge)
     check_file(target)
     failed: list[Failed] = []
     doubts = Doubts()
     if merge:
-        if samples or shapes or cluster is not None or _is_given(interface):
+        pictures = mean is not None or scale is not None or bgr
+        if samples or shapes or cluster is not None or pictures or _is_given(interface):
             raise click.UsageError("--merge takes files of ranges, no samples and no cluster")
         statistics = _merged(files)
+        _check_observer(observer, statistics)
+        check_percentile(statistics.observer, percentile)
     else:
+        check_percentile(observer, percentile)
         if len(files) > 1:
             raise click.UsageError("give one MODEL.onnx, or --merge for files of ranges")
         if not samples:
@@ -145,6 +143,20 @@ def _warn(doubts: Doubts, ranges: Ranges) -> None:
 def _is_given(interface: Mapping[str, Any]) -> bool:
     """Whether an option of the model's interface was given."""
     return any(value for name, value in interface.items() if name != "unroll")
+
+
+def _check_observer(observer: Observer, statistics: Statistics) -> None:
+    """Raise for an --observer that is not that of the files; the default is as if it was left out.
+
+    Raises:
+        RangeError: it is another one.
+    """
+    if observer not in ("minmax", statistics.observer):
+        raise RangeError(
+            f"the files are of the observer {statistics.observer}",
+            why=f"--observer {observer} needs the samples again",
+            hint="leave --observer out, or calibrate with it",
+        )
 
 
 def _target(first: Path, merged: bool) -> Path:

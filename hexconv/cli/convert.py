@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hexconv.arrays import FloatArray
     from hexconv.compare.accuracy import Accuracy
     from hexconv.model import Model
+    from hexconv.settings import Progress
 
 
 @click.command()
@@ -184,9 +185,11 @@ def command(
         if as_html:
             check_file(page_beside(output / f"{model.name}.pb"))
         first = _first_sample(model, given) if save_inputs else None
-        progress("accuracy", 0, 0)
-        measured = not no_accuracy
-        found, more = _measured(model, given, accuracy_samples, library) if measured else ({}, [])
+        found, more = (
+            ({}, [])
+            if no_accuracy
+            else _measured(model, given, accuracy_samples, library, progress)
+        )
         warn(model, more)
         report = {**model.report(), **_found(model, given, found, library, more)}
         pages = {HTML: page_of(report)} if as_html else {}
@@ -242,13 +245,13 @@ def _convert(
 
 
 def _measured(
-    model: Model, samples: Any, count: int, library: LibraryVersion
+    model: Model, samples: Any, count: int, library: LibraryVersion, progress: Progress
 ) -> tuple[dict[str, Accuracy], list[str]]:
     """The accuracy and warnings about it: what cannot be measured is written all the same."""
     from hexconv.compare.low_accuracy import low_accuracy
 
     try:
-        found = _accuracy(model, samples, count, library)
+        found = _accuracy(model, samples, count, library, progress)
     except HexconvError as error:
         return {}, [f"the result was not compared: {error.render(cli=True)}"]
     return found, low_accuracy(found, own_samples=_samples_of(model, samples) is not None)
@@ -269,12 +272,17 @@ def _found(
 
 
 def _accuracy(
-    model: Model, samples: Any, count: int, library: LibraryVersion
+    model: Model, samples: Any, count: int, library: LibraryVersion, progress: Progress
 ) -> dict[str, Accuracy]:
     from hexconv.compare.accuracy import accuracy
 
     return accuracy(
-        model, _float_side(model), _samples_of(model, samples), count=count, library=library
+        model,
+        _float_side(model),
+        _samples_of(model, samples),
+        count=count,
+        library=library,
+        progress=progress,
     )
 
 

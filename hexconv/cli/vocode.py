@@ -45,7 +45,11 @@ FIGURES = {
 @click.option("--ranges", type=click.Path(path_type=Path), help="Range file for the conversion.")
 @click.option("--samples", type=click.Path(path_type=Path), help="Folder of .npy or .bin mels.")
 @click.option("--backend", default="onnx", show_default=True, help="torch,onnx,simulate,device")
-@click.option("--chunk", type=click.IntRange(min=1), help="Mel frames at a time.")
+@click.option(
+    "--chunk",
+    type=click.IntRange(min=1),
+    help="Mel frames at a time.  [default: all; of a long mel what fits memory]",
+)
 @click.option(
     "--library-file",
     type=click.Path(path_type=Path),

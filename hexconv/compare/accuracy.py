@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from hexconv.calibrate.samples import SampleSource
     from hexconv.model import Model
+    from hexconv.settings import Progress
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def accuracy(
     count: int = 4,
     library: LibraryVersion = DEFAULT_LIBRARY,
     estimate: bool = True,
+    progress: Progress | None = None,
 ) -> dict[str, Accuracy]:
     """Simulate the model and compare it with its float source.
 
@@ -101,6 +103,7 @@ def accuracy(
         count: number of samples to take, from the first.
         library: of the phone: "v60", "v65" or "v66".
         estimate: whether to find what 8 bits allow as well.
+        progress: called with "accuracy", how many samples are done, and of how many.
 
     Returns:
         Accuracy by output name.
@@ -119,16 +122,23 @@ def accuracy(
     )
     session, simulator = FloatSession(graph), Simulator(model, library)
     taken = list(islice(feeds, min(count, sys.maxsize)))
+    tell = progress or _silent
+    tell("accuracy", 0, len(taken))
     names = [item.name for item in model.graph.outputs]
     ideal = _eight_bits(model, source, taken) if estimate else None
     joined = {name: parts_of(graph, name) if ideal else [] for name in names}
     sums = {name: _Sums(name, joined[name], name in graph.classes) for name in names}
-    for sample in taken:
+    for done, sample in enumerate(taken, 1):
         expected, returned = session.run(sample), simulator.run(sample)
         allowed = ideal.run(sample) if ideal else {}
         for name, item in sums.items():
             item.add(expected[name], returned[name], allowed.get(name))
+        tell("accuracy", done, len(taken))
     return {name: found for name, item in sums.items() if (found := item.result()) is not None}
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Where nobody watches."""
 
 
 def _eight_bits(

@@ -19,6 +19,7 @@ from hexconv.errors import DeviceError, HexconvError
 from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Interface, Node, Output, Ref
 from hexconv.nnlib.layout import Layout
 from hexconv.nnlib.versions import release_text
+from hexconv.paths import is_file
 from hexconv.simulator.run_op import run_op, single
 
 SHAPE = (1, 4, 8, 40)
@@ -77,7 +78,7 @@ def _compiler() -> Check:
     """zig is needed only until the runner is built."""
     if importlib.util.find_spec("ziglang"):
         return Check("compiler", True, "zig")
-    if runner_path().is_file():
+    if is_file(runner_path()):
         return Check("compiler", True, "not installed, and not needed: the runner is built")
     return Check("compiler", False, "zig is not installed", pip_install("device"))
 

@@ -14,6 +14,7 @@ from hexconv.cost.terms import Terms
 from hexconv.errors import ConfigError, FileError
 from hexconv.files import write_files
 from hexconv.nnlib.versions import LIBRARIES, LibraryVersion
+from hexconv.paths import home, is_file
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -56,7 +57,7 @@ def check_name(name: str) -> None:
 def folder() -> Path:
     """The folder of the profiles: `$XDG_CONFIG_HOME/hexconv/phones`, or below `~/.config`."""
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "hexconv" / "phones"
+    return (Path(base) if base else home() / ".config") / "hexconv" / "phones"
 
 
 def path_of(name: str) -> Path:
@@ -83,7 +84,7 @@ def stored_profile(name: str) -> PhoneProfile | None:
         FileError: its file is malformed.
     """
     path = path_of(name)
-    if not NAME.fullmatch(name) or not path.is_file():
+    if not NAME.fullmatch(name) or not is_file(path):
         return None
     return _read(path, path.stat().st_mtime_ns)
 
@@ -109,5 +110,8 @@ def _read(path: Path, changed: int) -> PhoneProfile:
 
 
 def stored_names() -> list[str]:
-    """The names of all stored profiles."""
-    return sorted(path.stem for path in folder().glob("*.yml"))
+    """The names of all stored profiles that may be read."""
+    try:
+        return sorted(path.stem for path in folder().glob("*.yml"))
+    except OSError:  # a folder that may not be looked into
+        return []

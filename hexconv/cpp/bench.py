@@ -29,10 +29,10 @@ from hexconv.cpp.platforms import (
     prepare_emulation,
     run_commands,
 )
-from hexconv.errors import ConfigError, FileError, HexconvError, RangeError
+from hexconv.errors import ConfigError, FileError, HexconvError, RangeError, system_reason
 from hexconv.numpy_files import read_npy
 from hexconv.onnx_runtime import opened, quiet_options, runtime_errors
-from hexconv.paths import is_file
+from hexconv.paths import check_is_file, is_file
 from hexconv.raw_tensors import SUFFIXES, read_raw
 
 Feed = NDArray[np.float32]
@@ -128,12 +128,13 @@ def run_python(
 
 @contextmanager
 def _of_runtime(model: Path) -> Iterator[None]:
+    failures: tuple[type[Exception], ...] = (OSError, *runtime_errors())
     try:
+        check_is_file(model)
         yield
-    except runtime_errors() as error:
-        raise FileError(
-            "ONNX Runtime cannot run this", where=str(model), why=str(error).splitlines()[0]
-        ) from error
+    except failures as error:
+        why = system_reason(error).splitlines()[0]
+        raise FileError("ONNX Runtime cannot run this", where=str(model), why=why) from error
 
 
 def _session(model: Path, graph: str, threads: int = 0) -> Any:

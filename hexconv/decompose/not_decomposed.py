@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from hexconv.annotations import notes_of
-from hexconv.decompose.recurrent import unsupported_op
+from hexconv.decompose.recurrent import unlike_sizes, unsupported_op
 from hexconv.decompose.steps import NODES, is_bidirectional, steps_of
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering.context import Context
@@ -71,6 +71,12 @@ def raise_unsupported(node: NodeView, ctx: Context) -> None:
 @lowers("LSTM", "GRU", "RNN")
 def recurrent(node: NodeView, ctx: Context) -> None:
     """A recurrent node that was not unrolled."""
+    if sizes := unlike_sizes(node.node):
+        raise UnsupportedOpError(
+            f"{node.op} with {sizes}",
+            why="the sizes of its inputs, and hidden_size, contradict each other",
+            hint="export the model again",
+        )
     raise UnsupportedOpError(
         f"{node.op} with {unsupported_op(node.node)}",
         why="the library has no loops: each step becomes nodes of its own",

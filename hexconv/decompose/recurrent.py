@@ -46,6 +46,8 @@ class Cell:
 def unsupported_op(node: ir.Node) -> str:
     """Why a recurrent node is not unrolled; empty if it is."""
     attrs = {name: attr.value for name, attr in node.attributes.items()}
+    if sizes := unlike_sizes(node):
+        return sizes
     time, steps, most = shape_of(node.inputs[0])[0], steps_of(node), notes_of(node).most_steps
     if steps > most:
         if steps == time:
@@ -62,6 +64,31 @@ def unsupported_op(node: ir.Node) -> str:
         array = array_of(lengths)
         if array is None or not bool((array == time).all()):
             return "sequences of different lengths"
+    return ""
+
+
+def unlike_sizes(node: ir.Node) -> str:
+    """What does not fit `hidden_size`, which the outputs' sizes come from; empty if all do."""
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    _, batch, size = shape_of(node.inputs[0])
+    hidden = int(attrs.get("hidden_size", shape_of(node.inputs[2])[-1]))
+    count, sums = (
+        2 if attrs.get("direction") == "bidirectional" else 1,
+        GATES[node.op_type] * hidden,
+    )
+    state = (count, batch, hidden)
+    wanted = {
+        "W": (1, (count, sums, size)),
+        "R": (2, (count, sums, hidden)),
+        "B": (3, (count, 2 * sums)),
+        "initial_h": (5, state),
+        "initial_c": (6, state),
+        "P": (7, (count, 3 * hidden)),
+    }
+    for name, (position, shape) in wanted.items():
+        given = _given(node, position)
+        if given is not None and shape_of(given) != shape:
+            return f"{name} of shape {list(shape_of(given))}, where {list(shape)} is needed"
     return ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from hexconv.device.rewrite import RewriteError, rewritten
 from hexconv.errors import DeviceLibraryError, FileError, system_reason
 from hexconv.nnlib.versions import LibraryVersion
-from hexconv.paths import check_has_end
+from hexconv.paths import check_is_file
 
 EM_HEXAGON = 164
 ET_DYN = 3
@@ -86,7 +86,7 @@ def read_library(path: Path) -> LibraryFile:
         DeviceLibraryError: if it is not a Hexagon NN library for v60, v65 or v66.
     """
     try:
-        check_has_end(path)
+        check_is_file(path)
         if path.stat().st_size > MOST_BYTES:
             raise _unusable(path, "the file is larger than any such library")
         data = path.read_bytes()

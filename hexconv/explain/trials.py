@@ -18,7 +18,7 @@ from hexconv.explain.noise import TensorNoise
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.refine.held_back import Judge
-from hexconv.settings import OBSERVERS, SettingsDict
+from hexconv.settings import OBSERVERS, PERCENTILE, SettingsDict
 
 if TYPE_CHECKING:
     import onnx
@@ -123,7 +123,8 @@ def options(settings: Settings, tensors: Sequence[TensorNoise]) -> Iterator[tupl
         yield "--accuracy high", {"accuracy": "high"}
     for observer in OBSERVERS:
         if observer != settings.first_observer:
-            yield f"--observer {observer}", {"observer": observer}
+            change = {"observer": observer, "percentile": PERCENTILE}
+            yield f"--observer {observer}", change
     for row in tensors[:MOST_NODES]:
         if row.share >= LEAST_SHARE and row.onnx_node and row.tensor not in settings.keep_float:
             kept = (*settings.keep_float, row.tensor)

@@ -26,7 +26,7 @@ from hexconv.models.config import (
     upsample_padding,
 )
 from hexconv.models.layers import Weights
-from hexconv.paths import check_has_end, check_inflated
+from hexconv.paths import check_inflated, check_is_file
 
 try:
     import torch
@@ -155,7 +155,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
         ModelError: a checkpoint without a generator.
     """
     try:
-        check_has_end(path)
+        check_is_file(path)
         _check_archive(Path(path))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about storages of old releases

@@ -6,10 +6,12 @@ any length; those of the DSP are fixed at conversion, and `Vocoder.chunk` splits
 
 from __future__ import annotations
 
+import operator
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -23,10 +25,14 @@ from hexconv.errors import ConfigError, FileError, ModelError, RangeError
 from hexconv.models import chunks, onnx_writer, voice
 from hexconv.models.config import GeneratorConfig
 from hexconv.onnx_runtime import opened, runtime_errors
-from hexconv.paths import check_has_end
+from hexconv.paths import check_is_file
 
 Mel = NDArray[np.float32]
 Wave = NDArray[np.float32]
+
+
+LARGEST = 1 << 23
+"""Values of a tensor of a generator: the simulator takes 2 to 3 GB for them."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ class Vocoder:
         dsp: a MACE .pb of the same generator; None converts `model` first.
         ranges: a range file for that conversion; None calibrates on `samples`.
         samples: mels for calibration; the sample voice's held-out ones by default.
-        chunk: frames at a time, or None for the whole mel at once.
+        chunk: frames at a time, or None for the whole mel at once (of a long one, as many as
+            `LARGEST` allows).
         library_file: the DSP's library for the device backend; None takes HEXCONV_LIBRARY's.
     """
 
@@ -87,7 +94,7 @@ class Spoken:
 
 
 def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
-    """Run backend `name` over one mel, in chunks where `vocoder` says so.
+    """Run backend `name` over one mel, in chunks where `vocoder` says so, or memory asks for it.
 
     Raises:
         ConfigError: an unknown backend, or a chunk too short.
@@ -96,15 +103,13 @@ def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
     """
     if name not in BACKENDS:
         raise ConfigError(f"there is no backend '{name}'", hint=f"one of {', '.join(BACKENDS)}")
-    length = vocoder.chunk or spectrum.shape[2]
+    chunk = vocoder.chunk or _chunk_of(vocoder, name, spectrum.shape[2])
+    length = chunk or spectrum.shape[2]
     run = BACKENDS[name](vocoder, length)
     if name in FLOAT_BACKENDS:  # the first run of a float runtime also plans its memory
         run(np.full((1, vocoder.config.num_mels, length), chunks.SILENCE, np.float32))
     began = perf_counter()
-    if vocoder.chunk:
-        wave = chunks.synthesize(run, spectrum, vocoder.chunk, vocoder.config)
-    else:
-        wave = run(spectrum)
+    wave = chunks.synthesize(run, spectrum, chunk, vocoder.config) if chunk else run(spectrum)
     seconds = perf_counter() - began
     wanted = spectrum.shape[2] * vocoder.config.hop_size
     if wave.shape != (wanted,) or not np.isfinite(wave).all():
@@ -113,6 +118,18 @@ def speak(name: str, vocoder: Vocoder, spectrum: Mel) -> Spoken:
             hint="give a model made for this mel's config",
         )
     return Spoken(name, wave, seconds, vocoder.config.sampling_rate)
+
+
+def _chunk_of(vocoder: Vocoder, name: str, frames: int) -> int | None:
+    """The frames at a time of a mel that is too long for one run; None for one that is not."""
+    config, sizes = vocoder.config, vocoder.model.graph.input[0].type.tensor_type.shape.dim
+    made = vocoder.dsp is not None and name not in FLOAT_BACKENDS
+    if made or sizes[2].HasField("dim_value"):  # of a length of its own
+        return None
+    hops = accumulate(config.upsample_rates, operator.mul)
+    widest = max(count * hop for count, hop in zip(config.channels[1:], hops, strict=True))
+    most = max(LARGEST // widest, 4 * config.receptive_frames)
+    return most if frames > most else None
 
 
 def _torch(vocoder: Vocoder, length: int) -> chunks.Synthesis:
@@ -249,7 +266,7 @@ def from_onnx(path: Path, config: GeneratorConfig | None = None, **settings: Any
         ConfigError: a file of another origin, and no config.
     """
     try:
-        check_has_end(path)
+        check_is_file(path)
         model = onnx.load(path, format="protobuf")  # by the name it would be JSON, or text
         onnx.checker.check_model(model)
     except (OSError, DecodeError, onnx.checker.ValidationError, ValueError) as error:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hexconv.errors import FileError, MissingExtra
+from hexconv.errors import FileError, MissingExtra, system_reason
 from hexconv.files import write_files
-from hexconv.paths import check_inflated, is_file
+from hexconv.paths import check_inflated, check_is_file, exists
 
 CLIPPED_AT = 0.999
 CLIPPED_SHARE = 1e-3
@@ -58,8 +58,9 @@ def read(path: str | Path, rate: int) -> Recording:
         MissingExtra: soundfile (or soxr, when the rate differs) is not installed.
     """
     soundfile = _soundfile()
-    if not is_file(path):
+    if not exists(path):
         raise FileError("there is no such sound file", where=str(path))
+    _check_is_file(path)
     try:
         with soundfile.SoundFile(path) as file:
             subtype, own_rate = file.subtype, file.samplerate
@@ -77,6 +78,14 @@ def read(path: str | Path, rate: int) -> Recording:
     warnings = _warnings(samples, subtype)
     wave = np.clip(resample(samples.mean(axis=1), own_rate, rate), -1, 1)
     return Recording(wave.astype(np.float32), rate, warnings)
+
+
+def _check_is_file(path: str | Path) -> None:
+    try:
+        check_is_file(path)
+    except OSError as error:
+        why = system_reason(error)
+        raise FileError("the sound file cannot be read", where=str(path), why=why) from error
 
 
 def _check_length(file: Any, rate: int, where: str) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from hexconv.native.compiler import built_path, compile_to
 from hexconv.native.passes import Convolution, Packed, Passes, Windows
+from hexconv.paths import is_file
 
 __all__ = [
     "Convolution",
@@ -100,7 +101,7 @@ def _look() -> None:
         if wish == "0":
             _state.off += 1
             _state.reason = "HEXCONV_NATIVE=0"
-        elif built_path().is_file():
+        elif is_file(built_path()):
             _load(built_path())
         _state.looked = True
     if wish == "1" and _state.passes is None:

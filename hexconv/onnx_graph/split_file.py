@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import onnx
 
-from hexconv.paths import check_has_end
+from hexconv.paths import check_is_file
 
 GRAPH, INITIALIZER, RAW_DATA = 7, 5, 9
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -43,7 +43,7 @@ def read_split(path: Path) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    check_has_end(path)
+    check_is_file(path)
     with path.open("rb") as file:
         if path.stat().st_size < 2 * LARGE:
             return file.read()

@@ -10,7 +10,7 @@ import pytest
 
 from hexconv.calibrate import observe, synthetic_samples
 from hexconv.calibrate.histogram import Histogram
-from hexconv.errors import RangeError
+from hexconv.errors import ConfigError, RangeError
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.session import FloatSession
 from tests.onnx_graph.models import model, node
@@ -120,7 +120,7 @@ def test_a_tensor_that_overflows_is_named() -> None:
 
 
 def test_a_percentile_that_is_none() -> None:
-    with pytest.raises(RangeError, match="percentile 20"):
+    with pytest.raises(ConfigError, match="percentile 20"):
         observe(network(), [], "percentile", 20.0)
 
 

@@ -30,7 +30,7 @@ from hexconv.calibrate.statistics import Statistics
 from hexconv.cli.calibrate import command
 from hexconv.errors import FileError, RangeError
 from hexconv.onnx_graph import load
-from hexconv.settings import OBSERVERS, Observer
+from hexconv.settings import OBSERVERS, PERCENTILE, Observer
 from tests.calibrate.test_observe import network
 from tests.onnx_graph.models import model, node
 
@@ -53,8 +53,9 @@ def test_parts_merge_to_the_whole_in_any_order(
     for place in order[1:]:
         merged.merge(found[place])
     assert merged.ranges(99.0) == whole.ranges(99.0)
+    used = 99.0 if observer == "percentile" else PERCENTILE
     assert merged.ranges(99.0) == observe(
-        graph, synthetic_samples(graph, count=8), observer, percentile=99.0
+        graph, synthetic_samples(graph, count=8), observer, percentile=used
     )
     for name, statistics in (("whole.npz", whole), ("merged.npz", merged)):
         write_statistics(tmp_path / name, statistics)

@@ -105,6 +105,20 @@ def test_commands_have_the_exit_codes_of_the_documentation(
     assert code(*arguments, monkeypatch=monkeypatch) == wanted
 
 
+@pytest.mark.parametrize("verb", ["convert", "verify", "calibrate"])
+@pytest.mark.parametrize("observer", ["minmax", "mse"])
+def test_a_percentile_that_the_observer_would_ignore_is_an_error(
+    home: Path,
+    verb: str,
+    observer: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = f"{verb} tiny.onnx --samples speech.npy --observer {observer} --percentile 99"
+    assert code(*text.split(), monkeypatch=monkeypatch) == 2
+    assert f"--percentile 99.0 has no use with --observer {observer}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -113,6 +127,8 @@ def test_commands_have_the_exit_codes_of_the_documentation(
         "device run m.pb --input x.npy --timeout 9223372036854775808",
         "phone run m.pb --dry-run --timeout nan",
         "calibrate m.onnx --samples x.npy --percentile nan",
+        "verify m.onnx --samples x.npy --percentile 1e30",
+        "convert m.onnx --observer mse --percentile -1",
         "export hifigan --variant v3 -o o.onnx --seed -1",
         "export hifigan --variant v3 -o o.onnx --length 9223372036854775808",
     ],

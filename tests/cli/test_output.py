@@ -172,7 +172,7 @@ def test_a_name_that_is_a_folders_is_an_error_before_the_input_is_read(
 
 def test_a_device_is_not_replaced_by_a_file(home: Path) -> None:
     os.mkfifo("pipe")
-    assert error_of("exact gone.pb -o {}", "pipe").why == "it is a device, not a file"
+    assert error_of("exact gone.pb -o {}", "pipe").why == "it is not a regular file"
     assert Path("pipe").is_fifo()
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hexconv
 from hexconv.cli._terminal import say, stages, table
+from hexconv.compare.accuracy import accuracy
 from hexconv.files import write_files
 
 from .terminal import Terminal
@@ -35,6 +37,23 @@ def test_a_terminal_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch
         for done in range(1, 4):
             progress("calibrate", done, 3)
     assert "calibrate" in screen.getvalue() and "3/3" in screen.getvalue()
+
+
+def test_a_number_that_is_not_known_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    with stages(shown=True) as progress:
+        progress("converting", 0, 0)
+    assert "converting" in screen.getvalue() and "0/?" not in screen.getvalue()
+
+
+def test_the_accuracy_of_a_conversion_tells_how_many_samples_it_takes(built: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    model = hexconv.load(built / "tiny.pb")
+    accuracy(model, built / "tiny.onnx", count=3, progress=lambda *step: told.append(step))
+    assert told == [("accuracy", done, 3) for done in range(4)]
 
 
 def screen_of(text: str) -> list[str]:

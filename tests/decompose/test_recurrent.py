@@ -171,6 +171,15 @@ def test_sequences_of_different_lengths_are_rejected() -> None:
     assert "different lengths" in unsupported_op(recurrent("LSTM", lengths=[TIME, TIME - 2]))
 
 
+@pytest.mark.parametrize("op", GATES)
+@pytest.mark.parametrize("hidden", [1, 2 * HIDDEN, 32768])
+def test_weights_that_do_not_fit_the_hidden_size_are_rejected(op: str, hidden: int) -> None:
+    proto = recurrent(op)
+    (size,) = (item for item in proto.graph.node[0].attribute if item.name == "hidden_size")
+    size.i = hidden
+    assert "is needed" in unsupported_op(proto)
+
+
 def test_an_activation_with_parameters_is_rejected() -> None:
     proto = recurrent("RNN", activations=["LeakyRelu"], activation_alpha=[0.3])
     assert "parameters" in unsupported_op(proto)

@@ -42,6 +42,18 @@ def test_chunks_join_without_a_seam(spectrum, size):
     assert np.abs(vocoder.speak("onnx", cut, spectrum).wave - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("name", ["onnx", "simulate"])
+def test_a_long_mel_is_cut_where_its_tensors_are_too_large(spectrum, name, monkeypatch):
+    whole = vocoder.speak("onnx", vocoder.small_voice(), spectrum).wave
+    monkeypatch.setattr(vocoder, "LARGEST", 64 * 4096)  # of the voice: frames of 4096 values
+    seen, plan = [], chunks.plan
+    monkeypatch.setattr(vocoder.chunks, "plan", lambda *a: seen.append(a) or plan(*a))
+    cut = vocoder.speak(name, vocoder.small_voice(), spectrum).wave
+    assert seen == [(150, 64, voice.CONFIG.receptive_frames)]
+    if name == "onnx":
+        np.testing.assert_allclose(cut, whole, atol=1e-5)
+
+
 def test_a_short_mel_is_filled_up(spectrum):
     cut = vocoder.small_voice(chunk=64)
     assert vocoder.speak("onnx", cut, spectrum[:, :, :10]).wave.shape == (2560,)

@@ -78,7 +78,9 @@ def test_a_line_that_was_cut_off_is_measured_again(folder: Path, scored: list[in
     assert dsp() == whole and scored[0] == total - 3
 
 
-@pytest.mark.parametrize("more", [{"library": "v60"}, {"observer": "mse"}, {"percentile": 99.0}])
+@pytest.mark.parametrize(
+    "more", [{"library": "v60"}, {"observer": "mse"}, {"observer": "percentile"}]
+)
 def test_other_settings_are_another_run(
     more: dict[str, Any], folder: Path, scored: list[int]
 ) -> None:
