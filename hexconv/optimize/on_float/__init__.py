@@ -1,7 +1,11 @@
-"""Rewrites of the float graph that change the values of tensors; exact in real numbers."""
+"""Rewrites of the float graph that change the values of tensors.
+
+All but `magnitudes` are exact in real numbers.
+"""
 
 from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
     shared_expressions,
+    magnitudes,
     stacked_slices,
     slices_and_concats,
     cuts_into_products,
