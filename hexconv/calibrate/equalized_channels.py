@@ -28,8 +28,8 @@ from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
-WORTH = 0.4
-"""Share of the noise that has to be left at most: a gain of 4 dB."""
+WORTH = 0.6
+"""Share of the noise that has to be left at most: a gain of 2.2 dB."""
 STRENGTHS = (1.0, 0.75, 0.5)
 """How far activations are brought together; the rest of it the weights that read them."""
 MOST = 32.0
@@ -103,7 +103,7 @@ def _weight_noise(reader: Weighted, power: Floats, factors: Floats) -> float:
 
 
 def equalize(graph: FloatGraph, observed: Mapping[str, Bounds], *, measured: bool = False) -> int:
-    """Scale channels of unlike sizes, where the noise behind them falls by 4 dB and more.
+    """Scale channels of unlike sizes, where the noise behind them falls by 2.2 dB and more.
 
     Args:
         graph: changed in place; scaled tensors have new names.

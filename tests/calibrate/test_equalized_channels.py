@@ -185,6 +185,16 @@ def test_even_channels_stay_what_they_are(form: Form, shape: Sequence[int], spre
     assert times(hexconv.convert(form(spread), samples=feeds(shape), optimize="none")) == 0
 
 
+@pytest.mark.parametrize(("form", "shape", "_"), FORMS)
+def test_channels_that_spread_threefold_are_scaled(
+    form: Form, shape: Sequence[int], _: float
+) -> None:
+    """They had up to 2 dB less than those of an eightfold spread, which always were."""
+    samples = feeds(shape, 8)
+    assert times(hexconv.convert(form(3.0), samples=samples)) == 1
+    assert decibels(form(3.0), samples) > decibels(form(8.0), samples) - 0.7
+
+
 def test_a_tensor_that_is_an_output_is_not_scaled() -> None:
     """Its channels keep their sizes, and so do the biases, each of which fits at its own scale."""
     proto = linear(300.0)

@@ -1,4 +1,4 @@
-"""A factor or an addend for each channel, after a node that has its own."""
+"""A factor or an addend for each channel, or for all, beside a node that has its own."""
 
 from __future__ import annotations
 
@@ -8,19 +8,30 @@ import onnx_ir as ir
 from hexconv.arrays import FloatArray as Array
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.batch_norm import scaled_weights
-from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once
+from hexconv.onnx_graph.rewrites.match import made_by, name_of, read_once, with_scalar
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
+
+ACTIVATIONS = (
+    *("Relu", "LeakyRelu", "PRelu", "Elu", "Celu", "Selu", "Sigmoid", "HardSigmoid", "Tanh"),
+    *("HardSwish", "Swish", "Gelu", "Mish", "Softplus"),
+)
+"""Ops whose results lie around 0, or from about 0 on."""
 
 
 @SIMPLIFICATIONS.rule("Mul", "Add", recognition=True)
 def channel_affine_taken_in(node: ir.Node, builder: FloatBuilder) -> bool:
-    """Constants by channel after Conv, ConvTranspose or BatchNormalization go into its own."""
+    """Constants by channel after Conv, ConvTranspose or BatchNormalization go into its own.
+
+    A number for all channels goes with them where it is an addend, or one follows.
+    """
     for position in (0, 1):
         before = made_by(node.inputs[position], "Conv", "ConvTranspose", "BatchNormalization")
         numbers = array_of(node.inputs[1 - position])
         if before is None or numbers is None or not read_once(before.outputs[0]):
             continue
         values = _by_channel(numbers, shape_of(before.outputs[0]))
+        if values is None and _is_worth_it(node, numbers):
+            values = _of_all(numbers, shape_of(before.outputs[0]))
         if values is None or shape_of(node.outputs[0]) != shape_of(before.outputs[0]):
             continue
         inputs = _with(node.op_type, before, values, builder)
@@ -30,6 +41,67 @@ def channel_affine_taken_in(node: ir.Node, builder: FloatBuilder) -> bool:
         builder.replace(node, [builder.op(before.op_type, inputs, attrs, name=str(before.name))])
         return True
     return False
+
+
+@SIMPLIFICATIONS.rule("Conv", recognition=True)
+def addend_taken_into_bias(node: ir.Node, builder: FloatBuilder) -> bool:
+    """Conv(x + d, W, b) is Conv(x, W, b + sum of W d), of a number d and without zeros at the ends.
+
+    The range of x has to reach 0 anyway: else that of x + d may be a small part of it.
+    """
+    added, weights = made_by(node.inputs[0], "Add"), array_of(node.inputs[1])
+    biased = len(node.inputs) > 2 and node.inputs[2] is not None
+    bias = array_of(node.inputs[2]) if biased else np.zeros(1, np.float32)
+    if added is None or weights is None or bias is None or _is_padded(node):
+        return False
+    shape = shape_of(added.outputs[0])
+    for value, other in (added.inputs, added.inputs[::-1]):
+        numbers = array_of(other)
+        if numbers is None or numbers.size != 1 or shape_of(value) != shape:
+            continue
+        if not read_once(added.outputs[0]) or not _reaches_zero(value):
+            continue
+        total = bias + _sums(weights, _of_all(numbers, shape))
+        shift = builder.const(total.astype(np.float32), f"{name_of(node.inputs[1])}_shift")
+        attrs = {name: attr.value for name, attr in node.attributes.items()}
+        made = builder.op("Conv", [value, node.inputs[1], shift], attrs, name=str(node.name))
+        builder.replace(node, [made])
+        return True
+    return False
+
+
+def _reaches_zero(value: ir.Value | None) -> bool:
+    """Whether a value is an activation times a number."""
+    while (node := made_by(value, "Mul", "Div")) is not None and with_scalar(node) is not None:
+        value = next(item for item in node.inputs if item and array_of(item) is None)
+    return made_by(value, *ACTIVATIONS) is not None
+
+
+def _is_padded(node: ir.Node) -> bool:
+    pads, kind = node.attributes.get("pads"), node.attributes.get("auto_pad")
+    automatic = kind is not None and kind.as_string() not in ("NOTSET", "VALID")
+    return automatic or (pads is not None and any(pads.as_ints()))
+
+
+def _sums(weights: Array, values: Array) -> Array:
+    """(M,) what values (C,) of the channels add behind weights (M, C/group, ...)."""
+    groups = values.size // weights.shape[1]
+    own = np.repeat(values.reshape(groups, -1), weights.shape[0] // groups, axis=0)
+    taps = weights.reshape(*weights.shape[:2], -1).sum(axis=2, dtype=np.float64)
+    return np.asarray((taps * own).sum(axis=1))
+
+
+def _is_worth_it(node: ir.Node, numbers: Array) -> bool:
+    """Whether one number for all channels costs a node: a factor alone costs none."""
+    if numbers.size != 1 or node.op_type == "Add":
+        return numbers.size == 1
+    uses = list(node.outputs[0].uses())
+    behind = uses[0].node if read_once(node.outputs[0]) else node
+    return behind.op_type == "Add" and any(array_of(v) is not None for v in behind.inputs)
+
+
+def _of_all(numbers: Array, shape: tuple[int, ...]) -> Array:
+    return np.full(shape[1], numbers.item(), np.float32)
 
 
 def _by_channel(numbers: Array, shape: tuple[int, ...]) -> Array | None:
