@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hexconv.calibrate.level_spans import centered_inputs, compute_span
+from hexconv.calibrate.level_spans import compute_spans, norms_of_inputs
 from hexconv.calibrate.mask_gaps import compute_near, possible_masks
 from hexconv.calibrate.other_levels import with_values_of
 from hexconv.onnx_graph import FloatGraph
@@ -22,13 +22,13 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
     Returns:
         It alone, or nothing where no node has such forms.
     """
-    if next(centered_inputs(lowered), None) is None and next(possible_masks(lowered), None) is None:
+    if next(norms_of_inputs(lowered), None) is None and next(possible_masks(lowered), None) is None:
         return []
     copied = lowered.copied()
-    spans, masks = list(centered_inputs(copied)), list(possible_masks(copied))
+    norms, masks = list(norms_of_inputs(copied)), list(possible_masks(copied))
     builder = FloatBuilder(copied.graph)
-    for square, difference, value in spans:
-        compute_span(builder.at(square), difference, value)
+    for norm in norms:
+        compute_spans(builder, norm)
     for join, value in masks:
         compute_near(builder.at(join), value)
     return [copied]

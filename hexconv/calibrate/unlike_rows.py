@@ -26,13 +26,15 @@ from hexconv.quantize.ranges import LEVELS
 
 SPREAD = 16.0
 """Ratio of the largest to the smallest mean square from which on rows are scaled first."""
+SPREAD_OF_RUN = 5.0
+"""The same of norms of a model's input: scaled in the range of a run, it is not rounded again."""
 RESHAPING = frozenset(("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"))
 OFF = 1.3
 """By how much a row's coarse factor may be wrong at most: that of the loudest has 2 levels."""
 QUIETEST = 2.0
 """Peak of the quietest row that calibration saw, in its root mean square: at least. Quieter rows
 have the factor of this one, so that the loudest have more levels of factors."""
-NEAR, COARSEST = 32.0, 12.0
+NEAR, COARSEST = 128.0, 12.0
 """Ratio of peaks up to which a model's input is multiplied in the range of each run, where another
 range would round it a second time; and the ratio of its factors then: any run fits, up to ten times
 as loud as calibration (lowering/range_limits)."""
@@ -99,7 +101,9 @@ def unlike_rows(graph: FloatGraph, observed: Mapping[str, Bounds]) -> tuple[dict
 def is_unlike(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
     """Whether its rows' mean squares differ by more than 255 levels can tell apart."""
     low, high = ranges.get(str(norm.reduced.outputs[0].name), (1.0, 1.0))
-    return high > SPREAD * max(low + norm.epsilon, 0.0) and str(norm.source.name) in ranges
+    by_run = of_run(norm.source) or _in_one_width(norm, ranges)
+    spread = SPREAD_OF_RUN if by_run else SPREAD
+    return high > spread * max(low + norm.epsilon, 0.0) and str(norm.source.name) in ranges
 
 
 def norm_of(square: ir.Node) -> Norm | None:
@@ -160,6 +164,7 @@ def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None
     source, subtracts, by_run = _scaled_first(norm, ranges)
     low, high = ranges[str(source.name)]
     peak, silence = max(high, -low), _silence(norm, source, ranges)
+    quietest = silence
     if by_run := by_run and peak <= NEAR * silence:
         silence = max(silence, peak / COARSEST)
     off = min(OFF, 1.0 + (1 + by_run) * peak / (LEVELS * silence))
@@ -170,11 +175,15 @@ def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None
     heard = make.op("Max", [largest, np.float32(silence)], (0.0, peak))
     coarse = make.op("Reciprocal", [heard], (-1.0 / silence if by_run else 0.0, 1.0 / silence))
     scaled = make.op("Mul", [source, coarse], (-off, off))
+    around, apart = (-0.5 / off, 0.5 / off), (-1.0, 1.0)
     if subtracts:
-        middle = make.op("ReduceMean", [scaled, axes], (-0.5, 0.5))
-        scaled = make.op("Sub", [scaled, middle], (-off, off))
-    square = make.op("Mul", [scaled, scaled], (0.0, off * off))
+        if source is not norm.source:
+            around, apart = ranges[mean_name(norm.source)], ranges[peak_name(norm.source)]
+        middle = make.op("ReduceMean", [scaled, axes], _times(around, off))
+        scaled = make.op("Sub", [scaled, middle], _times(apart, off))
+    square = make.op("Mul", [scaled, scaled], (0.0, (off * max(-apart[0], apart[1])) ** 2))
     row = prod(shape_of(norm.source)) / prod(shape_of(norm.reduced.outputs[0]))
+    smallest = 1.0 / row if source is norm.source else ranges[squares_name(norm.source)][0]
     most = row if norm.reduced.op_type == "ReduceSum" else 1.0
     total = make.op(norm.reduced.op_type, [square, axes], (0.0, most), off * off)
     if norm.epsilon > FELT * silence * silence:
@@ -182,7 +191,7 @@ def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None
         felt = make.op("Mul", [silent, np.float32(norm.epsilon)], (0.0, norm.epsilon / silence**2))
         total = make.op("Add", [total, felt], (0.0, most), off * off)
     else:  # A row of one value, such as a silent one, has a factor too.
-        least = most / row / off**2
+        least = most * smallest * (quietest / silence / off) ** 2
         total = make.op("Clip", [total, np.float32(least)], (least, most), off * off)
     root = make.op("Sqrt", [total], (0.0, sqrt(most)), off)
     factor = make.op("Reciprocal", [root], (0.0, sqrt(LARGEST / most)), off)
@@ -200,8 +209,11 @@ def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool
     value = centered(norm)
     if of_run(norm.source):
         return norm.source, False, True
-    if value is not None and of_run(value) and _in_levels_of_run(norm, value, ranges):
-        return norm.source, True, True
+    if value is not None and of_run(value):
+        if _in_levels_of_run(norm, value, ranges):
+            return norm.source, True, True
+        if _even_beside_peaks(norm, ranges):
+            return value, True, True
     return norm.source, _on_one_grid(norm, ranges), False
 
 
@@ -217,7 +229,7 @@ def of_run(value: ir.Value) -> bool:
 def _silence(norm: Norm, source: ir.Value, ranges: Mapping[str, Bounds]) -> float:
     """The peak from which on rows have a factor of their own."""
     low, high = ranges[str(source.name)]
-    least = max(ranges[str(norm.reduced.outputs[0].name)][0], 0.0)
+    least = max(ranges.get(heard_name(norm), ranges[str(norm.reduced.outputs[0].name)])[0], 0.0)
     if norm.reduced.op_type == "ReduceSum":
         least *= prod(shape_of(norm.reduced.outputs[0])) / prod(shape_of(norm.source))
     return max((high - low) / LEVELS, SILENT * sqrt(norm.epsilon), QUIETEST * sqrt(least))
@@ -226,6 +238,26 @@ def _silence(norm: Norm, source: ir.Value, ranges: Mapping[str, Bounds]) -> floa
 def span_name(difference: ir.Value) -> str:
     """Of x - mean(x) in widths of the range that x has in a run (level_spans.py)."""
     return f"{difference.name}/span"
+
+
+def heard_name(norm: Norm) -> str:
+    """Of the rows' mean squares, those of silent rows left out (level_spans.py)."""
+    return f"{norm.reduced.outputs[0].name}/heard"
+
+
+def peak_name(difference: ir.Value) -> str:
+    """Of x - mean(x) in peaks of its row of x (level_spans.py)."""
+    return f"{difference.name}/of_peak"
+
+
+def mean_name(difference: ir.Value) -> str:
+    """Of mean(x) in the same peaks."""
+    return f"{difference.name}/mean_of_peak"
+
+
+def squares_name(difference: ir.Value) -> str:
+    """Of the mean square of what `peak_name` names."""
+    return f"{difference.name}/squares_of_peak"
 
 
 def centered(norm: Norm) -> ir.Value | None:
@@ -251,17 +283,33 @@ def _in_levels_of_run(norm: Norm, value: ir.Value, ranges: dict[str, Bounds]) ->
     if node is None or mean is None or not {name, str(value.name)} <= ranges.keys():
         return False
     whole, span = cover(*ranges[str(value.name)]), span_name(norm.source)
-    if not read_once(mean.outputs[0]) or span not in ranges:
+    if not read_once(mean.outputs[0]) or not _in_one_width(norm, ranges):
         return False
     low, high = ranges[span]
-    alone = prod(shape_of(norm.reduced.outputs[0])) == 1
-    if not 0.0 < high - low <= (WIDER_ALONE if alone else WIDER):
-        return False
     zero = round(-low / (high - low) * LEVELS)
     annotate(node, grid_zero=zero)
     annotate(mean, grid_zero=whole.zero)
     ranges[name] = -zero * whole.step, (LEVELS - zero) * whole.step
     return True
+
+
+def _in_one_width(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
+    """Whether x - mean(x) of a model's input fits into a range as wide as that of x in each run."""
+    value = centered(norm)
+    if value is None or not of_run(value):
+        return False
+    low, high = ranges.get(span_name(norm.source), (0.0, 0.0))
+    alone = prod(shape_of(norm.reduced.outputs[0])) == 1
+    return 0.0 < high - low <= (WIDER_ALONE if alone else WIDER)
+
+
+def _even_beside_peaks(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
+    """Whether rows of x over their peaks have like variances: no row is far from zero."""
+    low, high = ranges.get(squares_name(norm.source), (0.0, 0.0))
+    return (
+        0.0 < high <= SPREAD * low
+        and {peak_name(norm.source), mean_name(norm.source)} <= ranges.keys()
+    )
 
 
 def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
@@ -280,6 +328,11 @@ def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
     whole = min(ranges[name][0] for name in names), max(ranges[name][1] for name in names)
     ranges.update(dict.fromkeys(names, whole))
     return True
+
+
+def _times(bounds: Bounds, factor: float) -> Bounds:
+    """Bounds of what is multiplied with a factor above 0."""
+    return bounds[0] * factor, bounds[1] * factor
 
 
 @dataclass(frozen=True)
