@@ -19,14 +19,16 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 
-from hexconv.calibrate import observe, synthetic_samples
+from hexconv.calibrate import measure, observe, synthetic_samples
 from hexconv.models.encoder import reference_encoder
-from hexconv.onnx_graph import load
+from hexconv.onnx_graph import FloatGraph, load
 
 FEW, MANY = 10, 1000
+OBSERVERS = ("minmax", "mse", "percentile", "auto")
 MEMORY_SCRIPT = """
 import sys
 from pathlib import Path
@@ -72,6 +74,7 @@ def times(path: Path, count: int, rounds: int) -> dict[str, float]:
         "minmax": lambda: observe(graph, samples),
         "mse": lambda: observe(graph, samples, "mse"),
         "percentile": lambda: observe(graph, samples, "percentile"),
+        "auto": lambda: both(graph, samples),
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
@@ -81,9 +84,15 @@ def times(path: Path, count: int, rounds: int) -> dict[str, float]:
             seconds[name].append(time.perf_counter() - start)
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     figures = {f"{name}, ms a sample": 1e3 * s / count for name, s in middle.items()}
-    for name in ("minmax", "mse", "percentile"):
+    for name in OBSERVERS:
         figures[f"{name} / plain"] = middle[name] / middle["plain, default threads"]
     return figures
+
+
+def both(graph: FloatGraph, samples: Sequence[Mapping[str, Any]]) -> list[object]:
+    """What `--observer auto` chooses between: the ranges of two observers, of the same runs."""
+    statistics = measure(graph, samples, "mse")
+    return [statistics.ranges(observer=observer) for observer in ("minmax", "mse")]
 
 
 def plain(

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -230,13 +231,17 @@ class _Job:
         """
         if self.settings.observer != "auto" or self.spread.count < LEAST or self.other is None:
             return None
+        if self.other == self.observed:
+            return None
         graph = load(self.source, self.shapes, recognize=False)
         judge = Judge(graph, self.spread.kept, self.settings.library)
 
-        def score(model: Model) -> Score:
-            return self.journal.score(lambda: judge.score(model.graph))
+        def compare(seen: Model, narrow: Model) -> tuple[Score, Score]:
+            both = cache(lambda: judge.compared(seen.graph, narrow.graph))
+            first = self.journal.score(lambda: both()[0])
+            return first, self.journal.score(lambda: both()[1])
 
-        best, model, step = chosen_ranges(self.observed, self.other, self._with_ranges, score)
+        best, model, step = chosen_ranges(self.observed, self.other, self._with_ranges, compare)
         if step.kept:
             self.observed, self.other = best, self.observed
         self.chosen = (step,)

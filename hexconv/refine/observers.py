@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.quantize import Bounds
-from hexconv.refine.held_back import Score
+from hexconv.refine.held_back import Score, least_better
 
 GAIN = 0.5
 """dB over all samples that other ranges have to gain; and three quarters of them have to be better.
@@ -28,7 +28,7 @@ def chosen_ranges(
     seen: Ranges,
     narrow: Ranges,
     build: Callable[[Ranges], Model],
-    score: Callable[[Model], Score],
+    compare: Callable[[Model, Model], tuple[Score, Score]],
 ) -> tuple[Ranges, Model, RefineStep]:
     """The better ranges, the model with them, and what was tried.
 
@@ -36,10 +36,10 @@ def chosen_ranges(
         seen: (min, max) of each value.
         narrow: ranges of the least squared error.
         build: makes a model with given ranges.
-        score: of a model, on samples of the calibration.
+        compare: the scores of two models, on samples of the calibration.
     """
     found = [(ranges, build(ranges)) for ranges in (seen, narrow)]
-    before, after = (score(model) for _, model in found)
+    before, after = compare(*(model for _, model in found))
     kept = _is_better(after, before)
     step = RefineStep(LEAST_ERROR, before.sqnr, after.sqnr, kept, calibrated=True)
     return *found[kept], step
@@ -47,4 +47,4 @@ def chosen_ranges(
 
 def _is_better(after: Score, before: Score) -> bool:
     better = sum(a < b for a, b in zip(after.noise, before.noise, strict=True))
-    return after.sqnr > before.sqnr + GAIN and 4 * better >= 3 * len(after.noise)
+    return after.sqnr > before.sqnr + GAIN and better >= least_better(len(after.noise))

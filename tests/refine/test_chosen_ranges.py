@@ -16,6 +16,7 @@ from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.refine import Judge, Refinement, Score, chosen_ranges, split
+from hexconv.refine.held_back import least_better
 from hexconv.refine.observers import LEAST_ERROR
 from tests.cli.converting import run
 from tests.lowering.proof import Array, model, numbers
@@ -136,13 +137,37 @@ def test_a_small_gain_and_one_of_few_samples_say_nothing(
     noise = {2.0: (0.1,) * 8, 1.0: (0.05,) * better + (0.2,) * (8 - better)}
     levels = {2.0: 30.0, 1.0: 30.0 + gain}
 
-    def score(made: Any) -> Score:
-        high = made.graph["h"][1]
-        return Score(levels[high], noise[high])
+    def compare(*both: Any) -> tuple[Score, Score]:
+        first, second = (made.graph["h"][1] for made in both)
+        return Score(levels[first], noise[first]), Score(levels[second], noise[second])
 
-    best, made, step = chosen_ranges(seen, narrow, cast("Any", Built), score)
+    best, made, step = chosen_ranges(seen, narrow, cast("Any", Built), compare)
     assert best == cast("Any", made).graph == (narrow if kept else seen)
     assert step.kept is kept and step.after - step.before == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(
+    ("count", "worse", "seen"),
+    [(8, (0, 1, 2), 3), (8, (0, 1, 7), 8), (8, (3,), 8), (5, (1, 2), 3), (5, (4,), 5)],
+)
+def test_samples_are_simulated_until_they_tell(
+    count: int, worse: tuple[int, ...], seen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 8 samples 6 have to be better, of 5 samples 4."""
+    judge, done = Judge(load(linears("all")), feeds(count), "v66"), []
+
+    def noise(self: Judge, run: Any, place: int) -> np.ndarray[Any, Any]:
+        done.append(place)
+        second = done.count(place) == 2
+        return np.array([2.0 if second and place in worse else 0.5 if second else 1.0])
+
+    monkeypatch.setattr(Judge, "_noise", noise)
+    made = hexconv.convert(linears("all"), samples=feeds(4)).graph
+    before, after = judge.compared(made, made)
+    assert done == [place for place in range(seen) for _ in range(2)]
+    assert len(before.noise) == len(after.noise) == seen
+    better = sum(a < b for a, b in zip(after.noise, before.noise, strict=True))
+    assert (better >= least_better(seen)) is (len(worse) <= count - least_better(count))
 
 
 @pytest.mark.parametrize("count", [1, 8, 9, 16, 17, 100])
