@@ -17,9 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.calibrate.softmax_rows import (
+    loses_mass,
+    own_maxima_are_better,
+    product_of,
+    softmax_axis,
+)
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
-from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
@@ -39,8 +44,8 @@ CLOSE = 1.0
 """How far below the largest score a row's maximum may be for one maximum to serve all rows where
 the probabilities are read themselves: exp keeps 94 levels of such a row."""
 NARROW = 7.0
-"""Width of the scores up to which one maximum serves all rows of a product: it has one range for
-all of them, in which rows of like sums keep their levels."""
+"""Width of the scores up to which one maximum serves all rows of a product, where it was not
+measured: a product has one range for all rows, in which those of like sums keep their levels."""
 LOWEST_SCORE = -log(2.0 * LEVELS)
 """Below it, exp rounds to 0 in 255 levels of 0..1."""
 
@@ -71,12 +76,20 @@ def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
     if node.op_type != "Softmax" or node.domain or source is None or source.name not in ranges:
         return False
     largest = ranges.get(str(node.outputs[0].name), (0.0, 1.0))[1]
-    return 0.0 < largest < _limit(shape_of(source), _axis(node), _product(node) is None)
+    shape, axis = shape_of(source), softmax_axis(node)
+    if loses_mass(node, ranges) and (_is_long(shape[axis]) or prod(shape) <= MOST_ELEMENTS):
+        return True
+    return 0.0 < largest < _limit(shape, axis, product_of(node) is None)
+
+
+def _is_long(length: int) -> bool:
+    """Whether the mean probability of a row is less than it takes to keep its mass."""
+    return length * LEAST_LEVELS > LEVELS
 
 
 def _limit(shape: Sequence[int], axis: int, alone: bool) -> float:
     """The largest probability up to which rows of a length are written out."""
-    if shape[axis] * LEAST_LEVELS > LEVELS:
+    if _is_long(shape[axis]):
         return PEAKED_ALONE if alone else PEAKED
     if prod(shape) > MOST_ELEMENTS:
         return 0.0
@@ -85,28 +98,13 @@ def _limit(shape: Sequence[int], axis: int, alone: bool) -> float:
     return FLAT_SHORT if shape[axis] < SHORT else FLAT
 
 
-def _axis(node: ir.Node) -> int:
-    axis = node.attributes.get("axis")
-    return (-1 if axis is None else axis.as_int()) % len(shape_of(node.inputs[0]))
-
-
-def _product(node: ir.Node) -> ir.Node | None:
-    """The product that alone reads the probabilities, and sums over them."""
-    reader = next(iter(node.outputs[0].uses())) if read_once(node.outputs[0]) else None
-    if reader is None or reader.node.op_type != "MatMul" or reader.idx != 0:
-        return None
-    deep = all(len(shape_of(value)) > 1 for value in reader.node.inputs)
-    last = _axis(node) == len(shape_of(node.outputs[0])) - 1
-    return reader.node if deep and last else None
-
-
 def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
-    source, product = node.inputs[0], _product(node)
+    source, product = node.inputs[0], product_of(node)
     assert source is not None
     largest = ranges[str(node.outputs[0].name)][1]
     low, high = ranges[str(source.name)]
     tops = ranges.get(f"{node.name}_reducemax")  # measured where the rows' maxima may differ
-    axes, length = np.array([_axis(node)], np.int64), shape_of(source)[_axis(node)]
+    axes, length = np.array([softmax_axis(node)], np.int64), shape_of(source)[softmax_axis(node)]
 
     def made(op: str, inputs: list[ir.Value | npt.ArrayLike | None], bounds: Bounds) -> ir.Value:
         attributes = {"keepdims": 1} if op.startswith("Reduce") else {}
@@ -115,7 +113,8 @@ def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]
         return value
 
     apart = high - (low if tops is None or product is not None else tops[0])
-    shared = apart <= (CLOSE if product is None else NARROW)
+    better = own_maxima_are_better(node, ranges)
+    shared = apart <= (CLOSE if product is None else NARROW) if better is None else not better
     if shared:
         below = made("Sub", [source, np.float32(high)], (low - high, 0.0))
         ranges[str(below.name)] = low - high, 0.0  # what was measured is below each row's own

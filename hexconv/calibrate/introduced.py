@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from hexconv.calibrate.level_spans import compute_spans, norms_of_inputs
 from hexconv.calibrate.mask_gaps import compute_near, possible_masks
 from hexconv.calibrate.other_levels import with_values_of
+from hexconv.calibrate.softmax_rows import compute_rows, softmax_of_products
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder
 
@@ -22,15 +23,18 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
     Returns:
         It alone, or nothing where no node has such forms.
     """
-    if next(norms_of_inputs(lowered), None) is None and next(possible_masks(lowered), None) is None:
-        return []
     copied = lowered.copied()
     norms, masks = list(norms_of_inputs(copied)), list(possible_masks(copied))
+    rows = list(softmax_of_products(copied))
+    if not (norms or masks or rows):
+        return []
     builder = FloatBuilder(copied.graph)
     for norm in norms:
         compute_spans(builder, norm)
     for join, value in masks:
         compute_near(builder.at(join), value)
+    for node in rows:
+        compute_rows(builder.at(node), node)
     return [copied]
 
 

@@ -66,6 +66,41 @@ def test_rows_with_a_high_score_of_their_own_keep_the_levels_of_like_sums() -> N
     assert against_float(attention((1, 200, 16), 0.1), samples)[0] > 42.0
 
 
+def to_constant_keys(
+    frames: int, sharpness: float, apart: float
+) -> tuple[onnx.ModelProto, list[dict[str, Array]]]:
+    """Attention whose rows have scores up to `apart` lower than the highest, and samples."""
+    shape = (1, frames, 16)
+    nodes = [
+        helper.make_node("MatMul", ["q", "k"], ["a"]),
+        helper.make_node("Add", ["a", "height"], ["s"]),
+        helper.make_node("Softmax", ["s"], ["p"], axis=-1),
+        helper.make_node("MatMul", ["p", "v"], ["y"]),
+    ]
+    height = np.linspace(-apart, 0.0, frames, dtype=np.float32)[:, None]
+    consts = {"k": np.float32(sharpness) * numbers((1, 16, frames), 3), "height": height}
+    proto = model(nodes, {"q": shape, "v": shape}, ["y"], consts)
+    return proto, [feeds(shape, seed) for seed in range(2)]
+
+
+@pytest.mark.parametrize("apart", [2.0, 5.0])
+@pytest.mark.parametrize("frames", [40, 200])
+def test_attention_over_rows_of_unlike_scores_has_a_maximum_for_each(
+    frames: int, apart: float
+) -> None:
+    """With one maximum for all, rows of low scores had 19 dB."""
+    decibels, mean = against_float(*to_constant_keys(frames, 0.05, apart))
+    assert decibels > 43.0
+    assert mean == pytest.approx(1.0, abs=0.02)
+
+
+def test_peaked_attention_over_many_frames_keeps_its_mass() -> None:
+    """One probability near 1 kept the library's op for all rows: a tenth of the mass was lost."""
+    decibels, mean = against_float(*to_constant_keys(700, 0.7, 0.0))
+    assert decibels > 26.0
+    assert mean == pytest.approx(1.0, abs=0.02)
+
+
 @pytest.mark.parametrize("apart", [0.0, 1.5, 4.0])
 def test_rows_of_unlike_scores_are_as_right_as_rows_of_like_ones(apart: float) -> None:
     """With one maximum for all rows, exp has few levels for those of low scores."""

@@ -1,0 +1,117 @@
+"""What decides how a softmax in front of a product is computed, measured sample by sample.
+
+Rows that share one maximum have few levels where their scores are low; rows with a maximum each
+have unlike sums where some are peaked, and one range for their products with the values. The
+library's op loses what is less than half a level of 0..1. Ranges of the scores tell none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
+from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.quantize import Bounds
+from hexconv.quantize.ranges import LEVELS
+
+SILENT = 1e-3
+"""Of the largest sum: a row below it (all scores masked) counts as one of this."""
+LOWEST = -1e9
+"""Scores are no lower, so that the differences of infinite ones are numbers."""
+BETTER = 1.25
+"""How much less noise a maximum for each row has to have than one for all: 1 dB."""
+LOST = 0.02
+"""Probability that the library's op may lose of a row, in the mean."""
+
+_OWN, _SHARED, _LOST = "noise_own", "noise_shared", "lost"
+
+
+def product_of(node: ir.Node) -> ir.Node | None:
+    """The product that alone reads the probabilities of a softmax, and sums over them."""
+    reader = next(iter(node.outputs[0].uses())) if read_once(node.outputs[0]) else None
+    if reader is None or reader.node.op_type != "MatMul" or reader.idx != 0:
+        return None
+    deep = all(len(shape_of(value)) > 1 for value in reader.node.inputs)
+    last = softmax_axis(node) == len(shape_of(node.outputs[0])) - 1
+    return reader.node if deep and last else None
+
+
+def softmax_axis(node: ir.Node) -> int:
+    """The axis of a softmax, counted from 0."""
+    axis = node.attributes.get("axis")
+    return (-1 if axis is None else axis.as_int()) % len(shape_of(node.inputs[0]))
+
+
+def softmax_of_products(graph: FloatGraph) -> Iterator[ir.Node]:
+    """Each softmax whose probabilities a product sums over."""
+    for node in graph.nodes:
+        if node.op_type == "Softmax" and not node.domain and product_of(node) is not None:
+            yield node
+
+
+def compute_rows(builder: FloatBuilder, node: ir.Node) -> None:
+    """Compute the noise of both forms, and the probability that the library's op loses."""
+    make = _Maker(builder, str(node.outputs[0].name), shape_of(node.inputs[0])[-1])
+    scores = make.op("scores", "Max", node.inputs[0], LOWEST)
+    top = make.over_row("top", "ReduceMax", scores)
+    mass = make.op("mass", "Exp", make.op("below", "Sub", scores, top))
+    sums = make.over_row("sums", "ReduceSum", mass)
+    make.noise(_OWN, sums)
+    lower = make.op("lower", "Sub", top, make.op("most", "ReduceMax", top))
+    make.noise(_SHARED, make.op("shared_sums", "Mul", sums, make.op("factor", "Exp", lower)))
+    make.lost(make.op("shares", "Div", mass, sums))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes nodes whose values are named after one softmax."""
+
+    builder: FloatBuilder
+    name: str
+    length: int
+
+    def op(self, part: str, op: str, *inputs: ir.Value | float | None) -> ir.Value:
+        """One node; numbers are float32, and a reduction is over all axes."""
+        values: list[ir.Value | np.float32 | None] = []
+        for item in inputs:
+            values.append(np.float32(item) if isinstance(item, float) else item)
+        attributes = {"keepdims": 1} if op.startswith("Reduce") else {}
+        return self.builder.op(op, values, attributes, name=f"{self.name}/{part}")
+
+    def over_row(self, part: str, op: str, value: ir.Value) -> ir.Value:
+        """A reduction over the last axis."""
+        axes = np.array([-1], np.int64)
+        return self.builder.op(op, [value, axes], {"keepdims": 1}, name=f"{self.name}/{part}")
+
+    def noise(self, part: str, sums: ir.Value) -> None:
+        """Of n values and of their product, each rounded in one range, beside a row's sum."""
+        largest = self.op(f"{part}/largest", "ReduceMax", sums)
+        least = self.op(f"{part}/least", "Mul", largest, SILENT)
+        heard = self.op(f"{part}/heard", "Max", sums, least)
+        square = self.op(f"{part}/square", "Mul", largest, largest)
+        both = self.op(f"{part}/both", "Add", square, float(self.length))
+        squares = self.op(f"{part}/squares", "Mul", heard, heard)
+        self.op(part, "ReduceMean", self.op(f"{part}/rows", "Div", both, squares))
+
+    def lost(self, shares: ir.Value) -> None:
+        """What a row's probabilities lose where each is rounded to levels of 0..1, in the mean."""
+        levels = self.op("levels", "Mul", shares, float(LEVELS))
+        lost = self.op("lost_levels", "Sub", levels, self.op("whole_levels", "Round", levels))
+        self.op(_LOST, "ReduceMean", self.over_row("lost_of_row", "ReduceSum", lost))
+
+
+def own_maxima_are_better(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool | None:
+    """Whether each row's maximum has less noise than one of all rows; None if not measured."""
+    name = node.outputs[0].name
+    own, shared = (ranges.get(f"{name}/{part}") for part in (_OWN, _SHARED))
+    return None if own is None or shared is None else own[1] * BETTER < shared[1]
+
+
+def loses_mass(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
+    """Whether the library's op was seen to lose probability, if that was measured."""
+    return ranges.get(f"{node.outputs[0].name}/{_LOST}", (0.0, 0.0))[1] > LOST * LEVELS
