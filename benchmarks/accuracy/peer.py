@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import onnx
@@ -59,15 +61,16 @@ def quantized(case: Case, wanted: Sequence[str]) -> Iterator[tuple[str, list[Arr
         quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
         for label in wanted:
             by_channel, method, extra = SETTINGS[label]
-            quantize_static(
-                str(plain),
-                str(result),
-                Reader(case.calibration),
-                quant_format=QuantFormat.QDQ,
-                per_channel=by_channel,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=getattr(CalibrationMethod, method),
-                extra_options={"WeightSymmetric": True, **extra},
-            )
+            with redirect_stdout(sys.stderr):  # it prints; the table is on stdout
+                quantize_static(
+                    str(plain),
+                    str(result),
+                    Reader(case.calibration),
+                    quant_format=QuantFormat.QDQ,
+                    per_channel=by_channel,
+                    activation_type=QuantType.QUInt8,
+                    weight_type=QuantType.QInt8,
+                    calibrate_method=getattr(CalibrationMethod, method),
+                    extra_options={"WeightSymmetric": True, **extra},
+                )
             yield label, in_float(result, case.held_out, case.output)

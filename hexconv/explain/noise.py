@@ -104,6 +104,7 @@ class NoiseMeter:
         self._switched = Switched(reference, list(self._tensors), list(self._weights))
         self._power = {name: _Power() for name in self._tensors}
         self._total, self._actual = _Power(), 0.0
+        self._room: dict[str, tuple[Array, Scale | None]] = {}
 
     @property
     def runs(self) -> int:
@@ -143,11 +144,12 @@ class NoiseMeter:
         self._tick()
         if not any(array.any() for array in added.values()):
             return 0.0
-        return _relative(clean, self._switched.outputs(sample, added))
+        inside = {name: _within(error, *self._room[name]) for name, error in added.items()}
+        return _relative(clean, self._switched.outputs(sample, inside))
 
     def _local_errors(self, sample: Sample) -> dict[str, dict[str, Array]]:
         """By tensor and cause, what its node adds to it."""
-        own, near, scales = self._simulated(sample)
+        floats, own, near, scales = self._simulated(sample)
         ideal = self._switched.tensors(sample, {}, near)
         weighed = self._switched.tensors(sample, self._weights, near)
         errors: dict[str, dict[str, Array]] = {}
@@ -160,15 +162,17 @@ class NoiseMeter:
                 "weights": exact - ideal[name],
                 "arithmetic": values - (exact + rounded + clipped),
             }
+            self._room[name] = floats[name], scales[name]
         return errors
 
     def _simulated(
         self, sample: Sample
-    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Scale | None]]:
+    ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array], dict[str, Scale | None]]:
         """Each node's result on the float model's tensors in their nearest quantized values.
 
         Returns:
-            By tensor: what the node returns, the float model's nearest quantized values, the scale.
+            By tensor: the float model's values, what the node returns, the float model's nearest
+            quantized values, the scale.
         """
         floats = {**self._switched.tensors(sample, {}, {}), **sample}
         own: dict[str, Array] = {}
@@ -182,7 +186,7 @@ class NoiseMeter:
             return results
 
         self._simulator.run_watched(sample, watch)
-        return own, near, scales
+        return floats, own, near, scales
 
     def _result(self, count: int) -> Noise:
         whole = max(sum(power.whole for power in self._power.values()), TINY)
@@ -236,7 +240,22 @@ def _to_8_bits(exact: Array, scale: Scale | None) -> tuple[Array, Array]:
     """What rounding within a range changes values by, and what clipping to its ends does."""
     if scale is None:
         return np.zeros_like(exact), np.zeros_like(exact)
-    ends = np.iinfo(scale.dtype)
-    low, high = ((end - scale.zero) * scale.step for end in (ends.min, ends.max))
+    low, high = _ends(scale)
     inside = np.clip(exact, low, high).astype(np.float32)
     return scale.values(scale.codes(inside)) - inside, inside - exact
+
+
+def _within(error: Array, values: Array, scale: Scale | None) -> Array:
+    """An error that takes no value out of the tensor's range: a root is not defined below it."""
+    if scale is None:
+        return error
+    low, high = _ends(scale)
+    moved = np.clip(values + error, np.minimum(values, low), np.maximum(values, high))
+    return np.asarray(moved - values, np.float32)
+
+
+def _ends(scale: Scale) -> tuple[float, float]:
+    """The lowest and the highest value of a tensor."""
+    ends = np.iinfo(scale.dtype)
+    low, high = ((end - scale.zero) * scale.step for end in (ends.min, ends.max))
+    return float(low), float(high)

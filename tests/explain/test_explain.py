@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 import hexconv
 from hexconv.cli import group
@@ -20,6 +20,7 @@ from hexconv.explain import CAUSES, Explanation, explain
 from hexconv.report import html
 from hexconv.schema import check_document
 from tests.compare.nets import convolutions, samples, softmax_of_many
+from tests.lowering.proof import model, numbers
 from tests.refine.test_high_accuracy import attention, feeds
 
 
@@ -48,6 +49,22 @@ def test_the_noise_of_attention_adds_up_and_high_is_advised_where_it_gains() -> 
     assert found.predicted == pytest.approx(found.measured, abs=1.0)
     assert found.advised[0].option == "--accuracy high"
     assert found.advised[0].gain is not None and found.advised[0].gain > 1.0
+
+
+def test_errors_take_no_value_below_what_a_root_is_defined_for() -> None:
+    """All shares were NaN: a sum of squares near 0, less its error, has no root."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["h"]),
+        helper.make_node("Mul", ["h", "h"], ["s"]),
+        helper.make_node("ReduceSum", ["s", "axis"], ["p"]),
+        helper.make_node("Sqrt", ["p"], ["y"]),
+    ]
+    weight = numbers((16, 3, 1, 1))
+    proto = model(nodes, {"x": (1, 3, 8, 8)}, ["y"], {"w": weight, "axis": np.array([1])})
+    quiet = [{"x": numbers((1, 3, 8, 8), seed) ** 5 / 10} for seed in range(4)]
+    found = explain(proto, quiet)
+    assert found.predicted == pytest.approx(found.measured, abs=6.0)
+    assert sum(row.share for row in found.tensors) == pytest.approx(1.0)
 
 
 def clipped(narrow: float) -> Explanation:
