@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
 from hexconv.calibrate.channel_groups import Floats, Weighted
-from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
+from hexconv.calibrate.outlier_norms import UNLIKE, scale_mean, scale_norm
 from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
 from hexconv.calibrate.unlike_rows import is_unlike
 from hexconv.onnx_graph import FloatGraph
@@ -100,6 +100,11 @@ class _Channels:
             sums = squares.sum(axis=1, keepdims=True)
             self._shares += np.divide(squares, sums, where=sums > 0.0, out=squares).sum(axis=0)
 
+    @property
+    def has_unlike_rows(self) -> bool:
+        """Whether a norm reads rows of unlike loudness."""
+        return bool(self._sources)
+
     def are_the_rows(self, large: npt.NDArray[np.intp]) -> bool:
         """Whether unlike rows are what these channels are: the norm has no usual rows to keep."""
         return float(self._shares[large].sum()) > MOSTLY * float(self._shares.sum())
@@ -134,6 +139,8 @@ def _entries(key: str, measured: _Channels) -> dict[str, Bounds]:
     channels = np.flatnonzero(peaks > LARGE * median)
     if not 0.0 < WORTH * median < float(peaks.max()) or measured.are_the_rows(channels):
         return {}
+    if measured.has_unlike_rows and _factor(float(peaks.max()) / median) >= 1.0 / UNLIKE:
+        return {}  # rows differ more than channels: each is brought near 1 instead (unlike_rows.py)
     large = {str(c): float(np.float32(peaks[c])) for c in channels}
     sizes = {"median": median, **large}
     return {f"{key}{CHANNEL}{name}": (-size, size) for name, size in sizes.items()}
@@ -176,9 +183,14 @@ def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
     for channel in range(group.channels):
         size = ranges.get(f"{start}{channel}")
         if size is not None:
-            power = STRENGTH * np.log2(max(size[1] / median[1], 1.0))
-            factors[channel] = max(2.0 ** -np.rint(power), 1.0 / MOST)
+            factors[channel] = _factor(size[1] / median[1])
     return factors if (factors < 1.0).any() else None
+
+
+def _factor(size: float) -> float:
+    """Of a channel that is `size` times as large as the median one."""
+    power = STRENGTH * np.log2(max(size, 1.0))
+    return float(max(2.0 ** -np.rint(power), 1.0 / MOST))
 
 
 def _scale(
