@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -13,19 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import Images, SampleDigest, Spread, count_samples, format_ranges, is_channel
+from hexconv.calibrate import format_ranges
 from hexconv.calibrate.chunks import in_chunks
-from hexconv.calibrate.introduced import also_measured
-from hexconv.conversion_record import AppliedRewrite, RangeSource, RefineStep
-from hexconv.errors import AccuracyError, FloorError, HexconvError, HexconvWarning
+from hexconv.calibrate.kept_samples import KeptSamples
+from hexconv.calibration import Calibration
+from hexconv.conversion_record import RangeSource, RefineStep
+from hexconv.errors import AccuracyError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
-from hexconv.onnx_graph import FloatGraph, load
+from hexconv.onnx_graph import load
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
-from hexconv.pipeline import built, check_supported, prepared
+from hexconv.pipeline import built
 from hexconv.quantize import Bounds
 from hexconv.refine import (
     LEAST,
@@ -34,30 +34,18 @@ from hexconv.refine import (
     Refinement,
     Score,
     chosen_ranges,
-    first_samples,
     journal_of,
-    split,
-    too_few,
 )
-from hexconv.settings import OptimizeLevel, Settings, SettingsDict
+from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import (
     Ranges,
     Samples,
-    introduced_ranges,
     observed_ranges,
-    unreached_clamps,
 )
 
 if TYPE_CHECKING:
     import onnx
     from typing_extensions import Unpack
-
-OTHER_LEVELS: dict[OptimizeLevel, tuple[OptimizeLevel, ...]] = {
-    "none": ("default",),
-    "default": ("none",),
-    "all": ("none",),
-}
-"""Levels whose tensors a level does not have all of."""
 
 
 @checks_types()
@@ -93,7 +81,7 @@ def convert(
     asked = source_of(source, shapes, chosen)
     if asked.axes and samples is not None:
         samples = in_chunks(samples, asked.model, asked.shapes, asked.axes)
-    job = _Job(asked.model, asked.shapes, _Kept(samples), ranges, chosen)
+    job = _Job(Calibration(asked.model, asked.shapes, KeptSamples(samples), ranges, chosen))
     model = replace(job.converted(), front=asked.front, axes=asked.axes)
     if job.settings.strict:
         job.check_strictly(model)
@@ -107,116 +95,29 @@ def convert(
 
 @dataclass
 class _Job:
-    """One conversion: what is requested, and what was observed of the model."""
+    """One conversion: what was calibrated, and what is built of it."""
 
-    source: str | Path | onnx.ModelProto
-    shapes: Mapping[str, Sequence[int]] | None
-    samples: _Kept
-    ranges: Ranges | None
-    settings: Settings
-    observed: Mapping[str, Bounds] = field(init=False)
-    warnings: list[str] = field(init=False)
-    digest: SampleDigest = field(init=False)
-    held_back: list[Mapping[str, Any]] = field(init=False)
-    refines: bool = field(init=False, default=False)
-    other: Mapping[str, Bounds] | None = field(init=False, default=None)
-    spread: Spread = field(init=False)
-    journal: Journal = field(init=False, default_factory=lambda: Journal(None))
-    chosen: tuple[RefineStep, ...] = field(init=False, default=())
-    _whole: _Kept = field(init=False)
-    unreached: frozenset[str] = field(init=False, default=frozenset())
-    _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
+    calibration: Calibration
+    journal: Journal = field(default_factory=lambda: Journal(None))
+    chosen: tuple[RefineStep, ...] = ()
 
-    def __post_init__(self) -> None:
-        self._first = self._prepared(self.settings)
-        if self._first[0].clamps:
-            self._leave_out_clamps(self._first[0])
-            self._first = self._prepared(self.settings)
-        graph = self._first[0]
-        if self.ranges is None:
-            check_supported(graph, self.settings)
-        if self.settings.accuracy == "high":
-            self._hold_back(graph)
-        else:
-            self._observe(graph, self.samples)
-
-    def _hold_back(self, graph: FloatGraph) -> None:
-        """Observe some of the samples, and keep the others to decide on."""
-        listed = first_samples(self.samples.source, graph, self.settings)
-        if self.samples.named is None:  # read once, and to their end
-            self.samples = _Kept(listed)
-        fit, self.held_back = split(listed)
-        self.refines, self._whole = len(listed) >= LEAST, self.samples
-        self._observe(graph, _Kept(fit) if self.refines else self._whole)
-        if not self.refines:
-            self.warnings.append(too_few(len(listed)))
-
-    def _observe(self, graph: FloatGraph, samples: _Kept) -> None:
-        """Measure ranges on samples, or take those that are given."""
-        self.samples, self.digest = samples, SampleDigest(self.samples.named)
-        self.spread, self.other = Spread(), None
-        self.observed, self.warnings, other = observed_ranges(
-            graph,
-            self.samples.source,
-            self.ranges,
-            self.settings,
-            self.digest,
-            () if self.ranges is not None else self._also_measured(graph),
-            self.spread if self._compares(graph) else None,
-        )
-        again = self.samples.again()
-        if again is not None or self.ranges is None:
-            more = introduced_ranges(graph, self.observed, again, self.settings)
-            given = {} if self.ranges is None else self.observed
-            self.observed = {**self.observed, **more, **given}
-        if other is not None and (self.refines or self.spread.count >= LEAST):
-            turned = replace(self.settings, observer=self.settings.other_observer)
-            own = {name: b for name, b in self.observed.items() if is_channel(name)} | other
-            more = introduced_ranges(graph, own, again, turned)
-            self.other = {**self.observed, **other, **more}
-
-    def _compares(self, graph: FloatGraph) -> bool:
-        """Whether ranges of another observer may be better."""
-        if self.ranges is not None or self.samples.source is None:
-            return False
-        if self.settings.accuracy == "high":
-            return self.refines
-        chosen = self.settings.observer == "auto" and self.settings.accuracy == "default"
-        return chosen and not 0 < count_samples(self.samples.source, graph) < LEAST
-
-    def _prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
-        return prepared(self.source, self.shapes, settings, unreached=self.unreached)
-
-    def _also_measured(self, graph: FloatGraph) -> list[FloatGraph]:
-        return [*self._other_levels(), *also_measured(graph)]
-
-    def _other_levels(self) -> list[FloatGraph]:
-        """The model as other levels of optimization calibrate it: its ranges serve them too."""
-        made = []
-        for level in OTHER_LEVELS[self.settings.optimize]:
-            settings = replace(self.settings, optimize=level, without=(), also=())
-            with suppress(HexconvError):  # what a level cannot convert needs no ranges
-                made.append(self._prepared(settings)[0])
-        return made
-
-    def _leave_out_clamps(self, graph: FloatGraph) -> None:
-        """Note which clamps of quantizers no sample reaches."""
-        if self.ranges is None:
-            check_supported(graph, self.settings)
-        self.samples = self.samples.whole()
-        self.unreached = unreached_clamps(graph, self.samples.source, self.ranges, self.settings)
+    @property
+    def settings(self) -> Settings:
+        """Of the conversion."""
+        return self.calibration.settings
 
     def converted(self) -> Model:
         """The model, or the cheapest that a search over rewrites finds; refined for "high"."""
-        if not self.refines:
+        known = self.calibration
+        if not known.refines:
             return self._built(self._choose_ranges())
         refined = self._refinement()
         self._choose_ranges()
-        if self.other is not None:
-            self.observed = refined.ranges(self.observed, self.other, self._with_ranges)
+        if known.other is not None:
+            known.observed = refined.ranges(known.observed, known.other, self._with_ranges)
         model = refined.constants(self._built())
         if refined.left is not None:
-            self.observed = refined.left
+            known.observed = refined.left
             model = refined.together(model, self._built())
         if not refined.gained:
             model = self._with_all_samples()
@@ -229,21 +130,22 @@ class _Job:
         Returns:
             The model with them; None where there is no choice.
         """
-        if self.settings.observer != "auto" or self.spread.count < LEAST or self.other is None:
+        known, spread = self.calibration, self.calibration.spread
+        if self.settings.observer != "auto" or spread.count < LEAST or known.other is None:
             return None
-        if self.other == self.observed:
+        if known.other == known.observed:
             return None
-        graph = load(self.source, self.shapes, recognize=False)
-        judge = Judge(graph, self.spread.kept, self.settings.library)
+        graph = load(known.source, known.shapes, recognize=False)
+        judge = Judge(graph, spread.kept, self.settings.library)
 
         def compare(seen: Model, narrow: Model) -> tuple[Score, Score]:
             both = cache(lambda: judge.compared(seen.graph, narrow.graph))
             first = self.journal.score(lambda: both()[0])
             return first, self.journal.score(lambda: both()[1])
 
-        best, model, step = chosen_ranges(self.observed, self.other, self._with_ranges, compare)
+        best, model, step = chosen_ranges(known.observed, known.other, self._with_ranges, compare)
         if step.kept:
-            self.observed, self.other = best, self.observed
+            known.observed, known.other = best, known.observed
         self.chosen = (step,)
         assert model.conversion is not None
         return replace(model, conversion=replace(model.conversion, refined=self.chosen))
@@ -263,16 +165,15 @@ class _Job:
 
     def _with_all_samples(self) -> Model:
         """The model of the default, calibrated on what was held back as well."""
-        self._first = self._prepared(self.settings)
-        self._observe(self._first[0], self._whole)
+        self.calibration.observe_all()
         return self._built(self._choose_ranges())
 
     def _refinement(self) -> Refinement:
-        fit = cast("Sequence[Mapping[str, Any]]", self.samples.source)
-        held, settings = self.held_back, self.settings
-        graph, _ = self._prepared(settings)
-        self.journal = journal_of("dsp", graph, settings, [*fit, *held], self.observed)
-        start = (self._prepared, self.source, self.shapes, settings)
+        known, settings = self.calibration, self.settings
+        fit = cast("Sequence[Mapping[str, Any]]", known.samples.source)
+        held, (graph, _) = known.held_back, known.prepared(settings)
+        self.journal = journal_of("dsp", graph, settings, [*fit, *held], known.observed)
+        start = (known.prepared, known.source, known.shapes, settings)
         return Refinement(*start, fit, held, self.journal)
 
     def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
@@ -282,20 +183,20 @@ class _Job:
             choice: the rewrites.
             observed: other ranges than those that were observed.
         """
+        known = self.calibration
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
-        first, self._first = self._first, None
-        ready = first or self._prepared(turned)
-        found = dict(self.observed if observed is None else observed)
-        model = built(self.source, *ready, found, turned, self.warnings)
+        ready = known.first() or known.prepared(turned)
+        found = dict(known.observed if observed is None else observed)
+        model = built(known.source, *ready, found, turned, known.warnings)
         assert model.conversion is not None
-        known = replace(
+        record = replace(
             model.conversion,
             settings=self.settings.as_dict(),
-            samples=self.digest.result(),
-            ranges=_range_source(self.ranges),
+            samples=known.digest.result(),
+            ranges=_range_source(known.ranges),
             refined=self.chosen,
         )
-        return replace(model, conversion=known)
+        return replace(model, conversion=record)
 
     def _score(self, model: Model) -> tuple[float, float, float]:
         """Predicted milliseconds and packets, and the SQNR of the worst output in dB."""
@@ -303,7 +204,8 @@ class _Job:
         from hexconv.cost import predict
 
         library = self.settings.library
-        found = accuracy(model, self.source, self.samples.again(), library=library, estimate=False)
+        source, samples = self.calibration.source, self.calibration.samples.again()
+        found = accuracy(model, source, samples, library=library, estimate=False)
         cost = predict(model, library)
         return cost.milliseconds(), cost.packets, min(item.sqnr for item in found.values())
 
@@ -317,8 +219,8 @@ class _Job:
         from hexconv.compare.accuracy import accuracy
         from hexconv.compare.low_accuracy import low_accuracy
 
-        samples = self.samples.again()
-        found = accuracy(model, self.source, samples, library=self.settings.library)
+        samples = self.calibration.samples.again()
+        found = accuracy(model, self.calibration.source, samples, library=self.settings.library)
         told = low_accuracy(found, own_samples=samples is not None)
         warned = model.conversion.warnings if model.conversion else ()
         if warned:
@@ -348,11 +250,13 @@ class _Job:
     def _without(self, name: str) -> Model:
         """The model without one rewrite; one of the float graph needs a new calibration."""
         turned = replace(self.settings, without=(*self.settings.without, name))
-        graph, history = self._prepared(turned)
-        observed = dict(self.observed)
+        known = self.calibration
+        graph, history = known.prepared(turned)
+        observed = dict(known.observed)
         if REWRITES[name].stage is Stage.FLOAT:
-            observed = observed_ranges(graph, self.samples.again(), self.ranges, turned).ranges
-        return built(self.source, graph, history, observed, turned, self.warnings)
+            again = known.samples.again()
+            observed = observed_ranges(graph, again, known.ranges, turned).ranges
+        return built(known.source, graph, history, observed, turned, known.warnings)
 
 
 def _range_source(ranges: Ranges | None) -> RangeSource | None:
@@ -362,31 +266,3 @@ def _range_source(ranges: Ranges | None) -> RangeSource | None:
     if isinstance(ranges, (str, Path)):
         return RangeSource(str(ranges), sha256_of(Path(ranges)))
     return RangeSource("", hashlib.sha256(format_ranges(ranges).encode()).hexdigest())
-
-
-class _Kept:
-    """Samples that can be iterated again: a path is read again, of others a few are kept."""
-
-    def __init__(self, samples: Samples | None, count: int = 4) -> None:
-        self._first: list[Mapping[str, Any]] = []
-        self._count = count
-        again = samples is None or isinstance(samples, (Images, str, Path, Mapping, Sequence))
-        self.named = samples if again else None
-        self.source = samples if again else self._watched(cast("Iterable[Any]", samples))
-        self._again = samples if again else None
-
-    def _watched(self, samples: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        for sample in samples:
-            if len(self._first) < self._count:
-                self._first.append(sample)
-            yield sample
-
-    def whole(self) -> _Kept:
-        """The same samples, where all of them can be iterated again."""
-        if self._again is not None or self.source is None:
-            return self
-        return _Kept(list(cast("Iterable[Any]", self.source)))
-
-    def again(self) -> Samples | None:
-        """The samples and settings for measuring a candidate's accuracy."""
-        return self._again if self._again is not None or not self._first else self._first

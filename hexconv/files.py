@@ -265,9 +265,9 @@ def _stage(path: Path, content: bytes | Chunks, stack: ExitStack) -> Path:
 def _make(folder: Path, stack: ExitStack) -> None:
     """Make a folder and those above it, which `stack` removes if they are empty at the end."""
     missing = [one for one in (folder, *folder.parents) if not exists(one)]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in reversed(missing):
+    for made in reversed(missing):  # a full disk may have room for the first of them
         stack.callback(_remove_empty, made)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _temporary(folder: Path, stack: ExitStack, suffix: str = "") -> tuple[Path, BinaryIO]:

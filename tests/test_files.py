@@ -13,6 +13,7 @@ from textwrap import dedent, indent
 
 import pytest
 
+from hexconv.errors import FileError
 from hexconv.files import complete, write_files
 from tests.forks import fork
 
@@ -91,6 +92,12 @@ def test_a_journal_that_is_no_journal_moves_nothing(tmp_path: Path, content: byt
     (tmp_path / ".hexconv-1").write_bytes(b"new")
     complete(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_could_be_made_only_in_part_are_removed(tmp_path: Path) -> None:
+    with pytest.raises(FileError):
+        write_files({tmp_path / "a" / ("n" * 300) / "x": b""})
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("move", [["m.pb", "x"], [".hexconv-1", "../x"], ["../m.pb", "x"]])

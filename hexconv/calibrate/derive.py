@@ -14,20 +14,10 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Bounds
 
-SAME_VALUES = {
-    "Reshape",
-    "Transpose",
-    "Identity",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Expand",
-    "Tile",
-    "DepthToSpace",
-    "SpaceToDepth",
-}
+SAME_VALUES = LAYOUT | {"DepthToSpace", "Expand", "SpaceToDepth", "Tile"}
 
 
 @dataclass(frozen=True)

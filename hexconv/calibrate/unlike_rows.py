@@ -21,6 +21,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Bounds, cover
 from hexconv.quantize.ranges import LEVELS
 
@@ -28,7 +29,6 @@ SPREAD = 16.0
 """Ratio of the largest to the smallest mean square from which on rows are scaled first."""
 SPREAD_OF_RUN = 5.0
 """The same of norms of a model's input: scaled in the range of a run, it is not rounded again."""
-RESHAPING = frozenset(("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity"))
 OFF = 1.3
 """By how much a row's coarse factor may be wrong at most: that of the loudest has 2 levels."""
 QUIETEST = 2.0
@@ -220,7 +220,7 @@ def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool
 def of_run(value: ir.Value) -> bool:
     """Whether a value is an input of the model, in whatever shape."""
     node = value.producer()
-    while node is not None and node.op_type in RESHAPING and node.inputs[0] is not None:
+    while node is not None and node.op_type in LAYOUT and node.inputs[0] is not None:
         value = node.inputs[0]
         node = value.producer()
     return value.is_graph_input()

@@ -131,6 +131,7 @@ def _of_runtime(model: Path) -> Iterator[None]:
     failures: tuple[type[Exception], ...] = (OSError, *runtime_errors())
     try:
         check_is_file(model)
+        str(model).encode()  # ONNX Runtime takes names that are UTF-8
         yield
     except failures as error:
         why = system_reason(error).splitlines()[0]

@@ -6,28 +6,23 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.selections import LAYOUT
 
-PASSES = {
+PASSES = LAYOUT | {
     "Add",
-    "Where",
-    "Reshape",
-    "Transpose",
-    "Identity",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Expand",
-    "Slice",
+    "Cast",
+    "Clip",
     "Concat",
+    "Expand",
     "Gather",
+    "GatherElements",
     "Max",
     "Min",
-    "Clip",
     "Mul",
-    "Sub",
     "Pad",
-    "GatherElements",
-    "Cast",
+    "Slice",
+    "Sub",
+    "Where",
 }
 ENDS = {"Softmax", "ArgMax"}
 """Ops that return the same for any number far below the others."""

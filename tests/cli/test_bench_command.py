@@ -123,4 +123,9 @@ def test_bad_inputs_are_errors_of_hexconv(tmp_path):
     assert isinstance(call("--input", tmp_path / "flat.npy").exception, FileError)
     assert isinstance(call("--input", tmp_path / "junk.npy").exception, FileError)
     assert isinstance(call("--model", tmp_path / "none.onnx").exception, HexconvError)
+    with_bytes = tmp_path / "\udcff.onnx"  # a name of bytes that are not UTF-8
+    with_bytes.write_bytes(voice.onnx_model().SerializeToString())
+    assert isinstance(call("-q", "--model", with_bytes).exception, FileError)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert isinstance(call("--model", tmp_path / "pipe.onnx").exception, FileError)
     assert call("--dry-run").exit_code == 2
