@@ -33,7 +33,7 @@ DEPTH = 3
 def leaves_its_range(node: ir.Node, tensor: Tensor, value_range: Range, factor: int) -> bool:
     """Whether means of a run may leave calibration's range, and readers have a use for them.
 
-    Only those of a model's input are meant, or of what has its range.
+    Means in a norm keep calibration's range.
 
     Args:
         node: the mean.
@@ -42,10 +42,32 @@ def leaves_its_range(node: ir.Node, tensor: Tensor, value_range: Range, factor: 
         factor: 1, or the number of values in each mean, for their sum.
     """
     by_run = tensor.source is RangeSource.RUN_TIME
-    if notes_of(node).saturates is not None or not by_run:
+    if notes_of(node).saturates is not None or (not by_run and _in_norm(node)):
         return False
     wide = tensor.range.step * factor
     return value_range.step * NARROWER < wide and _wanted(node.outputs[0])
+
+
+def _in_norm(node: ir.Node) -> bool:
+    """Whether a mean is one of squares, or of what a norm centers: those have ranges of their own.
+
+    A norm divides what is left of x - mean(x) by its size, whatever the mean is.
+    """
+    source = node.inputs[0]
+    if source is None or _squares(source.producer()):
+        return True
+    centered = [use.node for use in source.uses() if use.node.op_type == "Sub"]
+    return any(
+        is_mean_of(reader.inputs[1], source) and _squares(square.node)
+        for reader in centered
+        for square in reader.outputs[0].uses()
+    )
+
+
+def _squares(node: ir.Node | None) -> bool:
+    if node is None:
+        return False
+    return node.op_type == "Pow" or (node.op_type == "Mul" and node.inputs[0] is node.inputs[1])
 
 
 def _wanted(value: ir.Value) -> bool:
