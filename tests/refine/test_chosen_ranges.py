@@ -128,7 +128,7 @@ class Built:
 
 
 @pytest.mark.parametrize(
-    ("gain", "better", "kept"), [(0.6, 6, True), (0.6, 5, False), (0.4, 8, False), (-1.0, 0, False)]
+    ("gain", "better", "kept"), [(0.6, 6, True), (0.6, 5, False), (0.1, 8, False), (-1.0, 0, False)]
 )
 def test_a_small_gain_and_one_of_few_samples_say_nothing(
     gain: float, better: int, kept: bool
@@ -144,6 +144,26 @@ def test_a_small_gain_and_one_of_few_samples_say_nothing(
     best, made, step = chosen_ranges(seen, narrow, cast("Any", Built), compare)
     assert best == cast("Any", made).graph == (narrow if kept else seen)
     assert step.kept is kept and step.after - step.before == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(
+    ("gain", "factors", "kept"),
+    [
+        (0.3, (0.93, 0.92, 0.94, 0.93, 0.92, 0.94, 0.93, 0.93), True),
+        (0.1, (0.93, 0.92, 0.94, 0.93, 0.92, 0.94, 0.93, 0.93), False),
+        (0.3, (0.86, 0.78, 1.47, 0.80, 0.98, 0.96, 0.87, 0.86), False),
+    ],
+    ids=["alike", "too small", "a vocoder, by chance"],
+)
+def test_a_gain_of_all_samples_alike_may_be_smaller(
+    gain: float, factors: tuple[float, ...], kept: bool
+) -> None:
+    def compare(*_: Any) -> tuple[Score, Score]:
+        return Score(30.0, (0.1,) * 8), Score(30.0 + gain, tuple(0.1 * f for f in factors))
+
+    ranges = {"h": (0.0, 2.0)}, {"h": (0.0, 1.0)}
+    _, _, step = chosen_ranges(*ranges, cast("Any", Built), compare)
+    assert step.kept is kept
 
 
 @pytest.mark.parametrize(
