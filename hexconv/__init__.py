@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal itself takes longer than all the rest
 import os
-from importlib import import_module
+import sys
+
+
+def _is_command() -> bool:
+    """Whether this process is `hexconv` or `python -m hexconv`, and not a program of the user's."""
+    program, given = "".join(sys.argv[:1]), sys.orig_argv
+    if program == "-m":  # while Python imports the package of the module
+        return "-m" in given and given[given.index("-m") + 1 :][:1] == ["hexconv"]
+    return os.path.basename(program) == "hexconv"  # noqa: PTH119  # pathlib takes as long as typing
+
+
+if _is_command() and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Ctrl-C ends the process and shows no traceback of imports; `main` listens to it later.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+from importlib import import_module  # noqa: E402
 
 TYPE_CHECKING = False  # importing typing takes 5 ms, in which the command line has no handlers yet
 if TYPE_CHECKING:

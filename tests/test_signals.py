@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import hexconv
 from hexconv.device import process
 from hexconv.device.workspace import workspace
 from hexconv.signals import Deferred
@@ -40,6 +41,32 @@ def interrupted(function: Callable[..., Any]) -> Callable[..., Any]:
         return result
 
     return run
+
+
+INTERRUPTED_EARLY = "import _signal; _signal.raise_signal(_signal.SIGINT)"
+"""In place of the module that the command imports first."""
+
+SCRIPT = "import sys\nfrom hexconv.__main__ import main\nsys.exit(main())\n"
+
+
+@pytest.mark.parametrize("how", ["module", "script", "program"])
+def test_ctrl_c_in_the_first_imports_shows_no_traceback(how: str, tmp_path: Path) -> None:
+    (tmp_path / "signal.py").write_text(INTERRUPTED_EARLY)
+    script = tmp_path / ("hexconv" if how == "script" else "program.py")
+    script.write_text(SCRIPT)
+    arguments = ["-m", "hexconv"] if how == "module" else [str(script)]
+    paths = os.pathsep.join([str(tmp_path), str(Path(hexconv.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, *arguments, "preset", "list"],
+        env={**os.environ, "PYTHONPATH": paths},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if how == "program":  # of the user's: what Python does there is the user's too
+        assert "KeyboardInterrupt" in done.stderr
+    else:
+        assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 def test_a_signal_is_raised_when_the_block_is_done() -> None:

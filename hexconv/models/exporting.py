@@ -17,6 +17,7 @@ from hexconv.models import chunks, hifigan, onnx_writer
 from hexconv.models.config import GeneratorConfig
 from hexconv.models.layers import Weights
 from hexconv.models.onnx_writer import VocoderForm
+from hexconv.onnx_runtime import opened
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-4
 """Two values are close when they differ by no more than ABSOLUTE + RELATIVE * |torch's|."""
@@ -69,9 +70,7 @@ def compare(
     generator: hifigan.Generator, path: Path, form: VocoderForm, lengths: Sequence[int]
 ) -> list[Comparison]:
     """Run the written file and the torch generator over mels of several lengths."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = opened(path.read_bytes())
     rows = []
     for frames in lengths:
         spectrum = random_mel(generator.config, frames)

@@ -41,6 +41,12 @@ def test_a_checkpoint_becomes_a_faithful_file(tmp_path, config_file):
     assert model.graph.input[0].type.tensor_type.shape.dim[2].dim_param
 
 
+def test_a_name_that_is_not_utf_8_is_a_name(tmp_path, config_file):
+    out = tmp_path / "\udcff.onnx"
+    done = call("--config", config_file, "-o", out, "-q")
+    assert done.exception is None and onnx.load(out).graph.node
+
+
 def test_random_weights_are_said_loudly(tmp_path, config_file):
     done = call("--config", config_file, "-o", tmp_path / "h.onnx", "--seed", 3)
     assert done.exit_code == 0
