@@ -89,15 +89,24 @@ def _hint(node: ir.Node) -> str:
     steps, both = steps_of(node), is_bidirectional(node)
     nodes = NODES * steps
     if steps <= notes_of(node).most_steps:
-        if both:
-            return "cut the model there (--split)"
-        return "make a model of one chunk (--stateful), or cut the model there (--split)"
+        return "cut the model there (--split)"
+    if _is_chunk(node):
+        return (
+            "give the frames of a shorter chunk (--shape), unroll it (--unroll "
+            f"{steps}: some {nodes} nodes), or cut the model there (--split)"
+        )
     if both:
         return f"unroll it (--unroll {steps}: some {nodes} nodes), or cut the model there (--split)"
     return (
         f"make a model of one chunk (--stateful), unroll it (--unroll {steps}: some {nodes} "
         "nodes), or cut the model there (--split)"
     )
+
+
+def _is_chunk(node: ir.Node) -> bool:
+    """Whether the state of a recurrent node is outside of the model."""
+    state = node.inputs[5] if len(node.inputs) > 5 else None
+    return state is not None and state.is_graph_input()
 
 
 @lowers("Einsum")

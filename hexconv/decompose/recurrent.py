@@ -6,22 +6,22 @@ The products of the inputs are computed for all steps at once; each step adds th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from hexconv.annotations import notes_of
-from hexconv.decompose.steps import GATES, number_step, steps_of
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.decompose.recurrent_activations import (
+    Activation,
+    activation,
+    chosen,
+    unsupported_activation,
+)
+from hexconv.decompose.steps import GATES, is_bidirectional, number_step, steps_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
-
-DEFAULTS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
-# Activations that are ONNX ops of the same name and, without alpha and beta, the same defaults.
-ACTIVATIONS = {"Sigmoid", "Tanh", "Relu", "Softsign", "Softplus", "HardSigmoid", "Elu", "LeakyRelu"}
-
-Activation = Callable[[ir.Value], ir.Value]
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,9 @@ def unsupported_op(node: ir.Node) -> str:
             return f"{time} frames; up to {most} steps are unrolled"
         longest = f"{most} steps are unrolled, {most // 2} frames"
         return f"{time} frames both ways, {steps} steps; up to {longest}"
-    if "activation_alpha" in attrs or "activation_beta" in attrs:
-        return "activations with their own parameters"
-    unknown = set(attrs.get("activations", ())) - ACTIVATIONS
-    if unknown:
-        return f"the activation {sorted(unknown)[0]}"
-    lengths = node.inputs[4] if len(node.inputs) > 4 else None
-    if lengths is not None:
-        array = array_of(lengths)
-        if array is None or not bool((array == time).all()):
-            return "sequences of different lengths"
-    return ""
+    if _given(node, 4) is not None:
+        return "lengths of sequences that are computed, or not from 1 to its frames"
+    return unsupported_activation(chosen(node.op_type, attrs, 2 if is_bidirectional(node) else 1))
 
 
 def unlike_sizes(node: ir.Node) -> str:
@@ -141,8 +133,8 @@ def _cell(node: ir.Node, index: int, count: int, builder: FloatBuilder) -> Cell:
             _cut(both, 0, side * gates * hidden, gates * hidden, builder) for side in (0, 1)
         )
         inputs = builder.op("Add", [inputs, own])
-    names = list(attrs.get("activations", DEFAULTS[node.op_type] * count))
-    per = len(names) // count
+    activations = chosen(node.op_type, attrs, count)
+    per = len(activations) // count
     limit = float(attrs.get("clip", 0.0))
     return Cell(
         builder,
@@ -150,20 +142,11 @@ def _cell(node: ir.Node, index: int, count: int, builder: FloatBuilder) -> Cell:
         inputs,
         builder.op("Transpose", [recurrent], {"perm": [1, 0]}),
         bias,
-        [_activation(name, limit, builder) for name in names[index * per : (index + 1) * per]],
+        [activation(one, limit, builder) for one in activations[index * per : (index + 1) * per]],
         None if _given(node, 7) is None else _part(node.inputs[7], index, builder),
         bool(attrs.get("input_forget", 0)),
         bool(attrs.get("linear_before_reset", 0)),
     )
-
-
-def _activation(name: str, limit: float, builder: FloatBuilder) -> Activation:
-    def apply(value: ir.Value) -> ir.Value:
-        if limit:
-            value = builder.op("Clip", [value, np.float32(-limit), np.float32(limit)])
-        return builder.op(name, [value])
-
-    return apply
 
 
 def _run(

@@ -11,7 +11,7 @@ from onnx import helper
 
 import hexconv
 from hexconv.compare.accuracy import accuracy
-from hexconv.errors import ConfigError, HexconvWarning, UnsupportedOpErrors
+from hexconv.errors import ConfigError, HexconvError, HexconvWarning, UnsupportedOpErrors
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import prepared
 from hexconv.settings import UNROLLED, Settings
@@ -61,6 +61,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"bias": False},
     {"clip": 0.4},
     {"lengths": [TIME, TIME]},
+    {"lengths": [TIME - 2, TIME - 2], "direction": "reverse"},
+    {"lengths": [2, TIME], "direction": "bidirectional", "initial": True},
     {"bias": False, "initial": True},
 ]
 
@@ -87,6 +89,25 @@ def test_unrolling_is_exact_in_float(op: str, settings: dict[str, Any]) -> None:
         ("GRU", {"linear_before_reset": 1, "initial": True}),
         ("RNN", {"activations": ["Relu"]}),
         ("LSTM", {"activations": ["Sigmoid", "Relu", "Tanh"]}),
+        ("RNN", {"activations": ["LeakyRelu"], "activation_alpha": [0.3]}),
+        ("RNN", {"activations": ["ThresholdedRelu"], "activation_alpha": [0.2]}),
+        (
+            "GRU",
+            {
+                "activations": ["HardSigmoid", "ScaledTanh"],
+                "activation_alpha": [0.3, 1.2],
+                "activation_beta": [0.4, 0.7],
+            },
+        ),
+        (
+            "LSTM",
+            {
+                "activations": ["Sigmoid", "Affine", "Elu", "HardSigmoid", "Tanh", "LeakyRelu"],
+                "activation_alpha": [0.6, 0.5, 0.3],
+                "activation_beta": [0.1],
+                "direction": "bidirectional",
+            },
+        ),
     ],
 )
 def test_what_only_one_of_them_has(op: str, settings: dict[str, Any]) -> None:
@@ -167,8 +188,16 @@ def test_a_limit_that_is_no_number_of_steps_is_an_error(steps: Any, said: str) -
         hexconv.convert(recurrent("GRU"), unroll=steps)
 
 
-def test_sequences_of_different_lengths_are_rejected() -> None:
-    assert "different lengths" in unsupported_op(recurrent("LSTM", lengths=[TIME, TIME - 2]))
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"lengths": [TIME, 0]}, "lengths of sequences"),
+        ({"activations": ["Affine"], "activation_alpha": [0.3]}, "Affine without its alpha and"),
+    ],
+)
+def test_what_is_not_unrolled_says_why(settings: dict[str, Any], said: str) -> None:
+    text = unsupported_op(recurrent("RNN", **settings))
+    assert said in text and "one chunk" not in text
 
 
 @pytest.mark.parametrize("op", GATES)
@@ -180,6 +209,6 @@ def test_weights_that_do_not_fit_the_hidden_size_are_rejected(op: str, hidden: i
     assert "is needed" in unsupported_op(proto)
 
 
-def test_an_activation_with_parameters_is_rejected() -> None:
-    proto = recurrent("RNN", activations=["LeakyRelu"], activation_alpha=[0.3])
-    assert "parameters" in unsupported_op(proto)
+def test_a_chunk_that_is_too_long_asks_for_a_shorter_one() -> None:
+    with pytest.raises(HexconvError, match="give the frames of a shorter chunk"):
+        hexconv.convert(recurrent("GRU", time=300), stateful=True)

@@ -17,6 +17,7 @@ from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers th
     reduce,
     reshape,
     rms_norm,
+    sequence_lengths,
     sigmoid,
     softmax,
     softplus,
