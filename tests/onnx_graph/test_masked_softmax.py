@@ -18,6 +18,7 @@ FRAMES = 60
 CONSTS: dict[str, Array] = {
     "eps": np.array(1e-6, np.float32),
     "large": np.array(1e-2, np.float32),
+    "four": np.array(4.0, np.float32),
     "last": np.array([-1]),
 }
 SUM = helper.make_node("ReduceSum", ["kept", "last"], ["total"], keepdims=1)
@@ -27,6 +28,7 @@ EXPONENTIALS = [
     helper.make_node("Sub", ["scores", "top"], ["below"]),
     helper.make_node("Exp", ["below"], ["shares"]),
 ]
+EXP = [helper.make_node("Exp", ["scores"], ["shares"])]
 GUARDS: dict[str, list[Any]] = {
     "none": [SUM, helper.make_node("Identity", ["total"], ["by"])],
     "added": [SUM, helper.make_node("Add", ["total", "eps"], ["by"])],
@@ -102,6 +104,23 @@ def test_the_same_is_computed() -> None:
         np.testing.assert_allclose(found, wanted, rtol=1e-2, atol=1e-3)
 
 
+FELT = [SUM, helper.make_node("Add", ["total", "large"], ["by"])]
+
+
+@pytest.mark.parametrize("shares", [None, EXPONENTIALS, EXP])
+def test_a_guard_that_is_felt_is_no_worse(shares: list[Any] | None) -> None:
+    """It divides the part of a row that the mask left: 19, 12 and 0.2 dB."""
+    proto = attention(FELT, shares)
+    assert decibels(proto) > 31.0
+    graph = load(proto)
+    exact, plain = FloatSession(graph), FloatSession(load(proto, recognize=False))
+    for seen in (0, 1, 20, 60):
+        sample = feed(seen, seen)
+        sample["m"] *= np.linspace(0.2, 1.0, FRAMES, dtype=np.float32)
+        found, wanted = exact.run(sample)["y"], plain.run(sample)["y"]
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_a_sum_that_a_large_number_guards_is_left_alone() -> None:
-    guard = [SUM, helper.make_node("Add", ["total", "large"], ["by"])]
+    guard = [SUM, helper.make_node("Add", ["total", "four"], ["by"])]
     assert "masked_softmax" not in load(attention(guard)).recognized

@@ -3,7 +3,8 @@
 softmax(x) * m / sum(softmax(x) * m) returns the same whatever x is where m is 0. A hidden score
 that is the largest of its row leaves the others less than a level of 255; with a number below the
 others in its place the row keeps its probabilities, and the sum is near 1. Rows that are hidden
-throughout stay 0 over the model's own guard against 0 / 0.
+throughout stay 0 over the model's own guard against 0 / 0. A guard that is felt divides what the
+mask left of a row too: s / (s + g) is the sigmoid of log(s / g), which has levels for small s.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 LARGEST_GUARD = 1e-5
 """What may be added to the sum: rows that leave less to the mask have less than a level of 255."""
+LARGEST_FELT = 1.0
+"""What may be added where the quotient of the sum and the guarded sum is computed as well."""
 MOVES = ("Expand", "Identity", "Reshape", "Unsqueeze")
 GUARDS = ("Add", "Max", "Clip")
 
@@ -30,6 +33,7 @@ def masked_softmax(node: ir.Node, builder: FloatBuilder) -> bool:
     axis = None if product is None else _summed_axis(total, product)
     if product is None or total is None or axis is None:
         return False
+    felt = _felt(total)
     for value, mask in (product.inputs, tuple(reversed(product.inputs))):
         scores = None if value is None else _scores(value, axis)
         if value is None or scores is None or not _hides(mask, value) or _hidden(scores, mask):
@@ -38,10 +42,44 @@ def masked_softmax(node: ir.Node, builder: FloatBuilder) -> bool:
         seen = builder.op("Where", [hidden, np.float32(MASKED), scores])
         shares = builder.op("Softmax", [seen], {"axis": axis})
         kept = builder.op("Mul", [shares, mask])
-        divisor = _of(total, product, kept, builder)
-        builder.replace(node, [builder.op("Div", [kept, divisor], name=str(node.name))])
+        name = str(node.name)
+        if felt:
+            own = builder.op("Max", [_summed(kept, axis, builder), np.float32(LARGEST_GUARD)])
+            left = builder.op(
+                "Add", [_log_seen(scores, hidden, axis, builder), builder.op("Log", [own])]
+            )
+            if made_by(value, "Softmax") is not None:
+                left = builder.op("Sub", [left, _log_sum(scores, axis, builder)])
+            beside = builder.op("Sub", [left, np.float32(np.log(felt))])
+            quotient = builder.op("Sigmoid", [beside])
+            result = builder.op("Mul", [builder.op("Div", [kept, own]), quotient], name=name)
+        else:
+            result = builder.op("Div", [kept, _of(total, product, kept, builder)], name=name)
+        builder.replace(node, [result])
         return True
     return False
+
+
+def _summed(value: ir.Value, axis: int, builder: FloatBuilder) -> ir.Value:
+    return builder.op("ReduceSum", [value, np.array([axis])], {"keepdims": 1})
+
+
+def _log_seen(scores: ir.Value, hidden: ir.Value, axis: int, builder: FloatBuilder) -> ir.Value:
+    """The logarithm of the sum of exp of the scores that a mask leaves.
+
+    The maximum has a number of its own in the place of hidden scores: what a difference reads too
+    is no mask.
+    """
+    seen = builder.op("Where", [hidden, np.float32(2 * MASKED), scores])
+    top = builder.op("ReduceMax", [seen, np.array([axis])], {"keepdims": 1})
+    below = builder.op("Min", [builder.op("Sub", [scores, top]), np.float32(0.0)])
+    mass = builder.op("Where", [hidden, np.float32(0.0), builder.op("Exp", [below])])
+    total = builder.op("Max", [_summed(mass, axis, builder), np.float32(1.0)])
+    return builder.op("Add", [top, builder.op("Log", [total])])
+
+
+def _log_sum(scores: ir.Value, axis: int, builder: FloatBuilder) -> ir.Value:
+    return builder.op("ReduceLogSumExp", [scores, np.array([axis])], {"keepdims": 1})
 
 
 def _of(value: ir.Value, product: ir.Node, kept: ir.Value, builder: FloatBuilder) -> ir.Value:
@@ -71,11 +109,25 @@ def _summed_axis(total: ir.Value | None, product: ir.Node) -> int | None:
 
 def _guards(node: ir.Node) -> bool:
     """Whether a node keeps a sum above a small number, or adds one."""
+    numbers, largest = _numbers(node), LARGEST_FELT if node.op_type == "Add" else LARGEST_GUARD
+    return numbers != [None] and all(0.0 <= (n or 0.0) <= largest for n in numbers)
+
+
+def _numbers(node: ir.Node) -> list[float | None]:
+    """The number that a node adds, or keeps a sum above."""
     if node.op_type == "Clip":
-        numbers = [scalar(node.inputs[1] if len(node.inputs) > 1 else None)]
-    else:
-        numbers = [scalar(value) for value in node.inputs if array_of(value) is not None]
-    return numbers != [None] and all(0.0 <= (n or 0.0) <= LARGEST_GUARD for n in numbers)
+        return [scalar(node.inputs[1] if len(node.inputs) > 1 else None)]
+    return [scalar(value) for value in node.inputs if array_of(value) is not None]
+
+
+def _felt(total: ir.Value | None) -> float:
+    """What is added to a sum that `_summed_axis` took, if it is felt; 0 otherwise."""
+    while (node := made_by(total, *MOVES, *GUARDS)) is not None:
+        largest = max((number or 0.0 for number in _numbers(node)), default=0.0)
+        if node.op_type in GUARDS and largest > LARGEST_GUARD:
+            return largest
+        total = next((value for value in node.inputs if array_of(value) is None), None)
+    return 0.0
 
 
 def _scores(value: ir.Value, axis: int) -> ir.Value | None:
