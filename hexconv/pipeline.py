@@ -23,6 +23,7 @@ from hexconv.lowering.extreme_numbers import check_ranges
 from hexconv.lowering.halfway import off_halfway
 from hexconv.lowering.keep_float import annotate_float, check_present, protect
 from hexconv.lowering.range_groups import solve
+from hexconv.lowering.resting import on_resting
 from hexconv.lowering.same_levels import at_levels_of_source
 from hexconv.lowering.same_rounding import off_same_rounding
 from hexconv.model import Model
@@ -218,6 +219,7 @@ def _solved(
     if settings.accuracy == "minmax":
         return ranges
     wider = off_same_rounding(views, ranges, off_halfway(views, ranges, observed))
+    wider = on_resting(views, ranges, wider)
     ranges = ranges if wider is observed else solve(views, wider, ends)
     return at_levels_of_source(views, ranges, observed)
 
