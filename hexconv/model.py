@@ -18,7 +18,7 @@ from hexconv.files import write_files
 from hexconv.mace import data_digest, data_pieces, read_graph, to_proto
 from hexconv.mace.deployment import Place, deployment_yaml
 from hexconv.mace.deployment_file import Deployment
-from hexconv.names import shortened
+from hexconv.names import encoded, shortened
 from hexconv.nnlib.graph import Graph, Interface
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.notebook import html_table
@@ -187,7 +187,7 @@ class Model:
             stem.with_suffix(".yml"): deployment_yaml(
                 self.graph, deployed, self.deployment
             ).encode(),
-            stem.with_suffix(".report.json"): to_json(report or self.report()).encode(),
+            stem.with_suffix(".report.json"): encoded(to_json(report or self.report())),
         }
         if mace_layout:
             files[stem.with_suffix(".pb_txt")] = str(net).encode()

@@ -23,6 +23,11 @@ LONGEST_LINE = 10_000
 _LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
 
+def encoded(text: str) -> bytes:
+    """A text as UTF-8; of a file name that is not UTF-8 the bytes are written out, as JSON does."""
+    return text.encode(errors="backslashreplace")
+
+
 def name_fault(name: str | bytes) -> str:
     """Why a name from a file cannot be one; an empty string for those that can.
 

@@ -29,11 +29,13 @@ def pairs_of(texts: Sequence[str]) -> dict[str, Path]:
     """The paths of `input=path` each, by input.
 
     Raises:
-        RangeError: an input is given twice.
+        RangeError: an input is given twice, or without a path.
     """
     paths: dict[str, Path] = {}
     for text in texts:
         name, _, path = text.partition("=")
+        if not path:
+            raise RangeError(f"input '{name}' has no path", hint="give NAME=PATH")
         if name in paths:
             raise RangeError(f"input '{name}' is given twice", where=f"{paths[name]}, {path}")
         paths[name] = Path(path)

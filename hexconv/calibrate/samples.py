@@ -216,7 +216,11 @@ def _zipped(
                 f"input '{ended[0]}' has {number} samples, others have more",
                 where=str(paths[ended[0]]),
             )
-        sample = {name: item[1][name] for name, item in drawn.items() if item is not None}
+        found = {name: item[1] for name, item in drawn.items() if item is not None}
+        for name, arrays in found.items():
+            if name not in arrays:
+                raise _unknown(next(iter(arrays), ""), inputs, str(paths[name]))
+        sample = {name: arrays[name] for name, arrays in found.items()}
         yield f"sample {number} of {', '.join(map(str, paths.values()))}", sample
         number += 1
 

@@ -93,7 +93,7 @@ def _append(path: Path, text: str) -> None:
     """Append all of a text, or nothing."""
     length = None
     try:
-        with open(path, "a", encoding="utf-8", opener=_opened) as file:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace", opener=_opened) as file:
             length = os.fstat(file.fileno()).st_size
             file.write(text)
     except OSError as error:

@@ -53,9 +53,10 @@ def write_html(path: Path, *reports: Mapping[str, Any]) -> Path:
 
 def page_of(*reports: Mapping[str, Any]) -> bytes:
     """The page of the documents of a model."""
+    from hexconv.names import encoded
     from hexconv.report.html_page import html
 
-    return html(*reports).encode()
+    return encoded(html(*reports))
 
 
 def page_beside(model: Path) -> Path:

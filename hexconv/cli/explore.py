@@ -14,6 +14,7 @@ from hexconv.cli._html import model_and_reports
 from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say
 from hexconv.errors import MissingExtra
+from hexconv.names import encoded
 
 
 @click.command()
@@ -125,4 +126,4 @@ def _installed() -> Any:
 
 
 def _json(found: Mapping[str, Any]) -> bytes:
-    return (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode()
+    return encoded(json.dumps(found, ensure_ascii=False, indent=1) + "\n")

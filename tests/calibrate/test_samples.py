@@ -79,6 +79,17 @@ def test_one_archive_an_input(tmp_path: Path, form: str) -> None:
     assert firsts(source, two_inputs(), "a") == [0, 6, 12]
 
 
+def test_an_archive_of_other_arrays_for_an_input_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", header=values(1), counts=values(2))
+    with pytest.raises(RangeError, match=r"no input 'header'\n  where: .*s.npz"):
+        firsts([f"speech={tmp_path / 's.npz'}"], one_input())
+
+
+def test_an_input_without_a_path_is_an_error() -> None:
+    with pytest.raises(RangeError, match="'speech' has no path"):
+        firsts(["speech="], one_input())
+
+
 def test_one_pair_in_a_string(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", values(7))
     assert firsts(f"speech={tmp_path / 's.npy'}", one_input()) == [7]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -25,6 +26,32 @@ STEERING = ["\x1b[31m", "\x9b2J", "\n", "\t", "\0", "\x7f"]
 ORDINARY = ["$x^{", "[red]", "[/]", "%s{0}", "<script>", "层", "\U0001f600", "a, b", "@@1,2", "'\""]
 LONG = ["n" * 200_000, "n " * 100_000, "层" * 200_000, "n" * 100_000 + " " + "m" * 100_000]
 LOG = Path(__file__).parents[1] / "golden" / "logs" / "published_encoder.log"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are not bytes")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "convert {} --samples speech.npy -q -o out --html",
+        "verify {} --samples speech.npy -q --html --junit a.xml --summary",
+        "check {} --json --junit a.xml",
+        "explore tiny.pb --onnx {} --no-open -o out -q",
+    ],
+)
+def test_a_file_whose_name_is_not_utf_8_is_a_file(home: Path, text: str) -> None:
+    assert (
+        CliRunner()
+        .invoke(group, ["convert", "tiny.onnx", "--samples", "speech.npy", "-q", "-o", "."])
+        .exit_code
+        == 0
+    )
+    odd = Path(os.fsdecode(b"tiny\xff.onnx"))
+    odd.write_bytes(Path("tiny.onnx").read_bytes())
+    words = [str(odd) if word == "{}" else word for word in text.split()]
+    done = process(*words, env={"GITHUB_STEP_SUMMARY": str(home / "a.md")})
+    assert done.returncode == 0, done.stderr
+    for path in (*home.rglob("*.json"), *home.rglob("a.*"), *home.rglob("*.html")):
+        path.read_text("utf-8")
 
 
 def model(part: str) -> onnx.ModelProto:
