@@ -69,3 +69,11 @@ def page_here(source: Path) -> Path:
     from hexconv.model_names import model_name
 
     return Path(f"{model_name(source)}{HTML}")
+
+
+def page_for(source: Path | None, built: Path | None) -> Path:
+    """Where the page of an ONNX model, or of one that is built, is written."""
+    if built is not None:
+        return page_beside(built)
+    assert source is not None
+    return page_here(source)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from hexconv.settings import ACCURACY_LEVELS, CHOSEN_OBSERVERS, PERCENTILE, UNROLLED
 
@@ -240,6 +241,34 @@ def percentile_option(function: F) -> F:
         show_default=True,
         help="With --observer percentile: the share of a tensor's values below its maximum, in %.",
     )(function)
+
+
+CONVERTING = (
+    "ranges",
+    "input_ranges",
+    "optimize",
+    "without",
+    "float_fallback",
+    "keep_float",
+    "accuracy",
+    "observer",
+    "percentile",
+    "output_slices",
+)
+"""Options that say how to convert, and have no use for a model that is converted already."""
+
+
+def check_nothing_converts(given: str) -> None:
+    """Raise for an option of the conversion where nothing is converted: it would be ignored.
+
+    Args:
+        given: the option that names the model that is there instead.
+    """
+    context = click.get_current_context()
+    for param in context.command.params:
+        source = context.get_parameter_source(str(param.name))
+        if param.name in CONVERTING and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{param.opts[0]} has no use with {given}: nothing is converted")
 
 
 def image_options(function: F) -> F:

@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from hexconv.cli._ci import ci_options
-from hexconv.cli._html import html_option, page_beside, page_here, write_html
+from hexconv.cli._html import html_option, page_for, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
-from hexconv.cli._options import cluster_option, conversion_options, given_samples, opened_cluster
+from hexconv.cli._options import (
+    check_nothing_converts,
+    cluster_option,
+    conversion_options,
+    given_samples,
+    opened_cluster,
+)
 from hexconv.cli._terminal import say, stages
 from hexconv.cli._thresholds import threshold_options
 from hexconv.errors import DIFFERS, ClusterError
@@ -171,7 +177,7 @@ def command(
         raise click.UsageError(
             "--explain converts with other options: it needs MODEL.onnx and --samples, not --ranges"
         )
-    page_path = _page_path(source, built)
+    page_path = page_for(source, built)
     if as_html:
         check_file(page_path)
     given = given_samples(samples, mean, scale, bgr)
@@ -183,7 +189,10 @@ def command(
             target = library or (device.version if device else DEFAULT_LIBRARY)
             model = _converted(source, given, options, settings, target, progress)
         else:
-            model = _loaded(built)
+            from hexconv.model import load
+
+            assert built is not None
+            model = load(built)
         floating = source if source is not None else origin
         assert floating is not None
         if sides:
@@ -252,6 +261,8 @@ def _check_usage(
         raise click.UsageError("give a MODEL.onnx, or --model MODEL.pb with --float MODEL.onnx")
     if source is not None and (built is not None or origin is not None):
         raise click.UsageError("give either a MODEL.onnx, or --model with --float")
+    if built is not None:
+        check_nothing_converts("--model")
     if source is None and origin is None:
         raise click.UsageError("--model needs --float, the ONNX model that it comes from")
     if not samples and not held_out:
@@ -292,13 +303,6 @@ def _converted(
     return model
 
 
-def _loaded(path: Path | None) -> Model:
-    from hexconv.model import load
-
-    assert path is not None
-    return load(path)
-
-
 def _node_rows(model: Model, samples: Any, device: Library) -> list[NodeRow]:
     from hexconv.calibrate import read_samples
     from hexconv.cli.simulate import ModelFeeds
@@ -329,14 +333,6 @@ def _show_nodes(nodes: list[NodeRow], as_json: bool, as_csv: bool, quiet: bool, 
         say(f"{exact} of {counted(len(nodes), 'node')} exact, {differs}, {unseen} not seen")
     if differ:
         raise click.exceptions.Exit(DIFFERS)
-
-
-def _page_path(source: Path | None, built: Path | None) -> Path:
-    """Where --html writes."""
-    if built is not None:
-        return page_beside(built)
-    assert source is not None
-    return page_here(source)
 
 
 def _reports(model: Model, built: Path | None) -> list[Mapping[str, Any]]:

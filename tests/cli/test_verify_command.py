@@ -107,6 +107,14 @@ def test_two_runs_return_the_same_bytes(place: Path) -> None:
         ([], "give a MODEL.onnx"),
         (["{place}/net.onnx"], "nothing to verify on"),
         (["--model", "a.pb", "--test", "x"], "--model needs --float"),
+        (
+            ["--model", "a.pb", "--float", "a.onnx", "--test", "x", "--observer", "mse"],
+            "--observer has no use with --model",
+        ),
+        (
+            ["--model", "a.pb", "--float", "a.onnx", "--test", "x", "--percentile", "99.99"],
+            "--percentile has no use with --model",
+        ),
         (["{place}/net.onnx", "--model", "a.pb"], "either a MODEL.onnx"),
         (["{place}/net.onnx", "--test", "x", "--fail-below", "snr=3"], "not of the form"),
         (["{place}/net.onnx", "--test", "x", "--fail-below", "sqnr=high"], "not a number"),
