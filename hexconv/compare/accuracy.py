@@ -23,6 +23,7 @@ from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import load
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.quantize import Bounds
 
 if TYPE_CHECKING:
     import onnx
@@ -99,7 +100,7 @@ def accuracy(
     Args:
         model: as converted from `source`.
         source: the ONNX model.
-        samples: as for `convert`; random inputs in the model's input ranges without them.
+        samples: as for `convert`; random inputs in the calibrated ranges without them.
         count: number of samples to take, from the first.
         library: of the phone: "v60", "v65" or "v66".
         estimate: whether to find what 8 bits allow as well.
@@ -114,11 +115,10 @@ def accuracy(
     from hexconv.simulator import Simulator
 
     graph = load(source, {item.name: item.shape for item in model.graph.inputs}, recognize=False)
-    spans = {item.name: item.range for item in model.graph.inputs if item.range[0] < item.range[1]}
     feeds: Iterable[Mapping[str, FloatArray]] = (
         read_samples(samples, graph, model.graph.data_formats)
         if samples is not None
-        else synthetic_samples(graph, spans)
+        else synthetic_samples(graph, _spans(model))
     )
     session, simulator = FloatSession(graph), Simulator(model, library)
     taken = list(islice(feeds, min(count, sys.maxsize)))
@@ -135,6 +135,12 @@ def accuracy(
             item.add(expected[name], returned[name], allowed.get(name))
         tell("accuracy", done, len(taken))
     return {name: found for name, item in sums.items() if (found := item.result()) is not None}
+
+
+def _spans(model: Model) -> dict[str, Bounds]:
+    """What the values of each input are between; the range that the DSP gives it includes 0."""
+    spans = {item.name: model.ranges.get(item.name, item.range) for item in model.graph.inputs}
+    return {name: span for name, span in spans.items() if span[0] < span[1]}
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -15,7 +15,7 @@ from hexconv.cli import group
 from hexconv.compare.accuracy import Accuracy, accuracy
 from hexconv.compare.low_accuracy import low_accuracy
 from hexconv.compare.metrics import Metrics
-from hexconv.errors import AccuracyError
+from hexconv.errors import AccuracyError, HexconvWarning
 from hexconv.onnx_graph import load
 from tests.lowering.proof import Array, model, numbers
 
@@ -162,3 +162,14 @@ def measured(sqnr: float, allowed: float | None = None, top1: float | None = Non
 )
 def test_each_threshold_has_one_warning(item: Accuracy, warned: bool) -> None:
     assert len(low_accuracy({"y": item}, own_samples=True)) == int(warned)
+
+
+def test_random_inputs_are_in_the_declared_range() -> None:
+    """Values below it are in the DSP's range, which includes 0; no tensor behind was seen there."""
+    consts = {"w": numbers((4, 4, 3, 3)) / 5}
+    conv = helper.make_node("Conv", ["x", "w"], ["y"], name="conv")
+    proto = model([conv], {"x": (1, 4, 8, 8)}, ["y"], consts)
+    with pytest.warns(HexconvWarning, match="random data in the declared input range"):
+        converted = hexconv.convert(proto, input_ranges={"x": (3.0, 4.0)})
+    found = accuracy(converted, proto)["y"]
+    assert found.allowed is not None and found.sqnr > found.allowed - 3
