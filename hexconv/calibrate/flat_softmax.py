@@ -25,14 +25,16 @@ from hexconv.calibrate.softmax_rows import (
 )
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
 LEAST_LEVELS = 1.5
 """Levels of 0..1 that a row's mean probability has; with fewer it loses its mass."""
-PEAKED, PEAKED_ALONE = 0.95, 0.3
+PEAKED, PEAKED_ALONE, PEAKED_RETURNED = 0.95, 0.5, 0.3
 """Largest probability that was seen, with a product behind it and without: in the range of a larger
-one, a probability that is read itself gains less than 10 dB."""
+one, a probability that is read itself gains less than 6 dB. One that the model returns is cut off
+at what was seen, where samples may not have shown the model sure of itself."""
 FLAT, FLAT_SHORT = 0.5, 0.15
 """The same of rows that keep their mass in 255 levels of 0..1, but spread it over hardly any: with
 a product behind them, and where they are so short that a sum over them needs no more."""
@@ -79,7 +81,7 @@ def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
     shape, axis = shape_of(source), softmax_axis(node)
     if loses_mass(node, ranges) and (_is_long(shape[axis]) or prod(shape) <= MOST_ELEMENTS):
         return True
-    return 0.0 < largest < _limit(shape, axis, product_of(node) is None)
+    return 0.0 < largest < _limit(node, shape, shape[axis])
 
 
 def _is_long(length: int) -> bool:
@@ -87,15 +89,23 @@ def _is_long(length: int) -> bool:
     return length * LEAST_LEVELS > LEVELS
 
 
-def _limit(shape: Sequence[int], axis: int, alone: bool) -> float:
+def _limit(node: ir.Node, shape: Sequence[int], length: int) -> float:
     """The largest probability up to which rows of a length are written out."""
-    if _is_long(shape[axis]):
-        return PEAKED_ALONE if alone else PEAKED
+    alone = product_of(node) is None
+    own = PEAKED_RETURNED if _is_returned(node.outputs[0]) else PEAKED_ALONE
+    if _is_long(length):
+        return own if alone else PEAKED
     if prod(shape) > MOST_ELEMENTS:
         return 0.0
     if alone:
-        return PEAKED_ALONE
-    return FLAT_SHORT if shape[axis] < SHORT else FLAT
+        return own
+    return FLAT_SHORT if length < SHORT else FLAT
+
+
+def _is_returned(value: ir.Value) -> bool:
+    """Whether the model returns a value, as it is or in another shape."""
+    moved = (use.node for use in value.uses() if use.node.op_type in LAYOUT)
+    return value.is_graph_output() or any(_is_returned(node.outputs[0]) for node in moved)
 
 
 def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:

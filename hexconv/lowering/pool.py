@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf, sqrt
 
+import numpy as np
+
 from hexconv.errors import UnsupportedOpError
+from hexconv.lowering import depthwise
 from hexconv.lowering.context import Context
+from hexconv.lowering.conv_emitter import ConvEmitter
 from hexconv.lowering.pad import filled
 from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.slice_concat import cut, sliced
 from hexconv.lowering.window import Window, mode, windows
-from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.builder import RangeSource, Tensor
 from hexconv.nnlib.constraints import KEPT_COLUMNS
 from hexconv.nnlib.graph import Padding
 from hexconv.nnlib.layout import Layout
@@ -19,6 +23,8 @@ from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range
 
 L2_POOL = "QuantizedL2Pool_8"
+NARROWER = 2.0
+"""Of the range of what is averaged, that of the means is a part as small as this: one bit."""
 
 
 @lowers("MaxPool", tie=Tie.COPY, integers=True)
@@ -63,14 +69,33 @@ def average_pool(node: NodeView, ctx: Context) -> None:
     """QuantizedAvgPool_8 of windows inside the input; all else was decomposed.
 
     Its output range depends on the data where a single window is left, and its padded windows are
-    not exact (docs/nnlib/quirks.md#output-ranges; op_avgpool_d32.c).
+    not exact (docs/nnlib/quirks.md#output-ranges; op_avgpool_d32.c). It returns the range of its
+    input: where means need half of that or less, a convolution returns them in their own.
     """
     source, output = node.input(0), node.outputs[0]
     node.done("count_include_pad")
     layout, axes, counts = _axes(node, ctx)
     tensor = ctx.take(source, layout)
-    pooled = _pool(ctx, "QuantizedAvgPool_8", tensor, axes, counts, Padding.VALID, output)
+    static = tensor.source is not RangeSource.RUN_TIME
+    narrow = ctx.range(output).step * NARROWER <= tensor.range.step
+    if static and narrow and depthwise.runs(axes, 1):
+        pooled = _averaged(ctx, tensor, axes, counts, output)
+    else:
+        pooled = _pool(ctx, "QuantizedAvgPool_8", tensor, axes, counts, Padding.VALID, output)
     ctx.bind(output, layout, pooled)
+
+
+def _averaged(
+    ctx: Context, tensor: Tensor, axes: Sequence[Window], counts: Sequence[int], name: str
+) -> Tensor:
+    """Means over windows as a convolution of equal weights, a group for each channel."""
+    height, width, channels = axes[0].kernel, axes[1].kernel, tensor.shape[3]
+    kernel = np.full((height, width, 1, channels), 1.0 / (height * width), np.float32)
+    bias = np.zeros(channels, np.float32)
+    emitter = ConvEmitter(ctx, name, counts)
+    if channels == 1:
+        return emitter.dense(tensor, kernel, bias, axes)
+    return depthwise.lower(emitter, tensor, kernel, bias, axes)
 
 
 @lowers("LpPool")

@@ -131,6 +131,21 @@ def test_probabilities_that_are_read_themselves_have_levels_of_their_own_range(a
     assert against_float(proto, samples)[0] > 30.0
 
 
+@pytest.mark.parametrize("axis", [1, 3])
+def test_probabilities_up_to_a_half_that_are_read_on_have_them_too(axis: int) -> None:
+    """29 dB of 0..1; one that is returned keeps 0..1, in which a surer one has its value."""
+    shape = (1, 31, 3, 33)
+    softmax = helper.make_node("Softmax", ["x"], ["p"], axis=axis)
+    leaky = helper.make_node("LeakyRelu", ["p"], ["y"], alpha=0.3)
+    samples = [{"x": numbers(shape, seed)} for seed in range(2)]
+    proto = model([softmax, leaky], {"x": shape}, ["y"], {})
+    assert against_float(proto, samples)[0] > 35.0
+    same_on_the_library(hexconv.convert(proto, samples=samples), samples[0])
+    flat = helper.make_node("Flatten", ["p"], ["y"])
+    returned = hexconv.convert(model([softmax, flat], {"x": shape}, ["y"], {}), samples=samples)
+    assert returned.graph.histogram()["QuantizedSoftmax_8"] == 1
+
+
 def test_probabilities_that_are_normalized_have_them_too() -> None:
     """All near 0.15: the differences that a norm is made of had 12 levels of 0..1."""
     nodes = [

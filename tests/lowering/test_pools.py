@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from onnx import helper
 
+import hexconv
 from tests.lowering.proof import (
+    Array,
     decibels,
     emitted,
+    float_outputs,
     ints,
     matches,
     model,
     numbers,
     one,
+    same_on_the_library,
     unsupported_op,
 )
 
@@ -117,3 +123,46 @@ def test_average_pools_wider_than_a_kernel_may_be(window: int) -> None:
     node = helper.make_node("AveragePool", ["x"], ["y"], **attrs)
     proto = model([node], {"x": (1, 4, 128)}, ["y"])
     assert decibels(proto, [{"x": numbers((1, 4, 128))}]) > 35.0
+
+
+NARROW: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "an image": ((8, 9), {"kernel_shape": [3, 3]}),
+    "strided rows": ((8, 9), {"kernel_shape": [4, 3], "strides": [3, 1]}),
+    "ceil": ((8, 9), {"kernel_shape": [4, 3], "strides": [2, 2], "ceil_mode": 1}),
+    "a row": ((1, 40), {"kernel_shape": [1, 9]}),
+    "a signal": ((40,), {"kernel_shape": [9], "strides": [2]}),
+}
+
+
+def peaked_pool(
+    size: tuple[int, ...], attrs: dict[str, Any], channels: int
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
+    """A mean of 9 to 12 numbers behind a factor, a few of which are far larger; and an input."""
+    shape = (2, channels, *size)
+    nodes = [
+        helper.make_node("Mul", ["x", "half"], ["t"]),
+        helper.make_node("AveragePool", ["t"], ["y"], **attrs),
+    ]
+    x = numbers(shape)
+    x[..., ::13] *= 6.0
+    return model(nodes, {"x": shape}, ["y"], {"half": np.float32(0.5)}), {"x": x}
+
+
+@pytest.mark.parametrize("form", NARROW)
+@pytest.mark.parametrize("channels", [1, 5, 40])
+def test_means_of_a_narrow_range_have_its_levels(form: str, channels: int) -> None:
+    proto, sample = peaked_pool(*NARROW[form], channels)
+    made = hexconv.convert(proto, samples=[sample])
+    assert "QuantizedAvgPool_8" not in made.graph.histogram()
+    same_on_the_library(made, sample)
+    ranges = {**made.ranges, "y": made.ranges["t"]}
+    pooled = hexconv.convert(proto, ranges=ranges)
+    assert "QuantizedAvgPool_8" in pooled.graph.histogram()
+    wanted = float_outputs(proto, sample)[0]
+    own, wide = (np.abs(hexconv.simulate(m, sample)["y"] - wanted).max() for m in (made, pooled))
+    assert own < 0.8 * wide
+
+
+def test_wide_windows_of_images_stay_a_pool() -> None:
+    proto, sample = peaked_pool((8, 18), {"kernel_shape": [2, 9]}, 5)
+    assert "QuantizedAvgPool_8" in hexconv.convert(proto, samples=[sample]).graph.histogram()
