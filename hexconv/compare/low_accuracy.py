@@ -46,8 +46,8 @@ def _of_output(name: str, item: Accuracy, own_samples: bool) -> Iterator[str]:
         if far_below(part.sqnr, part.allowed):
             yield (
                 f"output '{name}' joins '{part.tensor}' with what has a wider range: "
-                f"{part.values} different values are left of it, {part.sqnr:.1f} dB where 8 "
-                f"bits of its own range allow {part.allowed:.1f}; make it an output of its own"
+                f"different values left of it: {part.values}, {part.sqnr:.1f} dB where 8 bits "
+                f"of its own range allow {part.allowed:.1f}; make it an output of its own"
             )
 
 

@@ -20,8 +20,8 @@ MOVES = (SELECTIONS | {"Pad"}) - {"MaxPool"}
 """Ops that move, repeat or leave out elements, whatever their values are."""
 BY_ELEMENT = frozenset(("Clip", "Neg", "Relu"))
 """Ops that leave each element in its place, and change its range only."""
-BY_NUMBER = frozenset(("Add", "Div", "Mul", "Sub"))
-"""Ops that do so where the other operand is one number."""
+BY_CONSTANT = frozenset(("Add", "Div", "Mul", "Sub"))
+"""Ops that do so where the other operand is constant: one number, or one for each channel."""
 NOTHING = -1
 """In the place of what a Pad adds."""
 
@@ -46,7 +46,7 @@ def joined(value: ir.Value, *, computed: bool = False) -> Joined | None:
 
     Args:
         value: the tensor.
-        computed: whether to look behind a Relu, a Clip and a number as well.
+        computed: whether to look behind a Relu, a Clip and constants as well.
     """
     tracer = _Tracer(computed)
     join = tracer.join_of(value)
@@ -64,7 +64,7 @@ def moved(node: ir.Node, *, computed: bool = False) -> ir.Value | None:
 
     Args:
         node: any one.
-        computed: whether a Relu, a Clip and a number leave elements what they are as well.
+        computed: whether a Relu, a Clip and constants leave elements what they are as well.
     """
     present = [value for value in node.inputs if value is not None]
     sources = [value for value in present if array_of(value) is None]
@@ -72,17 +72,15 @@ def moved(node: ir.Node, *, computed: bool = False) -> ir.Value | None:
         return None
     if node.op_type in MOVES:
         return sources[0] if sources[0] is node.inputs[0] else None
-    return sources[0] if computed and _leaves_in_place(node, present) else None
+    return sources[0] if computed and _leaves_in_place(node, sources[0]) else None
 
 
-def _leaves_in_place(node: ir.Node, operands: Sequence[ir.Value]) -> bool:
+def _leaves_in_place(node: ir.Node, source: ir.Value) -> bool:
     if node.op_type in BY_ELEMENT:
         return True
-    numbers = [array for value in operands if (array := array_of(value)) is not None]
-    if node.op_type == "Div" and array_of(operands[0]) is not None:
+    if node.op_type == "Div" and node.inputs[0] is not source:
         return False  # a small element becomes a large one
-    alike = shape_of(node.outputs[0]) in map(shape_of, operands)
-    return node.op_type in BY_NUMBER and alike and all(item.size == 1 for item in numbers)
+    return node.op_type in BY_CONSTANT and shape_of(node.outputs[0]) == shape_of(source)
 
 
 class _Tracer:

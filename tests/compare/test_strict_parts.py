@@ -44,6 +44,8 @@ ARRAYS = {
     "behind": np.array([3]),
     "ones": np.ones((1, 8, 1), np.float32),
     "number": np.float32(0.5),
+    "factors": np.linspace(0.5, 2.0, 8, dtype=np.float32),
+    "columns": np.linspace(0.5, 2.0, 8, dtype=np.float32).reshape(1, 8, 1),
     "mask": np.arange(32).reshape(1, 8, 4) % 2 == 0,
 }
 FORMS: dict[str, list[onnx.NodeProto]] = {
@@ -88,6 +90,8 @@ FORMS: dict[str, list[onnx.NodeProto]] = {
     "constant": [node("Concat", ["ones", "boxes", "scores"], ["y"], axis=2)],
     "Relu": [LAST, node("Relu", ["j"], ["y"])],
     "number": [LAST, node("Mul", ["j", "number"], ["y"])],
+    "factor by channel": [LAST, node("Mul", ["factors", "j"], ["y"])],
+    "divisor by row": [LAST, node("Div", ["j", "columns"], ["y"])],
     "Where": [node("Where", ["mask", "boxes", "scores"], ["y"])],
 }
 
@@ -123,6 +127,18 @@ def places(nodes: list[onnx.NodeProto], *, computed: bool = False, **consts: Arr
     graph = load(model(nodes, {"x": (1, 2), "z": (1, 2)}, ["y"], consts))
     found = joined(graph.graph.outputs[0], computed=computed)
     return None if found is None else found.places
+
+
+def test_constants_leave_elements_in_place_unless_they_repeat_or_divide_by_them() -> None:
+    join = node("Concat", ["x", "z"], ["j"], axis=1)
+    four = np.arange(1.0, 5.0, dtype=np.float32)
+    for op in ("Add", "Sub", "Mul", "Div"):
+        found = places([join, node(op, ["j", "four"], ["y"])], computed=True, four=four)
+        assert found is not None and found.tolist() == [[0, 0, 1, 1]]
+        assert places([join, node(op, ["j", "four"], ["y"])], four=four) is None
+    repeats = [join, node("Mul", ["j", "tall"], ["y"])]
+    assert places(repeats, computed=True, tall=np.ones((2, 1), np.float32) * 2) is None
+    assert places([join, node("Div", ["four", "j"], ["y"])], computed=True, four=four) is None
 
 
 def test_a_pad_adds_no_part() -> None:
