@@ -2,7 +2,8 @@
 
 ParallelWaveGAN and ESPnet have the same network under other names
 (parallel_wavegan/models/hifigan.py, espnet2/gan_tts/hifigan/hifigan.py: HiFiGANGenerator); ESPnet's
-text-to-speech models contain it with a prefix.
+text-to-speech models contain it with a prefix, as do checkpoints of Lightning, NeMo and
+`DataParallel` ("module.", "generator.") under the official names.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-OFFICIAL, OTHER, LAST = "conv_pre.", "input_conv.", "output_conv.1."
-PLACES = (("generator",), ("model", "generator"), ("model",), ())
+OFFICIAL, OTHER = ("conv_pre.", "conv_post."), ("input_conv.", "output_conv.1.")
+"""The first and the last layer, by which a generator is found."""
+PLACES = (("generator",), ("model", "generator"), ("model",), ("state_dict",), ())
 """Where checkpoints have the generator's weights."""
 
 RULES = (
@@ -35,25 +37,31 @@ def official_names(loaded: Any) -> Mapping[Any, Any] | None:
             state = state.get(key) if isinstance(state, Mapping) else None
         if not isinstance(state, Mapping):
             continue
-        if any(str(name).startswith(OFFICIAL) for name in state):
+        names = {str(name): value for name, value in state.items()}
+        if any(name.startswith(OFFICIAL[0]) for name in names):
             return state
-        prefix = _prefix([str(name) for name in state])
-        if prefix is not None:
-            return _renamed({str(name): value for name, value in state.items()}, prefix)
+        for ends in (OFFICIAL, OTHER):
+            prefix = _prefix(list(names), *ends)
+            if prefix is not None:
+                own = {
+                    name.removeprefix(prefix): value
+                    for name, value in names.items()
+                    if name.startswith(prefix)
+                }
+                return own if ends == OFFICIAL else _renamed(own)
     return None
 
 
-def _prefix(names: list[str]) -> str | None:
+def _prefix(names: list[str], first: str, last: str) -> str | None:
     """What stands before the generator's names; None where there is no generator."""
-    found = [name[: name.index(OTHER)] for name in names if OTHER in name]
-    last = tuple(f"{prefix}{LAST}" for prefix in found)
-    ends = [name for name in names if name.startswith(last)] if last else []
-    return ends[0][: ends[0].index(LAST)] if ends else None
+    found = [name[: name.index(first)] for name in names if first in name]
+    ends = tuple(f"{prefix}{last}" for prefix in found if not prefix or prefix.endswith("."))
+    whole = [name for name in names if name.startswith(ends)] if ends else []
+    return whole[0][: whole[0].index(last)] if whole else None
 
 
-def _renamed(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The tensors under a prefix; a name that no rule knows stays, to be reported."""
-    own = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+def _renamed(own: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors by official name; a name that no rule knows stays, to be reported."""
     single = not any(".convs2." in name for name in own)
     found = {}
     for name, value in own.items():

@@ -62,6 +62,17 @@ def test_weights_of_other_names_are_the_official_ones(
     hifigan.from_weights(small, read)
 
 
+@pytest.mark.parametrize("prefix", ["module.", "generator.", "module.dec."])
+def test_official_names_may_have_a_prefix(prefix: str, tmp_path: Path) -> None:
+    weights = layers.seeded(ODD)
+    state = {prefix + name: torch.from_numpy(value) for name, value in weights.items()}
+    others = {"mpd.conv_post.weight": torch.zeros(3), "upconv_pre.weight": torch.zeros(3)}
+    torch.save({"epoch": 3, "state_dict": {**others, **state}}, tmp_path / "c.ckpt")
+    read = hifigan.read_checkpoint(tmp_path / "c.ckpt")
+    assert read.keys() == weights.keys()
+    assert all(np.array_equal(read[name], weights[name]) for name in weights)
+
+
 def test_a_part_that_hexconv_has_not_is_named(tmp_path: Path) -> None:
     state = as_parallel_wavegan(layers.seeded(ODD))
     torch.save({**state, "global_conv.weight": torch.zeros(16, 4, 1)}, tmp_path / "c.pkl")
