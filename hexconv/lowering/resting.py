@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from hexconv.annotations import notes_of
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.rewrites.match import with_scalar
+from hexconv.onnx_graph.rewrites.match import scalar, with_scalar
 from hexconv.quantize import Bounds, Range
 from hexconv.quantize.ranges import LEVELS
 
@@ -73,8 +73,8 @@ def _in_steps(
 
 
 def _added(node: ir.Node) -> tuple[ir.Value, float, ir.Value] | None:
-    """x, d and the activation that x is a multiple of, in x + d."""
-    found = with_scalar(node) if node.op_type == "Add" and not node.domain else None
+    """x, d and the activation that x is a multiple of, in x + d and x - (-d)."""
+    found = _with_number(node)
     if found is None:
         return None
     start = found[0]
@@ -82,6 +82,16 @@ def _added(node: ir.Node) -> tuple[ir.Value, float, ir.Value] | None:
         assert producer.inputs[0] is not None
         start = producer.inputs[0]
     return (*found, start) if producer is not None and _rests(producer) else None
+
+
+def _with_number(node: ir.Node) -> tuple[ir.Value, float] | None:
+    """The operand and the number that is added to it."""
+    if node.domain or node.op_type not in ("Add", "Sub"):
+        return None
+    if node.op_type == "Add":
+        return with_scalar(node)
+    value, number = node.inputs[0], scalar(node.inputs[1])
+    return None if value is None or number is None else (value, -number)
 
 
 def _rests(node: ir.Node) -> bool:

@@ -17,13 +17,13 @@ from tests.real_library import needed
 SHAPE = (1, 8, 12, 12)
 
 
-def affine(activation: str, factor: float, number: float) -> onnx.ModelProto:
+def affine(activation: str, factor: float, number: float, op: str = "Add") -> onnx.ModelProto:
     """A layer's activation times a number and a number, read by a convolution that pads zeros."""
     nodes = [
         helper.make_node("Conv", ["x", "w", "b"], ["h"]),
         helper.make_node(activation, ["h"], ["r"]),
         helper.make_node("Mul", ["factor", "r"], ["m"]),
-        helper.make_node("Add", ["m", "number"], ["a"]),
+        helper.make_node(op, ["m", "number"], ["a"]),
         helper.make_node("Conv", ["a", "d"], ["c"], pads=[2] * 4, group=8),
         helper.make_node("GlobalAveragePool", ["c"], ["y"]),
     ]
@@ -69,6 +69,14 @@ def test_the_number_is_a_whole_count_of_the_activations_steps(
     assert step <= 1.01 * MOST * sum_of(before)[0]
     errors = [error(item, proto, held) for item in (made, before)]
     assert errors[0] < errors[1]
+
+
+def test_a_number_that_is_taken_off_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    proto, held = affine("Relu", 0.3, 0.4, "Sub"), feeds(4, first=50)
+    made = hexconv.convert(proto, samples=feeds(8))
+    monkeypatch.setattr(pipeline, "on_resting", lambda nodes, ranges, observed: observed)
+    before = hexconv.convert(proto, samples=feeds(8))
+    assert error(made, proto, held) < error(before, proto, held) / 20.0
 
 
 @pytest.mark.parametrize(
