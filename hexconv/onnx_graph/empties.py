@@ -25,7 +25,8 @@ def settle(node: ir.Node, builder: FloatBuilder) -> None:
                 f"'{value.name}' is empty: its shape is {list(shape_of(value))}",
                 node=str(node.name),
                 op=node.op_type,
-                hint="check the input shapes, and kernels larger than their input",
+                hint="check the input shapes; if nobody needs the output, name the others with "
+                "--outputs",
             )
     if empty:
         builder.at(node)
