@@ -106,6 +106,15 @@ def binary() -> Iterator[Case]:
         yield "div", divide
 
 
+POOLED: list[tuple[tuple[int, ...], list[int]]] = [
+    *(((1, h, w, d), [1, 2]) for h, w, d in product((4, 7, 14), (7, 10), (128, 320, 512))),
+    *(((1, 7, 7, d), [1, 2]) for d in (40, 1000, 1280)),
+    *(((b, 1, w, 1), [2]) for b, w in product((20, 64, 512), (9, 49, 196))),
+    *(((b, 1, w, d), [2]) for b, w, d in ((12, 20, 40), (30, 50, 8), (8, 49, 128))),
+]
+"""Global pools and centerings: tensors, and the axes of their sums."""
+
+
 def reductions() -> Iterator[Case]:
     """Mean and Sum over one or two axes, ArgMax."""
     for shape, axes in product(SHAPES, ([3], [1, 2], [2], [1])):
@@ -117,6 +126,15 @@ def reductions() -> Iterator[Case]:
             b.add("QuantizedSum_8to32", [*x, over], (left, "int32"))
 
         yield "mean", mean
+    for shape, axes in POOLED:
+
+        def pool(b: Bench, shape=shape, axes=axes) -> None:
+            left = tuple(1 if i in axes else size for i, size in enumerate(shape))
+            x, over = b.feed(shape), b.const(axes, "int32")
+            b.add("QuantizedMean_8", [*x, over, *b.value_range()], (left, "uint8"))
+            b.add("QuantizedSum_8to32", [*x, over], (left, "int32"))
+
+        yield "pool", pool
     for shape in SHAPES:
         yield (
             "argmax",
