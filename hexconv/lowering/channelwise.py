@@ -1,8 +1,8 @@
 """A factor and an addend for each channel: one BatchNorm, or a depthwise convolution of width 1.
 
-BatchNorm has one scale for all factors. Where a large factor meets small data, or a clip behind it
-lets little through, half a level of the largest is more than a level of the result for channels
-with small ones. The weights of a convolution have a scale for each channel.
+BatchNorm has a largest width, and one scale for all factors. Where a large factor meets small data,
+or a clip behind it lets little through, half a level of the largest is more than a level of the
+result for channels with small ones. The weights of a convolution have a scale for each channel.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hexconv.lowering.conv_emitter import INT32_MAX, INT32_MIN, ConvEmitter
 from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.window import Window
 from hexconv.nnlib.builder import Tensor
+from hexconv.nnlib.constraints import WIDEST_BATCH_NORM
 from hexconv.nnlib.layout import Layout
 from hexconv.quantize import Range, quantize_bias, quantize_weights
 
@@ -64,7 +65,8 @@ def scaled_and_shifted(
             changes there, its offset makes up for.
     """
     limit = COARSE if center is None or not center.any() else COARSE_AROUND
-    if coarse(ctx, tensor, factor, name, limit):
+    wide = tensor.shape[2] > WIDEST_BATCH_NORM
+    if wide or coarse(ctx, tensor, factor, name, limit):
         return scaled_by_channel(ctx, tensor, factor, offset, name)
     return _batch_norm(ctx, tensor, factor, offset, name, center)
 

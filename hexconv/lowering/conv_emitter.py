@@ -10,10 +10,11 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
+from hexconv.lowering import deep_data
 from hexconv.lowering.context import Context
 from hexconv.lowering.window import Window, mode, padded, undilated, wide
 from hexconv.nnlib.builder import Tensor
-from hexconv.nnlib.constraints import WIDEST_KERNEL
+from hexconv.nnlib.constraints import DEEPEST_CONVOLUTION, WIDEST_KERNEL
 from hexconv.nnlib.depthwise_code import scale_period
 from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
@@ -124,6 +125,7 @@ class ConvEmitter:
 
     def dense(self, tensor: Tensor, kernel: Array, bias: Array, axes: Sequence[Window]) -> Tensor:
         """One group: kernel (kh, kw, Cin, Cout)."""
+        tensor, kernel, axes = deep_data.in_parts(self.ctx, tensor, kernel, axes, self.name)
         if any(axis.dilation > 1 for axis in axes):
             return self._dilated(tensor, kernel, bias, axes)
         return self.supernode("Supernode_8x8p32to8", tensor, kernel, bias, axes)
@@ -262,6 +264,8 @@ class ConvEmitter:
         pads: Sequence[int],
     ) -> Tensor:
         """weights (Cin, Cout, kh, kw); pads (top, left, bottom, right) of the full output."""
+        if weights.shape[0] > DEEPEST_CONVOLUTION:
+            raise deep_data.too_deep(weights.shape[0])
         top, left, bottom, right = (max(pad, 0) for pad in pads)
         weights = _grown(weights, pads)
         if _phases_are_two_to_two(weights, strides):

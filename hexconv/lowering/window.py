@@ -40,6 +40,12 @@ class Window:
         """The same windows for a kernel with zeros between its taps."""
         return Window(self.size, self.extent, self.stride, 1, self.before, self.after)
 
+    def repeated(self, count: int) -> Window:
+        """The same windows, undilated, where each element is `count` of them."""
+        sizes = (self.size, self.kernel, self.stride, self.before, self.after)
+        size, kernel, stride, before, after = (number * count for number in sizes)
+        return Window(size, kernel, stride, 1, before, after)
+
     def outputs(self, *, ceil: bool = False) -> int:
         """How many windows there are (ONNX Conv and pools; ceil_mode rounds up)."""
         free = self.size + self.before + self.after - self.extent

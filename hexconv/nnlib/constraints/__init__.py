@@ -7,7 +7,10 @@ returns whether a node violates it; ranges and values known only at run time are
 from hexconv.nnlib.constraints.ranges import WIDEST_SOFTMAX
 from hexconv.nnlib.constraints.registry import CONSTRAINTS, RANGE_CONSTRAINTS
 from hexconv.nnlib.constraints.structure import (
+    DEEPEST_CONVOLUTION,
     KEPT_COLUMNS,
+    MOST_PRODUCTS,
+    WIDEST_BATCH_NORM,
     WIDEST_KERNEL,
     mislays_batches,
     misrepeats,
@@ -15,8 +18,11 @@ from hexconv.nnlib.constraints.structure import (
 
 __all__ = [
     "CONSTRAINTS",
+    "DEEPEST_CONVOLUTION",
     "KEPT_COLUMNS",
+    "MOST_PRODUCTS",
     "RANGE_CONSTRAINTS",
+    "WIDEST_BATCH_NORM",
     "WIDEST_KERNEL",
     "WIDEST_SOFTMAX",
     "mislays_batches",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite, log
+from math import inf, isfinite, log, prod
 
 import numpy as np
 
@@ -117,13 +117,24 @@ def bias_fits(site: NodeSite) -> bool:
     if steps is None or weights is None or not np.isfinite(offsets).all():
         return False
     outputs = site.node.outputs[0].shape[3]
-    products = 255 * 128 * (weights[0] * weights[1] * weights[2] * weights[3] // max(outputs, 1))
     scales = site.const("channel_scale")
     if scales is not None and scales.size in (1, offsets.size):
         offsets = offsets / scales.reshape(-1)
     elif scales is not None:
         offsets = offsets / float(scales.min())
-    return float(offsets.max(initial=0.0)) / steps + products >= 2**31
+    room = 2**31 - float(offsets.max(initial=0.0)) / steps
+    most = 255 * 128 * (prod(weights) // max(outputs, 1))
+    return most >= room and _products(site, most) >= room
+
+
+def _products(site: NodeSite, most: int) -> int:
+    """What any data and the weights of one output channel add up to, in codes: at most `most`."""
+    weights, limits = site.const("weights"), site.range("w_")
+    if weights is None or limits is None or weights.dtype != np.uint8:
+        return most
+    axes = (1, 2, 3) if site.node.op.startswith("QuantizedTranspose") else (0, 1, 2)
+    codes = weights.astype(np.int16) - round(-255 * limits[0] / (limits[1] - limits[0]))
+    return 255 * int(np.abs(codes).sum(axis=axes, dtype=np.int64).max(initial=0))
 
 
 @range_constraint

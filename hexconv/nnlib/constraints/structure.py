@@ -13,6 +13,16 @@ from hexconv.nnlib.site import NodeSite
 WIDEST_KERNEL = 31
 """Columns of a kernel: from 32 on the v60 library returns wrong values. Rows are unlimited."""
 
+DEEPEST_CONVOLUTION = 32736
+"""Channels of a convolution's data, a multiple of 32 in 16 bits: more crash the library."""
+
+MOST_PRODUCTS = 2**17
+"""Of one output of a convolution: with more, the sum of their weights' codes, of 7 bits each, is no
+float32, and how the library rounds it is not known."""
+
+WIDEST_BATCH_NORM = 32764
+"""Columns, a multiple of 4 in 16 bits: in wider data QuantizedBatchNorm is wrong in every value."""
+
 SINGLE = (1, 1, 1, 1)
 
 KEPT_COLUMNS = 4

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import Array
+from hexconv.nnlib.constraints import MOST_PRODUCTS
 from hexconv.nnlib.layout import Shape4
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant, is_row, shape_of
@@ -31,6 +32,9 @@ def linear(graph: FloatGraph, observed: Mapping[str, Bounds], prices: Prices) ->
         weights = array_of(node.inputs[1])
         shape = shape_of(node.inputs[0])
         if weights is None or weights.ndim != 2 or len(shape) < 2:
+            continue
+        if weights.shape[0] > MOST_PRODUCTS:
+            declined("linear", node.name, f"a row of {weights.shape[0]} is too long")
             continue
         if prod(shape[:-1]) == 1 and _cheaper_as_product(weights, prices):
             declined("linear", node.name, "one row by a large matrix is cheaper as MatMul")

@@ -22,6 +22,7 @@ from hexconv.onnx_graph.builder import array_of, shape_of
 from hexconv.optimize.fusions.edit import DOMAIN, Inserter, insert_custom_op, only_reader, remove
 from hexconv.optimize.registry import Stage, declined, rewrite
 from hexconv.quantize import Bounds
+from hexconv.quantize.ranges import LEVELS, SMALLEST_STEP
 
 COARSER = 2.0
 """Weights that share a range: how much wider than its own it may be for any part, one bit."""
@@ -132,7 +133,8 @@ def _scaled(linear: ir.Node, observed: Mapping[str, Bounds]) -> Scaled:
     matrix, bias = (array_of(value) for value in linear.inputs[1:])
     assert matrix is not None and bias is not None  # a Linear has both constant
     low, high = observed[str(linear.outputs[0].name)]
-    scale = 1.0 / (max(abs(low), abs(high)) or 1.0)
+    reach = max(abs(low), abs(high))
+    scale = 1.0 / max(reach, SMALLEST_STEP * LEVELS) if reach else 1.0
     weights, offset = (np.asarray(array * scale, np.float32) for array in (matrix, bias))
     return Scaled(scale, weights, offset.reshape(-1), (low * scale, high * scale))
 

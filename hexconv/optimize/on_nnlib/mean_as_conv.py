@@ -10,10 +10,12 @@ from dataclasses import replace
 import numpy as np
 
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder
+from hexconv.nnlib.constraints import DEEPEST_CONVOLUTION
 from hexconv.nnlib.graph import Graph, Node, Output, Padding, Ref
 from hexconv.nnlib.ranges.found import FoundRanges
 from hexconv.optimize.registry import Stage, rewrite
-from hexconv.quantize import LARGEST_BIAS, Range, quantize_weights
+from hexconv.quantize import LARGEST_BIAS, QuantizedArray, Range, encode, symmetric
+from hexconv.quantize.ranges import LEVELS
 
 DEPTH = 3
 
@@ -35,15 +37,26 @@ def mean_as_conv(graph: Graph) -> int:
 
 
 def _over_depth(node: Node, builder: Builder) -> bool:
+    """Whether it is over depth alone, and no deeper than a convolution can be."""
     axes = builder.values(node.inputs[3])
-    return axes is not None and {int(a) % 4 for a in axes.reshape(-1)} == {DEPTH}
+    if axes is None or {int(a) % 4 for a in axes.reshape(-1)} != {DEPTH}:
+        return False
+    return builder.shape(node.inputs[0])[DEPTH] <= DEEPEST_CONVOLUTION
+
+
+def _weights(depth: int) -> QuantizedArray:
+    """1/depth, in as many levels as leave room in the accumulator for any mean."""
+    array = np.full((1, 1, depth, 1), 1.0 / depth, np.float32)
+    levels = min(127.0, LARGEST_BIAS // (LEVELS * depth))
+    value_range = symmetric(-128.0 * float(array[0, 0, 0, 0]) / levels, 0.0)
+    return QuantizedArray(encode(array, value_range), value_range)
 
 
 def _convolution(node: Node, builder: Builder, found: FoundRanges) -> list[Node]:
     """The convolution; where a run decides how loud its input is, behind a floor for that."""
     data, low, high, _, out_low, out_high = node.inputs
     depth = builder.shape(data)[DEPTH]
-    weights = quantize_weights(np.full((1, 1, depth, 1), 1.0 / depth, np.float32))
+    weights = _weights(depth)
     name = f"{node.name}/weights"
     before: list[Node] = []
     least = -found.scalars[out_low] / (weights.range.step * LARGEST_BIAS)

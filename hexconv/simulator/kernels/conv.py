@@ -16,6 +16,7 @@ from hexconv.nnlib.convolution_code import STRIDE, code_version
 from hexconv.simulator.numerics.conv_weights import PackedWeights, pack
 from hexconv.simulator.numerics.fixed_point import F32, as_range, round_int, sat_u8
 from hexconv.simulator.numerics.gemm import Gemm, Int32
+from hexconv.simulator.numerics.hvx import wrap32
 from hexconv.simulator.numerics.im2col import Tile, UInt8, blocks, patches
 from hexconv.simulator.numerics.output_range import OutputRange, QParams, level_and_zero
 from hexconv.simulator.numerics.requantize_gain import Gain, Int, Requantizer, choose_gain, codes
@@ -163,9 +164,9 @@ def scale(
     if packed.inverse is not None:
         wanted = (wanted * packed.inverse).astype(np.float32)
     correction = packed.sums * source.zero
-    # The library converts with saturation: on a very quiet input every bias is at an end of int32.
-    final = np.rint(wanted - correction.astype(np.float32)).astype(np.float64)
-    return gain, np.clip(final, -(2.0**31), 2.0**31 - 1).astype(np.int64) + correction
+    # Converted to 64 bits, of which 32 are kept.
+    final = np.rint(wanted - correction.astype(np.float32)).astype(np.int64)
+    return gain, wrap32(final) + correction
 
 
 def full_bias(bias: Array, channels: int) -> npt.NDArray[np.int32]:
