@@ -15,6 +15,7 @@ from hexconv.arrays import Array
 from hexconv.lowering import depthwise
 from hexconv.lowering.context import Context
 from hexconv.lowering.conv_emitter import INT32_MAX, INT32_MIN, ConvEmitter
+from hexconv.lowering.range_limits import is_narrow
 from hexconv.lowering.relayout import gather_axes
 from hexconv.lowering.window import Window
 from hexconv.nnlib.builder import Tensor
@@ -66,7 +67,7 @@ def scaled_and_shifted(
     """
     limit = COARSE if center is None or not center.any() else COARSE_AROUND
     wide = tensor.shape[2] > WIDEST_BATCH_NORM
-    if wide or coarse(ctx, tensor, factor, name, limit):
+    if wide or is_narrow(ctx.range(name)) or coarse(ctx, tensor, factor, name, limit):
         return scaled_by_channel(ctx, tensor, factor, offset, name)
     return _batch_norm(ctx, tensor, factor, offset, name, center)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil, log2
 
 import numpy as np
 
@@ -14,7 +15,14 @@ from hexconv.lowering.broadcast import common_layout, operand, spread
 from hexconv.lowering.channelwise import multiplied
 from hexconv.lowering.context import Context, lanes, memory_order
 from hexconv.lowering.mean_of_run import is_mean_of
-from hexconv.lowering.range_limits import LARGEST_MOVE, always_fits, centering_fits, request
+from hexconv.lowering.range_limits import (
+    LARGEST_MOVE,
+    NARROWEST,
+    always_fits,
+    centering_fits,
+    is_narrow,
+    request,
+)
 from hexconv.lowering.registry import lowers
 from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
 from hexconv.nnlib.layout import Shape4
@@ -31,7 +39,10 @@ BINARY = {
 }
 
 
-@lowers("Add", "Sub", "Mul")
+SUMS_AND_PRODUCTS = ("Add", "Sub", "Mul")
+
+
+@lowers(*SUMS_AND_PRODUCTS)
 def binary(node: NodeView, ctx: Context) -> None:
     """One nnlib op with a static output range; ONNX broadcasting."""
     pair = node.input(0), node.input(1)
@@ -180,6 +191,8 @@ def emit(
     if shape not in (left.shape, right.shape):
         # None of them lets both operands broadcast against each other with a requested range.
         left = spread(ctx, left, shape, f"{name}/left")
+    if op in SUMS_AND_PRODUCTS and is_narrow(value_range):
+        return _enlarged(ctx, op, (left, right), shape, value_range, name)
     if op in ("Max", "Min"):
         left = _saturated(ctx, left, value_range, f"{name}/left")
         right = _saturated(ctx, right, value_range, f"{name}/right")
@@ -195,6 +208,27 @@ def emit(
         BINARY[op], inputs, shape, given, name=f"{name}/wide", keeps_range=True
     )
     return ctx.requantize8(wide, value_range, name)
+
+
+def _enlarged(
+    ctx: Context,
+    op: str,
+    operands: tuple[Tensor, Tensor],
+    shape: Shape4,
+    value_range: Range,
+    name: str,
+) -> Tensor:
+    """A result in a range that the library would widen: of operands times a power of two."""
+    factor = 2.0 ** ceil(log2(NARROWEST / (value_range.max - value_range.min)) + 1.0)
+    left, right = (
+        ctx.fixed(tensor, f"{name}/{side}")
+        for tensor, side in zip(operands, ("left", "right"), strict=True)
+    )
+    left = ctx.rescaled(left, factor, f"{name}/left_enlarged")
+    if op != "Mul":
+        right = ctx.rescaled(right, factor, f"{name}/right_enlarged")
+    large = emit(ctx, op, left, right, shape, value_range.scaled(factor), f"{name}/enlarged")
+    return ctx.rescaled(large, 1.0 / factor, name)
 
 
 def _saturated(ctx: Context, tensor: Tensor, value_range: Range, name: str) -> Tensor:

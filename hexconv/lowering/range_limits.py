@@ -21,6 +21,9 @@ from hexconv.quantize import Range, cover
 LARGEST_SUM = 4000.0
 """Of the ratios of both operands' steps to the result's: 12 bits (op_add_d32.c,
 set_addsub_scaling_for_output_range)."""
+NARROWEST = 1e-6
+"""Of the ranges that a sum, a product or a batch norm can be asked for: the library widens narrower
+ones (op_add_d32.c, op_batchnorm_d32.c)."""
 LARGEST_MOVE = 15.0
 """Of the ratio of steps in Maximum and Minimum: 12 fractional bits of 16 (op_minimum_maximum.c)."""
 
@@ -42,6 +45,11 @@ def request(op: str, left: Range, right: Range, wanted: Range) -> Range:
     if op == "Add" or _difference_fits([left], [right], value_range):
         return value_range
     return cover(left.min - right.max, left.max - right.min)
+
+
+def is_narrow(value_range: Range) -> bool:
+    """Whether the library widens it where a sum, a product or a batch norm is asked for it."""
+    return value_range.max - value_range.min < NARROWEST
 
 
 def always_fits(op: str, left: Iterable[Range], right: Iterable[Range], asked: Range) -> bool:
