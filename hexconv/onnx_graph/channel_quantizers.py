@@ -42,6 +42,11 @@ class Steps(NamedTuple):
         """Whether integers stand for the same numbers."""
         return np.array_equal(self.scale, other.scale) and np.array_equal(self.zero, other.zero)
 
+    @property
+    def by_block(self) -> bool:
+        """Whether scales differ along more than one axis."""
+        return bool(sum(size > 1 for size in self.scale.shape) > 1)
+
 
 class Reader(NamedTuple):
     """A node that makes floats of integers, which ops before it bound to `low` and `high`."""
@@ -72,9 +77,11 @@ def replaced(node: ir.Node, builder: FloatBuilder) -> dict[ir.Value, Range]:
     source, steps = node.inputs[0], _steps(node)
     if source is None or steps is None:
         return {}
-    readers = _readers(node.outputs[0], steps, *steps.ends)
+    readers = _readers(node.outputs[0], steps, *steps.ends) or []
+    if steps.by_block and not all(reader.steps.same(steps) for reader in readers):
+        return {}  # factors of each element, in one range of 8 bits, would cost most of them
     found: dict[ir.Value, Range] = {}
-    for reader in readers or ():
+    for reader in readers:
         builder.at(node)
         if reader.steps.same(steps):
             value = _clamped(source, reader, builder, found)
