@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
+from hexconv.decompose.between_two import Positions, between_two
 from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.evaluate import Inputs, evaluate
@@ -22,6 +23,17 @@ from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 Matrix = npt.NDArray[np.float32]
 
+# The attributes that decide the weights of an axis.
+OF_WEIGHTS = (
+    "mode",
+    "coordinate_transformation_mode",
+    "nearest_mode",
+    "cubic_coeff_a",
+    "exclude_outside",
+    "antialias",
+)
+# Modes in which each element is read at one position, from two elements at most.
+BETWEEN_TWO = ("nearest", "linear")
 # A product with the interpolation matrix costs a multiply-accumulate for each of its entries.
 LARGEST = 1 << 18
 LARGEST_MATRIX = 1 << 28
@@ -50,16 +62,22 @@ def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
 
     Other nearest ones are a Gather per axis. Other linear and cubic ones by an integer factor over
     both H and W are a depthwise convolution per phase and DepthToSpace; else a product with the
-    interpolation matrix, one axis at a time.
+    interpolation matrix, one axis at a time, or, of a long axis, what is between two elements.
     """
     value = node.inputs[0]
-    mode = node.attributes["mode"].as_string() if "mode" in node.attributes else "nearest"
-    axes = _axes(node)
-    if value is None or axes is None:
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    mode = str(attrs.get("mode", "nearest"))
+    changes = _changes(node, attrs)
+    if value is None or changes is None:
+        return None
+    name, between = str(node.name), mode in BETWEEN_TWO and not attrs.get("antialias")
+    if between and any(change.is_long for change in changes):
+        return _without_matrices(builder, value, changes, attrs, name)
+    axes = _matrices(node, changes, attrs)
+    if axes is None:
         return None
     if not axes:
         return [value]
-    name = str(node.name)
     canonical = _canonical(axes, mode, shape_of(value))
     if canonical is not None:
         if _is(node, canonical):
@@ -74,16 +92,54 @@ def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     phases = _phases(axes, shape_of(value))
     if phases is not None:
         return [_by_phases(builder, value, axes[0].factor, phases, name)]
-    if any(item.matrix.size > LARGEST for item in axes):
+    if not between and any(item.matrix.size > LARGEST for item in axes):
         return None
     for item in axes:
-        value = product_along(builder, value, item.matrix, item.axis, name)
+        value = _along(builder, value, item, name)
     return [value]
 
 
-def _axes(node: ir.Node) -> list[ResizeAxis] | None:
+def _along(builder: FloatBuilder, value: ir.Value, item: ResizeAxis, name: str) -> ir.Value:
+    """One axis: a product, or what is between two elements where the matrix is large."""
+    if item.matrix.size <= LARGEST:
+        return product_along(builder, value, item.matrix, item.axis, name)
+    places = np.arange(len(item.matrix), dtype=np.float64)
+    return between_two(builder, value, item.axis, places @ item.matrix, name)
+
+
+def _without_matrices(
+    builder: FloatBuilder,
+    value: ir.Value,
+    changes: Sequence[_Change],
+    attrs: dict[str, Any],
+    name: str,
+) -> Sequence[ir.Value] | None:
+    """One axis after the other; None where ONNX Runtime finds another size than the model has."""
+    for change in changes:
+        read = positions(change.size, change.target, attrs)
+        if read.size != change.grown:
+            return None
+        value = between_two(builder, value, change.axis, read, name)
+    return [value]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One axis whose size, or whose positions, change: `target` as for `interpolation`."""
+
+    axis: int
+    size: int
+    grown: int
+    target: tuple[str, Any]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a matrix of its weights is too large to be made."""
+        return max(self.size, self.grown) * self.size > LARGEST_MATRIX
+
+
+def _changes(node: ir.Node, attrs: dict[str, Any]) -> list[_Change] | None:
     """The axes that change; None where sizes are computed, or depend on a region."""
-    attrs = {name: attr.value for name, attr in node.attributes.items()}
     transform = attrs.get("coordinate_transformation_mode", "half_pixel")
     policy = attrs.get("keep_aspect_ratio_policy", "stretch")
     if transform == "tf_crop_and_resize" or policy != "stretch":
@@ -94,7 +150,7 @@ def _axes(node: ir.Node) -> list[ResizeAxis] | None:
     scales, sizes = array_of(inputs[2]), array_of(inputs[3])
     if (scales is None) == (sizes is None):
         return None
-    axes = []
+    changes = []
     for position, axis in enumerate(listed):
         if sizes is not None:
             target: tuple[str, Any] = ("sizes", int(sizes[position]))
@@ -106,18 +162,28 @@ def _axes(node: ir.Node) -> list[ResizeAxis] | None:
                 return None  # ONNX adds the fraction to the ratio, ONNX Runtime does not
         if before[axis] == after[axis] and target[1] in (1.0, after[axis]):
             continue
-        if max(before[axis], after[axis]) * before[axis] > LARGEST_MATRIX:
+        changes.append(_Change(axis, before[axis], after[axis], target))
+    return changes
+
+
+def _matrices(
+    node: ir.Node, changes: Sequence[_Change], attrs: dict[str, Any]
+) -> list[ResizeAxis] | None:
+    """The weights of each axis; None where ONNX Runtime finds another size than the model has."""
+    axes = []
+    for change in changes:
+        if change.is_long:
             raise UnsupportedOpError(
-                f"axis {axis} is resized from {before[axis]} to {after[axis]} elements",
+                f"axis {change.axis} is resized from {change.size} to {change.grown} elements",
                 node=str(node.name),
                 op=node.op_type,
                 why="the matrix of its weights would have more than 2^28 numbers",
             )
-        matrix = interpolation(before[axis], target, attrs)
-        if matrix.shape[1] != after[axis]:
+        matrix = interpolation(change.size, change.target, attrs)
+        if matrix.shape[1] != change.grown:
             return None
-        if not np.array_equal(matrix, np.eye(before[axis])):
-            axes.append(ResizeAxis(axis, matrix))
+        if not np.array_equal(matrix, np.eye(change.size)):
+            axes.append(ResizeAxis(change.axis, matrix))
     return axes
 
 
@@ -129,30 +195,26 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
         target: ("scales", factor) or ("sizes", new size).
         attrs: of the Resize node.
     """
-    kept: dict[str, Any] = {
-        name: attrs[name]
-        for name in (
-            "mode",
-            "coordinate_transformation_mode",
-            "nearest_mode",
-            "cubic_coeff_a",
-            "exclude_outside",
-            "antialias",
-        )
-        if name in attrs
-    }
-    matrix: Matrix = _run(np.eye(size, dtype=np.float32)[None, None], target, kept)[0, 0]
+    matrix: Matrix = _run(np.eye(size, dtype=np.float32)[None, None], target, attrs)[0, 0]
     return matrix
 
 
+def positions(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> Positions:
+    """(new size,): where each element is read, as `interpolation`: a Resize of 0, 1, 2, ..."""
+    image = np.arange(size, dtype=np.float32)[None, None, None]
+    read: Positions = _run(image, target, attrs)[0, 0, 0].astype(np.float64)
+    return read
+
+
 def _run(image: Matrix, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:
+    kept = {name: attrs[name] for name in OF_WEIGHTS if name in attrs}
     kind, amount = target
     inputs: Inputs
     if kind == "sizes":
         inputs = [image, None, None, np.array([*image.shape[:3], amount], np.int64)]
     else:
         inputs = [image, None, np.array([1, 1, 1, amount], np.float32)]
-    resize = ir.node("Resize", [None] * len(inputs), attrs)
+    resize = ir.node("Resize", [None] * len(inputs), kept)
     output: Matrix = evaluate(resize, inputs, OPSET)[0]
     return output
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.lowering.proof import Array, emitted, ints, matches, one, unsupported_op
+from tests.lowering.proof import (
+    Array,
+    decibels,
+    emitted,
+    ints,
+    matches,
+    numbers,
+    one,
+    unsupported_op,
+)
 
 MODES = [
     "half_pixel",
@@ -109,3 +118,40 @@ def test_what_is_not_honored_is_rejected() -> None:
 @pytest.mark.parametrize("mode", ["linear", "cubic"])
 def test_antialiased_shrinking(mode: str) -> None:
     matches(one("Resize", (1, 3, 9, 8), None, scaled(0.5, 0.6), mode=mode, antialias=1), 2.0)
+
+
+LONG = [
+    ((1, 3, 400), 2.0, "half_pixel"),
+    ((1, 3, 400), 2.0, "align_corners"),
+    ((1, 3, 400), 2.5, "asymmetric"),
+    ((2, 3, 512), 4.0, "pytorch_half_pixel"),
+    ((1, 1, 600), 0.5, "half_pixel"),
+    ((1, 1, 100), 256.0, "half_pixel"),
+    ((1, 2, 2, 800), 2.0, "half_pixel"),
+    ((1, 2, 17_000), 2.0, "half_pixel"),
+    ((1, 2, 17_000), 2.0, "align_corners"),
+]
+
+
+@pytest.mark.parametrize(("shape", "factor", "transform"), LONG)
+def test_a_long_signal_is_interpolated(
+    shape: tuple[int, ...], factor: float, transform: str
+) -> None:
+    sizes = ints(*shape[:-1], int(shape[-1] * factor))
+    proto = one(
+        "Resize", shape, None, None, sizes, mode="linear", coordinate_transformation_mode=transform
+    )
+    smooth = np.cumsum(numbers(shape), axis=-1) / np.sqrt(shape[-1])
+    assert decibels(proto, [{"x": smooth.astype(np.float32)}]) > 30.0
+
+
+@pytest.mark.parametrize("factor", [2.0, 1.3, 0.5])
+def test_an_axis_too_long_for_a_matrix_is_read_at_the_nearest_elements(factor: float) -> None:
+    shape = (1, 2, 20_000)
+    sizes = ints(1, 2, int(20_000 * factor))
+    matches(one("Resize", shape, None, None, sizes, mode="nearest"))
+
+
+def test_a_long_cubic_resize_is_rejected() -> None:
+    scales = np.array([1, 1, 2], np.float32)
+    assert "too large" in unsupported_op(one("Resize", (1, 2, 600), None, scales, mode="cubic"))
