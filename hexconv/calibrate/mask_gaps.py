@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import Array
-from hexconv.calibrate.mask_ways import JOINS, way_of
+from hexconv.calibrate.mask_ways import joined_by, way_behind
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.quantize import Bounds
@@ -27,9 +27,9 @@ def possible_masks(graph: FloatGraph) -> Iterator[tuple[ir.Node, ir.Value]]:
     """The computed operands of joins that lead to softmax, ArgMax, a maximum or GELU."""
     seen: set[ir.Value] = set()
     for node in graph.nodes:
-        if node.domain or node.op_type not in JOINS or way_of(node.outputs[0]) is None:
+        if way_behind(node) is None:
             continue
-        for index in JOINS[node.op_type]:
+        for index in joined_by(node):
             value = node.inputs[index] if index < len(node.inputs) else None
             if value is not None and value not in seen and array_of(value) is None:
                 seen.add(value)

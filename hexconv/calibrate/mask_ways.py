@@ -14,6 +14,8 @@ from hexconv.quantize import Bounds
 
 MOVES = LAYOUT | {"Expand"}
 JOINS = {"Add": (0, 1), "Sub": (0, 1), "Where": (1, 2), "Pad": (0, 2)}
+BOUNDS = {"Min": 1.0, "Max": -1.0}
+"""Ops that choose what is masked, far below the scores (1.0) or far above them (-1.0)."""
 LARGER = {"Softmax", "ArgMax", "GlobalMaxPool", "MaxPool", "ReduceMax"}
 SMALLER = {"ArgMin", "ReduceMin"}
 """Ops whose result no value tells that is far below, or above, all others."""
@@ -27,6 +29,23 @@ MARGIN_DIVIDED = 3.0
 GELU_ENDS = 8.0
 # ArgMax needs what is masked to be less than the smallest score: five levels of 255.
 LEVELS_BELOW = 1 / 50
+
+
+def joined_by(node: ir.Node) -> tuple[int, ...]:
+    """The inputs of a node that may add a mask to scores, or choose one; of any other, none."""
+    if node.domain:
+        return ()
+    if node.op_type in BOUNDS and len(node.inputs) == 2:
+        return 0, 1
+    return JOINS.get(node.op_type, ())
+
+
+def way_behind(node: ir.Node) -> Way | None:
+    """From what such a node returns to what reads it; None where that needs more, or it is none."""
+    if not joined_by(node):
+        return None
+    way = way_of(node.outputs[0])
+    return None if way is None or BOUNDS.get(node.op_type, way.sign) != way.sign else way
 
 
 def way_of(value: ir.Value) -> Way | None:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.calibrate.mask_gaps import FAR, STEP_FAR, near_zero
-from hexconv.calibrate.mask_ways import JOINS, MOVES, number_of, way_of
+from hexconv.calibrate.mask_ways import BOUNDS, MOVES, joined_by, number_of, way_behind
 from hexconv.names import unique_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
@@ -59,7 +59,7 @@ def bounded_masks(graph: FloatGraph, observed: Mapping[str, Bounds]) -> dict[str
     ranges = dict(observed)
     scores: dict[str, Bounds] = {}
     for node in graph.nodes:
-        if not node.domain and node.op_type in JOINS:
+        if joined_by(node):
             _bound(graph, node, ranges, scores)
     return ranges
 
@@ -75,11 +75,10 @@ def _bound(
         ranges: changed.
         scores: ranges of masked values without what is masked; of this join's result it is added.
     """
-    way = None if _far_number(node, ranges) is not None else way_of(node.outputs[0])
+    way = None if _far_number(node, ranges) is not None else way_behind(node)
     if way is None:
         return
-    sides = JOINS[node.op_type]
-    operands = [_operand(node, index, ranges, scores, way.sign) for index in sides]
+    operands = [_operand(node, at, ranges, scores, way.sign) for at in joined_by(node)]
     if None in operands:
         return
     mask, other = sorted(
@@ -92,6 +91,7 @@ def _bound(
     if way.extrema and not (added and way.hidden_in(ranges, low)):
         return  # what only a maximum reads needs no more than the range of the maximum
     masked = mask.masks(other.bounds) and not (node.op_type == "Sub" and mask.position == 0)
+    masked = masked and not (added and number_of(node.inputs[mask.position]) is not None)
     if not masked and not before:
         return
     if not masked:
@@ -104,7 +104,10 @@ def _bound(
             scores[name] = bounds = _covering(ranges[name], low, factor * way.sign)
             ranges[name] = _covering(bounds, bottom, factor * way.sign)
     if added and masked:
-        _cut_off(graph, mask, (bottom - high) * way.sign, ranges)
+        _cut_off(graph, mask, _ends_of_added(mask, (bottom - high) * way.sign), ranges)
+    elif node.op_type in BOUNDS and masked:
+        least, most = sorted((bottom * way.sign, high * way.sign))
+        _cut_off(graph, mask, (least, most), ranges)
 
 
 def _joined(one: Bounds, two: Bounds, *, added: bool) -> Bounds:
@@ -210,24 +213,34 @@ def _negative(padding: ir.Value) -> bool:
     return any((number_of(value) or 0.0) < 0.0 for value in node.inputs)
 
 
-def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bounds]) -> None:
-    """A mask that is added, at least `low`, or at most if it is positive: by a Clip if computed."""
+def _ends_of_added(mask: Operand, far: float) -> tuple[float | None, float | None]:
+    """The ends of a mask that a join adds or subtracts, where what it adds ends at `far`."""
+    end = -far if mask.node.op_type == "Sub" and mask.position == 1 else far
+    return (None, end) if end > 0.0 else (end, None)
+
+
+def _cut_off(
+    graph: FloatGraph,
+    mask: Operand,
+    ends: tuple[float | None, float | None],
+    ranges: dict[str, Bounds],
+) -> None:
+    """Let a mask end at the least and most of `ends`, or at one of them: by a Clip if computed."""
     value = mask.node.inputs[mask.position]
     assert value is not None
-    subtracted = mask.node.op_type == "Sub" and mask.position == 1
-    limit, upper = (-low if subtracted else low), (low > 0.0) != subtracted
     name = f"{value.name}/bounded"
     array = array_of(value)
+    low, high = ends
     if array is not None:
-        clipped = (np.minimum if upper else np.maximum)(array, np.float32(limit))
+        if None not in ends:  # those of other scores differ
+            name = unique_name(name, set(graph.graph.initializers))
         if name not in graph.graph.initializers:
+            clipped = np.clip(array, low, high).astype(np.float32)
             graph.graph.register_initializer(constant(name, clipped))
         mask.node.replace_input_with(mask.position, graph.graph.initializers[name])
         return
     name = unique_name(name, set(ranges))
-    bound = constant(f"{name}/limit", np.array(limit, np.float32))
-    graph.graph.register_initializer(bound)
-    inputs = [value, None, bound] if upper else [value, bound]
+    inputs = [value, _limit(graph, f"{name}/least", low), _limit(graph, f"{name}/limit", high)]
     clip = ir.node("Clip", inputs, version=mask.node.version)
     clip.name = name
     made = clip.outputs[0]
@@ -235,4 +248,15 @@ def _cut_off(graph: FloatGraph, mask: Operand, low: float, ranges: dict[str, Bou
     graph.graph.insert_before(mask.node, clip)
     mask.node.replace_input_with(mask.position, made)
     least, most = _bounds(value, ranges) or (0.0, 0.0)
-    ranges[name] = (min(least, 0.0), limit) if upper else (limit, max(most, 0.0))
+    ranges[name] = (
+        min(least, 0.0) if low is None else low,
+        max(most, 0.0) if high is None else high,
+    )
+
+
+def _limit(graph: FloatGraph, name: str, end: float | None) -> ir.Value | None:
+    if end is None:
+        return None
+    bound = constant(name, np.array(end, np.float32))
+    graph.graph.register_initializer(bound)
+    return bound

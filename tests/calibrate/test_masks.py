@@ -125,8 +125,11 @@ def feeds(padded: int, seed: int = 0) -> dict[str, Array]:
 
 def decibels(proto: onnx.ModelProto, calibrated_with: int) -> float:
     """SQNR of a padded input, calibrated on samples with some frames of padding."""
-    converted = hexconv.convert(proto, samples=[feeds(calibrated_with, seed) for seed in range(3)])
-    feed = feeds(4, 1)
+    read = {item.name for item in proto.graph.input}
+    samples = [feeds(calibrated_with, seed) for seed in range(3)]
+    samples = [{name: feed[name] for name in read} for feed in samples]
+    converted = hexconv.convert(proto, samples=samples)
+    feed = {name: feeds(4, 1)[name] for name in read}
     (wanted,) = FloatSession(load(proto)).run(feed).values()
     noise = ((hexconv.simulate(converted, feed)["y"] - wanted) ** 2).sum()
     return float(10.0 * np.log10((wanted**2).sum() / noise))
@@ -309,3 +312,53 @@ def test_a_number_far_away_that_a_run_fills_in_is_never_returned(
     noise = ((hexconv.simulate(converted, samples[0])["y"] - wanted) ** 2).sum()
     # One range for both would leave 0 to 8 dB; a softmax has a margin in its levels.
     assert noise < (wanted**2).sum() * 10 ** (-2.5 if "Softmax" in read else -3.0)
+
+
+def chosen(op: str, mask: Array | None, kind: int = onnx.TensorProto.FLOAT) -> onnx.ModelProto:
+    """Two attentions whose scores are the least of them and of +-1e4; Max: before a negation."""
+    sign = 1.0 if op == "Min" else -1.0
+    consts: dict[str, Array] = {"two": np.float32(sign * 2e4), "one": np.float32(sign * 1e4)}
+    nodes = [helper.make_node("Cast", ["m"], ["kept"], to=onnx.TensorProto.FLOAT)]
+    nodes += [
+        helper.make_node("Mul", ["kept", "two"], ["wide"]),
+        helper.make_node("Sub", ["wide", "one"], ["bias"]),
+    ]
+    if mask is not None:
+        consts, nodes = {"bias": np.float32(sign) * (mask.astype(np.float32) * 2e4 - 1e4)}, []
+    last = "x"
+    for layer in ("a", "b"):
+        outs = {name: f"{layer}/{name}" for name in ("k", "scores", "s", "n", "p", "y")}
+        consts[f"{layer}/w"] = numbers((WIDTH, WIDTH), seed=7) * (0.2 if layer == "a" else 0.4)
+        nodes += [
+            helper.make_node("Transpose", ["x"], [outs["k"]], perm=[0, 2, 1]),
+            helper.make_node("MatMul", [last, f"{layer}/w"], [f"{layer}/q"]),
+            helper.make_node("MatMul", [f"{layer}/q", outs["k"]], [outs["scores"]]),
+            helper.make_node(op, [outs["scores"], "bias"], [outs["s"]]),
+        ]
+        scores = outs["s"]
+        if op == "Max":
+            nodes.append(helper.make_node("Neg", [scores], [outs["n"]]))
+            scores = outs["n"]
+        nodes.append(helper.make_node("Softmax", [scores], [outs["p"]], axis=-1))
+        last = "y" if layer == "b" else outs["y"]
+        nodes.append(helper.make_node("MatMul", [outs["p"], "x"], [last]))
+    inputs: dict[str, tuple[int, ...]] = {"x": (1, FRAMES, WIDTH)}
+    if mask is None:
+        inputs["m"] = (1, 1, FRAMES)
+    proto = model(nodes, inputs, ["y"], consts)
+    if mask is None:
+        proto.graph.input[1].type.tensor_type.elem_type = kind
+    return proto
+
+
+@pytest.mark.parametrize("op", ["Min", "Max"])
+@pytest.mark.parametrize(
+    "kind", [onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.BOOL]
+)
+def test_a_mask_that_a_minimum_chooses_is_as_good_as_an_added_one(op: str, kind: int) -> None:
+    assert decibels(chosen(op, None, kind), 4) > 26.0
+
+
+@pytest.mark.parametrize("op", ["Min", "Max"])
+def test_a_constant_that_a_minimum_chooses_ends_where_each_of_the_scores_does(op: str) -> None:
+    assert decibels(chosen(op, feeds(4)["m"]), 4) > 26.0
