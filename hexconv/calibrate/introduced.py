@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hexconv.calibrate.hidden_rows import compute_row_ends
 from hexconv.calibrate.level_spans import compute_spans, norms_of_inputs
 from hexconv.calibrate.mask_gaps import compute_near, possible_masks
 from hexconv.calibrate.other_levels import with_values_of
@@ -33,6 +34,7 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
         compute_spans(builder, norm)
     for join, value in masks:
         compute_near(builder.at(join), value)
+        compute_row_ends(builder, join, value)
     for node in rows:
         compute_rows(builder.at(node), node)
     return [copied]

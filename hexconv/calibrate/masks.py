@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.calibrate.hidden_rows import decides_rows, hides_rows, less_row_ends
 from hexconv.calibrate.mask_gaps import FAR, STEP_FAR, near_zero
 from hexconv.calibrate.mask_ways import BOUNDS, MOVES, joined_by, number_of, way_behind
 from hexconv.names import unique_name
@@ -104,6 +105,7 @@ def _bound(
             scores[name] = bounds = _covering(ranges[name], low, factor * way.sign)
             ranges[name] = _covering(bounds, bottom, factor * way.sign)
     if added and masked:
+        _show_hidden_rows(graph, mask, other.bounds, way.sign, ranges)
         _cut_off(graph, mask, _ends_of_added(mask, (bottom - high) * way.sign), ranges)
     elif node.op_type in BOUNDS and masked:
         least, most = sorted((bottom * way.sign, high * way.sign))
@@ -211,6 +213,21 @@ def _negative(padding: ir.Value) -> bool:
     if node.op_type == "Sub":
         return array_of(node.inputs[0]) is None
     return any((number_of(value) or 0.0) < 0.0 for value in node.inputs)
+
+
+def _show_hidden_rows(
+    graph: FloatGraph, mask: Operand, scores: Bounds, sign: float, ranges: dict[str, Bounds]
+) -> None:
+    """Let a mask that is added be 0 in rows that it hides throughout, as softmax takes it."""
+    value = mask.node.inputs[mask.position]
+    assert value is not None
+    if mask.node.op_type == "Sub":
+        sign = -sign
+    if mask.near != (0.0, 0.0) or not decides_rows(mask.node.outputs[0]):
+        return
+    if hides_rows(value, ranges, scores, sign):
+        less = less_row_ends(graph.graph, mask.node, value, ranges, sign)
+        mask.node.replace_input_with(mask.position, less)
 
 
 def _ends_of_added(mask: Operand, far: float) -> tuple[float | None, float | None]:
