@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
+from hexconv.calibrate.leaky_factors import leaky_factors
 from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.norms import bounded_norms
 from hexconv.calibrate.outlier_channels import scale_outliers
@@ -37,9 +38,10 @@ def rewrite_by_ranges(
     streams = scale_outliers(graph, ranges, measured=measured) if equalized else 0
     ranges, flat = flat_softmax(graph, ranges)
     ranges, unlike = unlike_rows(graph, ranges)
+    ranges, leaky = leaky_factors(graph, ranges)
     scaled = equalize(graph, ranges, measured=measured) if equalized else 0
-    counts = {"flat_softmax": flat, "unlike_rows": unlike, "equalized_channels": scaled}
-    counts["outlier_channels"] = streams
+    counts = {"flat_softmax": flat, "unlike_rows": unlike, "leaky_factors": leaky}
+    counts |= {"equalized_channels": scaled, "outlier_channels": streams}
     return ranges, {name: count for name, count in counts.items() if count}
 
 

@@ -21,7 +21,6 @@ KNOWN = {
     1022437: "a clip lets one value of 54 through, less than two steps of the input from its ends",
     1022655: "the input less its minimum with itself: 0 but for rounding, and normalized",
     1022969: "a norm times ten, cut out by a clip and raised: what the norm rounds inside is left",
-    1026000: "a LeakyRelu of 0.01 behind a factor, which has the steps of the negative side",
     1022319: "two scores of a softmax differ by 1.46 where a level is 1.68, so they may tie",
     1029716: "the mean of a norm of which rows are taken again: see 1010916",
     1031123: "a value is a level from the threshold of a comparison",
@@ -45,6 +44,7 @@ KNOWN_WIDE = {
 }
 
 HELD = {
+    1026000: "a LeakyRelu of 0.01 behind a factor had the steps of the negative side: 27 dB",
     1028349: "a product of the input with a layer of it: refused",
     1029005: "a minimum with what is 0 but for rounding: refused",
     1034781: "a scaled Minimum behind a Clip: refused",
