@@ -13,10 +13,10 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.errors import ModelError, UnsupportedOpError
+from hexconv.onnx_graph.bodies import body_of, lifted
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import detach_bodies
 
-CONTROL_FLOW = {"If": "a branch", "Loop": "a loop", "Scan": "a loop"}
 NAMES = ("then_branch", "else_branch")
 _IF = "hexconv.if"
 
@@ -25,17 +25,8 @@ def inlined(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     """The nodes that compute what an If returns, moved outside; the If is removed.
 
     Raises:
-        UnsupportedOpError: it is a loop.
         ModelError: a branch is invalid.
     """
-    if node.op_type != "If":
-        raise UnsupportedOpError(
-            f"{node.op_type} is {CONTROL_FLOW[node.op_type]} that is decided while the model runs",
-            node=str(node.name),
-            op=node.op_type,
-            why="the DSP runs a fixed list of nodes",
-            hint="export the model without control flow (fixed sizes, unrolled loops)",
-        )
     condition = array_of(node.inputs[0])
     if condition is not None and condition.size == 1:
         nodes, results = _moved(node, NAMES[0] if condition.item() else NAMES[1], builder)
@@ -110,23 +101,10 @@ def _moved(
     node: ir.Node, branch: str, builder: FloatBuilder
 ) -> tuple[list[ir.Node], list[ir.Value]]:
     """The nodes of a branch, moved in front of the If, and what they return."""
-    inner = _body(node, branch)
+    inner = body_of(node, branch)
     outputs = list(inner.outputs)
     _check_outputs(node, branch, outputs)
-    inner.outputs.clear()
-    for value in list(inner.initializers.values()):
-        inner.initializers.pop(str(value.name))
-        value.name = builder.fresh(str(value.name))
-        builder.graph.register_initializer(value)
-    nodes = list(inner)
-    inner.remove(nodes)
-    for moved in nodes:
-        moved.name = builder.fresh_node(moved.name or moved.op_type)
-        for value in moved.outputs:
-            if value.name:
-                value.name = builder.fresh(value.name)
-    builder.graph.insert_before(node, nodes)
-    return nodes, outputs
+    return lifted(inner, node, builder), outputs
 
 
 def _check_outputs(node: ir.Node, branch: str, outputs: Sequence[ir.Value]) -> None:
@@ -140,15 +118,3 @@ def _check_outputs(node: ir.Node, branch: str, outputs: Sequence[ir.Value]) -> N
     if why:
         where = f"node '{node.name}' (If)"
         raise ModelError("the ONNX model is invalid", where=where, why=why)
-
-
-def _body(node: ir.Node, name: str) -> ir.Graph:
-    """The graph in an attribute; nothing has checked yet that there is one."""
-    attribute = node.attributes.get(name)
-    if attribute is None or attribute.type != ir.AttributeType.GRAPH:
-        raise ModelError(
-            "the ONNX model is invalid",
-            where=f"node '{node.name}' ({node.op_type})",
-            why=f"it has no graph '{name}'",
-        )
-    return attribute.as_graph()

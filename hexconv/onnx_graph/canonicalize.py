@@ -18,12 +18,15 @@ from onnx.checker import ValidationError
 from hexconv.errors import ModelError, UnsupportedOpError
 from hexconv.names import nearest
 from hexconv.onnx_graph import empties
-from hexconv.onnx_graph.branches import CONTROL_FLOW, check_branches, inlined
+from hexconv.onnx_graph.branches import check_branches, inlined
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder
 from hexconv.onnx_graph.cut import CutNodes
 from hexconv.onnx_graph.functions import expand
+from hexconv.onnx_graph.loops import unrolled, unrolled_scan
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
 from hexconv.onnx_graph.rules import MODERNIZATIONS
+
+CONTROL_FLOW = {"If": inlined, "Loop": unrolled, "Scan": unrolled_scan}
 
 
 def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
@@ -49,7 +52,7 @@ def canonicalize(model: ir.Model) -> tuple[FloatBuilder, CutNodes]:
             if node.op_type in CONTROL_FLOW and node.domain == "":
                 if cut.behind(node):
                     continue
-                queue.extendleft(reversed(inlined(node, builder)))
+                queue.extendleft(reversed(CONTROL_FLOW[node.op_type](node, builder)))
                 continue
             checkers.check(node)
             if cut.behind(node):

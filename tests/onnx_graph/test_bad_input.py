@@ -220,7 +220,7 @@ def test_control_flow_is_rejected_by_name() -> None:
         node("Cast", "m", "c", to=onnx.TensorProto.BOOL),
         helper.make_node("Loop", ["", "c"], ["y"], name="n_y", body=body),
     ]
-    with pytest.raises(UnsupportedOpError, match=r"(?s)Loop is a loop.*'n_y'"):
+    with pytest.raises(UnsupportedOpError, match=r"(?s)a Loop with a condition.*'n_y'"):
         load(model(nodes, {"x": (2,)}))
 
 

@@ -157,5 +157,5 @@ def test_a_loop_in_a_branch_is_unsupported() -> None:
     )
     then = branch("Neg x -> a")
     then.node[0].CopyFrom(helper.make_node("Loop", ["", "c"], ["a"], name="loop", body=body))
-    with pytest.raises(UnsupportedOpError, match="Loop is a loop"):
+    with pytest.raises(UnsupportedOpError, match="a Loop with a condition that is computed"):
         load(decided(then, branch("Neg x -> b")))

@@ -1,0 +1,238 @@
+"""Loop and Scan with a known number of iterations: their nodes once for each of them.
+
+The DSP runs a fixed list of nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from hexconv.errors import ModelError, UnsupportedOpError
+from hexconv.onnx_graph.bodies import body_of, lifted
+from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, constant, shape_of
+from hexconv.onnx_graph.cleanup import detach_bodies
+
+MOST_NODES = 20_000
+"""Of an unrolled loop."""
+PASSED_ON = ("Identity", "Cast")
+"""Ops behind which a condition is what it was."""
+HINT = "export the model without control flow (fixed sizes, unrolled loops)"
+
+
+def unrolled(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
+    """The nodes that compute what a Loop returns, in front of it; the Loop is removed.
+
+    Raises:
+        UnsupportedOpError: how often it runs is decided while the model runs, or it is too often.
+        ModelError: its body is invalid.
+    """
+    body = body_of(node, "body")
+    _check_counts(node, body, extra_inputs=2, extra_outputs=1)
+    _check_carried(node, len(node.inputs) - 2)
+    loop = _Unrolling(node, body, builder, list(node.inputs[2:]), returned=1)
+    for number in range(_iterations(node, body)):
+        numbers = [_constant(number, np.int64, builder), _constant(True, np.bool_, builder)]
+        loop.add([*numbers, *loop.carried])
+    return loop.finish([0] * len(loop.collected), [0] * len(loop.collected))
+
+
+def unrolled_scan(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
+    """The same for a Scan, which runs once for each slice of its last inputs.
+
+    Raises:
+        UnsupportedOpError: there are too many slices, or it is a Scan of opset 8.
+        ModelError: its body is invalid.
+    """
+    body = body_of(node, "body")
+    if len(node.inputs) == len(body.inputs) + 1:
+        raise _unsupported(node, "a Scan of opset 8, which has lengths of sequences")
+    _check_counts(node, body)
+    attrs = {name: attr.value for name, attr in node.attributes.items()}
+    count = len(node.inputs) - int(attrs.get("num_scan_inputs", 0))
+    _check_carried(node, count)
+    scanned = node.inputs[count:]
+    zeros = [0] * len(node.inputs)
+    axes = attrs.get("scan_input_axes", zeros)
+    backwards = attrs.get("scan_input_directions", zeros)
+    length = _length(node, body, scanned, axes)
+    loop = _Unrolling(node, body, builder, list(node.inputs[:count]))
+    for number in range(length):
+        places = [length - 1 - number if back else number for back in backwards]
+        slices = [
+            loop.made("Gather", [value, _constant(place, np.int64, builder)], {"axis": axis})
+            for value, place, axis in zip(scanned, places, axes, strict=False)
+        ]
+        loop.add([*loop.carried, *slices])
+    zeros = [0] * len(node.outputs)
+    return loop.finish(
+        attrs.get("scan_output_axes", zeros), attrs.get("scan_output_directions", zeros)
+    )
+
+
+class _Unrolling:
+    """The iterations of a Loop or Scan, one after the other in front of it.
+
+    Args:
+        node: the Loop or Scan.
+        body: its body.
+        builder: of the graph around it.
+        carried: what the first iteration gets.
+        returned: outputs of the body in front of those that are carried.
+    """
+
+    def __init__(
+        self,
+        node: ir.Node,
+        body: ir.Graph,
+        builder: FloatBuilder,
+        carried: list[ir.Value | None],
+        returned: int = 0,
+    ) -> None:
+        self.carried = carried
+        self.collected: list[list[ir.Value | None]] = [[] for _ in node.outputs[len(carried) :]]
+        self._node, self._body, self._builder, self._returned = node, body, builder, returned
+        self._nodes: list[ir.Node] = []
+
+    def made(self, op: str, inputs: Sequence[ir.Value | None], attrs: dict[str, Any]) -> ir.Value:
+        """A new node in front of the loop."""
+        item = ir.node(op, inputs, attrs, version=OPSET)
+        item.name = self._builder.fresh_node(str(self._node.name))
+        item.outputs[0].name = self._builder.fresh(f"{self._node.name}_{op.lower()}")
+        self._builder.graph.insert_before(self._node, item)
+        self._nodes.append(item)
+        return item.outputs[0]
+
+    def add(self, given: list[ir.Value | None]) -> None:
+        """One more iteration, whose body gets `given`."""
+        copy = self._body.clone(allow_outer_scope_values=True)
+        results = list(copy.outputs)
+        for own, value in zip(copy.inputs, given, strict=True):
+            if value is None:
+                raise _invalid(self._node, "an input that its body reads is missing")
+            results = [value if result is own else result for result in results]
+            ir.convenience.replace_all_uses_with(own, value, replace_graph_outputs=True)
+        self._nodes += lifted(copy, self._node, self._builder)
+        end = self._returned + len(self.carried)
+        self.carried = list(results[self._returned : end])
+        for kept, result in zip(self.collected, results[end:], strict=True):
+            kept.append(result)
+
+    def finish(self, axes: Sequence[int], backwards: Sequence[int]) -> list[ir.Node]:
+        """The nodes of all iterations; the loop's readers read what they return.
+
+        Args:
+            axes: along which the results of all iterations are stacked.
+            backwards: whether the last one comes first.
+        """
+        results = [*self.carried, *map(self._stacked, self.collected, axes, backwards)]
+        node, builder = self._node, self._builder.at(self._node)
+        for old, new in zip(node.outputs, results, strict=True):
+            if new is not None:
+                builder.transfer_uses(old, new, node)
+        builder.remove(node)
+        detach_bodies(node)
+        return self._nodes
+
+    def _stacked(self, values: list[ir.Value | None], axis: int, backwards: int) -> ir.Value:
+        if not values:
+            what = f"a {self._node.op_type} of no iterations that returns what they collect"
+            raise _unsupported(self._node, what)
+        axes = self._builder.at(self._node).const(np.array([axis], np.int64))
+        rows = [self.made("Unsqueeze", [value, axes], {}) for value in values]
+        return self.made("Concat", rows[::-1] if backwards else rows, {"axis": axis})
+
+
+def _length(
+    node: ir.Node, body: ir.Graph, scanned: Sequence[ir.Value | None], axes: Sequence[int]
+) -> int:
+    """How many slices a Scan reads."""
+    lengths = {shape_of(value)[axis] for value, axis in zip(scanned, axes, strict=False)}
+    if len(lengths) != 1:
+        raise _invalid(node, f"its inputs have {sorted(lengths)} slices")
+    (length,) = lengths
+    _check_size(node, body, length)
+    return length
+
+
+def _iterations(node: ir.Node, body: ir.Graph) -> int:
+    """How often the loop runs.
+
+    Raises:
+        UnsupportedOpError: no constant says so, or it is too often.
+    """
+    limit, condition = (array_of(value) for value in node.inputs[:2])
+    if node.inputs[1] is not None:
+        if condition is None or condition.size != 1:
+            raise _unsupported(node, "a Loop with a condition that is computed")
+        if not condition.item():
+            return 0
+    if not _stays_true(body):
+        raise _unsupported(node, "a Loop whose iterations decide whether it goes on")
+    if limit is None or limit.size != 1:
+        raise _unsupported(node, "a Loop whose number of iterations is computed")
+    count = max(int(limit.item()), 0)
+    _check_size(node, body, count)
+    return count
+
+
+def _stays_true(body: ir.Graph) -> bool:
+    """Whether the condition that the body returns is the one that it gets, or a constant."""
+    value: ir.Value | None = body.outputs[0]
+    while value is not None and value is not body.inputs[1]:
+        array = ir.convenience.get_const_tensor(value)
+        if array is not None:
+            return array.size == 1 and bool(array.numpy().item())
+        producer = value.producer()
+        if producer is None or producer.op_type not in PASSED_ON:
+            return False
+        value = producer.inputs[0]
+    return value is not None
+
+
+def _constant(number: int, kind: type, builder: FloatBuilder) -> ir.Value:
+    value = constant(builder.fresh("loop_const"), np.array(number, kind))
+    builder.graph.register_initializer(value)
+    return value
+
+
+def _check_counts(
+    node: ir.Node, body: ir.Graph, *, extra_inputs: int = 0, extra_outputs: int = 0
+) -> None:
+    """Raise for a body that does not fit the node."""
+    if len(body.inputs) != len(node.inputs) or len(node.inputs) < extra_inputs:
+        raise _invalid(node, f"its body has {len(body.inputs)} inputs, the node {len(node.inputs)}")
+    if len(body.outputs) != len(node.outputs) + extra_outputs:
+        raise _invalid(
+            node, f"its body has {len(body.outputs)} outputs, the node {len(node.outputs)}"
+        )
+
+
+def _check_carried(node: ir.Node, count: int) -> None:
+    """Raise where fewer values are returned than are carried."""
+    if not 0 <= count <= len(node.outputs):
+        raise _invalid(node, f"it has {len(node.outputs)} outputs for {count} carried values")
+
+
+def _check_size(node: ir.Node, body: ir.Graph, count: int) -> None:
+    """Raise where the unrolled nodes are too many."""
+    if count * max(len(body), 1) > MOST_NODES:
+        raise _unsupported(node, f"a {node.op_type} of {count} iterations of {len(body)} nodes")
+
+
+def _invalid(node: ir.Node, why: str) -> ModelError:
+    where = f"node '{node.name}' ({node.op_type})"
+    return ModelError("the ONNX model is invalid", where=where, why=why)
+
+
+def _unsupported(node: ir.Node, what: str) -> UnsupportedOpError:
+    return UnsupportedOpError(
+        what,
+        node=str(node.name),
+        op=node.op_type,
+        why=f"the DSP runs a fixed list of nodes, of which a loop may have {MOST_NODES}",
+        hint=HINT,
+    )

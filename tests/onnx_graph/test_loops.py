@@ -1,0 +1,166 @@
+"""Loop and Scan with a known number of iterations: their nodes once for each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import hexconv
+from hexconv.errors import ModelError, UnsupportedOpError
+from hexconv.onnx_graph import load
+from tests.lowering.proof import Array, decibels, model, numbers
+
+SHAPE = (1, 4, 8)
+FLOATS = {"w": numbers((8, 8), 2) / 3, "half": np.array(0.5, np.float32)}
+TRUE, FALSE = np.array(True), np.array(False)
+
+
+def body(
+    *nodes: onnx.NodeProto, carried: int = 1, outputs: list[str], go: str = "go_on"
+) -> onnx.GraphProto:
+    """Inputs i, go_on, h0, h1...; it returns `go` and the outputs."""
+    inputs = [
+        helper.make_tensor_value_info("i", TensorProto.INT64, []),
+        helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+        *(helper.make_tensor_value_info(f"h{n}", TensorProto.FLOAT, None) for n in range(carried)),
+    ]
+    returned = [helper.make_empty_tensor_value_info(name) for name in ("more", *outputs)]
+    passed = helper.make_node("Identity", [go], ["more"])
+    return helper.make_graph([*nodes, passed], "body", inputs, returned)
+
+
+STEP = [
+    helper.make_node("MatMul", ["h0", "w"], ["product"]),
+    helper.make_node("Tanh", ["product"], ["t"]),
+    helper.make_node("Add", ["t", "x"], ["h"]),
+]
+
+
+def looped(
+    graph: onnx.GraphProto, count: int | None = 3, condition: Array | None = TRUE, outputs: int = 1
+) -> onnx.ModelProto:
+    names = [f"y{n}" for n in range(outputs)]
+    given = ["count" if count is not None else "", "cond" if condition is not None else "", "x"]
+    loop = helper.make_node("Loop", given, names, name="loop", body=graph)
+    consts = dict(FLOATS)
+    if count is not None:
+        consts["count"] = np.array(count, np.int64)
+    proto = model([loop], {"x": SHAPE}, names, consts, opset=17)
+    if condition is not None:
+        proto.graph.initializer.append(numpy_helper.from_array(condition, "cond"))
+    return proto
+
+
+def samples() -> list[dict[str, Array]]:
+    return [{"x": numbers(SHAPE, seed)} for seed in range(4)]
+
+
+@pytest.mark.parametrize("condition", [TRUE, None], ids=["true", "none"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_value_is_carried_through_all_iterations(count: int, condition: Array | None) -> None:
+    assert decibels(looped(body(*STEP, outputs=["h"]), count, condition), samples()) > 28.0
+
+
+def test_what_iterations_collect_is_stacked() -> None:
+    graph = body(*STEP, outputs=["h", "t"])
+    proto = looped(graph, outputs=2)
+    assert decibels(proto, samples()) > 28.0
+    converted = hexconv.convert(proto, samples=samples())
+    assert hexconv.simulate(converted, samples()[0])["y1"].shape == (3, *SHAPE)
+
+
+def test_the_number_of_the_iteration_is_a_constant() -> None:
+    cast = helper.make_node("Cast", ["i"], ["number"], to=TensorProto.FLOAT)
+    scaled = helper.make_node("Mul", ["number", "half"], ["amount"])
+    graph = body(cast, scaled, helper.make_node("Add", ["h0", "amount"], ["h"]), outputs=["h"])
+    assert decibels(looped(graph), samples()) > 35.0
+
+
+def test_a_loop_that_never_runs_returns_what_it_was_given() -> None:
+    for count, condition in ((0, TRUE), (3, FALSE)):
+        assert decibels(looped(body(*STEP, outputs=["h"]), count, condition), samples()) > 35.0
+
+
+def test_an_if_inside_is_decided_in_every_iteration() -> None:
+    def taken(op: str) -> onnx.GraphProto:
+        returned = [helper.make_empty_tensor_value_info("b")]
+        return helper.make_graph([helper.make_node(op, ["h0"], ["b"])], op, [], returned)
+
+    first = helper.make_node("Equal", ["i", "zero"], ["is_first"])
+    zero = helper.make_node("Constant", [], ["zero"], value_int=0)
+    choice = helper.make_node(
+        "If", ["is_first"], ["h"], then_branch=taken("Relu"), else_branch=taken("Neg")
+    )
+    assert decibels(looped(body(zero, first, choice, outputs=["h"])), samples()) > 35.0
+
+
+@pytest.mark.parametrize(
+    ("graph", "count", "what"),
+    [
+        (body(*STEP, outputs=["h"]), None, "number of iterations is computed"),
+        (body(*STEP, outputs=["h"]), 10_000_000, "a Loop of 10000000 iterations of 4 nodes"),
+        (
+            body(
+                *STEP,
+                helper.make_node("ReduceMax", ["h"], ["peak"], keepdims=0),
+                helper.make_node("Less", ["peak", "half"], ["small"]),
+                outputs=["h"],
+                go="small",
+            ),
+            3,
+            "whose iterations decide whether it goes on",
+        ),
+    ],
+    ids=["no limit", "too often", "decided by data"],
+)
+def test_other_loops_are_refused_with_the_reason(
+    graph: onnx.GraphProto, count: int | None, what: str
+) -> None:
+    with pytest.raises(UnsupportedOpError, match=what) as caught:
+        load(looped(graph, count))
+    assert "where: node 'loop' (Loop)" in str(caught.value)
+
+
+def test_a_body_of_other_inputs_is_an_invalid_model() -> None:
+    with pytest.raises(ModelError, match="its body has 4 inputs, the node 3"):
+        load(looped(body(*STEP, carried=2, outputs=["h"])))
+
+
+def scanned(axis: int, backwards: int, inputs: int = 1) -> onnx.ModelProto:
+    """A running sum over slices of x along `axis`, returned last and stacked along the same."""
+    part = [size for place, size in enumerate(SHAPE) if place != axis]
+    ends = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, part) for name in names]
+        for names in (("h", "s"), ("sum", "out"))
+    ]
+    steps = [
+        helper.make_node("Add", ["h", "s"], ["sum"]),
+        helper.make_node("Tanh", ["sum"], ["out"]),
+    ]
+    scan = helper.make_node(
+        "Scan",
+        ["start", *["x"] * inputs],
+        ["last", "y"],
+        name="scan",
+        body=helper.make_graph(steps, "body", *ends),
+        num_scan_inputs=1,
+        scan_input_axes=[axis],
+        scan_input_directions=[backwards],
+        scan_output_axes=[axis],
+        scan_output_directions=[backwards],
+    )
+    start = {"start": np.zeros(part, np.float32)}
+    return model([scan], {"x": SHAPE}, ["last", "y"], start, opset=17)
+
+
+@pytest.mark.parametrize("backwards", [0, 1])
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_scan_runs_once_for_each_slice(axis: int, backwards: int) -> None:
+    assert decibels(scanned(axis, backwards), samples()) > 28.0
+
+
+def test_a_scan_of_other_inputs_than_its_body_is_an_invalid_model() -> None:
+    with pytest.raises(ModelError, match="its body has 2 inputs, the node 4"):
+        load(scanned(1, 0, inputs=3))
