@@ -18,6 +18,8 @@ from hexconv.onnx_graph.cleanup import detach_bodies
 
 MOST_NODES = 20_000
 """Of an unrolled loop."""
+MOST_IN_ALL = 100_000
+"""Of the graph with it: loops inside of loops multiply."""
 PASSED_ON = ("Identity", "Cast")
 """Ops behind which a condition is what it was."""
 HINT = "export the model without control flow (fixed sizes, unrolled loops)"
@@ -219,7 +221,9 @@ def _check_carried(node: ir.Node, count: int) -> None:
 
 def _check_size(node: ir.Node, body: ir.Graph, count: int) -> None:
     """Raise where the unrolled nodes are too many."""
-    if count * max(len(body), 1) > MOST_NODES:
+    nodes = count * max(len(body), 1)
+    around = 0 if node.graph is None else len(node.graph)
+    if nodes > MOST_NODES or around + nodes > MOST_IN_ALL:
         raise _unsupported(node, f"a {node.op_type} of {count} iterations of {len(body)} nodes")
 
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import hexconv
 from hexconv.errors import ModelError, UnsupportedOpError
-from hexconv.onnx_graph import load
+from hexconv.onnx_graph import load, loops
 from tests.lowering.proof import Array, decibels, model, numbers
 
 SHAPE = (1, 4, 8)
@@ -126,6 +126,18 @@ def test_other_loops_are_refused_with_the_reason(
 def test_a_body_of_other_inputs_is_an_invalid_model() -> None:
     with pytest.raises(ModelError, match="its body has 4 inputs, the node 3"):
         load(looped(body(*STEP, carried=2, outputs=["h"])))
+
+
+def test_loops_inside_of_loops_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = looped(body(*STEP, outputs=["h"]), 100).graph.node[0]
+    inner.input[:] = ["many", "go_on", "h0"]
+    inner.output[:] = ["h"]
+    many = helper.make_node("Constant", [], ["many"], value_int=100)
+    nested = looped(body(many, inner, outputs=["h"]), 5)
+    load(nested)
+    monkeypatch.setattr(loops, "MOST_IN_ALL", 1500)
+    with pytest.raises(UnsupportedOpError, match="a Loop of 100 iterations"):
+        load(nested)
 
 
 def scanned(axis: int, backwards: int, inputs: int = 1) -> onnx.ModelProto:
