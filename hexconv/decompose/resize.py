@@ -37,6 +37,8 @@ BETWEEN_TWO = ("nearest", "linear")
 # A product with the interpolation matrix costs a multiply-accumulate for each of its entries.
 LARGEST = 1 << 18
 LARGEST_MATRIX = 1 << 28
+# Elements of an axis without a matrix: its positions are constants of the model.
+LONGEST = 1 << 22
 # Interpolation by an integer factor has factor^2 phases, each a depthwise convolution.
 MOST_PHASES = 16
 TAPS = (3, 5)
@@ -71,7 +73,8 @@ def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     if value is None or changes is None:
         return None
     name, between = str(node.name), mode in BETWEEN_TWO and not attrs.get("antialias")
-    if between and any(change.is_long for change in changes):
+    fits = all(max(change.size, change.grown) <= LONGEST for change in changes)
+    if between and fits and any(change.is_long for change in changes):
         return _without_matrices(builder, value, changes, attrs, name)
     axes = _matrices(node, changes, attrs)
     if axes is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import hexconv
+from hexconv.errors import HexconvError
 from tests.lowering.proof import (
     Array,
     decibels,
@@ -155,3 +157,9 @@ def test_an_axis_too_long_for_a_matrix_is_read_at_the_nearest_elements(factor: f
 def test_a_long_cubic_resize_is_rejected() -> None:
     scales = np.array([1, 1, 2], np.float32)
     assert "too large" in unsupported_op(one("Resize", (1, 2, 600), None, scales, mode="cubic"))
+
+
+def test_an_axis_of_too_many_elements_is_rejected_before_memory_is_asked_for() -> None:
+    proto = one("Resize", (1, 1, 16), None, None, ints(1, 1, 200_000_000), mode="linear")
+    with pytest.raises(HexconvError, match="axis 2 is resized from 16 to 200000000 elements"):
+        hexconv.check(proto)
