@@ -20,6 +20,7 @@ from hexconv.calibrate.mask_ways import BOUNDS, MOVES, joined_by, number_of, way
 from hexconv.names import unique_name
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, constant
+from hexconv.onnx_graph.selections import moved_from
 from hexconv.quantize import Bounds
 
 LOOKED_AT = 1 << 16
@@ -173,10 +174,8 @@ def _is_step(value: ir.Value, ranges: dict[str, Bounds]) -> bool:
     array = array_of(value)
     if array is not None:
         return len(set(array.reshape(-1)[:LOOKED_AT].tolist()) - {0.0}) == 1
-    path, node = [value], value.producer()
-    while node is not None and node.op_type in MOVES and node.inputs[0] is not None:
-        path.append(node.inputs[0])
-        node = node.inputs[0].producer()
+    path = list(moved_from(value, MOVES))
+    node = path[-1].producer()
     far = None if node is None or node.domain else _far_number(node, ranges)
     if far is None:
         return False

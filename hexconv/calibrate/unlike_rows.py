@@ -21,7 +21,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
-from hexconv.onnx_graph.selections import LAYOUT
+from hexconv.onnx_graph.selections import moved_from
 from hexconv.quantize import Bounds, cover
 from hexconv.quantize.ranges import LEVELS
 
@@ -219,11 +219,8 @@ def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool
 
 def of_run(value: ir.Value) -> bool:
     """Whether a value is an input of the model, in whatever shape."""
-    node = value.producer()
-    while node is not None and node.op_type in LAYOUT and node.inputs[0] is not None:
-        value = node.inputs[0]
-        node = value.producer()
-    return value.is_graph_input()
+    *_, source = moved_from(value)
+    return source.is_graph_input()
 
 
 def _silence(norm: Norm, source: ir.Value, ranges: Mapping[str, Bounds]) -> float:

@@ -20,7 +20,8 @@ from hexconv.lowering.context import Context
 from hexconv.lowering.matmul import product_with_constant
 from hexconv.nnlib.builder import RangeSource, Tensor, ranges_of
 from hexconv.nnlib.layout import Shape4
-from hexconv.onnx_graph.selections import LAYOUT
+from hexconv.onnx_graph.rewrites.match import made_by
+from hexconv.onnx_graph.selections import LAYOUT, moved_from
 from hexconv.quantize import Range
 
 NARROWER = 1.5
@@ -80,10 +81,9 @@ def _wanted(value: ir.Value) -> bool:
 
 def is_mean_of(value: ir.Value | None, source: ir.Value | None) -> bool:
     """Whether a value is the mean over some axes of another, in whatever shape."""
-    node = None if value is None else value.producer()
-    while node is not None and node.op_type in LAYOUT:
-        node = None if node.inputs[0] is None else node.inputs[0].producer()
-    return node is not None and node.op_type == "ReduceMean" and node.inputs[0] is source
+    *_, mean = (None, *moved_from(value))
+    node = made_by(mean, "ReduceMean")
+    return node is not None and node.inputs[0] is source
 
 
 def finest_step(tensor: Tensor, count: int) -> float:

@@ -9,14 +9,13 @@ spans what x spans, but for the difference.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-
-import onnx_ir as ir
+from collections.abc import Iterable, Mapping
 
 from hexconv.lowering.mean_of_run import is_mean_of
 from hexconv.lowering.widened import of_computed
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.selections import LAYOUT
+from hexconv.onnx_graph.rewrites.match import name_of
+from hexconv.onnx_graph.selections import moved_from
 from hexconv.quantize import Bounds, Range
 
 FINER = 2.0
@@ -43,15 +42,5 @@ def at_levels_of_source(
         own, less = ranges[node.inputs[0]], ranges[node.inputs[1]]
         fine = own.step >= FINER * ranges[node.outputs[0]].step
         if fine and less.step <= own.step <= WIDER * less.step:
-            found.update(dict.fromkeys(_shapes_of(mean), own))
+            found.update((name_of(value), own) for value in moved_from(mean))
     return found
-
-
-def _shapes_of(mean: ir.Value) -> Iterator[str]:
-    """A mean's name, and those of its reshapes up to the difference."""
-    node = mean.producer()
-    yield str(mean.name)
-    while node is not None and node.op_type in LAYOUT and node.inputs[0] is not None:
-        mean = node.inputs[0]
-        yield str(mean.name)
-        node = mean.producer()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.selections import LAYOUT
+from hexconv.onnx_graph.selections import moved_from
 
 LAST = frozenset(("LogSoftmax", "Sigmoid", "Softmax"))
 
@@ -38,9 +38,8 @@ def last_functions(graph: ir.Graph, original: Collection[str]) -> tuple[LastFunc
 
 
 def _of(output: ir.Value, original: Collection[str]) -> Iterator[LastFunction]:
-    node = output.producer()
-    while node is not None and node.op_type in LAYOUT and node.inputs[0] is not None:
-        node = node.inputs[0].producer()
+    *_, source = moved_from(output)
+    node = source.producer()
     if node is None or node.domain or node.op_type not in LAST or node.inputs[0] is None:
         return
     tensor = node.inputs[0]
