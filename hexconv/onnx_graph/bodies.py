@@ -16,12 +16,14 @@ def body_of(node: ir.Node, name: str) -> ir.Graph:
     """
     attribute = node.attributes.get(name)
     if attribute is None or attribute.type != ir.AttributeType.GRAPH:
-        raise ModelError(
-            "the ONNX model is invalid",
-            where=f"node '{node.name}' ({node.op_type})",
-            why=f"it has no graph '{name}'",
-        )
+        raise invalid(node, f"it has no graph '{name}'")
     return attribute.as_graph()
+
+
+def invalid(node: ir.Node, why: str) -> ModelError:
+    """The error for control flow whose bodies do not fit it."""
+    where = f"node '{node.name}' ({node.op_type})"
+    return ModelError("the ONNX model is invalid", where=where, why=why)
 
 
 def lifted(inner: ir.Graph, node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:

@@ -12,8 +12,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.errors import ModelError, UnsupportedOpError
-from hexconv.onnx_graph.bodies import body_of, lifted
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.bodies import body_of, invalid, lifted
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import detach_bodies
 
@@ -46,11 +46,8 @@ def _both(node: ir.Node, builder: FloatBuilder) -> tuple[list[ir.Node], list[ir.
     assert condition is not None
     shape = shape_of(condition)
     if prod(shape) != 1:
-        raise ModelError(
-            "the ONNX model is invalid",
-            where=f"node '{node.name}' (If)",
-            why=f"its condition has shape {list(shape)}: one boolean decides an If",
-        )
+        why = f"its condition has shape {list(shape)}: one boolean decides an If"
+        raise invalid(node, why)
     if shape:
         condition = builder.at(node).op("Reshape", [condition, np.zeros(0, np.int64)])
     then, taken = _moved(node, NAMES[0], builder)
@@ -116,5 +113,4 @@ def _check_outputs(node: ir.Node, branch: str, outputs: Sequence[ir.Value]) -> N
     ):
         why = f"each output of its {branch} has to be of a node of its own"
     if why:
-        where = f"node '{node.name}' (If)"
-        raise ModelError("the ONNX model is invalid", where=where, why=why)
+        raise invalid(node, why)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.errors import ModelError, UnsupportedOpError
-from hexconv.onnx_graph.bodies import body_of, lifted
-from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, constant, shape_of
+from hexconv.errors import UnsupportedOpError
+from hexconv.onnx_graph.bodies import body_of, invalid, lifted
+from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import detach_bodies
 
 MOST_NODES = 20_000
@@ -22,7 +22,6 @@ MOST_IN_ALL = 100_000
 """Of the graph with it: loops inside of loops multiply."""
 PASSED_ON = ("Identity", "Cast")
 """Ops behind which a condition is what it was."""
-HINT = "export the model without control flow (fixed sizes, unrolled loops)"
 
 
 def unrolled(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
@@ -37,9 +36,9 @@ def unrolled(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     _check_carried(node, len(node.inputs) - 2)
     loop = _Unrolling(node, body, builder, list(node.inputs[2:]), returned=1)
     for number in range(_iterations(node, body)):
-        numbers = [_constant(number, np.int64, builder), _constant(True, np.bool_, builder)]
-        loop.add([*numbers, *loop.carried])
-    return loop.finish([0] * len(loop.collected), [0] * len(loop.collected))
+        loop.add([loop.constant(number), loop.constant(True), *loop.carried])
+    zeros = [0] * len(loop.collected)
+    return loop.finish(zeros, zeros)
 
 
 def unrolled_scan(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
@@ -57,7 +56,7 @@ def unrolled_scan(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     count = len(node.inputs) - int(attrs.get("num_scan_inputs", 0))
     _check_carried(node, count)
     scanned = node.inputs[count:]
-    zeros = [0] * len(node.inputs)
+    zeros = [0] * (len(node.inputs) + len(node.outputs))
     axes = attrs.get("scan_input_axes", zeros)
     backwards = attrs.get("scan_input_directions", zeros)
     length = _length(node, body, scanned, axes)
@@ -65,11 +64,10 @@ def unrolled_scan(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     for number in range(length):
         places = [length - 1 - number if back else number for back in backwards]
         slices = [
-            loop.made("Gather", [value, _constant(place, np.int64, builder)], {"axis": axis})
+            loop.made("Gather", [value, loop.constant(place)], {"axis": axis})
             for value, place, axis in zip(scanned, places, axes, strict=False)
         ]
         loop.add([*loop.carried, *slices])
-    zeros = [0] * len(node.outputs)
     return loop.finish(
         attrs.get("scan_output_axes", zeros), attrs.get("scan_output_directions", zeros)
     )
@@ -99,6 +97,10 @@ class _Unrolling:
         self._node, self._body, self._builder, self._returned = node, body, builder, returned
         self._nodes: list[ir.Node] = []
 
+    def constant(self, number: int | bool) -> ir.Value:
+        """A number: int64, or bool."""
+        return self._builder.at(self._node).const(np.asarray(number))
+
     def made(self, op: str, inputs: Sequence[ir.Value | None], attrs: dict[str, Any]) -> ir.Value:
         """A new node in front of the loop."""
         item = ir.node(op, inputs, attrs, version=OPSET)
@@ -111,15 +113,14 @@ class _Unrolling:
     def add(self, given: list[ir.Value | None]) -> None:
         """One more iteration, whose body gets `given`."""
         copy = self._body.clone(allow_outer_scope_values=True)
-        results = list(copy.outputs)
         for own, value in zip(copy.inputs, given, strict=True):
             if value is None:
-                raise _invalid(self._node, "an input that its body reads is missing")
-            results = [value if result is own else result for result in results]
+                raise invalid(self._node, "an input that its body reads is missing")
             ir.convenience.replace_all_uses_with(own, value, replace_graph_outputs=True)
+        results: list[ir.Value | None] = list(copy.outputs)
         self._nodes += lifted(copy, self._node, self._builder)
         end = self._returned + len(self.carried)
-        self.carried = list(results[self._returned : end])
+        self.carried = results[self._returned : end]
         for kept, result in zip(self.collected, results[end:], strict=True):
             kept.append(result)
 
@@ -143,7 +144,7 @@ class _Unrolling:
         if not values:
             what = f"a {self._node.op_type} of no iterations that returns what they collect"
             raise _unsupported(self._node, what)
-        axes = self._builder.at(self._node).const(np.array([axis], np.int64))
+        axes = self._builder.at(self._node).const(np.array([axis]))
         rows = [self.made("Unsqueeze", [value, axes], {}) for value in values]
         return self.made("Concat", rows[::-1] if backwards else rows, {"axis": axis})
 
@@ -154,7 +155,7 @@ def _length(
     """How many slices a Scan reads."""
     lengths = {shape_of(value)[axis] for value, axis in zip(scanned, axes, strict=False)}
     if len(lengths) != 1:
-        raise _invalid(node, f"its inputs have {sorted(lengths)} slices")
+        raise invalid(node, f"its inputs have {sorted(lengths)} slices")
     (length,) = lengths
     _check_size(node, body, length)
     return length
@@ -195,20 +196,14 @@ def _stays_true(body: ir.Graph) -> bool:
     return value is not None
 
 
-def _constant(number: int, kind: type, builder: FloatBuilder) -> ir.Value:
-    value = constant(builder.fresh("loop_const"), np.array(number, kind))
-    builder.graph.register_initializer(value)
-    return value
-
-
 def _check_counts(
     node: ir.Node, body: ir.Graph, *, extra_inputs: int = 0, extra_outputs: int = 0
 ) -> None:
     """Raise for a body that does not fit the node."""
     if len(body.inputs) != len(node.inputs) or len(node.inputs) < extra_inputs:
-        raise _invalid(node, f"its body has {len(body.inputs)} inputs, the node {len(node.inputs)}")
+        raise invalid(node, f"its body has {len(body.inputs)} inputs, the node {len(node.inputs)}")
     if len(body.outputs) != len(node.outputs) + extra_outputs:
-        raise _invalid(
+        raise invalid(
             node, f"its body has {len(body.outputs)} outputs, the node {len(node.outputs)}"
         )
 
@@ -216,7 +211,7 @@ def _check_counts(
 def _check_carried(node: ir.Node, count: int) -> None:
     """Raise where fewer values are returned than are carried."""
     if not 0 <= count <= len(node.outputs):
-        raise _invalid(node, f"it has {len(node.outputs)} outputs for {count} carried values")
+        raise invalid(node, f"it has {len(node.outputs)} outputs for {count} carried values")
 
 
 def _check_size(node: ir.Node, body: ir.Graph, count: int) -> None:
@@ -227,16 +222,11 @@ def _check_size(node: ir.Node, body: ir.Graph, count: int) -> None:
         raise _unsupported(node, f"a {node.op_type} of {count} iterations of {len(body)} nodes")
 
 
-def _invalid(node: ir.Node, why: str) -> ModelError:
-    where = f"node '{node.name}' ({node.op_type})"
-    return ModelError("the ONNX model is invalid", where=where, why=why)
-
-
 def _unsupported(node: ir.Node, what: str) -> UnsupportedOpError:
     return UnsupportedOpError(
         what,
         node=str(node.name),
         op=node.op_type,
         why=f"the DSP runs a fixed list of nodes, of which a loop may have {MOST_NODES}",
-        hint=HINT,
+        hint="export the model without control flow (fixed sizes, unrolled loops)",
     )
