@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
+from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.channel_groups import (
     ChannelGroup,
     Floats,
@@ -24,7 +25,6 @@ from hexconv.calibrate.channel_groups import (
 from hexconv.calibrate.channel_sizes import Moments, channel_sizes
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
-from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
@@ -119,13 +119,7 @@ def equalize(graph: FloatGraph, observed: Mapping[str, Bounds], *, measured: boo
     plans = [plan for group in groups if (plan := _plan(group, sizes, observed)) is not None]
     if measured:
         plans = [plan for plan in plans if _holds(plan, observed)]
-    builder = FloatBuilder(graph.graph) if plans else None
-    for plan in plans:
-        assert builder is not None
-        _scale(plan, builder)
-    if plans:
-        remove_dead(graph.graph)
-    return len(plans)
+    return change_each(graph, plans, _scale)
 
 
 def _plan(

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.softmax_rows import (
     loses_mass,
     own_maxima_are_better,
@@ -66,11 +67,8 @@ def flat_softmax(
     """
     ranges = dict(observed)
     nodes = [node for node in graph.nodes if _is_flat(node, ranges)]
-    if nodes:
-        builder = FloatBuilder(graph.graph)
-        for node in nodes:
-            _written_out(node, builder.at(node), ranges)
-    return ranges, len(nodes)
+    count = change_each(graph, nodes, lambda node, builder: _written_out(node, builder, ranges))
+    return ranges, count
 
 
 def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
@@ -111,6 +109,7 @@ def _is_returned(value: ir.Value) -> bool:
 def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
     source, product = node.inputs[0], product_of(node)
     assert source is not None
+    builder.at(node)
     largest = ranges[str(node.outputs[0].name)][1]
     low, high = ranges[str(source.name)]
     tops = ranges.get(f"{node.name}_reducemax")  # measured where the rows' maxima may differ

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.calibrate.changes import change_each
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
-from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.quantize import Bounds, cover
 
 WIDER = 3.0
@@ -36,13 +36,8 @@ def leaky_factors(
     """
     ranges = dict(observed)
     nodes = [node for node in graph.nodes if _loses_levels(node, ranges)]
-    builder = FloatBuilder(graph.graph) if nodes else None
-    for node in nodes:
-        assert builder is not None
-        _as_maximum(node, builder.at(node), ranges)
-    if nodes:
-        remove_dead(graph.graph)
-    return ranges, len(nodes)
+    count = change_each(graph, nodes, lambda node, builder: _as_maximum(node, builder, ranges))
+    return ranges, count
 
 
 def _loses_levels(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
@@ -87,6 +82,7 @@ def _as_maximum(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds])
     assert slopes is not None and factors is not None
     product, data, array = factors
     leaky = array * slopes if product.op_type == "Mul" else array / slopes
+    builder.at(node)
     parts = [builder.op(product.op_type, [data, item]) for item in (array, leaky)]
     for part in parts:
         ranges[str(part.name)] = ranges[str(node.outputs[0].name)]

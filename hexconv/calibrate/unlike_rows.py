@@ -17,9 +17,9 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.annotations import annotate
+from hexconv.calibrate.changes import change_each
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
-from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.onnx_graph.selections import moved_from
 from hexconv.quantize import Bounds, cover
@@ -89,13 +89,8 @@ def unlike_rows(graph: FloatGraph, observed: Mapping[str, Bounds]) -> tuple[dict
     """
     ranges = dict(observed)
     norms = [norm for node in graph.nodes if (norm := norm_of(node)) and is_unlike(norm, ranges)]
-    builder = FloatBuilder(graph.graph) if norms else None
-    for norm in norms:
-        assert builder is not None
-        _scale(norm, builder.at(norm.square), ranges)
-    if norms:
-        remove_dead(graph.graph)
-    return ranges, len(norms)
+    count = change_each(graph, norms, lambda norm, builder: _scale(norm, builder, ranges))
+    return ranges, count
 
 
 def is_unlike(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
@@ -168,7 +163,7 @@ def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None
     if by_run := by_run and peak <= NEAR * silence:
         silence = max(silence, peak / COARSEST)
     off = min(OFF, 1.0 + (1 + by_run) * peak / (LEVELS * silence))
-    make = _Maker(builder, ranges)
+    make = _Maker(builder.at(norm.square), ranges)
     top = make.op("ReduceMax", [source, axes], (low, high))
     bottom = make.op("ReduceMin", [source, axes], (low, high))
     largest = make.op("Max", [top, make.op("Neg", [bottom], (-high, -low))], (0.0, peak))
