@@ -8,7 +8,8 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
+from hexconv.onnx_graph.rewrites.match import reduced_axes
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
 # Every factor of a product adds its own rounding: more than this are meaningless in 8 bits.
@@ -21,7 +22,7 @@ FEW_SQUARES = 16
 @DECOMPOSITIONS.rule("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")
 def of_a_sum(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A function before or after ReduceSum."""
-    source, axes = node.inputs[0], _reduced(node)
+    source, axes = node.inputs[0], reduced_axes(node)
     assert source is not None
     if axes is None or (node.op_type == "ReduceL2" and _pooled(source, axes)):
         return None
@@ -39,7 +40,7 @@ def of_a_sum(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
 @DECOMPOSITIONS.rule("ReduceLogSumExp")
 def log_sum_exp(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """max + log(sum(exp(x - max))): the exponentials fill 0..1."""
-    source, axes = node.inputs[0], _reduced(node)
+    source, axes = node.inputs[0], reduced_axes(node)
     if axes is None:
         return None
     keep, index = {"keepdims": 1}, np.array(axes, np.int64)
@@ -52,7 +53,7 @@ def log_sum_exp(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | No
 @DECOMPOSITIONS.rule("ReduceProd")
 def product_of_few(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     """A chain of products of slices."""
-    value, axes = node.inputs[0], _reduced(node)
+    value, axes = node.inputs[0], reduced_axes(node)
     assert value is not None
     if axes is None or prod(shape_of(value)[axis] for axis in axes) > MOST_FACTORS:
         return None
@@ -71,19 +72,6 @@ def product_of_few(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] |
 def _pooled(source: ir.Value, axes: Sequence[int]) -> bool:
     """Whether a norm is over so few elements that the library's pool computes it."""
     return prod(shape_of(source)[axis] for axis in axes) <= FEW_SQUARES
-
-
-def _reduced(node: ir.Node) -> list[int] | None:
-    """The axes, counted from 0; None where they are computed."""
-    rank = len(shape_of(node.inputs[0]))
-    given = node.inputs[1] if len(node.inputs) > 1 else None
-    array = array_of(given)
-    if given is not None and array is None:
-        return None
-    if array is not None and array.size:
-        return sorted({int(axis) % rank for axis in array.reshape(-1)})
-    noop = node.attributes.get("noop_with_empty_axes")
-    return [] if noop is not None and noop.as_int() else list(range(rank))
 
 
 def _sum(builder: FloatBuilder, node: ir.Node, value: ir.Value, name: str = "") -> ir.Value:

@@ -7,7 +7,7 @@ from math import isclose
 
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.builder import array_of, shape_of
 
 # Exporters write 0.7071 in any precision down to float16's.
 TOLERANCE = 1e-3
@@ -54,6 +54,18 @@ def plus(value: ir.Value | None, wanted: float) -> ir.Value | None:
     node = made_by(value, "Add")
     found = with_scalar(node) if node is not None else None
     return found[0] if found is not None and near(found[1], wanted) else None
+
+
+def reduced_axes(node: ir.Node) -> list[int] | None:
+    """The axes of a Reduce node, counted from 0; None where they are computed."""
+    rank = len(shape_of(node.inputs[0]))
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    array = array_of(given)
+    if given is not None and array is None:
+        return None
+    if array is not None and array.size:
+        return sorted({int(axis) % rank for axis in array.reshape(-1)})
+    return [] if node.attributes.get_int("noop_with_empty_axes", 0) else list(range(rank))
 
 
 def read_once(value: ir.Value) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
-from hexconv.onnx_graph.rewrites.match import made_by, read_once
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
+from hexconv.onnx_graph.rewrites.match import made_by, read_once, reduced_axes
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
@@ -20,7 +18,7 @@ def one_reduction(node: ir.Node, builder: FloatBuilder) -> bool:
     if before is None or value is None or not read_once(value):
         return False
     source, shape = before.inputs[0], shape_of(node.outputs[0])
-    first, then = _axes(before), _axes(node)
+    first, then = reduced_axes(before), reduced_axes(node)
     if source is None or not first or not then:
         return False
     keeps = before.attributes.get_int("keepdims", 1)
@@ -32,12 +30,3 @@ def one_reduction(node: ir.Node, builder: FloatBuilder) -> bool:
     sizes = np.array(shape, np.int64)
     builder.replace(node, [builder.op("Reshape", [made, sizes], name=str(node.name))])
     return True
-
-
-def _axes(node: ir.Node) -> Sequence[int]:
-    """Axes of a reduction, counted from 0; empty where they are not known."""
-    rank = len(shape_of(node.inputs[0]))
-    if len(node.inputs) < 2 or node.inputs[1] is None:
-        return [] if node.attributes.get_int("noop_with_empty_axes", 0) else range(rank)
-    array = array_of(node.inputs[1])
-    return [] if array is None else [int(axis) % rank for axis in array.reshape(-1)]
