@@ -21,7 +21,7 @@ from hexconv.lowering.registry import Tie, lowers
 from hexconv.lowering.slice_concat import sliced, tiled
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import Output, Ref
-from hexconv.nnlib.layout import Layout, Shape4
+from hexconv.nnlib.layout import SINGLE, Layout, Shape4
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, encode
 from hexconv.quantize.ranges import LEVELS
@@ -46,7 +46,6 @@ MIRRORED = {
     "QuantizedNotEqual_8": "QuantizedNotEqual_8",
 }
 """The op that says the same with its operands swapped."""
-SINGLE: Shape4 = (1, 1, 1, 1)
 # Values of two ranges are compared as floats, with scales of at least 0.0001 (op_compare_8.c).
 SMALLEST_STEP = 2.0**-13
 # A number this close to a level is that level: ranges are a little wider than what was observed.

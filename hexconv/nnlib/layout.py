@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Shape4 = tuple[int, int, int, int]
+SINGLE: Shape4 = (1, 1, 1, 1)
+"""Of one number."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hexconv.nnlib.constraints.registry import constraint
 from hexconv.nnlib.depthwise_code import ignores, too_tall
 from hexconv.nnlib.graph import Padding
+from hexconv.nnlib.layout import SINGLE
 from hexconv.nnlib.shapes import window
 from hexconv.nnlib.site import NodeSite
 
@@ -22,8 +23,6 @@ float32, and how the library rounds it is not known."""
 
 WIDEST_BATCH_NORM = 32764
 """Columns, a multiple of 4 in 16 bits: in wider data QuantizedBatchNorm is wrong in every value."""
-
-SINGLE = (1, 1, 1, 1)
 
 KEPT_COLUMNS = 4
 """Pixels of padding that the library keeps to the left of each row (op_maxpool_d32.c)."""
