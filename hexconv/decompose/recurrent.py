@@ -19,7 +19,7 @@ from hexconv.decompose.recurrent_activations import (
     chosen,
     unsupported_activation,
 )
-from hexconv.decompose.steps import GATES, is_bidirectional, number_step, steps_of
+from hexconv.decompose.steps import GATES, directions_of, number_step, steps_of
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rules import DECOMPOSITIONS
 
@@ -56,7 +56,7 @@ def unsupported_op(node: ir.Node) -> str:
         return f"{time} frames both ways, {steps} steps; up to {longest}"
     if _given(node, 4) is not None:
         return "lengths of sequences that are computed, or not from 1 to its frames"
-    return unsupported_activation(chosen(node.op_type, attrs, 2 if is_bidirectional(node) else 1))
+    return unsupported_activation(chosen(node.op_type, attrs, directions_of(node)))
 
 
 def unlike_sizes(node: ir.Node) -> str:
@@ -64,10 +64,7 @@ def unlike_sizes(node: ir.Node) -> str:
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     _, batch, size = shape_of(node.inputs[0])
     hidden = int(attrs.get("hidden_size", shape_of(node.inputs[2])[-1]))
-    count, sums = (
-        2 if attrs.get("direction") == "bidirectional" else 1,
-        GATES[node.op_type] * hidden,
-    )
+    count, sums = directions_of(node), GATES[node.op_type] * hidden
     state = (count, batch, hidden)
     wanted = {
         "W": (1, (count, sums, size)),
@@ -92,7 +89,7 @@ def unrolled(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value | None] 
     attrs = {name: attr.value for name, attr in node.attributes.items()}
     direction = str(attrs.get("direction", "forward"))
     time, batch, _ = shape_of(node.inputs[0])
-    count = 2 if direction == "bidirectional" else 1
+    count = directions_of(node)
     outputs: list[list[ir.Value]] = []
     lasts: list[list[ir.Value]] = []
     for index in range(count):

@@ -45,6 +45,11 @@ def is_bidirectional(node: ir.Node) -> bool:
     return direction is not None and direction.value == "bidirectional"
 
 
+def directions_of(node: ir.Node) -> int:
+    """1 or 2: how often a recurrent node reads its frames."""
+    return 2 if is_bidirectional(node) else 1
+
+
 def number_step(nodes: Sequence[ir.Node], op: str, name: str, step: int) -> None:
     """Annotate the nodes of one step with their places in it.
 
