@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.arrays import Array
 from hexconv.calibrate.mask_gaps import FAR
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, constant, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by
@@ -59,12 +60,13 @@ def hides_rows(value: ir.Value, ranges: Mapping[str, Bounds], scores: Bounds, si
         scores: bounds of what it is added to.
         sign: -1.0 if masked numbers of `value` are far above 0, 1.0 if they are far below.
     """
-    op, array = "ReduceMax" if sign > 0.0 else "ReduceMin", array_of(value)
+    array = array_of(value)
     if array is None:
-        whole, rows = (ranges.get(name) for name in (str(value.name), _name(value, op)))
+        names = str(value.name), _name(value, _end(sign))
+        whole, rows = (ranges.get(name) for name in names)
     elif array.ndim and array.size:
-        ends = array.max(-1) if sign > 0.0 else array.min(-1)
-        whole, rows = ((float(part.min()), float(part.max())) for part in (array, ends))
+        parts = array, _ends(array, sign)
+        whole, rows = ((float(part.min()), float(part.max())) for part in parts)
     else:
         return False
     if whole is None or rows is None:
@@ -86,12 +88,11 @@ def less_row_ends(
         ranges: those of the new values are added.
         sign: as in `hides_rows`.
     """
-    op, array = "ReduceMax" if sign > 0.0 else "ReduceMin", array_of(value)
+    op, array = _end(sign), array_of(value)
     if array is not None:
         name = f"{value.name}/less/{op}"
         if name not in graph.initializers:
-            ends = array.max(-1, keepdims=True) if sign > 0.0 else array.min(-1, keepdims=True)
-            graph.register_initializer(constant(name, array - ends))
+            graph.register_initializer(constant(name, array - _ends(array, sign)))
         return graph.initializers[name]
     for node, _ in value.uses():
         end = made_by(node.inputs[1], op) if node.op_type == "Sub" else None
@@ -104,6 +105,16 @@ def less_row_ends(
     for made in (ends_of_rows, less):
         ranges[str(made.name)] = min(low, 0.0), max(high, 0.0)
     return less
+
+
+def _end(sign: float) -> str:
+    """The op that finds the number of a row that is nearest to none hidden."""
+    return "ReduceMax" if sign > 0.0 else "ReduceMin"
+
+
+def _ends(array: Array, sign: float) -> Array:
+    """The same of each row of a constant, which keep their axis."""
+    return np.asarray((np.max if sign > 0.0 else np.min)(array, axis=-1, keepdims=True))
 
 
 def _name(value: ir.Value, op: str) -> str:

@@ -19,7 +19,6 @@ class KeptSamples:
         again = samples is None or isinstance(samples, (Images, str, Path, Mapping, Sequence))
         self.named = samples if again else None
         self.source = samples if again else self._watched(cast("Iterable[Any]", samples))
-        self._again = samples if again else None
 
     def _watched(self, samples: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         for sample in samples:
@@ -29,10 +28,10 @@ class KeptSamples:
 
     def whole(self) -> KeptSamples:
         """The same samples, where all of them can be iterated again."""
-        if self._again is not None or self.source is None:
+        if self.named is not None or self.source is None:
             return self
         return KeptSamples(list(cast("Iterable[Any]", self.source)))
 
     def again(self) -> SampleSource | None:
         """The samples and settings for measuring a candidate's accuracy."""
-        return self._again if self._again is not None or not self._first else self._first
+        return self.named if self.named is not None or not self._first else self._first
