@@ -11,17 +11,22 @@ from tests.calibrate.test_masks import FRAMES, WIDTH, decibels, feeds
 from tests.lowering.proof import Array, model, numbers
 
 
-def chosen(op: str, mask: Array | None, kind: int = onnx.TensorProto.FLOAT) -> onnx.ModelProto:
-    """Two attentions whose scores are the least of them and of +-1e4; Max: before a negation."""
-    sign = 1.0 if op == "Min" else -1.0
-    consts: dict[str, Array] = {"two": np.float32(sign * 2e4), "one": np.float32(sign * 1e4)}
-    nodes = [helper.make_node("Cast", ["m"], ["kept"], to=onnx.TensorProto.FLOAT)]
-    nodes += [
-        helper.make_node("Mul", ["kept", "two"], ["wide"]),
-        helper.make_node("Sub", ["wide", "one"], ["bias"]),
-    ]
-    if mask is not None:
-        consts, nodes = {"bias": np.float32(sign) * (mask.astype(np.float32) * 2e4 - 1e4)}, []
+def two_attentions(
+    op: str, bias: list[onnx.NodeProto] | Array, consts: dict[str, Array], *, negated: bool = False
+) -> onnx.ModelProto:
+    """Two attentions in a row, between whose scores and softmax a bias is put by `op`.
+
+    Args:
+        op: of two operands.
+        bias: the nodes that compute it of the mask `m`, (1, 1, FRAMES); or a constant.
+        consts: that these read.
+        negated: whether the negative of the result is what softmax reads.
+    """
+    inputs: dict[str, tuple[int, ...]] = {"x": (1, FRAMES, WIDTH)}
+    if isinstance(bias, list):
+        nodes, consts, inputs["m"] = list(bias), dict(consts), (1, 1, FRAMES)
+    else:
+        nodes, consts = [], {"bias": bias}
     last = "x"
     for layer in ("a", "b"):
         outs = {name: f"{layer}/{name}" for name in ("k", "scores", "s", "n", "p", "y")}
@@ -33,18 +38,29 @@ def chosen(op: str, mask: Array | None, kind: int = onnx.TensorProto.FLOAT) -> o
             helper.make_node(op, [outs["scores"], "bias"], [outs["s"]]),
         ]
         scores = outs["s"]
-        if op == "Max":
+        if negated:
             nodes.append(helper.make_node("Neg", [scores], [outs["n"]]))
             scores = outs["n"]
         nodes.append(helper.make_node("Softmax", [scores], [outs["p"]], axis=-1))
         last = "y" if layer == "b" else outs["y"]
         nodes.append(helper.make_node("MatMul", [outs["p"], "x"], [last]))
-    inputs: dict[str, tuple[int, ...]] = {"x": (1, FRAMES, WIDTH)}
-    if mask is None:
-        inputs["m"] = (1, 1, FRAMES)
-    proto = model(nodes, inputs, ["y"], consts)
-    if mask is None:
-        proto.graph.input[1].type.tensor_type.elem_type = kind
+    return model(nodes, inputs, ["y"], consts)
+
+
+def chosen(op: str, mask: Array | None, kind: int = onnx.TensorProto.FLOAT) -> onnx.ModelProto:
+    """Two attentions whose scores are the least of them and of +-1e4; Max: before a negation."""
+    sign = 1.0 if op == "Min" else -1.0
+    if mask is not None:
+        constant = np.float32(sign) * (mask.astype(np.float32) * 2e4 - 1e4)
+        return two_attentions(op, constant, {}, negated=op == "Max")
+    consts: dict[str, Array] = {"two": np.float32(sign * 2e4), "one": np.float32(sign * 1e4)}
+    nodes = [
+        helper.make_node("Cast", ["m"], ["kept"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["kept", "two"], ["wide"]),
+        helper.make_node("Sub", ["wide", "one"], ["bias"]),
+    ]
+    proto = two_attentions(op, nodes, consts, negated=op == "Max")
+    proto.graph.input[1].type.tensor_type.elem_type = kind
     return proto
 
 
@@ -70,32 +86,15 @@ def both_axes(op: str, far: float, mask: Array | None = None) -> onnx.ModelProto
         mask: 1 for what counts, (1, 1, FRAMES); None: an input.
     """
     sign = np.float32(far if op == "Add" else -far)
-    consts: dict[str, Array] = {"far": np.asarray(sign), "one": np.float32(1)}
+    if mask is not None:
+        return two_attentions(op, np.asarray(sign * (1 - mask * mask.transpose(0, 2, 1))), {})
     nodes = [
         helper.make_node("Transpose", ["m"], ["of_rows"], perm=[0, 2, 1]),
         helper.make_node("Mul", ["m", "of_rows"], ["kept"]),
         helper.make_node("Sub", ["one", "kept"], ["hidden"]),
         helper.make_node("Mul", ["hidden", "far"], ["bias"]),
     ]
-    if mask is not None:
-        consts, nodes = {"bias": sign * (1 - mask * mask.transpose(0, 2, 1))}, []
-    last = "x"
-    for layer in ("a", "b"):
-        outs = {name: f"{layer}/{name}" for name in ("k", "scores", "s", "p", "y")}
-        consts[f"{layer}/w"] = numbers((WIDTH, WIDTH), seed=7) * (0.2 if layer == "a" else 0.4)
-        nodes += [
-            helper.make_node("Transpose", ["x"], [outs["k"]], perm=[0, 2, 1]),
-            helper.make_node("MatMul", [last, f"{layer}/w"], [f"{layer}/q"]),
-            helper.make_node("MatMul", [f"{layer}/q", outs["k"]], [outs["scores"]]),
-            helper.make_node(op, [outs["scores"], "bias"], [outs["s"]]),
-            helper.make_node("Softmax", [outs["s"]], [outs["p"]], axis=-1),
-        ]
-        last = "y" if layer == "b" else outs["y"]
-        nodes.append(helper.make_node("MatMul", [outs["p"], "x"], [last]))
-    inputs: dict[str, tuple[int, ...]] = {"x": (1, FRAMES, WIDTH)}
-    if mask is None:
-        inputs["m"] = (1, 1, FRAMES)
-    return model(nodes, inputs, ["y"], consts)
+    return two_attentions(op, nodes, {"far": np.asarray(sign), "one": np.float32(1)})
 
 
 @pytest.mark.parametrize("op", ["Add", "Sub"])
