@@ -7,7 +7,7 @@ have them too, and merge.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from hexconv.calibrate.hidden_rows import compute_row_ends
 from hexconv.calibrate.level_spans import compute_spans, norms_of_inputs
@@ -17,6 +17,13 @@ from hexconv.calibrate.softmax_rows import compute_rows, softmax_of_products
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder
 
+PLACES: tuple[Callable[[FloatGraph], Iterator[object]], ...] = (
+    norms_of_inputs,
+    possible_masks,
+    softmax_of_products,
+)
+"""Find the nodes whose forms such measurements decide between."""
+
 
 def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
     """A copy of the graph that is lowered which computes what decides between forms of nodes.
@@ -24,11 +31,11 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
     Returns:
         It alone, or nothing where no node has such forms.
     """
+    if all(next(places(lowered), None) is None for places in PLACES):
+        return []
     copied = lowered.copied()
     norms, masks = list(norms_of_inputs(copied)), list(possible_masks(copied))
     rows = list(softmax_of_products(copied))
-    if not (norms or masks or rows):
-        return []
     builder = FloatBuilder(copied.graph)
     for norm in norms:
         compute_spans(builder, norm)
