@@ -52,24 +52,23 @@ def unrolled_scan(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
     if len(node.inputs) == len(body.inputs) + 1:
         raise _unsupported(node, "a Scan of opset 8, which has lengths of sequences")
     _check_counts(node, body)
-    attrs = {name: attr.value for name, attr in node.attributes.items()}
-    count = len(node.inputs) - int(attrs.get("num_scan_inputs", 0))
+    count = len(node.inputs) - node.attributes.get_int("num_scan_inputs", 0)
     _check_carried(node, count)
-    scanned = node.inputs[count:]
-    zeros = [0] * (len(node.inputs) + len(node.outputs))
-    axes = attrs.get("scan_input_axes", zeros)
-    backwards = attrs.get("scan_input_directions", zeros)
+    scanned, collected = node.inputs[count:], len(node.outputs) - count
+    axes = _listed(node, "scan_input_axes", len(scanned))
+    backwards = _listed(node, "scan_input_directions", len(scanned))
     length = _length(node, body, scanned, axes)
     loop = _Unrolling(node, body, builder, list(node.inputs[:count]))
     for number in range(length):
         places = [length - 1 - number if back else number for back in backwards]
         slices = [
             loop.made("Gather", [value, loop.constant(place)], {"axis": axis})
-            for value, place, axis in zip(scanned, places, axes, strict=False)
+            for value, place, axis in zip(scanned, places, axes, strict=True)
         ]
         loop.add([*loop.carried, *slices])
     return loop.finish(
-        attrs.get("scan_output_axes", zeros), attrs.get("scan_output_directions", zeros)
+        _listed(node, "scan_output_axes", collected),
+        _listed(node, "scan_output_directions", collected),
     )
 
 
@@ -149,11 +148,22 @@ class _Unrolling:
         return self.made("Concat", rows[::-1] if backwards else rows, {"axis": axis})
 
 
+def _listed(node: ir.Node, name: str, count: int) -> Sequence[int]:
+    """A number for each of some tensors: 0 by default."""
+    numbers = node.attributes.get_ints(name, [0] * count)
+    if len(numbers) != count:
+        raise invalid(node, f"{name} has {len(numbers)} numbers, for {count} tensors")
+    return numbers
+
+
 def _length(
     node: ir.Node, body: ir.Graph, scanned: Sequence[ir.Value | None], axes: Sequence[int]
 ) -> int:
     """How many slices a Scan reads."""
-    lengths = {shape_of(value)[axis] for value, axis in zip(scanned, axes, strict=False)}
+    shapes = [shape_of(value) for value in scanned]
+    if any(not -len(shape) <= axis < len(shape) for shape, axis in zip(shapes, axes, strict=True)):
+        raise invalid(node, f"scan_input_axes {list(axes)} of inputs of shape {shapes}")
+    lengths = {shape[axis] for shape, axis in zip(shapes, axes, strict=True)}
     if len(lengths) != 1:
         raise invalid(node, f"its inputs have {sorted(lengths)} slices")
     (length,) = lengths

@@ -173,6 +173,24 @@ def test_a_scan_runs_once_for_each_slice(axis: int, backwards: int) -> None:
     assert decibels(scanned(axis, backwards), samples()) > 28.0
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers", "why"),
+    [
+        ("scan_input_axes", [9], r"scan_input_axes \[9\] of inputs of shape \[\(1, 4, 8\)\]"),
+        ("scan_input_axes", [1, 1], "scan_input_axes has 2 numbers, for 1 tensors"),
+        ("scan_output_directions", [], "scan_output_directions has 0 numbers, for 1 tensors"),
+    ],
+)
+def test_axes_that_no_tensor_of_a_scan_has_are_an_invalid_model(
+    name: str, numbers: list[int], why: str
+) -> None:
+    proto = scanned(1, 0)
+    (given,) = (attr for attr in proto.graph.node[0].attribute if attr.name == name)
+    given.ints[:] = numbers
+    with pytest.raises(ModelError, match=why):
+        load(proto)
+
+
 def test_a_scan_of_other_inputs_than_its_body_is_an_invalid_model() -> None:
     with pytest.raises(ModelError, match="its body has 2 inputs, the node 4"):
         load(scanned(1, 0, inputs=3))
