@@ -23,4 +23,5 @@ from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers th
     softplus,
     swish,
     transpose,
+    variance,
 )

@@ -24,9 +24,10 @@ def layer_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     """(x - mean) / sqrt(mean((x - mean)^2) + epsilon), over the last axes.
 
     The square may be a product or a power, the root a power, the division a product with a
-    reciprocal, and x - mean may be computed twice. `norm_affine` merges scale and bias.
+    reciprocal, and x - mean may be computed twice. `norm_affine` merges scale and bias; Flax has
+    the scale in the reciprocal, (x - mean) * (gamma / sqrt(...)).
     """
-    parts = normalized(node)
+    parts = _scaled(node)
     if parts is None:
         return False
     centered = _centered(parts[0])
@@ -34,10 +35,27 @@ def layer_norm_from_parts(node: ir.Node, builder: FloatBuilder) -> bool:
     if centered is None or spread is None or spread[0] != centered:
         return False
     value, axis = centered.value, centered.axis
-    if not inner(node, [value]):
+    weight = fitted(parts[2], shape_of(value)[axis:])
+    if weight is None or not inner(node, [value]):
         return False
-    _put(node, builder, value, axis, spread[1], np.ones(shape_of(value)[axis:], np.float32))
+    _put(node, builder, value, axis, spread[1], weight)
     return True
+
+
+def _scaled(node: ir.Node) -> tuple[ir.Value, ir.Value, Array] | None:
+    """x, v and gamma of x / sqrt(v), or of x * (gamma / sqrt(v)) with a constant gamma."""
+    parts = normalized(node)
+    if parts is not None:
+        return (*parts, np.ones((), np.float32))
+    for value, other in (tuple(node.inputs), tuple(reversed(node.inputs))):
+        factors = made_by(other, "Mul")
+        if node.op_type != "Mul" or value is None or factors is None:
+            continue
+        for inverse, gamma in (tuple(factors.inputs), tuple(reversed(factors.inputs))):
+            inside, weight = inverse_root_of(inverse), array_of(gamma)
+            if inside is not None and weight is not None:
+                return value, inside, weight
+    return None
 
 
 @SIMPLIFICATIONS.rule("Add", recognition=True)
