@@ -22,10 +22,10 @@ from hexconv.raw_tensors import DATA_FORMATS, DataFormat
 OptimizeLevel = Literal["none", "default", "all"]
 """none: as exported; default: all rewrites; all: a search over rewrites as well."""
 
-Observer = Literal["minmax", "mse", "percentile"]
+Observer = Literal["minmax", "mse", "entropy", "percentile"]
 """How calibration turns the values of a tensor into a range."""
 
-ChosenObserver = Literal["auto", "minmax", "mse", "percentile"]
+ChosenObserver = Literal["auto", "minmax", "mse", "entropy", "percentile"]
 """auto: minmax, or mse where the simulated model is better with it."""
 
 Accuracy = Literal["minmax", "default", "high"]
@@ -80,8 +80,9 @@ class Settings:
             or "high" (ranges, biases and weights by the error of the simulated model as well, where
             samples that are held back agree).
         observer: "minmax" (all that calibration saw), "mse" (the range of the least squared error
-            of 256 levels), "percentile", or "auto": of 12 samples and more, minmax or mse by the
-            simulated error on 8 of them; minmax otherwise.
+            of 256 levels), "entropy" (that of the least Kullback-Leibler divergence),
+            "percentile", or "auto": of 12 samples and more, minmax or mse by the simulated error on
+            8 of them; minmax otherwise.
         percentile: of the percentile observer alone, in %: above 50, at most 100.
         input_ranges: declared (min, max) by input, for synthetic data.
         library: the version of the library to optimize for; the model runs on all of them.

@@ -33,7 +33,8 @@ def observe(
     Args:
         graph: what to run.
         samples: {input: float32 array} each, checked (`read_samples`); drawn one by one.
-        observer: "minmax"; "mse" for the range of the least squared error; or "percentile".
+        observer: "minmax"; "mse" for the range of the least squared error; "entropy" for that of
+            the least Kullback-Leibler divergence; or "percentile".
         percentile: share of the values below the maximum (and above the minimum), in %.
         progress: called with the number of samples done, after each.
         optional: values that are left out where they become NaN or infinite.

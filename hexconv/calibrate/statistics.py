@@ -150,6 +150,8 @@ class Statistics:
             bounds = [histogram.bounds(percentile) for histogram in self.histograms]
         elif observer == "mse":
             bounds = [histogram.least_error() for histogram in self.histograms]
+        elif observer == "entropy":
+            bounds = [histogram.least_divergence() for histogram in self.histograms]
         else:
             bounds = ends
         pairs = zip(ends, bounds, strict=True)

@@ -212,9 +212,9 @@ def conversion_options(function: F) -> F:
             type=click.Choice(list(CHOSEN_OBSERVERS)),
             default="auto",
             show_default=True,
-            help="Ranges: all that was seen, the least squared error, or without the outermost "
-            "values; auto: the first, or of 12 samples and more the second where the simulated "
-            "model is better with it.",
+            help="Ranges: all that was seen (minmax), the least squared error (mse) or "
+            "Kullback-Leibler divergence (entropy), or without the outermost values (percentile); "
+            "auto: minmax, or of 12 samples and more mse where the simulated model is better.",
         ),
         percentile_option,
         click.option(

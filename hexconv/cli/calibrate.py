@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     type=click.Choice(list(OBSERVERS)),
     default="minmax",
     show_default=True,
-    help="minmax: the full range seen; mse: the least squared error; percentile: without the "
-    "outermost values.",
+    help="minmax: the full range seen; mse: the least squared error; entropy: the least "
+    "Kullback-Leibler divergence; percentile: without the outermost values.",
 )
 @percentile_option
 @interface_options
