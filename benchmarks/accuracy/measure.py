@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 import hexconv
-from benchmarks.accuracy import peer
+from benchmarks.accuracy import peers
 from benchmarks.accuracy.cases import Array, Case
+from benchmarks.accuracy.peers.onnx_runtime import in_float
 from hexconv import cost
+from hexconv.device import Library
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator import Simulator
 
@@ -44,11 +46,14 @@ class Row:
     Args:
         case: the network.
         library: which is simulated.
+        device: counts the packets of a sample; without it they are predicted.
         file: of what was measured before, by the same code, and is now.
     """
 
-    def __init__(self, case: Case, library: LibraryVersion, file: Path) -> None:
-        self._case, self._library, self._file = case, library, file
+    def __init__(
+        self, case: Case, library: LibraryVersion, device: Library | None, file: Path
+    ) -> None:
+        self._case, self._library, self._device, self._file = case, library, device, file
         self.figures: Figures = json.loads(file.read_text("utf-8")) if file.exists() else {}
         self._expected: list[Array] | None = None
 
@@ -57,10 +62,9 @@ class Row:
         for level in LEVELS:
             if level not in self.figures:
                 self._level(level)
-        wanted = [label for label in peer.SETTINGS if label not in self.figures]
-        if wanted:
-            for label, found in peer.quantized(self._case, wanted):
-                self._keep(label, found)
+        for label in (*peers.ROUNDING, *peers.PART_FLOAT):
+            if label not in self.figures:
+                self._keep(label, peers.quantized(self._case, label))
         return self.figures
 
     def _level(self, level: Any) -> None:
@@ -74,15 +78,22 @@ class Row:
         )
         simulator = Simulator(model, self._library)
         found = [simulator.run(feeds)[case.output] for feeds in case.held_out]
-        self._keep(level, found, packets=cost.predict(model, self._library).packets)
+        self._keep(level, found, packets=self._packets(model))
 
-    def _keep(self, label: str, found: list[Array], **more: float) -> None:
-        case = self._case
+    def _packets(self, model: hexconv.Model) -> int:
+        if self._device is None:
+            return cost.predict(model, self._library).packets
+        return self._device.profile(model, self._case.held_out[0]).packets
+
+    def _keep(self, label: str, found: list[Array] | None, **more: float) -> None:
+        """Store a row; without figures where a peer failed."""
+        case, row = self._case, dict(more)
         if self._expected is None:
             proto = case.proto.SerializeToString()
-            self._expected = peer.in_float(proto, case.held_out, case.output)
-        row = {"sqnr": decibels(self._expected, found), **more}
-        if case.task is not None:
+            self._expected = in_float(proto, case.held_out, case.output)
+        if found is not None:
+            row["sqnr"] = decibels(self._expected, found)
+        if found is not None and case.task is not None:
             row["task"] = case.task.measure(self._expected, found)
         self.figures[label] = row
         self._file.parent.mkdir(parents=True, exist_ok=True)
