@@ -1,4 +1,4 @@
-"""Loop and Scan with a known number of iterations: their nodes once for each of them.
+"""Loop and Scan whose iterations are known: their nodes once for each of them.
 
 The DSP runs a fixed list of nodes.
 """
@@ -15,30 +15,53 @@ from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph.bodies import body_of, invalid, lifted
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import detach_bodies
+from hexconv.onnx_graph.evaluate import RANDOM
 
 MOST_NODES = 20_000
 """Of an unrolled loop."""
 MOST_IN_ALL = 100_000
 """Of the graph with it: loops inside of loops multiply."""
-PASSED_ON = ("Identity", "Cast")
-"""Ops behind which a condition is what it was."""
+SIZES = ("Shape", "Size")
+"""Ops whose results depend on no data."""
+_DONE = "hexconv.iterations"
 
 
 def unrolled(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
-    """The nodes that compute what a Loop returns, in front of it; the Loop is removed.
+    """The nodes of the next iteration, in front of a Loop, and the Loop again; at its end, none.
+
+    Whether it goes on is known once the nodes of an iteration are folded, so one is made at a time.
+    In between the Loop reads what is carried, then what the iterations before have collected.
 
     Raises:
         UnsupportedOpError: how often it runs is decided while the model runs, or it is too often.
         ModelError: its body is invalid.
     """
     body = body_of(node, "body")
-    _check_counts(node, body, extra_inputs=2, extra_outputs=1)
-    _check_carried(node, len(node.inputs) - 2)
-    loop = _Unrolling(node, body, builder, list(node.inputs[2:]), returned=1)
-    for number in range(_iterations(node, body)):
-        loop.add([loop.constant(number), loop.constant(True), *loop.carried])
-    zeros = [0] * len(loop.collected)
-    return loop.finish(zeros, zeros)
+    done: int = node.meta.get(_DONE, 0)
+    if not done:
+        _check_counts(node, body, extra_inputs=2, extra_outputs=1)
+        _check_carried(node, len(body.inputs) - 2)
+        _check_decided(node, body)
+    end = len(body.inputs)
+    loop = _Unrolling(node, body, builder, list(node.inputs[2:end]), returned=1)
+    if not _goes_on(node, body, done):
+        width = len(loop.collected)
+        loop.collected = [list(node.inputs[end + place :: width]) for place in range(width)]
+        return loop.finish([0] * width, [0] * width)
+    condition, *results = loop.add([loop.constant(done), loop.constant(True), *loop.carried])
+    node.meta[_DONE] = done + 1
+    _read_next(node, [condition, *loop.carried], results[len(loop.carried) :])
+    return [*loop.nodes, node]
+
+
+def _read_next(
+    node: ir.Node, given: Sequence[ir.Value | None], collected: Sequence[ir.Value | None]
+) -> None:
+    """Let the Loop read what its next iteration is given, and one more row of what they collect."""
+    count = len(node.inputs)
+    node.resize_inputs(count + len(collected))
+    for place, value in [*enumerate(given, start=1), *enumerate(collected, start=count)]:
+        node.replace_input_with(place, value)
 
 
 def unrolled_scan(node: ir.Node, builder: FloatBuilder) -> list[ir.Node]:
@@ -93,8 +116,8 @@ class _Unrolling:
     ) -> None:
         self.carried = carried
         self.collected: list[list[ir.Value | None]] = [[] for _ in node.outputs[len(carried) :]]
+        self.nodes: list[ir.Node] = []
         self._node, self._body, self._builder, self._returned = node, body, builder, returned
-        self._nodes: list[ir.Node] = []
 
     def constant(self, number: int | bool) -> ir.Value:
         """A number: int64, or bool."""
@@ -106,22 +129,25 @@ class _Unrolling:
         item.name = self._builder.fresh_node(str(self._node.name))
         item.outputs[0].name = self._builder.fresh(f"{self._node.name}_{op.lower()}")
         self._builder.graph.insert_before(self._node, item)
-        self._nodes.append(item)
+        self.nodes.append(item)
         return item.outputs[0]
 
-    def add(self, given: list[ir.Value | None]) -> None:
-        """One more iteration, whose body gets `given`."""
+    def add(self, given: list[ir.Value | None]) -> list[ir.Value | None]:
+        """One more iteration, whose body gets `given`; what the body returns."""
         copy = self._body.clone(allow_outer_scope_values=True)
-        for own, value in zip(copy.inputs, given, strict=True):
+        inputs = dict(zip(copy.inputs, given, strict=True))
+        results = [inputs.get(value, value) for value in copy.outputs]
+        copy.outputs.clear()  # a value can be an output of one graph only
+        for own, value in inputs.items():
             if value is None:
                 raise invalid(self._node, "an input that its body reads is missing")
-            ir.convenience.replace_all_uses_with(own, value, replace_graph_outputs=True)
-        results: list[ir.Value | None] = list(copy.outputs)
-        self._nodes += lifted(copy, self._node, self._builder)
+            ir.convenience.replace_all_uses_with(own, value)
+        self.nodes += lifted(copy, self._node, self._builder)
         end = self._returned + len(self.carried)
         self.carried = results[self._returned : end]
         for kept, result in zip(self.collected, results[end:], strict=True):
             kept.append(result)
+        return results
 
     def finish(self, axes: Sequence[int], backwards: Sequence[int]) -> list[ir.Node]:
         """The nodes of all iterations; the loop's readers read what they return.
@@ -137,7 +163,7 @@ class _Unrolling:
                 builder.transfer_uses(old, new, node)
         builder.remove(node)
         detach_bodies(node)
-        return self._nodes
+        return self.nodes
 
     def _stacked(self, values: list[ir.Value | None], axis: int, backwards: int) -> ir.Value:
         if not values:
@@ -171,8 +197,8 @@ def _length(
     return length
 
 
-def _iterations(node: ir.Node, body: ir.Graph) -> int:
-    """How often the loop runs.
+def _goes_on(node: ir.Node, body: ir.Graph, done: int) -> bool:
+    """Whether the Loop runs once more after `done` iterations.
 
     Raises:
         UnsupportedOpError: no constant says so, or it is too often.
@@ -182,28 +208,59 @@ def _iterations(node: ir.Node, body: ir.Graph) -> int:
         if condition is None or condition.size != 1:
             raise _unsupported(node, "a Loop with a condition that is computed")
         if not condition.item():
-            return 0
-    if not _stays_true(body):
-        raise _unsupported(node, "a Loop whose iterations decide whether it goes on")
-    if limit is None or limit.size != 1:
-        raise _unsupported(node, "a Loop whose number of iterations is computed")
-    count = max(int(limit.item()), 0)
-    _check_size(node, body, count)
-    return count
-
-
-def _stays_true(body: ir.Graph) -> bool:
-    """Whether the condition that the body returns is the one that it gets, or a constant."""
-    value: ir.Value | None = body.outputs[0]
-    while value is not None and value is not body.inputs[1]:
-        array = ir.convenience.get_const_tensor(value)
-        if array is not None:
-            return array.size == 1 and bool(array.numpy().item())
-        producer = value.producer()
-        if producer is None or producer.op_type not in PASSED_ON:
             return False
-        value = producer.inputs[0]
-    return value is not None
+    if node.inputs[0] is not None:
+        if limit is None or limit.size != 1:
+            raise _unsupported(node, "a Loop whose number of iterations is computed")
+        if done >= limit.item():
+            return False
+    if done == 1 and _decided_once(body):
+        if limit is None:
+            raise _unsupported(node, "a Loop that does not end")
+        _check_size(node, body, int(limit.item()))
+    _check_size(node, body, done + 1, more=1)
+    return True
+
+
+def _decided_once(body: ir.Graph) -> bool:
+    """Whether no later iteration decides otherwise than the first, for whatever it is given."""
+    varied = {own for own in body.inputs if own is not body.inputs[1]}
+    return body.outputs[0] not in _from_data(body, varied)
+
+
+def _check_decided(node: ir.Node, body: ir.Graph) -> None:
+    """Raise where data decide whether the Loop goes on, before any of it is unrolled.
+
+    Raises:
+        UnsupportedOpError: they decide.
+    """
+    carried = list(zip(body.inputs[2:], body.outputs[1:], strict=False))
+    data = {own for own, given in zip(body.inputs, node.inputs, strict=True) if _varies(given)}
+    data -= set(body.inputs[:2])
+    found = _from_data(body, data)
+    while more := {own for own, returned in carried if returned in found} - data:
+        data |= more
+        found = _from_data(body, data)
+    if body.outputs[0] in found:
+        raise _unsupported(node, "a Loop whose iterations decide whether it goes on")
+
+
+def _from_data(body: ir.Graph, data: set[ir.Value]) -> set[ir.Value]:
+    """Which values of a body depend on data: on those of its inputs, or of the graph around it."""
+    inside = {*body.inputs, *(value for node in body for value in node.outputs)}
+    read = [value for node in body for value in node.inputs if value is not None]
+    found = data | {
+        value for value in [*read, *body.outputs] if value not in inside and _varies(value)
+    }
+    for node in body:
+        if node.op_type in RANDOM or (node.op_type not in SIZES and found & set(node.inputs)):
+            found.update(node.outputs)
+    return found
+
+
+def _varies(value: ir.Value | None) -> bool:
+    """Whether a value is no constant; of one that is missing nothing depends."""
+    return value is not None and array_of(value) is None
 
 
 def _check_counts(
@@ -224,12 +281,20 @@ def _check_carried(node: ir.Node, count: int) -> None:
         raise invalid(node, f"it has {len(node.outputs)} outputs for {count} carried values")
 
 
-def _check_size(node: ir.Node, body: ir.Graph, count: int) -> None:
-    """Raise where the unrolled nodes are too many."""
-    nodes = count * max(len(body), 1)
+def _check_size(node: ir.Node, body: ir.Graph, count: int, more: int = 0) -> None:
+    """Raise where the unrolled nodes are too many.
+
+    Args:
+        node: the loop.
+        body: its body.
+        count: how many iterations are known of.
+        more: how many of them are not in the graph yet, of a loop that may have others; 0 for all.
+    """
+    size = max(len(body), 1)
     around = 0 if node.graph is None else len(node.graph)
-    if nodes > MOST_NODES or around + nodes > MOST_IN_ALL:
-        raise _unsupported(node, f"a {node.op_type} of {count} iterations of {len(body)} nodes")
+    if count * size > MOST_NODES or around + (more or count) * size > MOST_IN_ALL:
+        iterations = f"{count} iterations or more" if more else f"{count} iterations"
+        raise _unsupported(node, f"a {node.op_type} of {iterations} of {len(body)} nodes")
 
 
 def _unsupported(node: ir.Node, what: str) -> UnsupportedOpError:

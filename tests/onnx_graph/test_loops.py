@@ -99,7 +99,7 @@ def test_an_if_inside_is_decided_in_every_iteration() -> None:
 @pytest.mark.parametrize(
     ("graph", "count", "what"),
     [
-        (body(*STEP, outputs=["h"]), None, "number of iterations is computed"),
+        (body(*STEP, outputs=["h"]), None, "a Loop that does not end"),
         (body(*STEP, outputs=["h"]), 10_000_000, "a Loop of 10000000 iterations of 4 nodes"),
         (
             body(
@@ -121,6 +121,87 @@ def test_other_loops_are_refused_with_the_reason(
     with pytest.raises(UnsupportedOpError, match=what) as caught:
         load(looped(graph, count))
     assert "where: node 'loop' (Loop)" in str(caught.value)
+
+
+def less(one: str, other: str, out: str = "less") -> onnx.NodeProto:
+    return helper.make_node("Less", [one, other], [out])
+
+
+N = helper.make_node("Constant", [], ["n"], value_int=3)
+"""The number 3 in a body."""
+
+
+@pytest.mark.parametrize("count", [None, np.iinfo(np.int64).max, 100])
+@pytest.mark.parametrize("condition", [TRUE, None], ids=["true", "none"])
+def test_a_condition_of_the_number_of_the_iteration_ends_a_loop(
+    condition: Array | None, count: int | None
+) -> None:
+    one = helper.make_node("Constant", [], ["one"], value_int=1)
+    following = helper.make_node("Add", ["i", "one"], ["next"])
+    graph = body(*STEP, N, one, following, less("next", "n"), outputs=["h", "t"], go="less")
+    proto = looped(graph, count, condition, outputs=2)
+    converted = hexconv.convert(proto, samples=samples())
+    assert hexconv.simulate(converted, samples()[0])["y1"].shape == (3, *SHAPE)
+    assert decibels(proto, samples()) > 28.0
+
+
+def test_a_limit_below_what_the_condition_allows_ends_a_loop_first() -> None:
+    proto = looped(body(*STEP, N, less("i", "n"), outputs=["h", "t"], go="less"), 2, outputs=2)
+    assert load(proto).outputs[1].shape == (2, *SHAPE)
+
+
+def counting(step: str = "one", limit: str = "size") -> onnx.ModelProto:
+    """TensorFlow's while loop: a counter and a limit are carried, compared as floats."""
+    counter = [
+        helper.make_node("Constant", [], ["one"], value_int=1),
+        helper.make_node("Add", ["h1", step], ["count"]),
+        helper.make_node("Cast", ["count"], ["counted"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["h2"], ["most"], to=TensorProto.FLOAT),
+        less("counted", "most"),
+        helper.make_node("Not", ["less"], ["ended"]),
+        helper.make_node("Not", ["ended"], ["not_ended"]),
+        helper.make_node("And", ["less", "not_ended"], ["both"]),
+    ]
+    graph = body(*STEP, *counter, carried=3, outputs=["h", "count", "h2", "t"], go="both")
+    for item in graph.input[3:]:
+        item.type.tensor_type.elem_type = TensorProto.INT64
+    sized = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["size"], axis=0),
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Cast", ["sum"], ["data"], to=TensorProto.INT64),
+    ]
+    loop = helper.make_node(
+        "Loop",
+        ["", "go", "x", "start", limit],
+        ["y", "ended", "limit", "rows"],
+        name="loop",
+        body=graph,
+    )
+    starts = {"start": np.array(0), "first": np.array(1), "go": TRUE}
+    return model([*sized, loop], {"x": SHAPE}, ["y", "rows"], FLOATS | starts, opset=17)
+
+
+def test_a_counter_that_is_carried_ends_a_loop() -> None:
+    assert load(counting()).outputs[1].shape == (4, *SHAPE)
+    assert decibels(counting(), samples()) > 28.0
+
+
+@pytest.mark.parametrize(
+    "proto", [counting(limit="data"), counting(step="data")], ids=["limit", "step"]
+)
+def test_a_counter_of_data_is_refused(proto: onnx.ModelProto) -> None:
+    with pytest.raises(UnsupportedOpError, match="whose iterations decide whether it goes on"):
+        load(proto)
+
+
+def test_a_condition_that_lets_a_loop_run_too_often_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = helper.make_node("Constant", [], ["many"], value_int=1000)
+    monkeypatch.setattr(loops, "MOST_NODES", 20)
+    with pytest.raises(UnsupportedOpError, match="a Loop of 4 iterations or more of 6 nodes"):
+        load(looped(body(*STEP, many, less("i", "many"), outputs=["h"], go="less"), None))
 
 
 def test_a_body_of_other_inputs_is_an_invalid_model() -> None:
