@@ -20,6 +20,8 @@ SHARES = (1.0, 0.93, 0.86, 0.8, 0.73, 0.66, 0.58, 0.5, 0.42)
 """Of the minimum and of the maximum, that a range of least error is chosen from."""
 FURTHER_SHARES = (*SHARES, 0.36, 0.3, 0.25, 0.2)
 """As `SHARES`, for the least divergence, which clips more."""
+DENSE = 16 * (LEVELS + 1)
+"""Values, 16 in a level, from which on their distribution is compared with another one."""
 ROUNDS = 2
 """How often the minimum, and after it the maximum, is chosen anew."""
 NARROWEST = 2.0**-126
@@ -111,8 +113,11 @@ class Histogram:
     def least_divergence(self) -> tuple[float, float]:
         """The range whose 256 levels have the least Kullback-Leibler divergence from the values.
 
-        Both ends are narrowed apart, as in `least_error`.
+        Both ends are narrowed apart, as in `least_error`. Of fewer than `DENSE` values, whose
+        distribution is not known, the range is all that was seen.
         """
+        if self.counts.sum() < DENSE:
+            return self.low, self.high
         return self._least(divergence, FURTHER_SHARES)
 
     def _least(self, error: Error, shares: Sequence[float]) -> tuple[float, float]:

@@ -67,6 +67,11 @@ def test_zeros_of_a_relu_do_not_narrow_the_range() -> None:
     assert least(np.append(positive, np.zeros(1_000_000))) == (0.0, pytest.approx(without))
 
 
+def test_a_few_values_keep_their_range() -> None:
+    few = np.append(VALUES[:4000], [-38.0, 40.0])
+    assert least(few) == (-38.0, 40.0)
+
+
 @pytest.mark.parametrize("values", [np.zeros(10), np.full(10, 2.0), np.array([-1.5])])
 def test_values_of_one_number(values: np.ndarray) -> None:
     low, high = least(values)
@@ -75,8 +80,11 @@ def test_values_of_one_number(values: np.ndarray) -> None:
 
 def test_convert_takes_it() -> None:
     weights = np.float32([0.5, 1.0, -0.5, 1.0]).reshape(1, 4, 1, 1)
-    proto = model([node("Mul", "x w", "y")], {"x": (1, 4, 8, 8)}, consts={"w": weights})
-    first, second = VALUES[:256].reshape(1, 4, 8, 8), VALUES[256:512].reshape(1, 4, 8, 8).copy()
+    proto = model([node("Mul", "x w", "y")], {"x": (1, 4, 32, 32)}, consts={"w": weights})
+    first, second = (
+        VALUES[:4096].reshape(1, 4, 32, 32),
+        VALUES[4096:8192].reshape(1, 4, 32, 32).copy(),
+    )
     second[0, 0, 0, 0] = 40.0
     samples = [{"x": first}, {"x": second}]
     whole, narrow = (
