@@ -6,7 +6,7 @@ load -> float rewrites -> decompose -> calibrate -> fuse -> lower -> nnlib rewri
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,10 @@ from hexconv.tensor_ranges import equalizes
 if TYPE_CHECKING:
     import onnx
 
+COPIES = (4, 2)
+"""How often an input of few channels may be given to a convolution, which has room for 4."""
+MOST_PACKETS = 1.03
+"""Of the graph without copies, that it may take with them."""
 NOT_ROUNDED = "the DSP returns floats, which the application has to round"
 
 
@@ -194,19 +198,47 @@ def lowered_graph(
     """
     ranges = _solved(graph, observed, settings)
     check_ranges(graph, ranges, observed)
-    lowered = lower(
-        graph,
-        ranges,
-        name,
-        float_fallback=settings.float_fallback,
-        data_formats=settings.data_formats,
-        channel_scales=settings.accuracy != "minmax",
-        exact_weights=settings.accuracy == "high",
-        slices=slices,
-    )
+
+    def made(copies: int) -> Lowered:
+        return lower(
+            graph,
+            ranges,
+            name,
+            float_fallback=settings.float_fallback,
+            data_formats=settings.data_formats,
+            channel_scales=settings.accuracy != "minmax",
+            exact_weights=settings.accuracy == "high",
+            copies=copies,
+            slices=slices,
+        )
+
+    lowered = _with_copies(made, settings)
     if lowered.unsupported:
         raise UnsupportedOpErrors(lowered.unsupported)
     return lowered
+
+
+def _with_copies(made: Callable[[int], Lowered], settings: Settings) -> Lowered:
+    """The lowered graph, inputs of few channels given as often as its packets allow.
+
+    Args:
+        made: lowers with up to so many copies of the input of a convolution.
+        settings: of the conversion.
+    """
+    if settings.accuracy == "minmax":
+        return made(1)
+    first = made(COPIES[0])
+    if not first.copied_inputs or first.unsupported:
+        return first
+    from hexconv.cost import predict
+
+    plain = made(1)
+    allowed = MOST_PACKETS * predict(plain.graph, settings.library).packets
+    for copies in COPIES:
+        lowered = first if copies == COPIES[0] else made(copies)
+        if predict(lowered.graph, settings.library).packets <= allowed:
+            return lowered
+    return plain
 
 
 def _solved(

@@ -58,8 +58,11 @@ class Context:
         *,
         channel_scales: bool = True,
         exact_weights: bool = False,
+        copies: int = 1,
     ) -> None:
         self.builder = builder
+        self.copies, self.copied_inputs = copies, 0
+        """How often shallow inputs of convolutions may be given, and how many are."""
         self.exact_weights = exact_weights
         """Whether the consts of weights have what they were rounded from."""
         self.channel_scales = channel_scales

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.errors import UnsupportedOpError
 from hexconv.lowering import deep_data
 from hexconv.lowering.context import Context
+from hexconv.lowering.slice_concat import tiled
 from hexconv.lowering.window import Window, mode, padded, undilated, wide
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import DEEPEST_CONVOLUTION, WIDEST_KERNEL
@@ -20,9 +22,11 @@ from hexconv.nnlib.graph import Padding, Ref
 from hexconv.nnlib.layout import Shape4
 from hexconv.quantize import (
     LARGEST_BIAS,
+    QuantizedArray,
     Range,
     quantize_bias,
     quantize_channels,
+    quantize_copies,
     quantize_weights,
 )
 
@@ -30,8 +34,8 @@ from hexconv.quantize import (
 # a group also costs its Split and Concat.
 PACKETS_PER_MAC, PACKETS_PER_GROUP = 0.004, 3000.0
 
-OUTPUTS = 3
-"""The axis of the output channels of a kernel (kh, kw, in, out)."""
+INPUTS, OUTPUTS = 2, 3
+"""The axes of the channels of a kernel (kh, kw, in, out)."""
 
 INT32_MIN, INT32_MAX = -(2.0**31), 2.0**31 - 1
 
@@ -80,6 +84,12 @@ def stays_flat(kernel: Array, axes: Sequence[Window]) -> bool:
     """Whether prepare would leave it flat (scalar, unverified): few channels, an odd stride."""
     stride = axes[1].stride
     return kernel.shape[2] <= SHORT_DEPTH and 1 < stride <= SHORT_STRIDE and stride % 2 == 1
+
+
+def runs_short(kernel: Array, axes: Sequence[Window]) -> bool:
+    """Whether prepare makes it an InputSupernode, whose weights have one scale."""
+    shallow = kernel.shape[2] <= SHORT_DEPTH and axes[1].stride <= SHORT_STRIDE
+    return shallow and not stays_flat(kernel, axes)
 
 
 def block_diagonal(kernel: Array, group: int) -> Array:
@@ -146,8 +156,13 @@ class ConvEmitter:
             tensor = padded(self.ctx, tensor, axes, self.counts, self.name)
             padding = Padding.VALID
         depthwise = op.startswith("Depthwise")
-        period = scale_period(kernel.shape[1], axes[1].stride) if depthwise else None
-        weights = self._weights(kernel, bias, tensor, 2 if depthwise else OUTPUTS, period)
+        if depthwise:
+            period = scale_period(kernel.shape[1], axes[1].stride)
+            weights = self._weights(kernel, bias, tensor, 2, period)
+        elif runs_short(kernel, axes):
+            weights = self._short_weights(kernel, bias, tensor)
+        else:
+            weights = self._weights(kernel, bias, tensor, scales=True)
         tensor, builder = weights.tensor, self.ctx.builder
         stride = builder.extent(f"{self.name}/stride", axes[0].stride, axes[1].stride)
         inputs = [
@@ -309,36 +324,64 @@ class ConvEmitter:
         tensor: Tensor,
         axis: int = OUTPUTS,
         period: int | None = None,
+        *,
+        scales: bool = False,
     ) -> EmittedWeights:
         """The weights, whose output channels are `axis`: with the bias they fit the accumulator.
 
-        `period`: channels after which the scales have to repeat.
+        `period`: channels after which the scales have to repeat. `scales`: whether the op takes
+        them at any depth.
         """
-        name, builder = f"{self.name}/weights", self.ctx.builder
         # A depthwise kernel (kh, kw, C, 1) has one input for each output.
         depth = kernel.shape[axis - 1 if axis else OUTPUTS]
-        offsets = np.abs(bias.astype(np.float64)) - min(self.range.min, 0.0)
-        if self.ctx.channel_scales and (axis == 2 or depth > SHORT_DEPTH):
-            largest = LARGEST_BIAS / (1.0 if tensor.static else HEADROOM)
-            step = tensor.range.step
-            scaled = quantize_channels(kernel, axis, offsets, step, largest, period)
-            codes, value_range, scales = scaled.codes, scaled.range, scaled.scales
-        else:
-            quantized = quantize_weights(kernel, bias, tensor.range.step)
-            codes, value_range = quantized.codes, quantized.range
-            scales = np.ones(bias.size, np.float32)
-        largest_offset = float((offsets / scales).max(initial=0.0))
-        tensor = self.ctx.at_least(
-            tensor, largest_offset / (value_range.step * LARGEST_BIAS), self.name
-        )
-        refs: tuple[Ref, ...] = ()
-        if bool((scales != 1.0).any()):
-            array = scales.reshape(1, 1, 1, -1)
-            refs = (builder.const(f"{self.name}/channel_scales", array),)
-        limits = builder.minmax(name, value_range)
+        offsets = self._offsets(bias)
         exact = kernel if self.ctx.exact_weights else None
-        data = builder.const(name, codes, value_range, exact=exact)
-        return EmittedWeights(tensor, data, limits, value_range.step, refs)
+        if not self.ctx.channel_scales or not (scales or axis == 2 or depth > SHORT_DEPTH):
+            alike = quantize_weights(kernel, bias, tensor.range.step)
+            return self._emitted(alike, tensor, float(offsets.max(initial=0.0)), exact)
+        largest = LARGEST_BIAS / (1.0 if tensor.static else HEADROOM)
+        found = quantize_channels(kernel, axis, offsets, tensor.range.step, largest, period)
+        largest_offset = float((offsets / found.scales).max(initial=0.0))
+        codes = QuantizedArray(found.codes, found.range)
+        emitted = self._emitted(codes, tensor, largest_offset, exact)
+        if bool((found.scales == 1.0).all()):
+            return emitted
+        array = found.scales.reshape(1, 1, 1, -1)
+        return replace(
+            emitted, scales=(self.ctx.builder.const(f"{self.name}/channel_scales", array),)
+        )
+
+    def _short_weights(self, kernel: Array, bias: Array, tensor: Tensor) -> EmittedWeights:
+        """The weights of an InputSupernode, which pads its input to 4 channels: copies fill them.
+
+        Together the copies' weights have finer steps, as a scale for each channel would give.
+        """
+        copies = min(self.ctx.copies, SHORT_DEPTH // kernel.shape[INPUTS])
+        if copies < 2:
+            return self._weights(kernel, bias, tensor)
+        found = quantize_copies(kernel, copies, INPUTS, bias, tensor.range.step)
+        offset = float(self._offsets(bias).max(initial=0.0))
+        emitted = self._emitted(found, tensor, offset, None)
+        self.ctx.copied_inputs += 1
+        multiples = (1, 1, 1, copies)
+        return replace(
+            emitted, tensor=tiled(self.ctx, emitted.tensor, multiples, f"{self.name}/copies")
+        )
+
+    def _offsets(self, bias: Array) -> npt.NDArray[np.float64]:
+        """(channels,) what is added to the products, without its sign."""
+        return np.asarray(np.abs(bias.astype(np.float64)) - min(self.range.min, 0.0))
+
+    def _emitted(
+        self, weights: QuantizedArray, tensor: Tensor, offset: float, exact: Array | None
+    ) -> EmittedWeights:
+        """The consts of weights; in a quiet run the input keeps a step that holds the offset."""
+        name, builder = f"{self.name}/weights", self.ctx.builder
+        step = weights.range.step
+        tensor = self.ctx.at_least(tensor, offset / (step * LARGEST_BIAS), self.name)
+        limits = builder.minmax(name, weights.range)
+        data = builder.const(name, weights.codes, weights.range, exact=exact)
+        return EmittedWeights(tensor, data, limits, step)
 
     def _bias(self, bias: Array, step: float) -> tuple[Ref, Ref, Ref]:
         builder = self.ctx.builder

@@ -55,6 +55,7 @@ class Lowered:
         made: names of the nnlib nodes that each ONNX node became, by ONNX node name.
         transposes: data movements that the model requires, and those left in the graph.
         floats: why a node is computed in float, by ONNX node name.
+        copied_inputs: convolutions whose input is given several times.
     """
 
     graph: Graph
@@ -62,6 +63,7 @@ class Lowered:
     made: dict[str, tuple[str, ...]] = field(default_factory=dict)
     transposes: TransposeCount = field(default_factory=TransposeCount)
     floats: dict[str, str] = field(default_factory=dict)
+    copied_inputs: int = 0
 
 
 def lower(
@@ -73,6 +75,7 @@ def lower(
     data_formats: Mapping[str, DataFormat] | None = None,
     channel_scales: bool = True,
     exact_weights: bool = False,
+    copies: int = 1,
     slices: Mapping[str, tuple[TensorInfo, Slices]] | None = None,
 ) -> Lowered:
     """Lower every node of a float graph.
@@ -85,6 +88,7 @@ def lower(
         data_formats: how 4-D inputs and outputs are passed: `hexconv.Settings`.
         channel_scales: quantize the weights of convolutions by output channel.
         exact_weights: let the consts of weights have what they were rounded from.
+        copies: how often a convolution may be given an input of few channels, for finer weights.
         slices: by output of the graph: the model's output, whose slices it holds.
 
     Raises:
@@ -103,6 +107,7 @@ def lower(
         ranges,
         channel_scales=channel_scales,
         exact_weights=exact_weights,
+        copies=copies,
     )
     result = Lowered(builder.graph, transposes=ctx.transposes)
     formats = data_formats or {}
@@ -130,6 +135,7 @@ def lower(
     if not result.unsupported:
         _bind_outputs(graph, ctx, formats, slices or {})
         result.graph = builder.finish()
+    result.copied_inputs = ctx.copied_inputs
     return result
 
 

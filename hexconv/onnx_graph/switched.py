@@ -15,6 +15,8 @@ from hexconv.onnx_graph.session import FloatSession
 
 WEIGHED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
 """Ops with weights, and where these are."""
+SHORT_DEPTH = 4
+"""Input channels up to which a layer's weights have one scale (lowering/conv_emitter)."""
 ADDED, KEPT, SUM, PRODUCT = "/added", "/kept", "/sum", "/product"
 Arrays = Mapping[str, Array]
 
@@ -119,7 +121,8 @@ def rounded_weights(graph: FloatGraph) -> dict[str, Array]:
     """By name of the weights' switch, what rounding its weights to 8 bits changes them by.
 
     A scale for each output channel, as the lowerings give them; one for layers of up to 4 input
-    channels, where the library has no others.
+    channels, where the library has no others. Inputs of 1 or 2 channels are given as often as 4
+    have room, which makes that one finer.
     """
     found: dict[str, Array] = {}
     for node in graph.nodes:
@@ -129,10 +132,11 @@ def rounded_weights(graph: FloatGraph) -> dict[str, Array]:
             continue
         axis = _channels(node) % weights.ndim
         rest = tuple(place for place in range(weights.ndim) if place != axis)
-        few = weights.size // weights.shape[axis] <= 4
-        along = None if few else rest
+        depth = _depth(node, weights, axis)
+        along = None if depth <= SHORT_DEPTH else rest
         low, high = weights.min(axis=along, keepdims=True), weights.max(axis=along, keepdims=True)
-        step = np.maximum(np.maximum(-low / 128.0, high / 127.0), np.float32(1e-30))
+        copies = max(1, SHORT_DEPTH // depth) if node.op_type == "Conv" else 1
+        step = np.maximum(np.maximum(-low / 128.0, high / 127.0), np.float32(1e-30)) / copies
         found[_weights_of(node)] = (np.rint(weights / step) * step - weights).astype(np.float32)
     return found
 
@@ -140,6 +144,16 @@ def rounded_weights(graph: FloatGraph) -> dict[str, Array]:
 def _weights_of(node: ir.Node) -> str:
     """The name of the switch at a node's weights; tensors have the names of nodes."""
     return f"{node.name}/weights"
+
+
+def _depth(node: ir.Node, weights: Array, axis: int) -> int:
+    """Input channels of a node's weights; of a depthwise convolution more than are few."""
+    if node.op_type == "ConvTranspose":
+        return int(weights.shape[0])
+    if node.op_type != "Conv":
+        return int(weights.shape[-2 if axis else -1])
+    depthwise = 1 < node.attributes.get_int("group", 1) == weights.shape[0]
+    return SHORT_DEPTH + 1 if depthwise else int(weights.shape[1])
 
 
 def _channels(node: ir.Node) -> int:

@@ -16,6 +16,7 @@ from hexconv.quantize.weights import (
     quantize_bias,
     quantize_channels,
     quantize_const,
+    quantize_copies,
     quantize_weights,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "quantize_bias",
     "quantize_channels",
     "quantize_const",
+    "quantize_copies",
     "quantize_weights",
     "run_time_ranges",
     "symmetric",

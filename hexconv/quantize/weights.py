@@ -138,6 +138,30 @@ def quantize_weights(
     return QuantizedArray(encoded, value_range)
 
 
+def quantize_copies(
+    weights: npt.NDArray[np.float32],
+    copies: int,
+    axis: int,
+    bias: npt.NDArray[np.floating[Any]],
+    step: float,
+) -> QuantizedArray:
+    """Weights of data that is there several times: the copies' weights add up to finer ones.
+
+    Args:
+        weights: float values of any shape.
+        copies: how often the data is there.
+        axis: that of the data's channels, along which the copies are.
+        bias: added to their products, as for `quantize_weights`.
+        step: scale of what they are multiplied with.
+    """
+    value_range = quantize_weights(weights / np.float32(copies), bias, step).range
+    zero = value_range.zero
+    counts = np.rint(weights.astype(np.float64) / value_range.step)
+    counts = np.clip(counts, -zero * copies, (LEVELS - zero) * copies)
+    parts = [np.floor((counts + place) / copies) + zero for place in range(copies)]
+    return QuantizedArray(np.concatenate(parts, axis).astype(np.uint8), value_range)
+
+
 def quantize_const(values: npt.NDArray[np.float32]) -> QuantizedArray:
     """A constant operand: quantized to the tightest range that contains it and 0."""
     low, high = _bounds(values)
