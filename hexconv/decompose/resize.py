@@ -15,6 +15,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.decompose.along import product_along
+from hexconv.decompose.banded import blocks_of, product_of_blocks
 from hexconv.decompose.between_two import Positions, between_two
 from hexconv.errors import UnsupportedOpError
 from hexconv.onnx_graph.builder import OPSET, FloatBuilder, array_of, shape_of
@@ -32,6 +33,9 @@ OF_WEIGHTS = (
     "exclude_outside",
     "antialias",
 )
+OF_POSITIONS = ("coordinate_transformation_mode",)
+# Of the elements that far apart, a cubic kernel reads one at most.
+COMB = 8
 # Modes in which each element is read at one position, from two elements at most.
 BETWEEN_TWO = ("nearest", "linear")
 # A product with the interpolation matrix costs a multiply-accumulate for each of its entries.
@@ -64,7 +68,8 @@ def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
 
     Other nearest ones are a Gather per axis. Other linear and cubic ones by an integer factor over
     both H and W are a depthwise convolution per phase and DepthToSpace; else a product with the
-    interpolation matrix, one axis at a time, or, of a long axis, what is between two elements.
+    interpolation matrix, one axis at a time. Of a long axis it is what is between two elements
+    (linear), or a product for each part (cubic, and what is filtered against aliases).
     """
     value = node.inputs[0]
     attrs = {name: attr.value for name, attr in node.attributes.items()}
@@ -95,19 +100,22 @@ def resize(node: ir.Node, builder: FloatBuilder) -> Sequence[ir.Value] | None:
     phases = _phases(axes, shape_of(value))
     if phases is not None:
         return [_by_phases(builder, value, axes[0].factor, phases, name)]
-    if not between and any(item.matrix.size > LARGEST for item in axes):
-        return None
     for item in axes:
-        value = _along(builder, value, item, name)
+        value = _along(builder, value, item, between, name)
     return [value]
 
 
-def _along(builder: FloatBuilder, value: ir.Value, item: ResizeAxis, name: str) -> ir.Value:
-    """One axis: a product, or what is between two elements where the matrix is large."""
+def _along(
+    builder: FloatBuilder, value: ir.Value, item: ResizeAxis, between: bool, name: str
+) -> ir.Value:
+    """One axis: a product, or less than all of it where the matrix is large."""
     if item.matrix.size <= LARGEST:
         return product_along(builder, value, item.matrix, item.axis, name)
-    places = np.arange(len(item.matrix), dtype=np.float64)
-    return between_two(builder, value, item.axis, places @ item.matrix, name)
+    if between:
+        places = np.arange(len(item.matrix), dtype=np.float64)
+        return between_two(builder, value, item.axis, places @ item.matrix, name)
+    blocks = blocks_of(item.matrix, LARGEST)
+    return product_of_blocks(builder, value, blocks, item.axis, name)
 
 
 def _without_matrices(
@@ -198,7 +206,28 @@ def interpolation(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> 
         target: ("scales", factor) or ("sizes", new size).
         attrs: of the Resize node.
     """
+    if attrs.get("mode") == "cubic" and not attrs.get("antialias"):
+        return _cubic(size, target, attrs)
     matrix: Matrix = _run(np.eye(size, dtype=np.float32)[None, None], target, attrs)[0, 0]
+    return matrix
+
+
+def _cubic(size: int, target: tuple[str, Any], attrs: dict[str, Any]) -> Matrix:
+    """The same for the four elements around each position, in time linear in the size.
+
+    Every eighth element is a row of the image that is resized: of those, one is near a position.
+    """
+    rows = np.arange(COMB)[:, None]
+    image = (np.arange(size) % COMB == rows).astype(np.float32)
+    weights = _run(image[None, None], target, attrs)[0, 0]
+    linear = {name: value for name, value in attrs.items() if name in OF_POSITIONS}
+    near = np.floor(positions(size, target, {"mode": "linear", **linear})).astype(np.int64)
+    read = near + (rows - near + COMB // 2) % COMB - COMB // 2
+    inside = (read >= 0) & (read < size)
+    matrix = np.zeros((size, near.size), np.float32)
+    matrix[read[inside], np.broadcast_to(np.arange(near.size), read.shape)[inside]] = weights[
+        inside
+    ]
     return matrix
 
 

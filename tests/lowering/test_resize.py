@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import hexconv
+from hexconv.decompose import resize
 from hexconv.errors import HexconvError
 from tests.lowering.proof import (
     Array,
     decibels,
     emitted,
+    float_outputs,
     ints,
     matches,
     numbers,
@@ -154,9 +156,35 @@ def test_an_axis_too_long_for_a_matrix_is_read_at_the_nearest_elements(factor: f
     matches(one("Resize", shape, None, None, sizes, mode="nearest"))
 
 
-def test_a_long_cubic_resize_is_rejected() -> None:
-    scales = np.array([1, 1, 2], np.float32)
-    assert "too large" in unsupported_op(one("Resize", (1, 2, 600), None, scales, mode="cubic"))
+@pytest.mark.parametrize(
+    ("shape", "factor", "attrs"),
+    [
+        ((1, 2, 1, 600), 2.0, {}),
+        ((1, 2, 1, 1500), 1.3, {"coordinate_transformation_mode": "align_corners"}),
+        ((2, 1, 2, 1200), 0.5, {"antialias": 1}),
+        ((1, 3, 2, 1000), 1.5, {"coordinate_transformation_mode": "asymmetric"}),
+    ],
+)
+def test_a_long_cubic_resize_is_a_product_for_each_part(
+    shape: tuple[int, ...], factor: float, attrs: dict[str, int | str]
+) -> None:
+    """Two roundings: of the products, and of the parts to one range."""
+    sizes = ints(*shape[:-1], int(shape[-1] * factor))
+    matches(one("Resize", shape, None, None, sizes, mode="cubic", **attrs), steps=2.0)
+
+
+@pytest.mark.parametrize("transform", MODES)
+@pytest.mark.parametrize("factor", [0.3, 1.3, 2.0])
+@pytest.mark.parametrize("size", [1, 3, 8, 40])
+def test_the_weights_of_a_cubic_are_those_of_the_unit_matrix(
+    size: int, factor: float, transform: str
+) -> None:
+    attrs = {"mode": "cubic", "coordinate_transformation_mode": transform, "exclude_outside": 1}
+    grown = max(int(size * factor), 1)
+    proto = one("Resize", (1, 1, size, size), None, None, ints(1, 1, size, grown), **attrs)
+    (unit,) = float_outputs(proto, {"x": np.eye(size, dtype=np.float32)[None, None]})
+    weights = resize.interpolation(size, ("sizes", grown), attrs)
+    np.testing.assert_allclose(weights, unit[0, 0], atol=2e-6)
 
 
 def test_an_axis_of_too_many_elements_is_rejected_before_memory_is_asked_for() -> None:
