@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
+from hexconv.calibrate.gelu_tails import gelu_tails
 from hexconv.calibrate.leaky_factors import leaky_factors
 from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.norms import bounded_norms
@@ -35,18 +36,20 @@ def rewrite_by_ranges(
         The ranges, those of new values among them; how often each rewrite was applied, by name.
     """
     ranges = bounded_norms(graph, bounded_masks(graph, observed))
+    tails = gelu_tails(graph, ranges, measured=measured) if equalized else 0
     streams = scale_outliers(graph, ranges, measured=measured) if equalized else 0
     ranges, flat = flat_softmax(graph, ranges)
     ranges, unlike = unlike_rows(graph, ranges)
     ranges, leaky = leaky_factors(graph, ranges)
     scaled = equalize(graph, ranges, measured=measured) if equalized else 0
     counts = {"flat_softmax": flat, "unlike_rows": unlike, "leaky_factors": leaky}
-    counts |= {"equalized_channels": scaled, "outlier_channels": streams}
+    counts |= {"equalized_channels": scaled, "outlier_channels": streams, "gelu_tails": tails}
     return ranges, {name: count for name, count in counts.items() if count}
 
 
 def scale_channels(graph: FloatGraph, ranges: Mapping[str, Bounds]) -> None:
     """Scale the channels of a float model as in the model whose ranges these are."""
+    gelu_tails(graph, ranges, measured=True)
     scale_outliers(graph, ranges, measured=True)
     equalize(graph, ranges, measured=True)
 

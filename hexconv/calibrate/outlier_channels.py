@@ -5,25 +5,25 @@ Which ones they are is measured, and kept with the ranges: a range file gives th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
+from hexconv.calibrate.channel_entries import entry, is_channel
 from hexconv.calibrate.channel_groups import Floats, Weighted
 from hexconv.calibrate.outlier_norms import UNLIKE, scale_mean, scale_norm
+from hexconv.calibrate.split_rows import split_rows
 from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
 from hexconv.calibrate.unlike_rows import is_unlike
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import remove_dead
-from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import Bounds
 
-NAME, CHANNEL = "/scaled", "/channel/"
+NAME, MEDIAN = "/scaled", "median"
 CREST = 8.0
 """Largest value, in roots of usual mean squares, from which on the channels are measured."""
 LARGE = 2.0
@@ -43,50 +43,24 @@ MOST = 64.0
 """By how much a channel is scaled down at most: the library has weight scales from 1/1024 on."""
 
 
-def is_channel(name: str) -> bool:
-    """Whether a range is that of a large channel, and not of a tensor."""
-    return CHANNEL in name
-
-
-def large_channels(
-    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Iterable[Mapping[str, Any]]
-) -> dict[str, Bounds]:
-    """Ranges of the channels that are large, beside that of the median channel, where any are.
-
-    Args:
-        graph: the float model; it is not changed.
-        observed: (min, max) of each value.
-        samples: float arrays by input name; drawn only if a range is much wider than its norm.
-
-    Returns:
-        (-peak, peak) by `TENSOR/channel/NUMBER`, and by `TENSOR/channel/median`.
-    """
+def stream_meters(graph: FloatGraph, observed: Mapping[str, Bounds]) -> list[StreamMeter]:
+    """What measures the streams with a value far above usual rows."""
     groups = [group for group in stream_groups(graph) if _crested(group, observed)]
-    if not groups or graph.ranges:
-        return {}
-    names = {_key(group): [str(value.name) for value in _tensors(group)] for group in groups}
-    session = FloatSession(graph, [name for group in names.values() for name in group])
-    measured = {_key(group): _Channels(group, observed) for group in groups}
-    for sample in samples:
-        found = session.run(sample)
-        for key, tensors in names.items():
-            for name in tensors:
-                measured[key].take(name, found[name])
-    ranges: dict[str, Bounds] = {}
-    for key, channels in measured.items():
-        ranges |= _entries(key, channels)
-    return ranges
+    return [StreamMeter(group, observed) for group in groups]
 
 
-class _Channels:
+class StreamMeter:
     """What is measured of the channels of a stream.
 
     Attributes:
+        tensors: the sums of the stream, and what is added.
         peaks: (channels,) the largest values.
     """
 
     def __init__(self, group: StreamGroup, observed: Mapping[str, Bounds]) -> None:
+        self.tensors = [str(value.name) for value in _tensors(group)]
         self.peaks = np.zeros(group.channels)
+        self._key = _key(group)
         self._shares = np.zeros(group.channels)
         norms = (norm for norm in group.norms.values() if is_unlike(norm, observed))
         self._sources = {str(norm.source.name) for norm in norms}
@@ -100,12 +74,19 @@ class _Channels:
             sums = squares.sum(axis=1, keepdims=True)
             self._shares += np.divide(squares, sums, where=sums > 0.0, out=squares).sum(axis=0)
 
-    @property
-    def has_unlike_rows(self) -> bool:
-        """Whether a norm reads rows of unlike loudness."""
-        return bool(self._sources)
+    def entries(self) -> dict[str, Bounds]:
+        """Ranges of the large channels, and of the median one, where any are."""
+        median = float(np.float32(np.median(self.peaks)))
+        channels, most = np.flatnonzero(self.peaks > LARGE * median), float(self.peaks.max())
+        if not 0.0 < WORTH * median < most or self._are_the_rows(channels):
+            return {}
+        if self._sources and _factor(most / median) >= 1.0 / UNLIKE:
+            return {}  # rows differ more than channels: each is brought near 1 (unlike_rows.py)
+        large = {str(c): float(np.float32(self.peaks[c])) for c in channels}
+        sizes = {MEDIAN: median, **large}
+        return {entry(self._key, name): (-size, size) for name, size in sizes.items()}
 
-    def are_the_rows(self, large: npt.NDArray[np.intp]) -> bool:
+    def _are_the_rows(self, large: npt.NDArray[np.intp]) -> bool:
         """Whether unlike rows are what these channels are: the norm has no usual rows to keep."""
         return float(self._shares[large].sum()) > MOSTLY * float(self._shares.sum())
 
@@ -133,19 +114,6 @@ def _crested(group: StreamGroup, observed: Mapping[str, Bounds]) -> bool:
     return False
 
 
-def _entries(key: str, measured: _Channels) -> dict[str, Bounds]:
-    peaks = measured.peaks
-    median = float(np.float32(np.median(peaks)))
-    channels = np.flatnonzero(peaks > LARGE * median)
-    if not 0.0 < WORTH * median < float(peaks.max()) or measured.are_the_rows(channels):
-        return {}
-    if measured.has_unlike_rows and _factor(float(peaks.max()) / median) >= 1.0 / UNLIKE:
-        return {}  # rows differ more than channels: each is brought near 1 instead (unlike_rows.py)
-    large = {str(c): float(np.float32(peaks[c])) for c in channels}
-    sizes = {"median": median, **large}
-    return {f"{key}{CHANNEL}{name}": (-size, size) for name, size in sizes.items()}
-
-
 def scale_outliers(
     graph: FloatGraph, ranges: Mapping[str, Bounds], *, measured: bool = False
 ) -> int:
@@ -162,12 +130,17 @@ def scale_outliers(
     if not any(map(is_channel, ranges)):
         return 0
     builder, done = FloatBuilder(graph.graph), 0
+    read: dict[ir.Value, list[ir.Node]] = {}
     for group in stream_groups(graph):
         factors = _factors(group, ranges)
         known = all(f"{value.name}{NAME}" in ranges for value in group.values)
         if factors is not None and (known or not measured):
             _scale(group, factors, builder, ranges)
             done += 1
+            for layer in group.readers.values():
+                if not layer.depthwise:
+                    read.setdefault(layer.source, []).append(layer.node)
+    split_rows(read, builder)
     if done:
         remove_dead(graph.graph)
     return done
@@ -175,13 +148,13 @@ def scale_outliers(
 
 def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
     """1 for channels of usual size, powers of 2 below it for large ones."""
-    start = f"{_key(group)}{CHANNEL}"
-    median = ranges.get(f"{start}median")
+    key = _key(group)
+    median = ranges.get(entry(key, MEDIAN))
     if median is None or median[1] <= 0.0:
         return None
     factors = np.ones(group.channels)
     for channel in range(group.channels):
-        size = ranges.get(f"{start}{channel}")
+        size = ranges.get(entry(key, channel))
         if size is not None:
             factors[channel] = _factor(size[1] / median[1])
     return factors if (factors < 1.0).any() else None
@@ -196,7 +169,7 @@ def _factor(size: float) -> float:
 def _scale(
     group: StreamGroup, factors: Floats, builder: FloatBuilder, ranges: Mapping[str, Bounds]
 ) -> None:
-    median = ranges[f"{_key(group)}{CHANNEL}median"][1]
+    median = ranges[entry(_key(group), MEDIAN)][1]
     for node in dict.fromkeys((*group.writers, *group.readers)):
         written = factors if node in group.writers else None
         read = factors if node in group.readers else None

@@ -152,7 +152,7 @@ def _warn_of_silence(doubts: Doubts) -> None:
 def _was_equalized(model: Model) -> bool:
     """Whether tensors of the model are scaled beside those of the float model."""
     rewrites = () if model.conversion is None else model.conversion.rewrites
-    scaling = ("equalized_channels", "outlier_channels")
+    scaling = ("equalized_channels", "gelu_tails", "outlier_channels")
     return any(item.name in scaling for item in rewrites)
 
 

@@ -1,0 +1,205 @@
+"""GELUs of a Linear some of whose channels are far above the others: what is beyond is a Linear.
+
+Above 4 GELU(x) is x, so that GELU(x) = GELU(min(x, a)) + max(x - a, 0). The neuron that makes a
+Transformer's huge channel has 24 where the others have 4: in its range they have a sixth of the
+levels. What it has beyond `a` is computed by columns of its own, in slices as wide as `a`, and the
+next Linear reads them beside the others, with the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.arrays import FloatArray
+from hexconv.calibrate.channel_entries import entry
+from hexconv.calibrate.channel_groups import Floats
+from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, is_row, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.quantize import Bounds
+
+NEAR, OTHERS = "/near", "others"
+NEAREST = 4.0
+"""Above it GELU(x) is x, and below its negative 0, to 0.0001."""
+STEP = 0.25
+"""Between the ends that are tried."""
+UNSEEN = 1.1
+"""By how much other samples may exceed a channel's largest value."""
+SLICES = 32
+"""Columns more at most: the library computes 32 at a time."""
+WORTH = 2.0
+"""By how much the range has to shrink."""
+NONE = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class GeluInput:
+    """A Linear that only a GELU reads, which only Linears read.
+
+    Attributes:
+        gelu: the node.
+        source: what the Linear reads.
+        weights: (inputs, outputs).
+        bias: (outputs,).
+        readers: MatMuls with constant weights.
+    """
+
+    gelu: ir.Node
+    source: ir.Value
+    weights: npt.NDArray[np.float32]
+    bias: npt.NDArray[np.float32]
+    readers: tuple[ir.Node, ...]
+
+    @property
+    def value(self) -> ir.Value:
+        """What the GELU reads."""
+        value = self.gelu.inputs[0]
+        assert value is not None
+        return value
+
+
+def gelu_inputs(graph: FloatGraph) -> list[GeluInput]:
+    """Every one of a graph."""
+    found = (_gelu_input(node) for node in graph.nodes if node.op_type == "Gelu")
+    return [item for item in found if item is not None]
+
+
+def _gelu_input(node: ir.Node) -> GeluInput | None:
+    value, result = node.inputs[0], node.outputs[0]
+    readers = tuple(use.node for use in result.uses())
+    if node.domain or value is None or not read_once(value) or result.is_graph_output():
+        return None
+    if not readers or not all(use.idx == 0 and _is_linear(use.node) for use in result.uses()):
+        return None
+    product, bias = _without_bias(value)
+    if product is None or not _is_linear(product) or product.inputs[0] is None:
+        return None
+    weights = array_of(product.inputs[1])
+    assert weights is not None
+    row = np.zeros(weights.shape[1], np.float32) if bias is None else bias
+    return GeluInput(node, product.inputs[0], weights, row, readers)
+
+
+def _without_bias(value: ir.Value) -> tuple[ir.Node | None, npt.NDArray[np.float32] | None]:
+    """The product in front of a sum with a row, and the row; or what computes the value."""
+    node = value.producer()
+    if node is None or node.domain or node.op_type != "Add":
+        return node, None
+    for data, other in (node.inputs, tuple(reversed(node.inputs))):
+        array = array_of(other)
+        if data is not None and array is not None and is_row(array, shape_of(value)[-1]):
+            return (data.producer() if read_once(data) else None), array.reshape(-1)
+    return None, None
+
+
+def _is_linear(node: ir.Node) -> bool:
+    array = array_of(node.inputs[1]) if node.op_type == "MatMul" and not node.domain else None
+    return array is not None and array.ndim == 2 and array.dtype == np.float32
+
+
+def gelu_meters(graph: FloatGraph, observed: Mapping[str, Bounds]) -> list[GeluMeter]:
+    """What measures the inputs of GELUs whose range may shrink by enough."""
+    names = [str(item.value.name) for item in gelu_inputs(graph)]
+    wide = [name for name in names if observed.get(name, NONE)[1] > WORTH * NEAREST]
+    return [GeluMeter(name) for name in wide]
+
+
+class GeluMeter:
+    """What is measured of the channels of a GELU's input.
+
+    Attributes:
+        tensors: the input.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.tensors = [name]
+        self._peaks: Floats = np.zeros(1)
+
+    def take(self, name: str, array: FloatArray) -> None:
+        """One sample of it, of whose last axis are the channels."""
+        rows = array.reshape(-1, array.shape[-1]).astype(np.float64)
+        self._peaks = np.maximum(self._peaks, rows.max(axis=0))
+
+    def entries(self) -> dict[str, Bounds]:
+        """Ranges of the channels that get columns of their own, and of the others, where any do."""
+        most, name = self._peaks * UNSEEN, self.tensors[0]
+        ends = (
+            end for end in _ends(float(most.max())) if _counts(self._peaks, end).sum() <= SLICES
+        )
+        end = next(ends, 0.0)
+        if not 0.0 < end * WORTH <= most.max():
+            return {}
+        large = {int(c): float(np.float32(self._peaks[c])) for c in np.flatnonzero(most > end)}
+        found = {entry(name, channel): (0.0, peak) for channel, peak in large.items()}
+        return {entry(name, OTHERS): (0.0, float(end)), **found}
+
+
+def _ends(most: float) -> Floats:
+    return np.arange(NEAREST, max(most, NEAREST) + STEP, STEP)
+
+
+def _counts(peaks: Floats, end: float) -> npt.NDArray[np.int64]:
+    """How many slices as wide as `end` each channel needs beyond it."""
+    return np.ceil(np.maximum(peaks * UNSEEN / end - 1.0, 0.0)).astype(np.int64)
+
+
+def gelu_tails(graph: FloatGraph, ranges: Mapping[str, Bounds], *, measured: bool = False) -> int:
+    """Compute what GELUs have beyond the range of most channels by columns of their own.
+
+    Args:
+        graph: changed in place; the GELUs' tensors have new names.
+        ranges: (min, max) of each value, and of the channels.
+        measured: leave GELUs alone whose new tensors are not in `ranges`.
+
+    Returns:
+        How many GELUs were changed.
+    """
+    builder, done = FloatBuilder(graph.graph), 0
+    for item in gelu_inputs(graph):
+        name = str(item.value.name)
+        end = ranges.get(entry(name, OTHERS), NONE)[1]
+        known = f"{item.gelu.outputs[0].name}{NEAR}" in ranges
+        if end > 0.0 and (known or not measured):
+            peaks = [ranges.get(entry(name, c), NONE)[1] for c in range(item.bias.size)]
+            _split(item, end, _counts(np.array(peaks), end), builder)
+            done += 1
+    if done:
+        remove_dead(graph.graph)
+    return done
+
+
+def _split(
+    item: GeluInput, end: float, counts: npt.NDArray[np.int64], builder: FloatBuilder
+) -> None:
+    name, limit = str(item.gelu.outputs[0].name), np.float32(end)
+    builder.at(item.gelu)
+    near = builder.op("Clip", [item.value, np.float32(-NEAREST), limit])
+    form = {"approximate": item.gelu.attributes.get_string("approximate", "none")}
+    near = builder.op("Gelu", [near], form, name=f"{name}{NEAR}")
+    chosen = np.repeat(np.arange(counts.size), counts)
+    starts = end * np.concatenate([np.arange(1, count + 1) for count in counts])
+    columns = np.ascontiguousarray(item.weights[:, chosen])
+    far = builder.op("MatMul", [item.source, builder.const(columns, f"{name}/columns")])
+    far = builder.op("Add", [far, np.asarray(item.bias[chosen] - starts, np.float32)])
+    far = builder.op("Clip", [far, np.float32(0.0), limit], name=f"{name}/far")
+    wide = builder.op("Concat", [near, far], {"axis": len(shape_of(near)) - 1})
+    for node in item.readers:
+        _read_also(node, wide, chosen, builder)
+
+
+def _read_also(
+    node: ir.Node, wide: ir.Value, chosen: npt.NDArray[np.intp], builder: FloatBuilder
+) -> None:
+    """Let a Linear read a tensor to which channels were appended, each with its own weights."""
+    value = node.inputs[1]
+    weights = array_of(value)
+    assert value is not None and weights is not None
+    rows = np.concatenate([weights, weights[chosen]])
+    node.replace_input_with(0, wide)
+    node.replace_input_with(1, builder.const(rows, f"{value.name}/rows"))
