@@ -258,6 +258,13 @@ CONVERTING = (
 """Options that say how to convert, and have no use for a model that is converted already."""
 
 
+def check_accuracy_samples(no_accuracy: bool) -> None:
+    """Raise for a number of samples of a comparison that is left out."""
+    source = click.get_current_context().get_parameter_source("accuracy_samples")
+    if no_accuracy and source is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--accuracy-samples has no use with --no-accuracy")
+
+
 def check_nothing_converts(given: str) -> None:
     """Raise for an option of the conversion where nothing is converted: it would be ignored.
 

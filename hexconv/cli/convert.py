@@ -10,7 +10,13 @@ import click
 from hexconv.cli._ci import ci_options
 from hexconv.cli._html import HTML, html_option, page_beside, page_of
 from hexconv.cli._json import emit
-from hexconv.cli._options import conversion_options, given_samples, stateful_option, tensor_names
+from hexconv.cli._options import (
+    check_accuracy_samples,
+    conversion_options,
+    given_samples,
+    stateful_option,
+    tensor_names,
+)
 from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say, stages
 from hexconv.errors import HexconvError
@@ -157,6 +163,7 @@ def command(
         raise click.UsageError("--split cuts a MODEL.onnx: give its shapes with --shape")
     if save_inputs and config is None and not samples:
         raise click.UsageError("--save-inputs writes a sample: give --samples")
+    check_accuracy_samples(no_accuracy)
     at = [name for names in cuts for name in names]
     given = given_samples(samples, mean, scale, bgr)
     if target == "qdq":

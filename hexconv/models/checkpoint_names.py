@@ -17,6 +17,9 @@ OFFICIAL, OTHER = ("conv_pre.", "conv_post."), ("input_conv.", "output_conv.1.")
 PLACES = (("generator",), ("model", "generator"), ("model",), ("state_dict",), ())
 """Where checkpoints have the generator's weights."""
 
+STATISTICS = ("mean", "scale")
+"""ParallelWaveGAN's buffers of the mels that a generator was trained with; no layer reads them."""
+
 RULES = (
     (re.compile(r"^input_conv\.(.+)$"), r"conv_pre.\1"),
     (re.compile(r"^output_conv\.1\.(.+)$"), r"conv_post.\1"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hexconv.errors import FileError, MissingExtra, ModelError, system_reason
 from hexconv.models import layers
-from hexconv.models.checkpoint_names import official_names
+from hexconv.models.checkpoint_names import STATISTICS, official_names
 from hexconv.models.config import (
     LAST_LEAKY_SLOPE,
     LEAKY_SLOPE,
@@ -152,7 +152,7 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
 
     Raises:
         FileError: missing, or not a checkpoint.
-        ModelError: a checkpoint without a generator.
+        ModelError: a checkpoint without a generator, or of one whose mels are to be normalized.
     """
     try:
         check_is_file(path)
@@ -178,6 +178,13 @@ def read_checkpoint(path: str | Path) -> dict[str, NDArray[np.float32]]:
             hint="give the generator file (g_XXXXXXXX), not the discriminators' (do_XXXXXXXX)",
         )
     _check_tensors(state, str(path))
+    if all(name in state for name in STATISTICS):
+        raise ModelError(
+            "the checkpoint has the mean and the scale of the mels that it was trained with",
+            where=str(path),
+            why="the generator reads (mel - mean) / scale, which is no layer of it",
+            hint="save it without the buffers 'mean' and 'scale', and give it normalized mels",
+        )
     folded = fold_weight_norm(state)
     return {name: value.float().numpy() for name, value in folded.items()}
 

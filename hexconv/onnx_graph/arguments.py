@@ -191,6 +191,13 @@ def _resize(node: ir.Node, shapes: Shapes) -> str:
     return ""
 
 
+def _celu(node: ir.Node, shapes: Shapes) -> str:
+    alpha = node.attributes.get("alpha")
+    if alpha is None or alpha.as_float():
+        return ""
+    return "alpha is 0, and Celu divides by it"
+
+
 def _transpose(node: ir.Node, shapes: Shapes) -> str:
     perm, data = node.attributes.get("perm"), shapes[0]
     if perm is None or data is None or len(perm.as_ints()) == len(data):
@@ -200,6 +207,7 @@ def _transpose(node: ir.Node, shapes: Shapes) -> str:
 
 ARGUMENTS: dict[str, Callable[[ir.Node, Shapes], str]] = {
     "AveragePool": _pool,
+    "Celu": _celu,
     "CumSum": _cumsum,
     "DepthToSpace": _depth_to_space,
     "GatherElements": _gather_elements,

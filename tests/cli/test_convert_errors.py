@@ -32,6 +32,7 @@ from .converting import contents, process, rejected, run, tiny
         ("tiny.onnx", "--shape", "speech"),
         ("tiny.onnx", "--optimize", "more"),
         ("tiny.onnx", "--input-range", "speech=1"),
+        ("tiny.onnx", "--no-accuracy", "--accuracy-samples", "4"),
     ],
 )
 def test_wrong_usage_has_exit_code_2(home: Path, args: tuple[str, ...]) -> None:

@@ -73,6 +73,15 @@ def test_official_names_may_have_a_prefix(prefix: str, tmp_path: Path) -> None:
     assert all(np.array_equal(read[name], weights[name]) for name in weights)
 
 
+def test_statistics_of_mels_are_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    state = as_parallel_wavegan(layers.seeded(ODD))
+    statistics = {"mean": torch.zeros(16), "scale": torch.ones(16)}
+    torch.save({"model": {"generator": {**state, **statistics}}}, tmp_path / "c.pkl")
+    with pytest.raises(ModelError, match="has the mean and the scale") as caught:
+        hifigan.read_checkpoint(tmp_path / "c.pkl")
+    assert "give it normalized mels" in str(caught.value)
+
+
 def test_a_part_that_hexconv_has_not_is_named(tmp_path: Path) -> None:
     state = as_parallel_wavegan(layers.seeded(ODD))
     torch.save({**state, "global_conv.weight": torch.zeros(16, 4, 1)}, tmp_path / "c.pkl")

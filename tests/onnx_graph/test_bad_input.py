@@ -165,6 +165,7 @@ BROKEN = {
     "a reshape that does not fit": [node("Reshape", "x i", "y")],
     "channels that do not fit": [node("Conv", "im k", "y")],
     "a group that does not divide": [node("Conv", "im k", "y", group=2)],
+    "a Celu of alpha 0": [node("Celu", "x", "y", alpha=0.0)],
     "a wrong type of attribute": [node("Softmax", "x", "y", axis=1.5)],
 }
 
