@@ -16,12 +16,14 @@ from hexconv.errors import HexconvError
 from hexconv.onnx_graph import FloatGraph
 from hexconv.pipeline import check_supported, prepared
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST, first_samples, split, too_few
+from hexconv.refine import LEAST, first_samples, folds, too_few
 from hexconv.settings import OptimizeLevel, Settings
 from hexconv.tensor_ranges import Ranges, introduced_ranges, observed_ranges, unreached_clamps
 
 if TYPE_CHECKING:
     import onnx
+
+Sample = Mapping[str, Any]
 
 OTHER_LEVELS: dict[OptimizeLevel, tuple[OptimizeLevel, ...]] = {
     "none": ("default",),
@@ -37,13 +39,15 @@ class Calibration:
 
     Attributes:
         source, shapes, samples, ranges, settings: as `convert` takes them.
+        is_fold: whether the samples are a part of those that a refinement has.
         observed: (min, max) by tensor.
         other: with the ranges of the other observer; None where it is not compared.
         warnings: about where the ranges come from.
         digest: of the samples.
         spread: samples of those that were observed, to compare two observers on.
-        held_back: samples that were not observed, for `accuracy="high"` to decide on.
-        refines: whether there are enough of them.
+        listed: the samples that models are fitted on or judged by, for `accuracy="high"`.
+        folds: samples to fit models on and to judge them by, for `accuracy="high"`; none if there
+            are too few.
         unreached: clamps of quantizers that no sample reaches.
     """
 
@@ -52,15 +56,15 @@ class Calibration:
     samples: KeptSamples
     ranges: Ranges | None
     settings: Settings
+    is_fold: bool = False
     observed: Mapping[str, Bounds] = field(init=False)
     other: Mapping[str, Bounds] | None = field(init=False, default=None)
     warnings: list[str] = field(init=False)
     digest: SampleDigest = field(init=False)
     spread: Spread = field(init=False)
-    held_back: list[Mapping[str, Any]] = field(init=False)
-    refines: bool = field(init=False, default=False)
+    listed: list[Sample] = field(init=False, default_factory=list)
+    folds: Sequence[tuple[Sequence[Sample], Sequence[Sample]]] = field(init=False, default=())
     unreached: frozenset[str] = field(init=False, default=frozenset())
-    _whole: KeptSamples = field(init=False)
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,26 +75,24 @@ class Calibration:
         graph = self._first[0]
         if self.ranges is None:
             check_supported(graph, self.settings)
-        if self.settings.accuracy == "high":
-            self._hold_back(graph)
-        else:
-            self._observe(graph, self.samples)
+        refines = self.settings.accuracy == "high" and not self.is_fold
+        if refines:
+            self._cut_into_folds(graph)
+        self._observe(graph)
+        if refines and not self.folds:
+            self.warnings.append(too_few(len(self.listed)))
 
-    def _hold_back(self, graph: FloatGraph) -> None:
-        """Observe some of the samples, and keep the others to decide on."""
-        listed = first_samples(self.samples.source, graph, self.settings)
+    def _cut_into_folds(self, graph: FloatGraph) -> None:
+        """Keep the first samples, to fit and to judge models."""
+        self.listed = first_samples(self.samples.source, graph, self.settings)
         if self.samples.named is None:  # read once, and to their end
-            self.samples = KeptSamples(listed)
-        fit, self.held_back = split(listed)
-        self.refines, self._whole = len(listed) >= LEAST, self.samples
-        self._observe(graph, KeptSamples(fit) if self.refines else self._whole)
-        if not self.refines:
-            self.warnings.append(too_few(len(listed)))
+            self.samples = KeptSamples(self.listed)
+        found = folds(self.listed)
+        self.folds = found if len(self.listed) >= LEAST else ()
 
-    def _observe(self, graph: FloatGraph, samples: KeptSamples) -> None:
+    def _observe(self, graph: FloatGraph) -> None:
         """Measure ranges on samples, or take those that are given."""
-        self.samples, self.digest = samples, SampleDigest(self.samples.named)
-        self.spread, self.other = Spread(), None
+        self.digest, self.spread = SampleDigest(self.samples.named), Spread()
         self.observed, self.warnings, other = observed_ranges(
             graph,
             self.samples.source,
@@ -105,7 +107,7 @@ class Calibration:
             more = introduced_ranges(graph, self.observed, again, self.settings)
             given = {} if self.ranges is None else self.observed
             self.observed = {**self.observed, **more, **given}
-        if other is not None and (self.refines or self.spread.count >= LEAST):
+        if other is not None and (self._compares_always or self.spread.count >= LEAST):
             turned = replace(self.settings, observer=self.settings.other_observer)
             own = {name: b for name, b in self.observed.items() if is_channel(name)} | other
             more = introduced_ranges(graph, own, again, turned)
@@ -116,9 +118,13 @@ class Calibration:
         if self.ranges is not None or self.samples.source is None:
             return False
         if self.settings.accuracy == "high":
-            return self.refines
+            return self._compares_always
         chosen = self.settings.observer == "auto" and self.settings.accuracy == "default"
         return chosen and not 0 < count_samples(self.samples.source, graph) < LEAST
+
+    @property
+    def _compares_always(self) -> bool:
+        return self.is_fold or bool(self.folds)
 
     def prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
         """The graph that is lowered with settings, and what was recognized, rewritten and fused."""
@@ -147,8 +153,3 @@ class Calibration:
         """The graph that was observed, as `prepared` makes it; None once it was taken."""
         first, self._first = self._first, None
         return first
-
-    def observe_all(self) -> None:
-        """Measure ranges on the samples that were held back as well."""
-        self._first = self.prepared(self.settings)
-        self._observe(self._first[0], self._whole)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
@@ -21,20 +21,25 @@ from hexconv.errors import AccuracyError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
-from hexconv.onnx_graph import load
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built
 from hexconv.quantize import Bounds
 from hexconv.refine import (
-    LEAST,
+    CrossValidation,
+    Fold,
     Journal,
-    Judge,
+    Original,
+    Recipe,
     Refinement,
+    Sample,
     Score,
+    Ticks,
     chosen_ranges,
     journal_of,
+    reported,
+    steps,
 )
 from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import (
@@ -108,21 +113,65 @@ class _Job:
 
     def converted(self) -> Model:
         """The model, or the cheapest that a search over rewrites finds; refined for "high"."""
+        return self._refined() if self.calibration.folds else self._built(self._choose_ranges())
+
+    def _refined(self) -> Model:
+        """The model with the steps that samples agree on which they were not fitted to."""
         known = self.calibration
-        if not known.refines:
-            return self._built(self._choose_ranges())
-        refined = self._refinement()
-        self._choose_ranges()
-        if known.other is not None:
-            known.observed = refined.ranges(known.observed, known.other, self._with_ranges)
-        model = refined.constants(self._built())
-        if refined.left is not None:
-            known.observed = refined.left
-            model = refined.together(model, self._built())
-        if not refined.gained:
-            model = self._with_all_samples()
-        self.journal.close()
-        return refined.reported(model)
+        graph, _ = known.prepared(self.settings)
+        whole = journal_of("dsp", graph, self.settings, known.listed, known.observed)
+        self.journal = whole.part("all")
+        ready, ticks = self._choose_ranges(), Ticks(self.settings.progress)
+        folds = [self._fold(number, whole, ticks) for number in range(len(known.folds))]
+        validation = CrossValidation(folds, ticks)
+        for step in steps(ranges=known.other is not None):
+            validation.tries(step)
+        model = self._fitted_on_all(validation.best, ticks) or self._built(ready)
+        whole.close()
+        return reported(model, validation.steps)
+
+    def _fold(self, number: int, whole: Journal, ticks: Ticks) -> Fold[Model]:
+        """Samples to judge by, and what fits models on the others."""
+        known, journal = self.calibration, whole.part(f"fold-{number}")
+        fit, judged = known.folds[number]
+
+        def fitted() -> Refinement:
+            settings = replace(self.settings, progress=None)
+            start = (known.source, known.shapes, KeptSamples(fit), known.ranges, settings)
+            job = _Job(Calibration(*start, is_fold=True), journal)
+            job._choose_ranges()
+            return job._refinement(fit, ticks)
+
+        return Fold(fitted, lambda: self._original.judge(judged), journal)
+
+    def _fitted_on_all(self, recipe: Recipe, ticks: Ticks) -> Model | None:
+        """The model of a recipe, fitted on all samples; None for that of the default."""
+        if recipe == Recipe():
+            return None
+        return self._refinement(self.calibration.listed, ticks).made(recipe)
+
+    @property
+    def _original(self) -> Original:
+        known = self.calibration
+        return Original(known.prepared, known.source, known.shapes, self.settings)
+
+    def _refinement(self, samples: Sequence[Sample], ticks: Ticks) -> Refinement:
+        known = self.calibration
+        return Refinement(
+            self._original,
+            samples,
+            known.observed,
+            known.other,
+            self._with_ranges,
+            self.journal,
+            ticks,
+            self._with_ranges if known.is_fold else self._searched_with,
+        )
+
+    def _searched_with(self, found: Mapping[str, Bounds]) -> Model:
+        """The model with given ranges, and rewrites that were searched for it."""
+        self.calibration.observed = found
+        return self._built()
 
     def _choose_ranges(self) -> Model | None:
         """Take the ranges of the observer that the simulated model is better with.
@@ -130,13 +179,12 @@ class _Job:
         Returns:
             The model with them; None where there is no choice.
         """
-        known, spread = self.calibration, self.calibration.spread
-        if self.settings.observer != "auto" or spread.count < LEAST or known.other is None:
+        known = self.calibration
+        if self.settings.observer != "auto" or known.other is None:
             return None
         if known.other == known.observed:
             return None
-        graph = load(known.source, known.shapes, recognize=False)
-        judge = Judge(graph, spread.kept, self.settings.library)
+        judge = self._original.judge(known.spread.kept)
 
         def compare(seen: Model, narrow: Model) -> tuple[Score, Score]:
             both = cache(lambda: judge.compared(seen.graph, narrow.graph))
@@ -162,19 +210,6 @@ class _Job:
         if self.settings.optimize == "all":
             return search(self._with, self._score, self._start, self.settings.progress)
         return ready or self._with(self._start)
-
-    def _with_all_samples(self) -> Model:
-        """The model of the default, calibrated on what was held back as well."""
-        self.calibration.observe_all()
-        return self._built(self._choose_ranges())
-
-    def _refinement(self) -> Refinement:
-        known, settings = self.calibration, self.settings
-        fit = cast("Sequence[Mapping[str, Any]]", known.samples.source)
-        held, (graph, _) = known.held_back, known.prepared(settings)
-        self.journal = journal_of("dsp", graph, settings, [*fit, *held], known.observed)
-        start = (known.prepared, known.source, known.shapes, settings)
-        return Refinement(*start, fit, held, self.journal)
 
     def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
         """The model with a choice of rewrites; the first choice reuses what was prepared first.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,10 +21,25 @@ from hexconv.pipeline import prepared
 from hexconv.qdq.opset import write_out_recent_ops
 from hexconv.qdq.quantizer import quantized
 from hexconv.qdq.ranges import clip_early, dsp_ranges, plain_ranges
-from hexconv.qdq.refine import Steps
+from hexconv.qdq.refine import Quantized
 from hexconv.qdq.sessions import opened
 from hexconv.quantize import Bounds
-from hexconv.refine import LEAST, Judge, first_samples, journal_of, split, too_few
+from hexconv.refine import (
+    BIASES,
+    LEAST,
+    RANGES,
+    CrossValidation,
+    Fold,
+    Journal,
+    Judge,
+    Recipe,
+    Sample,
+    Ticks,
+    first_samples,
+    folds,
+    journal_of,
+    too_few,
+)
 from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import Ranges, Samples, observed_ranges
 
@@ -100,22 +116,34 @@ class _Job:
     ) -> tuple[onnx.ModelProto, list[str]]:
         """The model that `accuracy="high"` makes; the default's where no step helps."""
         listed = first_samples(samples, self.graph, self.settings)
-        fit, held = split(listed)
+        parts = folds(listed)
+        made, warnings = self.made(samples, ranges)
         if len(listed) < LEAST:
-            made, warnings = self.made(samples, ranges)
             return made, [*warnings, too_few(len(listed))]
         lowered, _ = prepared(self.source, self.shapes, self.settings)
-        given = observed_ranges(lowered, fit, ranges, self.settings).ranges if ranges else None
+        given = observed_ranges(lowered, listed, ranges, self.settings).ranges if ranges else None
+        whole = journal_of("qdq", self.graph, self.settings, listed, given or {})
+        ticks = Ticks(self.settings.progress)
 
-        def build(found: Mapping[str, Bounds]) -> onnx.ModelProto:
-            return self.made(fit, found)[0]
+        def quantized_on(fit: Sequence[Sample], journal: Journal) -> Quantized:
+            def build(found: Mapping[str, Bounds]) -> onnx.ModelProto:
+                return self.made(fit, found)[0]
 
-        judge = Judge(self.graph, held, self.settings.library)
-        journal = journal_of("qdq", self.graph, self.settings, [*fit, *held], given or {})
-        steps = Steps(self.graph, [lowered], fit, judge, self.settings, build, journal)
-        made, kept = steps.refined(given)
-        journal.close()
-        return (made, []) if kept else self.made(samples, ranges)
+            start = (self.graph, [lowered], fit, self.settings, build, given)
+            return Quantized(*start, journal, ticks)
+
+        def fold(number: int, fit: Sequence[Sample], judged: Sequence[Sample]) -> Fold[Any]:
+            journal = whole.part(f"fold-{number}")
+            judge = partial(Judge, self.graph, judged, self.settings.library)
+            return Fold(partial(quantized_on, fit, journal), judge, journal)
+
+        validation = CrossValidation([fold(n, *part) for n, part in enumerate(parts)], ticks)
+        for step in (*(() if given is not None else RANGES[:1]), *BIASES):
+            validation.tries(step)
+        if validation.best != Recipe():
+            made, warnings = quantized_on(listed, whole.part("all")).made(validation.best), []
+        whole.close()
+        return made, warnings
 
 
 def _kept(samples: Samples | None) -> Samples | None:

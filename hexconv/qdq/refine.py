@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from hexconv.arrays import Array
 from hexconv.onnx_graph import FloatGraph
 from hexconv.qdq.biases import corrected_biases
 from hexconv.qdq.sessions import opened
 from hexconv.quantize import Bounds
 from hexconv.refine import (
-    LEAST_VALUES,
+    MOST_MADE,
     MOST_TOGETHER,
     MOST_TRIED,
     Journal,
     Judge,
-    Score,
+    Recipe,
+    Run,
+    Sample,
     mixed_ranges,
 )
 from hexconv.settings import Settings
@@ -32,85 +33,71 @@ from hexconv.tensor_ranges import observed_ranges
 if TYPE_CHECKING:
     import onnx
 
-Sample = Mapping[str, Array]
+Ranges = Mapping[str, Bounds]
 
 
 @dataclass
-class Steps:
-    """What is refined, and by what it is decided.
+class Quantized:
+    """Models that are quantized and refined on some samples.
 
     Args:
         graph: the float model.
         others: the same model with other rewrites, whose tensors `build` needs ranges of.
-        fit: samples to calibrate on.
-        judge: decides on those that are held back.
+        samples: that they are fitted on.
         settings: of the conversion.
         build: quantizes with given ranges.
-        journal: of what was measured, also by an earlier run that was killed.
+        given: ranges that stay as they are.
+        journal: of what is measured.
+        tick: called after each measurement.
     """
 
     graph: FloatGraph
     others: Sequence[FloatGraph]
-    fit: Sequence[Sample]
-    judge: Judge
+    samples: Sequence[Sample]
     settings: Settings
-    build: Callable[[Mapping[str, Bounds]], onnx.ModelProto]
+    build: Callable[[Ranges], onnx.ModelProto]
+    given: Ranges | None
     journal: Journal
-    _done: int = 0
+    tick: Callable[[], None]
 
-    def _tick(self) -> None:
-        self._done += 1
-        if self.settings.progress is not None:
-            self.settings.progress("refine", self._done, 0)
+    def __post_init__(self) -> None:
+        self.made = lru_cache(MOST_MADE)(self._made)
 
-    def refined(self, given: Mapping[str, Bounds] | None) -> tuple[onnx.ModelProto, bool]:
-        """A quantized model, with ranges that are given if any are; whether a step was kept."""
-        ranges, kept = self._ranges() if given is None else (given, False)
-        best = self.build(ranges)
-        reached = self.journal.score(lambda: _score(self.judge, best))
-        for least in LEAST_VALUES:
-            tried = self._corrected(best, least)
-            after = self.journal.score(partial(self._after, tried, reached))
-            self._tick()
-            if after.beats(reached):
-                best, reached, kept = tried()[0], after, True
-        return best, kept
+    def run(self, made: onnx.ModelProto) -> Run:
+        """What runs a model in ONNX Runtime."""
+        session = opened(made)
+        names = [item.name for item in session.get_outputs()]
+        return lambda sample: dict(zip(names, session.run(names, dict(sample)), strict=True))
 
-    def _corrected(
-        self, made: onnx.ModelProto, least: int
-    ) -> Callable[[], tuple[onnx.ModelProto, int]]:
-        """What corrects the biases of a model, when it is needed."""
-        return cache(lambda: corrected_biases(made, self.graph, self.fit[:MOST_TOGETHER], least))
+    def _made(self, recipe: Recipe) -> onnx.ModelProto:
+        """The model of a recipe; the same object as of another one that makes no other."""
+        if not recipe.least:
+            mixed = recipe.mixed and self._mixed != self._own
+            return self.build(self._mixed) if mixed else self._plain
+        plain = self.made(recipe.of_ranges)
+        samples = self.samples[:MOST_TOGETHER]
+        made, changed = corrected_biases(plain, self.graph, samples, recipe.least)
+        return made if changed else plain
 
-    def _after(self, tried: Callable[[], tuple[onnx.ModelProto, int]], reached: Score) -> Score:
-        """The score with other biases; that without them where there are none."""
-        made, times = tried()
-        return _score(self.judge, made) if times else reached
+    @cached_property
+    def _plain(self) -> onnx.ModelProto:
+        return self.build(self._own)
 
-    def _scored(self, judge: Judge, ranges: Mapping[str, Bounds]) -> Score:
-        return self.journal.score(lambda: _score(judge, self.build(ranges)))
+    @cached_property
+    def _own(self) -> Ranges:
+        return self._observed(self.settings) if self.given is None else self.given
 
-    def _ranges(self) -> tuple[Mapping[str, Bounds], bool]:
-        """Ranges of the settings' observer, or mixed ones if they are better."""
-        observer = self.settings.other_observer
-        own, other = (
-            observed_ranges(self.graph, self.fit, None, turned, None, self.others).ranges
-            for turned in (self.settings, replace(self.settings, observer=observer))
-        )
-        judge = Judge(self.graph, self.fit[:MOST_TRIED], self.settings.library)
-        mixed = mixed_ranges(own, other, lambda r: self._scored(judge, r).sqnr, self._tick)
-        if mixed == own:
-            return own, False
-        before, after = (self._scored(self.judge, ranges) for ranges in (own, mixed))
-        return (mixed, True) if after.beats(before) else (own, False)
+    @cached_property
+    def _mixed(self) -> Ranges:
+        """Ranges of either observer by the error at the outputs."""
+        other = self._observed(replace(self.settings, observer=self.settings.other_observer))
+        judge = Judge(self.graph, self.samples[:MOST_TRIED], self.settings.library)
+        journal = self.journal.part("mixed-ranges")
 
+        def score(ranges: Ranges) -> float:
+            return journal.score(lambda: judge.score_of(self.run(self.build(ranges)))).sqnr
 
-def _score(judge: Judge, made: onnx.ModelProto) -> Score:
-    """What a quantized model scores in ONNX Runtime."""
-    session = opened(made)
-    names = [item.name for item in session.get_outputs()]
+        return mixed_ranges(self._own, other, score, self.tick)
 
-    def run(sample: Sample) -> Mapping[str, Array]:
-        return dict(zip(names, session.run(names, dict(sample)), strict=True))
-
-    return judge.score_of(run)
+    def _observed(self, settings: Settings) -> Ranges:
+        return observed_ranges(self.graph, self.samples, None, settings, None, self.others).ranges

@@ -1,28 +1,58 @@
 """What the error of the simulated model decides.
 
-Each step of `accuracy="high"` is kept only if samples that it did not see agree; an observer of
-ranges is chosen on samples of the calibration.
+Each step of `accuracy="high"` is kept only if samples agree that it was not fitted on; an observer
+of ranges is chosen on samples of the calibration.
 """
 
-from hexconv.refine.held_back import LEAST, Judge, Score, first_samples, split, too_few
+from hexconv.refine.held_back import (
+    LEAST,
+    Judge,
+    Run,
+    Sample,
+    Score,
+    first_samples,
+    folds,
+    too_few,
+)
 from hexconv.refine.journal import Journal, journal_of
 from hexconv.refine.observers import chosen_ranges
 from hexconv.refine.ranges import mixed_ranges
-from hexconv.refine.refinement import LEAST_VALUES, MOST_TOGETHER, MOST_TRIED, Refinement
+from hexconv.refine.recipe import BIASES, RANGES, Recipe, Step, steps
+from hexconv.refine.refinement import (
+    MOST_MADE,
+    MOST_TOGETHER,
+    MOST_TRIED,
+    Original,
+    Refinement,
+    reported,
+)
+from hexconv.refine.validation import CrossValidation, Fold, Ticks
 
 __all__ = [
+    "BIASES",
     "LEAST",
-    "LEAST_VALUES",
+    "MOST_MADE",
     "MOST_TOGETHER",
     "MOST_TRIED",
+    "RANGES",
+    "CrossValidation",
+    "Fold",
     "Journal",
     "Judge",
+    "Original",
+    "Recipe",
     "Refinement",
+    "Run",
+    "Sample",
     "Score",
+    "Step",
+    "Ticks",
     "chosen_ranges",
     "first_samples",
+    "folds",
     "journal_of",
     "mixed_ranges",
-    "split",
+    "reported",
+    "steps",
     "too_few",
 ]

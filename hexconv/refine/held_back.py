@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from statistics import fmean, stdev
 from typing import Any
 
@@ -27,26 +27,31 @@ from hexconv.tensor_ranges import Samples
 
 Sample = Mapping[str, Array]
 FloatArray = npt.NDArray[np.float64]
+Run = Callable[[Sample], Mapping[str, Array]]
 Finish = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 MOST = 64
 """Samples that are used: all of them are in memory."""
-EVERY = 4
-"""Of so many samples one is held back."""
-LEAST_HELD, MOST_HELD = 4, 8
+FOLDS = 4
+"""Parts of the samples; each is judged by models that were fitted on the others."""
+FOLD_ERRORS = 2.35
+"""As `ERRORS`, by which the mean of the folds' gains is above 0 (95 %)."""
+LEAST_JUDGED = 4
+"""Samples from which on a gain can be told."""
 TINY = float(np.finfo(np.float64).tiny)
 SILENT = 1e-3
 """Of the mean signal: a sample below it has next to no noise of the whole, and tells nothing."""
 LEAST_HEARD = 3
 """Held-back samples that are not silent, from which on a gain can be told."""
 LEAST = 12
-"""Samples from which on some are held back: 4 of them, and 8 are left to calibrate on."""
+"""Samples from which on some are held back: each model is fitted on 9 of them, or more."""
 ERRORS = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36}
 """Standard errors of its mean by which a gain is above 0, by the number of samples.
 
-Two of a known deviation; Student's t distribution has more for one that is estimated from so few
-(97.5 %).
+Student's t distribution (97.5 %): 1.96 of a known deviation, more for one that is estimated.
 """
+NORMAL = 1.96
+"""The same for a known deviation."""
 
 
 def first_samples(
@@ -74,8 +79,11 @@ def too_few(count: int) -> str:
     )
 
 
-def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Samples to calibrate on, and those to hold back: every fourth one, 4 to 8 of 12 and more.
+def folds(samples: Sequence[Sample]) -> list[tuple[list[Sample], list[Sample]]]:
+    """For each fold, samples to fit a model on, and those to judge it by.
+
+    A fold has samples that follow each other: they may be parts of one recording, and say little
+    of others then.
 
     Raises:
         ConfigError: there are fewer than 2.
@@ -86,13 +94,8 @@ def split(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
             why="it keeps only what helps on samples that it holds back from calibration",
             hint="give more --samples, 16 or more if possible, or use --accuracy default",
         )
-    wished = LEAST_HELD if len(samples) >= LEAST else 1
-    spread = min(EVERY, len(samples) // wished)
-    held = list(range(spread - 1, len(samples), spread))
-    count = min(len(held), MOST_HELD, max(wished, len(samples) // EVERY))
-    chosen = {held[place * len(held) // count] for place in range(count)}
-    fit = [sample for place, sample in enumerate(samples) if place not in chosen]
-    return fit, [samples[place] for place in sorted(chosen)]
+    ends = [number * len(samples) // FOLDS for number in range(FOLDS + 1)]
+    return [([*samples[:a], *samples[b:]], list(samples[a:b])) for a, b in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -109,21 +112,49 @@ class Score:
     noise: tuple[float, ...]
     silent: tuple[int, ...] = ()
 
+    def gains_over(self, other: Score) -> list[float]:
+        """dB that each sample gains; silent ones left out."""
+        pairs = zip(other.noise, self.noise, strict=True)
+        heard = [pair for place, pair in enumerate(pairs) if place not in self.silent]
+        return [0.0 if before == after else decibels(before, after) for before, after in heard]
+
     def beats(self, other: Score) -> bool:
         """Whether it is better by more than chance: the whole, and the samples on average.
 
         The gains of the samples, in dB, have to be above 0 by more than two standard errors of
-        their mean, and those of three quarters of them above 0. Fewer than 4 samples tell nothing,
-        nor do fewer than 3 that are not silent.
+        their mean, and more than half of them above 0. Fewer than 4 samples tell nothing, nor do
+        fewer than 3 that are not silent.
         """
-        pairs = list(zip(other.noise, self.noise, strict=True))
-        heard = [pair for place, pair in enumerate(pairs) if place not in self.silent]
-        if len(pairs) < LEAST_HELD or len(heard) < LEAST_HEARD or self.sqnr <= other.sqnr:
+        gains = self.gains_over(other)
+        few = len(self.noise) < LEAST_JUDGED or len(gains) < LEAST_HEARD
+        if few or self.sqnr <= other.sqnr or 2 * sum(gain > 0.0 for gain in gains) <= len(gains):
             return False
-        gains = [0.0 if before == after else decibels(before, after) for before, after in heard]
-        error = stdev(gains) / len(gains) ** 0.5
-        most = sum(gain > 0.0 for gain in gains) >= least_better(len(gains))
-        return most and fmean(gains) > ERRORS[min(len(gains), MOST_HELD)] * error
+        return bool(fmean(gains) > errors(len(gains)) * stdev(gains) / len(gains) ** 0.5)
+
+
+def errors(count: int) -> float:
+    """Standard errors by which the mean of some gains is above 0 (Student's t, 97.5 %)."""
+    if count in ERRORS:
+        return ERRORS[count]
+    # The first terms of its expansion in powers of 1 / degrees of freedom.
+    free, z = count - 1, NORMAL
+    return z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+
+
+def agree(folds: Sequence[Sequence[float]]) -> bool:
+    """Whether gains of folds, in dB, are above 0 by more than chance: models were fitted apart."""
+    means = [fmean(gains) for gains in folds if gains]
+    if len(means) < FOLDS:
+        return False
+    return bool(fmean(means) > FOLD_ERRORS * stdev(means) / len(means) ** 0.5)
+
+
+def joined(scores: Sequence[Score]) -> Score:
+    """The score on the samples of several folds: decibels are their mean."""
+    noise = [number for score in scores for number in score.noise]
+    starts = accumulate((len(score.noise) for score in scores), initial=0)
+    silent = [start + n for start, score in zip(starts, scores, strict=False) for n in score.silent]
+    return Score(fmean(score.sqnr for score in scores), tuple(noise), tuple(silent))
 
 
 def least_better(count: int) -> int:
@@ -158,7 +189,7 @@ class Judge:
         """Simulate a model on the samples."""
         return self.score_of(Simulator(model, self._library).run)
 
-    def score_of(self, run: Callable[[Sample], Mapping[str, Array]]) -> Score:
+    def score_of(self, run: Run) -> Score:
         """The score of what `run` returns, by output, for the samples."""
         return self._scored([self._noise(run, place) for place in range(len(self._samples))])
 
@@ -181,7 +212,7 @@ class Judge:
         first, second = (self._scored(noise) for noise in found)
         return first, second
 
-    def _noise(self, run: Callable[[Sample], Mapping[str, Array]], place: int) -> FloatArray:
+    def _noise(self, run: Run, place: int) -> FloatArray:
         """(outputs,) power of the error of one sample."""
         returned: Mapping[str, Array] = run(self._samples[place])
         returned = returned if self._finish is None else self._finish(returned)

@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,7 +30,7 @@ IN_VAIN = ("name", "explain", "strict")
 
 
 class Journal:
-    """The scores of one refinement, in their order.
+    """The scores of one refinement, in parts; those of each in their order.
 
     A file that cannot be read or written has no effect: everything is measured then.
 
@@ -38,16 +39,22 @@ class Journal:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path, self._place = path, 0
+        self._path, self._part, self._place = path, "", 0
         self._known = {} if path is None else _read(path)
+
+    def part(self, name: str) -> Journal:
+        """The scores of a part, which are found again whatever other parts measured."""
+        part = copy(self)
+        part._part, part._place = f"{self._part}/{name}", 0
+        return part
 
     def score(self, measure: Callable[[], Score]) -> Score:
         """The next score: as it was measured before, or measured now."""
-        place, self._place = self._place, self._place + 1
+        place, self._place = (self._part, self._place), self._place + 1
         if place in self._known:
             return self._known[place]
         score = measure()
-        line = json.dumps({"place": place, **asdict(score)})
+        line = json.dumps({"part": place[0], "place": place[1], **asdict(score)})
         if self._path is not None:
             with suppress(OSError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,16 +71,17 @@ class Journal:
                 self._path.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> dict[int, Score]:
+def _read(path: Path) -> dict[tuple[str, int], Score]:
     """The scores of a file by their places; a line that was cut off is none."""
-    known: dict[int, Score] = {}
+    known: dict[tuple[str, int], Score] = {}
     with suppress(OSError):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, KeyError, TypeError):
                 item = json.loads(line)
                 noise = tuple(float(number) for number in item["noise"])
                 silent = tuple(int(number) for number in item["silent"])
-                known[int(item["place"])] = Score(float(item["sqnr"]), noise, silent)
+                place = (str(item["part"]), int(item["place"]))
+                known[place] = Score(float(item["sqnr"]), noise, silent)
     return known
 
 
@@ -90,7 +98,7 @@ def journal_of(
         made: what is refined: "dsp" or "qdq".
         graph: that it is made of.
         settings: of the conversion.
-        samples: all that are calibrated on or held back.
+        samples: all that models are fitted on, or judged by.
         ranges: where it starts.
     """
     digest = hashlib.sha256()

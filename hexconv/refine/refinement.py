@@ -1,10 +1,10 @@
-"""The steps of `accuracy="high"` in their order, and what each gained on samples held back."""
+"""What a recipe makes of a model: ranges, biases and weights, fitted on some samples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,10 @@ from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
-from hexconv.refine.held_back import Judge, Sample, Score
+from hexconv.refine.held_back import Judge, Run, Sample
 from hexconv.refine.journal import Journal
 from hexconv.refine.ranges import mixed_ranges
+from hexconv.refine.recipe import Recipe
 from hexconv.refine.searched_ranges import searched_ranges
 from hexconv.settings import Settings
 from hexconv.simulator import Simulator
@@ -28,156 +29,145 @@ if TYPE_CHECKING:
     import onnx
 
 MOST_TRIED = 4
-"""Calibration samples that candidates for ranges are simulated on."""
+"""Samples that candidates for ranges are simulated on."""
 MOST_TOGETHER = 16
-"""Calibration samples that biases are corrected on: their tensors are in memory side by side."""
-LEAST_VALUES = (500, 12)
-"""Values of a channel from which on its mean error is trusted, one after the other."""
+"""Samples that biases are corrected on: their tensors are in memory side by side."""
+MOST_MADE = 3
+"""Models that are kept: the best one, that which is tried, and what it is made of."""
 
-Build = Callable[[Mapping[str, Bounds]], Model]
+Ranges = Mapping[str, Bounds]
+Build = Callable[[Ranges], Model]
 
 
-@dataclass
-class Refinement:
-    """What is refined, and the steps so far.
+@dataclass(frozen=True)
+class Original:
+    """What is refined.
 
-    Args:
+    Attributes:
         prepare: makes the float graph that is calibrated, by settings.
         source: the model.
         shapes: sizes of dynamic inputs.
         settings: of the conversion.
-        fit: samples to calibrate on.
-        held: samples to decide on.
-        journal: of what was measured, also by an earlier run that was killed.
-        steps: so far.
-        left: ranges that are better, but not by more than chance.
     """
 
     prepare: Callable[[Settings], tuple[FloatGraph, list[AppliedRewrite]]]
     source: str | Path | onnx.ModelProto
     shapes: Mapping[str, Sequence[int]] | None
     settings: Settings
-    fit: Sequence[Sample]
-    held: Sequence[Sample]
-    journal: Journal = field(default_factory=lambda: Journal(None))
-    steps: list[RefineStep] = field(default_factory=list)
-    left: Mapping[str, Bounds] | None = None
-    _done: int = 0
 
-    @property
-    def gained(self) -> bool:
-        """Whether any step was kept."""
-        return any(step.kept for step in self.steps)
-
-    def _judge(self, samples: Sequence[Sample]) -> Judge:
+    def judge(self, samples: Sequence[Sample]) -> Judge:
+        """Of models on some samples."""
         graph = load(self.source, self.shapes, recognize=False)
         return Judge(graph, samples, self.settings.library)
 
-    def _scored(self, judge: Judge, build: Build, ranges: Mapping[str, Bounds]) -> Score:
-        return self.journal.score(lambda: judge.score(build(ranges).graph))
+    def reference(self) -> FloatGraph:
+        """The float graph that is calibrated."""
+        return self.prepare(self.settings)[0]
 
-    def _tick(self) -> None:
-        self._done += 1
-        if self.settings.progress is not None:
-            self.settings.progress("refine", self._done, 0)
 
-    def _keeps(self, name: str, before: Score, after: Score) -> bool:
-        kept = after.beats(before)
-        self.steps.append(RefineStep(name, before.sqnr, after.sqnr, kept))
-        return kept
+class Refinement:
+    """Models that are fitted on some samples.
 
-    def ranges(
-        self, observed: Mapping[str, Bounds], other: Mapping[str, Bounds], build: Build
-    ) -> Mapping[str, Bounds]:
-        """Ranges of either observer by the error at the outputs.
+    Args:
+        original: what is refined.
+        samples: that it is fitted on.
+        observed: ranges by the observer of the settings.
+        other: by another one; None if ranges stay as they are.
+        build: converts with given ranges.
+        journal: of what is measured.
+        tick: called after each measurement.
+        finish: as `build`, with ranges that were chosen.
+    """
 
-        Args:
-            observed: by the observer of the settings.
-            other: by another one.
-            build: converts with given ranges.
-        """
-        judge = self._judge(self.fit[:MOST_TRIED])
-        mixed = mixed_ranges(
-            observed, other, lambda r: self._scored(judge, build, r).sqnr, self._tick
-        )
-        held = self._judge(self.held)
-        best, reached = observed, self._scored(held, build, observed)
-        if mixed != observed:
-            after = self._scored(held, build, mixed)
-            if self._keeps("ranges by output error", reached, after):
-                best, reached = mixed, after
-        searched = self._searched(best, build(best).graph)
-        if searched == best:
-            return best
-        after = self._scored(held, build, searched)
-        if self._keeps("ranges by each tensor's noise", reached, after):
-            return searched
-        self.left = searched if after.sqnr > reached.sqnr else None
-        return best
+    def __init__(
+        self,
+        original: Original,
+        samples: Sequence[Sample],
+        observed: Ranges,
+        other: Ranges | None,
+        build: Build,
+        journal: Journal,
+        tick: Callable[[], None],
+        finish: Build,
+    ) -> None:
+        self._original, self._samples = original, samples
+        self._observed, self._other = observed, other
+        self._build, self._finish = build, finish
+        self._journal, self._tick = journal, tick
+        self._ranges: dict[Recipe, Ranges] = {}
+        self.made = lru_cache(MOST_MADE)(self._made)
 
-    def _searched(self, ranges: Mapping[str, Bounds], graph: Graph) -> Mapping[str, Bounds]:
-        """Ranges narrowed by the noise of each tensor alone."""
-        reference, _ = self.prepare(self.settings)
+    def run(self, made: Model) -> Run:
+        """What simulates a model."""
+        return Simulator(made.graph, self._original.settings.library).run
+
+    def _made(self, recipe: Recipe) -> Model:
+        """The model of a recipe; the same object as of another one that makes no other."""
+        if recipe != recipe.of_ranges:
+            return self._corrected(self.made(recipe.of_ranges), recipe)
+        ranges = self._ranges_of(recipe)
+        return self._plain if ranges == self._observed else self._finish(ranges)
+
+    @cached_property
+    def _plain(self) -> Model:
+        return self._finish(self._observed)
+
+    def _ranges_of(self, recipe: Recipe) -> Ranges:
+        if recipe not in self._ranges:
+            self._ranges[recipe] = self._fitted_ranges(recipe)
+        return self._ranges[recipe]
+
+    def _fitted_ranges(self, recipe: Recipe) -> Ranges:
+        if recipe.searched:
+            return self._searched(replace(recipe, searched=False))
+        if recipe.mixed and self._other is not None:
+            return self._mixed(self._other)
+        return self._observed
+
+    def _mixed(self, other: Ranges) -> Ranges:
+        """Ranges of either observer by the error at the outputs."""
+        judge = self._original.judge(self._samples[:MOST_TRIED])
+        journal = self._journal.part("mixed-ranges")
+
+        def score(ranges: Ranges) -> float:
+            return journal.score(lambda: judge.score(self._build(ranges).graph)).sqnr
+
+        return mixed_ranges(self._observed, other, score, self._tick)
+
+    def _searched(self, recipe: Recipe) -> Ranges:
+        """Those of a recipe, narrowed by the noise of each tensor alone."""
+        reference, graph = self._original.reference(), self.made(recipe).graph
+        ranges = self._ranges_of(recipe)
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
-        prepared = Simulator(graph, self.settings.library).prepared
+        prepared = Simulator(graph, self._original.settings.library).prepared
         computed = set(reference.computed_values())
         found = dict.fromkeys(site.tensor for site in find_sites(graph, prepared, shapes).all)
         scaled = {name.rsplit("/channel/", 1)[0] for name in ranges if is_channel(name)}
         tensors = [n for n in found if n in computed and n in ranges and n not in scaled]
-        return searched_ranges(reference, ranges, tensors, self.fit[:MOST_TOGETHER], self._tick)
+        samples = self._samples[:MOST_TOGETHER]
+        return searched_ranges(reference, ranges, tensors, samples, self._tick)
 
-    def constants(self, model: Model) -> Model:
+    def _corrected(self, model: Model, recipe: Recipe) -> Model:
         """A model with biases corrected, and weights rounded anew, on the simulator."""
-        correct, judge = self._correction(model), self._judge(self.held)
-        reached = self.journal.score(lambda: judge.score(model.graph))
-        best, trusted = model.graph, LEAST_VALUES[0]
-
-        def tried(name: str, least: int, *, weights: bool = False) -> bool:
-            nonlocal best, reached
-            made, before = cache(lambda: correct(least, weights)), reached
-            after = self.journal.score(lambda: judge.score(made()[0]) if made()[1] else before)
-            self._tick()
-            kept = self._keeps(name, reached, after)
-            if kept:
-                best, reached = made()[0], after
-            return kept
-
-        for least in LEAST_VALUES:
-            if tried(f"biases of channels with {least} values", least):
-                trusted = least
-        tried("weights rounded for their inputs, and biases", trusted, weights=True)
-        return replace(model, graph=best)
-
-    def _correction(self, model: Model) -> Callable[[int, bool], tuple[Graph, int]]:
-        """What corrects a model's biases, and rounds its weights; how many constants changed."""
-        reference, _ = self.prepare(self.settings)
+        reference = self._original.reference()
         scale_channels(reference, model.ranges)
-        fit, library = self.fit[:MOST_TOGETHER], self.settings.library
+        graph, changed = self._of_constants(model.graph, reference, recipe)
+        return replace(model, graph=graph) if changed else model
 
-        def corrected(least: int, weights: bool) -> tuple[Graph, int]:
-            return corrected_biases(model.graph, reference, fit, library, least, weights=weights)
+    def _of_constants(
+        self, graph: Graph, reference: FloatGraph, recipe: Recipe
+    ) -> tuple[Graph, int]:
+        samples, library = self._samples[:MOST_TOGETHER], self._original.settings.library
+        least, weights = recipe.least, recipe.weights
+        return corrected_biases(graph, reference, samples, library, least, weights=weights)
 
-        return corrected
 
-    def together(self, best: Model, other: Model) -> Model:
-        """The better of two models: the second one is that of the ranges left.
-
-        Ranges, biases and weights may gain more than chance only together.
-        """
-        made = cache(lambda: self._correction(other)(LEAST_VALUES[0], True)[0])
-        judge = self._judge(self.held)
-        reached = self.journal.score(lambda: judge.score(best.graph))
-        after = self.journal.score(lambda: judge.score(made()))
-        self._tick()
-        kept = self._keeps("ranges, biases and weights together", reached, after)
-        return replace(other, graph=made()) if kept else best
-
-    def reported(self, model: Model) -> Model:
-        """A model whose conversion has the steps, without what only they needed."""
-        assert model.conversion is not None
-        consts = [replace(const, exact=None) for const in model.graph.consts]
-        return replace(
-            model,
-            graph=replace(model.graph, consts=consts),
-            conversion=replace(model.conversion, refined=(*model.conversion.refined, *self.steps)),
-        )
+def reported(model: Model, steps: Sequence[RefineStep]) -> Model:
+    """A model whose conversion has the steps, without what only they needed."""
+    assert model.conversion is not None
+    consts = [replace(const, exact=None) for const in model.graph.consts]
+    return replace(
+        model,
+        graph=replace(model.graph, consts=consts),
+        conversion=replace(model.conversion, refined=(*model.conversion.refined, *steps)),
+    )

@@ -15,7 +15,7 @@ from hexconv.calibrate import Spread
 from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.onnx_graph import load
-from hexconv.refine import Judge, Refinement, Score, chosen_ranges, split
+from hexconv.refine import Judge, Score, chosen_ranges
 from hexconv.refine.held_back import least_better
 from hexconv.refine.observers import LEAST_ERROR
 from tests.cli.converting import run
@@ -104,20 +104,25 @@ def test_where_high_keeps_no_step_it_is_the_default(monkeypatch: pytest.MonkeyPa
 def test_what_tells_too_little_alone_may_be_kept_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def keeps(self: Refinement, name: str, before: Score, after: Score) -> bool:
-        kept = "together" in name
-        self.steps.append(RefineStep(name, before.sqnr, after.sqnr, kept))
-        return kept
+    def beats(self: Score, other: Score) -> bool:
+        scored.append(self)
+        return len(scored) == together
 
-    monkeypatch.setattr(Refinement, "_keeps", keeps)
-    proto, samples = linears("all"), feeds(12)
+    monkeypatch.setattr(Score, "beats", beats)
+    monkeypatch.setattr("hexconv.refine.validation.agree", lambda gains: True)
+    monkeypatch.setattr(Score, "gains_over", lambda self, other: [1.0])
+    monkeypatch.setattr("hexconv.conversion.chosen_ranges", first_ranges)
+    proto, samples, scored, together = linears("all"), feeds(12), list[Score](), 6
     high = hexconv.convert(proto, samples=samples, accuracy="high")
     assert high.conversion is not None
     *others, last = high.conversion.refined
-    assert last.kept and not any(step.kept for step in others)
-    assert high.ranges != hexconv.convert(proto, samples=split(samples)[0]).ranges
-    _, held = split(samples)
-    assert Judge(load(proto), held, "v66").score(high.graph).sqnr == last.after
+    assert "together" in last.name and last.kept and not any(step.kept for step in others)
+    assert high.ranges != hexconv.convert(proto, samples=samples, observer="minmax").ranges
+
+
+def first_ranges(seen: Any, narrow: Any, build: Any, compare: Any) -> Any:
+    """In place of `chosen_ranges`: without a choice."""
+    return seen, build(seen), RefineStep(LEAST_ERROR, 0.0, 0.0, False)
 
 
 @dataclass

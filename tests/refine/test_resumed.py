@@ -84,13 +84,11 @@ def test_a_line_that_was_cut_off_is_measured_again(folder: Path, scored: list[in
 def test_other_settings_are_another_run(
     more: dict[str, Any], folder: Path, scored: list[int]
 ) -> None:
-    scored[:] = 0, 3
-    with pytest.raises(Killed):
-        dsp()
-    scored[:] = 0, 0
-    with pytest.raises(Killed):
-        dsp(**more)
-    assert len(list(folder.iterdir())) == 1
+    for count, given in enumerate(({}, more), 1):
+        scored[:] = 0, 3
+        with pytest.raises(Killed):
+            dsp(**given)
+        assert scored[0] == 3 and len(list(folder.iterdir())) == count
 
 
 def test_samples_and_weights_are_part_of_it(folder: Path, scored: list[int]) -> None:
@@ -100,10 +98,12 @@ def test_samples_and_weights_are_part_of_it(folder: Path, scored: list[int]) -> 
     changed = attention()
     array = numpy_helper.to_array(changed.graph.initializer[0])
     changed.graph.initializer[0].raw_data = (array * 1.001).tobytes()
-    for proto, samples in ((changed, feeds(12)), (attention(), feeds(12, first=1))):
-        scored[:] = 0, 0
+    others = ((changed, feeds(12)), (attention(), feeds(12, first=1)))
+    for count, (proto, samples) in enumerate(others, 2):
+        scored[:] = 0, 3
         with pytest.raises(Killed):
             hexconv.convert(proto, samples=samples, accuracy="high")
+        assert scored[0] == 3 and len(list(folder.iterdir())) == count
 
 
 def test_without_a_place_for_it_everything_is_measured(

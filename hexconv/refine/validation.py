@@ -1,0 +1,131 @@
+"""Cross-validation: a step is judged on every sample, by models that were not fitted on it.
+
+The samples are cut into folds. For each of them the step is fitted on the others and judged on it;
+a step that is kept is fitted on all samples at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Generic, Protocol, TypeVar
+
+from hexconv.conversion_record import RefineStep
+from hexconv.refine.held_back import Judge, Run, Score, agree, joined
+from hexconv.refine.journal import Journal
+from hexconv.refine.recipe import Recipe, Step
+from hexconv.settings import Progress
+
+Made = TypeVar("Made")
+
+
+class Ticks:
+    """Reports measurements, whose number nothing tells in advance.
+
+    Args:
+        progress: as in the settings.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._done = progress, 0
+
+    def __call__(self) -> None:
+        """One more was done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress("refine", self._done, 0)
+
+
+class Fitted(Protocol[Made]):
+    """Models that are fitted on some samples."""
+
+    def made(self, recipe: Recipe) -> Made:
+        """The model of a recipe; the same object as of another one that makes no other."""
+
+    def run(self, made: Made) -> Run:
+        """What returns a model's outputs for a sample."""
+
+
+class Fold(Generic[Made]):
+    """Some samples, and models that were not fitted on them.
+
+    Args:
+        fit: makes what fits models on the other samples; called when a score is needed.
+        judge: makes the judge of these samples; called then.
+        journal: of what is measured.
+    """
+
+    def __init__(
+        self, fit: Callable[[], Fitted[Made]], judge: Callable[[], Judge], journal: Journal
+    ) -> None:
+        self._fit, self._judge, self._journal = fit, judge, journal
+        self._scores: dict[Recipe, Score] = {}
+
+    @cached_property
+    def _fitted(self) -> Fitted[Made]:
+        return self._fit()
+
+    @cached_property
+    def _judged(self) -> Judge:
+        return self._judge()
+
+    def score(self, recipe: Recipe, best: Recipe | None = None) -> Score:
+        """What a recipe scores on these samples.
+
+        Args:
+            recipe: of the model.
+            best: that it was made of, which has a score.
+        """
+        if recipe not in self._scores:
+            part = self._journal.part(str(recipe))
+            self._scores[recipe] = part.score(lambda: self._measured(recipe, best))
+        return self._scores[recipe]
+
+    def _measured(self, recipe: Recipe, best: Recipe | None) -> Score:
+        made = self._fitted.made(recipe)
+        if best is not None and made is self._fitted.made(best):
+            return self._scores[best]
+        return self._judged.score_of(self._fitted.run(made))
+
+
+class CrossValidation(Generic[Made]):
+    """Tries one step after the other.
+
+    Args:
+        folds: that judge.
+        tick: called after each score.
+
+    Attributes:
+        best: the recipe of the steps that were kept.
+        steps: what was tried.
+    """
+
+    def __init__(self, folds: Sequence[Fold[Made]], tick: Callable[[], None]) -> None:
+        self._folds, self._tick = folds, tick
+        self.best = Recipe()
+        self.steps: list[RefineStep] = []
+        self._tried = {self.best}
+
+    def tries(self, step: Step) -> None:
+        """Try a step, and keep it if it is better by more than chance."""
+        recipe = step.change(self.best)
+        if recipe in self._tried:
+            return
+        self._tried.add(recipe)
+        pairs = self._scores(recipe)
+        before, after = (joined(scores) for scores in zip(*pairs, strict=True))
+        gains = [new.gains_over(old) for old, new in pairs]
+        kept = agree(gains) and after.beats(before)
+        self.steps.append(RefineStep(step.name, before.sqnr, after.sqnr, kept))
+        if kept:
+            self.best = recipe
+
+    def _scores(self, recipe: Recipe) -> list[tuple[Score, Score]]:
+        """Of the best recipe and another one: on each fold, until nothing is gained."""
+        pairs: list[tuple[Score, Score]] = []
+        for fold in self._folds:
+            pairs.append((fold.score(self.best), fold.score(recipe, self.best)))
+            self._tick()
+            if sum(sum(new.gains_over(old)) for old, new in pairs) <= 0.0:
+                break
+        return pairs
