@@ -28,10 +28,16 @@ FEWEST, MOST = 8, 2304
 """Inputs of a layer: 2304 are 3 x 3 of 256 channels, whose moments take 42 MB."""
 ROWS = 20_000
 """Positions whose inputs are looked at, over all samples."""
-ROWS_FOR_EACH = 2
+ROWS_FOR_EACH = 1 / 8
 """Of them, for each input of the layer, at least: fewer do not tell the moments."""
-DAMPING = 0.01
-"""Of the mean power of an input, that is added to each."""
+DAMPING = 0.3
+"""Of the mean power of an input, times inputs over rows, that is added to each.
+
+The fewer rows tell the moments, the more of what they say is chance. Of random correlated inputs
+between 0.1 and 1 is best for an eighth of a row to 4 rows an input.
+"""
+LEAST_DAMPING, MOST_DAMPING = 0.01, 1.0
+"""Of the mean power of an input."""
 BLOCK = 64
 """Weights of a channel that are rounded before the others learn of it."""
 LEVELS_FROM_ZERO = 128
@@ -79,11 +85,12 @@ class WeightRounding:
         layer = self._layer(node) if node.op == EXECUTED else None
         if layer is None or not FEWEST <= layer.exact.shape[0] <= MOST:
             return {}
-        moments = _moments(node, reads)
-        if moments is None:
+        found = _moments(node, reads)
+        if found is None:
             return {}
-        codes = rounded(layer.exact, moments, layer.step)
-        before, after = (_error(layer, moments, found) for found in (layer.rounded, codes))
+        moments, rows = found
+        codes = rounded(layer.exact, moments, layer.step, damping(len(moments), rows))
+        before, after = (_error(layer, moments, made) for made in (layer.rounded, codes))
         if after >= before:
             return {}
         array = (codes + LEVELS_FROM_ZERO).astype(np.uint8).reshape(layer.const.array.shape)
@@ -112,8 +119,11 @@ class WeightRounding:
         return layer if own.mean() > 0.99 else None
 
 
-def _moments(node: Node, reads: Sequence[Sequence[Array]]) -> Floats | None:
-    """Mean products of a layer's inputs (inputs, inputs); None if too few positions tell them."""
+def _moments(node: Node, reads: Sequence[Sequence[Array]]) -> tuple[Floats, int] | None:
+    """Mean products of a layer's inputs (inputs, inputs), and of how many positions.
+
+    None if too few positions tell them.
+    """
     height, width, depth, _ = reads[0][1].shape
     stride, inputs = reads[0][6].shape, height * width * depth
     total, count = np.zeros((inputs, inputs)), 0
@@ -129,7 +139,12 @@ def _moments(node: Node, reads: Sequence[Sequence[Array]]) -> Floats | None:
         values = (chosen.astype(np.float32) - np.float32(scale.zero)) * np.float32(scale.step)
         total += values.T @ values
         count += len(values)
-    return total / count if count >= ROWS_FOR_EACH * inputs else None
+    return (total / count, count) if count >= ROWS_FOR_EACH * inputs else None
+
+
+def damping(inputs: int, rows: int) -> float:
+    """What is added to the power of each input, as a share of the mean power."""
+    return min(max(DAMPING * inputs / rows, LEAST_DAMPING), MOST_DAMPING)
 
 
 def _error(layer: _Layer, moments: Floats, codes: Floats) -> float:
@@ -138,20 +153,21 @@ def _error(layer: _Layer, moments: Floats, codes: Floats) -> float:
     return float((error * (moments @ error)).sum())
 
 
-def rounded(exact: Floats, moments: Floats, step: Floats) -> Floats:
+def rounded(exact: Floats, moments: Floats, step: Floats, damped_by: float) -> Floats:
     """Weights in whole steps, rounded one input after the other.
 
     Args:
         exact: (inputs, outputs).
         moments: (inputs, inputs), mean products of the inputs.
         step: (outputs,) of the weights.
+        damped_by: as `damping` returns it.
 
     Returns:
         (inputs, outputs) in -128..127.
     """
     order = np.argsort(-np.diag(moments), kind="stable")
     damped = moments[np.ix_(order, order)]
-    damped[np.diag_indices_from(damped)] += np.diag(moments).mean() * DAMPING + 1e-30
+    damped[np.diag_indices_from(damped)] += np.diag(moments).mean() * damped_by + 1e-30
     passed_on = np.linalg.cholesky(np.linalg.inv(damped)).T
     left, found = exact[order], np.empty_like(exact)
     for start in range(0, len(left), BLOCK):

@@ -14,7 +14,7 @@ from hexconv.onnx_graph import load
 from hexconv.pipeline import built, prepared
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.held_back import Judge
-from hexconv.refine.weights import rounded
+from hexconv.refine.weights import damping, rounded
 from hexconv.settings import Settings
 from hexconv.tensor_ranges import observed_ranges
 from tests.lowering.proof import Array, decibels, model, numbers
@@ -65,10 +65,10 @@ def test_errors_are_passed_on_to_alike_inputs() -> None:
         wrong = codes * step - weights
         return float((wrong * (moments @ wrong)).sum())
 
-    found = rounded(weights, moments, step)
+    found = rounded(weights, moments, step, damping(32, 500))
     assert np.array_equal(found, np.rint(found)) and np.abs(found * step - weights).max() < 3 * 0.05
     assert error(found) < error(np.rint(weights / step)) / 10
-    np.testing.assert_array_equal(rounded(weights, np.eye(32), step), np.rint(weights / step))
+    np.testing.assert_array_equal(rounded(weights, np.eye(32), step, 0.01), np.rint(weights / step))
 
 
 @pytest.mark.parametrize("library", ["v60", "v66"])
@@ -88,9 +88,29 @@ def test_the_outputs_of_each_form_are_nearer(form: str, scale: float, library: s
     assert judge.score(found).sqnr > judge.score(plain.graph).sqnr
 
 
-def test_few_positions_leave_the_weights_alone() -> None:
-    proto = net(**FORMS["3x3"])  # 432 inputs, 576 positions a sample
-    for count, times in ((1, 0), (2, 1)):
+@pytest.mark.parametrize("rows", [32, 64, 128, 256])
+def test_few_rows_help_on_others_too(rows: int) -> None:
+    """What they say of the moments is damped by how few they are."""
+    weights, step = 0.1 * numbers((128, 16), 3).astype(np.float64), np.full(16, 0.01)
+    mix = numbers((128, 128), 5)
+    inputs = [
+        np.maximum(numbers((n, 128), seed) @ mix + 3.0, 0.0).astype(np.float64)
+        for n, seed in ((rows, 6), (4000, 7))
+    ]
+    moments, others = (x.T @ x / len(x) for x in inputs)
+
+    def error(codes: Array) -> float:
+        wrong = codes * step - weights
+        return float((wrong * (others @ wrong)).sum())
+
+    found = error(rounded(weights, moments, step, damping(128, rows)))
+    assert found < 0.8 * error(np.rint(weights / step))
+    assert found < error(rounded(weights, moments, step, 0.01))
+
+
+def test_fewer_positions_than_an_eighth_of_the_inputs_leave_the_weights_alone() -> None:
+    proto = net(kernel=3, strides=[8, 8])  # 432 inputs, 9 positions a sample
+    for count, times in ((5, 0), (6, 1)):
         plain = exact(proto, feeds(count))
         found = corrected_biases(plain.graph, load(proto), feeds(count), "v66", 10**9, weights=True)
         assert found[1] == times
