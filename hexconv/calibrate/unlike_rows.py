@@ -137,11 +137,10 @@ def _is_square(node: ir.Node) -> bool:
 
 
 def _reader(node: ir.Node, *ops: str) -> ir.Node | None:
-    """The one reader of a node's result, if it is one of these ops."""
-    if not read_once(node.outputs[0]):
-        return None
-    reader = next(iter(node.outputs[0].uses())).node
-    return reader if reader.op_type in ops and not reader.domain else None
+    """The one reader of a node's result that is one of these ops: others keep what they read."""
+    readers = [use.node for use in node.outputs[0].uses()]
+    found = [reader for reader in readers if reader.op_type in ops and not reader.domain]
+    return found[0] if len(found) == 1 else None
 
 
 def _held(root: ir.Node) -> ir.Node:
@@ -156,7 +155,7 @@ def _held(root: ir.Node) -> ir.Node:
 def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
     """Replace a norm's nodes."""
     axes = norm.reduced.inputs[1] if len(norm.reduced.inputs) > 1 else None
-    source, subtracts, by_run = _scaled_first(norm, ranges)
+    source, subtracts, by_run = _scaled_first(norm, builder, ranges)
     low, high = ranges[str(source.name)]
     peak, silence = max(high, -low), _silence(norm, source, ranges)
     quietest = silence
@@ -195,7 +194,9 @@ def _scale(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None
         builder.replace(product, [builder.op("Mul", [scaled, factor], name=str(product.name))])
 
 
-def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool, bool]:
+def _scaled_first(
+    norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]
+) -> tuple[ir.Value, bool, bool]:
     """What is scaled: a model's input before its mean is subtracted, since each range rounds it.
 
     Returns:
@@ -209,7 +210,7 @@ def _scaled_first(norm: Norm, ranges: dict[str, Bounds]) -> tuple[ir.Value, bool
             return norm.source, True, True
         if _even_beside_peaks(norm, ranges):
             return value, True, True
-    return norm.source, _on_one_grid(norm, ranges), False
+    return norm.source, _on_one_grid(norm, builder, ranges), False
 
 
 def of_run(value: ir.Value) -> bool:
@@ -304,7 +305,7 @@ def _even_beside_peaks(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
     )
 
 
-def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
+def _on_one_grid(norm: Norm, builder: FloatBuilder, ranges: dict[str, Bounds]) -> bool:
     """Let x - mean(x) keep the levels of x, if that is what is normalized: its mean is rounded.
 
     In a range of its own each difference would be rounded, by as much as a quiet row's levels are
@@ -318,8 +319,21 @@ def _on_one_grid(norm: Norm, ranges: dict[str, Bounds]) -> bool:
     if any(name not in ranges for name in names):
         return False
     whole = min(ranges[name][0] for name in names), max(ranges[name][1] for name in names)
+    names[1] = _own_mean(node, builder)
     ranges.update(dict.fromkeys(names, whole))
     return True
+
+
+def _own_mean(difference: ir.Node, builder: FloatBuilder) -> str:
+    """The name of the mean that is subtracted: one more of it if something else reads that."""
+    middle = difference.inputs[1]
+    mean = None if middle is None else middle.producer()
+    assert middle is not None and mean is not None
+    if not read_once(middle):
+        attrs = {"keepdims": mean.attributes.get_int("keepdims", 1)}
+        middle = builder.at(difference).op("ReduceMean", mean.inputs, attrs)
+        difference.replace_input_with(1, middle)
+    return str(middle.name)
 
 
 def _times(bounds: Bounds, factor: float) -> Bounds:

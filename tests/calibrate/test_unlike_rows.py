@@ -74,6 +74,30 @@ def test_quiet_rows_are_as_right_as_8_bits_allow(
     assert beside_ideal(norm(), samples(spread)) > (0.0 if spread > 3 else -1.5)
 
 
+@pytest.mark.parametrize("read", ["square", "mean", "sum", "root"])
+def test_what_else_reads_a_part_of_a_norm_keeps_it(read: str) -> None:
+    proto = rms_norm()
+    proto.graph.output.append(helper.make_empty_tensor_value_info(read))
+    feeds = samples(30)
+    assert beside_ideal(proto, feeds) > 0.0
+    made, wanted = hexconv.convert(proto, samples=feeds), FloatSession(load(proto)).run(feeds[0])
+    # The root of the smallest 8-bit variances is 0.
+    assert decibels(wanted[read], hexconv.simulate(made, feeds[0])[read]) > 25.0
+
+
+def test_a_mean_that_something_else_reads_has_the_range_of_means() -> None:
+    """As where a forecast is scaled back: 255 levels of the rows themselves have 16 for means."""
+    nodes = [
+        helper.make_node("LeakyRelu", ["x"], ["v"], alpha=0.9),
+        helper.make_node("LayerNormalization", ["v", "s", "b"], ["y", "m"], epsilon=1e-5),
+    ]
+    proto, feeds = model(nodes, {"x": SHAPE}, ["y", "m"], {"s": ONES, "b": ZEROS}), samples(30)
+    made, wanted = hexconv.convert(proto, samples=feeds), FloatSession(load(proto)).run(feeds[0])
+    got = hexconv.simulate(made, feeds[0])
+    assert decibels(wanted["m"], got["m"]) > 25.0
+    assert decibels(wanted["y"], got["y"]) > 21.0
+
+
 def beside_ideal(proto: onnx.ModelProto, feeds: list[dict[str, Array]]) -> float:
     """dB more than 8 bits at both ends have with exact arithmetic between, means over samples."""
     made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
