@@ -56,7 +56,7 @@ REASONS = {
     "TopK": (
         "more than the single largest or smallest element",
         "the library cannot sort",
-        "output the values, and sort on the CPU",
+        "cut the model before this node and sort on the CPU (--split auto)",
     ),
 }
 

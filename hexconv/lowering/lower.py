@@ -197,7 +197,8 @@ def _lower_node(node: NodeView, ctx: Context) -> None:
     if lowering is None:
         raise UnsupportedOpError(
             f"no lowering for the op {node.op}",
-            hint=f"see `python -m hexconv ops {node.op}` for details",
+            hint="cut the model before this node and compute it on the CPU (--split auto); "
+            f"`python -m hexconv ops {node.op}` has details",
         )
     for value in node.outputs:
         dtype = node.node.outputs[node.outputs.index(value)].dtype

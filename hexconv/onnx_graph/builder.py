@@ -267,7 +267,8 @@ class FloatBuilder:
                 node=str(node.name),
                 op=node.op_type,
                 why="it depends on data, and the DSP needs fixed sizes",
-                hint="export the model so that no size depends on values",
+                hint="export the model so that no size depends on values, or cut it before this "
+                "node and compute that on the CPU (--split auto)",
             )
         sizes = list(value.shape.numpy())
         if any(size < 0 or (size == 0 and not may_be_empty) for size in sizes):
