@@ -18,6 +18,7 @@ from hexconv.arrays import Array
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.qdq.sessions import opened
+from hexconv.refine.mean_errors import MeanErrors
 
 CHANNELS = {"Conv": 1, "ConvTranspose": 1, "Gemm": -1}
 """Ops with a bias in int32, and the axis of the output that it is added along."""
@@ -53,7 +54,6 @@ def corrected_biases(
     made: onnx.ModelProto,
     graph: FloatGraph,
     samples: Sequence[Mapping[str, Array]],
-    least: int,
 ) -> tuple[onnx.ModelProto, int]:
     """A model with corrected biases.
 
@@ -61,7 +61,6 @@ def corrected_biases(
         made: the quantized model.
         graph: the float model, with the names of its tensors.
         samples: that the errors are measured on.
-        least: values of a channel, over all samples, from which on their mean is trusted.
 
     Returns:
         The model, and how many biases were corrected.
@@ -73,7 +72,7 @@ def corrected_biases(
     floats = [session.run(sample) if session else {} for sample in samples]
     times = 0
     for bias in biases:
-        error = _error(changed, bias, samples, [found[bias.tensor] for found in floats], least)
+        error = _error(changed, bias, samples, [found[bias.tensor] for found in floats])
         codes, scale = numpy_helper.to_array(bias.codes), numpy_helper.to_array(bias.scale)
         if error.size != codes.size or not error.any():
             continue
@@ -116,18 +115,15 @@ def _error(
     bias: _Bias,
     samples: Sequence[Mapping[str, Array]],
     floats: Sequence[Array],
-    least: int,
 ) -> Array:
     """The mean error of each channel; 0 where too few values tell it."""
     del model.graph.output[:]
     model.graph.output.append(onnx.helper.make_empty_tensor_value_info(bias.output))
     session, margin = opened(model), FROM_ENDS * bias.step
-    sums, counts = np.zeros(()), np.zeros(())
+    found = MeanErrors()
     for sample, wanted in zip(samples, floats, strict=True):
         (returned,) = session.run([bias.output], dict(sample))
         expected = np.moveaxis(wanted.astype(np.float64), bias.axis, -1)
         inside = (expected > bias.ends[0] + margin) & (expected < bias.ends[1] - margin)
-        error = np.where(inside, np.moveaxis(returned, bias.axis, -1) - expected, 0.0)
-        sums = sums + error.reshape(-1, error.shape[-1]).sum(axis=0)
-        counts = counts + inside.reshape(-1, error.shape[-1]).sum(axis=0)
-    return np.where(counts >= least, sums / np.maximum(counts, 1.0), 0.0)
+        found.add(np.moveaxis(returned, bias.axis, -1) - expected, expected, inside)
+    return found.trusted()

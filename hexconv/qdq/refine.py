@@ -71,12 +71,12 @@ class Quantized:
 
     def _made(self, recipe: Recipe) -> onnx.ModelProto:
         """The model of a recipe; the same object as of another one that makes no other."""
-        if not recipe.least:
+        if not recipe.biases:
             mixed = recipe.mixed and self._mixed != self._own
             return self.build(self._mixed) if mixed else self._plain
         plain = self.made(recipe.of_ranges)
         samples = self.samples[:MOST_TOGETHER]
-        made, changed = corrected_biases(plain, self.graph, samples, recipe.least)
+        made, changed = corrected_biases(plain, self.graph, samples)
         return made if changed else plain
 
     @cached_property

@@ -23,6 +23,7 @@ from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.refine.mean_errors import MeanErrors
 from hexconv.refine.weights import WeightRounding
 from hexconv.simulator import Simulator
 from hexconv.simulator.together import Together
@@ -43,7 +44,6 @@ def corrected_biases(
     reference: FloatGraph,
     samples: Sequence[Mapping[str, Array]],
     library: LibraryVersion,
-    least: int,
     *,
     weights: bool = False,
 ) -> tuple[Graph, int]:
@@ -54,14 +54,13 @@ def corrected_biases(
         reference: the float model, with the names that the graph's tensors have.
         samples: all of them are simulated together.
         library: which the simulator follows.
-        least: values of a channel, over all samples, from which on their mean is trusted.
         weights: whether a convolution's weights are rounded for its inputs first.
 
     Returns:
         The graph, and how many constants were changed.
     """
     simulator = Simulator(graph, library)
-    work = _Correction(graph, simulator, reference, samples, least)
+    work = _Correction(graph, simulator, reference, samples)
     executor = Together(simulator.prepared.graph, library)
     rounding = WeightRounding(graph)
     visits = (rounding.visit, work.visit) if weights else (work.visit,)
@@ -79,7 +78,6 @@ class _Correction:
         simulator: Simulator,
         reference: FloatGraph,
         samples: Sequence[Mapping[str, Array]],
-        least: int,
     ) -> None:
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
         sites = find_sites(graph, simulator.prepared, shapes)
@@ -91,7 +89,6 @@ class _Correction:
         }
         self._consts = graph.const_by_id()
         self._uses = Counter(ref.node for node in graph.nodes for ref in node.inputs)
-        self._least = least
         names = list(dict.fromkeys(site.tensor for site in self._sites.values()))
         session = FloatSession(reference, names) if names else None
         self._floats = [session.run(sample) if session else {} for sample in samples]
@@ -126,19 +123,19 @@ class _Correction:
 
     def _error(self, site: CompareSite, results: list[list[Array]]) -> Array:
         """The mean error of each channel (channels,); 0 where too few values tell it."""
-        sums, counts = np.zeros(site.bhwd[3]), np.zeros(site.bhwd[3])
+        found: MeanErrors | None = None
         for values, outputs in zip(self._floats, results, strict=True):
             low, high = float(outputs[1].flat[0]), float(outputs[2].flat[0])
-            margin = LEVELS_FROM_ENDS * (high - low) / 255.0
+            step = (high - low) / 255.0
+            margin = LEVELS_FROM_ENDS * step
             expected = np.ascontiguousarray(site.pack(values), np.float64)
             # By the float value: selecting by the DSP's would select what was rounded up.
             inside = (expected > low + margin) & (expected < high - margin)
             difference = values_of(outputs) - expected
             inside &= np.abs(difference) <= USUAL * _median(np.abs(difference))
-            error = np.where(inside, difference, 0.0)
-            sums += error.reshape(-1, error.shape[-1]).sum(axis=0)
-            counts += inside.reshape(-1, error.shape[-1]).sum(axis=0)
-        return np.where(counts >= self._least, sums / np.maximum(counts, 1.0), 0.0)
+            found = found or MeanErrors(step)
+            found.add(difference, expected, inside)
+        return np.zeros(0) if found is None else found.trusted()
 
 
 def _median(array: Array) -> float:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-LEAST_VALUES = (500, 12)
-"""Values of a channel from which on its mean error is trusted, one after the other."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -16,19 +13,19 @@ class Recipe:
     Attributes:
         mixed: ranges of either observer by the error at the outputs.
         searched: ranges narrowed by each tensor's noise.
-        least: values of a channel, from which on its bias is corrected; 0 for none.
+        biases: whether biases are corrected.
         weights: whether weights are rounded for their inputs.
     """
 
     mixed: bool = False
     searched: bool = False
-    least: int = 0
+    biases: bool = False
     weights: bool = False
 
     @property
     def of_ranges(self) -> Recipe:
         """What it has of ranges: the model that constants are changed of."""
-        return replace(self, least=0, weights=False)
+        return replace(self, biases=False, weights=False)
 
 
 @dataclass(frozen=True)
@@ -48,26 +45,18 @@ RANGES = (
     Step("ranges by output error", lambda best: replace(best, mixed=True)),
     Step("ranges by each tensor's noise", lambda best: replace(best, searched=True)),
 )
-BIASES = tuple(
-    Step(
-        f"biases of channels with {least} values",
-        lambda best, least=least: replace(best, least=least),  # type: ignore[misc]
-    )
-    for least in LEAST_VALUES
-)
+BIASES = (Step("biases", lambda best: replace(best, biases=True)),)
 WEIGHTS = (
     Step(
         "weights rounded for their inputs, and biases",
-        lambda best: replace(best, least=best.least or LEAST_VALUES[0], weights=True),
+        lambda best: replace(best, biases=True, weights=True),
     ),
 )
 TOGETHER = (
     # Each may gain too little alone to tell it from chance.
     Step(
         "ranges, biases and weights together",
-        lambda best: replace(
-            best, searched=True, least=best.least or LEAST_VALUES[0], weights=True
-        ),
+        lambda best: replace(best, searched=True, biases=True, weights=True),
     ),
 )
 

@@ -158,8 +158,7 @@ class Refinement:
         self, graph: Graph, reference: FloatGraph, recipe: Recipe
     ) -> tuple[Graph, int]:
         samples, library = self._samples[:MOST_TOGETHER], self._original.settings.library
-        least, weights = recipe.least, recipe.weights
-        return corrected_biases(graph, reference, samples, library, least, weights=weights)
+        return corrected_biases(graph, reference, samples, library, weights=recipe.weights)
 
 
 def reported(model: Model, steps: Sequence[RefineStep]) -> Model:

@@ -84,10 +84,9 @@ def test_a_bias_that_is_wrong_is_corrected() -> None:
             array = numpy_helper.to_array(item) + np.int32(2000)
             item.CopyFrom(numpy_helper.from_array(array, item.name))
     assert sqnr(spoiled, net(), feeds(4)) < sqnr(plain, net(), feeds(4)) - 5.0
-    fixed, times = corrected_biases(spoiled, load(net()), feeds(12), 100)
+    fixed, times = corrected_biases(spoiled, load(net()), feeds(12))
     assert times == 4
     assert sqnr(fixed, net(), feeds(4)) > sqnr(plain, net(), feeds(4)) - 1.0
-    assert corrected_biases(spoiled, load(net()), feeds(12), 10**9)[1] == 0
 
 
 def test_where_no_step_helps_the_default_of_all_samples_is_kept(
