@@ -26,11 +26,11 @@ from hexconv.quantize import Bounds
 NAME, MEDIAN = "/scaled", "median"
 CREST = 8.0
 """Largest value, in roots of usual mean squares, from which on the channels are measured."""
-LARGE = 2.0
+LARGE = 1.25
 """By how much a channel exceeds the median one to be scaled down."""
 WORTH = 4.0
 """By how much the largest channel has to."""
-STRENGTH = 0.85
+STRENGTH = 0.9
 """Share of it, as an exponent, that activations are relieved of; the rest stays with them."""
 USUAL = 3.0
 """Largest value of a channel that is no outlier, scaled, in those of the median one."""
@@ -162,8 +162,7 @@ def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
 
 def _factor(size: float) -> float:
     """Of a channel that is `size` times as large as the median one."""
-    power = STRENGTH * np.log2(max(size, 1.0))
-    return float(max(2.0 ** -np.rint(power), 1.0 / MOST))
+    return float(np.clip((LARGE / size) ** STRENGTH, 1.0 / MOST, 1.0))
 
 
 def _scale(

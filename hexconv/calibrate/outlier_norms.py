@@ -21,6 +21,9 @@ from hexconv.quantize import Bounds
 UNLIKE = 4.0
 """Factor of a channel from which on its squares are summed apart: 8 bits hold no weights of the
 square beside those of the others."""
+ALIKE = 8
+"""Columns of a mean that is spread: products of up to 4 inputs take five times the packets, and
+have one scale for all channels (lowering/conv_emitter)."""
 NEAR = 4.0
 """Of the smallest variance: below it the variance has a range of its own."""
 
@@ -37,9 +40,10 @@ def scale_mean(
         builder: of the graph.
     """
     builder.at(mean)
-    row = np.asarray(1.0 / factors / factors.size, np.float32)[:, None]
-    value = builder.op("MatMul", [mean.inputs[0], row], name=f"{mean.name}/weighed")
-    spread = builder.op("MatMul", [value, np.asarray(factors, np.float32)[None, :]])
+    row = np.repeat(np.asarray(1.0 / factors / factors.size)[:, None], ALIKE, axis=1)
+    value = builder.op("MatMul", [mean.inputs[0], np.float32(row)], name=f"{mean.name}/weighed")
+    columns = np.repeat(factors[None, :] / ALIKE, ALIKE, axis=0)
+    spread = builder.op("MatMul", [value, np.float32(columns)])
     for node in differences:
         node.replace_input_with(1, spread)
 
