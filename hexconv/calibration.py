@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hexconv.calibrate import SampleDigest, Spread, count_samples, is_channel
+from hexconv.calibrate import SampleDigest, Spread, is_channel
 from hexconv.calibrate.introduced import also_measured
 from hexconv.calibrate.kept_samples import KeptSamples
 from hexconv.conversion_record import AppliedRewrite
@@ -100,11 +100,12 @@ class Calibration:
             self.settings,
             self.digest,
             () if self.ranges is not None else self._also_measured(graph),
-            self.spread if self._compares(graph) else None,
+            self.spread if self._counts else None,
         )
         again = self.samples.again()
         if again is not None or self.ranges is None:
-            more = introduced_ranges(graph, self.observed, again, self.settings)
+            counted = other is not None
+            more = introduced_ranges(graph, self.observed, again, self.settings, counted=counted)
             given = {} if self.ranges is None else self.observed
             self.observed = {**self.observed, **more, **given}
         if other is not None and (self._compares_always or self.spread.count >= LEAST):
@@ -113,14 +114,16 @@ class Calibration:
             more = introduced_ranges(graph, own, again, turned)
             self.other = {**self.observed, **other, **more}
 
-    def _compares(self, graph: FloatGraph) -> bool:
-        """Whether ranges of another observer may be better."""
+    @property
+    def _counts(self) -> bool:
+        """Whether values are counted: for the error behind LeakyRelus, and another observer.
+
+        Of few samples the other observer's are left alone.
+        """
         if self.ranges is not None or self.samples.source is None:
             return False
-        if self.settings.accuracy == "high":
-            return self._compares_always
-        chosen = self.settings.observer == "auto" and self.settings.accuracy == "default"
-        return chosen and not 0 < count_samples(self.samples.source, graph) < LEAST
+        auto = self.settings.observer == "auto" and self.settings.accuracy != "minmax"
+        return auto or self._compares_always
 
     @property
     def _compares_always(self) -> bool:

@@ -162,11 +162,17 @@ def _declared(graph: FloatGraph, measured: Mapping[str, Bounds]) -> dict[str, Bo
 
 
 def introduced_ranges(
-    graph: FloatGraph, observed: Mapping[str, Bounds], samples: Samples | None, settings: Settings
+    graph: FloatGraph,
+    observed: Mapping[str, Bounds],
+    samples: Samples | None,
+    settings: Settings,
+    *,
+    counted: bool = False,
 ) -> dict[str, Bounds]:
     """(min, max) of the values that rewriting by the ranges observed will introduce.
 
-    Without samples, on the random data that the ranges were observed on.
+    Without samples, on the random data that the ranges were observed on. `counted`: as those were,
+    for the ranges of another observer too.
     """
     large = {name: b for name, b in observed.items() if calibrate.is_channel(name)}
     if samples is not None and equalizes(settings) and not large:
@@ -175,7 +181,9 @@ def introduced_ranges(
     copy = calibrate.rewritten_copy(graph, {**observed, **large}, equalized=equalizes(settings))
     if copy is None:
         return large
-    measured = _observe(copy, _drawn(graph, samples, settings), settings, samples)
+    observers = [settings.first_observer] + ([settings.other_observer] if counted else [])
+    source = _drawn(graph, samples, settings)
+    measured, *_ = _observe_by(observers, copy, source, settings, samples, ())
     own = set(graph.computed_values())  # observed has those of other rewrites too
     found = {name: bounds for name, bounds in measured.items() if name not in own}
     return {**large, **found}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ FURTHER_SHARES = (*SHARES, 0.36, 0.3, 0.25, 0.2)
 """As `SHARES`, for the least divergence, which clips more."""
 DENSE = 16 * (LEVELS + 1)
 """Values, 16 in a level, from which on their distribution is compared with another one."""
+NEGATIVE_SHARES = (*SHARES, 0.35, 0.29, 0.24, 0.2, 0.16, 0.12, 0.08)
+"""Of the minimum, whose errors a LeakyRelu makes smaller."""
 ROUNDS = 2
 """How often the minimum, and after it the maximum, is chosen anew."""
 NARROWEST = 2.0**-126
@@ -110,6 +113,16 @@ class Histogram:
         """
         return self._least(_squared_error, SHARES)
 
+    def behind_slope(self, slope: float, *, narrowed: bool) -> tuple[float, float]:
+        """The range of the least squared error behind a LeakyRelu, which is rounded as well.
+
+        Args:
+            slope: of negative values, from 0 to 1.
+            narrowed: whether the positive end may be narrowed too.
+        """
+        error = partial(_error_behind, slope)
+        return self._least(error, NEGATIVE_SHARES, SHARES if narrowed else (1.0,))
+
     def least_divergence(self) -> tuple[float, float]:
         """The range whose 256 levels have the least Kullback-Leibler divergence from the values.
 
@@ -120,7 +133,9 @@ class Histogram:
             return self.low, self.high
         return self._least(divergence, FURTHER_SHARES)
 
-    def _least(self, error: Error, shares: Sequence[float]) -> tuple[float, float]:
+    def _least(
+        self, error: Error, shares: Sequence[float], high_shares: Sequence[float] | None = None
+    ) -> tuple[float, float]:
         counts = self.counts[:BINS].copy()
         counts[-1] += self.counts[BINS]
         places = np.flatnonzero(counts)
@@ -129,7 +144,8 @@ class Histogram:
         values = np.asarray((places - HALF + 0.5) * self.width, np.float64)
         weights = counts[places].astype(np.float64)
         lows = [min(self.low * share, self.high) for share in shares if self.low < 0.0]
-        highs = [max(self.high * share, self.low) for share in shares if self.high > 0.0]
+        positive = high_shares or shares
+        highs = [max(self.high * share, self.low) for share in positive if self.high > 0.0]
         low, high = self.low, self.high
         for _ in range(ROUNDS):
             low = min(lows or [low], key=lambda end: error(values, weights, cover(end, high)))
@@ -168,6 +184,18 @@ def _squared_error(
     levels = np.clip(np.rint(values / rounded.step), -rounded.zero, LEVELS - rounded.zero)
     errors: npt.NDArray[np.float64] = levels * rounded.step - values
     return float(weights @ (errors * errors))
+
+
+def _error_behind(
+    slope: float,
+    values: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    rounded: Range,
+) -> float:
+    """Sum of the squared errors behind a LeakyRelu, whose result has 256 levels of its own."""
+    counted = weights * np.where(values < 0.0, slope * slope, 1.0)
+    result = (rounded.max - slope * rounded.min) / LEVELS
+    return _squared_error(values, counted, rounded) + float(weights.sum()) * result**2 / 12.0
 
 
 def _counted(flat: npt.NDArray[np.float32], scale: float) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.calibrate.changes import change_each
+from hexconv.calibrate.leaky_inputs import slopes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.quantize import Bounds, cover
@@ -42,22 +43,13 @@ def leaky_factors(
 
 def _loses_levels(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
     """Whether a node's result has a range much narrower than the product that it is of."""
-    slopes, factors = _slopes(node), _factors(node)
+    slopes, factors = slopes_of(node), _factors(node)
     if slopes is None or factors is None or not 0.0 < slopes.min() <= slopes.max() < 1.0:
         return False
     product, result = str(factors[0].outputs[0].name), str(node.outputs[0].name)
     if product not in ranges or result not in ranges:
         return False
     return cover(*ranges[product]).step > WIDER * cover(*ranges[result]).step
-
-
-def _slopes(node: ir.Node) -> npt.NDArray[np.float32] | None:
-    """The slopes of a LeakyRelu or PRelu that are known; None for other nodes."""
-    if node.domain or node.op_type not in ("LeakyRelu", "PRelu"):
-        return None
-    if node.op_type == "LeakyRelu":
-        return np.array(node.attributes.get_float("alpha", 0.01), np.float32)
-    return array_of(node.inputs[1])
 
 
 def _factors(node: ir.Node) -> tuple[ir.Node, ir.Value, npt.NDArray[np.float32]] | None:
@@ -78,7 +70,7 @@ def _factors(node: ir.Node) -> tuple[ir.Node, ir.Value, npt.NDArray[np.float32]]
 
 
 def _as_maximum(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
-    slopes, factors = _slopes(node), _factors(node)
+    slopes, factors = slopes_of(node), _factors(node)
     assert slopes is not None and factors is not None
     product, data, array = factors
     leaky = array * slopes if product.op_type == "Mul" else array / slopes

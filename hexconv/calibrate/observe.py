@@ -10,6 +10,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.calibrate.derive import derivations
+from hexconv.calibrate.leaky_inputs import slopes_behind
 from hexconv.calibrate.parallel import gather
 from hexconv.calibrate.statistics import Ranges, Statistics, Watched
 from hexconv.onnx_graph import FloatGraph
@@ -77,7 +78,8 @@ def watch(graph: FloatGraph) -> Watched:
     values = dict.fromkeys(name for name in _floats(graph) if name not in known)
     derived = {name: item for name, item in derivations(graph.nodes).items() if name in values}
     shapes = {info.name: info.shape for info in graph.inputs}
-    return Watched(shapes, tuple(values), known, derived)
+    slopes = slopes_behind(graph.nodes)
+    return Watched(shapes, tuple(values), known, derived, slopes=slopes)
 
 
 def _given(graph: FloatGraph) -> Ranges:

@@ -33,6 +33,7 @@ class Watched:
         known: ranges of initializers.
         derived: how ranges follow from those of earlier values.
         optional: values that get no range where they are not finite; of others that is an error.
+        slopes: by value that only LeakyRelus read, their largest slope below zero.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -40,6 +41,7 @@ class Watched:
     known: Mapping[str, Bounds]
     derived: Mapping[str, Derived]
     optional: Set[str] = frozenset()
+    slopes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def observed(self) -> list[str]:
@@ -154,9 +156,20 @@ class Statistics:
             bounds = [histogram.least_divergence() for histogram in self.histograms]
         else:
             bounds = ends
+        if observer in ("minmax", "mse") and self.histograms:
+            bounds = self._behind_slopes(bounds, narrowed=observer == "mse")
         pairs = zip(ends, bounds, strict=True)
         known = [found if np.isfinite(end).all() else end for end, found in pairs]
         return self.watched.ranges(dict(zip(self.watched.observed, known, strict=True)))
+
+    def _behind_slopes(self, bounds: Sequence[Bounds], *, narrowed: bool) -> list[Bounds]:
+        """Ranges, those in front of a LeakyRelu by the error behind it."""
+        found = list(bounds)
+        for place, name in enumerate(self.watched.observed):
+            if name in self.watched.slopes:
+                slope = self.watched.slopes[name]
+                found[place] = self.histograms[place].behind_slope(slope, narrowed=narrowed)
+        return found
 
     def _ends(self) -> list[Bounds]:
         """The minimum and maximum of each observed value."""

@@ -53,6 +53,7 @@ def _header(statistics: Statistics) -> dict[str, Any]:
         "values": list(watched.values),
         "known": {name: list(bounds) for name, bounds in watched.known.items()},
         "optional": sorted(watched.optional),
+        "slopes": dict(watched.slopes),
         "derived": {
             name: [item.source, item.op, list(item.numbers), item.flipped]
             for name, item in watched.derived.items()
@@ -98,6 +99,7 @@ def _statistics(header: dict[str, Any], arrays: dict[str, Any]) -> Statistics:
             for name, (source, op, numbers, flipped) in header["derived"].items()
         },
         optional=frozenset(header.get("optional", ())),  # files of earlier versions have none
+        slopes={str(name): float(slope) for name, slope in header.get("slopes", {}).items()},
     )
     watched.ranges(dict.fromkeys(watched.observed, (-1.0, 1.0)))  # raises where one follows of none
     statistics = Statistics(watched, header["observer"], int(header["samples"]))

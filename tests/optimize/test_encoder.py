@@ -52,7 +52,7 @@ def test_as_exported_it_is_what_the_field_runs() -> None:
 
 def test_optimized_it_is_few_nodes_and_fewer_conversions() -> None:
     graph = prepare(converted("default").graph)
-    assert len(graph.nodes) <= 170
+    assert len(graph.nodes) <= 171  # one gives the input, of one channel, four times
     assert count(graph, "Convert_to_d32") <= 17
     assert len(prepare(converted("none").graph).nodes) >= 2 * len(graph.nodes)
 
