@@ -16,6 +16,7 @@ from hexconv.decompose import (  # noqa: F401  (importing registers the rules)
     elementwise,
     gather,
     gemm,
+    grid_sample,
     instance_norm,
     layer_norm,
     log_softmax,

@@ -34,16 +34,20 @@ def blocks_of(matrix: npt.NDArray[Any], largest: int) -> list[Block]:
         largest: entries of a block.
     """
     read = matrix != 0
-    first = read.argmax(axis=0)
-    end = len(matrix) - read[::-1].argmax(axis=0)
+    empty = ~read.any(axis=0)
+    first = np.where(empty, len(matrix) - 1, read.argmax(axis=0))
+    end = np.where(empty, 0, len(matrix) - read[::-1].argmax(axis=0))
     columns = np.arange(matrix.shape[1])
     count = 1
     while True:
         parts = np.array_split(columns, min(count, columns.size))
-        rows = [(int(first[part].min()), int(end[part].max())) for part in parts]
+        starts = [int(first[part].min()) for part in parts]
+        stops = [
+            max(int(end[part].max()), start + 1) for start, part in zip(starts, parts, strict=True)
+        ]
         found = [
             Block(start, matrix[start:stop, part])
-            for (start, stop), part in zip(rows, parts, strict=True)
+            for start, stop, part in zip(starts, stops, parts, strict=True)
         ]
         if all(block.matrix.size <= largest for block in found):
             return found
