@@ -287,13 +287,30 @@ def _in_levels_of_run(norm: Norm, value: ir.Value, ranges: dict[str, Bounds]) ->
 
 
 def _in_one_width(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:
-    """Whether x - mean(x) of a model's input fits into a range as wide as that of x in each run."""
+    """Whether x - mean(x) of a model's input fits into a range as wide as that of x in each run.
+
+    What else reads it has it in full: such a range clips it.
+    """
     value = centered(norm)
-    if value is None or not of_run(value):
+    if value is None or not of_run(value) or not _read_by_norm_alone(norm):
         return False
     low, high = ranges.get(span_name(norm.source), (0.0, 0.0))
     alone = prod(shape_of(norm.reduced.outputs[0])) == 1
     return 0.0 < high - low <= (WIDER_ALONE if alone else WIDER)
+
+
+def _read_by_norm_alone(norm: Norm) -> bool:
+    """Whether nothing else reads what is normalized, or what is computed from it up to its root."""
+    readers = {use.node for use in norm.source.uses()}
+    if norm.source.is_graph_output() or not readers <= {norm.square, *norm.products}:
+        return False
+    node: ir.Node | None = norm.factor
+    while node is not None and node is not norm.square:
+        value = next(item for item in node.inputs if item is not None and array_of(item) is None)
+        if not read_once(value):
+            return False
+        node = value.producer()
+    return True
 
 
 def _even_beside_peaks(norm: Norm, ranges: Mapping[str, Bounds]) -> bool:

@@ -85,6 +85,27 @@ def test_what_else_reads_a_part_of_a_norm_keeps_it(read: str) -> None:
     assert decibels(wanted[read], hexconv.simulate(made, feeds[0])[read]) > 25.0
 
 
+@pytest.mark.parametrize("read", ["difference", "mean", "sum"])
+def test_what_is_read_beside_a_norm_keeps_its_range(read: str) -> None:
+    """A norm alone computes x - mean(x) in a range as wide as that of x in each run."""
+    proto = rms_norm()
+    for node in proto.graph.node:
+        node.input[:] = ["difference" if name == "x" else name for name in node.input]
+    middle = [
+        helper.make_node("ReduceMean", ["x", "axes"], ["middle"]),
+        helper.make_node("Sub", ["x", "middle"], ["difference"]),
+    ]
+    nodes = [*middle, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    proto.graph.output.append(helper.make_empty_tensor_value_info(read))
+    generator = np.random.default_rng(2)
+    feeds = [{"x": (generator.exponential(size=SHAPE) - 0.3).astype(np.float32)} for _ in range(4)]
+    made, session = hexconv.convert(proto, samples=feeds), FloatSession(load(proto))
+    found = [decibels(session.run(x)[read], hexconv.simulate(made, x)[read]) for x in feeds]
+    assert min(found) > 36.0
+
+
 def test_a_mean_that_something_else_reads_has_the_range_of_means() -> None:
     """As where a forecast is scaled back: 255 levels of the rows themselves have 16 for means."""
     nodes = [
