@@ -159,7 +159,7 @@ ARGUMENTS: dict[str, Kind] = {
     **dict.fromkeys(("bgr", "mace_layout", "preset", "taps"), FLAG),
     **dict.fromkeys(("accuracy", "library", "name", "observer", "only", "op", "optimize"), TEXT),
     **dict.fromkeys(("also", "inputs", "keep_float", "outputs", "without"), NAMES),
-    **dict.fromkeys(("percentile", "seconds"), NUMBER),
+    **dict.fromkeys(("extra_packets", "percentile", "seconds"), NUMBER),
     **dict.fromkeys(("file_bytes", "layer_samples", "memory", "unroll"), WHOLE),
     **dict.fromkeys(("progress", "run"), CALLABLE),
     **dict.fromkeys(("new", "old", "report"), REPORT),

@@ -21,12 +21,14 @@ from hexconv.errors import AccuracyError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
+from hexconv.optimize.inner_slices import NO_SLICES
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built
 from hexconv.quantize import Bounds
 from hexconv.refine import (
+    RANGES,
     CrossValidation,
     Fold,
     Journal,
@@ -39,6 +41,7 @@ from hexconv.refine import (
     chosen_ranges,
     journal_of,
     reported,
+    spend,
     steps,
 )
 from hexconv.settings import Settings, SettingsDict
@@ -105,6 +108,7 @@ class _Job:
     calibration: Calibration
     journal: Journal = field(default_factory=lambda: Journal(None))
     chosen: tuple[RefineStep, ...] = ()
+    slices: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -124,9 +128,14 @@ class _Job:
         ready, ticks = self._choose_ranges(), Ticks(self.settings.progress)
         folds = [self._fold(number, whole, ticks) for number in range(len(known.folds))]
         validation = CrossValidation(folds, ticks)
+        fitted = self._refinement(known.listed, ticks)
+        for step in RANGES if known.other is not None else ():
+            validation.tries(step)
+        if self.settings.extra_packets > 0.0:
+            spend(validation, fitted, self.settings, ticks)
         for step in steps(ranges=known.other is not None):
             validation.tries(step)
-        model = self._fitted_on_all(validation.best, ticks) or self._built(ready)
+        model = self._built(ready) if validation.best == Recipe() else fitted.made(validation.best)
         whole.close()
         return reported(model, validation.steps)
 
@@ -143,12 +152,6 @@ class _Job:
             return job._refinement(fit, ticks)
 
         return Fold(fitted, lambda: self._original.judge(judged), journal)
-
-    def _fitted_on_all(self, recipe: Recipe, ticks: Ticks) -> Model | None:
-        """The model of a recipe, fitted on all samples; None for that of the default."""
-        if recipe == Recipe():
-            return None
-        return self._refinement(self.calibration.listed, ticks).made(recipe)
 
     @property
     def _original(self) -> Original:
@@ -168,9 +171,9 @@ class _Job:
             self._with_ranges if known.is_fold else self._searched_with,
         )
 
-    def _searched_with(self, found: Mapping[str, Bounds]) -> Model:
-        """The model with given ranges, and rewrites that were searched for it."""
-        self.calibration.observed = found
+    def _searched_with(self, found: Mapping[str, Bounds], slices: Mapping[str, int]) -> Model:
+        """The model with given ranges and slices, and rewrites that were searched for it."""
+        self.calibration.observed, self.slices = found, slices
         return self._built()
 
     def _choose_ranges(self) -> Model | None:
@@ -198,8 +201,10 @@ class _Job:
         assert model.conversion is not None
         return replace(model, conversion=replace(model.conversion, refined=self.chosen))
 
-    def _with_ranges(self, found: Mapping[str, Bounds]) -> Model:
-        return self._with(self._start, found)
+    def _with_ranges(
+        self, found: Mapping[str, Bounds], slices: Mapping[str, int] = NO_SLICES
+    ) -> Model:
+        return self._with(self._start, found, slices)
 
     @property
     def _start(self) -> Choice:
@@ -211,18 +216,25 @@ class _Job:
             return search(self._with, self._score, self._start, self.settings.progress)
         return ready or self._with(self._start)
 
-    def _with(self, choice: Choice, observed: Mapping[str, Bounds] | None = None) -> Model:
+    def _with(
+        self,
+        choice: Choice,
+        observed: Mapping[str, Bounds] | None = None,
+        slices: Mapping[str, int] | None = None,
+    ) -> Model:
         """The model with a choice of rewrites; the first choice reuses what was prepared first.
 
         Args:
             choice: the rewrites.
             observed: other ranges than those that were observed.
+            slices: of tensors inside the model, other than those that were chosen.
         """
         known = self.calibration
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         ready = known.first() or known.prepared(turned)
         found = dict(known.observed if observed is None else observed)
-        model = built(known.source, *ready, found, turned, known.warnings)
+        inner = self.slices if slices is None else slices
+        model = built(known.source, *ready, found, turned, known.warnings, inner)
         assert model.conversion is not None
         record = replace(
             model.conversion,
@@ -291,7 +303,7 @@ class _Job:
         if REWRITES[name].stage is Stage.FLOAT:
             again = known.samples.again()
             observed = observed_ranges(graph, again, known.ranges, turned).ranges
-        return built(known.source, graph, history, observed, turned, known.warnings)
+        return built(known.source, graph, history, observed, turned, known.warnings, self.slices)
 
 
 def _range_source(ranges: Ranges | None) -> RangeSource | None:

@@ -97,6 +97,7 @@ class RefineStep(NamedTuple):
         before, after: dB on samples that were held back from calibration.
         kept: whether the model has it.
         calibrated: whether the samples are those of the calibration instead.
+        packets_before, packets_after: predicted, of a step that spends some.
     """
 
     name: str
@@ -104,6 +105,8 @@ class RefineStep(NamedTuple):
     after: float
     kept: bool
     calibrated: bool = False
+    packets_before: float | None = None
+    packets_after: float | None = None
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ VALUES = {
     "optimize": 'optimize="{}"',
     "observer": 'observer="{}"',
     "accuracy": 'accuracy="{}"',
+    "extra-packets": "extra_packets={}",
     "unroll": "unroll={}",
     "without": 'without=["{}"]',
     "keep-float": 'keep_float=["{}"]',

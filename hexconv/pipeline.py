@@ -32,6 +32,7 @@ from hexconv.names import did_you_mean, listed
 from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph, NodeView, load
+from hexconv.optimize.inner_slices import NO_SLICES, slice_inside
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
@@ -68,8 +69,12 @@ def built(
     observed: dict[str, Bounds],
     settings: Settings,
     warnings: Sequence[str],
+    inner_slices: Mapping[str, int] = NO_SLICES,
 ) -> Model:
-    """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
+    """Fuse, lower, rewrite and check a calibrated float graph, which is modified.
+
+    `inner_slices`: by tensor inside the model, in how many slices of its range it is carried.
+    """
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     macs = {name: count for name, count in graph.macs().items() if count}
     measured = dict(sorted(observed.items()))
@@ -79,6 +84,7 @@ def built(
     equalized = equalizes(settings)
     observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
     history = history + _named("calibrated", chosen)
+    observed = slice_inside(graph, observed, inner_slices)
     observed, slices = slice_outputs(graph, observed, settings.output_slices)
     calibrate.cover_positions(graph, observed)
     calibrate.bound_constants(graph, observed)

@@ -39,6 +39,9 @@ CHOSEN_OBSERVERS: tuple[ChosenObserver, ...] = get_args(ChosenObserver)
 
 PERCENTILE = 99.99
 """Of the percentile observer, in %, unless told otherwise."""
+EXTRA_PACKETS = 10.0
+"""That accuracy="high" may spend, in %, unless told otherwise."""
+MOST_EXTRA_PACKETS = 1000.0
 UNROLLED = 256
 """Steps of a recurrent node, over all directions, up to which it is unrolled."""
 LAYER_SAMPLES = 16
@@ -77,8 +80,10 @@ class Settings:
         explain: predict what each rewrite saved: one more conversion for each.
         accuracy: "minmax" (one scale for all weights of a layer); "default" (a scale for each
             output channel, channels brought to one size, residual sums that round less often);
-            or "high" (ranges, biases and weights by the error of the simulated model as well, where
-            samples that are held back agree).
+            or "high" (ranges, biases, weights and tensors of more than 8 bits by the error of the
+            simulated model as well, where samples that are held back agree).
+        extra_packets: predicted packets that "high" may spend on precision, in % of the model's;
+            0 for none.
         observer: "minmax" (all that calibration saw), "mse" (the range of the least squared error
             of 256 levels), "entropy" (that of the least Kullback-Leibler divergence),
             "percentile", or "auto": of 12 samples and more, minmax or mse by the simulated error on
@@ -116,6 +121,7 @@ class Settings:
     accuracy: Accuracy = "default"
     observer: ChosenObserver = "auto"
     percentile: float = PERCENTILE
+    extra_packets: float = EXTRA_PACKETS
     input_ranges: Mapping[str, Bounds] = field(default_factory=dict)
     library: LibraryVersion = DEFAULT_LIBRARY
     name: str = ""
@@ -157,6 +163,7 @@ class Settings:
         _check_steps(made.unroll)
         _check_choice("observer", made.observer, CHOSEN_OBSERVERS)
         check_percentile(made.observer, made.percentile)
+        _check_extra_packets(made.accuracy, made.extra_packets)
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
         for name, count in made.output_slices.items():
@@ -199,6 +206,7 @@ class CommonSettings(TypedDict, total=False):
     accuracy: Accuracy
     observer: ChosenObserver
     percentile: float
+    extra_packets: float
     input_ranges: Mapping[str, Bounds]
     name: str
     progress: Progress | None
@@ -233,6 +241,20 @@ def check_percentile(observer: ChosenObserver, percentile: float) -> None:
         raise ConfigError(
             f"--percentile {percentile} has no use with --observer {observer}",
             hint="add --observer percentile, or leave --percentile out",
+        )
+
+
+def _check_extra_packets(accuracy: Accuracy, percent: float) -> None:
+    """Raise for a budget that is none, and for one that another accuracy would ignore."""
+    if not 0.0 <= percent <= MOST_EXTRA_PACKETS:
+        raise ConfigError(
+            f"extra_packets {percent} is not 0 to {MOST_EXTRA_PACKETS:.0f}",
+            hint="give the packets that precision may cost, in % of the model's",
+        )
+    if accuracy != "high" and percent != EXTRA_PACKETS:
+        raise ConfigError(
+            f"--extra-packets {percent} has no use with --accuracy {accuracy}",
+            hint="add --accuracy high, or leave --extra-packets out",
         )
 
 

@@ -48,6 +48,9 @@ def warn_texts(texts: Sequence[str]) -> None:
 def _refined(step: RefineStep) -> str:
     on = "samples of the calibration" if step.calibrated else "held-back samples"
     change = f"{step.before:.2f} -> {step.after:.2f} dB on {on}"
+    if step.packets_before is not None and step.packets_after is not None:
+        packets = f"{step.packets_before:,.0f} -> {step.packets_after:,.0f} packets"
+        change = f"{change}; {packets}"
     return f"{step.name}: {change}{'' if step.kept else ', not kept'}"
 
 

@@ -36,6 +36,9 @@ def explain_page(found: Explanation, most: int) -> None:
     for item in found.trials:
         if item.sqnr is None:
             say(f"{item.option}: {item.why}")
+        if item.kept and item.option:
+            steps = "; ".join(translated(name) for name in item.kept)
+            say(f"{item.option} keeps: {steps}")
     if found.advised:
         listed = ", ".join(
             f"{translated(item.option)} ({item.gain:+.1f} dB)" for item in found.advised

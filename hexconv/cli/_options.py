@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from hexconv.settings import ACCURACY_LEVELS, CHOSEN_OBSERVERS, PERCENTILE, UNROLLED
+from hexconv.settings import (
+    ACCURACY_LEVELS,
+    CHOSEN_OBSERVERS,
+    EXTRA_PACKETS,
+    MOST_EXTRA_PACKETS,
+    PERCENTILE,
+    UNROLLED,
+)
 
 if TYPE_CHECKING:
     from hexconv.calibrate import Images
@@ -208,6 +215,14 @@ def conversion_options(function: F) -> F:
             "agree.",
         ),
         click.option(
+            "--extra-packets",
+            type=NumberRange(0, MOST_EXTRA_PACKETS),
+            default=EXTRA_PACKETS,
+            show_default=True,
+            help="With --accuracy high: predicted packets that it may spend on precision, where "
+            "they remove most noise, in % of the model's.",
+        ),
+        click.option(
             "--observer",
             type=click.Choice(list(CHOSEN_OBSERVERS)),
             default="auto",
@@ -251,6 +266,7 @@ CONVERTING = (
     "float_fallback",
     "keep_float",
     "accuracy",
+    "extra_packets",
     "observer",
     "percentile",
     "output_slices",

@@ -4,8 +4,8 @@
 cause, and each option by converting with it.
 """
 
+from hexconv.compare.noise import CAUSES, TensorNoise
 from hexconv.explain.explanation import Explanation, explain
-from hexconv.explain.noise import CAUSES, TensorNoise
 from hexconv.explain.trials import Trial
 
 __all__ = ["CAUSES", "Explanation", "TensorNoise", "Trial", "explain"]

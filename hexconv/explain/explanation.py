@@ -13,8 +13,8 @@ from hexconv.arrays import Array
 from hexconv.asked_model import source_of
 from hexconv.calibrate import read_samples, scale_channels
 from hexconv.compare.metrics import EXACT
+from hexconv.compare.noise import Noise, NoiseMeter, TensorNoise
 from hexconv.conversion import convert
-from hexconv.explain.noise import Noise, NoiseMeter, TensorNoise
 from hexconv.explain.trials import Bench, Trial, best_first, options
 from hexconv.pipeline import prepared
 from hexconv.settings import Settings

@@ -11,10 +11,10 @@ from warnings import catch_warnings, simplefilter
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.compare.noise import TensorNoise
 from hexconv.conversion import convert
 from hexconv.cost import predict
 from hexconv.errors import HexconvError
-from hexconv.explain.noise import TensorNoise
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.refine.held_back import Judge
@@ -43,6 +43,7 @@ class Trial:
         gain: dB over the model as it is.
         packets: that are predicted; None where they are not known.
         why: the option does not work.
+        kept: the steps of `--accuracy high` that it kept.
     """
 
     option: str
@@ -50,6 +51,7 @@ class Trial:
     gain: float | None
     packets: float | None
     why: str = ""
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ class Bench:
     def scored(self, model: Model, judge: Judge, option: str = "") -> Trial:
         """The figures of a model."""
         packets = predict(model, self.settings.library).packets
-        return Trial(option, judge.score(model.graph).sqnr, None, packets)
+        steps = model.conversion.refined if model.conversion else ()
+        kept = tuple(step.name for step in steps if step.kept and not step.calibrated)
+        return Trial(option, judge.score(model.graph).sqnr, None, packets, kept=kept)
 
     def tried(self, option: str, change: Change, judge: Judge, base: Trial) -> Trial:
         """The figures of a model that is converted with an option."""

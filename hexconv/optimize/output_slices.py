@@ -7,7 +7,7 @@ channels, whose clipping is the end of its range. A monotone function behind it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,16 @@ class Product:
     last: ir.Node
     function: ir.Node | None
 
+    @property
+    def weights(self) -> Array:
+        """Of the product, in its own layout."""
+        return np.asarray(array_of(self.node.inputs[1]), np.float32)
+
+    @property
+    def outputs(self) -> int:
+        """The axis of the weights that has the output channels."""
+        return PRODUCTS[self.node.op_type] % self.weights.ndim
+
 
 def slice_outputs(
     graph: FloatGraph, ranges: Mapping[str, Bounds], counts: Mapping[str, int]
@@ -103,7 +113,18 @@ def _product(output: ir.Value) -> Product | None:
     node = output.producer()
     function = node if node is not None and node.op_type in FUNCTIONS else None
     if function is not None and function.inputs[0] is not None:
-        node = function.inputs[0].producer()
+        return product_of(function.inputs[0], function)
+    return product_of(output)
+
+
+def product_of(value: ir.Value, function: ir.Node | None = None) -> Product | None:
+    """The product by constant weights that makes a value, its bias with it; None if it is none.
+
+    Args:
+        value: computed.
+        function: behind it, if there is one.
+    """
+    node = value.producer()
     if node is None:
         return None
     if node.op_type == "Add":
@@ -184,15 +205,20 @@ def _sliced(
 
 def _widened(builder: FloatBuilder, product: Product, ends: Array) -> ir.Value:
     """The product with a copy of its channels for each slice, from 0 on."""
-    node, count = product.node, len(ends) - 1
-    weights = np.asarray(array_of(node.inputs[1]), np.float32)
-    axis = PRODUCTS[node.op_type]
-    tiled = np.concatenate([weights] * count, axis=axis)
-    bias = np.concatenate([product.bias - end for end in ends[:-1]]).astype(np.float32)
-    attributes = dict(node.attributes)
+    bias = [product.bias - end for end in ends[:-1]]
+    return widened(builder, product, [product.weights] * len(bias), bias)
+
+
+def widened(
+    builder: FloatBuilder, product: Product, weights: Sequence[Array], biases: Sequence[Array]
+) -> ir.Value:
+    """The product with other weights and biases, several behind each other on its channels."""
+    node = product.node
+    tiled = np.concatenate(weights, axis=PRODUCTS[node.op_type])
+    bias = np.concatenate(biases).astype(np.float32)
     if node.op_type == "MatMul":
         return _linear(builder, node.inputs[0], tiled, bias)
-    return builder.op(node.op_type, [node.inputs[0], tiled, bias], attributes)
+    return builder.op(node.op_type, [node.inputs[0], tiled, bias], dict(node.attributes))
 
 
 def _linear(

@@ -4,6 +4,7 @@ Each step of `accuracy="high"` is kept only if samples agree that it was not fit
 of ranges is chosen on samples of the calibration.
 """
 
+from hexconv.refine.finer import spend
 from hexconv.refine.held_back import (
     LEAST,
     Judge,
@@ -53,6 +54,7 @@ __all__ = [
     "journal_of",
     "mixed_ranges",
     "reported",
+    "spend",
     "steps",
     "too_few",
 ]

@@ -13,19 +13,25 @@ class Recipe:
     Attributes:
         mixed: ranges of either observer by the error at the outputs.
         searched: ranges narrowed by each tensor's noise.
+        slices: (tensor inside the model, in how many slices of its range it is carried).
         biases: whether biases are corrected.
         weights: whether weights are rounded for their inputs.
     """
 
     mixed: bool = False
     searched: bool = False
+    slices: tuple[tuple[str, int], ...] = ()
     biases: bool = False
     weights: bool = False
 
     @property
     def of_ranges(self) -> Recipe:
-        """What it has of ranges: the model that constants are changed of."""
+        """Without what changes constants: the model that they are changed of."""
         return replace(self, biases=False, weights=False)
+
+    def sliced(self, tensor: str, count: int) -> Recipe:
+        """The same, and a tensor in slices."""
+        return replace(self, slices=tuple(sorted({**dict(self.slices), tensor: count}.items())))
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,9 @@ TOGETHER = (
 
 
 def steps(*, ranges: bool) -> tuple[Step, ...]:
-    """What is tried of a model for the DSP, in this order.
+    """What is tried of a model after its ranges, in this order.
 
     Args:
         ranges: whether they may be changed.
     """
-    return (*RANGES, *BIASES, *WEIGHTS, *TOGETHER) if ranges else (*BIASES, *WEIGHTS)
+    return (*BIASES, *WEIGHTS, *TOGETHER) if ranges else (*BIASES, *WEIGHTS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.calibrate import is_channel, scale_channels
+from hexconv.compare.noise import NoiseMeter
 from hexconv.compare.sites import find_sites
 from hexconv.conversion_record import AppliedRewrite, RefineStep
 from hexconv.model import Model
@@ -17,6 +18,7 @@ from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
+from hexconv.refine.candidates import Candidate, candidates
 from hexconv.refine.held_back import Judge, Run, Sample
 from hexconv.refine.journal import Journal
 from hexconv.refine.ranges import mixed_ranges
@@ -35,8 +37,12 @@ MOST_TOGETHER = 16
 MOST_MADE = 3
 """Models that are kept: the best one, that which is tried, and what it is made of."""
 
+MOST_MEASURED = 2
+"""Samples that the noise of each tensor is measured on."""
+
 Ranges = Mapping[str, Bounds]
-Build = Callable[[Ranges], Model]
+Build = Callable[[Ranges, Mapping[str, int]], Model]
+"""Of ranges, and in how many slices tensors inside the model are carried."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +79,10 @@ class Refinement:
         samples: that it is fitted on.
         observed: ranges by the observer of the settings.
         other: by another one; None if ranges stay as they are.
-        build: converts with given ranges.
+        build: converts with given ranges and slices.
         journal: of what is measured.
         tick: called after each measurement.
-        finish: as `build`, with ranges that were chosen.
+        finish: as `build`, with those that were chosen.
     """
 
     def __init__(
@@ -106,13 +112,30 @@ class Refinement:
         if recipe != recipe.of_ranges:
             return self._corrected(self.made(recipe.of_ranges), recipe)
         ranges = self._ranges_of(recipe)
-        return self._plain if ranges == self._observed else self._finish(ranges)
+        if recipe.slices or ranges != self._observed:
+            return self._finish(ranges, dict(recipe.slices))
+        return self._plain
 
     @cached_property
     def _plain(self) -> Model:
-        return self._finish(self._observed)
+        return self._finish(self._observed, {})
+
+    def built(self, recipe: Recipe) -> Model:
+        """The model of a recipe that changes no constants, with the first choice of rewrites."""
+        return self._build(self._ranges_of(recipe), dict(recipe.slices))
+
+    def candidates(self, recipe: Recipe) -> list[list[Candidate]]:
+        """Which tensors of its model could be carried in slices, by the noise of each."""
+        model, reference = self.built(recipe), self._original.reference()
+        scale_channels(reference, model.ranges)
+        library = self._original.settings.library
+        meter = NoiseMeter(model.graph, reference, library, lambda: None)
+        noise = meter.measure(self._samples[:MOST_MEASURED])
+        self._tick()
+        return candidates(reference, model.ranges, noise.tensors)
 
     def _ranges_of(self, recipe: Recipe) -> Ranges:
+        recipe = replace(recipe, slices=())
         if recipe not in self._ranges:
             self._ranges[recipe] = self._fitted_ranges(recipe)
         return self._ranges[recipe]
@@ -130,7 +153,7 @@ class Refinement:
         journal = self._journal.part("mixed-ranges")
 
         def score(ranges: Ranges) -> float:
-            return journal.score(lambda: judge.score(self._build(ranges).graph)).sqnr
+            return journal.score(lambda: judge.score(self._build(ranges, {}).graph)).sqnr
 
         return mixed_ranges(self._observed, other, score, self._tick)
 

@@ -106,19 +106,29 @@ class CrossValidation(Generic[Made]):
         self.steps: list[RefineStep] = []
         self._tried = {self.best}
 
-    def tries(self, step: Step) -> None:
-        """Try a step, and keep it if it is better by more than chance."""
+    def tries(self, step: Step, packets: tuple[float, float] | None = None) -> bool:
+        """Try a step, and keep it if it is better by more than chance.
+
+        Args:
+            step: to try.
+            packets: without it and with it, of one that spends some.
+
+        Returns:
+            Whether it was kept.
+        """
         recipe = step.change(self.best)
         if recipe in self._tried:
-            return
+            return False
         self._tried.add(recipe)
         pairs = self._scores(recipe)
         before, after = (joined(scores) for scores in zip(*pairs, strict=True))
         gains = [new.gains_over(old) for old, new in pairs]
         kept = agree(gains) and after.beats(before)
-        self.steps.append(RefineStep(step.name, before.sqnr, after.sqnr, kept))
+        change = (step.name, before.sqnr, after.sqnr, kept, False)
+        self.steps.append(RefineStep(*change, *(packets or (None, None))))
         if kept:
             self.best = recipe
+        return kept
 
     def _scores(self, recipe: Recipe) -> list[tuple[Score, Score]]:
         """Of the best recipe and another one: on each fold, until nothing is gained."""

@@ -113,7 +113,7 @@ def test_what_tells_too_little_alone_may_be_kept_together(
     monkeypatch.setattr(Score, "gains_over", lambda self, other: [1.0])
     monkeypatch.setattr("hexconv.conversion.chosen_ranges", first_ranges)
     proto, samples, scored, together = linears("all"), feeds(12), list[Score](), 5
-    high = hexconv.convert(proto, samples=samples, accuracy="high")
+    high = hexconv.convert(proto, samples=samples, accuracy="high", extra_packets=0.0)
     assert high.conversion is not None
     *others, last = high.conversion.refined
     assert "together" in last.name and last.kept and not any(step.kept for step in others)

@@ -1,0 +1,91 @@
+"""Which tensors could be carried in slices, and how much of the outputs' noise that would remove.
+
+The noise of each tensor at the outputs is known by cause (`hexconv.compare.noise`). A tensor in
+slices of its range is rounded to smaller steps, and what its chain rounded before it not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hexconv.compare.noise import TensorNoise
+from hexconv.onnx_graph import FloatGraph
+from hexconv.optimize.inner_slices import Chain, chains
+from hexconv.quantize import Bounds
+from hexconv.refine.recipe import Recipe
+
+MOST_SLICES = 4
+"""Of a tensor inside the model."""
+NARROWER = 0.9
+"""Of the range of fewer slices, that each of more has to have at most."""
+LEAST_SHARE = 0.01
+"""Of the noise, that a candidate removes at least."""
+Rows = Mapping[str, TensorNoise]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One tensor in slices.
+
+    Attributes:
+        tensor: inside the model.
+        count: of its slices.
+        share: of the outputs' noise that this removes, 0 to 1, beyond fewer slices.
+    """
+
+    tensor: str
+    count: int
+    share: float
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"'{self.tensor}' in {self.count} slices"
+
+    def added(self, recipe: Recipe) -> Recipe:
+        """What a model has with it."""
+        return recipe.sliced(self.tensor, self.count)
+
+
+def candidates(
+    graph: FloatGraph, ranges: Mapping[str, Bounds], noise: Sequence[TensorNoise]
+) -> list[list[Candidate]]:
+    """The candidates, each list in the order in which they build on each other.
+
+    Args:
+        graph: the float model, as it is lowered.
+        ranges: (min, max) of each tensor.
+        noise: of each tensor.
+    """
+    rows = {row.tensor: row for row in noise}
+    found = [_slices(c, ranges[name], rows) for name, c in chains(graph).items() if name in ranges]
+    return [steps for steps in found if steps]
+
+
+def _slices(chain: Chain, bounds: Bounds, rows: Rows) -> list[Candidate]:
+    """A chain's last tensor in 2 slices, in 3 and so on, while that removes something."""
+    names = [str(value.name) for value in chain.values]
+    width = bounds[1] - bounds[0]
+    inner = sum(_rounding(rows.get(name)) for name in names[:-1])
+    last, steps = _rounding(rows.get(names[-1])), list[Candidate]()
+    removed, narrowest = 0.0, np.inf
+    for count in range(2, MOST_SLICES + 1):
+        parts = chain.split(bounds, count)
+        if parts is None or parts[2] > NARROWER * narrowest:
+            continue
+        narrowest = parts[2]
+        share = inner + last - (last or inner) * (narrowest / width) ** 2
+        steps.append(Candidate(chain.tensor, count, share - removed))
+        removed = share
+    return steps if steps and steps[0].share >= LEAST_SHARE else []
+
+
+def _rounding(row: TensorNoise | None) -> float:
+    """The share of rounding; all of a tensor's noise where it is not split by cause."""
+    if row is None:
+        return 0.0
+    split = row.rounding + row.clipping + row.weights + row.arithmetic
+    return row.share * (row.rounding if split else 1.0)

@@ -1,0 +1,98 @@
+"""Packets spent where they remove most of the outputs' noise.
+
+Candidates in the order of what they remove for a packet, up to a budget; each is kept only if
+samples agree that it was not fitted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hexconv.cost import predict
+from hexconv.model import Model
+from hexconv.refine.candidates import Candidate
+from hexconv.refine.recipe import Recipe, Step
+from hexconv.refine.refinement import Refinement
+from hexconv.refine.validation import CrossValidation
+from hexconv.settings import Settings
+
+MOST_PRICED, MOST_TESTED = 12, 8
+"""Candidates that are built to know their price, and that are simulated."""
+Price = Callable[[Recipe], float]
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """Candidates that build on each other, and the packets that the first one costs."""
+
+    steps: Sequence[Candidate]
+    price: float
+
+    @property
+    def worth(self) -> float:
+        """The share of the noise that a packet removes."""
+        return self.steps[0].share / max(self.price, 1.0)
+
+
+def spend(
+    validation: CrossValidation[Model],
+    fitted: Refinement,
+    settings: Settings,
+    tick: Callable[[], None],
+) -> None:
+    """Try to carry tensors inside the model in slices.
+
+    Args:
+        validation: decides, and has the best recipe so far.
+        fitted: models that are fitted on all samples.
+        settings: of the conversion.
+        tick: called after each model.
+    """
+
+    def packets(recipe: Recipe) -> float:
+        tick()
+        return predict(fitted.built(recipe), settings.library).packets
+
+    found = fitted.candidates(validation.best)
+    if found:
+        Spending(validation, packets, settings.extra_packets).run(found)
+
+
+class Spending:
+    """Spends packets on a model.
+
+    Args:
+        validation: decides, and has the best recipe so far.
+        packets: that the model of a recipe takes.
+        extra: how many more it may take, in %.
+    """
+
+    def __init__(self, validation: CrossValidation[Any], packets: Price, extra: float) -> None:
+        self._validation, self._packets = validation, packets
+        self._taken = packets(validation.best)
+        self._most = self._taken * (1.0 + extra / 100.0)
+
+    def run(self, found: Sequence[Sequence[Candidate]]) -> None:
+        """Try candidates, of which each list builds on itself."""
+        largest = sorted(found, key=lambda steps: -steps[0].share)[:MOST_PRICED]
+        offers, tested = [self._offer(steps) for steps in largest], 0
+        while offers and tested < MOST_TESTED:
+            best = max(offers, key=lambda offer: offer.worth)
+            offers.remove(best)
+            if self._taken + best.price > self._most:
+                continue
+            tested += 1
+            if self._kept(best.steps[0], self._taken + best.price) and len(best.steps) > 1:
+                offers.append(self._offer(best.steps[1:]))
+
+    def _kept(self, candidate: Candidate, packets: float) -> bool:
+        step = Step(candidate.name, candidate.added)
+        kept = self._validation.tries(step, (self._taken, packets))
+        if kept:
+            self._taken = packets
+        return kept
+
+    def _offer(self, steps: Sequence[Candidate]) -> _Offer:
+        return _Offer(steps, self._packets(steps[0].added(self._validation.best)) - self._taken)
