@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -183,10 +183,9 @@ def introduced_ranges(
         return large
     observers = [settings.first_observer] + ([settings.other_observer] if counted else [])
     source = _drawn(graph, samples, settings)
-    measured, *_ = _observe_by(observers, copy, source, settings, samples, ())
-    own = set(graph.computed_values())  # observed has those of other rewrites too
-    found = {name: bounds for name, bounds in measured.items() if name not in own}
-    return {**large, **found}
+    new = set(copy.computed_values()) - set(graph.computed_values())
+    measured, *_ = _observe_by(observers, copy, source, settings, samples, (), new)
+    return {**large, **{name: bounds for name, bounds in measured.items() if name in new}}
 
 
 def equalizes(settings: Settings) -> bool:
@@ -253,8 +252,9 @@ def _observe_by(
     settings: Settings,
     source: Samples | None,
     others: Sequence[FloatGraph],
+    only: Collection[str] | None = None,
 ) -> list[dict[str, Bounds]]:
-    """The ranges of observers, on the same runs."""
+    """The ranges of observers, on the same runs; of all values, or of some of them only."""
     progress, tick = settings.progress, None
     if progress is not None:
         total = 0 if source is None else calibrate.count_samples(source, graph)
@@ -264,7 +264,7 @@ def _observe_by(
     optional = set(names) - set(graph.computed_values())
     counting: Observer = next((item for item in observers if item != "minmax"), "minmax")
     with _told_of_random_data(source is None):
-        statistics = calibrate.measure(joined, samples, counting, tick, optional)
+        statistics = calibrate.measure(joined, samples, counting, tick, optional, only)
     return [
         _finite(joined, names, statistics.ranges(settings.percentile, observer))
         for observer in observers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -147,9 +147,10 @@ class Histogram:
         positive = high_shares or shares
         highs = [max(self.high * share, self.low) for share in positive if self.high > 0.0]
         low, high = self.low, self.high
+        found = cache(lambda low, high: error(values, weights, cover(low, high)))
         for _ in range(ROUNDS):
-            low = min(lows or [low], key=lambda end: error(values, weights, cover(end, high)))
-            high = min(highs or [high], key=lambda end: error(values, weights, cover(low, end)))
+            low = min(lows or [low], key=lambda end: found(end, high))
+            high = min(highs or [high], key=lambda end: found(low, end))
         return low, high
 
     def bounds(self, percentile: float) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -56,15 +56,18 @@ def measure(
     observer: Observer = "minmax",
     progress: Progress | None = None,
     optional: Set[str] = frozenset(),
+    only: Collection[str] | None = None,
 ) -> Statistics:
     """As `observe`, before ranges are made of it: what can be merged with that of other samples.
 
     Each sample's tensors are reduced in ONNX Runtime's own buffers and released with the
     sample: memory holds the activations of the samples in flight, whatever their number. Values
     whose range follows from another's (`derive`) are not observed; initializers have the range of
-    their values.
+    their values. `only`: names of the values that are wanted, if not all are.
     """
     watched = replace(watch(graph), optional=optional)
+    if only is not None:
+        watched = watched.only(only)
 
     def opened(threads: int) -> FloatSession:
         return FloatSession(graph, watched.observed, threads=threads)

@@ -7,8 +7,8 @@ and machines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,14 @@ class Watched:
     def observed(self) -> list[str]:
         """Values whose range does not follow from another's."""
         return [name for name in self.values if name not in self.derived]
+
+    def only(self, names: Collection[str]) -> Watched:
+        """The same, of some values, and of what their ranges follow from."""
+        wanted = set(names)
+        for name in reversed(self.values):
+            if name in wanted and name in self.derived:
+                wanted.add(self.derived[name].source)
+        return replace(self, values=tuple(name for name in self.values if name in wanted))
 
     def ranges(self, measured: Mapping[str, Bounds]) -> Ranges:
         """Every range in the order of the graph; derived ones follow what they derive from."""

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from hexconv.calibrate import observe, synthetic_samples
+from hexconv.calibrate import measure, observe, synthetic_samples
 from hexconv.calibrate.histogram import Histogram
 from hexconv.errors import ConfigError, RangeError
 from hexconv.onnx_graph import FloatGraph, load
@@ -163,3 +163,14 @@ def test_weights_over_the_size_of_a_proto_are_no_obstacle() -> None:
     feeds = {"x": np.arange(300, dtype=np.float32)[None]}
     np.testing.assert_array_equal(FloatSession(graph).run(feeds)["y"], feeds["x"])
     assert isinstance(graph.to_proto(), onnx.ModelProto)
+
+
+def test_some_values_alone_have_the_ranges_that_they_have_among_all() -> None:
+    """What they follow from is observed with them, and nothing else."""
+    graph = network()
+    samples = list(synthetic_samples(graph, count=4))
+    whole = measure(graph, samples, "mse").ranges()
+    part = measure(graph, samples, "mse", only={"c"})
+    assert part.watched.observed == ["a"] and "c" in part.watched.values
+    ranges = part.ranges()
+    assert "m" not in ranges and {name: whole[name] for name in ranges} == ranges
