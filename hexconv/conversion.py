@@ -21,11 +21,11 @@ from hexconv.errors import AccuracyError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
-from hexconv.optimize.inner_slices import NO_SLICES
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
 from hexconv.pipeline import built
+from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds
 from hexconv.refine import (
     RANGES,
@@ -108,7 +108,7 @@ class _Job:
     calibration: Calibration
     journal: Journal = field(default_factory=lambda: Journal(None))
     chosen: tuple[RefineStep, ...] = ()
-    slices: Mapping[str, int] = field(default_factory=dict)
+    precision: Precision = PLAIN
 
     @property
     def settings(self) -> Settings:
@@ -171,9 +171,9 @@ class _Job:
             self._with_ranges if known.is_fold else self._searched_with,
         )
 
-    def _searched_with(self, found: Mapping[str, Bounds], slices: Mapping[str, int]) -> Model:
-        """The model with given ranges and slices, and rewrites that were searched for it."""
-        self.calibration.observed, self.slices = found, slices
+    def _searched_with(self, found: Mapping[str, Bounds], precision: Precision) -> Model:
+        """The model with given ranges and precision, and rewrites that were searched for it."""
+        self.calibration.observed, self.precision = found, precision
         return self._built()
 
     def _choose_ranges(self) -> Model | None:
@@ -201,10 +201,8 @@ class _Job:
         assert model.conversion is not None
         return replace(model, conversion=replace(model.conversion, refined=self.chosen))
 
-    def _with_ranges(
-        self, found: Mapping[str, Bounds], slices: Mapping[str, int] = NO_SLICES
-    ) -> Model:
-        return self._with(self._start, found, slices)
+    def _with_ranges(self, found: Mapping[str, Bounds], precision: Precision = PLAIN) -> Model:
+        return self._with(self._start, found, precision)
 
     @property
     def _start(self) -> Choice:
@@ -220,21 +218,21 @@ class _Job:
         self,
         choice: Choice,
         observed: Mapping[str, Bounds] | None = None,
-        slices: Mapping[str, int] | None = None,
+        precision: Precision | None = None,
     ) -> Model:
         """The model with a choice of rewrites; the first choice reuses what was prepared first.
 
         Args:
             choice: the rewrites.
             observed: other ranges than those that were observed.
-            slices: of tensors inside the model, other than those that were chosen.
+            precision: other than what was chosen.
         """
         known = self.calibration
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         ready = known.first() or known.prepared(turned)
         found = dict(known.observed if observed is None else observed)
-        inner = self.slices if slices is None else slices
-        model = built(known.source, *ready, found, turned, known.warnings, inner)
+        precise = self.precision if precision is None else precision
+        model = built(known.source, *ready, found, turned, known.warnings, precise)
         assert model.conversion is not None
         record = replace(
             model.conversion,
@@ -303,7 +301,7 @@ class _Job:
         if REWRITES[name].stage is Stage.FLOAT:
             again = known.samples.again()
             observed = observed_ranges(graph, again, known.ranges, turned).ranges
-        return built(known.source, graph, history, observed, turned, known.warnings, self.slices)
+        return built(known.source, graph, history, observed, turned, known.warnings, self.precision)
 
 
 def _range_source(ranges: Ranges | None) -> RangeSource | None:

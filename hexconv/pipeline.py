@@ -32,10 +32,11 @@ from hexconv.names import did_you_mean, listed
 from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph, NodeView, load
-from hexconv.optimize.inner_slices import NO_SLICES, slice_inside
+from hexconv.optimize.inner_slices import slice_inside
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
+from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds, Range
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
 from hexconv.settings import Settings
@@ -69,12 +70,9 @@ def built(
     observed: dict[str, Bounds],
     settings: Settings,
     warnings: Sequence[str],
-    inner_slices: Mapping[str, int] = NO_SLICES,
+    precision: Precision = PLAIN,
 ) -> Model:
-    """Fuse, lower, rewrite and check a calibrated float graph, which is modified.
-
-    `inner_slices`: by tensor inside the model, in how many slices of its range it is carried.
-    """
+    """Fuse, lower, rewrite and check a calibrated float graph, which is modified."""
     onnx_ops = Counter(node.op_type for node in graph.nodes)
     macs = {name: count for name, count in graph.macs().items() if count}
     measured = dict(sorted(observed.items()))
@@ -82,9 +80,11 @@ def built(
     warnings += [f"output {told} in the model: {NOT_ROUNDED}" for told in graph.unrounded]
     warnings += graph.branches
     equalized = equalizes(settings)
-    observed, chosen = calibrate.rewrite_by_ranges(graph, observed, equalized=equalized)
+    observed, chosen = calibrate.rewrite_by_ranges(
+        graph, observed, equalized=equalized, written_out=precision.written_out
+    )
     history = history + _named("calibrated", chosen)
-    observed = slice_inside(graph, observed, inner_slices)
+    observed = slice_inside(graph, observed, dict(precision.slices))
     observed, slices = slice_outputs(graph, observed, settings.output_slices)
     calibrate.cover_positions(graph, observed)
     calibrate.bound_constants(graph, observed)

@@ -178,7 +178,12 @@ def introduced_ranges(
     if samples is not None and equalizes(settings) and not large:
         drawn = calibrate.read_samples(samples, graph, settings.data_formats)
         large = calibrate.large_channels(graph, observed, drawn)
-    copy = calibrate.rewritten_copy(graph, {**observed, **large}, equalized=equalizes(settings))
+    copy = calibrate.rewritten_copy(
+        graph,
+        {**observed, **large},
+        equalized=equalizes(settings),
+        written_out=_possibly_written_out(graph, settings),
+    )
     if copy is None:
         return large
     observers = [settings.first_observer] + ([settings.other_observer] if counted else [])
@@ -186,6 +191,17 @@ def introduced_ranges(
     new = set(copy.computed_values()) - set(graph.computed_values())
     measured, *_ = _observe_by(observers, copy, source, settings, samples, (), new)
     return {**large, **{name: bounds for name, bounds in measured.items() if name in new}}
+
+
+def _possibly_written_out(graph: FloatGraph, settings: Settings) -> list[str]:
+    """Outputs of Softmax nodes that `high` may write out, for packets."""
+    if settings.accuracy != "high" or not settings.extra_packets:
+        return []
+    return [
+        str(node.outputs[0].name)
+        for node in graph.nodes
+        if node.op_type == "Softmax" and not node.domain
+    ]
 
 
 def equalizes(settings: Settings) -> bool:

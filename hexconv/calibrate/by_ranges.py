@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hexconv.calibrate.equalized_channels import equalize
 from hexconv.calibrate.flat_softmax import flat_softmax
@@ -23,6 +23,7 @@ def rewrite_by_ranges(
     *,
     equalized: bool = False,
     measured: bool = True,
+    written_out: Collection[str] = (),
 ) -> tuple[dict[str, Bounds], dict[str, int]]:
     """Change a graph in place where 255 levels of the ranges observed would not do.
 
@@ -31,6 +32,7 @@ def rewrite_by_ranges(
         observed: (min, max) of each value.
         equalized: whether channels may be scaled (`equalized_channels`, `outlier_channels`).
         measured: whether `observed` has the ranges of what that makes.
+        written_out: outputs of Softmax nodes that are written out, flat or not.
 
     Returns:
         The ranges, those of new values among them; how often each rewrite was applied, by name.
@@ -38,7 +40,7 @@ def rewrite_by_ranges(
     ranges = bounded_norms(graph, bounded_masks(graph, observed))
     tails = gelu_tails(graph, ranges, measured=measured) if equalized else 0
     streams = scale_outliers(graph, ranges, measured=measured) if equalized else 0
-    ranges, flat = flat_softmax(graph, ranges)
+    ranges, flat = flat_softmax(graph, ranges, written_out)
     ranges, unlike = unlike_rows(graph, ranges)
     ranges, leaky = leaky_factors(graph, ranges)
     scaled = equalize(graph, ranges, measured=measured) if equalized else 0
@@ -55,13 +57,19 @@ def scale_channels(graph: FloatGraph, ranges: Mapping[str, Bounds]) -> None:
 
 
 def rewritten_copy(
-    graph: FloatGraph, observed: Mapping[str, Bounds], *, equalized: bool = False
+    graph: FloatGraph,
+    observed: Mapping[str, Bounds],
+    *,
+    equalized: bool = False,
+    written_out: Collection[str] = (),
 ) -> FloatGraph | None:
     """The graph as `rewrite_by_ranges` will make it, to observe the new values; None if none is.
 
     Its names are those that the rewrites give the graph itself.
     """
     copy = graph.copied()
-    _, counts = rewrite_by_ranges(copy, observed, equalized=equalized, measured=False)
+    _, counts = rewrite_by_ranges(
+        copy, observed, equalized=equalized, measured=False, written_out=written_out
+    )
     remove_dead(copy.graph)
     return copy if counts else None

@@ -10,7 +10,7 @@ probability near 1 keep that, and so do many rows that keep their mass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import exp, log, prod
 
 import numpy as np
@@ -54,19 +54,22 @@ LOWEST_SCORE = -log(2.0 * LEVELS)
 
 
 def flat_softmax(
-    graph: FloatGraph, observed: Mapping[str, Bounds]
+    graph: FloatGraph, observed: Mapping[str, Bounds], also: Collection[str] = ()
 ) -> tuple[dict[str, Bounds], int]:
     """Softmax of long rows without a large probability as exp, sum and quotient.
 
     Args:
         graph: changed in place.
         observed: (min, max) of each value.
+        also: outputs of other Softmax nodes that are worth it.
 
     Returns:
         The ranges, with those of the new values, and how many nodes were changed.
     """
     ranges = dict(observed)
-    nodes = [node for node in graph.nodes if _is_flat(node, ranges)]
+    nodes = [
+        node for node in graph.nodes if _is_flat(node, ranges) or str(node.outputs[0].name) in also
+    ]
     count = change_each(graph, nodes, lambda node, builder: _written_out(node, builder, ranges))
     return ranges, count
 

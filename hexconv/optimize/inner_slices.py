@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,6 @@ from hexconv.quantize import Bounds
 
 READERS = {"Conv": 1, "ConvTranspose": 0, "MatMul": 0}
 """Ops that read slices, and the axis of their weights that has the input channels."""
-NO_SLICES: Mapping[str, int] = MappingProxyType({})
 Floats = npt.NDArray[np.float64]
 
 

@@ -1,7 +1,8 @@
-"""Which tensors could be carried in slices, and how much of the outputs' noise that would remove.
+"""What could be computed more precisely, and how much of the outputs' noise that would remove.
 
 The noise of each tensor at the outputs is known by cause (`hexconv.compare.noise`). A tensor in
-slices of its range is rounded to smaller steps, and what its chain rounded before it not at all.
+slices of its range is rounded to smaller steps, and what its chain rounded before it not at all; so
+is a softmax in the range of its probabilities.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 
 from hexconv.compare.noise import TensorNoise
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.inner_slices import Chain, chains
+from hexconv.precision import Precision
 from hexconv.quantize import Bounds
-from hexconv.refine.recipe import Recipe
 
 MOST_SLICES = 4
 """Of a tensor inside the model."""
@@ -27,8 +29,8 @@ Rows = Mapping[str, TensorNoise]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One tensor in slices.
+class InSlices:
+    """A tensor in slices.
 
     Attributes:
         tensor: inside the model.
@@ -45,14 +47,40 @@ class Candidate:
         """As it is shown."""
         return f"'{self.tensor}' in {self.count} slices"
 
-    def added(self, recipe: Recipe) -> Recipe:
-        """What a model has with it."""
-        return recipe.sliced(self.tensor, self.count)
+    def added(self, precision: Precision) -> Precision:
+        """What is computed more precisely with it."""
+        return precision.sliced(self.tensor, self.count)
+
+
+@dataclass(frozen=True)
+class WrittenOut:
+    """A Softmax in the range of its probabilities; the library's op rounds them in 0..1.
+
+    Attributes:
+        tensor: that it returns.
+        share: of the outputs' noise that this removes, 0 to 1.
+    """
+
+    tensor: str
+    share: float
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"the softmax '{self.tensor}' in the range of its probabilities"
+
+    def added(self, precision: Precision) -> Precision:
+        """What is computed more precisely with it."""
+        return precision.with_softmax(self.tensor)
+
+
+Candidate = InSlices | WrittenOut
+"""One local change."""
 
 
 def candidates(
     graph: FloatGraph, ranges: Mapping[str, Bounds], noise: Sequence[TensorNoise]
-) -> list[list[Candidate]]:
+) -> list[Sequence[Candidate]]:
     """The candidates, each list in the order in which they build on each other.
 
     Args:
@@ -61,16 +89,18 @@ def candidates(
         noise: of each tensor.
     """
     rows = {row.tensor: row for row in noise}
-    found = [_slices(c, ranges[name], rows) for name, c in chains(graph).items() if name in ranges]
+    found: list[Sequence[Candidate]] = []
+    found += [_slices(c, ranges[name], rows) for name, c in chains(graph).items() if name in ranges]
+    found += [_softmax(node, ranges, rows) for node in graph.nodes if node.op_type == "Softmax"]
     return [steps for steps in found if steps]
 
 
-def _slices(chain: Chain, bounds: Bounds, rows: Rows) -> list[Candidate]:
+def _slices(chain: Chain, bounds: Bounds, rows: Rows) -> list[InSlices]:
     """A chain's last tensor in 2 slices, in 3 and so on, while that removes something."""
     names = [str(value.name) for value in chain.values]
     width = bounds[1] - bounds[0]
     inner = sum(_rounding(rows.get(name)) for name in names[:-1])
-    last, steps = _rounding(rows.get(names[-1])), list[Candidate]()
+    last, steps = _rounding(rows.get(names[-1])), list[InSlices]()
     removed, narrowest = 0.0, np.inf
     for count in range(2, MOST_SLICES + 1):
         parts = chain.split(bounds, count)
@@ -78,9 +108,17 @@ def _slices(chain: Chain, bounds: Bounds, rows: Rows) -> list[Candidate]:
             continue
         narrowest = parts[2]
         share = inner + last - (last or inner) * (narrowest / width) ** 2
-        steps.append(Candidate(chain.tensor, count, share - removed))
+        steps.append(InSlices(chain.tensor, count, share - removed))
         removed = share
     return steps if steps and steps[0].share >= LEAST_SHARE else []
+
+
+def _softmax(node: ir.Node, ranges: Mapping[str, Bounds], rows: Rows) -> list[WrittenOut]:
+    """A Softmax, whose steps are as narrow as its largest probability then."""
+    name = str(node.outputs[0].name)
+    largest = min(ranges.get(name, (0.0, 1.0))[1], 1.0)
+    share = _rounding(rows.get(name)) * (1.0 - largest**2)
+    return [WrittenOut(name, share)] if share >= LEAST_SHARE else []
 
 
 def _rounding(row: TensorNoise | None) -> float:

@@ -7,7 +7,8 @@ samples agree that it was not fitted to.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from hexconv.cost import predict
@@ -36,13 +37,18 @@ class _Offer:
         return self.steps[0].share / max(self.price, 1.0)
 
 
+def _with(candidate: Candidate, recipe: Recipe) -> Recipe:
+    """A recipe and a candidate."""
+    return replace(recipe, precision=candidate.added(recipe.precision))
+
+
 def spend(
     validation: CrossValidation[Model],
     fitted: Refinement,
     settings: Settings,
     tick: Callable[[], None],
 ) -> None:
-    """Try to carry tensors inside the model in slices.
+    """Try to compute parts of the model more precisely.
 
     Args:
         validation: decides, and has the best recipe so far.
@@ -88,11 +94,11 @@ class Spending:
                 offers.append(self._offer(best.steps[1:]))
 
     def _kept(self, candidate: Candidate, packets: float) -> bool:
-        step = Step(candidate.name, candidate.added)
+        step = Step(candidate.name, partial(_with, candidate))
         kept = self._validation.tries(step, (self._taken, packets))
         if kept:
             self._taken = packets
         return kept
 
     def _offer(self, steps: Sequence[Candidate]) -> _Offer:
-        return _Offer(steps, self._packets(steps[0].added(self._validation.best)) - self._taken)
+        return _Offer(steps, self._packets(_with(steps[0], self._validation.best)) - self._taken)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from hexconv.precision import PLAIN, Precision
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -13,14 +15,14 @@ class Recipe:
     Attributes:
         mixed: ranges of either observer by the error at the outputs.
         searched: ranges narrowed by each tensor's noise.
-        slices: (tensor inside the model, in how many slices of its range it is carried).
+        precision: what is computed more precisely, for packets.
         biases: whether biases are corrected.
         weights: whether weights are rounded for their inputs.
     """
 
     mixed: bool = False
     searched: bool = False
-    slices: tuple[tuple[str, int], ...] = ()
+    precision: Precision = PLAIN
     biases: bool = False
     weights: bool = False
 
@@ -28,10 +30,6 @@ class Recipe:
     def of_ranges(self) -> Recipe:
         """Without what changes constants: the model that they are changed of."""
         return replace(self, biases=False, weights=False)
-
-    def sliced(self, tensor: str, count: int) -> Recipe:
-        """The same, and a tensor in slices."""
-        return replace(self, slices=tuple(sorted({**dict(self.slices), tensor: count}.items())))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hexconv.model import Model
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.builder import shape_of
+from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.candidates import Candidate, candidates
@@ -41,8 +42,8 @@ MOST_MEASURED = 2
 """Samples that the noise of each tensor is measured on."""
 
 Ranges = Mapping[str, Bounds]
-Build = Callable[[Ranges, Mapping[str, int]], Model]
-"""Of ranges, and in how many slices tensors inside the model are carried."""
+Build = Callable[[Ranges, Precision], Model]
+"""Of ranges, and of what is computed more precisely."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Refinement:
         samples: that it is fitted on.
         observed: ranges by the observer of the settings.
         other: by another one; None if ranges stay as they are.
-        build: converts with given ranges and slices.
+        build: converts with given ranges and precision.
         journal: of what is measured.
         tick: called after each measurement.
         finish: as `build`, with those that were chosen.
@@ -112,20 +113,20 @@ class Refinement:
         if recipe != recipe.of_ranges:
             return self._corrected(self.made(recipe.of_ranges), recipe)
         ranges = self._ranges_of(recipe)
-        if recipe.slices or ranges != self._observed:
-            return self._finish(ranges, dict(recipe.slices))
+        if recipe.precision != PLAIN or ranges != self._observed:
+            return self._finish(ranges, recipe.precision)
         return self._plain
 
     @cached_property
     def _plain(self) -> Model:
-        return self._finish(self._observed, {})
+        return self._finish(self._observed, PLAIN)
 
     def built(self, recipe: Recipe) -> Model:
         """The model of a recipe that changes no constants, with the first choice of rewrites."""
-        return self._build(self._ranges_of(recipe), dict(recipe.slices))
+        return self._build(self._ranges_of(recipe), recipe.precision)
 
-    def candidates(self, recipe: Recipe) -> list[list[Candidate]]:
-        """Which tensors of its model could be carried in slices, by the noise of each."""
+    def candidates(self, recipe: Recipe) -> list[Sequence[Candidate]]:
+        """What of its model could be computed more precisely, by the noise of each tensor."""
         model, reference = self.built(recipe), self._original.reference()
         scale_channels(reference, model.ranges)
         library = self._original.settings.library
@@ -135,7 +136,7 @@ class Refinement:
         return candidates(reference, model.ranges, noise.tensors)
 
     def _ranges_of(self, recipe: Recipe) -> Ranges:
-        recipe = replace(recipe, slices=())
+        recipe = replace(recipe, precision=PLAIN)
         if recipe not in self._ranges:
             self._ranges[recipe] = self._fitted_ranges(recipe)
         return self._ranges[recipe]
@@ -153,7 +154,7 @@ class Refinement:
         journal = self._journal.part("mixed-ranges")
 
         def score(ranges: Ranges) -> float:
-            return journal.score(lambda: judge.score(self._build(ranges, {}).graph)).sqnr
+            return journal.score(lambda: judge.score(self._build(ranges, PLAIN).graph)).sqnr
 
         return mixed_ranges(self._observed, other, score, self._tick)
 

@@ -15,6 +15,7 @@ from hexconv.compare.metrics import decibels
 from hexconv.model import Model
 from hexconv.optimize.inner_slices import chains
 from hexconv.pipeline import built, prepared
+from hexconv.precision import Precision
 from hexconv.settings import Settings
 from hexconv.simulator import Simulator
 from tests.lowering.proof import Array, float_outputs, model, numbers, same_on_the_library
@@ -104,7 +105,9 @@ def made(proto: onnx.ModelProto, slices: Mapping[str, int]) -> Model:
     settings = Settings.of({"name": "net"})
     known = Calibration(proto, None, KeptSamples(feeds(proto, 8)), None, settings)
     observed = dict(known.observed)
-    return built(proto, *known.prepared(settings), observed, settings, [], slices)
+    return built(
+        proto, *known.prepared(settings), observed, settings, [], Precision(tuple(slices.items()))
+    )
 
 
 def noise(proto: onnx.ModelProto, found: Model) -> float:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 import hexconv
 from hexconv.compare.noise import TensorNoise
@@ -13,19 +16,20 @@ from hexconv.errors import ConfigError
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.pipeline import prepared
-from hexconv.refine.candidates import Candidate, candidates
+from hexconv.refine.candidates import Candidate, InSlices, WrittenOut, candidates
 from hexconv.refine.finer import Spending
 from hexconv.refine.held_back import Judge
 from hexconv.refine.recipe import Recipe, Step
 from hexconv.schema import check_document
 from hexconv.settings import Settings
+from tests.lowering.proof import model
 from tests.optimize.test_inner_slices import feeds, leaky
 
 PRICES = {"a": 10.0, "b": 40.0, "c": 5.0}
 
 
 def packets(recipe: Recipe) -> float:
-    return 1000.0 + sum(PRICES[name] * (n - 1) for name, n in recipe.slices)
+    return 1000.0 + sum(PRICES[name] * (n - 1) for name, n in recipe.precision.slices)
 
 
 class Tries:
@@ -46,11 +50,11 @@ class Tries:
 def tried(extra: float, found: Any, refused: str = "none") -> tuple[list[str], dict[str, int]]:
     validation: Any = Tries(refused)
     Spending(validation, packets, extra).run(found)
-    return [name[1] + name[7] for name in validation.names], dict(validation.best.slices)
+    return [name[1] + name[7] for name in validation.names], dict(validation.best.precision.slices)
 
 
 def steps(tensor: str, *shares: float) -> list[Candidate]:
-    return [Candidate(tensor, n, share) for n, share in enumerate(shares, 2)]
+    return [InSlices(tensor, n, share) for n, share in enumerate(shares, 2)]
 
 
 def test_what_removes_most_for_a_packet_is_tried_first() -> None:
@@ -129,3 +133,32 @@ def test_a_budget_that_no_step_reads_is_an_error() -> None:
 def test_a_budget_is_a_number_of_percent(percent: float) -> None:
     with pytest.raises(ConfigError, match="is not 0 to 1000"):
         hexconv.convert(leaky(), accuracy="high", extra_packets=percent)
+
+
+def classes() -> onnx.ModelProto:
+    """Probabilities of 40 classes up to about a half, of 32 frames."""
+    weights = np.random.default_rng(5).normal(0, 0.28, (16, 40)).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["p"]),
+    ]
+    return model(nodes, {"x": [1, 32, 16]}, ["p"], {"w": weights}, opset=17)
+
+
+def test_a_softmax_is_written_out_where_its_rounding_is_most_of_the_noise() -> None:
+    proto = classes()
+    found, plain = (
+        hexconv.convert(proto, samples=feeds(proto, 16), accuracy="high", extra_packets=percent)
+        for percent in (300.0, 0.0)
+    )
+    assert found.conversion is not None
+    names = [step.name for step in found.conversion.refined if step.kept]
+    assert "the softmax 'p' in the range of its probabilities" in names
+    judge = Judge(load(proto), feeds(proto, 6, 50), "v66")
+    assert judge.score(found.graph).sqnr > judge.score(plain.graph).sqnr + 2.0
+
+
+def test_a_softmax_written_out_is_rounded_in_steps_of_its_largest_probability() -> None:
+    graph, _ = prepared(classes(), None, Settings())
+    ((only,),) = candidates(graph, {"p": (0.0, 0.5), "z": (-4.0, 4.0)}, [noise("p", 0.8, 0.5)])
+    assert only == WrittenOut("p", pytest.approx(0.8 * 0.5 * 0.75))

@@ -1,0 +1,31 @@
+"""What is computed more precisely than one tensor of 8 bits allows, for more packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What is computed more precisely.
+
+    Attributes:
+        slices: (tensor inside the model, in how many slices of its range it is carried).
+        written_out: outputs of Softmax that are computed as exp, sum and quotient, in the range of
+            their probabilities.
+    """
+
+    slices: tuple[tuple[str, int], ...] = ()
+    written_out: tuple[str, ...] = ()
+
+    def sliced(self, tensor: str, count: int) -> Precision:
+        """The same, and a tensor in slices."""
+        return replace(self, slices=tuple(sorted({**dict(self.slices), tensor: count}.items())))
+
+    def with_softmax(self, tensor: str) -> Precision:
+        """The same, and a Softmax written out."""
+        return replace(self, written_out=tuple(sorted({*self.written_out, tensor})))
+
+
+PLAIN = Precision()
+"""Nothing is."""
