@@ -143,6 +143,7 @@ def command(
     from hexconv.cli._convert_page import page, say_full_precision, warn
     from hexconv.cli._qdq import QdqRequest, write_qdq
     from hexconv.files import check_file
+    from hexconv.settings import EXTRA_PACKETS
 
     if target == "qdq" and (config or preset or cuts or mace_layout or save_inputs or as_html):
         raise click.UsageError(
@@ -151,6 +152,8 @@ def command(
         )
     if target == "qdq" and settings["output_slices"]:
         raise click.UsageError("--output-slices is for the DSP: --to qdq has outputs of 8 bits")
+    if target == "qdq" and settings["extra_packets"] != EXTRA_PACKETS:
+        raise click.UsageError("--extra-packets is for the DSP: --to qdq counts none")
     if config is not None and preset is not None:
         raise click.UsageError("give either --config or --preset")
     if source is None and config is None:
