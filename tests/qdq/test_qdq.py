@@ -248,8 +248,8 @@ def test_bad_samples_write_nothing(saved: Path) -> None:
 
 
 def test_what_only_mace_has_is_a_usage_error(saved: Path) -> None:
-    packets = ["--accuracy", "high", "--extra-packets", "5"]
-    for other in (["--split", "c"], ["--mace-layout"], ["--save-inputs"], ["--preset", "x"], packets):
+    layout = (["--split", "c"], ["--mace-layout"], ["--save-inputs"], ["--preset", "x"])
+    for other in (*layout, ["--accuracy", "high", "--extra-packets", "5"]):
         result = run("convert", saved / "net.onnx", "--to", "qdq", *other)
         assert result.exit_code == 2, other
         assert "--to qdq" in result.output
