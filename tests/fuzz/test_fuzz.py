@@ -30,16 +30,13 @@ KNOWN = {
     1041357: "values are 0.6 levels from the threshold of a comparison",
     1041387: "a norm of six values, of which a Relu and a mean leave the small ones",
     1041643: "half of 20 values that are averaged have 8 levels in a Concat; three means are all",
-    1042224: "one row of three is constant, and the reciprocals of norms have a range up to its",
     1042495: "a value is two levels from the threshold of a comparison behind a norm",
     1043667: "a minimum lets values below 0.01 through, where a level of the input is 0.014",
     1044249: "scores of a softmax are thousands, a level of which is 87: they may tie",
-    1046035: "one value of 36 of x - mean(x) is clipped at the width of x in a run",
     1025540: "what is 0 in every sample has levels of 1/256; a constant of 0.01 is added to it",
 }
 """Seeds that are 6 dB and more below what 8 bits allow, and why."""
 KNOWN_WIDE = {
-    2000090: "a mean has the range of what it is taken from, for the difference of the two",
     2000207: "values are half a level from the threshold of a comparison",
 }
 
@@ -52,6 +49,8 @@ HELD = {
     1037476: "a scaled Clip of one side: refused",
     1037585: "a product with a LeakyRelu of itself: refused",
     1044063: "rows of one number behind a maximum, of which a norm left no 0: 21 dB",
+    1042224: "one row of three is constant, and the reciprocals of norms reached it: 27 dB",
+    1046035: "one value of 36 of x - mean(x) was clipped at the width of x in a run",
     1044452: "rows of one number behind a Clip, of which a norm left no 0: 24 dB",
     1007229: "a sum over a norm, whose values were all rounded by the same amount: 29 dB",
 }

@@ -43,8 +43,10 @@ def converted(
     without: tuple[str, ...] = (),
     library: LibraryVersion = DEFAULT_LIBRARY,
 ) -> Model:
-    """The model at the default level."""
-    return hexconv.convert(proto, samples=[feeds], without=without, library=library)
+    """The model at the default level, in the ranges that were seen: no error is one of clipping."""
+    return hexconv.convert(
+        proto, samples=[feeds], without=without, library=library, observer="minmax"
+    )
 
 
 def applied(model: Model) -> dict[str, int]:
