@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hexconv import calibrate
+from hexconv.calibrate.softmax_rows import softmax_nodes
 from hexconv.decompose.steps import shared_over_steps
 from hexconv.errors import NotFiniteError, RangeError
 from hexconv.names import listed
@@ -197,11 +198,7 @@ def _possibly_written_out(graph: FloatGraph, settings: Settings) -> list[str]:
     """Outputs of Softmax nodes that `high` may write out, for packets."""
     if settings.accuracy != "high" or not settings.extra_packets:
         return []
-    return [
-        str(node.outputs[0].name)
-        for node in graph.nodes
-        if node.op_type == "Softmax" and not node.domain
-    ]
+    return [str(node.outputs[0].name) for node in softmax_nodes(graph)]
 
 
 def equalizes(settings: Settings) -> bool:

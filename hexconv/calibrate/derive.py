@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 import onnx_ir as ir
 
 from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.rewrites.match import clip_ends
 from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Bounds
 
@@ -70,22 +70,11 @@ def _derive(node: ir.Node) -> Derived | None:
     if node.op_type in UNARY:
         return Derived(_name(node.inputs[0]), node.op_type)
     if node.op_type == "Clip":
-        return _clip(node)
+        ends = clip_ends(node)
+        return None if ends is None else Derived(_name(node.inputs[0]), "Clip", ends)
     if node.op_type in BINARY and len(node.inputs) == 2:
         return _with_constant(node)
     return None
-
-
-def _clip(node: ir.Node) -> Derived | None:
-    limits = [-inf, inf]
-    for index, bound in enumerate(node.inputs[1:3]):
-        if bound is None:
-            continue
-        array = array_of(bound)
-        if array is None or array.size != 1:
-            return None
-        limits[index] = float(np.float32(array.item()))
-    return Derived(_name(node.inputs[0]), "Clip", tuple(limits))
 
 
 def _with_constant(node: ir.Node) -> Derived | None:

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
+from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.channel_entries import entry
 from hexconv.calibrate.channel_groups import Floats
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, is_row, shape_of
-from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
@@ -160,23 +160,24 @@ def gelu_tails(graph: FloatGraph, ranges: Mapping[str, Bounds], *, measured: boo
     Returns:
         How many GELUs were changed.
     """
-    builder, done = FloatBuilder(graph.graph), 0
-    for item in gelu_inputs(graph):
-        name = str(item.value.name)
-        end = ranges.get(entry(name, OTHERS), NONE)[1]
-        known = f"{item.gelu.outputs[0].name}{NEAR}" in ranges
-        if end > 0.0 and (known or not measured):
-            peaks = [ranges.get(entry(name, c), NONE)[1] for c in range(item.bias.size)]
-            _split(item, end, _counts(np.array(peaks), end), builder)
-            done += 1
-    if done:
-        remove_dead(graph.graph)
-    return done
+    found = [
+        item
+        for item in gelu_inputs(graph)
+        if _end(item, ranges) > 0.0
+        and (not measured or f"{item.gelu.outputs[0].name}{NEAR}" in ranges)
+    ]
+    return change_each(graph, found, lambda item, builder: _split(item, ranges, builder))
 
 
-def _split(
-    item: GeluInput, end: float, counts: npt.NDArray[np.int64], builder: FloatBuilder
-) -> None:
+def _end(item: GeluInput, ranges: Mapping[str, Bounds]) -> float:
+    """Up to which most channels reach; 0 where none goes far beyond."""
+    return ranges.get(entry(str(item.value.name), OTHERS), NONE)[1]
+
+
+def _split(item: GeluInput, ranges: Mapping[str, Bounds], builder: FloatBuilder) -> None:
+    source, end = str(item.value.name), _end(item, ranges)
+    peaks = [ranges.get(entry(source, c), NONE)[1] for c in range(item.bias.size)]
+    counts = _counts(np.array(peaks), end)
     name, limit = str(item.gelu.outputs[0].name), np.float32(end)
     builder.at(item.gelu)
     near = builder.op("Clip", [item.value, np.float32(-NEAREST), limit])

@@ -47,11 +47,14 @@ def softmax_axis(node: ir.Node) -> int:
     return (-1 if axis is None else axis.as_int()) % len(shape_of(node.inputs[0]))
 
 
+def softmax_nodes(graph: FloatGraph) -> Iterator[ir.Node]:
+    """Each softmax."""
+    return (node for node in graph.nodes if node.op_type == "Softmax" and not node.domain)
+
+
 def softmax_of_products(graph: FloatGraph) -> Iterator[ir.Node]:
     """Each softmax whose probabilities a product sums over."""
-    for node in graph.nodes:
-        if node.op_type == "Softmax" and not node.domain and product_of(node) is not None:
-            yield node
+    return (node for node in softmax_nodes(graph) if product_of(node) is not None)
 
 
 def compute_rows(builder: FloatBuilder, node: ir.Node) -> None:

@@ -16,7 +16,7 @@ from hexconv.annotations import notes_of
 from hexconv.lowering.needed_ranges import needed_ranges
 from hexconv.lowering.registry import LOWERINGS, Tie
 from hexconv.onnx_graph import NodeView
-from hexconv.onnx_graph.builder import array_of
+from hexconv.onnx_graph.rewrites.match import clip_ends
 from hexconv.quantize import Bounds, Range, cover, ending_near
 
 EVERYTHING = (-inf, inf)
@@ -81,16 +81,7 @@ def clip_limits(node: NodeView) -> Bounds | None:
     """(low, high) of a Relu or Clip; None where a bound is computed."""
     if node.op == "Relu":
         return 0.0, inf
-    found = []
-    for position, default in ((1, -inf), (2, inf)):
-        if not node.has(position):
-            found.append(default)
-            continue
-        array = array_of(node.node.inputs[position])
-        if array is None:
-            return None
-        found.append(float(array.reshape(-1)[0]))
-    return found[0], found[1]
+    return clip_ends(node.node)
 
 
 class _Solver:

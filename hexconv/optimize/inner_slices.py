@@ -18,9 +18,11 @@ import onnx_ir as ir
 
 from hexconv.annotations import notes_of
 from hexconv.arrays import Array
+from hexconv.calibrate.leaky_inputs import slopes_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.rewrites.match import clip_ends
 from hexconv.optimize.output_slices import NAME, Product, product_of, widened
 from hexconv.quantize import Bounds
 
@@ -165,20 +167,16 @@ def _factors(node: ir.Node, chain: Chain) -> tuple[Floats, Floats] | None:
     if node.op_type == "Clip":
         bounds = _bounds(node)
         return None if bounds is None else (one, one * (bounds[0] < 0.0))
-    if node.op_type == "LeakyRelu":
-        given = node.attributes.get("alpha")
-        alpha = 0.01 if given is None else given.as_float()
-        return (one, one * alpha) if alpha >= 0.0 else None
-    if node.op_type == "PRelu":
-        slope = array_of(node.inputs[1])
-        return None if slope is None else _slopes(slope, chain)
+    slopes = slopes_of(node)
+    if slopes is not None:
+        return _slopes(slopes, chain)
     if node.op_type in ("Mul", "Div"):
         return _factor(node, chain.values[-1])
     return None
 
 
 def _slopes(slope: Array, chain: Chain) -> tuple[Floats, Floats] | None:
-    """Of a PRelu with a slope for each channel, or one."""
+    """Of a LeakyRelu or PRelu with a slope for each channel, or one."""
     rank, axis = len(shape_of(chain.values[-1])), chain.product.channels
     form = (1,) * (rank - slope.ndim) + slope.shape
     if slope.ndim > rank or slope.size not in (1, form[axis]) or bool((slope < 0.0).any()):
@@ -201,15 +199,8 @@ def _factor(node: ir.Node, value: ir.Value) -> tuple[Floats, Floats] | None:
 
 def _bounds(node: ir.Node) -> Bounds | None:
     """Of a Clip that has zero between its constant ends."""
-    found = []
-    for place, default in ((1, -np.inf), (2, np.inf)):
-        given = node.inputs[place] if place < len(node.inputs) else None
-        array = None if given is None else array_of(given)
-        if given is not None and array is None:
-            return None
-        found.append(default if array is None else float(array.reshape(-1)[0]))
-    low, high = found
-    return (low, high) if low <= 0.0 < high else None
+    ends = clip_ends(node)
+    return ends if ends is not None and ends[0] <= 0.0 < ends[1] else None
 
 
 def _replace(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.calibrate.softmax_rows import softmax_nodes
 from hexconv.compare.noise import TensorNoise
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.inner_slices import Chain, chains
@@ -91,7 +92,7 @@ def candidates(
     rows = {row.tensor: row for row in noise}
     found: list[Sequence[Candidate]] = []
     found += [_slices(c, ranges[name], rows) for name, c in chains(graph).items() if name in ranges]
-    found += [_softmax(node, ranges, rows) for node in graph.nodes if node.op_type == "Softmax"]
+    found += [_softmax(node, ranges, rows) for node in softmax_nodes(graph)]
     return [steps for steps in found if steps]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isclose
+from math import inf, isclose
 
 import onnx_ir as ir
 
@@ -54,6 +54,18 @@ def plus(value: ir.Value | None, wanted: float) -> ir.Value | None:
     node = made_by(value, "Add")
     found = with_scalar(node) if node is not None else None
     return found[0] if found is not None and near(found[1], wanted) else None
+
+
+def clip_ends(node: ir.Node) -> tuple[float, float] | None:
+    """(min, max) of a Clip, infinite where it has none; None where one is computed."""
+    found = [-inf, inf]
+    for place, end in enumerate(node.inputs[1:3]):
+        array = array_of(end)
+        if end is not None and (array is None or array.size != 1):
+            return None
+        if array is not None:
+            found[place] = float(array.item())
+    return found[0], found[1]
 
 
 def reduced_axes(node: ir.Node) -> list[int] | None:
