@@ -30,7 +30,8 @@ def rewrite_by_ranges(
     Args:
         graph: changed in place.
         observed: (min, max) of each value.
-        equalized: whether channels may be scaled (`equalized_channels`, `outlier_channels`).
+        equalized: whether channels may be scaled (`equalized_channels`, `outlier_channels`), and
+            scores centered.
         measured: whether `observed` has the ranges of what that makes.
         written_out: outputs of Softmax nodes that are written out, flat or not.
 
@@ -40,7 +41,7 @@ def rewrite_by_ranges(
     ranges = bounded_norms(graph, bounded_masks(graph, observed))
     tails = gelu_tails(graph, ranges, measured=measured) if equalized else 0
     streams = scale_outliers(graph, ranges, measured=measured) if equalized else 0
-    ranges, flat = flat_softmax(graph, ranges, written_out)
+    ranges, flat = flat_softmax(graph, ranges, written_out, centered=equalized, measured=measured)
     ranges, unlike = unlike_rows(graph, ranges)
     ranges, leaky = leaky_factors(graph, ranges)
     scaled = equalize(graph, ranges, measured=measured) if equalized else 0

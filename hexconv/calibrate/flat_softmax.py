@@ -5,20 +5,26 @@ or less: most round to zero, and the row loses its mass. exp relative to the row
 levels for each row. Its product with the values is divided by the row's sum (as FlashAttention
 does, Dao et al. 2022), so that no mass is lost; without a product, the quotient has the range that
 the probabilities have. A table an element is more than the library's op costs: rows that have a
-probability near 1 keep that, and so do many rows that keep their mass.
+probability near 1 keep that, and so do many rows that keep their mass. Where centered scores share
+one maximum, exp takes products instead of a table, and no maximum of rows is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from math import exp, log, prod
+from dataclasses import dataclass
+from math import exp, prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.calibrate.centered_scores import Scores, center, centered_scores
 from hexconv.calibrate.changes import change_each
+from hexconv.calibrate.exp_by_products import exp_by_products
 from hexconv.calibrate.softmax_rows import (
+    LOWEST_SCORE,
     loses_mass,
     own_maxima_are_better,
     product_of,
@@ -49,12 +55,15 @@ the probabilities are read themselves: exp keeps 94 levels of such a row."""
 NARROW = 7.0
 """Width of the scores up to which one maximum serves all rows of a product, where it was not
 measured: a product has one range for all rows, in which those of like sums keep their levels."""
-LOWEST_SCORE = -log(2.0 * LEVELS)
-"""Below it, exp rounds to 0 in 255 levels of 0..1."""
 
 
 def flat_softmax(
-    graph: FloatGraph, observed: Mapping[str, Bounds], also: Collection[str] = ()
+    graph: FloatGraph,
+    observed: Mapping[str, Bounds],
+    also: Collection[str] = (),
+    *,
+    centered: bool = False,
+    measured: bool = True,
 ) -> tuple[dict[str, Bounds], int]:
     """Softmax of long rows without a large probability as exp, sum and quotient.
 
@@ -62,6 +71,8 @@ def flat_softmax(
         graph: changed in place.
         observed: (min, max) of each value.
         also: outputs of other Softmax nodes that are worth it.
+        centered: whether scores may be centered.
+        measured: whether `observed` has the ranges of what that makes.
 
     Returns:
         The ranges, with those of the new values, and how many nodes were changed.
@@ -70,8 +81,12 @@ def flat_softmax(
     nodes = [
         node for node in graph.nodes if _is_flat(node, ranges) or str(node.outputs[0].name) in also
     ]
-    count = change_each(graph, nodes, lambda node, builder: _written_out(node, builder, ranges))
-    return ranges, count
+
+    def change(node: ir.Node, builder: FloatBuilder) -> None:
+        scores = centered_scores(node, ranges, measured=measured) if centered else None
+        _written_out(node, scores, builder, ranges)
+
+    return ranges, change_each(graph, nodes, change)
 
 
 def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:
@@ -109,41 +124,74 @@ def _is_returned(value: ir.Value) -> bool:
     return value.is_graph_output() or any(_is_returned(node.outputs[0]) for node in moved)
 
 
-def _written_out(node: ir.Node, builder: FloatBuilder, ranges: dict[str, Bounds]) -> None:
+def _written_out(
+    node: ir.Node, scores: Scores | None, builder: FloatBuilder, ranges: dict[str, Bounds]
+) -> None:
     source, product = node.inputs[0], product_of(node)
     assert source is not None
     builder.at(node)
     largest = ranges[str(node.outputs[0].name)][1]
-    low, high = ranges[str(source.name)]
-    tops = ranges.get(f"{node.name}_reducemax")  # measured where the rows' maxima may differ
     axes, length = np.array([softmax_axis(node)], np.int64), shape_of(source)[softmax_axis(node)]
-
-    def made(op: str, inputs: list[ir.Value | npt.ArrayLike | None], bounds: Bounds) -> ir.Value:
-        attributes = {"keepdims": 1} if op.startswith("Reduce") else {}
-        value = builder.op(op, inputs, attributes)
-        ranges.setdefault(str(value.name), bounds)
-        return value
-
-    apart = high - (low if tops is None or product is not None else tops[0])
-    better = own_maxima_are_better(node, ranges)
-    shared = apart <= (CLOSE if product is None else NARROW) if better is None else not better
-    if shared:
-        below = made("Sub", [source, np.float32(high)], (low - high, 0.0))
-        ranges[str(below.name)] = low - high, 0.0  # what was measured is below each row's own
+    make = _Maker(builder, ranges)
+    if scores is not None:
+        value = center(node, scores, builder, ranges)
+        mass, later = exp_by_products(value, scores.bounds, make.exactly), 0.0
     else:
-        top = made("ReduceMax", [source, axes], (low, high))
-        below = made("Sub", [source, top], (low - high, 0.0))
-        least, most = ranges[str(below.name)]  # measured perhaps, masked scores among them
-        ranges[str(below.name)] = max(least, LOWEST_SCORE), most
-    mass = made("Exp", [below], (0.0, 1.0))
-    total = made("ReduceSum", [mass, axes], (0.0, float(length)))
-    share = made("Reciprocal", [total], (0.0, largest))
-    if shared and tops is not None:
-        ranges[str(share.name)] = 0.0, ranges[str(share.name)][1] * exp(high - tops[0])
+        mass, later = _exp(node, source, axes, make)
+    total = make.made("ReduceSum", [mass, axes], (0.0, float(length)))
+    share = make.made("Reciprocal", [total], (0.0, largest))
+    if later:
+        ranges[str(share.name)] = 0.0, ranges[str(share.name)][1] * exp(later)
     if product is None:
         builder.replace(node, [builder.op("Mul", [mass, share], name=str(node.name))])
         return
     builder.at(product)
     low, high = ranges[str(product.outputs[0].name)]
-    summed = made("MatMul", [mass, product.inputs[1]], (low * length, high * length))
+    summed = make.made("MatMul", [mass, product.inputs[1]], (low * length, high * length))
     builder.replace(product, [builder.op("Mul", [summed, share], name=str(product.name))])
+
+
+def _exp(
+    node: ir.Node, source: ir.Value, axes: npt.NDArray[np.int64], make: _Maker
+) -> tuple[ir.Value, float]:
+    """exp of scores by a table, relative to the maximum of each row, or of all.
+
+    Returns:
+        It, and how far below the largest maximum that of a row may be.
+    """
+    ranges, product = make.ranges, product_of(node)
+    low, high = ranges[str(source.name)]
+    tops = ranges.get(f"{node.name}_reducemax")  # measured where the rows' maxima may differ
+    apart = high - (low if tops is None or product is not None else tops[0])
+    better = own_maxima_are_better(node, ranges)
+    shared = apart <= (CLOSE if product is None else NARROW) if better is None else not better
+    if shared:
+        below = make.exactly("Sub", [source, np.float32(high)], (low - high, 0.0))
+    else:
+        top = make.made("ReduceMax", [source, axes], (low, high))
+        below = make.made("Sub", [source, top], (low - high, 0.0))
+        least, most = ranges[str(below.name)]  # measured perhaps, masked scores among them
+        ranges[str(below.name)] = max(least, LOWEST_SCORE), most
+    mass = make.made("Exp", [below], (0.0, 1.0))
+    return mass, high - tops[0] if shared and tops is not None else 0.0
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes nodes and notes the ranges of their results."""
+
+    builder: FloatBuilder
+    ranges: dict[str, Bounds]
+
+    def made(self, op: str, inputs: list[Any], bounds: Bounds) -> ir.Value:
+        """A node; its range is what was measured, or these bounds."""
+        attributes = {"keepdims": 1} if op.startswith("Reduce") else {}
+        value = self.builder.op(op, inputs, attributes)
+        self.ranges.setdefault(str(value.name), bounds)
+        return value
+
+    def exactly(self, op: str, inputs: list[Any], bounds: Bounds) -> ir.Value:
+        """A node; its range follows from its inputs'."""
+        value = self.made(op, inputs, bounds)
+        self.ranges[str(value.name)] = bounds
+        return value

@@ -42,8 +42,9 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
     for join, value in masks:
         compute_near(builder.at(join), value)
         compute_row_ends(builder, join, value)
+    at_end = FloatBuilder(copied.graph)
     for node in rows:
-        compute_rows(builder.at(node), node)
+        compute_rows(at_end, node)
     return [copied]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 import onnx_ir as ir
@@ -28,7 +29,15 @@ BETTER = 1.25
 LOST = 0.02
 """Probability that the library's op may lose of a row, in the mean."""
 
+LOWEST_SCORE = -log(2.0 * LEVELS)
+"""Relative to a row's maximum: below it, exp rounds to 0 in 255 levels of 0..1."""
+
 _OWN, _SHARED, _LOST = "noise_own", "noise_shared", "lost"
+SUMS, SUMS_AROUND = "sums", "sums_around_means"
+SQUARES, INVERSES, PRODUCTS = "/mean_square", "/mean_inverse", "/products"
+CENTERED, SHARE_SQUARES, LOST_SQUARES = "centered", "share_squares", "lost_squares"
+LOST_OF_ROWS, VARIANCE, MEAN_SQUARES, POWER = "lost_of_rows", "variance", "mean_squares", "power"
+"""Names of what is measured, behind that of the probabilities (`softmax_noise`)."""
 
 
 def product_of(node: ir.Node) -> ir.Node | None:
@@ -58,16 +67,30 @@ def softmax_of_products(graph: FloatGraph) -> Iterator[ir.Node]:
 
 
 def compute_rows(builder: FloatBuilder, node: ir.Node) -> None:
-    """Compute the noise of both forms, and the probability that the library's op loses."""
+    """Compute what decides between the forms of a softmax in front of a product.
+
+    Args:
+        builder: of a copy of the graph, at its end.
+        node: the softmax.
+    """
     make = _Maker(builder, str(node.outputs[0].name), shape_of(node.inputs[0])[-1])
     scores = make.op("scores", "Max", node.inputs[0], LOWEST)
     top = make.over_row("top", "ReduceMax", scores)
     mass = make.op("mass", "Exp", make.op("below", "Sub", scores, top))
-    sums = make.over_row("sums", "ReduceSum", mass)
+    sums = make.over_row(SUMS, "ReduceSum", mass)
     make.noise(_OWN, sums)
     lower = make.op("lower", "Sub", top, make.op("most", "ReduceMax", top))
     make.noise(_SHARED, make.op("shared_sums", "Mul", sums, make.op("factor", "Exp", lower)))
+    mean = make.over_row("mean", "ReduceMean", scores)
+    make.op(CENTERED, "Sub", scores, mean)
+    higher = make.op("factor_of_means", "Exp", make.op("above", "Sub", top, mean))
+    around = make.op(SUMS_AROUND, "Mul", sums, higher)
     make.lost(make.op("shares", "Div", mass, sums))
+    product = product_of(node)
+    assert product is not None
+    make.values(product.inputs[1], product.outputs[0])
+    for sums_of_form in (sums, around):
+        make.products(sums_of_form, product.outputs[0])
 
 
 @dataclass(frozen=True)
@@ -102,10 +125,37 @@ class _Maker:
         self.op(part, "ReduceMean", self.op(f"{part}/rows", "Div", both, squares))
 
     def lost(self, shares: ir.Value) -> None:
-        """What a row's probabilities lose where each is rounded to levels of 0..1, in the mean."""
+        """What rounding to levels of 0..1 takes from probabilities, by row and by value."""
+        self.mean_of_squares(SHARE_SQUARES, shares)
         levels = self.op("levels", "Mul", shares, float(LEVELS))
         lost = self.op("lost_levels", "Sub", levels, self.op("whole_levels", "Round", levels))
-        self.op(_LOST, "ReduceMean", self.over_row("lost_of_row", "ReduceSum", lost))
+        self.mean_of_squares(LOST_SQUARES, lost)
+        of_row = self.over_row("lost_of_row", "ReduceSum", lost)
+        self.op(_LOST, "ReduceMean", of_row)
+        self.op(LOST_OF_ROWS, "ReduceMean", self.op("squares_lost", "Mul", of_row, of_row))
+
+    def mean_of_squares(self, part: str, value: ir.Value) -> None:
+        """The sum over the squares of each row, in the mean."""
+        self.op(part, "ReduceMean", self.over_row(f"{part}/rows", "ReduceSumSquare", value))
+
+    def values(self, values: ir.Value | None, result: ir.Value) -> None:
+        """The variance of the values over a row's length, the squares of their means, and the
+        power of the product."""
+        axes = np.array([-2], np.int64)
+        name = f"{self.name}/mean_values"
+        mean = self.builder.op("ReduceMean", [values, axes], {"keepdims": 1}, name=name)
+        apart = self.op("apart", "Sub", values, mean)
+        self.op(VARIANCE, "ReduceMean", self.op("apart_squares", "Mul", apart, apart))
+        self.op(MEAN_SQUARES, "ReduceMean", self.op("squares_of_means", "Mul", mean, mean))
+        self.op(POWER, "ReduceMean", self.op("result_squares", "Mul", result, result))
+
+    def products(self, sums: ir.Value, result: ir.Value) -> None:
+        """A form's products before they are divided by sums, and the noise of that division."""
+        part = str(sums.name).rpartition("/")[2]
+        square = self.op(f"{part}/square", "Mul", sums, sums)
+        self.op(f"{part}{SQUARES}", "ReduceMean", square)
+        self.op(f"{part}{INVERSES}", "ReduceMean", self.op(f"{part}/inverse", "Div", 1.0, square))
+        self.op(f"{part}{PRODUCTS}", "Mul", result, sums)
 
 
 def own_maxima_are_better(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool | None:
