@@ -40,6 +40,7 @@ class Calibration:
     Attributes:
         source, shapes, samples, ranges, settings: as `convert` takes them.
         is_fold: whether the samples are a part of those that a refinement has.
+        graphs: that were prepared for `accuracy="high"`, by settings; folds share them.
         observed: (min, max) by tensor.
         other: with the ranges of the other observer; None where it is not compared.
         warnings: about where the ranges come from.
@@ -57,6 +58,7 @@ class Calibration:
     ranges: Ranges | None
     settings: Settings
     is_fold: bool = False
+    graphs: dict[str, tuple[FloatGraph, list[AppliedRewrite]]] = field(default_factory=dict)
     observed: Mapping[str, Bounds] = field(init=False)
     other: Mapping[str, Bounds] | None = field(init=False, default=None)
     warnings: list[str] = field(init=False)
@@ -131,7 +133,15 @@ class Calibration:
 
     def prepared(self, settings: Settings) -> tuple[FloatGraph, list[AppliedRewrite]]:
         """The graph that is lowered with settings, and what was recognized, rewritten and fused."""
-        return prepared(self.source, self.shapes, settings, unreached=self.unreached)
+        if self.settings.accuracy != "high":
+            return prepared(self.source, self.shapes, settings, unreached=self.unreached)
+        key = repr((settings.as_dict(), sorted(self.unreached)))
+        if key not in self.graphs:
+            self.graphs[key] = prepared(
+                self.source, self.shapes, settings, unreached=self.unreached
+            )
+        graph, history = self.graphs[key]
+        return graph.copied(), list(history)
 
     def _also_measured(self, graph: FloatGraph) -> list[FloatGraph]:
         return [*self._other_levels(), *also_measured(graph)]

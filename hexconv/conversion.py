@@ -129,15 +129,23 @@ class _Job:
         folds = [self._fold(number, whole, ticks) for number in range(len(known.folds))]
         validation = CrossValidation(folds, ticks)
         fitted = self._refinement(known.listed, ticks)
-        for step in RANGES if known.other is not None else ():
-            validation.tries(step)
-        if self.settings.extra_packets > 0.0:
-            spend(validation, fitted, self.settings, ticks)
-        for step in steps(ranges=known.other is not None):
-            validation.tries(step)
+        self._try_steps(validation, fitted, ticks)
         model = self._built(ready) if validation.best == Recipe() else fitted.made(validation.best)
         whole.close()
         return reported(model, validation.steps)
+
+    def _try_steps(
+        self, validation: CrossValidation[Model], fitted: Refinement, ticks: Ticks
+    ) -> None:
+        """Steps that cost nothing first; what costs packets has to gain behind them."""
+        ranges = self.calibration.other is not None
+        for step in (*(RANGES if ranges else ()), *steps(ranges=ranges)):
+            validation.tries(step)
+        if self.settings.extra_packets > 0.0:
+            spend(validation, fitted, self.settings, ticks)
+            # Those that were not kept may be worth more where less noise is left.
+            for step in steps(ranges=ranges):
+                validation.tries(step)
 
     def _fold(self, number: int, whole: Journal, ticks: Ticks) -> Fold[Model]:
         """Samples to judge by, and what fits models on the others."""
@@ -147,7 +155,7 @@ class _Job:
         def fitted() -> Refinement:
             settings = replace(self.settings, progress=None)
             start = (known.source, known.shapes, KeptSamples(fit), known.ranges, settings)
-            job = _Job(Calibration(*start, is_fold=True), journal)
+            job = _Job(Calibration(*start, is_fold=True, graphs=known.graphs), journal)
             job._choose_ranges()
             return job._refinement(fit, ticks)
 

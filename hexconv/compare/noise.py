@@ -22,6 +22,7 @@ from hexconv.nnlib.graph import Graph, Node
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
+from hexconv.onnx_graph.perturbed import Perturbed
 from hexconv.onnx_graph.switched import Switched, rounded_weights
 from hexconv.simulator import Simulator
 
@@ -102,6 +103,7 @@ class NoiseMeter:
         self._tensors = {s.tensor: s for s in self._sites.all if s.tensor in floats}
         self._weights = rounded_weights(reference)
         self._switched = Switched(reference, list(self._tensors), list(self._weights))
+        self._perturbed = Perturbed(reference, list(self._tensors))
         self._power = {name: _Power() for name in self._tensors}
         self._total, self._actual = _Power(), 0.0
         self._room: dict[str, tuple[Array, Scale | None]] = {}
@@ -119,33 +121,33 @@ class NoiseMeter:
 
     def _add(self, sample: Sample) -> None:
         errors = self._local_errors(sample)
-        clean = self._switched.outputs(sample, {})
-        self._actual += _relative(clean, self._simulator.run(sample))
+        clean = self._perturbed.clean(sample)
+        returned = self._perturbed.outputs(clean, {})
+        self._actual += _relative(returned, self._simulator.run(sample))
         for name, parts in errors.items():
             whole = np.asarray(sum(parts.values()), np.float32)
-            self._power[name].whole += self._measured(sample, clean, {name: whole})
+            self._power[name].whole += self._measured(clean, {name: whole})
         for name in self._largest():
             for cause in CAUSES:
                 added = {name: errors[name][cause]}
-                self._power[name].causes[cause] += self._measured(sample, clean, added)
+                self._power[name].causes[cause] += self._measured(clean, added)
         for cause in CAUSES:
             added = {name: parts[cause] for name, parts in errors.items()}
-            self._total.causes[cause] += self._measured(sample, clean, added)
+            self._total.causes[cause] += self._measured(clean, added)
 
     def _largest(self) -> list[str]:
         """The tensors of largest noise so far, in the order of execution."""
         ranked = sorted(self._power, key=lambda name: -self._power[name].whole)[:MOST_SPLIT]
         return [name for name in self._power if name in ranked]
 
-    def _measured(
-        self, sample: Sample, clean: Mapping[str, Array], added: Mapping[str, Array]
-    ) -> float:
+    def _measured(self, clean: Mapping[str, Array], added: Mapping[str, Array]) -> float:
         """Noise over signal of errors that are added: the mean over the outputs."""
         self._tick()
         if not any(array.any() for array in added.values()):
             return 0.0
         inside = {name: _within(error, *self._room[name]) for name, error in added.items()}
-        return _relative(clean, self._switched.outputs(sample, inside))
+        found = self._perturbed.outputs(clean, inside)
+        return _relative({name: clean[name] for name in found}, found)
 
     def _local_errors(self, sample: Sample) -> dict[str, dict[str, Array]]:
         """By tensor and cause, what its node adds to it."""

@@ -41,9 +41,6 @@ class Switched:
         for node in changed.nodes:
             if _weights_of(node) in weights:
                 self._ranks[_weights_of(node)] = _switch_weights(changed, node)
-        self._outputs = [info.name for info in graph.outputs]
-        self._ends = [str(value.name) for value in copied.graph.outputs]
-        self._at_ends = FloatSession(changed, self._ends)
         self._inside = FloatSession(changed, self._tensors)
 
     def tensors(self, sample: Arrays, added: Arrays, replaced: Arrays) -> dict[str, Array]:
@@ -55,11 +52,6 @@ class Switched:
             replaced: by tensor, what is read instead of what was computed.
         """
         return self._inside.run(self._feeds(sample, added, replaced))
-
-    def outputs(self, sample: Arrays, added: Arrays) -> dict[str, Array]:
-        """The model's outputs by name, behind all switches."""
-        found = self._at_ends.run(self._feeds(sample, added, {}))
-        return {name: found[end] for name, end in zip(self._outputs, self._ends, strict=True)}
 
     def _feeds(self, sample: Arrays, added: Arrays, replaced: Arrays) -> dict[str, Array]:
         feeds = dict(sample)

@@ -14,7 +14,8 @@ import numpy as np
 
 from hexconv.arrays import Array
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.switched import Switched
+from hexconv.onnx_graph.perturbed import Perturbed
+from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import Bounds, cover
 
 MOST_SEARCHED = 4
@@ -73,21 +74,24 @@ class _Meter:
     def __init__(
         self, reference: FloatGraph, tensors: Collection[str], samples: Sequence[Sample]
     ) -> None:
-        self._switched = Switched(reference, list(tensors), [])
-        floats = [self._switched.tensors(sample, {}, {}) for sample in samples]
+        inside = FloatSession(reference, list(tensors))
+        floats = [inside.run(sample) for sample in samples]
         places = _of_most_ends(floats)
-        self._samples, self._floats = ([of[n] for n in places] for of in (samples, floats))
-        self._clean = [self._switched.outputs(sample, {}) for sample in self._samples]
+        self._floats = [floats[place] for place in places]
+        self._perturbed = Perturbed(reference, list(tensors))
+        self._clean = [self._perturbed.clean(samples[place]) for place in places]
 
-    def noise(self, name: str, bounds: Bounds) -> float:
-        """Noise over signal of all outputs, summed over the samples."""
+    def noise(self, name: str, bounds: Bounds, most: float = np.inf) -> float:
+        """Noise over signal of all outputs, summed over the samples until it exceeds `most`."""
         value_range, total = cover(*bounds), 0.0
         step, zero = np.float32(value_range.step), value_range.zero
-        for sample, floats, clean in zip(self._samples, self._floats, self._clean, strict=True):
+        for floats, clean in zip(self._floats, self._clean, strict=True):
             values = floats[name]
             codes = np.clip(np.rint(values / step), -zero, 255 - zero)
-            found = self._switched.outputs(sample, {name: codes * step - values})
+            found = self._perturbed.outputs(clean, {name: codes * step - values})
             total += _relative(clean, found)
+            if total > most:
+                break
         return total
 
 
@@ -99,7 +103,7 @@ def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
             if best[end] == 0.0:
                 break
             tried = (best[0] * SMALLER, best[1]) if end == 0 else (best[0], best[1] * SMALLER)
-            found = meter.noise(name, tried)
+            found = meter.noise(name, tried, GAIN * noise)
             if found > GAIN * noise:
                 break
             best, noise = tried, found
@@ -119,7 +123,7 @@ def _of_most_ends(floats: Sequence[Sample]) -> list[int]:
 def _relative(clean: Sample, found: Sample) -> float:
     """Noise over signal: the sum over the outputs."""
     total = 0.0
-    for name, expected in clean.items():
-        wanted = expected.astype(np.float64)
-        total += float(((found[name] - wanted) ** 2).sum()) / max(float((wanted**2).sum()), 1e-300)
+    for name, returned in found.items():
+        wanted = clean[name].astype(np.float64)
+        total += float(((returned - wanted) ** 2).sum()) / max(float((wanted**2).sum()), 1e-300)
     return total

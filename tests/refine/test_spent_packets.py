@@ -119,6 +119,18 @@ def test_the_report_has_the_packets_before_and_after(high: Model, without: Model
     assert report["settings"]["extra_packets"] == 10.0
 
 
+def test_steps_that_cost_nothing_are_tried_before_slices_and_once_more_behind_them(
+    high: Model,
+) -> None:
+    """Biases are kept before, weights only behind."""
+    assert high.conversion is not None
+    tried = [(step.name, step.kept) for step in high.conversion.refined]
+    place = tried.index(("'l' in 2 slices", True))
+    weights = "weights rounded for their inputs, and biases"
+    assert ("biases", True) in tried[:place] and (weights, False) in tried[:place]
+    assert (weights, True) in tried[place:] and "biases" not in dict(tried[place:])
+
+
 def test_without_a_budget_the_nodes_stay(without: Model) -> None:
     plain = hexconv.convert(leaky(), samples=feeds(leaky(), 12))
     assert [node.op for node in without.graph.nodes] == [node.op for node in plain.graph.nodes]

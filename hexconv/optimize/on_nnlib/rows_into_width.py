@@ -49,15 +49,16 @@ ROWS = (4, 3, 2, 1)
 @rewrite(Stage.NNLIB, priced=True)
 def rows_into_width(graph: Graph, prices: Prices) -> int:
     """Convolutions of width 1 run over rows that divide evenly among the DSP's threads."""
-    count = 0
+    count, own = 0, None
     for region in list(_regions(graph)):
         if not _promising(graph, region, prices):
             continue
-        own = prices.graph(graph)
+        own = prices.graph(graph) if own is None else own
         for rows in _choices(region):
             other = _folded(graph, region, rows)
-            if other is not None and prices.graph(other) < own:
-                graph.consts[:], graph.nodes[:] = other.consts, other.nodes
+            price = np.inf if other is None else prices.graph(other)
+            if other is not None and price < own and not problems(other):
+                graph.consts[:], graph.nodes[:], own = other.consts, other.nodes, price
                 count += 1
                 break
     return count
@@ -133,13 +134,13 @@ def _promising(graph: Graph, region: PixelRegion, prices: Prices) -> bool:
 
 
 def _folded(graph: Graph, region: PixelRegion, rows: int) -> Graph | None:
-    """The graph with a region over other rows; None where the library would not run it alike."""
+    """The graph with a region over other rows; None where its nodes would run in other forms."""
     copy = replace(graph, consts=list(graph.consts), nodes=list(graph.nodes))
     made = _Folding(copy, region, rows).graph()
     before, after = prepare(graph), prepare(made)
     forms = [{n.id: n.op for n in g.nodes if n.id in region.nodes} for g in (before, after)]
     alike = forms[0] == forms[1] and not any(shifted(after))
-    return made if alike and not problems(made) else None
+    return made if alike else None
 
 
 class _Folding:
