@@ -1,6 +1,6 @@
 """A tensor inside the model in slices of its range, each of 256 values.
 
-What a product with constant weights writes, and only such products read, is carried as
+What a product with constant weights or a sum writes, and only such products read, is carried as
 y = sum over k of clip(y - k d, 0, d) - sum over k of clip(-y - k d, 0, d). Every slice is 0 where y
 is 0, as padding has it. The slices are channels of one product behind each other, whose clipping is
 the end of its range; what reads them repeats its weights. Activations that are linear on either
@@ -24,6 +24,7 @@ from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import clip_ends
 from hexconv.optimize.output_slices import NAME, Product, product_of, widened
+from hexconv.optimize.summed import Summed, sum_of
 from hexconv.quantize import Bounds
 
 READERS = {"Conv": 1, "ConvTranspose": 0, "MatMul": 0}
@@ -33,22 +34,27 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Chain:
-    """A product, activations behind it, and the products that read them.
+    """A product or a sum, activations behind it, and the products that read them.
 
     Attributes:
         product: what makes the first value.
-        values: all values up to that which is read.
+        values: all values up to that which is read; those inside a sum first.
         up, down: (channels,), what results above and below zero are multiplied by.
         limits: of a Clip, of the last value.
         readers: of the last value.
     """
 
-    product: Product
+    product: Product | Summed
     values: tuple[ir.Value, ...]
     up: Floats
     down: Floats
     limits: Bounds = (-np.inf, np.inf)
     readers: tuple[ir.Node, ...] = ()
+
+    @property
+    def terms(self) -> tuple[ir.Value, ...]:
+        """Of a sum."""
+        return self.product.terms if isinstance(self.product, Summed) else ()
 
     @property
     def tensor(self) -> str:
@@ -109,11 +115,12 @@ def slice_inside(
 
 def _from(value: ir.Value) -> Chain | None:
     """The chain that begins with a value."""
-    product = product_of(value)
+    product = product_of(value) or sum_of(value)
     if product is None:
         return None
-    ones = np.ones(product.bias.size)
-    chain: Chain | None = Chain(product, (value,), ones, ones)
+    ones = np.ones(shape_of(value)[product.channels])
+    inner = product.inner if isinstance(product, Summed) else ()
+    chain: Chain | None = Chain(product, (*inner, value), ones, ones)
     while chain is not None:
         value = chain.values[-1]
         uses = [(use.node, use.idx) for use in value.uses()]
@@ -125,12 +132,13 @@ def _from(value: ir.Value) -> Chain | None:
     return None
 
 
-def _reads(node: ir.Node, place: int, product: Product) -> bool:
+def _reads(node: ir.Node, place: int, product: Product | Summed) -> bool:
     """Whether a node multiplies the product's channels with constant weights."""
     weights = array_of(node.inputs[1]) if node.op_type in READERS and place == 0 else None
     if weights is None or node.domain or notes_of(node).float_reason:
         return False
-    if (node.op_type == "MatMul") != (product.node.op_type == "MatMul"):
+    of_rows = isinstance(product, Product) and product.node.op_type == "MatMul"
+    if (node.op_type == "MatMul") != of_rows:
         return False
     group = node.attributes.get("group")
     whole = group is None or group.as_int() == 1
@@ -208,9 +216,12 @@ def _replace(
 ) -> None:
     above, below, span = parts
     builder = FloatBuilder(graph.graph).at(chain.product.last)
+    product = chain.product
+    if isinstance(product, Summed):
+        product = product.put(builder, ranges)
     factors = [chain.up] * above + [-chain.down] * below
     starts = [span * k for k in (*range(above), *range(below))]
-    wide = _product(builder, chain.product, factors, starts)
+    wide = _product(builder, product, factors, starts)
     clipped = builder.op(
         "Clip", [wide, np.float32(0.0), np.float32(span)], name=f"{chain.tensor}{NAME}"
     )

@@ -26,6 +26,7 @@ NARROWER = 0.9
 """Of the range of fewer slices, that each of more has to have at most."""
 LEAST_SHARE = 0.01
 """Of the noise, that a candidate removes at least."""
+TINY = float(np.finfo(np.float32).tiny)
 Rows = Mapping[str, TensorNoise]
 
 
@@ -91,16 +92,18 @@ def candidates(
     """
     rows = {row.tensor: row for row in noise}
     found: list[Sequence[Candidate]] = []
-    found += [_slices(c, ranges[name], rows) for name, c in chains(graph).items() if name in ranges]
+    found += [_slices(c, ranges, rows) for name, c in chains(graph).items() if name in ranges]
     found += [_softmax(node, ranges, rows) for node in softmax_nodes(graph)]
     return [steps for steps in found if steps]
 
 
-def _slices(chain: Chain, bounds: Bounds, rows: Rows) -> list[InSlices]:
+def _slices(chain: Chain, ranges: Mapping[str, Bounds], rows: Rows) -> list[InSlices]:
     """A chain's last tensor in 2 slices, in 3 and so on, while that removes something."""
     names = [str(value.name) for value in chain.values]
+    bounds = ranges[chain.tensor]
     width = bounds[1] - bounds[0]
     inner = sum(_rounding(rows.get(name)) for name in names[:-1])
+    inner -= _of_one_range(chain, ranges, rows)
     last, steps = _rounding(rows.get(names[-1])), list[InSlices]()
     removed, narrowest = 0.0, np.inf
     for count in range(2, MOST_SLICES + 1):
@@ -112,6 +115,18 @@ def _slices(chain: Chain, bounds: Bounds, rows: Rows) -> list[InSlices]:
         steps.append(InSlices(chain.tensor, count, share - removed))
         removed = share
     return steps if steps and steps[0].share >= LEAST_SHARE else []
+
+
+def _of_one_range(chain: Chain, ranges: Mapping[str, Bounds], rows: Rows) -> float:
+    """The share that rounding the terms of a sum in one range adds: they are concatenated."""
+    names = [str(term.name) for term in chain.terms if str(term.name) in ranges]
+    low = min((ranges[name][0] for name in names), default=0.0)
+    high = max((ranges[name][1] for name in names), default=0.0)
+    added = 0.0
+    for name in names:
+        width = max(ranges[name][1] - ranges[name][0], TINY)
+        added += _rounding(rows.get(name)) * (((high - low) / width) ** 2 - 1.0)
+    return added
 
 
 def _softmax(node: ir.Node, ranges: Mapping[str, Bounds], rows: Rows) -> list[WrittenOut]:

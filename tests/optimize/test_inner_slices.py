@@ -34,6 +34,7 @@ def _image(*inner: onnx.NodeProto) -> onnx.ModelProto:
         "w": numbers((16, 8, 3, 3), 1) / 3,
         "b": numbers((16,), 2),
         "v": numbers((8, 16, 3, 3), 3) / 9,
+        "u": numbers((16, 8, 3, 3), 5) / 3,
         "s": np.abs(numbers((16, 1, 1), 4)) / 4,
         "half": np.float32(0.5),
         "zero": np.float32(0.0),
@@ -86,8 +87,22 @@ def upsampled() -> onnx.ModelProto:
     return model(nodes, {"x": (1, 8, 24)}, ["y"], consts | {"b": numbers((6,), 5)})
 
 
+def summed() -> onnx.ModelProto:
+    """Three tensors are added up, halved, and read behind a LeakyRelu."""
+    return _image(
+        helper.make_node("Conv", ["x", "u"], ["c2"], name="second", pads=[1] * 4),
+        helper.make_node("LeakyRelu", ["c"], ["r"], alpha=0.6),
+        helper.make_node("LeakyRelu", ["c2"], ["t"], alpha=0.4),
+        helper.make_node("Add", ["r", "t"], ["inside"]),
+        helper.make_node("Add", ["inside", "c2"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["d"]),
+        helper.make_node("LeakyRelu", ["d"], ["l"], alpha=0.1),
+    )
+
+
 NETS = {
     "leaky": leaky,
+    "summed": summed,
     "prelu": prelu,
     "relu": relu,
     "relu6": relu6,

@@ -23,7 +23,7 @@ from hexconv.refine.recipe import Recipe, Step
 from hexconv.schema import check_document
 from hexconv.settings import Settings
 from tests.lowering.proof import model
-from tests.optimize.test_inner_slices import feeds, leaky
+from tests.optimize.test_inner_slices import feeds, leaky, summed
 
 PRICES = {"a": 10.0, "b": 40.0, "c": 5.0}
 
@@ -84,6 +84,16 @@ def test_slices_remove_what_the_chain_rounds_but_for_their_own_steps() -> None:
     assert (two.tensor, two.count, four.count) == ("l", 2, 4)
     assert two.share == pytest.approx(0.2 + 0.2 * 0.75)
     assert four.share == pytest.approx(0.2 * (0.25 - 0.0625))
+
+
+def test_slices_of_a_sum_remove_the_sums_inside_and_round_its_terms_in_one_range() -> None:
+    graph, _ = prepared(summed(), None, Settings())
+    ranges = dict.fromkeys(("r", "t", "c2"), (-1.0, 1.0)) | {"l": (-1.0, 1.0)}
+    rows = [noise("inside", 0.3, 1.0), noise("t", 0.1, 1.0)]
+    (alike,) = candidates(graph, ranges, rows)
+    assert alike[0].share == pytest.approx(0.3 * 0.75)
+    (unlike,) = candidates(graph, ranges | {"r": (-1.5, 1.0)}, rows)
+    assert unlike[0].share == pytest.approx((0.3 - 0.1 * (1.25**2 - 1.0)) * 0.75)
 
 
 def test_a_tensor_of_no_noise_is_no_candidate() -> None:
