@@ -2,7 +2,7 @@
 
 The model is cut into parts that run one after the other. Of a sample that was run once, each later
 run begins with the first part that an error is added in, and leaves out the parts that read nothing
-that has changed.
+that has changed. Each run is of one thread: many of them can run at the same time.
 """
 
 from __future__ import annotations
@@ -109,13 +109,14 @@ class _Part:
 
     @cached_property
     def _plain(self) -> FloatSession:
-        return FloatSession(self._cut_out(())[0])
+        return FloatSession(self._cut_out(())[0], threads=1)
 
     @cached_property
     def _open(self) -> tuple[FloatSession, dict[str, Array]]:
         """With an input for the error of each tensor, and what has none by name."""
         made, ranks = self._cut_out(self.tensors)
-        return FloatSession(made), {n: np.zeros((1,) * r, np.float32) for n, r in ranks.items()}
+        session = FloatSession(made, threads=1)
+        return session, {n: np.zeros((1,) * r, np.float32) for n, r in ranks.items()}
 
     def _cut_out(self, tensors: Sequence[str]) -> tuple[FloatGraph, dict[str, int]]:
         """A model of the part's nodes, and the ranks of the tensors that have an input."""

@@ -17,6 +17,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.perturbed import Perturbed
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import Bounds, cover
+from hexconv.threads import each
 
 MOST_SEARCHED = 4
 """Samples of those given that ranges are searched on."""
@@ -81,18 +82,24 @@ class _Meter:
         self._perturbed = Perturbed(reference, list(tensors))
         self._clean = [self._perturbed.clean(samples[place]) for place in places]
 
-    def noise(self, name: str, bounds: Bounds, most: float = np.inf) -> float:
-        """Noise over signal of all outputs, summed over the samples until it exceeds `most`."""
-        value_range, total = cover(*bounds), 0.0
+    def noise(self, name: str, bounds: Bounds) -> float:
+        """Noise over signal of all outputs, summed over the samples."""
+        found = [0.0] * len(self._clean)
+
+        def measure(place: int) -> None:
+            found[place] = self._noise_of(place, name, bounds)
+
+        each(measure, range(len(found)), parallel=True)
+        return sum(found)
+
+    def _noise_of(self, place: int, name: str, bounds: Bounds) -> float:
+        """Of one sample."""
+        value_range, clean = cover(*bounds), self._clean[place]
         step, zero = np.float32(value_range.step), value_range.zero
-        for floats, clean in zip(self._floats, self._clean, strict=True):
-            values = floats[name]
+        values = self._floats[place][name]
+        with np.errstate(all="ignore"):  # an output may be infinite
             codes = np.clip(np.rint(values / step), -zero, 255 - zero)
-            found = self._perturbed.outputs(clean, {name: codes * step - values})
-            total += _relative(clean, found)
-            if total > most:
-                break
-        return total
+            return _relative(clean, self._perturbed.outputs(clean, {name: codes * step - values}))
 
 
 def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
@@ -103,7 +110,7 @@ def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
             if best[end] == 0.0:
                 break
             tried = (best[0] * SMALLER, best[1]) if end == 0 else (best[0], best[1] * SMALLER)
-            found = meter.noise(name, tried, GAIN * noise)
+            found = meter.noise(name, tried)
             if found > GAIN * noise:
                 break
             best, noise = tried, found
