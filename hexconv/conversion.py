@@ -21,6 +21,7 @@ from hexconv.errors import AccuracyError, FloorError, HexconvWarning
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
+from hexconv.nnlib.shared_consts import with_shared_consts
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
@@ -90,7 +91,9 @@ def convert(
     if asked.axes and samples is not None:
         samples = in_chunks(samples, asked.model, asked.shapes, asked.axes)
     job = _Job(Calibration(asked.model, asked.shapes, KeptSamples(samples), ranges, chosen))
-    model = replace(job.converted(), front=asked.front, axes=asked.axes)
+    model = job.converted()
+    graph = with_shared_consts(model.graph)
+    model = replace(model, graph=graph, front=asked.front, axes=asked.axes)
     if job.settings.strict:
         job.check_strictly(model)
     if job.settings.explain:

@@ -168,7 +168,8 @@ class Builder:
     ) -> tuple[object, ...] | None:
         """The key that equal consts share; None for one that is never shared.
 
-        Large consts are weights, unique in practice: hashing them would cost more than it saves.
+        Large consts are weights, which a refinement may change for each reader: equal ones are
+        shared at the end (nnlib/shared_consts.py).
         """
         if shape_only:
             return ("shape", array.dtype.str, array.shape)
