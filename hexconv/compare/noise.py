@@ -9,7 +9,7 @@ correlate: Widrow and Kollár, Quantization Noise, 2008).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,6 +25,7 @@ from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.perturbed import Perturbed
 from hexconv.onnx_graph.switched import Switched, rounded_weights
 from hexconv.simulator import Simulator
+from hexconv.threads import cores, side_by_side
 
 CAUSES = ("rounding", "clipping", "weights", "arithmetic")
 MOST_SPLIT = 12
@@ -124,30 +125,48 @@ class NoiseMeter:
         clean = self._perturbed.clean(sample)
         returned = self._perturbed.outputs(clean, {})
         self._actual += _relative(returned, self._simulator.run(sample))
-        for name, parts in errors.items():
-            whole = np.asarray(sum(parts.values()), np.float32)
-            self._power[name].whole += self._measured(clean, {name: whole})
-        for name in self._largest():
-            for cause in CAUSES:
-                added = {name: errors[name][cause]}
-                self._power[name].causes[cause] += self._measured(clean, added)
-        for cause in CAUSES:
-            added = {name: parts[cause] for name, parts in errors.items()}
-            self._total.causes[cause] += self._measured(clean, added)
+        self._add_up(errors, clean)
+
+    def _add_up(
+        self, errors: Mapping[str, Mapping[str, Array]], clean: Mapping[str, Array]
+    ) -> None:
+        """What each error of a sample is at the outputs."""
+        wholes = ({n: np.asarray(sum(e.values()), np.float32)} for n, e in errors.items())
+        for name, power in zip(errors, self._measured(clean, wholes), strict=True):
+            self._power[name].whole += power
+        split = [(name, cause) for name in self._largest() for cause in CAUSES]
+        found = self._measured(clean, ({name: errors[name][cause]} for name, cause in split))
+        for (name, cause), power in zip(split, found, strict=True):
+            self._power[name].causes[cause] += power
+        totals = ({n: parts[cause] for n, parts in errors.items()} for cause in CAUSES)
+        for cause, power in zip(CAUSES, self._measured(clean, totals), strict=True):
+            self._total.causes[cause] += power
 
     def _largest(self) -> list[str]:
         """The tensors of largest noise so far, in the order of execution."""
         ranked = sorted(self._power, key=lambda name: -self._power[name].whole)[:MOST_SPLIT]
         return [name for name in self._power if name in ranked]
 
-    def _measured(self, clean: Mapping[str, Array], added: Mapping[str, Array]) -> float:
-        """Noise over signal of errors that are added: the mean over the outputs."""
-        self._tick()
+    def _measured(
+        self, clean: Mapping[str, Array], added: Iterable[Mapping[str, Array]]
+    ) -> Iterator[float]:
+        """Noise over signal of errors that are added, one set after the other."""
+
+        def measure(_: int, __: int, errors: Mapping[str, Array]) -> float:
+            return self._noise_of(clean, errors)
+
+        for power in side_by_side(measure, range(cores()), added):
+            self._tick()
+            yield power
+
+    def _noise_of(self, clean: Mapping[str, Array], added: Mapping[str, Array]) -> float:
+        """The mean over the outputs."""
         if not any(array.any() for array in added.values()):
             return 0.0
-        inside = {name: _within(error, *self._room[name]) for name, error in added.items()}
-        found = self._perturbed.outputs(clean, inside)
-        return _relative({name: clean[name] for name in found}, found)
+        with np.errstate(all="ignore"):  # an output may be infinite
+            inside = {name: _within(error, *self._room[name]) for name, error in added.items()}
+            found = self._perturbed.outputs(clean, inside)
+            return _relative({name: clean[name] for name in found}, found)
 
     def _local_errors(self, sample: Sample) -> dict[str, dict[str, Array]]:
         """By tensor and cause, what its node adds to it."""

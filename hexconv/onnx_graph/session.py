@@ -62,11 +62,13 @@ class FloatSession:
             ) from error
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """One inference.
+        """One inference; none where nothing is to be fetched.
 
         Raises:
             ModelError: ONNX Runtime fails.
         """
+        if not self.outputs:
+            return {}
         try:
             results = self._session.run(None, {n: np.asarray(x) for n, x in feeds.items()})
         except runtime_errors() as error:

@@ -90,8 +90,8 @@ class _Correction:
         self._consts = graph.const_by_id()
         self._uses = Counter(ref.node for node in graph.nodes for ref in node.inputs)
         names = list(dict.fromkeys(site.tensor for site in self._sites.values()))
-        session = FloatSession(reference, names) if names else None
-        self._floats = [session.run(sample) if session else {} for sample in samples]
+        session = FloatSession(reference, names)
+        self._floats = [session.run(sample) for sample in samples]
         self.changed: dict[int, Const] = {}
 
     def visit(

@@ -165,7 +165,7 @@ class Executor:
 
     def _run(self, sources: Sequence[Array], watch: Watch | None) -> list[Array]:
         values = self._values
-        entering = self._quantized(sources) if self._sources else []  # nothing may read an input
+        entering = self._quantized(sources)
         if watch is not None and self._quantizer is not None:
             entering = watch(self._quantizer.node, list(entering))
         for slot, array in zip(self._sources, entering, strict=True):
@@ -187,6 +187,9 @@ class Executor:
         return returned
 
     def _quantized(self, sources: Sequence[Array]) -> Sequence[Array]:
+        """What the nodes read of the sources; nothing where none reads an input."""
+        if not self._sources:
+            return []
         if self._quantizer is None:
             return sources
         codes: list[Array] = []

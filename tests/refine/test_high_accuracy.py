@@ -110,6 +110,19 @@ def test_ranges_that_are_given_are_used_as_they_are() -> None:
     assert ["biases" in step.name for step in made.conversion.refined] == [True] * 2
 
 
+def test_a_model_that_returns_the_same_for_each_sample_stays_as_it_is() -> None:
+    """Nothing of the executed graph reads an input, and no tensor of it has an error."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Exp", ["a"], ["e"]),
+        helper.make_node("Clip", ["e", "low", "high"], ["y"]),
+    ]
+    consts = {"w": numbers((WIDTH, WIDTH)), "low": np.float32(-1.0), "high": np.float32(-0.5)}
+    proto = model(nodes, {"x": ROWS}, ["y"], consts)
+    made = hexconv.convert(proto, samples=feeds(12), accuracy="high")
+    assert made.graph == hexconv.convert(proto, samples=feeds(12)).graph
+
+
 @pytest.mark.parametrize("samples", [None, feeds(1)])
 def test_too_few_samples_are_an_error(samples: list[dict[str, Array]] | None) -> None:
     with pytest.raises(ConfigError, match='accuracy="high" needs'):
