@@ -30,6 +30,7 @@ from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds
 from hexconv.refine import (
     RANGES,
+    WIDER,
     CrossValidation,
     Fold,
     Journal,
@@ -142,7 +143,7 @@ class _Job:
     ) -> None:
         """Steps that cost nothing first; what costs packets has to gain behind them."""
         ranges = self.calibration.other is not None
-        for step in (*(RANGES if ranges else ()), *steps(ranges=ranges)):
+        for step in (*((*WIDER, *RANGES) if ranges else ()), *steps(ranges=ranges)):
             validation.tries(step)
         if self.settings.extra_packets > 0.0:
             spend(validation, fitted, self.settings, ticks)

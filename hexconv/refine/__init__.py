@@ -18,7 +18,7 @@ from hexconv.refine.held_back import (
 from hexconv.refine.journal import Journal, journal_of
 from hexconv.refine.observers import chosen_ranges
 from hexconv.refine.ranges import mixed_ranges
-from hexconv.refine.recipe import BIASES, RANGES, Recipe, Step, steps
+from hexconv.refine.recipe import BIASES, RANGES, WIDER, Recipe, Step, steps
 from hexconv.refine.refinement import (
     MOST_MADE,
     MOST_TOGETHER,
@@ -36,6 +36,7 @@ __all__ = [
     "MOST_TOGETHER",
     "MOST_TRIED",
     "RANGES",
+    "WIDER",
     "CrossValidation",
     "Fold",
     "Journal",

@@ -13,6 +13,7 @@ class Recipe:
     """What is fitted to samples, apart from what the default does.
 
     Attributes:
+        wider: share by which ranges are wider than what was seen.
         mixed: ranges of either observer by the error at the outputs.
         searched: ranges narrowed by each tensor's noise.
         precision: what is computed more precisely, for packets.
@@ -20,6 +21,7 @@ class Recipe:
         weights: whether weights are rounded for their inputs.
     """
 
+    wider: float = 0.0
     mixed: bool = False
     searched: bool = False
     precision: Precision = PLAIN
@@ -39,12 +41,22 @@ class Step:
     Attributes:
         name: in the report.
         change: makes the recipe that is tried of the best one so far.
+        confirm: makes another one of the same kind, of a step that is judged by the noise of all
+            samples together (`CrossValidation.tries`).
     """
 
     name: str
     change: Callable[[Recipe], Recipe]
+    confirm: Callable[[Recipe], Recipe] | None = None
 
 
+WIDER = (
+    Step(
+        "ranges 20 % wider than what was seen",
+        lambda best: replace(best, wider=0.2),
+        lambda best: replace(best, wider=0.3),
+    ),
+)
 RANGES = (
     Step("ranges by output error", lambda best: replace(best, mixed=True)),
     Step("ranges by each tensor's noise", lambda best: replace(best, searched=True)),

@@ -25,6 +25,7 @@ from hexconv.refine.journal import Journal
 from hexconv.refine.ranges import mixed_ranges
 from hexconv.refine.recipe import Recipe
 from hexconv.refine.searched_ranges import searched_ranges
+from hexconv.refine.wider_ranges import wider_ranges
 from hexconv.settings import Settings
 from hexconv.simulator import Simulator
 
@@ -142,6 +143,9 @@ class Refinement:
         return self._ranges[recipe]
 
     def _fitted_ranges(self, recipe: Recipe) -> Ranges:
+        if recipe.wider:
+            narrow = self._ranges_of(replace(recipe, wider=0.0))
+            return wider_ranges(self._original.reference(), narrow, recipe.wider)
         if recipe.searched:
             return self._searched(replace(recipe, searched=False))
         if recipe.mixed and self._other is not None:

@@ -17,6 +17,12 @@ from hexconv.refine.recipe import Recipe, Step
 from hexconv.settings import Progress
 
 Made = TypeVar("Made")
+LEFT = 0.5
+"""Of the noise of all samples, at most, after a step that another one confirms.
+
+Of 17 networks two were so with wider ranges, by 14 and 8 dB, and gained 2 and 4 on other samples;
+five gained up to 2.4 dB, and lost 0.6 to gained 1.5.
+"""
 
 
 class Ticks:
@@ -109,6 +115,10 @@ class CrossValidation(Generic[Made]):
     def tries(self, step: Step, packets: tuple[float, float] | None = None) -> bool:
         """Try a step, and keep it if it is better by more than chance.
 
+        One that is confirmed by another is kept if both remove half of the noise of all samples
+        together: what is clipped in few samples may be most of it, while the others lose a little.
+        No rounding is the same in both.
+
         Args:
             step: to try.
             packets: without it and with it, of one that spends some.
@@ -120,15 +130,33 @@ class CrossValidation(Generic[Made]):
         if recipe in self._tried:
             return False
         self._tried.add(recipe)
-        pairs = self._scores(recipe)
-        before, after = (joined(scores) for scores in zip(*pairs, strict=True))
-        gains = [new.gains_over(old) for old, new in pairs]
-        kept = agree(gains) and after.beats(before)
+        if step.confirm is not None:
+            kept, (before, after) = self._removes_half(recipe, step.confirm(self.best))
+        else:
+            pairs = self._scores(recipe)
+            before, after = (joined(scores) for scores in zip(*pairs, strict=True))
+            gains = [new.gains_over(old) for old, new in pairs]
+            kept = agree(gains) and after.beats(before)
         change = (step.name, before.sqnr, after.sqnr, kept, False)
         self.steps.append(RefineStep(*change, *(packets or (None, None))))
         if kept:
             self.best = recipe
         return kept
+
+    def _removes_half(self, *recipes: Recipe) -> tuple[bool, tuple[Score, Score]]:
+        """Whether each recipe leaves at most half of the noise, and the scores with the first."""
+        before, after = self._whole(self.best), self._whole(recipes[0])
+        most = LEFT * sum(before.noise)
+        kept = all(sum(self._whole(recipe).noise) <= most for recipe in recipes)
+        return kept, (before, after)
+
+    def _whole(self, recipe: Recipe) -> Score:
+        """The score of a recipe on the samples of all folds."""
+        scores = []
+        for fold in self._folds:
+            scores.append(fold.score(recipe, self.best if recipe != self.best else None))
+            self._tick()
+        return joined(scores)
 
     def _scores(self, recipe: Recipe) -> list[tuple[Score, Score]]:
         """Of the best recipe and another one: on each fold, until nothing is gained."""

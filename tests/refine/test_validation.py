@@ -12,7 +12,9 @@ from hexconv.refine import CrossValidation, Fold, Journal, Recipe, Score, Step
 from hexconv.refine.held_back import Judge
 
 BEST, MIXED = Recipe(), Recipe(mixed=True)
+WIDE, WIDER = Recipe(wider=0.2), Recipe(wider=0.3)
 STEP = Step("a step", lambda best: MIXED)
+CONFIRMED = Step("wider", lambda best: WIDE, lambda best: WIDER)
 SAMPLES = 4
 
 
@@ -42,7 +44,7 @@ class Scores:
 
 
 def validation(
-    gains: Any, journal: Journal | None = None
+    gains: Any, journal: Journal | None = None, confirming: Any = None
 ) -> tuple[CrossValidation[Any], list[Any], list[None]]:
     """Of a step that gains so much, by fold and sample; what is scored, and ticks."""
     done: list[Any] = []
@@ -51,7 +53,9 @@ def validation(
     whole = Journal(None) if journal is None else journal
 
     def fold(number: int, own: Any) -> Fold[Any]:
-        models = Models({BEST: start, MIXED: start if own is None else own})
+        tried = start if own is None else own
+        other = tried if confirming is None else confirming[number]
+        models = Models({BEST: start, MIXED: tried, WIDE: tried, WIDER: other})
         judge = cast("Callable[[], Judge]", lambda: Scores(done))
         return Fold(lambda: models, judge, whole.part(f"fold {number}"))
 
@@ -98,6 +102,36 @@ def test_a_recipe_is_tried_once() -> None:
     tried.tries(STEP)
     tried.tries(Step("none", lambda best: best))
     assert len(tried.steps) == 1 and len(done) == 2
+
+
+LOST = (-1.6,) * SAMPLES
+"""Where steps become 20 % wider."""
+
+
+def of_a_clipped_fold(after: float) -> list[tuple[float, ...]]:
+    """Gains of four folds, of which the last is 20 dB worse than the others before."""
+    return [LOST, LOST, LOST, (after,) * SAMPLES]
+
+
+def clipped(first: float, second: float) -> CrossValidation[Any]:
+    """Of one fold that is clipped by 20 dB, of two steps that leave so many dB above the others."""
+    tried, *_ = validation(of_a_clipped_fold(first), confirming=of_a_clipped_fold(second))
+    for number, fold in enumerate(tried._folds):
+        if number == 3:
+            cast("Any", fold._fitted).gains[BEST] = [-20.0] * SAMPLES
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(0, 0, True), (0, -19, False), (-19, 0, False)]
+)
+def test_a_step_that_another_confirms_is_judged_by_the_noise_of_all(
+    first: float, second: float, kept: bool
+) -> None:
+    """Three of four folds lose, and the whole gains 17 dB: both have to gain it."""
+    tried = clipped(first, second)
+    tried.tries(CONFIRMED)
+    assert (tried.best == WIDE) is kept and tried.steps[0].kept is kept
 
 
 def test_steps_of_chance_are_kept_rarely() -> None:
