@@ -107,14 +107,22 @@ def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
     best = bounds
     for end in (0, 1):
         for _ in range(MOST_STEPS):
-            if best[end] == 0.0:
+            tried = _smaller(best, end)
+            if tried == best:
                 break
-            tried = (best[0] * SMALLER, best[1]) if end == 0 else (best[0], best[1] * SMALLER)
             found = meter.noise(name, tried)
             if found > GAIN * noise:
                 break
             best, noise = tried, found
     return best
+
+
+def _smaller(bounds: Bounds, end: int) -> Bounds:
+    """A range with one end nearer to zero, which every range has; the same if it is there."""
+    low, high = bounds
+    if end == 0:
+        return (low * SMALLER, max(high, low * SMALLER)) if low < 0.0 else bounds
+    return (min(low, high * SMALLER), high * SMALLER) if high > 0.0 else bounds
 
 
 def _of_most_ends(floats: Sequence[Sample]) -> list[int]:

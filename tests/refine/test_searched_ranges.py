@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from onnx import ModelProto, helper
 
 from hexconv.onnx_graph import load
@@ -49,3 +50,27 @@ def test_a_sample_that_reaches_the_ends_is_looked_at() -> None:
     ranges = {"whole": (-most, most)}
     found = searched_ranges(load(two_branches()), ranges, ["whole"], samples, lambda: None)
     assert found["whole"][1] > 0.8 * most
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_range_without_zero_is_narrowed_at_its_far_end(sign: float) -> None:
+    """That of a constant, which is one number, stays as it is."""
+
+    def searched(near: float, far: float) -> tuple[float, float]:
+        ranges = {"limited": (min(near, far), max(near, far))}
+        proto = constant(near, near + sign)
+        return searched_ranges(load(proto), ranges, ["limited"], feeds(4), lambda: None)["limited"]
+
+    assert searched(20.0 * sign, 20.0 * sign) == (20.0 * sign, 20.0 * sign)
+    near, far = sorted(map(abs, searched(20.0 * sign, 87.0 * sign)))
+    assert near == 20.0 <= far < 87.0
+
+
+def constant(near: float, far: float) -> ModelProto:
+    """The end of a Clip that no input reaches, and its double."""
+    nodes = [
+        helper.make_node("Clip", ["x", "low", "high"], ["limited"]),
+        helper.make_node("Mul", ["limited", "two"], ["y"]),
+    ]
+    ends = {"low": np.float32(min(near, far)), "high": np.float32(max(near, far))}
+    return model(nodes, {"x": SHAPE}, ["y"], ends | {"two": np.float32([2.0])})
