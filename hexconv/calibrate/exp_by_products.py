@@ -21,6 +21,9 @@ from hexconv.quantize.ranges import LEVELS
 WIDEST = 0.9
 """Of the numbers that the parabola is of."""
 
+NARROWEST = 0.01
+"""Of them: less, and the points of the parabola are too near to each other to tell it."""
+
 Make = Callable[[str, list[Any], Bounds], ir.Value]
 
 
@@ -34,7 +37,7 @@ def exp_by_products(value: ir.Value, bounds: Bounds, make: Make) -> ir.Value:
     """
     low, high = bounds
     squares = _squares(high - low)
-    curve, slope, start = _parabola((low - high) / 2.0**squares)
+    curve, slope, start = _parabola(min((low - high) / 2.0**squares, -NARROWEST))
     factor, rest = sqrt(curve) / 2.0**squares, start - slope**2 / (4.0 * curve)
     most = slope / (2.0 * sqrt(curve))  # curve v^2 + slope v + start is (sqrt(curve) v + most)^2
     scaled = make("Mul", [value, np.float32(factor)], (factor * low, factor * high))
