@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.calibrate import SampleDigest, Spread, is_channel
+from hexconv.calibrate.flat_softmax import worth_packets
 from hexconv.calibrate.introduced import also_measured
 from hexconv.calibrate.kept_samples import KeptSamples
 from hexconv.conversion_record import AppliedRewrite
@@ -18,7 +19,13 @@ from hexconv.pipeline import check_supported, prepared
 from hexconv.quantize import Bounds
 from hexconv.refine import LEAST, first_samples, folds, too_few
 from hexconv.settings import OptimizeLevel, Settings
-from hexconv.tensor_ranges import Ranges, introduced_ranges, observed_ranges, unreached_clamps
+from hexconv.tensor_ranges import (
+    Ranges,
+    equalizes,
+    introduced_ranges,
+    observed_ranges,
+    unreached_clamps,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -50,6 +57,7 @@ class Calibration:
         folds: samples to fit models on and to judge them by, for `accuracy="high"`; none if there
             are too few.
         unreached: clamps of quantizers that no sample reaches.
+        softmaxes: outputs of Softmax that are far better for a few more packets, best first.
     """
 
     source: str | Path | onnx.ModelProto
@@ -67,6 +75,7 @@ class Calibration:
     listed: list[Sample] = field(init=False, default_factory=list)
     folds: Sequence[tuple[Sequence[Sample], Sequence[Sample]]] = field(init=False, default=())
     unreached: frozenset[str] = field(init=False, default=frozenset())
+    softmaxes: Sequence[str] = field(init=False, default=())
     _first: tuple[FloatGraph, list[AppliedRewrite]] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +119,8 @@ class Calibration:
             more = introduced_ranges(graph, self.observed, again, self.settings, counted=counted)
             given = {} if self.ranges is None else self.observed
             self.observed = {**self.observed, **more, **given}
+        if equalizes(self.settings):
+            self.softmaxes = worth_packets(graph, self.observed)
         if other is not None and (self._compares_always or self.spread.count >= LEAST):
             turned = replace(self.settings, observer=self.settings.other_observer)
             own = {name: b for name, b in self.observed.items() if is_channel(name)} | other

@@ -40,6 +40,7 @@ from hexconv.refine import (
     Sample,
     Score,
     Ticks,
+    affordable,
     chosen_ranges,
     journal_of,
     reported,
@@ -113,6 +114,7 @@ class _Job:
     journal: Journal = field(default_factory=lambda: Journal(None))
     chosen: tuple[RefineStep, ...] = ()
     precision: Precision = PLAIN
+    by_default: Precision = PLAIN
 
     @property
     def settings(self) -> Settings:
@@ -191,10 +193,13 @@ class _Job:
     def _choose_ranges(self) -> Model | None:
         """Take the ranges of the observer that the simulated model is better with.
 
+        Before that, choose what is computed more precisely by default.
+
         Returns:
             The model with them; None where there is no choice.
         """
         known = self.calibration
+        self.by_default = affordable(known.softmaxes, self._packets, self._least_packets)
         if self.settings.observer != "auto" or known.other is None:
             return None
         if known.other == known.observed:
@@ -212,6 +217,22 @@ class _Job:
         self.chosen = (step,)
         assert model.conversion is not None
         return replace(model, conversion=replace(model.conversion, refined=self.chosen))
+
+    def _packets(self, precision: Precision) -> float:
+        """Of the model with the ranges observed, predicted."""
+        from hexconv.cost import predict
+
+        made = self._with(self._start, precision=precision)
+        return predict(made, self.settings.library).packets
+
+    def _least_packets(self) -> float:
+        """Of the model of `accuracy="minmax"`, predicted."""
+        from hexconv.cost import predict
+
+        known, plain = self.calibration, replace(self.settings, accuracy="minmax")
+        found = dict(known.observed)
+        made = built(known.source, *known.prepared(plain), found, plain, known.warnings)
+        return predict(made, self.settings.library).packets
 
     def _with_ranges(self, found: Mapping[str, Bounds], precision: Precision = PLAIN) -> Model:
         return self._with(self._start, found, precision)
@@ -243,7 +264,7 @@ class _Job:
         turned = replace(self.settings, without=tuple(choice.without), also=tuple(choice.also))
         ready = known.first() or known.prepared(turned)
         found = dict(known.observed if observed is None else observed)
-        precise = self.precision if precision is None else precision
+        precise = self.by_default.joined(self.precision if precision is None else precision)
         model = built(known.source, *ready, found, turned, known.warnings, precise)
         assert model.conversion is not None
         record = replace(
@@ -313,7 +334,8 @@ class _Job:
         if REWRITES[name].stage is Stage.FLOAT:
             again = known.samples.again()
             observed = observed_ranges(graph, again, known.ranges, turned).ranges
-        return built(known.source, graph, history, observed, turned, known.warnings, self.precision)
+        precision = self.by_default.joined(self.precision)
+        return built(known.source, graph, history, observed, turned, known.warnings, precision)
 
 
 def _range_source(ranges: Ranges | None) -> RangeSource | None:

@@ -26,6 +26,12 @@ class Precision:
         """The same, and a Softmax written out."""
         return replace(self, written_out=tuple(sorted({*self.written_out, tensor})))
 
+    def joined(self, other: Precision) -> Precision:
+        """What either has more precisely; of slices, the other's."""
+        slices = {**dict(self.slices), **dict(other.slices)}
+        written_out = {*self.written_out, *other.written_out}
+        return Precision(tuple(sorted(slices.items())), tuple(sorted(written_out)))
+
 
 PLAIN = Precision()
 """Nothing is."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hexconv import calibrate
+from hexconv.calibrate.flat_softmax import worth_packets
 from hexconv.calibrate.softmax_rows import softmax_nodes
 from hexconv.decompose.steps import shared_over_steps
 from hexconv.errors import NotFiniteError, RangeError
@@ -183,7 +184,7 @@ def introduced_ranges(
         graph,
         {**observed, **large},
         equalized=equalizes(settings),
-        written_out=_possibly_written_out(graph, settings),
+        written_out=_possibly_written_out(graph, observed, settings),
     )
     if copy is None:
         return large
@@ -194,11 +195,13 @@ def introduced_ranges(
     return {**large, **{name: bounds for name, bounds in measured.items() if name in new}}
 
 
-def _possibly_written_out(graph: FloatGraph, settings: Settings) -> list[str]:
-    """Outputs of Softmax nodes that `high` may write out, for packets."""
-    if settings.accuracy != "high" or not settings.extra_packets:
-        return []
-    return [str(node.outputs[0].name) for node in softmax_nodes(graph)]
+def _possibly_written_out(
+    graph: FloatGraph, observed: Mapping[str, Bounds], settings: Settings
+) -> list[str]:
+    """Outputs of Softmax nodes that may be written out, for packets."""
+    if settings.accuracy == "high" and settings.extra_packets:
+        return [str(node.outputs[0].name) for node in softmax_nodes(graph)]
+    return worth_packets(graph, observed, measured=False) if equalizes(settings) else []
 
 
 def equalizes(settings: Settings) -> bool:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.calibrate.softmax_noise import softmax_noise
+from hexconv.calibrate.softmax_noise import SoftmaxNoise, softmax_noise
 from hexconv.calibrate.softmax_rows import CENTERED, product_of
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
 NAME = "/centered_scores"
+WORTH = 2.0
+"""How much less noise than the library's op centered scores have to have to be worth packets."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Scores:
 
 
 def centered_scores(
-    node: ir.Node, ranges: Mapping[str, Bounds], *, measured: bool
+    node: ir.Node, ranges: Mapping[str, Bounds], *, measured: bool, extra: bool = False
 ) -> Scores | None:
     """The scores of a softmax, if its noise is less with centered ones than written out otherwise.
 
@@ -45,11 +48,27 @@ def centered_scores(
         node: the softmax.
         ranges: (min, max) of each value, and what was measured of rows.
         measured: whether `ranges` has the ranges of what is made then.
+        extra: whether it is written out for packets: it is enough then to gain by `gain`.
     """
     noise = softmax_noise(node, ranges)
-    if noise is None or noise.centered > noise.own:
+    if noise is None or (noise.centered > noise.own and not (extra and _gains(noise))):
         return None
     return _scores(node, ranges, measured=measured)
+
+
+def gain(node: ir.Node, ranges: Mapping[str, Bounds], *, measured: bool) -> float:
+    """The noise over signal for an element that centered scores take from the library's op.
+
+    0 where that is not 3 dB and more, or scores cannot be centered.
+    """
+    noise = softmax_noise(node, ranges)
+    if noise is None or not _gains(noise) or _scores(node, ranges, measured=measured) is None:
+        return 0.0
+    return (noise.library - noise.centered) / noise.power / prod(shape_of(node.outputs[0]))
+
+
+def _gains(noise: SoftmaxNoise) -> bool:
+    return WORTH * noise.centered < noise.library
 
 
 def _scores(node: ir.Node, ranges: Mapping[str, Bounds], *, measured: bool) -> Scores | None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from hexconv.calibrate.centered_scores import Scores, center, centered_scores
+from hexconv.calibrate.centered_scores import Scores, center, centered_scores, gain
 from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.exp_by_products import exp_by_products
 from hexconv.calibrate.softmax_rows import (
@@ -29,6 +29,7 @@ from hexconv.calibrate.softmax_rows import (
     own_maxima_are_better,
     product_of,
     softmax_axis,
+    softmax_of_products,
 )
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
@@ -83,10 +84,33 @@ def flat_softmax(
     ]
 
     def change(node: ir.Node, builder: FloatBuilder) -> None:
-        scores = centered_scores(node, ranges, measured=measured) if centered else None
+        extra = not _is_flat(node, ranges)
+        found = centered_scores(node, ranges, measured=measured, extra=extra)
+        scores = found if centered else None
         _written_out(node, scores, builder, ranges)
 
     return ranges, change_each(graph, nodes, change)
+
+
+def worth_packets(
+    graph: FloatGraph, ranges: Mapping[str, Bounds], *, measured: bool = True
+) -> list[str]:
+    """Outputs of Softmax that the library's op computes, and centered scores far better.
+
+    Args:
+        graph: that is calibrated.
+        ranges: (min, max) of each value, and what was measured of rows.
+        measured: leave those out of which `ranges` does not have what is made then.
+
+    Returns:
+        Most gain for an element first.
+    """
+    gains: dict[str, float] = {}
+    for node in softmax_of_products(graph):
+        found = 0.0 if _is_flat(node, ranges) else gain(node, ranges, measured=measured)
+        if found > 0.0:
+            gains[str(node.outputs[0].name)] = found
+    return sorted(gains, key=lambda name: -gains[name])
 
 
 def _is_flat(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:

@@ -4,6 +4,7 @@ Each step of `accuracy="high"` is kept only if samples agree that it was not fit
 of ranges is chosen on samples of the calibration.
 """
 
+from hexconv.refine.default_packets import affordable
 from hexconv.refine.finer import spend
 from hexconv.refine.held_back import (
     LEAST,
@@ -49,6 +50,7 @@ __all__ = [
     "Score",
     "Step",
     "Ticks",
+    "affordable",
     "chosen_ranges",
     "first_samples",
     "folds",

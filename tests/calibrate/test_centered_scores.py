@@ -46,9 +46,11 @@ def test_exp_by_products_is_right_to_4_percent(bounds: Bounds) -> None:
     np.testing.assert_allclose(made, np.exp(x - bounds[1]), rtol=0.04)
 
 
-def attention(scale: str = "Mul", mask: bool = False, sharpness: float = 0.025) -> onnx.ModelProto:
+def attention(
+    scale: str = "Mul", mask: bool = False, sharpness: float = 0.025, heads: int = 1
+) -> onnx.ModelProto:
     """Of queries and keys with a large mean over the frames: rows of scores differ by it."""
-    shape = (1, 1, FRAMES, DEPTH)
+    shape = (1, heads, FRAMES, DEPTH)
     factor = np.float32(sharpness if scale == "Mul" else 1.0 / sharpness)
     nodes = [
         helper.make_node("Add", ["q", "mean"], ["m"]),
@@ -67,8 +69,8 @@ def attention(scale: str = "Mul", mask: bool = False, sharpness: float = 0.025) 
     return model(kept, {"q": shape, "v": shape}, ["y"], consts)
 
 
-def feeds(seed: int) -> dict[str, Array]:
-    shape = (1, 1, FRAMES, DEPTH)
+def feeds(seed: int, heads: int = 1) -> dict[str, Array]:
+    shape = (1, heads, FRAMES, DEPTH)
     return {"q": numbers(shape, seed), "v": numbers(shape, seed + 50) + np.float32(0.5)}
 
 

@@ -16,11 +16,11 @@ from hexconv.nnlib.prepare import prepare
 
 
 @cache
-def converted(level: str, *, logits: bool = False) -> Model:
+def converted(level: str, *, logits: bool = False, accuracy: str = "default") -> Model:
     """Calibrated on eight utterances; with `logits`, without the last softmax."""
     samples = [{"speech": speech} for speech in sample_speech(8)]
     proto = up_to_the_logits() if logits else reference_encoder()
-    return hexconv.convert(proto, samples=samples, optimize=level)
+    return hexconv.convert(proto, samples=samples, optimize=level, accuracy=accuracy)
 
 
 def up_to_the_logits() -> onnx.ModelProto:
@@ -51,10 +51,17 @@ def test_as_exported_it_is_what_the_field_runs() -> None:
 
 
 def test_optimized_it_is_few_nodes_and_fewer_conversions() -> None:
-    graph = prepare(converted("default").graph)
-    assert len(graph.nodes) <= 171  # one gives the input, of one channel, four times
+    graph = prepare(converted("default", accuracy="minmax").graph)
+    assert len(graph.nodes) <= 170
     assert count(graph, "Convert_to_d32") <= 17
     assert len(prepare(converted("none").graph).nodes) >= 2 * len(graph.nodes)
+
+
+def test_two_softmaxes_of_flat_rows_take_20_nodes_each() -> None:
+    """Where the noise of the library's op is largest, and 3 % more packets allow it."""
+    graph = prepare(converted("default").graph)
+    assert count(graph, "QuantizedSoftmax_8_d32") == 3
+    assert len(graph.nodes) <= 171 + 2 * 20  # one gives the input, of one channel, four times
 
 
 @pytest.mark.slow

@@ -1,0 +1,66 @@
+"""Softmaxes of many elements are computed from centered scores where 3 % more packets allow it."""
+
+from __future__ import annotations
+
+import pytest
+
+import hexconv
+from hexconv.model import Model
+from hexconv.precision import PLAIN, Precision
+from hexconv.refine import default_packets
+from hexconv.refine.default_packets import affordable
+from tests.calibrate.test_centered_scores import attention, feeds, is_centered
+from tests.lowering.proof import decibels
+
+NAMES = ["d", "b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    ("price", "taken"), [(5.0, "abcd"), (7.0, "abcd"), (9.0, "bcd"), (28.0, "d"), (29.0, "")]
+)
+def test_the_first_ones_are_taken_as_packets_allow(price: float, taken: str) -> None:
+    built: list[Precision] = []
+
+    def packets(precision: Precision) -> float:
+        built.append(precision)
+        return 1000.0 + price * len(precision.written_out)
+
+    found = affordable(NAMES, packets, lambda: 1000.0)
+    assert found == Precision(written_out=tuple(taken))
+    assert len(built) <= 3
+
+
+def test_without_any_nothing_is_built() -> None:
+    def never(*_: object) -> float:
+        raise AssertionError
+
+    assert affordable([], never, never) == PLAIN
+
+
+def converted(**settings: str) -> Model:
+    samples = [feeds(seed, heads=4) for seed in range(2)]
+    return hexconv.convert(attention(heads=4), samples=samples, **settings)
+
+
+def test_a_small_model_keeps_the_op_of_the_library() -> None:
+    """90,000 elements are half of its packets."""
+    assert not is_centered(converted())
+
+
+def test_with_room_for_packets_it_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, held = converted(), [feeds(seed, heads=4) for seed in (20, 21)]
+    monkeypatch.setattr(default_packets, "MOST_PACKETS", 2.0)
+    made = converted()
+    assert is_centered(made)
+    assert not is_centered(converted(accuracy="minmax"))
+    again = hexconv.convert(attention(heads=4), ranges=made.ranges)
+    assert again.graph.consts == made.graph.consts
+    gained = decibels(attention(heads=4), held, ranges=made.ranges)
+    monkeypatch.undo()
+    assert gained > decibels(attention(heads=4), held, ranges=before.ranges) + 10.0
+
+
+def test_what_either_has_is_joined() -> None:
+    first = Precision((("a", 2), ("b", 2)), ("s",))
+    second = Precision((("a", 3),), ("r",))
+    assert first.joined(second) == Precision((("a", 3), ("b", 2)), ("r", "s"))
