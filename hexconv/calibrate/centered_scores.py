@@ -20,6 +20,7 @@ from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
 NAME = "/centered_scores"
+TINY = float(np.finfo(np.float32).tiny)
 WORTH = 2.0
 """How much less noise than the library's op centered scores have to have to be worth packets."""
 
@@ -64,7 +65,8 @@ def gain(node: ir.Node, ranges: Mapping[str, Bounds], *, measured: bool) -> floa
     noise = softmax_noise(node, ranges)
     if noise is None or not _gains(noise) or _scores(node, ranges, measured=measured) is None:
         return 0.0
-    return (noise.library - noise.centered) / noise.power / prod(shape_of(node.outputs[0]))
+    elements = prod(shape_of(node.outputs[0]))
+    return (noise.library - noise.centered) / max(noise.power, TINY) / elements
 
 
 def _gains(noise: SoftmaxNoise) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from onnx import helper
 
 import hexconv
 from hexconv.model import Model
@@ -10,7 +12,7 @@ from hexconv.precision import PLAIN, Precision
 from hexconv.refine import default_packets
 from hexconv.refine.default_packets import affordable
 from tests.calibrate.test_centered_scores import attention, feeds, is_centered
-from tests.lowering.proof import decibels
+from tests.lowering.proof import decibels, model
 
 NAMES = ["d", "b", "c", "a"]
 
@@ -58,6 +60,22 @@ def test_with_room_for_packets_it_gains(monkeypatch: pytest.MonkeyPatch) -> None
     gained = decibels(attention(heads=4), held, ranges=made.ranges)
     monkeypatch.undo()
     assert gained > decibels(attention(heads=4), held, ranges=before.ranges) + 10.0
+
+
+def test_values_whose_mean_is_0_have_a_gain() -> None:
+    """The product is 0 throughout: noise over signal is no number."""
+    shape = (1, 6, 128, 16)
+    values = np.ones(shape, np.float32)
+    values[:, :, ::2] = -1.0
+    nodes = [
+        helper.make_node("Transpose", ["q"], ["k"], perm=[0, 1, 3, 2]),
+        helper.make_node("MatMul", ["q", "k"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["p"], axis=-1),
+        helper.make_node("MatMul", ["p", "v"], ["y"]),
+    ]
+    proto = model(nodes, {"q": shape, "v": shape}, ["y"], {})
+    made = hexconv.convert(proto, samples=[{"q": np.zeros(shape, np.float32), "v": values}])
+    assert not is_centered(made)  # it would be most of the packets
 
 
 def test_what_either_has_is_joined() -> None:
