@@ -32,7 +32,8 @@ LOST = 0.02
 LOWEST_SCORE = -log(2.0 * LEVELS)
 """Relative to a row's maximum: below it, exp rounds to 0 in 255 levels of 0..1."""
 
-_OWN, _SHARED, _LOST = "noise_own", "noise_shared", "lost"
+_OWN, _LOST = "noise_own", "lost"
+_TOP, _LOG_SUMS, _LOG_INVERSES = "top", "log_sums", "log_inverses"
 SUMS, SUMS_AROUND = "sums", "sums_around_means"
 SQUARES, INVERSES, PRODUCTS = "/mean_square", "/mean_inverse", "/products"
 CENTERED, SHARE_SQUARES, LOST_SQUARES = "centered", "share_squares", "lost_squares"
@@ -75,12 +76,11 @@ def compute_rows(builder: FloatBuilder, node: ir.Node) -> None:
     """
     make = _Maker(builder, str(node.outputs[0].name), shape_of(node.inputs[0])[-1])
     scores = make.op("scores", "Max", node.inputs[0], LOWEST)
-    top = make.over_row("top", "ReduceMax", scores)
+    top = make.over_row(_TOP, "ReduceMax", scores)
     mass = make.op("mass", "Exp", make.op("below", "Sub", scores, top))
     sums = make.over_row(SUMS, "ReduceSum", mass)
     make.noise(_OWN, sums)
-    lower = make.op("lower", "Sub", top, make.op("most", "ReduceMax", top))
-    make.noise(_SHARED, make.op("shared_sums", "Mul", sums, make.op("factor", "Exp", lower)))
+    make.inverses(make.op(_LOG_SUMS, "Add", top, make.op("log_of_sums", "Log", sums)))
     mean = make.over_row("mean", "ReduceMean", scores)
     make.op(CENTERED, "Sub", scores, mean)
     higher = make.op("factor_of_means", "Exp", make.op("above", "Sub", top, mean))
@@ -124,6 +124,16 @@ class _Maker:
         squares = self.op(f"{part}/squares", "Mul", heard, heard)
         self.op(part, "ReduceMean", self.op(f"{part}/rows", "Div", both, squares))
 
+    def inverses(self, logs: ir.Value) -> None:
+        """Logarithm of the mean of 1 over the squares of sums, whose logarithms are given."""
+        most = self.op("most", "ReduceMax", logs)
+        heard = self.op("heard", "Max", logs, self.op("quietest", "Add", most, log(SILENT)))
+        least = self.op("least", "ReduceMin", heard)
+        above = self.op("above_least", "Sub", heard, least)
+        inverse = self.op("inverse", "Exp", self.op("twice_above", "Mul", above, -2.0))
+        mean = self.op("log_mean", "Log", self.op("mean_inverse", "ReduceMean", inverse))
+        self.op(_LOG_INVERSES, "Sub", mean, self.op("twice_least", "Mul", least, 2.0))
+
     def lost(self, shares: ir.Value) -> None:
         """What rounding to levels of 0..1 takes from probabilities, by row and by value."""
         self.mean_of_squares(SHARE_SQUARES, shares)
@@ -160,9 +170,14 @@ class _Maker:
 
 def own_maxima_are_better(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool | None:
     """Whether each row's maximum has less noise than one of all rows; None if not measured."""
-    name = node.outputs[0].name
-    own, shared = (ranges.get(f"{name}/{part}") for part in (_OWN, _SHARED))
-    return None if own is None or shared is None else own[1] * BETTER < shared[1]
+    name, length = node.outputs[0].name, shape_of(node.inputs[0])[-1]
+    parts = (ranges.get(f"{name}/{part}") for part in (_OWN, _TOP, _LOG_SUMS, _LOG_INVERSES))
+    own, top, sums, inverses = (None if item is None else item[1] for item in parts)
+    if own is None or top is None or sums is None or inverses is None:
+        return None
+    # As `noise` of own maxima, but of the largest maximum and sum of all samples, in logarithms.
+    product, mass = (2.0 * item + inverses for item in (sums, top + 0.5 * log(length)))
+    return log(own * BETTER) < float(np.logaddexp(product, mass))
 
 
 def loses_mass(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool:

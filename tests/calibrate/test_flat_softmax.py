@@ -66,6 +66,21 @@ def test_rows_with_a_high_score_of_their_own_keep_the_levels_of_like_sums() -> N
     assert against_float(attention((1, 200, 16), 0.1), samples)[0] > 42.0
 
 
+def test_samples_of_unlike_scores_have_a_maximum_for_each_row() -> None:
+    """Of one maximum for all samples 2 levels would be left to those whose scores are 5 lower."""
+    shape = (1, 200, 200)
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["p"], axis=-1),
+        helper.make_node("MatMul", ["p", "v"], ["y"]),
+    ]
+    proto = model(nodes, {"x": shape, "v": (1, 200, 16)}, ["y"], {})
+    samples = []
+    for seed, level in enumerate((0.0, 5.0)):
+        scores = np.float32(0.3) * numbers(shape, seed) + np.float32(level)
+        samples.append({"x": scores, "v": numbers((1, 200, 16), seed) + np.float32(0.5)})
+    assert against_float(proto, samples)[0] > 42.0
+
+
 def to_constant_keys(
     frames: int, sharpness: float, apart: float
 ) -> tuple[onnx.ModelProto, list[dict[str, Array]]]:
