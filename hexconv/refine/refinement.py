@@ -173,7 +173,17 @@ class Refinement:
         scaled = {name.rsplit("/channel/", 1)[0] for name in ranges if is_channel(name)}
         tensors = [n for n in found if n in computed and n in ranges and n not in scaled]
         samples = self._samples[:MOST_TOGETHER]
-        return searched_ranges(reference, ranges, tensors, samples, self._tick)
+        narrowed = searched_ranges(reference, ranges, tensors, samples, self._tick)
+        return narrowed if self._is_better(narrowed, ranges) else ranges
+
+    def _is_better(self, found: Ranges, before: Ranges) -> bool:
+        """Whether ranges that few samples were looked at for are better on all of them."""
+        if found == before:
+            return False
+        judge = self._original.judge(self._samples[:MOST_TOGETHER])
+        made = (self._build(ranges, PLAIN).graph for ranges in (before, found))
+        old, new = (judge.score(graph).sqnr for graph in made)
+        return new > old
 
     def _corrected(self, model: Model, recipe: Recipe) -> Model:
         """A model with biases corrected, and weights rounded anew, on the simulator."""

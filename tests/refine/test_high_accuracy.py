@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from hexconv.errors import ConfigError, HexconvWarning
 from hexconv.model import Model
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import load
+from hexconv.quantize import Bounds
+from hexconv.refine import refinement
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.held_back import Judge, Score, errors, folds
 from hexconv.refine.ranges import mixed_ranges
@@ -121,6 +124,22 @@ def test_a_model_that_returns_the_same_for_each_sample_stays_as_it_is() -> None:
     proto = model(nodes, {"x": ROWS}, ["y"], consts)
     made = hexconv.convert(proto, samples=feeds(12), accuracy="high")
     assert made.graph == hexconv.convert(proto, samples=feeds(12)).graph
+
+
+def test_narrowed_ranges_that_are_worse_on_all_samples_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Four samples are looked at; others may be cut off."""
+
+    def halved(_: object, ranges: Mapping[str, Bounds], *__: object) -> dict[str, Bounds]:
+        return {name: (0.5 * low, 0.5 * high) for name, (low, high) in ranges.items()}
+
+    monkeypatch.setattr(refinement, "searched_ranges", halved)
+    made = hexconv.convert(attention(), samples=feeds(12), accuracy="high", extra_packets=0.0)
+    assert made.conversion is not None
+    steps = {step.name: step for step in made.conversion.refined}
+    narrowed = steps["ranges by each tensor's noise"]
+    assert narrowed.before == narrowed.after and not narrowed.kept
 
 
 @pytest.mark.parametrize("samples", [None, feeds(1)])
