@@ -162,7 +162,7 @@ class _Job:
             settings = replace(self.settings, progress=None)
             start = (known.source, known.shapes, KeptSamples(fit), known.ranges, settings)
             job = _Job(Calibration(*start, is_fold=True, graphs=known.graphs), journal)
-            job._choose_ranges()
+            job._start_as(self)
             return job._refinement(fit, ticks)
 
         return Fold(fitted, lambda: self._original.judge(judged), journal)
@@ -233,6 +233,12 @@ class _Job:
         found = dict(known.observed)
         made = built(known.source, *known.prepared(plain), found, plain, known.warnings)
         return predict(made, self.settings.library).packets
+
+    def _start_as(self, whole: _Job) -> None:
+        """Take what was chosen on all samples: a fold is to gain over that model."""
+        known, self.by_default = self.calibration, whole.by_default
+        if known.other is not None and any(step.kept for step in whole.chosen):
+            known.observed, known.other = known.other, known.observed
 
     def _with_ranges(self, found: Mapping[str, Bounds], precision: Precision = PLAIN) -> Model:
         return self._with(self._start, found, precision)
