@@ -116,8 +116,8 @@ class CrossValidation(Generic[Made]):
         """Try a step, and keep it if it is better by more than chance.
 
         One that is confirmed by another is kept if both remove half of the noise of all samples
-        together: what is clipped in few samples may be most of it, while the others lose a little.
-        No rounding is the same in both.
+        together, and the SQNR rises: what is clipped in few samples may be most of the noise, while
+        the others lose a little. No rounding is the same in both.
 
         Args:
             step: to try.
@@ -144,11 +144,11 @@ class CrossValidation(Generic[Made]):
         return kept
 
     def _removes_half(self, *recipes: Recipe) -> tuple[bool, tuple[Score, Score]]:
-        """Whether each recipe leaves at most half of the noise, and the scores with the first."""
+        """Whether each recipe leaves at most half of the noise, and the first gains; its scores."""
         before, after = self._whole(self.best), self._whole(recipes[0])
         most = LEFT * sum(before.noise)
-        kept = all(sum(self._whole(recipe).noise) <= most for recipe in recipes)
-        return kept, (before, after)
+        halved = all(sum(self._whole(recipe).noise) <= most for recipe in recipes)
+        return halved and after.sqnr > before.sqnr, (before, after)
 
     def _whole(self, recipe: Recipe) -> Score:
         """The score of a recipe on the samples of all folds."""

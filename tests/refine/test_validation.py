@@ -134,6 +134,16 @@ def test_a_step_that_another_confirms_is_judged_by_the_noise_of_all(
     assert (tried.best == WIDE) is kept and tried.steps[0].kept is kept
 
 
+def test_a_step_that_another_confirms_is_not_kept_where_most_folds_lose_much() -> None:
+    """Of one fold 20 dB of noise are removed, which is most of it; the others lose 10 dB each."""
+    folds = [(-10.0,) * SAMPLES] * 3 + [(0.0,) * SAMPLES]
+    tried, *_ = validation(folds)
+    cast("Any", tried._folds[3]._fitted).gains[BEST] = [-20.0] * SAMPLES
+    tried.tries(CONFIRMED)
+    (step,) = tried.steps
+    assert tried.best == BEST and not step.kept and step.after < step.before
+
+
 def test_steps_of_chance_are_kept_rarely() -> None:
     """Of 1000 that change samples by 2 dB, 25 at most; 50 where folds differ by as much."""
     random, kept = np.random.default_rng(1), [0, 0]
