@@ -11,6 +11,7 @@ from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the
     cuts_into_products,
     pointwise_as_product,
     norm_affine_into_linear,
+    norm_affine_beside_sum,
     norm_centering,
     sums_of_convolutions,
     convolutions_of_one_input,

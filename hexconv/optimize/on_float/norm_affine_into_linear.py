@@ -40,33 +40,48 @@ def _fold(node: ir.Node, builder: FloatBuilder) -> bool:
     readers = [use.node for use in node.outputs[0].uses()]
     if plain or node.outputs[0].is_graph_output() or not readers:
         return False
-    if not all(_is_linear(reader, node.outputs[0]) for reader in readers):
+    if not all(is_linear(reader, node.outputs[0]) for reader in readers):
         reason = f"'{node.outputs[0].name}' is read by more than products with constants"
         declined("norm_affine_into_linear", node.name, reason)
         return False
     for reader in readers:
-        _scale(reader, gamma, beta, builder)
-    node.replace_input_with(1, builder.const(np.ones(width, np.float32), f"{node.name}/one"))
-    if biased:
-        node.resize_inputs(2)
-    # Different values under the old name would compare, and calibrate, incorrectly.
-    node.outputs[0].name = builder.fresh(f"{node.outputs[0].name}/plain")
+        fold_into(reader, gamma, beta, builder)
+    make_plain(node, builder)
     return True
 
 
-def _is_linear(reader: ir.Node, value: ir.Value) -> bool:
+def make_plain(node: ir.Node, builder: FloatBuilder) -> None:
+    """Take gamma and beta from a norm."""
+    width = shape_of(node.inputs[0])[-1]
+    node.replace_input_with(1, builder.const(np.ones(width, np.float32), f"{node.name}/one"))
+    if len(node.inputs) > 2:
+        node.resize_inputs(2)
+    # Different values under the old name would compare, and calibrate, incorrectly.
+    node.outputs[0].name = builder.fresh(f"{node.outputs[0].name}/plain")
+
+
+def is_linear(reader: ir.Node, value: ir.Value) -> bool:
+    """Whether a node multiplies a value with constant weights (inputs, outputs)."""
     if reader.op_type != "MatMul" or reader.inputs[0] is not value:
         return False
     weights = array_of(reader.inputs[1])
     return weights is not None and weights.ndim == 2
 
 
-def _scale(
+def fold_into(
     reader: ir.Node,
     gamma: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
     beta: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None,
     builder: FloatBuilder,
 ) -> None:
+    """Let a product read a norm without its gamma and beta.
+
+    Args:
+        reader: the product.
+        gamma: (inputs,).
+        beta: (inputs,), if there is one.
+        builder: of the graph.
+    """
     value = reader.inputs[1]
     weights = array_of(value)
     assert weights is not None and value is not None
