@@ -22,6 +22,7 @@ from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
 from hexconv.nnlib.shared_consts import with_shared_consts
+from hexconv.nnlib.versions import LibraryVersion
 from hexconv.optimize.registry import REWRITES, Stage
 from hexconv.optimize.search import Choice, search
 from hexconv.option_names import in_python
@@ -35,6 +36,7 @@ from hexconv.refine import (
     Fold,
     Journal,
     Original,
+    Price,
     Recipe,
     Refinement,
     Sample,
@@ -199,7 +201,7 @@ class _Job:
             The model with them; None where there is no choice.
         """
         known = self.calibration
-        self.by_default = affordable(known.softmaxes, self._packets, self._least_packets)
+        self.by_default = affordable(known.softmaxes, self._price, self._least_price)
         if self.settings.observer != "auto" or known.other is None:
             return None
         if known.other == known.observed:
@@ -218,21 +220,16 @@ class _Job:
         assert model.conversion is not None
         return replace(model, conversion=replace(model.conversion, refined=self.chosen))
 
-    def _packets(self, precision: Precision) -> float:
-        """Of the model with the ranges observed, predicted."""
-        from hexconv.cost import predict
+    def _price(self, precision: Precision) -> Price:
+        """Of the model with the ranges observed."""
+        return _price_of(self._with(self._start, precision=precision), self.settings.library)
 
-        made = self._with(self._start, precision=precision)
-        return predict(made, self.settings.library).packets
-
-    def _least_packets(self) -> float:
-        """Of the model of `accuracy="minmax"`, predicted."""
-        from hexconv.cost import predict
-
+    def _least_price(self) -> Price:
+        """Of the model of `accuracy="minmax"`."""
         known, plain = self.calibration, replace(self.settings, accuracy="minmax")
         found = dict(known.observed)
         made = built(known.source, *known.prepared(plain), found, plain, known.warnings)
-        return predict(made, self.settings.library).packets
+        return _price_of(made, self.settings.library)
 
     def _start_as(self, whole: _Job) -> None:
         """Take what was chosen on all samples: a fold is to gain over that model."""
@@ -342,6 +339,13 @@ class _Job:
             observed = observed_ranges(graph, again, known.ranges, turned).ranges
         precision = self.by_default.joined(self.precision)
         return built(known.source, graph, history, observed, turned, known.warnings, precision)
+
+
+def _price_of(model: Model, library: LibraryVersion) -> Price:
+    from hexconv.cost import predict
+
+    found = predict(model, library)
+    return found.packets, found.milliseconds()
 
 
 def _range_source(ranges: Ranges | None) -> RangeSource | None:

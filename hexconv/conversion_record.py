@@ -108,6 +108,11 @@ class RefineStep(NamedTuple):
     packets_before: float | None = None
     packets_after: float | None = None
 
+    @property
+    def gained(self) -> bool:
+        """Whether the SQNR rose, if only by chance."""
+        return self.after > self.before
+
 
 @dataclass(frozen=True)
 class Conversion:

@@ -4,7 +4,7 @@ Each step of `accuracy="high"` is kept only if samples agree that it was not fit
 of ranges is chosen on samples of the calibration.
 """
 
-from hexconv.refine.default_packets import affordable
+from hexconv.refine.default_packets import Price, affordable
 from hexconv.refine.finer import spend
 from hexconv.refine.held_back import (
     LEAST,
@@ -43,6 +43,7 @@ __all__ = [
     "Journal",
     "Judge",
     "Original",
+    "Price",
     "Recipe",
     "Refinement",
     "Run",

@@ -1,4 +1,4 @@
-"""Softmaxes that are computed more precisely by default, as many as a few more packets allow."""
+"""Softmaxes that are computed more precisely by default, as many as a little more time allows."""
 
 from __future__ import annotations
 
@@ -8,24 +8,29 @@ from hexconv.precision import PLAIN, Precision
 
 MOST_PACKETS = 1.0285
 """Of `accuracy="minmax"`, predicted: 3 % in the library, which takes 5 % more of what is added."""
+MOST_TIME = 1.07
+"""The same of milliseconds, in which the nodes count that are added."""
+Price = tuple[float, float]
+"""Predicted packets and milliseconds."""
 
 
 def affordable(
-    names: Sequence[str], packets: Callable[[Precision], float], least: Callable[[], float]
+    names: Sequence[str], price: Callable[[Precision], Price], least: Callable[[], Price]
 ) -> Precision:
-    """The first of them, as many as packets allow.
+    """The first of them, as many as packets and milliseconds allow.
 
     Args:
         names: outputs of Softmax, best first.
-        packets: of the model with what is computed more precisely.
-        least: packets of the model of `accuracy="minmax"`.
+        price: of the model with what is computed more precisely.
+        least: price of the model of `accuracy="minmax"`.
     """
     if not names:
         return PLAIN
-    most, low, high = MOST_PACKETS * least(), 0, len(names)
+    packets, milliseconds = least()
+    most, low, high = (MOST_PACKETS * packets, MOST_TIME * milliseconds), 0, len(names)
     while low < high:
         middle = (low + high + 1) // 2
-        fits = packets(_first(names, middle)) <= most
+        fits = all(a <= b for a, b in zip(price(_first(names, middle)), most, strict=True))
         low, high = (middle, high) if fits else (low, middle - 1)
     return _first(names, low)
 

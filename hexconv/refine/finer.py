@@ -37,9 +37,11 @@ class _Offer:
         return self.steps[0].share / max(self.price, 1.0)
 
 
-def _with(candidate: Candidate, recipe: Recipe) -> Recipe:
-    """A recipe and a candidate."""
-    return replace(recipe, precision=candidate.added(recipe.precision))
+def _with(candidates: Sequence[Candidate], recipe: Recipe) -> Recipe:
+    """A recipe and candidates."""
+    for candidate in candidates:
+        recipe = replace(recipe, precision=candidate.added(recipe.precision))
+    return recipe
 
 
 def spend(
@@ -79,9 +81,13 @@ class Spending:
         self._validation, self._packets = validation, packets
         self._taken = packets(validation.best)
         self._most = self._taken * (1.0 + extra / 100.0)
+        self._doubtful: list[Candidate] = []
 
     def run(self, found: Sequence[Sequence[Candidate]]) -> None:
-        """Try candidates, of which each list builds on itself."""
+        """Try candidates, of which each list builds on itself.
+
+        Those that gained, but not by more than chance, are tried once more together.
+        """
         largest = sorted(found, key=lambda steps: -steps[0].share)[:MOST_PRICED]
         offers, tested = [self._offer(steps) for steps in largest], 0
         while offers and tested < MOST_TESTED:
@@ -90,15 +96,28 @@ class Spending:
             if self._taken + best.price > self._most:
                 continue
             tested += 1
-            if self._kept(best.steps[0], self._taken + best.price) and len(best.steps) > 1:
+            if self._kept(best.steps[:1], self._taken + best.price) and len(best.steps) > 1:
                 offers.append(self._offer(best.steps[1:]))
+        self._try_together(self._doubtful)
 
-    def _kept(self, candidate: Candidate, packets: float) -> bool:
-        step = Step(candidate.name, partial(_with, candidate))
+    def _try_together(self, doubtful: Sequence[Candidate]) -> None:
+        """Try the first candidates, as many as the budget allows."""
+        while len(doubtful) > 1:
+            packets = self._packets(_with(doubtful, self._validation.best))
+            if packets <= self._most:
+                self._kept(doubtful, packets)
+                return
+            doubtful = doubtful[:-1]
+
+    def _kept(self, candidates: Sequence[Candidate], packets: float) -> bool:
+        name = ", ".join(candidate.name for candidate in candidates)
+        step = Step(name, partial(_with, candidates))
         kept = self._validation.tries(step, (self._taken, packets))
         if kept:
             self._taken = packets
+        elif self._validation.steps[-1].gained:
+            self._doubtful += candidates
         return kept
 
     def _offer(self, steps: Sequence[Candidate]) -> _Offer:
-        return _Offer(steps, self._packets(_with(steps[0], self._validation.best)) - self._taken)
+        return _Offer(steps, self._packets(_with(steps[:1], self._validation.best)) - self._taken)

@@ -39,6 +39,8 @@ FOLD_ERRORS = 2.35
 LEAST_JUDGED = 4
 """Samples from which on a gain can be told."""
 TINY = float(np.finfo(np.float64).tiny)
+EXACT = 1e-12
+"""Of the signal: noise below it is none, or one output would count for all."""
 SILENT = 1e-3
 """Of the mean signal: a sample below it has next to no noise of the whole, and tells nothing."""
 LEAST_HEARD = 3
@@ -104,7 +106,8 @@ class Score:
 
     Attributes:
         sqnr: over all samples, dB: the mean over the model's outputs.
-        noise: of each sample, relative to its signal: the mean over the outputs.
+        noise: of each sample, relative to the signal: the geometric mean over the outputs, so that
+            a decibel of each counts alike, as it does in `sqnr`.
         silent: numbers of the samples that have next to no signal beside the others.
     """
 
@@ -205,12 +208,12 @@ class Judge:
             old, new = (self._noise(run, place) for run in runs)
             found[0].append(old)
             found[1].append(new)
-            relative = np.stack([old, new]) / self._totals
-            worse += bool(relative[1].mean() >= relative[0].mean())
+            first, second = self._relative(np.stack([old, new]))
+            worse += bool(second >= first)
             if worse > most:
                 break
-        first, second = (self._scored(noise) for noise in found)
-        return first, second
+        one, other = (self._scored(noise) for noise in found)
+        return one, other
 
     def _noise(self, run: Run, place: int) -> FloatArray:
         """(outputs,) power of the error of one sample."""
@@ -239,4 +242,9 @@ class Judge:
         sqnr = fmean(decibels(float(x), float(n)) for x, n in pairs)
         loudness = (signal / np.maximum(signal.mean(axis=0), TINY)).max(axis=1)
         silent = tuple(int(place) for place in np.flatnonzero(loudness < SILENT))
-        return Score(sqnr, tuple(float(x) for x in (noise / self._totals).mean(axis=1)), silent)
+        return Score(sqnr, tuple(map(float, self._relative(noise))), silent)
+
+    def _relative(self, noise: FloatArray) -> FloatArray:
+        """(rows,) of powers of errors (rows, outputs): relative to the signals."""
+        parts = np.maximum(noise / self._totals, EXACT)
+        return np.asarray(np.exp(np.log(parts).mean(axis=1)))

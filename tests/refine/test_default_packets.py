@@ -1,4 +1,4 @@
-"""Softmaxes of many elements are computed from centered scores where 3 % more packets allow it."""
+"""Softmaxes of many elements are computed from centered scores where little more time allows it."""
 
 from __future__ import annotations
 
@@ -18,22 +18,34 @@ NAMES = ["d", "b", "c", "a"]
 
 
 @pytest.mark.parametrize(
-    ("price", "taken"), [(5.0, "abcd"), (7.0, "abcd"), (9.0, "bcd"), (28.0, "d"), (29.0, "")]
+    ("packets", "time", "taken"),
+    [
+        (5.0, 5.0, "abcd"),
+        (7.0, 15.0, "abcd"),
+        (9.0, 5.0, "bcd"),
+        (28.0, 5.0, "d"),
+        (29.0, 5.0, ""),
+        (5.0, 24.0, "bd"),
+        (5.0, 71.0, ""),
+    ],
 )
-def test_the_first_ones_are_taken_as_packets_allow(price: float, taken: str) -> None:
+def test_the_first_ones_are_taken_as_packets_and_time_allow(
+    packets: float, time: float, taken: str
+) -> None:
     built: list[Precision] = []
 
-    def packets(precision: Precision) -> float:
+    def price(precision: Precision) -> tuple[float, float]:
         built.append(precision)
-        return 1000.0 + price * len(precision.written_out)
+        count = len(precision.written_out)
+        return 1000.0 + packets * count, 1000.0 + time * count
 
-    found = affordable(NAMES, packets, lambda: 1000.0)
+    found = affordable(NAMES, price, lambda: (1000.0, 1000.0))
     assert found == Precision(written_out=tuple(taken))
     assert len(built) <= 3
 
 
 def test_without_any_nothing_is_built() -> None:
-    def never(*_: object) -> float:
+    def never(*_: object) -> tuple[float, float]:
         raise AssertionError
 
     assert affordable([], never, never) == PLAIN
@@ -52,6 +64,7 @@ def test_a_small_model_keeps_the_op_of_the_library() -> None:
 def test_with_room_for_packets_it_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     before, held = converted(), [feeds(seed, heads=4) for seed in (20, 21)]
     monkeypatch.setattr(default_packets, "MOST_PACKETS", 2.0)
+    monkeypatch.setattr(default_packets, "MOST_TIME", 2.0)
     made = converted()
     assert is_centered(made)
     assert not is_centered(converted(accuracy="minmax"))

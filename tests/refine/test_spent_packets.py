@@ -11,6 +11,7 @@ from onnx import helper
 
 import hexconv
 from hexconv.compare.noise import TensorNoise
+from hexconv.conversion_record import RefineStep
 from hexconv.cost import predict
 from hexconv.errors import ConfigError
 from hexconv.model import Model
@@ -33,24 +34,33 @@ def packets(recipe: Recipe) -> float:
 
 
 class Tries:
-    """Keeps what is not refused."""
+    """Keeps what is not refused, or what gains too little for itself but not together."""
 
-    def __init__(self, refused: str) -> None:
-        self.best, self.names, self._refused = Recipe(), list[str](), refused
+    def __init__(self, refused: str, doubtful: tuple[str, ...] = ()) -> None:
+        self.best, self._refused, self._doubtful = Recipe(), refused, doubtful
+        self.steps: list[RefineStep] = []
 
     def tries(self, step: Step, change: tuple[float, float]) -> bool:
-        recipe, kept = step.change(self.best), self._refused not in step.name
+        recipe = step.change(self.best)
         assert change == (packets(self.best), packets(recipe))
-        self.names.append(step.name)
+        alone = any(step.name.startswith(f"'{name}'") for name in self._doubtful)
+        refused = self._refused in step.name
+        kept = not refused and not (alone and "," not in step.name)
+        self.steps.append(RefineStep(step.name, 30.0, 29.0 if refused else 31.0, kept))
         if kept:
             self.best = recipe
         return kept
 
 
-def tried(extra: float, found: Any, refused: str = "none") -> tuple[list[str], dict[str, int]]:
-    validation: Any = Tries(refused)
+def tried(
+    extra: float, found: Any, refused: str = "none", doubtful: tuple[str, ...] = ()
+) -> tuple[list[str], dict[str, int]]:
+    validation: Any = Tries(refused, doubtful)
     Spending(validation, packets, extra).run(found)
-    return [name[1] + name[7] for name in validation.names], dict(validation.best.precision.slices)
+    names = [
+        "".join(name[1] + name[7] for name in step.name.split(", ")) for step in validation.steps
+    ]
+    return names, dict(validation.best.precision.slices)
 
 
 def steps(tensor: str, *shares: float) -> list[Candidate]:
@@ -70,6 +80,22 @@ def test_nothing_is_tried_beyond_the_budget() -> None:
 def test_more_slices_are_tried_only_where_fewer_were_kept() -> None:
     found = [steps("a", 0.1, 0.05), steps("c", 0.1, 0.01)]
     assert tried(10.0, found, refused="'a'") == (["c2", "a2", "c3"], {"c": 3})
+
+
+def test_what_gained_too_little_alone_is_tried_together() -> None:
+    found = [steps("a", 0.1), steps("b", 0.1), steps("c", 0.1)]
+    names, kept = tried(10.0, found, doubtful=("a", "b"))
+    assert names == ["c2", "a2", "b2", "a2b2"]
+    assert kept == {"a": 2, "b": 2, "c": 2}
+    # What lost is not among them, and one alone was tried already.
+    assert tried(10.0, found, refused="'b'", doubtful=("a",))[0] == ["c2", "a2", "b2"]
+
+
+def test_together_they_stay_in_the_budget() -> None:
+    found = [steps("a", 0.1), steps("b", 0.1), steps("c", 0.1)]
+    names, kept = tried(4.5, found, doubtful=("a", "b", "c"))
+    assert names == ["c2", "a2", "b2", "c2a2"]
+    assert kept == {"a": 2, "c": 2}
 
 
 def noise(tensor: str, share: float, rounding: float) -> TensorNoise:
