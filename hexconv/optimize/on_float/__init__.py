@@ -5,6 +5,7 @@ All but `magnitudes` are exact in real numbers.
 
 from hexconv.optimize.on_float import (  # noqa: F401, I001  (they register; the order matters)
     shared_expressions,
+    activation_behind_pool,
     magnitudes,
     stacked_slices,
     slices_and_concats,
