@@ -84,9 +84,10 @@ def flat_softmax(
     ]
 
     def change(node: ir.Node, builder: FloatBuilder) -> None:
-        extra = not _is_flat(node, ranges)
-        found = centered_scores(node, ranges, measured=measured, extra=extra)
-        scores = found if centered else None
+        scores = None
+        if centered:
+            extra = not _is_flat(node, ranges)
+            scores = centered_scores(node, ranges, measured=measured, extra=extra)
         _written_out(node, scores, builder, ranges)
 
     return ranges, change_each(graph, nodes, change)

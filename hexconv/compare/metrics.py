@@ -18,6 +18,7 @@ from hexconv.errors import ModelError
 EXACT = 200.0
 """SQNR in dB that represents no difference at all, and negated for noise without any signal:
 JSON has no infinity."""
+TINY = float(np.finfo(np.float64).tiny)
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,21 @@ def _cosine(sums: Mapping[str, float]) -> float:
 def inner(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
     """Sum of products. Not BLAS: on a busy machine its threads wait for each other."""
     return float((x * y).sum())
+
+
+def relative_noise(wanted: Mapping[str, Array], found: Mapping[str, Array]) -> float:
+    """Noise over signal of outputs, as powers: the mean over those that were found.
+
+    Args:
+        wanted: by name; others may be among them.
+        found: by name.
+    """
+    ratios = []
+    for name, expected in wanted.items():
+        if name in found:
+            x = expected.astype(np.float64)
+            ratios.append(float(((found[name] - x) ** 2).sum()) / max(float((x * x).sum()), TINY))
+    return float(np.mean(ratios))
 
 
 def decibels(signal: float, noise: float) -> float:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.compare.metrics import decibels
+from hexconv.compare.metrics import TINY, decibels, relative_noise
 from hexconv.compare.quantized import Scale, values_of
 from hexconv.compare.sites import CompareSite, find_sites
 from hexconv.nnlib.graph import Graph, Node
@@ -30,7 +30,6 @@ from hexconv.threads import cores, side_by_side
 CAUSES = ("rounding", "clipping", "weights", "arithmetic")
 MOST_SPLIT = 12
 """Tensors whose noise is split by cause: those of the largest."""
-TINY = float(np.finfo(np.float64).tiny)
 Sample = Mapping[str, Array]
 Tick = Callable[[], None]
 
@@ -124,7 +123,7 @@ class NoiseMeter:
         errors = self._local_errors(sample)
         clean = self._perturbed.clean(sample)
         returned = self._perturbed.outputs(clean, {})
-        self._actual += _relative(returned, self._simulator.run(sample))
+        self._actual += relative_noise(returned, self._simulator.run(sample))
         self._add_up(errors, clean)
 
     def _add_up(
@@ -165,8 +164,7 @@ class NoiseMeter:
             return 0.0
         with np.errstate(all="ignore"):  # an output may be infinite
             inside = {name: _within(error, *self._room[name]) for name, error in added.items()}
-            found = self._perturbed.outputs(clean, inside)
-            return _relative({name: clean[name] for name in found}, found)
+            return relative_noise(clean, self._perturbed.outputs(clean, inside))
 
     def _local_errors(self, sample: Sample) -> dict[str, dict[str, Array]]:
         """By tensor and cause, what its node adds to it."""
@@ -225,16 +223,6 @@ class NoiseMeter:
         site, total = self._tensors[name], sum(power.causes.values())
         parts = {cause: part / total if total else 0.0 for cause, part in power.causes.items()}
         return TensorNoise(name, site.op, site.onnx_node, power.whole / whole, **parts)
-
-
-def _relative(clean: Mapping[str, Array], found: Mapping[str, Array]) -> float:
-    """Noise over signal: the mean over the outputs."""
-    ratios = []
-    for name, expected in clean.items():
-        x = expected.astype(np.float64)
-        signal = max(float((x * x).sum()), TINY)
-        ratios.append(float(((found[name] - x) ** 2).sum()) / signal)
-    return float(np.mean(ratios))
 
 
 def _feed(

@@ -81,7 +81,6 @@ class Spending:
         self._validation, self._packets = validation, packets
         self._taken = packets(validation.best)
         self._most = self._taken * (1.0 + extra / 100.0)
-        self._doubtful: list[Candidate] = []
 
     def run(self, found: Sequence[Sequence[Candidate]]) -> None:
         """Try candidates, of which each list builds on itself.
@@ -90,15 +89,18 @@ class Spending:
         """
         largest = sorted(found, key=lambda steps: -steps[0].share)[:MOST_PRICED]
         offers, tested = [self._offer(steps) for steps in largest], 0
+        doubtful: list[Candidate] = []
         while offers and tested < MOST_TESTED:
             best = max(offers, key=lambda offer: offer.worth)
             offers.remove(best)
             if self._taken + best.price > self._most:
                 continue
             tested += 1
-            if self._kept(best.steps[:1], self._taken + best.price) and len(best.steps) > 1:
+            if not self._kept(best.steps[:1], self._taken + best.price):
+                doubtful += best.steps[:1] if self._validation.steps[-1].gained else ()
+            elif len(best.steps) > 1:
                 offers.append(self._offer(best.steps[1:]))
-        self._try_together(self._doubtful)
+        self._try_together(doubtful)
 
     def _try_together(self, doubtful: Sequence[Candidate]) -> None:
         """Try the first candidates, as many as the budget allows."""
@@ -115,8 +117,6 @@ class Spending:
         kept = self._validation.tries(step, (self._taken, packets))
         if kept:
             self._taken = packets
-        elif self._validation.steps[-1].gained:
-            self._doubtful += candidates
         return kept
 
     def _offer(self, steps: Sequence[Candidate]) -> _Offer:

@@ -208,12 +208,12 @@ class Judge:
             old, new = (self._noise(run, place) for run in runs)
             found[0].append(old)
             found[1].append(new)
-            first, second = self._relative(np.stack([old, new]))
-            worse += bool(second >= first)
+            relative = self._relative(np.stack([old, new]))
+            worse += bool(relative[1] >= relative[0])
             if worse > most:
                 break
-        one, other = (self._scored(noise) for noise in found)
-        return one, other
+        first, second = (self._scored(noise) for noise in found)
+        return first, second
 
     def _noise(self, run: Run, place: int) -> FloatArray:
         """(outputs,) power of the error of one sample."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.compare.metrics import relative_noise
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.perturbed import Perturbed
 from hexconv.onnx_graph.session import FloatSession
@@ -83,7 +84,7 @@ class _Meter:
         self._clean = [self._perturbed.clean(samples[place]) for place in places]
 
     def noise(self, name: str, bounds: Bounds) -> float:
-        """Noise over signal of all outputs, summed over the samples."""
+        """Noise over signal, the mean over the outputs, summed over the samples."""
         found = [0.0] * len(self._clean)
 
         def measure(place: int) -> None:
@@ -99,7 +100,8 @@ class _Meter:
         values = self._floats[place][name]
         with np.errstate(all="ignore"):  # an output may be infinite
             codes = np.clip(np.rint(values / step), -zero, 255 - zero)
-            return _relative(clean, self._perturbed.outputs(clean, {name: codes * step - values}))
+            found = self._perturbed.outputs(clean, {name: codes * step - values})
+            return relative_noise(clean, found)
 
 
 def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
@@ -133,12 +135,3 @@ def _of_most_ends(floats: Sequence[Sample]) -> list[int]:
     reached = np.argmax(np.asarray(ends), axis=0)
     counts = np.bincount(reached, minlength=len(floats))
     return sorted(np.argsort(-counts, kind="stable")[:MOST_SEARCHED].tolist())
-
-
-def _relative(clean: Sample, found: Sample) -> float:
-    """Noise over signal: the sum over the outputs."""
-    total = 0.0
-    for name, returned in found.items():
-        wanted = clean[name].astype(np.float64)
-        total += float(((returned - wanted) ** 2).sum()) / max(float((wanted**2).sum()), 1e-300)
-    return total
