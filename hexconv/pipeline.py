@@ -36,6 +36,7 @@ from hexconv.optimize.inner_slices import slice_inside
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
 from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
+from hexconv.optimize.sums_at_once import sum_at_once
 from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds, Range
 from hexconv.raw_tensors import NOT_NCHW, DataFormat
@@ -84,6 +85,7 @@ def built(
         graph, observed, equalized=equalized, written_out=precision.written_out
     )
     history = history + _named("calibrated", chosen)
+    observed = sum_at_once(graph, observed, precision.sums)
     observed = slice_inside(graph, observed, dict(precision.slices))
     observed, slices = slice_outputs(graph, observed, settings.output_slices)
     calibrate.cover_positions(graph, observed)

@@ -13,10 +13,12 @@ class Precision:
         slices: (tensor inside the model, in how many slices of its range it is carried).
         written_out: outputs of Softmax that are computed as exp, sum and quotient, in the range of
             their probabilities.
+        sums: results of additions that are added up from all their terms, and rounded once.
     """
 
     slices: tuple[tuple[str, int], ...] = ()
     written_out: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
 
     def sliced(self, tensor: str, count: int) -> Precision:
         """The same, and a tensor in slices."""
@@ -26,11 +28,18 @@ class Precision:
         """The same, and a Softmax written out."""
         return replace(self, written_out=tuple(sorted({*self.written_out, tensor})))
 
+    def with_sum(self, tensor: str) -> Precision:
+        """The same, and a sum from all its terms."""
+        return replace(self, sums=tuple(sorted({*self.sums, tensor})))
+
     def joined(self, other: Precision) -> Precision:
         """What either has more precisely; of slices, the other's."""
         slices = {**dict(self.slices), **dict(other.slices)}
         written_out = {*self.written_out, *other.written_out}
-        return Precision(tuple(sorted(slices.items())), tuple(sorted(written_out)))
+        sums = {*self.sums, *other.sums}
+        return Precision(
+            tuple(sorted(slices.items())), tuple(sorted(written_out)), tuple(sorted(sums))
+        )
 
 
 PLAIN = Precision()

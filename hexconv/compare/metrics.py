@@ -18,6 +18,7 @@ from hexconv.errors import ModelError
 EXACT = 200.0
 """SQNR in dB that represents no difference at all, and negated for noise without any signal:
 JSON has no infinity."""
+FloatArray = npt.NDArray[np.float64]
 TINY = float(np.finfo(np.float64).tiny)
 
 
@@ -189,7 +190,12 @@ def inner(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
 
 
 def relative_noise(wanted: Mapping[str, Array], found: Mapping[str, Array]) -> float:
-    """Noise over signal of outputs, as powers: the mean over those that were found.
+    """The mean of `noise_of_outputs`."""
+    return float(np.mean(noise_of_outputs(wanted, found)))
+
+
+def noise_of_outputs(wanted: Mapping[str, Array], found: Mapping[str, Array]) -> FloatArray:
+    """Noise over signal of each output that was found, as powers: (outputs,).
 
     Args:
         wanted: by name; others may be among them.
@@ -200,7 +206,7 @@ def relative_noise(wanted: Mapping[str, Array], found: Mapping[str, Array]) -> f
         if name in found:
             x = expected.astype(np.float64)
             ratios.append(float(((found[name] - x) ** 2).sum()) / max(float((x * x).sum()), TINY))
-    return float(np.mean(ratios))
+    return np.array(ratios, np.float64)
 
 
 def decibels(signal: float, noise: float) -> float:

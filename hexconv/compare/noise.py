@@ -10,12 +10,12 @@ correlate: Widrow and Kollár, Quantization Noise, 2008).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from hexconv.arrays import Array
-from hexconv.compare.metrics import TINY, decibels, relative_noise
+from hexconv.compare.metrics import TINY, FloatArray, decibels, noise_of_outputs
 from hexconv.compare.quantized import Scale, values_of
 from hexconv.compare.sites import CompareSite, find_sites
 from hexconv.nnlib.graph import Graph, Node
@@ -30,6 +30,8 @@ from hexconv.threads import cores, side_by_side
 CAUSES = ("rounding", "clipping", "weights", "arithmetic")
 MOST_SPLIT = 12
 """Tensors whose noise is split by cause: those of the largest."""
+LEAST_VALUES = 12
+"""Of a channel, whose mean error tells what a corrected bias takes."""
 Sample = Mapping[str, Array]
 Tick = Callable[[], None]
 
@@ -42,7 +44,7 @@ class TensorNoise:
         tensor: its ONNX name.
         op: of the nnlib node.
         onnx_node: what that was lowered from.
-        share: of the sum of all tensors' noise, 0 to 1.
+        share: of the sum of all tensors' noise, 0 to 1: the mean over the outputs.
         rounding, clipping: to 8 bits: within the range, and to its ends.
         weights: rounded to 8 bits.
         arithmetic: what is left: tables, and what the library computes otherwise.
@@ -77,10 +79,15 @@ class Noise:
 
 @dataclass
 class _Power:
-    """Noise at the outputs relative to the signal, summed over samples and outputs."""
+    """Noise at the outputs relative to the signal, (outputs,), summed over samples."""
 
-    whole: float = 0.0
-    causes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0.0))
+    whole: FloatArray
+    causes: dict[str, FloatArray]
+
+    @classmethod
+    def none(cls, outputs: int) -> _Power:
+        """Before any was measured."""
+        return cls(np.zeros(outputs), {cause: np.zeros(outputs) for cause in CAUSES})
 
 
 class NoiseMeter:
@@ -91,12 +98,20 @@ class NoiseMeter:
         reference: the float model, with the names that the graph's tensors have.
         library: which the simulator follows.
         tick: called after each run of the float model.
+        corrected: whether biases will take the mean error of each channel.
     """
 
     def __init__(
-        self, graph: Graph, reference: FloatGraph, library: LibraryVersion, tick: Tick
+        self,
+        graph: Graph,
+        reference: FloatGraph,
+        library: LibraryVersion,
+        tick: Tick,
+        *,
+        corrected: bool = False,
     ) -> None:
         self._simulator, self._tick = Simulator(graph, library), tick
+        self._corrected = corrected
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
         self._sites = find_sites(graph, self._simulator.prepared, shapes)
         floats = set(reference.computed_values())
@@ -104,8 +119,9 @@ class NoiseMeter:
         self._weights = rounded_weights(reference)
         self._switched = Switched(reference, list(self._tensors), list(self._weights))
         self._perturbed = Perturbed(reference, list(self._tensors))
-        self._power = {name: _Power() for name in self._tensors}
-        self._total, self._actual = _Power(), 0.0
+        outputs = len(reference.graph.outputs)
+        self._power = {name: _Power.none(outputs) for name in self._tensors}
+        self._total, self._actual = _Power.none(outputs), np.zeros(outputs)
         self._room: dict[str, tuple[Array, Scale | None]] = {}
 
     @property
@@ -123,7 +139,7 @@ class NoiseMeter:
         errors = self._local_errors(sample)
         clean = self._perturbed.clean(sample)
         returned = self._perturbed.outputs(clean, {})
-        self._actual += relative_noise(returned, self._simulator.run(sample))
+        self._actual += noise_of_outputs(returned, self._simulator.run(sample))
         self._add_up(errors, clean)
 
     def _add_up(
@@ -143,28 +159,30 @@ class NoiseMeter:
 
     def _largest(self) -> list[str]:
         """The tensors of largest noise so far, in the order of execution."""
-        ranked = sorted(self._power, key=lambda name: -self._power[name].whole)[:MOST_SPLIT]
+        most = self._whole()
+        shares = {name: _share(power.whole, most) for name, power in self._power.items()}
+        ranked = sorted(shares, key=lambda name: -shares[name])[:MOST_SPLIT]
         return [name for name in self._power if name in ranked]
 
     def _measured(
         self, clean: Mapping[str, Array], added: Iterable[Mapping[str, Array]]
-    ) -> Iterator[float]:
+    ) -> Iterator[FloatArray]:
         """Noise over signal of errors that are added, one set after the other."""
 
-        def measure(_: int, __: int, errors: Mapping[str, Array]) -> float:
+        def measure(_: int, __: int, errors: Mapping[str, Array]) -> FloatArray:
             return self._noise_of(clean, errors)
 
         for power in side_by_side(measure, range(cores()), added):
             self._tick()
             yield power
 
-    def _noise_of(self, clean: Mapping[str, Array], added: Mapping[str, Array]) -> float:
-        """The mean over the outputs."""
+    def _noise_of(self, clean: Mapping[str, Array], added: Mapping[str, Array]) -> FloatArray:
+        """Of each output."""
         if not any(array.any() for array in added.values()):
-            return 0.0
+            return np.zeros(self._actual.shape)
         with np.errstate(all="ignore"):  # an output may be infinite
             inside = {name: _within(error, *self._room[name]) for name, error in added.items()}
-            return relative_noise(clean, self._perturbed.outputs(clean, inside))
+            return noise_of_outputs(clean, self._perturbed.outputs(clean, inside))
 
     def _local_errors(self, sample: Sample) -> dict[str, dict[str, Array]]:
         """By tensor and cause, what its node adds to it."""
@@ -181,6 +199,8 @@ class NoiseMeter:
                 "weights": exact - ideal[name],
                 "arithmetic": values - (exact + rounded + clipped),
             }
+            if self._corrected and self._tensors[name].has_bias:
+                errors[name] = _without_means(errors[name], self._tensors[name])
             self._room[name] = floats[name], scales[name]
         return errors
 
@@ -207,22 +227,32 @@ class NoiseMeter:
         self._simulator.run_watched(sample, watch)
         return floats, own, near, scales
 
+    def _whole(self) -> FloatArray:
+        """Of all tensors, (outputs,)."""
+        return np.asarray(sum(power.whole for power in self._power.values()))
+
     def _result(self, count: int) -> Noise:
-        whole = max(sum(power.whole for power in self._power.values()), TINY)
-        causes = max(sum(self._total.causes.values()), TINY)
+        whole, causes = self._whole(), sum(self._total.causes.values())
         rows = [self._row(name, power, whole) for name, power in self._power.items()]
         rows.sort(key=lambda row: -row.share)
         return Noise(
-            decibels(1.0, self._actual / count),
-            decibels(1.0, whole / count),
-            {cause: power / causes for cause, power in self._total.causes.items()},
+            decibels(1.0, float(self._actual.mean()) / count),
+            decibels(1.0, max(float(whole.mean()), TINY) / count),
+            {c: _share(power, np.asarray(causes)) for c, power in self._total.causes.items()},
             tuple(rows),
         )
 
-    def _row(self, name: str, power: _Power, whole: float) -> TensorNoise:
-        site, total = self._tensors[name], sum(power.causes.values())
-        parts = {cause: part / total if total else 0.0 for cause, part in power.causes.items()}
-        return TensorNoise(name, site.op, site.onnx_node, power.whole / whole, **parts)
+    def _row(self, name: str, power: _Power, whole: FloatArray) -> TensorNoise:
+        site = self._tensors[name]
+        shares = {cause: _share(of_cause, whole) for cause, of_cause in power.causes.items()}
+        total = sum(shares.values())
+        parts = {cause: share / total if total else 0.0 for cause, share in shares.items()}
+        return TensorNoise(name, site.op, site.onnx_node, _share(power.whole, whole), **parts)
+
+
+def _share(part: FloatArray, whole: FloatArray) -> float:
+    """The mean share of some noise; a decibel of each output counts alike."""
+    return float((part / np.maximum(whole, TINY)).mean())
 
 
 def _feed(
@@ -243,6 +273,18 @@ def _feed(
     near[name] = site.layout.unpack(values, site.shape)
     scales[name] = scale
     results[site.ref.port] = np.ascontiguousarray(fed)
+
+
+def _without_means(errors: Mapping[str, Array], site: CompareSite) -> dict[str, Array]:
+    """Errors by cause, less the mean of each channel where enough values tell it."""
+    if np.prod(site.bhwd) < LEAST_VALUES * site.bhwd[-1]:
+        return dict(errors)
+    found = {}
+    for cause, error in errors.items():
+        packed = site.pack({site.tensor: error})
+        apart = packed - packed.mean(axis=(0, 1, 2), keepdims=True)
+        found[cause] = site.layout.unpack(apart, site.shape)
+    return found
 
 
 def _to_8_bits(exact: Array, scale: Scale | None) -> tuple[Array, Array]:

@@ -18,6 +18,8 @@ from hexconv.simulator.executor import SAME_DATA
 
 PORTS = 3
 """Data, min and max."""
+CONVOLUTIONS = ("Supernode", "DilatedConv", "GroupedConv", "TransposeConv")
+"""In the names of ops that have a bias for each channel."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class CompareSite:
     onnx_node: str
     ref: Ref
     bhwd: Shape4
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether its node adds a bias to each channel."""
+        return any(word in self.runs_as for word in CONVOLUTIONS)
 
     def pack(self, values: Mapping[str, Array]) -> npt.NDArray[np.float32]:
         """The float model's tensor in the library's layout: a view where one can be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from hexconv.lowering.context import Context
 from hexconv.lowering.relayout import gather_axes
@@ -10,10 +11,16 @@ from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.constraints import mislays_batches, misrepeats
 from hexconv.nnlib.layout import Layout, Shape4
 from hexconv.quantize import Range
+from hexconv.quantize.ranges import STEP_BITS
 
 # A slice and its share of the Concat cost about as much as gathering a few rows
 # (docs/nnlib/costs.md#rules): index lists of more runs than this use a lookup.
 MAX_RUNS = 8
+
+SAME_STEP = 4.0 / 2**STEP_BITS
+"""Part of a step, by which that of another range may differ: steps of a range and of its multiple
+are rounded up apart. At the end of the range it is less than a fiftieth of a level.
+"""
 
 Bounds = tuple[int, int, int]
 """(start, end, step) as Python's `range` takes them: an end of -1 is before the first."""
@@ -77,7 +84,15 @@ def as_range(ctx: Context, tensor: Tensor, value_range: Range, name: str) -> Ten
     """The tensor in a given range: requantized unless it has it already."""
     if tensor.static and tensor.range == value_range:
         return tensor
+    if tensor.static and _alike(tensor.range, value_range):
+        low, high = ctx.builder.minmax(f"{name}/joined", value_range)
+        return replace(tensor, min=low, max=high, range=value_range)
     return ctx.requantize8(tensor, value_range, f"{name}/joined")
+
+
+def _alike(one: Range, other: Range) -> bool:
+    """Whether levels of two ranges are the same, but for what float32 rounds."""
+    return one.zero == other.zero and abs(one.step - other.step) <= SAME_STEP * other.step
 
 
 def concatenated(

@@ -28,7 +28,6 @@ from hexconv.refine.weights import WeightRounding
 from hexconv.simulator import Simulator
 from hexconv.simulator.together import Together
 
-CONVOLUTIONS = ("Supernode", "DilatedConv", "GroupedConv", "TransposeConv")
 LEVELS_FROM_ENDS = 2
 """A value that is so near an end of its range may be clipped: its error is none of the bias."""
 ACCUMULATORS = 2.0**32
@@ -81,11 +80,8 @@ class _Correction:
     ) -> None:
         shapes = {name: shape_of(value) for name, value in reference.values().items()}
         sites = find_sites(graph, simulator.prepared, shapes)
-        nodes = simulator.prepared.graph.node_by_id()
         self._sites = {
-            place: found[0]
-            for place, found in sites.by_node.items()
-            if any(word in nodes[place].op for word in CONVOLUTIONS)
+            place: found[0] for place, found in sites.by_node.items() if found[0].has_bias
         }
         self._consts = graph.const_by_id()
         self._uses = Counter(ref.node for node in graph.nodes for ref in node.inputs)

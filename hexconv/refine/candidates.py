@@ -2,7 +2,8 @@
 
 The noise of each tensor at the outputs is known by cause (`hexconv.compare.noise`). A tensor in
 slices of its range is rounded to smaller steps, and what its chain rounded before it not at all; so
-is a softmax in the range of its probabilities.
+is a softmax in the range of its probabilities. A sum of a stream from all its terms has none of the
+roundings of the sums before it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hexconv.calibrate.softmax_rows import softmax_nodes
 from hexconv.compare.noise import TensorNoise
 from hexconv.onnx_graph import FloatGraph
 from hexconv.optimize.inner_slices import Chain, chains
+from hexconv.optimize.sums_at_once import LongSum, stream_ends
 from hexconv.precision import Precision
 from hexconv.quantize import Bounds
 
@@ -76,7 +78,31 @@ class WrittenOut:
         return precision.with_softmax(self.tensor)
 
 
-Candidate = InSlices | WrittenOut
+@dataclass(frozen=True)
+class AtOnce:
+    """A sum from all its terms, rounded once.
+
+    Attributes:
+        tensor: the sum.
+        terms: how many there are.
+        share: of the outputs' noise that this removes, 0 to 1.
+    """
+
+    tensor: str
+    terms: int
+    share: float
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"the {self.terms} terms of the sum '{self.tensor}' added up at once"
+
+    def added(self, precision: Precision) -> Precision:
+        """What is computed more precisely with it."""
+        return precision.with_sum(self.tensor)
+
+
+Candidate = InSlices | WrittenOut | AtOnce
 """One local change."""
 
 
@@ -94,6 +120,7 @@ def candidates(
     found: list[Sequence[Candidate]] = []
     found += [_slices(c, ranges, rows) for name, c in chains(graph).items() if name in ranges]
     found += [_softmax(node, ranges, rows) for node in softmax_nodes(graph)]
+    found += [_sum(total, ranges, rows) for total in stream_ends(graph) if total.known(ranges)]
     return [steps for steps in found if steps]
 
 
@@ -124,7 +151,7 @@ def _of_one_range(chain: Chain, ranges: Mapping[str, Bounds], rows: Rows) -> flo
     high = max((ranges[name][1] for name in names), default=0.0)
     added = 0.0
     for name in names:
-        width = max(ranges[name][1] - ranges[name][0], TINY)
+        width = _width(ranges[name])
         added += _rounding(rows.get(name)) * (((high - low) / width) ** 2 - 1.0)
     return added
 
@@ -135,6 +162,21 @@ def _softmax(node: ir.Node, ranges: Mapping[str, Bounds], rows: Rows) -> list[Wr
     largest = min(ranges.get(name, (0.0, 1.0))[1], 1.0)
     share = _rounding(rows.get(name)) * (1.0 - largest**2)
     return [WrittenOut(name, share)] if share >= LEAST_SHARE else []
+
+
+def _sum(total: LongSum, ranges: Mapping[str, Bounds], rows: Rows) -> list[AtOnce]:
+    """What the sums before it were rounded by, which is in it as its own rounding is."""
+    own = _width(ranges[total.tensor])
+    before = sum((_width(ranges[str(value.name)]) / own) ** 2 for value in total.inner)
+    share = _rounding(rows.get(total.tensor)) * before
+    for name, bounds in total.ranges(ranges).items():
+        wider = (_width(bounds) / _width(ranges[name])) ** 2
+        share -= _rounding(rows.get(name)) * (wider - 1.0)
+    return [AtOnce(total.tensor, len(total.terms), share)] if share >= LEAST_SHARE else []
+
+
+def _width(bounds: Bounds) -> float:
+    return max(bounds[1] - bounds[0], TINY)
 
 
 def _rounding(row: TensorNoise | None) -> float:

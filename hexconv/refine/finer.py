@@ -1,7 +1,7 @@
 """Packets spent where they remove most of the outputs' noise.
 
-Candidates in the order of what they remove for a packet, up to a budget; each is kept only if
-samples agree that it was not fitted to.
+Of the candidates those that remove most together within a budget, in the order of what they remove
+for a packet; each is kept only if samples agree that it was not fitted to.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from hexconv.cost import predict
 from hexconv.model import Model
@@ -25,7 +27,7 @@ Price = Callable[[Recipe], float]
 
 
 @dataclass(frozen=True)
-class _Offer:
+class Offer:
     """Candidates that build on each other, and the packets that the first one costs."""
 
     steps: Sequence[Candidate]
@@ -35,6 +37,21 @@ class _Offer:
     def worth(self) -> float:
         """The share of the noise that a packet removes."""
         return self.steps[0].share / max(self.price, 1.0)
+
+
+def affordable(offers: Sequence[Offer], packets: float) -> list[Offer]:
+    """Those whose first steps remove most noise together.
+
+    Args:
+        offers: of which any may be taken.
+        packets: that all of them may cost.
+    """
+    shares = np.array([offer.steps[0].share for offer in offers])
+    prices = np.array([offer.price for offer in offers])
+    sets = (np.arange(1 << len(offers))[:, None] >> np.arange(len(offers))) & 1
+    removed = np.where(sets @ prices <= packets, sets @ shares, -1.0)
+    best = sets[int(np.argmax(removed))]
+    return [offer for offer, taken in zip(offers, best, strict=True) if taken]
 
 
 def _with(candidates: Sequence[Candidate], recipe: Recipe) -> Recipe:
@@ -90,11 +107,9 @@ class Spending:
         largest = sorted(found, key=lambda steps: -steps[0].share)[:MOST_PRICED]
         offers, tested = [self._offer(steps) for steps in largest], 0
         doubtful: list[Candidate] = []
-        while offers and tested < MOST_TESTED:
-            best = max(offers, key=lambda offer: offer.worth)
+        while tested < MOST_TESTED and (chosen := affordable(offers, self._most - self._taken)):
+            best = max(chosen, key=lambda offer: offer.worth)
             offers.remove(best)
-            if self._taken + best.price > self._most:
-                continue
             tested += 1
             if not self._kept(best.steps[:1], self._taken + best.price):
                 doubtful += best.steps[:1] if self._validation.steps[-1].gained else ()
@@ -119,5 +134,5 @@ class Spending:
             self._taken = packets
         return kept
 
-    def _offer(self, steps: Sequence[Candidate]) -> _Offer:
-        return _Offer(steps, self._packets(_with(steps[:1], self._validation.best)) - self._taken)
+    def _offer(self, steps: Sequence[Candidate]) -> Offer:
+        return Offer(steps, self._packets(_with(steps[:1], self._validation.best)) - self._taken)

@@ -131,7 +131,7 @@ class Refinement:
         model, reference = self.built(recipe), self._original.reference()
         scale_channels(reference, model.ranges)
         library = self._original.settings.library
-        meter = NoiseMeter(model.graph, reference, library, lambda: None)
+        meter = NoiseMeter(model.graph, reference, library, lambda: None, corrected=recipe.biases)
         noise = meter.measure(self._samples[:MOST_MEASURED])
         self._tick()
         return candidates(reference, model.ranges, noise.tensors)

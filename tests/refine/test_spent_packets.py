@@ -17,7 +17,7 @@ from hexconv.errors import ConfigError
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.pipeline import prepared
-from hexconv.refine.candidates import Candidate, InSlices, WrittenOut, candidates
+from hexconv.refine.candidates import AtOnce, Candidate, InSlices, WrittenOut, candidates
 from hexconv.refine.finer import Spending
 from hexconv.refine.held_back import Judge
 from hexconv.refine.recipe import Recipe, Step
@@ -25,6 +25,7 @@ from hexconv.schema import check_document
 from hexconv.settings import Settings
 from tests.lowering.proof import model
 from tests.optimize.test_inner_slices import feeds, leaky, summed
+from tests.optimize.test_sums_at_once import linears
 
 PRICES = {"a": 10.0, "b": 40.0, "c": 5.0}
 
@@ -77,6 +78,14 @@ def test_nothing_is_tried_beyond_the_budget() -> None:
     assert tried(2.0, found) == (["c2", "a2"], {"a": 2, "c": 2})
 
 
+def test_the_budget_goes_to_what_removes_most_together() -> None:
+    """Taken by what a packet removes, "a" would leave no room for twice as much."""
+    found = [steps("a", 0.1), steps("b", 0.2), steps("c", 0.01)]
+    assert tried(4.5, found) == (["b2", "c2"], {"b": 2, "c": 2})
+    # What is left of it is for others where one is refused.
+    assert tried(4.5, found, refused="'b'") == (["b2", "a2", "c2"], {"a": 2, "c": 2})
+
+
 def test_more_slices_are_tried_only_where_fewer_were_kept() -> None:
     found = [steps("a", 0.1, 0.05), steps("c", 0.1, 0.01)]
     assert tried(10.0, found, refused="'a'") == (["c2", "a2", "c3"], {"c": 3})
@@ -120,6 +129,17 @@ def test_slices_of_a_sum_remove_the_sums_inside_and_round_its_terms_in_one_range
     assert alike[0].share == pytest.approx(0.3 * 0.75)
     (unlike,) = candidates(graph, ranges | {"r": (-1.5, 1.0)}, rows)
     assert unlike[0].share == pytest.approx((0.3 - 0.1 * (1.25**2 - 1.0)) * 0.75)
+
+
+def test_a_sum_at_once_lacks_what_sums_before_it_round_and_widens_its_terms() -> None:
+    graph, _ = prepared(linears(2), None, Settings())
+    ranges = dict.fromkeys(("x0", "b0", "b1"), (-1.0, 1.0))
+    ranges |= {"x1": (-2.0, 2.0), "x2": (-4.0, 4.0)}
+    rows = [noise("x2", 0.4, 0.5), noise("b0", 0.1, 1.0), noise("x1", 0.3, 1.0)]
+    assert [AtOnce("x2", 3, pytest.approx(0.2 * 0.25))] in candidates(graph, ranges, rows)
+    unlike = candidates(graph, ranges | {"b0": (-1.0, 0.8)}, rows)
+    share = 0.2 * 0.25 - 0.1 * ((2.0 / 1.8) ** 2 - 1.0)
+    assert [AtOnce("x2", 3, pytest.approx(share))] in unlike
 
 
 def test_a_tensor_of_no_noise_is_no_candidate() -> None:
