@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -102,11 +102,12 @@ class Spending:
     def run(self, found: Sequence[Sequence[Candidate]]) -> None:
         """Try candidates, of which each list builds on itself.
 
-        Those that gained, but not by more than chance, are tried once more together.
+        Those that gained, but not by more than chance, are tried once more together, and with what
+        so gained for no packets.
         """
         largest = sorted(found, key=lambda steps: -steps[0].share)[:MOST_PRICED]
         offers, tested = [self._offer(steps) for steps in largest], 0
-        doubtful: list[Candidate] = []
+        free, doubtful = self._validation.doubtful[-1:], list[Candidate]()
         while tested < MOST_TESTED and (chosen := affordable(offers, self._most - self._taken)):
             best = max(chosen, key=lambda offer: offer.worth)
             offers.remove(best)
@@ -115,20 +116,29 @@ class Spending:
                 doubtful += best.steps[:1] if self._validation.steps[-1].gained else ()
             elif len(best.steps) > 1:
                 offers.append(self._offer(best.steps[1:]))
-        self._try_together(doubtful)
+        if doubtful and not self._together(doubtful, ()):
+            self._together(doubtful, free)
 
-    def _try_together(self, doubtful: Sequence[Candidate]) -> None:
-        """Try the first candidates, as many as the budget allows."""
-        while len(doubtful) > 1:
+    def _together(self, doubtful: Sequence[Candidate], free: Sequence[Step]) -> bool:
+        """Try the first candidates, as many as the budget allows, and what is free."""
+        while len(doubtful) + len(free) > 1 and doubtful:
             packets = self._packets(_with(doubtful, self._validation.best))
             if packets <= self._most:
-                self._kept(doubtful, packets)
-                return
+                return self._kept(doubtful, packets, free)
             doubtful = doubtful[:-1]
+        return False
 
-    def _kept(self, candidates: Sequence[Candidate], packets: float) -> bool:
-        name = ", ".join(candidate.name for candidate in candidates)
-        step = Step(name, partial(_with, candidates))
+    def _kept(
+        self, candidates: Sequence[Candidate], packets: float, free: Sequence[Step] = ()
+    ) -> bool:
+        changes: list[Callable[[Recipe], Recipe]] = [partial(_with, candidates)]
+        changes += [step.change for step in free]
+        names = [*(candidate.name for candidate in candidates), *(step.name for step in free)]
+
+        def change(best: Recipe) -> Recipe:
+            return reduce(lambda recipe, other: other(recipe), changes, best)
+
+        step = Step(", ".join(names), change)
         kept = self._validation.tries(step, (self._taken, packets))
         if kept:
             self._taken = packets

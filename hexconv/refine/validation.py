@@ -104,12 +104,14 @@ class CrossValidation(Generic[Made]):
     Attributes:
         best: the recipe of the steps that were kept.
         steps: what was tried.
+        doubtful: steps that gained, but not by more than chance.
     """
 
     def __init__(self, folds: Sequence[Fold[Made]], tick: Callable[[], None]) -> None:
         self._folds, self._tick = folds, tick
         self.best = Recipe()
         self.steps: list[RefineStep] = []
+        self.doubtful: list[Step] = []
         self._tried = {self.best}
 
     def tries(self, step: Step, packets: tuple[float, float] | None = None) -> bool:
@@ -141,6 +143,8 @@ class CrossValidation(Generic[Made]):
         self.steps.append(RefineStep(*change, *(packets or (None, None))))
         if kept:
             self.best = recipe
+        elif step.confirm is None and self.steps[-1].gained:
+            self.doubtful.append(step)
         return kept
 
     def _removes_half(self, *recipes: Recipe) -> tuple[bool, tuple[Score, Score]]:

@@ -20,7 +20,7 @@ from hexconv.pipeline import prepared
 from hexconv.refine.candidates import AtOnce, Candidate, InSlices, WrittenOut, candidates
 from hexconv.refine.finer import Spending
 from hexconv.refine.held_back import Judge
-from hexconv.refine.recipe import Recipe, Step
+from hexconv.refine.recipe import BIASES, WEIGHTS, Recipe, Step
 from hexconv.schema import check_document
 from hexconv.settings import Settings
 from tests.lowering.proof import model
@@ -37,9 +37,12 @@ def packets(recipe: Recipe) -> float:
 class Tries:
     """Keeps what is not refused, or what gains too little for itself but not together."""
 
-    def __init__(self, refused: str, doubtful: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, refused: str, doubtful: tuple[str, ...] = (), free: tuple[Step, ...] = ()
+    ) -> None:
         self.best, self._refused, self._doubtful = Recipe(), refused, doubtful
         self.steps: list[RefineStep] = []
+        self.doubtful = list(free)
 
     def tries(self, step: Step, change: tuple[float, float]) -> bool:
         recipe = step.change(self.best)
@@ -105,6 +108,18 @@ def test_together_they_stay_in_the_budget() -> None:
     names, kept = tried(4.5, found, doubtful=("a", "b", "c"))
     assert names == ["c2", "a2", "b2", "c2a2"]
     assert kept == {"a": 2, "c": 2}
+
+
+def test_with_what_gained_too_little_for_no_packets() -> None:
+    """One alone, and several that gain too little together; none that lost."""
+    validation: Any = Tries("none", ("a",), free=(*BIASES, *WEIGHTS))
+    Spending(validation, packets, 10.0).run([steps("a", 0.1), steps("c", 0.1)])
+    names = ["'c' in 2 slices", "'a' in 2 slices", f"'a' in 2 slices, {WEIGHTS[0].name}"]
+    assert [step.name for step in validation.steps] == names
+    assert validation.best.weights and dict(validation.best.precision.slices) == {"a": 2, "c": 2}
+    lost: Any = Tries("'a'", ("a",), free=BIASES)
+    Spending(lost, packets, 10.0).run([steps("a", 0.1)])
+    assert [step.name for step in lost.steps] == ["'a' in 2 slices"]
 
 
 def noise(tensor: str, share: float, rounding: float) -> TensorNoise:
