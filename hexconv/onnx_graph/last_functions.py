@@ -34,14 +34,21 @@ def last_functions(graph: ir.Graph, original: Collection[str]) -> tuple[LastFunc
         graph: in canonical form.
         original: names of the values that the file has: a model can be cut at these.
     """
-    return tuple(found for value in graph.outputs for found in _of(value, original))
+    found = (_of(*pair, original) for pair in last_nodes(graph))
+    return tuple(item for item in found if item is not None)
 
 
-def _of(output: ir.Value, original: Collection[str]) -> Iterator[LastFunction]:
-    *_, source = moved_from(output)
-    node = source.producer()
-    if node is None or node.domain or node.op_type not in LAST or node.inputs[0] is None:
-        return
+def last_nodes(graph: ir.Graph) -> Iterator[tuple[ir.Value, ir.Node]]:
+    """Outputs, and the nodes of such functions that compute them."""
+    for output in graph.outputs:
+        *_, source = moved_from(output)
+        node = source.producer()
+        if node is not None and not node.domain and node.op_type in LAST:
+            yield output, node
+
+
+def _of(output: ir.Value, node: ir.Node, original: Collection[str]) -> LastFunction | None:
     tensor = node.inputs[0]
-    if tensor.name in original and not tensor.is_graph_input():
-        yield LastFunction(str(output.name), node.op_type, str(tensor.name))
+    if tensor is None or tensor.name not in original or tensor.is_graph_input():
+        return None
+    return LastFunction(str(output.name), node.op_type, str(tensor.name))

@@ -11,7 +11,6 @@ from hexconv.refine.held_back import (
     Judge,
     Run,
     Sample,
-    Score,
     first_samples,
     folds,
     too_few,
@@ -28,6 +27,7 @@ from hexconv.refine.refinement import (
     Refinement,
     reported,
 )
+from hexconv.refine.scores import Score
 from hexconv.refine.validation import CrossValidation, Fold, Ticks
 
 __all__ = [

@@ -15,6 +15,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from hexconv.arrays import Array
 from hexconv.distribution import version
 from hexconv.files import cache_directory
 from hexconv.onnx_graph import FloatGraph
-from hexconv.refine.held_back import Score
+from hexconv.refine.scores import Score
 from hexconv.settings import Settings
 
 IN_VAIN = ("name", "explain", "strict")
@@ -78,11 +79,15 @@ def _read(path: Path) -> dict[tuple[str, int], Score]:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, KeyError, TypeError):
                 item = json.loads(line)
-                noise = tuple(float(number) for number in item["noise"])
-                silent = tuple(int(number) for number in item["silent"])
-                place = (str(item["part"]), int(item["place"]))
-                known[place] = Score(float(item["sqnr"]), noise, silent)
+                known[str(item["part"]), int(item["place"])] = _score(item)
     return known
+
+
+def _score(item: Mapping[str, Any]) -> Score:
+    noise = tuple(float(number) for number in item["noise"])
+    silent = tuple(int(number) for number in item["silent"])
+    logits = None if item["of_logits"] is None else _score(item["of_logits"])
+    return Score(float(item["sqnr"]), noise, silent, logits)
 
 
 def journal_of(

@@ -8,12 +8,12 @@ clips nothing, and the other one what it was chosen to clip. A small gain says l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.quantize import Bounds
-from hexconv.refine.held_back import Score, least_better
+from hexconv.refine.scores import Score, least_better, told_by_logits
 
 GAIN = 0.5
 """dB over all samples that other ranges have to gain; and three quarters of them have to be better.
@@ -52,6 +52,13 @@ def chosen_ranges(
 
 
 def _is_better(after: Score, before: Score) -> bool:
+    """By outputs; or by logits, where the outputs' noise does not rise by more than chance."""
+    pair = [(before, after)]
+    return _told(pair) or told_by_logits(pair, _told)
+
+
+def _told(pair: Sequence[tuple[Score, Score]]) -> bool:
+    ((before, after),) = pair
     better = sum(a < b for a, b in zip(after.noise, before.noise, strict=True))
     gain = after.sqnr - before.sqnr
     sure = gain > GAIN or (gain > SURE_GAIN and after.beats(before))

@@ -22,6 +22,7 @@ from hexconv.refine.biases import corrected_biases
 from hexconv.refine.candidates import Candidate, candidates
 from hexconv.refine.held_back import Judge, Run, Sample
 from hexconv.refine.journal import Journal
+from hexconv.refine.logits import Logits, WithLogits, logits_of
 from hexconv.refine.ranges import mixed_ranges
 from hexconv.refine.recipe import Recipe
 from hexconv.refine.searched_ranges import searched_ranges
@@ -65,8 +66,11 @@ class Original:
 
     def judge(self, samples: Sequence[Sample]) -> Judge:
         """Of models on some samples."""
-        graph = load(self.source, self.shapes, recognize=False)
-        return Judge(graph, samples, self.settings.library)
+        return Judge(self.float_graph(), samples, self.settings.library)
+
+    def float_graph(self) -> FloatGraph:
+        """The model, as it is judged by."""
+        return load(self.source, self.shapes, recognize=False)
 
     def reference(self) -> FloatGraph:
         """The float graph that is calibrated."""
@@ -107,7 +111,11 @@ class Refinement:
 
     def run(self, made: Model) -> Run:
         """What simulates a model."""
-        return Simulator(made.graph, self._original.settings.library).run
+        return WithLogits(made.graph, self._original.settings.library, self._logits).run
+
+    @cached_property
+    def _logits(self) -> tuple[Logits, ...]:
+        return logits_of(self._original.float_graph())
 
     def _made(self, recipe: Recipe) -> Model:
         """The model of a recipe; the same object as of another one that makes no other."""
@@ -158,7 +166,7 @@ class Refinement:
         journal = self._journal.part("mixed-ranges")
 
         def score(ranges: Ranges) -> float:
-            return journal.score(lambda: judge.score(self._build(ranges, PLAIN).graph)).sqnr
+            return journal.score(lambda: judge.score(self._build(ranges, PLAIN).graph)).smooth.sqnr
 
         return mixed_ranges(self._observed, other, score, self._tick)
 
@@ -182,7 +190,7 @@ class Refinement:
             return False
         judge = self._original.judge(self._samples[:MOST_TOGETHER])
         made = (self._build(ranges, PLAIN).graph for ranges in (before, found))
-        old, new = (judge.score(graph).sqnr for graph in made)
+        old, new = (judge.score(graph).smooth.sqnr for graph in made)
         return new > old
 
     def _corrected(self, model: Model, recipe: Recipe) -> Model:

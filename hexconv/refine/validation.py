@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 from hexconv.conversion_record import RefineStep
-from hexconv.refine.held_back import Judge, Run, Score, agree, joined
+from hexconv.refine.held_back import Judge, Run
 from hexconv.refine.journal import Journal
 from hexconv.refine.recipe import Recipe, Step
+from hexconv.refine.scores import Score, better, joined, of_logits
 from hexconv.settings import Progress
 
 Made = TypeVar("Made")
@@ -137,8 +138,7 @@ class CrossValidation(Generic[Made]):
         else:
             pairs = self._scores(recipe)
             before, after = (joined(scores) for scores in zip(*pairs, strict=True))
-            gains = [new.gains_over(old) for old, new in pairs]
-            kept = agree(gains) and after.beats(before)
+            kept = better(pairs)
         change = (step.name, before.sqnr, after.sqnr, kept, False)
         self.steps.append(RefineStep(*change, *(packets or (None, None))))
         if kept:
@@ -168,6 +168,11 @@ class CrossValidation(Generic[Made]):
         for fold in self._folds:
             pairs.append((fold.score(self.best), fold.score(recipe, self.best)))
             self._tick()
-            if sum(sum(new.gains_over(old)) for old, new in pairs) <= 0.0:
+            if all(_gained(kind) <= 0.0 for kind in (pairs, of_logits(pairs))):
                 break
         return pairs
+
+
+def _gained(pairs: Sequence[tuple[Score, Score]]) -> float:
+    """dB, over all samples so far."""
+    return sum(sum(new.gains_over(old)) for old, new in pairs)

@@ -92,7 +92,7 @@ def test_a_bias_that_is_wrong_is_corrected() -> None:
 def test_where_no_step_helps_the_default_of_all_samples_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hexconv.refine.held_back.Score.beats", lambda self, other: False)
+    monkeypatch.setattr("hexconv.refine.scores.Score.beats", lambda self, other: False)
     made, warnings = to_qdq(net(), samples=feeds(12), accuracy="high")
     assert made == to_qdq(net(), samples=feeds(12))[0] and not warnings
 

@@ -16,8 +16,8 @@ from hexconv.conversion_record import RefineStep
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.refine import Judge, Score, chosen_ranges
-from hexconv.refine.held_back import least_better
 from hexconv.refine.observers import LEAST_ERROR
+from hexconv.refine.scores import least_better
 from tests.cli.converting import run
 from tests.lowering.proof import Array, model, numbers
 
@@ -109,7 +109,7 @@ def test_what_tells_too_little_alone_may_be_kept_together(
         return len(scored) == together
 
     monkeypatch.setattr(Score, "beats", beats)
-    monkeypatch.setattr("hexconv.refine.validation.agree", lambda gains: True)
+    monkeypatch.setattr("hexconv.refine.scores.agree", lambda gains: True)
     monkeypatch.setattr(Score, "gains_over", lambda self, other: [1.0])
     monkeypatch.setattr("hexconv.conversion.chosen_ranges", first_ranges)
     proto, samples, scored, together = linears("all"), feeds(12), list[Score](), 5
@@ -184,7 +184,7 @@ def test_samples_are_simulated_until_they_tell(
     def noise(self: Judge, run: Any, place: int) -> np.ndarray[Any, Any]:
         done.append(place)
         second = done.count(place) == 2
-        return np.array([2.0 if second and place in worse else 0.5 if second else 1.0])
+        return np.array([[2.0 if second and place in worse else 0.5 if second else 1.0]])
 
     monkeypatch.setattr(Judge, "_noise", noise)
     made = hexconv.convert(linears("all"), samples=feeds(4)).graph

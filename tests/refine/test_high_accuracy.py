@@ -19,8 +19,9 @@ from hexconv.onnx_graph import load
 from hexconv.quantize import Bounds
 from hexconv.refine import refinement
 from hexconv.refine.biases import corrected_biases
-from hexconv.refine.held_back import Judge, Score, errors, folds
+from hexconv.refine.held_back import Judge, folds
 from hexconv.refine.ranges import mixed_ranges
+from hexconv.refine.scores import Score, errors
 from tests.cli.converting import run
 from tests.lowering.proof import Array, decibels, model, numbers
 

@@ -10,7 +10,8 @@ import pytest
 from onnx import helper
 
 from hexconv.onnx_graph import load
-from hexconv.refine.held_back import Judge, Score
+from hexconv.refine.held_back import Judge
+from hexconv.refine.scores import Score
 from tests.lowering.proof import model, numbers
 
 Sample = Mapping[str, np.ndarray[Any, Any]]
