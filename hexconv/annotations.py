@@ -25,6 +25,8 @@ class Annotations:
         in_order: of a Split: the axes are brought into ONNX order first. Otherwise parts split in
             another layout would each be transposed separately.
         own_range: a PReLU may derive its output range from its input's.
+        in_own_range: whether the results of a Sigmoid or Tanh have a range of their own, by a
+            table, though they are not small.
         grid_zero: of x - mean(x) and of that mean: the zero point of the result. They are computed
             from the levels that x has in each run, so that nothing but the mean is rounded.
         float_reason: why the node is computed in float; empty where it is not.
@@ -39,6 +41,7 @@ class Annotations:
     time_on_w: bool = False
     in_order: bool = False
     own_range: bool = False
+    in_own_range: bool = False
     grid_zero: int | None = None
     float_reason: str = ""
     onnx_op: str = ""

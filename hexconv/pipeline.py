@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hexconv import calibrate
 from hexconv import optimize as passes
+from hexconv.annotations import annotate
 from hexconv.conversion_record import AppliedRewrite, Conversion, FullPrecision, InFloat
 from hexconv.decompose import decompose
 from hexconv.decompose.steps import limit_steps, steps_of
@@ -91,6 +92,9 @@ def built(
     calibrate.cover_positions(graph, observed)
     calibrate.bound_constants(graph, observed)
     protect(graph)
+    for node in graph.nodes:
+        if str(node.outputs[0].name) in precision.in_own_range:
+            annotate(node, in_own_range=True)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
     lowered = lowered_graph(graph, observed, settings.name or model_name(source), settings, slices)
     if lowered.floats:

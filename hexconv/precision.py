@@ -14,11 +14,14 @@ class Precision:
         written_out: outputs of Softmax that are computed as exp, sum and quotient, in the range of
             their probabilities.
         sums: results of additions that are added up from all their terms, and rounded once.
+        in_own_range: outputs of Sigmoid and Tanh that are looked up in a table, in the range of
+            their results.
     """
 
     slices: tuple[tuple[str, int], ...] = ()
     written_out: tuple[str, ...] = ()
     sums: tuple[str, ...] = ()
+    in_own_range: tuple[str, ...] = ()
 
     def sliced(self, tensor: str, count: int) -> Precision:
         """The same, and a tensor in slices."""
@@ -32,14 +35,18 @@ class Precision:
         """The same, and a sum from all its terms."""
         return replace(self, sums=tuple(sorted({*self.sums, tensor})))
 
+    def with_own_range(self, tensor: str) -> Precision:
+        """The same, and a Sigmoid or Tanh in the range of its results."""
+        return replace(self, in_own_range=tuple(sorted({*self.in_own_range, tensor})))
+
     def joined(self, other: Precision) -> Precision:
         """What either has more precisely; of slices, the other's."""
         slices = {**dict(self.slices), **dict(other.slices)}
         written_out = {*self.written_out, *other.written_out}
         sums = {*self.sums, *other.sums}
-        return Precision(
-            tuple(sorted(slices.items())), tuple(sorted(written_out)), tuple(sorted(sums))
-        )
+        own = {*self.in_own_range, *other.in_own_range}
+        names = (tuple(sorted(found)) for found in (written_out, sums, own))
+        return Precision(tuple(sorted(slices.items())), *names)
 
 
 PLAIN = Precision()

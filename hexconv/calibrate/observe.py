@@ -15,6 +15,7 @@ from hexconv.calibrate.parallel import gather
 from hexconv.calibrate.statistics import Ranges, Statistics, Watched
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.quantize.fixed_ranges import least_width
 from hexconv.settings import PERCENTILE, Observer, check_percentile
 
 Feeds = Mapping[str, npt.NDArray[Any]]
@@ -82,7 +83,22 @@ def watch(graph: FloatGraph) -> Watched:
     derived = {name: item for name, item in derivations(graph.nodes).items() if name in values}
     shapes = {info.name: info.shape for info in graph.inputs}
     slopes = slopes_behind(graph.nodes)
-    return Watched(shapes, tuple(values), known, derived, slopes=slopes)
+    least = least_widths(graph.nodes)
+    return Watched(shapes, tuple(values), known, derived, slopes=slopes, least=least)
+
+
+def least_widths(nodes: Iterable[ir.Node]) -> dict[str, float]:
+    """By result, the width of its range from which on the library has an op for it.
+
+    A Tanh that is an output has a table from larger values on (`tanh_in_range`).
+    """
+    found = {}
+    for node in nodes:
+        width, result = least_width(node.op_type), node.outputs[0]
+        is_wave = node.op_type == "Tanh" and result.is_graph_output()
+        if width is not None and not node.domain and not is_wave:
+            found[str(result.name)] = width
+    return found
 
 
 def _given(graph: FloatGraph) -> Ranges:

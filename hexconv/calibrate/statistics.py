@@ -18,6 +18,7 @@ from hexconv.calibrate.derive import Derived
 from hexconv.calibrate.histogram import Histogram
 from hexconv.errors import RangeError
 from hexconv.quantize import Bounds
+from hexconv.quantize.fixed_ranges import at_least
 from hexconv.settings import Observer
 
 Ranges = dict[str, Bounds]
@@ -34,6 +35,7 @@ class Watched:
         derived: how ranges follow from those of earlier values.
         optional: values that get no range where they are not finite; of others that is an error.
         slopes: by value that only LeakyRelus read, their largest slope below zero.
+        least: by value, the width of its range from which on the library has an op for it.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -42,6 +44,7 @@ class Watched:
     derived: Mapping[str, Derived]
     optional: Set[str] = frozenset()
     slopes: Mapping[str, float] = field(default_factory=dict)
+    least: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def observed(self) -> list[str]:
@@ -166,6 +169,7 @@ class Statistics:
             bounds = ends
         if observer in ("minmax", "mse") and self.histograms:
             bounds = self._behind_slopes(bounds, narrowed=observer == "mse")
+        bounds = self._left_to_ops(ends, bounds)
         pairs = zip(ends, bounds, strict=True)
         known = [found if np.isfinite(end).all() else end for end, found in pairs]
         return self.watched.ranges(dict(zip(self.watched.observed, known, strict=True)))
@@ -177,6 +181,17 @@ class Statistics:
             if name in self.watched.slopes:
                 slope = self.watched.slopes[name]
                 found[place] = self.histograms[place].behind_slope(slope, narrowed=narrowed)
+        return found
+
+    def _left_to_ops(self, ends: Sequence[Bounds], bounds: Sequence[Bounds]) -> list[Bounds]:
+        """Ranges, those that would need a table instead of an op only wide enough for the op.
+
+        A table takes 2.5 packets an element, some 20 times as many.
+        """
+        found = list(bounds)
+        for place, name in enumerate(self.watched.observed):
+            if name in self.watched.least:
+                found[place] = at_least(found[place], ends[place], self.watched.least[name])
         return found
 
     def _ends(self) -> list[Bounds]:

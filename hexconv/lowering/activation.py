@@ -21,20 +21,15 @@ from hexconv.nnlib.constraints import WIDEST_SOFTMAX
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
 from hexconv.quantize import Range, cover, quantize_const
+from hexconv.quantize.fixed_ranges import SMALL, TANH, UNIT
 
 Values = npt.NDArray[np.float64]
 
-UNIT = Range(1.0 / 255.0, 0)
-"""The fixed output range of Sigmoid_8 and Softmax_8: 0..1."""
-TANH = Range(1.0 / 127.0, 127)
-"""The fixed output range of Tanh_8: -1..128/127 (op_tanh_d32.c)."""
 STEEPEST_SOFTMAX = 20_000.0
 """Range times beta where scores are further apart than the library allows: a level is then 78, and
 exp(-78) nothing, as the true distance is."""
 LONGEST_SOFTMAX = 32768
 """Rows of 32,000 are right, rows of 40,000 crash the v60 library."""
-SMALL = 0.32
-"""Share of the fixed range below which results have a table of their own: 10 dB and more."""
 LEAST_SLOPE = 1 / 128
 """Of PRelu_8, which keeps slopes in units of it: it fails where they all round to 0."""
 OWN_RANGE_WIDER = 1.25
@@ -139,20 +134,21 @@ def bounds(node: NodeView, ctx: Context) -> tuple[float, float]:
 
 @lowers("Sigmoid")
 def sigmoid(node: NodeView, ctx: Context) -> None:
-    """QuantizedSigmoid_8, always 0..1; a table where results are small."""
+    """QuantizedSigmoid_8, always 0..1; a table where results are small, or to be more precise."""
     _fixed_range(node, ctx, "QuantizedSigmoid_8", lookup.logistic, UNIT)
 
 
 @lowers("Tanh")
 def tanh(node: NodeView, ctx: Context) -> None:
-    """QuantizedTanh_8, always -1..127/128; a table where results are small."""
+    """QuantizedTanh_8, always -1..128/127; a table where results are small, or more precise."""
     _fixed_range(node, ctx, "QuantizedTanh_8", np.tanh, TANH)
 
 
 def _fixed_range(
     node: NodeView, ctx: Context, op: str, function: lookup.Function, fixed: Range
 ) -> None:
-    if ctx.range(node.outputs[0]).step < SMALL * fixed.step:
+    small = ctx.range(node.outputs[0]).step < SMALL * fixed.step
+    if small or notes_of(node.node).in_own_range:
         lookup.apply(ctx, node.input(0), function, node.outputs[0])
     else:
         same_place(node, ctx, op, [], fixed)

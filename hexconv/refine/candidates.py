@@ -2,8 +2,8 @@
 
 The noise of each tensor at the outputs is known by cause (`hexconv.compare.noise`). A tensor in
 slices of its range is rounded to smaller steps, and what its chain rounded before it not at all; so
-is a softmax in the range of its probabilities. A sum of a stream from all its terms has none of the
-roundings of the sums before it.
+is a softmax in the range of its probabilities, and a sigmoid in that of its results. A sum of a
+stream from all its terms has none of the roundings of the sums before it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from hexconv.optimize.inner_slices import Chain, chains
 from hexconv.optimize.sums_at_once import LongSum, stream_ends
 from hexconv.precision import Precision
 from hexconv.quantize import Bounds
+from hexconv.quantize.fixed_ranges import FIXED, SMALL, width_of
+from hexconv.quantize.ranges import LEVELS
 
 MOST_SLICES = 4
 """Of a tensor inside the model."""
@@ -102,7 +104,29 @@ class AtOnce:
         return precision.with_sum(self.tensor)
 
 
-Candidate = InSlices | WrittenOut | AtOnce
+@dataclass(frozen=True)
+class InOwnRange:
+    """A Sigmoid or Tanh by a table of its results' range; the library's op rounds them in its own.
+
+    Attributes:
+        tensor: that it returns.
+        share: of the outputs' noise that this removes, 0 to 1.
+    """
+
+    tensor: str
+    share: float
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"'{self.tensor}' in the range of its values"
+
+    def added(self, precision: Precision) -> Precision:
+        """What is computed more precisely with it."""
+        return precision.with_own_range(self.tensor)
+
+
+Candidate = InSlices | WrittenOut | AtOnce | InOwnRange
 """One local change."""
 
 
@@ -121,6 +145,7 @@ def candidates(
     found += [_slices(c, ranges, rows) for name, c in chains(graph).items() if name in ranges]
     found += [_softmax(node, ranges, rows) for node in softmax_nodes(graph)]
     found += [_sum(total, ranges, rows) for total in stream_ends(graph) if total.known(ranges)]
+    found += [_in_own_range(node, ranges, rows) for node in graph.nodes if not node.domain]
     return [steps for steps in found if steps]
 
 
@@ -177,6 +202,16 @@ def _sum(total: LongSum, ranges: Mapping[str, Bounds], rows: Rows) -> list[AtOnc
 
 def _width(bounds: Bounds) -> float:
     return max(bounds[1] - bounds[0], TINY)
+
+
+def _in_own_range(node: ir.Node, ranges: Mapping[str, Bounds], rows: Rows) -> list[InOwnRange]:
+    """A Sigmoid or Tanh, whose steps are as narrow as its range then."""
+    if node.op_type not in FIXED:
+        return []
+    name, fixed = str(node.outputs[0].name), LEVELS * FIXED[node.op_type].step
+    width = width_of(ranges[name]) / fixed if name in ranges else 1.0
+    share = _rounding(rows.get(name)) * (1.0 - min(width, 1.0) ** 2) if width >= SMALL else 0.0
+    return [InOwnRange(name, share)] if share >= LEAST_SHARE else []
 
 
 def _rounding(row: TensorNoise | None) -> float:

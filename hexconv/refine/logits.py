@@ -3,7 +3,7 @@
 Where a sample is between two classes, a little noise changes its probabilities by tens of decibels,
 up or down; that of what the Softmax reads, the logits, is as smooth as other noise, and tells
 whether a model is better. A Sigmoid never makes an error larger, and where its logits are far from
-zero their noise says nothing: judged by logits, a voice detector lost.
+zero their noise tells little: judged by logits, a voice detector lost.
 """
 
 from __future__ import annotations

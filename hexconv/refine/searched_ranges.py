@@ -13,11 +13,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from hexconv.arrays import Array
+from hexconv.calibrate.observe import least_widths
 from hexconv.compare.metrics import relative_noise
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.perturbed import Perturbed
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.quantize import Bounds, cover
+from hexconv.quantize.fixed_ranges import at_least, width_of
 from hexconv.threads import each
 
 MOST_SEARCHED = 4
@@ -57,13 +59,13 @@ def searched_ranges(
     for name in tensors:
         alone[name] = meter.noise(name, observed[name])
         tick()
-    found = dict(observed)
+    found, least = dict(observed), least_widths(reference.nodes)
     left = SEEN * sum(alone.values())
     for name in sorted(alone, key=lambda name: -alone[name]):
         if left <= 0.0:
             break
         left -= alone[name]
-        best = _narrowed(meter, name, observed[name], alone[name])
+        best = _narrowed(meter, name, observed[name], alone[name], least.get(name, 0.0))
         # Tensors of one range, such as a reshape and what it reads, stay of one range.
         found.update({other: best for other in found if observed[other] == observed[name]})
         tick()
@@ -104,13 +106,16 @@ class _Meter:
             return relative_noise(clean, found)
 
 
-def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float) -> Bounds:
-    """The best range of a tensor: one end after the other."""
+def _narrowed(meter: _Meter, name: str, bounds: Bounds, noise: float, least: float) -> Bounds:
+    """The best range of a tensor: one end after the other.
+
+    It stays as wide as the library's op wants, if it is: a table takes more packets.
+    """
     best = bounds
     for end in (0, 1):
         for _ in range(MOST_STEPS):
-            tried = _smaller(best, end)
-            if tried == best:
+            tried = at_least(_smaller(best, end), bounds, least)
+            if width_of(tried) >= width_of(best):
                 break
             found = meter.noise(name, tried)
             if found > GAIN * noise:
