@@ -5,16 +5,18 @@ Which ones they are is measured, and kept with the ranges: a range file gives th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
+from hexconv.calibrate.centered_sums import center_sums
+from hexconv.calibrate.channel_copies import ScaledStream, copy_channels
 from hexconv.calibrate.channel_entries import entry, is_channel
 from hexconv.calibrate.channel_groups import Floats, Weighted
-from hexconv.calibrate.outlier_norms import UNLIKE, scale_mean, scale_norm
+from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
 from hexconv.calibrate.split_rows import split_rows
 from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
 from hexconv.calibrate.unlike_rows import is_unlike
@@ -29,7 +31,11 @@ CREST = 8.0
 LARGE = 1.25
 """By how much a channel exceeds the median one to be scaled down."""
 WORTH = 4.0
-"""By how much the largest channel has to."""
+"""By how much the largest channel of a model's streams has to."""
+BEYOND_ROWS = 5.8
+"""The same of a stream whose rows' mean squares differ by more than 255 levels can tell apart."""
+WORTH_BESIDE = 2.0
+"""The same of a stream, where another one has such a channel."""
 STRENGTH = 0.9
 """Share of it, as an exponent, that activations are relieved of; the rest stays with them."""
 USUAL = 3.0
@@ -46,7 +52,9 @@ MOST = 64.0
 def stream_meters(graph: FloatGraph, observed: Mapping[str, Bounds]) -> list[StreamMeter]:
     """What measures the streams with a value far above usual rows."""
     groups = [group for group in stream_groups(graph) if _crested(group, observed)]
-    return [StreamMeter(group, observed) for group in groups]
+    meters: list[StreamMeter] = []
+    meters += [StreamMeter(group, observed, meters) for group in groups]
+    return meters
 
 
 class StreamMeter:
@@ -57,10 +65,12 @@ class StreamMeter:
         peaks: (channels,) the largest values.
     """
 
-    def __init__(self, group: StreamGroup, observed: Mapping[str, Bounds]) -> None:
+    def __init__(
+        self, group: StreamGroup, observed: Mapping[str, Bounds], others: Sequence[StreamMeter]
+    ) -> None:
         self.tensors = [str(value.name) for value in _tensors(group)]
         self.peaks = np.zeros(group.channels)
-        self._key = _key(group)
+        self._key, self._others = _key(group), others
         self._shares = np.zeros(group.channels)
         norms = (norm for norm in group.norms.values() if is_unlike(norm, observed))
         self._sources = {str(norm.source.name) for norm in norms}
@@ -74,14 +84,22 @@ class StreamMeter:
             sums = squares.sum(axis=1, keepdims=True)
             self._shares += np.divide(squares, sums, where=sums > 0.0, out=squares).sum(axis=0)
 
+    @property
+    def largest(self) -> float:
+        """The largest channel, in median ones; 0 if these are silent."""
+        median = float(np.median(self.peaks))
+        return float(self.peaks.max()) / median if median > 0.0 else 0.0
+
     def entries(self) -> dict[str, Bounds]:
         """Ranges of the large channels, and of the median one, where any are."""
         median = float(np.float32(np.median(self.peaks)))
-        channels, most = np.flatnonzero(self.peaks > LARGE * median), float(self.peaks.max())
-        if not 0.0 < WORTH * median < most or self._are_the_rows(channels):
+        channels = np.flatnonzero(self.peaks > LARGE * median)
+        if self.largest <= WORTH_BESIDE or self._are_the_rows(channels):
             return {}
-        if self._sources and _factor(most / median) >= 1.0 / UNLIKE:
+        if self._sources and self.largest <= BEYOND_ROWS:
             return {}  # rows differ more than channels: each is brought near 1 (unlike_rows.py)
+        if max(meter.largest for meter in self._others) <= WORTH:
+            return {}
         large = {str(c): float(np.float32(self.peaks[c])) for c in channels}
         sizes = {MEDIAN: median, **large}
         return {entry(self._key, name): (-size, size) for name, size in sizes.items()}
@@ -129,25 +147,39 @@ def scale_outliers(
     """
     if not any(map(is_channel, ranges)):
         return 0
-    builder, done = FloatBuilder(graph.graph), 0
-    read: dict[ir.Value, list[ir.Node]] = {}
-    for group in stream_groups(graph):
-        factors = _factors(group, ranges)
-        known = all(f"{value.name}{NAME}" in ranges for value in group.values)
-        if factors is not None and (known or not measured):
-            _scale(group, factors, builder, ranges)
-            done += 1
-            for layer in group.readers.values():
-                if not layer.depthwise:
-                    read.setdefault(layer.source, []).append(layer.node)
-    split_rows(read, builder)
-    if done:
+    builder, read = FloatBuilder(graph.graph), dict[ir.Value, list[ir.Node]]()
+    chosen = _chosen(stream_groups(graph), ranges, measured)
+    differences = [node for group in chosen for nodes in group.means.values() for node in nodes]
+    center_sums(differences, builder)
+    remove_dead(graph.graph)
+    groups = _chosen(stream_groups(graph), ranges, measured)
+    scaled = [_scaled(group, factors, builder, ranges) for group, factors in groups.items()]
+    for group in groups:
+        for layer in group.readers.values():
+            if not layer.depthwise:
+                read.setdefault(layer.source, []).append(layer.node)
+    copied = copy_channels(scaled, builder)
+    split_rows({value: nodes for value, nodes in read.items() if value not in copied}, builder)
+    if groups:
         remove_dead(graph.graph)
-    return done
+    return len(groups)
+
+
+def _chosen(
+    groups: Sequence[StreamGroup], ranges: Mapping[str, Bounds], measured: bool
+) -> dict[StreamGroup, Floats]:
+    """The groups that are scaled, and the factors of their channels."""
+    found = {}
+    for group in groups:
+        factors = _factors(group, ranges)
+        known = f"{_key(group)}{NAME}" in ranges
+        if factors is not None and (known or not measured):
+            found[group] = factors
+    return found
 
 
 def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
-    """1 for channels of usual size, powers of 2 below it for large ones."""
+    """1 for channels of usual size, less for large ones."""
     key = _key(group)
     median = ranges.get(entry(key, MEDIAN))
     if median is None or median[1] <= 0.0:
@@ -160,9 +192,25 @@ def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
     return factors if (factors < 1.0).any() else None
 
 
+def _sizes(group: StreamGroup, ranges: Mapping[str, Bounds]) -> list[float]:
+    """Of each channel, the median for those that are not large."""
+    key = _key(group)
+    usual = ranges[entry(key, MEDIAN)]
+    return [ranges.get(entry(key, channel), usual)[1] for channel in range(group.channels)]
+
+
 def _factor(size: float) -> float:
     """Of a channel that is `size` times as large as the median one."""
-    return float(np.clip((LARGE / size) ** STRENGTH, 1.0 / MOST, 1.0))
+    return float(np.clip(size**-STRENGTH, 1.0 / MOST, 1.0))
+
+
+def _scaled(
+    group: StreamGroup, factors: Floats, builder: FloatBuilder, ranges: Mapping[str, Bounds]
+) -> ScaledStream:
+    """Scale a stream."""
+    peak = float((factors * _sizes(group, ranges)).max())
+    _scale(group, factors, builder, ranges)
+    return ScaledStream(tuple(group.values), factors, peak)
 
 
 def _scale(

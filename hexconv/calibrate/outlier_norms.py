@@ -18,7 +18,7 @@ from hexconv.calibrate.unlike_rows import SPREAD, Norm
 from hexconv.onnx_graph.builder import FloatBuilder
 from hexconv.quantize import Bounds
 
-UNLIKE = 4.0
+UNLIKE = 2.0
 """Factor of a channel from which on its squares are summed apart: 8 bits hold no weights of the
 square beside those of the others."""
 ALIKE = 8
@@ -75,7 +75,7 @@ def scale_norm(
         factor = _inverse_root(total, norm.epsilon, builder)
     else:
         near = np.float32(max(NEAR * low, high / SPREAD**2))
-        parts = (small, sums.of_some(large, weights), sums.of_some(large, weights))
+        parts = (small, sums.of_some(large, weights, near), sums.of_some(large, weights))
         factor = _in_two_ranges(parts, near, norm.epsilon, builder)
     for product in norm.products:
         product.replace_input_with(list(product.inputs).index(norm.factor.outputs[0]), factor)
@@ -95,14 +95,27 @@ class _Sums:
         column = np.asarray(weights, np.float32)[:, None]
         return self._builder.op("MatMul", [self._squares, column])
 
-    def of_some(self, channels: npt.NDArray[np.intp], weights: Floats) -> ir.Value:
-        """The sum over some channels, squared apart: in a range of their own."""
+    def of_some(
+        self,
+        channels: npt.NDArray[np.intp],
+        weights: Floats,
+        most: np.float32 | None = None,
+    ) -> ir.Value:
+        """The sum over some channels, squared apart: in a range of their own.
+
+        Args:
+            channels: their numbers.
+            weights: (channels,) of all.
+            most: from which on it may be less than the sum.
+        """
         chosen = np.zeros((weights.size, channels.size), np.float32)
-        chosen[channels, np.arange(channels.size)] = 1.0
+        chosen[channels, np.arange(channels.size)] = np.sqrt(weights[channels])
         part = self._builder.op("MatMul", [self._source, chosen])
+        if most is not None:  # what is squared has all its levels below it
+            ends = -np.sqrt(most), np.sqrt(most)
+            part = self._builder.op("Clip", [part, *np.asarray(ends, np.float32)])
         squares = self._builder.op("Mul", [part, part])
-        column = np.asarray(weights[channels], np.float32)[:, None]
-        return self._builder.op("MatMul", [squares, column])
+        return self._builder.op("MatMul", [squares, np.ones((channels.size, 1), np.float32)])
 
 
 def _in_two_ranges(

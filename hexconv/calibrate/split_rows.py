@@ -11,14 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
+from hexconv.calibrate.copied_columns import CopiedColumns
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 
-COPIES = 32
-"""Channels more: the library computes 32 at a time."""
 WORTH = 4.0
 """By how much the noise of the weights has to fall, in power."""
 
@@ -32,33 +30,26 @@ def split_rows(readers: Mapping[ir.Value, Sequence[ir.Node]], builder: FloatBuil
     """
     for source, nodes in readers.items():
         weights = [np.asarray(array_of(node.inputs[1]), np.float64) for node in nodes]
-        copies = _copies(np.concatenate(weights, axis=1))
-        if copies is None:
+        columns = _columns(np.concatenate(weights, axis=1))
+        if columns is None:
             continue
-        chosen = np.repeat(np.arange(copies.size), copies - 1)
-        row = np.zeros((copies.size, COPIES), np.float32)
-        row[chosen, np.arange(COPIES)] = 1.0
         builder.at(nodes[0])
-        more = builder.op("MatMul", [source, row], name=f"{source.name}/copies")
+        more = builder.op("MatMul", [source, columns.selection], name=f"{source.name}/copies")
         axis = {"axis": len(shape_of(source)) - 1}
         wide = builder.op("Concat", [source, more], axis, name=f"{source.name}/split")
         for node, array in zip(nodes, weights, strict=True):
-            parts = array / copies[:, None]
-            parts = np.concatenate([parts, parts[chosen]])
             value = node.inputs[1]
             assert value is not None
-            const = builder.const(np.asarray(parts, np.float32), f"{value.name}/split")
+            const = builder.const(columns.read(array), f"{value.name}/split")
             node.replace_input_with(0, wide)
             node.replace_input_with(1, const)
 
 
-def _copies(weights: Floats) -> npt.NDArray[np.int64] | None:
-    """How often each input channel is given, 1 at least; None where the weights gain little."""
-    sizes, copies = np.linalg.norm(weights, axis=1), np.ones(len(weights), np.int64)
-    for _ in range(COPIES):
-        copies[np.argmax(sizes / copies)] += 1
-    gained = _noise(weights) > WORTH * _noise(weights / copies[:, None])
-    return copies if gained else None
+def _columns(weights: Floats) -> CopiedColumns | None:
+    """Copies of the input channels with large rows; None where the weights gain little."""
+    columns = CopiedColumns.of(np.linalg.norm(weights, axis=1))
+    gained = _noise(weights) > WORTH * _noise(weights / columns.counts[:, None])
+    return columns if gained else None
 
 
 def _noise(weights: Floats) -> float:

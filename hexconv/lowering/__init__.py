@@ -4,6 +4,7 @@ from hexconv.lowering import (  # noqa: F401  (importing registers the lowerings
     activation,
     arg,
     blocks,
+    channel_sum,
     conv,
     elementwise,
     mask,

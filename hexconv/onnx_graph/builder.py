@@ -339,6 +339,14 @@ def is_row(array: npt.NDArray[Any], columns: int) -> bool:
     return array.ndim > 0 and array.size == array.shape[-1] == columns
 
 
+def row_of(value: ir.Value | None, columns: int) -> npt.NDArray[np.float64] | None:
+    """(columns,) of a constant with one number for each column, or one for all; else None."""
+    array = array_of(value)
+    if array is None or not (array.size == 1 or is_row(array, columns)):
+        return None
+    return np.broadcast_to(array.reshape(-1).astype(np.float64), (columns,))
+
+
 def shape_of(value: ir.Value | None) -> tuple[int, ...]:
     """The static shape of a value of a graph in canonical form."""
     assert value is not None and value.shape is not None

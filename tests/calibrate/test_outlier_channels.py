@@ -10,7 +10,7 @@ import pytest
 from onnx import helper
 
 import hexconv
-from hexconv.calibrate import large_channels, rewritten_copy
+from hexconv.calibrate import channel_copies, large_channels, rewritten_copy
 from hexconv.calibrate.channel_entries import CHANNEL
 from hexconv.model import Model
 from hexconv.onnx_graph.session import FloatSession
@@ -173,12 +173,14 @@ def test_the_outlier_is_there(name: str) -> None:
 
 
 def test_the_scaled_network_is_the_same_function(name: str) -> None:
+    """With copies of the large channels, which are moved."""
     graph, _ = prepared(NETS[name](LARGE), None, Settings())
     samples = feeds(name, 8)
     found = observed_ranges(graph, samples, None, Settings()).ranges
     found |= large_channels(graph, found, samples)
     copy = rewritten_copy(graph, found, equalized=True)
     assert copy is not None
+    assert any(channel_copies.NAME in str(name) for name in copy.values())
     for sample in feeds(name, 3, first=20):
         wanted = FloatSession(graph, ["y"]).run(sample)["y"]
         np.testing.assert_allclose(FloatSession(copy, ["y"]).run(sample)["y"], wanted, atol=2e-4)

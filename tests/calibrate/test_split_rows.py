@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx import helper
 
-from hexconv.calibrate.split_rows import COPIES, split_rows
+from hexconv.calibrate.copied_columns import COPIES
+from hexconv.calibrate.split_rows import split_rows
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import remove_dead

@@ -2,6 +2,7 @@
 
 from hexconv.optimize.fusions import (  # noqa: F401, I001  (they register; the order matters)
     gelu_by_sigmoid,
+    sums_by_channel,
     delta_stream,
     scalar_into_range,
     linear,

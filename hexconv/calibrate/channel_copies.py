@@ -1,0 +1,281 @@
+"""Large channels of streams, given several times: each copy is rounded at another place.
+
+A channel that was scaled down by 64 is rounded in steps 64 times as large as before. As n copies,
+whose rows of the weights that read them are W / n, the function is what it was. A copy that is
+moved by part of a step rounds otherwise than the others; what copies are moved by adds up to 0, and
+the mean of n roundings has a n-th of the noise (dither; Lipshitz et al. 1992, JAES 40 (5)). Large
+rows of weights are split as well then (split_rows.py).
+
+All tensors that sums, gammas and factors of rows connect have the copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from hexconv.calibrate.channel_groups import Floats
+from hexconv.calibrate.copied_columns import CopiedColumns
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.rewrites.match import read_once, reduced_axes
+from hexconv.quantize.ranges import LEVELS
+
+NAME = "/copied"
+WORTH = 4.0
+"""How much larger than the others the largest channel was."""
+SPAN = 2.0
+"""Steps that the copies of a channel are spread over."""
+Use = tuple[ir.Node, int]
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledStream:
+    """Tensors whose channels were scaled.
+
+    Attributes:
+        values: the tensors.
+        factors: (channels,) at most 1.
+        peak: the largest value of a channel, scaled.
+    """
+
+    values: Sequence[ir.Value]
+    factors: Floats
+    peak: float
+
+
+@dataclass(eq=False)
+class Region:
+    """Tensors that have the copies.
+
+    Attributes:
+        channels: of each, without copies.
+        values: the tensors.
+        writers: products with constant weights that compute one of them.
+        readers: products with constant weights that read one of them.
+        means: nodes that reduce the channels.
+        rows: constants with a number for each channel.
+        entries: inputs of nodes of the region that have no copies.
+        exits: inputs of other nodes that are tensors of the region.
+    """
+
+    channels: int
+    values: dict[ir.Value, None] = field(default_factory=dict)
+    writers: dict[ir.Node, None] = field(default_factory=dict)
+    readers: dict[ir.Node, None] = field(default_factory=dict)
+    means: dict[ir.Node, None] = field(default_factory=dict)
+    rows: dict[Use, None] = field(default_factory=dict)
+    entries: dict[Use, None] = field(default_factory=dict)
+    exits: dict[Use, None] = field(default_factory=dict)
+
+
+def copy_channels(streams: Sequence[ScaledStream], builder: FloatBuilder) -> set[ir.Value]:
+    """Give the largest channels of streams in copies.
+
+    Args:
+        streams: that were scaled; the graph is changed in place.
+        builder: of the graph.
+
+    Returns:
+        The tensors that have copies now.
+    """
+    done: set[ir.Value] = set()
+    scales = {value: stream for stream in streams for value in stream.values}
+    for stream in streams:
+        if stream.factors.min() > 1.0 / WORTH or not done.isdisjoint(stream.values):
+            continue
+        region = _Walk(stream.factors.size).reach(stream.values)
+        inside = dict.fromkeys(scales[value] for value in region.values if value in scales)
+        sizes = np.max([1.0 / item.factors for item in inside], axis=0)
+        columns = CopiedColumns.of(np.where(sizes > 1.0, sizes, 0.0))
+        _copy(region, columns, scales, builder)
+        done.update(region.values)
+    return done
+
+
+class _Walk:
+    """Reaches every tensor that has the copies with some."""
+
+    def __init__(self, channels: int) -> None:
+        self._region = Region(channels)
+
+    def reach(self, first: Sequence[ir.Value]) -> Region:
+        """The region of some tensors."""
+        pending = [value for value in first if self._is_member(value)]
+        while pending:
+            value = pending.pop()
+            if value not in self._region.values:
+                self._region.values[value] = None
+                pending += [*self._before(value), *self._behind(value)]
+        return self._region
+
+    def _is_member(self, value: ir.Value) -> bool:
+        """Whether a tensor can have copies where it is computed."""
+        node = value.producer()
+        if node is None or value.is_graph_output() or not self._is_wide(value):
+            return False
+        return _weights(node) is not None or self._keeps_channels(node)
+
+    def _is_wide(self, value: ir.Value | None) -> bool:
+        shape = shape_of(value)
+        return len(shape) > 1 and shape[-1] == self._region.channels
+
+    def _keeps_channels(self, node: ir.Node) -> bool:
+        """Whether a node computes each channel of its own: a sum, a square, a multiple."""
+        if node.domain or len(node.outputs) != 1 or array_of(node.inputs[0]) is not None:
+            return False
+        if node.op_type == "Clip":
+            return node.inputs[0] is not None and _is_square(node.inputs[0].producer())
+        if node.op_type == "Mul":
+            left, right = node.inputs
+            wide = self._is_wide(left) and self._is_wide(right)
+            return not wide or left is right or array_of(right) is not None
+        return node.op_type in ("Add", "Sub")
+
+    def _before(self, value: ir.Value) -> Iterator[ir.Value]:
+        """The members that a member is computed of."""
+        node = value.producer()
+        assert node is not None
+        if node.op_type == "MatMul":
+            self._region.writers[node] = None
+            return
+        for position, item in enumerate(node.inputs):
+            if item is None or not shape_of(item) or shape_of(item)[-1] != self._region.channels:
+                continue
+            if array_of(item) is not None:
+                self._region.rows[node, position] = None
+            elif self._is_member(item):
+                yield item
+            else:
+                self._region.entries[node, position] = None
+
+    def _behind(self, value: ir.Value) -> Iterator[ir.Value]:
+        """The members that are computed of a member."""
+        for node, position in value.uses():
+            if _weights(node) is not None and position == 0:
+                self._region.readers[node] = None
+            elif self._reduces(node):
+                self._region.means[node] = None
+            elif self._keeps_channels(node) and self._is_member(node.outputs[0]):
+                yield node.outputs[0]
+            else:
+                self._region.exits[node, position] = None
+
+    def _reduces(self, node: ir.Node) -> bool:
+        if node.op_type not in ("ReduceMean", "ReduceSum") or node.domain:
+            return False
+        last = len(shape_of(node.inputs[0])) - 1
+        return bool(node.attributes.get_int("keepdims", 1)) and reduced_axes(node) == [last]
+
+
+def _weights(node: ir.Node) -> npt.NDArray[np.float32] | None:
+    """(inputs, outputs) of a product with constant weights."""
+    array = array_of(node.inputs[1]) if node.op_type == "MatMul" and not node.domain else None
+    return array if array is not None and array.ndim == 2 else None
+
+
+def _is_square(node: ir.Node | None) -> bool:
+    return node is not None and node.op_type == "Mul" and node.inputs[0] is node.inputs[1]
+
+
+def _copy(
+    region: Region,
+    columns: CopiedColumns,
+    scales: Mapping[ir.Value, ScaledStream],
+    builder: FloatBuilder,
+) -> None:
+    for value in region.values:
+        value.shape = ir.Shape((*shape_of(value)[:-1], columns.channels.size))
+    for number, node in enumerate(region.writers):
+        _move(node, columns, number, scales, region, builder)
+        _replace(node, 1, columns.repeated(_constant(node, 1)), builder)
+    for node, position in region.rows:
+        _replace(node, position, columns.repeated(_constant(node, position)), builder)
+    for node in region.readers:
+        exact = _constant(node, 1).astype(np.float64)
+        _replace(node, 1, _read(node, exact, columns), builder)
+    for node in region.means:
+        share = 1.0 / region.channels if node.op_type == "ReduceMean" else 1.0
+        column = _read(node, np.full((region.channels, 1), share), columns)
+        builder.replace(node, [builder.at(node).op("MatMul", [node.inputs[0], column])])
+    _enter(region, columns, builder)
+    for node, position in region.exits:
+        value, gamma = _unscaled(node.inputs[position], region)
+        weights = columns.read(np.diag(gamma))
+        node.replace_input_with(position, builder.at(node).op("MatMul", [value, weights]))
+    for value in region.values:
+        if value not in scales:
+            # Different values under the old name would compare, and calibrate, incorrectly.
+            value.name = builder.fresh(f"{value.name}{NAME}")
+
+
+def _read(node: ir.Node, weights: Floats, columns: CopiedColumns) -> npt.NDArray[np.float32]:
+    """The weights of a node that reads copies: their mean, of squares the one that is not moved."""
+    maker = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if maker is not None and maker.op_type == "Clip" and maker.inputs[0] is not None:
+        maker = maker.inputs[0].producer()
+    return columns.read_first(weights) if _is_square(maker) else columns.read(weights)
+
+
+def _move(
+    node: ir.Node,
+    columns: CopiedColumns,
+    number: int,
+    scales: Mapping[ir.Value, ScaledStream],
+    region: Region,
+    builder: FloatBuilder,
+) -> None:
+    """Move the copies of what a product computes, in the bias that is added to it."""
+    for add, position in list(region.rows):
+        stream = scales.get(add.outputs[0])
+        if stream is None or add.op_type != "Add":
+            continue
+        if add.inputs[1 - position] is node.outputs[0]:
+            moved = columns.places(number) * SPAN * 2.0 * stream.peak / LEVELS
+            bias = columns.repeated(_constant(add, position)) + moved
+            _replace(add, position, np.asarray(bias, np.float32), builder)
+            del region.rows[add, position]
+
+
+def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> None:
+    """Give what joins the region copies, once for all its readers there."""
+    made: dict[ir.Value, ir.Value] = {}
+    order = {node: place for place, node in enumerate(builder.graph)}
+    for node, position in sorted(region.entries, key=lambda use: order[use[0]]):
+        value = node.inputs[position]
+        assert value is not None
+        if value not in made:
+            more = builder.at(node).op(
+                "MatMul", [value, columns.selection], name=f"{value.name}/copies"
+            )
+            axis = {"axis": len(shape_of(value)) - 1}
+            made[value] = builder.op("Concat", [value, more], axis, name=f"{value.name}{NAME}")
+        node.replace_input_with(position, made[value])
+
+
+def _unscaled(value: ir.Value | None, region: Region) -> tuple[ir.Value, Floats]:
+    """What a tensor is a multiple of, by channel, and the factors, where nobody else reads it."""
+    assert value is not None
+    node = value.producer()
+    row = array_of(node.inputs[1]) if node is not None and node.op_type == "Mul" else None
+    if node is None or row is None or node.inputs[0] is None or not read_once(value):
+        return value, np.ones(region.channels)
+    gamma = np.broadcast_to(row.reshape(-1), (shape_of(value)[-1],))[: region.channels]
+    return node.inputs[0], gamma.astype(np.float64)
+
+
+def _constant(node: ir.Node, position: int) -> npt.NDArray[np.float32]:
+    array = array_of(node.inputs[position])
+    assert array is not None
+    return array
+
+
+def _replace(
+    node: ir.Node, position: int, array: npt.NDArray[np.float32], builder: FloatBuilder
+) -> None:
+    value = node.inputs[position]
+    assert value is not None
+    node.replace_input_with(position, builder.at(node).const(array, f"{value.name}{NAME}"))

@@ -1,0 +1,76 @@
+"""Channels of a tensor that are given several times, and weights that read such a tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hexconv.calibrate.channel_groups import Floats
+
+COPIES = 32
+"""Channels more: the library computes 32 at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class CopiedColumns:
+    """Which channels the columns of a tensor with copies are.
+
+    Attributes:
+        counts: (channels,) how often each is there.
+    """
+
+    counts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sizes: Floats) -> CopiedColumns:
+        """Copies in proportion to sizes, (channels,); none of channels of size 0."""
+        counts = np.ones(sizes.size, np.int64)
+        for _ in range(COPIES):
+            counts[np.argmax(sizes / counts)] += 1
+        return cls(counts)
+
+    @cached_property
+    def channels(self) -> npt.NDArray[np.int64]:
+        """(columns,) all channels, then the copies."""
+        numbers = np.arange(self.counts.size)
+        return np.concatenate([numbers, np.repeat(numbers, self.counts - 1)])
+
+    def places(self, turned: int = 0) -> Floats:
+        """(columns,) 0 of each channel, between -0.5 and 0.5, evenly, of its copies.
+
+        Args:
+            turned: number of another order.
+        """
+        places = np.zeros(self.channels.size)
+        for channel in np.flatnonzero(self.counts > 1):
+            count = int(self.counts[channel]) - 1
+            evenly = (np.arange(count) + 0.5) / count - 0.5
+            places[self._of_copies(channel)] = np.roll(evenly, turned * count // 3)
+        return places
+
+    def _of_copies(self, channel: np.signedinteger[Any]) -> npt.NDArray[np.intp]:
+        size = self.counts.size
+        return size + np.flatnonzero(self.channels[size:] == channel)
+
+    def read(self, weights: Floats) -> npt.NDArray[np.float32]:
+        """Rows of weights (channels, outputs), split over the copies."""
+        return np.asarray((weights / self.counts[:, None])[self.channels], np.float32)
+
+    def read_first(self, weights: Floats) -> npt.NDArray[np.float32]:
+        """The same of what is no sum of the copies' share, such as squares: copies have none."""
+        copies = np.zeros((self.channels.size - len(weights), weights.shape[1]))
+        return np.asarray(np.concatenate([weights, copies]), np.float32)
+
+    def repeated(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """A constant whose last axis are the channels, with the copies."""
+        return np.ascontiguousarray(array[..., self.channels])
+
+    @property
+    def selection(self) -> npt.NDArray[np.float32]:
+        """(channels, copies) a product with it computes the copies."""
+        size = self.counts.size
+        return np.eye(size, dtype=np.float32)[:, self.channels[size:]]

@@ -1,0 +1,105 @@
+"""Large channels of streams are given in copies, whose roundings differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from onnx import helper
+
+from hexconv.calibrate import channel_copies
+from hexconv.calibrate.channel_copies import NAME, ScaledStream, copy_channels
+from hexconv.calibrate.copied_columns import COPIES
+from hexconv.onnx_graph import FloatGraph, load
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.session import FloatSession
+from tests.lowering.proof import model, numbers
+
+WIDTH, ROWS, LARGE = 64, 6, 5
+NODES = [
+    helper.make_node("MatMul", ["x", "w"], ["p"]),
+    helper.make_node("Add", ["p", "b"], ["a"]),
+    helper.make_node("Add", ["a", "x"], ["s"]),  # x joins
+    helper.make_node("Mul", ["s", "s"], ["q"]),
+    helper.make_node("ReduceMean", ["q", "axes"], ["m"], keepdims=1),
+    helper.make_node("Mul", ["s", "m"], ["n"]),
+    helper.make_node("MatMul", ["n", "v"], ["out"]),
+    helper.make_node("Mul", ["n", "gamma"], ["g"]),
+    helper.make_node("Relu", ["g"], ["r"]),  # leaves
+]
+CONSTS = {
+    "w": 0.1 * numbers((WIDTH, WIDTH), 1),
+    "b": numbers((WIDTH,), 2),
+    "v": 0.1 * numbers((WIDTH, 8), 3),
+    "gamma": numbers((WIDTH,), 4),
+    "axes": np.array([-1], np.int64),
+}
+FEEDS = {"x": numbers((1, ROWS, WIDTH), 9)}
+
+
+def graph_of() -> FloatGraph:
+    return load(model(NODES, {"x": (1, ROWS, WIDTH)}, ["out", "r"], CONSTS))
+
+
+def copied(graph: FloatGraph, factor: float) -> set[ir.Value]:
+    """What has copies, of a stream with one channel that was scaled."""
+    factors = np.ones(WIDTH)
+    factors[LARGE] = factor
+    values = [graph.values()[name] for name in ("a", "s", "n")]
+    made = copy_channels([ScaledStream(values, factors, 3.0)], FloatBuilder(graph.graph))
+    remove_dead(graph.graph)
+    return made
+
+
+def results(graph: FloatGraph, *names: str) -> list[np.ndarray]:
+    found = FloatSession(graph, list(names)).run(FEEDS)
+    return [np.asarray(found[name], np.float64) for name in names]
+
+
+def test_every_tensor_of_the_stream_has_the_copies() -> None:
+    graph = graph_of()
+    copied(graph, 1 / 16)
+    sizes = {str(v.name): shape_of(v)[-1] for node in graph.nodes for v in node.outputs}
+    wide = WIDTH + COPIES
+    assert {sizes[name] for name in ("a", "s", "n", f"p{NAME}", f"q{NAME}", f"x{NAME}")} == {wide}
+    assert sizes["out"] == 8 and sizes["r"] == WIDTH
+
+
+def test_the_function_stays() -> None:
+    """Squares are those of the channel that is not moved."""
+    graph = graph_of()
+    wanted = results(graph, "out", "r")
+    copied(graph, 1 / 16)
+    for found, want in zip(results(graph, "out", "r"), wanted, strict=True):
+        np.testing.assert_allclose(found, want, rtol=1e-4, atol=1e-4)
+
+
+def test_copies_are_moved_by_what_adds_up_to_nothing() -> None:
+    graph = graph_of()
+    (before,) = results(graph, "a")
+    copied(graph, 1 / 16)
+    (after,) = results(graph, "a")
+    np.testing.assert_array_equal(after[..., :WIDTH], before)
+    copies = after[..., WIDTH:]
+    moved = copies - before[..., LARGE : LARGE + 1]
+    step = 2.0 * 3.0 / 255.0
+    assert np.ptp(moved) == pytest.approx(channel_copies.SPAN * step, rel=0.05)
+    assert np.abs(moved.mean(axis=-1)).max() < 1e-5
+    assert len(set(np.round(moved[0, 0] / step, 3))) == copies.shape[-1]  # each is rounded apart
+
+
+def test_a_channel_that_was_scaled_little_has_none() -> None:
+    graph = graph_of()
+    assert not copied(graph, 1 / 3)
+
+
+def test_rows_of_weights_are_split_over_the_copies() -> None:
+    graph = graph_of()
+    copied(graph, 1 / 16)
+    reader = next(node for node in graph.nodes if node.outputs[0].name == "out")
+    weights = array_of(reader.inputs[1])
+    assert weights is not None
+    parts = weights[[LARGE, *range(WIDTH, len(weights))]]
+    np.testing.assert_allclose(parts.sum(axis=0), CONSTS["v"][LARGE], rtol=1e-5, atol=1e-7)
+    assert (parts == parts[0]).all()

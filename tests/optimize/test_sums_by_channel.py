@@ -1,0 +1,85 @@
+"""A sum of tensors times a number for each channel, which a norm reads, is one convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import ModelProto, helper
+
+import hexconv
+from hexconv.nnlib.versions import LibraryVersion
+from hexconv.simulator import Simulator
+from tests.lowering.proof import emitted, float_outputs, model, numbers, same_on_the_library
+from tests.optimize.proof import applied, converted
+
+NAME = "sums_by_channel"
+WIDTH, ROWS = 64, 7
+SHAPE = (1, ROWS, WIDTH)
+CONSTS = {
+    "gamma": 1.0 + 0.3 * numbers((WIDTH,), 2),
+    "beta": numbers((WIDTH,), 3),
+    "axes": np.array([-1], np.int64),
+    "one": np.float32(1.0),
+}
+FEEDS = {"x": numbers(SHAPE), "p": 0.5 * numbers(SHAPE, 5), "m": 0.05 * numbers((1, ROWS, 1), 6)}
+
+
+def net(total: str = "s", also: str = "") -> ModelProto:
+    """s / sqrt(mean(s * s) + 1) of s = x * gamma + beta + p - m."""
+    nodes = [
+        helper.make_node("Mul", ["x", "gamma"], ["g"]),
+        helper.make_node("Add", ["g", "beta"], ["y"]),
+        helper.make_node("Add", ["y", "p"], ["t"]),
+        helper.make_node("Sub", ["t", "m"], ["s"]),
+        helper.make_node("Mul", [total, total], ["q"]),
+        helper.make_node("ReduceMean", ["q", "axes"], ["v"], keepdims=1),
+        helper.make_node("Add", ["v", "one"], ["e"]),
+        helper.make_node("Sqrt", ["e"], ["d"]),
+        helper.make_node("Div", [total, "d"], ["out"]),
+    ]
+    outputs = ["out"]
+    if also:
+        nodes.append(helper.make_node("Relu", [also], ["other"]))
+        outputs.append("other")
+    shapes = {"x": SHAPE, "p": SHAPE, "m": (1, ROWS, 1)}
+    return model(nodes, shapes, outputs, CONSTS)
+
+
+def test_it_is_rounded_once() -> None:
+    made = converted(net(), FEEDS)
+    assert applied(made)[NAME] == 1
+    assert emitted(made)["DepthwiseSupernode_8x8p32to8"] == 1
+    assert "QuantizedSub_8p8to8" not in emitted(made)
+
+
+@pytest.mark.parametrize("library", ["v60", "v65", "v66"])
+def test_it_has_fewer_roundings_than_the_nodes_alone(library: LibraryVersion) -> None:
+    proto = net()
+    (wanted,) = float_outputs(proto, FEEDS)
+    noise = []
+    for without in ((), (NAME,)):
+        made = converted(proto, FEEDS, without=without, library=library)
+        same_on_the_library(made, FEEDS)
+        found = Simulator(made, library).run(FEEDS)["out"]
+        noise.append(float(((found - wanted) ** 2).mean()))
+    assert noise[0] < 0.7 * noise[1]
+
+
+def test_terms_of_unlike_ranges_keep_their_zero_points_apart() -> None:
+    """Each tensor's codes are taken for those of the first: the bias makes up for the zeros."""
+    feeds = {**FEEDS, "x": 4.0 + FEEDS["x"], "m": 0.3 + 0.01 * numbers((1, ROWS, 1), 6)}
+    (wanted,) = float_outputs(net(), feeds)
+    made = converted(net(), feeds)
+    found = hexconv.simulate(made, feeds, library="v60")["out"]
+    step = (wanted.max() - wanted.min()) / 255.0
+    assert abs(float((found - wanted).mean())) < 0.5 * step
+
+
+@pytest.mark.parametrize("also", ["t", "y"])
+def test_a_part_that_something_else_reads_is_a_term(also: str) -> None:
+    """It is computed anyway; of two terms a sum costs less."""
+    assert NAME not in applied(converted(net(also=also), FEEDS))
+
+
+def test_minmax_leaves_it_out() -> None:
+    assert NAME not in applied(hexconv.convert(net(), samples=[FEEDS], accuracy="minmax"))
