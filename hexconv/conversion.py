@@ -135,8 +135,8 @@ class _Job:
         self.journal = whole.part("all")
         ready, ticks = self._choose_ranges(), Ticks(self.settings.progress)
         folds = [self._fold(number, whole, ticks) for number in range(len(known.folds))]
-        validation = CrossValidation(folds, ticks)
         fitted = self._refinement(known.listed, ticks)
+        validation = CrossValidation(folds, ticks, fitted.changes)
         self._try_steps(validation, fitted, ticks)
         model = self._built(ready) if validation.best == Recipe() else fitted.made(validation.best)
         whole.close()

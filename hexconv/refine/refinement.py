@@ -134,6 +134,11 @@ class Refinement:
         """The model of a recipe that changes no constants, with the first choice of rewrites."""
         return self._build(self._ranges_of(recipe), recipe.precision)
 
+    def changes(self, recipe: Recipe, other: Recipe) -> bool:
+        """Whether its model is another one, as far as ranges tell."""
+        ranged = replace(recipe, wider=other.wider, mixed=other.mixed, searched=other.searched)
+        return ranged != other or self._ranges_of(recipe) != self._ranges_of(other)
+
     def candidates(self, recipe: Recipe) -> list[Sequence[Candidate]]:
         """What of its model could be computed more precisely, by the noise of each tensor."""
         model, reference = self.built(recipe), self._original.reference()

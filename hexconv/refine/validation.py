@@ -101,6 +101,8 @@ class CrossValidation(Generic[Made]):
     Args:
         folds: that judge.
         tick: called after each score.
+        changes: whether a recipe, and not the other one, changes the model that is fitted to all
+            samples: what folds gain by may be in none of it.
 
     Attributes:
         best: the recipe of the steps that were kept.
@@ -108,8 +110,13 @@ class CrossValidation(Generic[Made]):
         doubtful: steps that gained, but not by more than chance.
     """
 
-    def __init__(self, folds: Sequence[Fold[Made]], tick: Callable[[], None]) -> None:
-        self._folds, self._tick = folds, tick
+    def __init__(
+        self,
+        folds: Sequence[Fold[Made]],
+        tick: Callable[[], None],
+        changes: Callable[[Recipe, Recipe], bool] = lambda recipe, other: recipe != other,
+    ) -> None:
+        self._folds, self._tick, self._changes = folds, tick, changes
         self.best = Recipe()
         self.steps: list[RefineStep] = []
         self.doubtful: list[Step] = []
@@ -139,6 +146,7 @@ class CrossValidation(Generic[Made]):
             pairs = self._scores(recipe)
             before, after = (joined(scores) for scores in zip(*pairs, strict=True))
             kept = better(pairs)
+        kept = kept and self._changes(recipe, self.best)
         change = (step.name, before.sqnr, after.sqnr, kept, False)
         self.steps.append(RefineStep(*change, *(packets or (None, None))))
         if kept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -141,6 +142,25 @@ def test_narrowed_ranges_that_are_worse_on_all_samples_are_not_taken(
     steps = {step.name: step for step in made.conversion.refined}
     narrowed = steps["ranges by each tensor's noise"]
     assert narrowed.before == narrowed.after and not narrowed.kept
+
+
+@pytest.mark.parametrize("narrows", [False, True])
+def test_ranges_that_only_folds_narrow_are_not_kept(
+    narrows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report named a step that the model had nothing of, and later steps built on it."""
+
+    def narrowed(_: object, ranges: Any, __: object, samples: Any, ___: object) -> Any:
+        share = 0.9 if narrows or len(samples) < 12 else 1.0
+        return {name: (share * low, share * high) for name, (low, high) in ranges.items()}
+
+    monkeypatch.setattr(refinement, "searched_ranges", narrowed)
+    monkeypatch.setattr(refinement.Refinement, "_is_better", lambda self, a, b: a != b)
+    monkeypatch.setattr("hexconv.refine.validation.better", lambda pairs: True)
+    made = hexconv.convert(attention(), samples=feeds(12), accuracy="high", extra_packets=0.0)
+    assert made.conversion is not None
+    kept = [step.name for step in made.conversion.refined if step.kept]
+    assert ("ranges by each tensor's noise" in kept) is narrows
 
 
 @pytest.mark.parametrize("samples", [None, feeds(1)])

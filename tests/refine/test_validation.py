@@ -74,6 +74,13 @@ def test_a_step_that_all_samples_gain_by_is_kept() -> None:
     assert step.before == 0.0 and step.after == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_step_that_changes_nothing_of_the_model_of_all_samples_is_not_kept() -> None:
+    tried, *_ = validation([EVEN] * 4)
+    tried._changes = lambda recipe, other: (recipe, other) != (MIXED, BEST)
+    tried.tries(STEP)
+    assert tried.best == BEST and not tried.steps[0].kept and tried.steps[0].gained
+
+
 def test_a_step_is_tried_on_no_more_samples_once_nothing_is_gained() -> None:
     tried, done, ticks = validation([(-0.1, -1.0, 0.5, 0.5), *[(9.0,) * 4] * 3])
     tried.tries(STEP)
