@@ -36,6 +36,8 @@ MOST = 64
 TINY = float(np.finfo(np.float64).tiny)
 EXACT = 1e-12
 """Of the signal: noise below it is none, or one output would count for all."""
+MOVED = 2.0
+"""Levels, by which values of a sample are moved at most to have other roundings of it."""
 SILENT = 1e-3
 """Of the mean signal: a sample below it has next to no noise of the whole, and tells nothing."""
 LEAST = 12
@@ -86,6 +88,22 @@ def folds(samples: Sequence[Sample]) -> list[tuple[list[Sample], list[Sample]]]:
     return [([*samples[:a], *samples[b:]], list(samples[a:b])) for a, b in pairwise(ends)]
 
 
+def _moved(sample: Sample, seed: tuple[int, int]) -> Sample:
+    """A sample whose values are moved by up to two levels; zeros and the ends of its range stay."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, Array] = {}
+    for name, array in sample.items():
+        found[name] = array
+        if array.dtype.kind != "f":
+            continue
+        low, high = array.min(initial=0.0), array.max(initial=0.0)
+        reach = MOVED * (high - low) / 255.0
+        inside = (array != 0) & (array != low) & (array != high)
+        moved = np.clip(array + rng.uniform(-reach, reach, array.shape), low, high)
+        found[name] = np.where(inside, moved, array).astype(array.dtype)
+    return found
+
+
 class Judge:
     """The score of models on some samples.
 
@@ -101,14 +119,29 @@ class Judge:
         self._samples, self._library, self._logits = samples, library, logits_of(graph)
         self._outputs = [str(value.name) for value in graph.graph.outputs]
         logits = [item.tensor for item in self._logits]
-        session = FloatSession(graph, list(dict.fromkeys([*self._outputs, *logits])))
-        self._expected = [session.run(sample) for sample in samples]
+        self._session = FloatSession(graph, list(dict.fromkeys([*self._outputs, *logits])))
+        self._expected = [self._session.run(sample) for sample in samples]
         self._finish: Finish | None = None
 
     def behind(self, finish: Finish) -> Judge:
         """A judge of models whose outputs are finished by the application."""
         other = copy(self)
         other._finish = finish
+        return other
+
+    def nearby(self, number: int) -> Judge:
+        """A judge of the same samples, whose values are moved by less than what tells them apart.
+
+        The signal is the same, and what is rounded up or down is not.
+
+        Args:
+            number: of several such judges.
+        """
+        other = copy(self)
+        other.__dict__.pop("_signal", None)
+        samples = enumerate(self._samples)
+        other._samples = [_moved(sample, (number, place)) for place, sample in samples]
+        other._expected = [self._session.run(sample) for sample in other._samples]
         return other
 
     def score(self, model: Graph) -> Score:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import exp, log
 from statistics import fmean, stdev
 
 from hexconv.compare.metrics import decibels
@@ -123,6 +124,29 @@ def of_logits(pairs: Sequence[tuple[Score, Score]]) -> list[tuple[Score, Score]]
 def _told(pairs: Sequence[tuple[Score, Score]]) -> bool:
     before, after = (joined(scores) for scores in zip(*pairs, strict=True))
     return agree([new.gains_over(old) for old, new in pairs]) and after.beats(before)
+
+
+def likely(pairs: Sequence[tuple[Score, Score]]) -> bool:
+    """Whether models are better by what may be chance, by outputs or by logits, as `better`."""
+    return _may_be(pairs) or told_by_logits(pairs, _may_be)
+
+
+def _may_be(pairs: Sequence[tuple[Score, Score]]) -> bool:
+    """Whether the folds agree, and the samples gain by more than a standard error."""
+    gains = [new.gains_over(old) for old, new in pairs]
+    each = [gain for fold in gains for gain in fold]
+    if len(each) < LEAST_HEARD or not agree(gains):
+        return False
+    return bool(fmean(each) > stdev(each) / len(each) ** 0.5)
+
+
+def averaged(scores: Sequence[Score]) -> Score:
+    """The score on the same samples several times: decibels are the mean."""
+    noise = (fmean(map(log, each)) for each in zip(*(score.noise for score in scores), strict=True))
+    logits = [score.of_logits for score in scores if score.of_logits is not None]
+    behind = averaged(logits) if len(logits) == len(scores) > 0 else None
+    sqnr = fmean(score.sqnr for score in scores)
+    return Score(sqnr, tuple(map(exp, noise)), scores[0].silent, behind)
 
 
 def joined(scores: Sequence[Score]) -> Score:

@@ -7,17 +7,19 @@ a step that is kept is fitted on all samples at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
 from hexconv.conversion_record import RefineStep
 from hexconv.refine.held_back import Judge, Run
 from hexconv.refine.journal import Journal
 from hexconv.refine.recipe import Recipe, Step
-from hexconv.refine.scores import Score, better, joined, of_logits
+from hexconv.refine.scores import Score, averaged, better, joined, likely, of_logits
 from hexconv.settings import Progress
 
 Made = TypeVar("Made")
+NEARBY = 3
+"""How often what is likely is judged with other roundings of the same samples."""
 LEFT = 0.5
 """Of the noise of all samples, at most, after a step that another one confirms.
 
@@ -76,6 +78,10 @@ class Fold(Generic[Made]):
     def _judged(self) -> Judge:
         return self._judge()
 
+    @cached_property
+    def _near(self) -> list[Judge]:
+        return [self._judged.nearby(number) for number in range(NEARBY)]
+
     def score(self, recipe: Recipe, best: Recipe | None = None) -> Score:
         """What a recipe scores on these samples.
 
@@ -87,6 +93,16 @@ class Fold(Generic[Made]):
             part = self._journal.part(str(recipe))
             self._scores[recipe] = part.score(lambda: self._measured(recipe, best))
         return self._scores[recipe]
+
+    def nearby(self, recipe: Recipe) -> list[Score]:
+        """What a recipe scores on the same samples with other roundings, several times."""
+        part = self._journal.part(f"nearby/{recipe}")
+
+        def measured(number: int) -> Score:
+            run = self._fitted.run(self._fitted.made(recipe))
+            return self._near[number].score_of(run)
+
+        return [part.score(partial(measured, number)) for number in range(NEARBY)]
 
     def _measured(self, recipe: Recipe, best: Recipe | None) -> Score:
         made = self._fitted.made(recipe)
@@ -145,7 +161,7 @@ class CrossValidation(Generic[Made]):
         else:
             pairs = self._scores(recipe)
             before, after = (joined(scores) for scores in zip(*pairs, strict=True))
-            kept = better(pairs)
+            kept = better(pairs) or (likely(pairs) and self._better_nearby(recipe, pairs))
         kept = kept and self._changes(recipe, self.best)
         change = (step.name, before.sqnr, after.sqnr, kept, False)
         self.steps.append(RefineStep(*change, *(packets or (None, None))))
@@ -161,6 +177,15 @@ class CrossValidation(Generic[Made]):
         most = LEFT * sum(before.noise)
         halved = all(sum(self._whole(recipe).noise) <= most for recipe in recipes)
         return halved and after.sqnr > before.sqnr, (before, after)
+
+    def _better_nearby(self, recipe: Recipe, pairs: Sequence[tuple[Score, Score]]) -> bool:
+        """Whether a step is better by more than chance with several roundings of the samples."""
+        both = []
+        for fold, (old, new) in zip(self._folds, pairs, strict=True):
+            before, after = fold.nearby(self.best), fold.nearby(recipe)
+            self._tick()
+            both.append((averaged([old, *before]), averaged([new, *after])))
+        return better(both)
 
     def _whole(self, recipe: Recipe) -> Score:
         """The score of a recipe on the samples of all folds."""

@@ -110,6 +110,7 @@ def test_what_tells_too_little_alone_may_be_kept_together(
 
     monkeypatch.setattr(Score, "beats", beats)
     monkeypatch.setattr("hexconv.refine.scores.agree", lambda gains: True)
+    monkeypatch.setattr("hexconv.refine.validation.likely", lambda pairs: False)
     monkeypatch.setattr(Score, "gains_over", lambda self, other: [1.0])
     monkeypatch.setattr("hexconv.conversion.chosen_ranges", first_ranges)
     proto, samples, scored, together = linears("all"), feeds(12), list[Score](), 5

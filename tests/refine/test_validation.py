@@ -18,6 +18,11 @@ CONFIRMED = Step("wider", lambda best: WIDE, lambda best: WIDER)
 SAMPLES = 4
 
 
+def nearby(gains: Any) -> Any:
+    """What samples gain where they are judged with other roundings."""
+    return gains
+
+
 class Models:
     """A model is the gains in dB of the samples of a fold."""
 
@@ -34,12 +39,18 @@ class Models:
 class Scores:
     """In place of a judge: the score that a model is."""
 
-    def __init__(self, done: list[Any]) -> None:
-        self.done = done
+    def __init__(self, done: list[Any], near: bool = False) -> None:
+        self.done, self.near = done, near
+
+    def nearby(self, number: int) -> Scores:
+        return Scores(self.done, near=True)
 
     def score_of(self, run: Any) -> Score:
         self.done.append(run)
-        noise = 10.0 ** (-0.1 * np.asarray(run, np.float64))
+        gains = np.asarray(run, np.float64)
+        if self.near and gains.any():
+            gains = nearby(gains)
+        noise = 10.0 ** (-0.1 * gains)
         return Score(float(-10.0 * np.log10(noise.mean())), tuple(noise))
 
 
@@ -97,6 +108,24 @@ def test_what_two_folds_of_four_gain_is_not_kept() -> None:
     assert tried.best == BEST
 
 
+LIKELY = [(1.5, -0.4, 1.0, -0.7), (1.4, -0.6, 0.9, -0.4)] * 2
+
+
+@pytest.mark.parametrize(("more", "kept"), [(1.0, True), (-1.0, False)])
+def test_what_is_likely_is_judged_once_more_with_other_roundings(
+    more: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.refine.test_validation.nearby", lambda gains: gains + more)
+    tried, done, ticks = validation(LIKELY)
+    assert tried.tries(STEP) == kept and len(done) == 32 and len(ticks) == 8
+    assert tried.doubtful == ([] if kept else [STEP])
+
+
+def test_what_may_as_well_be_chance_is_judged_once() -> None:
+    tried, done, _ = validation([(1.5, -1.4, 1.0, -1.0)] * 4)
+    assert not tried.tries(STEP) and len(done) == 8
+
+
 def test_a_step_that_changes_nothing_is_not_scored_again() -> None:
     tried, done, _ = validation([None] * 4)
     tried.tries(STEP)
@@ -151,9 +180,13 @@ def test_a_step_that_another_confirms_is_not_kept_where_most_folds_lose_much() -
     assert tried.best == BEST and not step.kept and step.after < step.before
 
 
-def test_steps_of_chance_are_kept_rarely() -> None:
+def test_steps_of_chance_are_kept_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 1000 that change samples by 2 dB, 25 at most; 50 where folds differ by as much."""
     random, kept = np.random.default_rng(1), [0, 0]
+    # Other roundings tell as little.
+    monkeypatch.setattr(
+        "tests.refine.test_validation.nearby", lambda gains: random.normal(0, 2, len(gains))
+    )
     for place in range(2000):
         apart = random.normal(0, 2, (4, 1)) if place % 2 else 0.0
         tried, *_ = validation(random.normal(0, 2, (4, 4)) + apart)
