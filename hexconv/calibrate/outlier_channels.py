@@ -6,6 +6,7 @@ Which ones they are is measured, and kept with the ranges: a range file gives th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -61,15 +62,17 @@ class StreamMeter:
     """What is measured of the channels of a stream.
 
     Attributes:
-        tensors: the sums of the stream, and what is added.
-        peaks: (channels,) the largest values.
+        tensors: the sums of the stream, what is added, and what norms return if they are several.
     """
 
     def __init__(
         self, group: StreamGroup, observed: Mapping[str, Bounds], others: Sequence[StreamMeter]
     ) -> None:
-        self.tensors = [str(value.name) for value in _tensors(group)]
-        self.peaks = np.zeros(group.channels)
+        self._sums = [str(value.name) for value in _sums(group)]
+        # Of one norm, channels are scaled for what it reads: finer results would cost that levels.
+        several = len(group.norms) > 1
+        self.tensors = [str(v.name) for v in group.values] if several else self._sums
+        self._peaks = {name: np.zeros(group.channels) for name in self.tensors}
         self._key, self._others = _key(group), others
         self._shares = np.zeros(group.channels)
         norms = (norm for norm in group.norms.values() if is_unlike(norm, observed))
@@ -77,12 +80,24 @@ class StreamMeter:
 
     def take(self, name: str, array: FloatArray) -> None:
         """One tensor of a sample, of whose last axis are the channels."""
-        rows = np.abs(array, dtype=np.float64).reshape(-1, self.peaks.size)
-        self.peaks = np.maximum(self.peaks, rows.max(axis=0))
+        peaks = self._peaks[name]
+        rows = np.abs(array, dtype=np.float64).reshape(-1, peaks.size)
+        self._peaks[name] = np.maximum(peaks, rows.max(axis=0))
         if name in self._sources:
             squares = rows**2
             sums = squares.sum(axis=1, keepdims=True)
             self._shares += np.divide(squares, sums, where=sums > 0.0, out=squares).sum(axis=0)
+
+    @cached_property
+    def peaks(self) -> Floats:
+        """(channels,) the largest values, what norms return as large as the sums."""
+        peaks = np.max([self._peaks[name] for name in self._sums], axis=0)
+        median = float(np.median(peaks))
+        for name in self.tensors:
+            usual = float(np.median(self._peaks[name]))
+            if name not in self._sums and usual > 0.0:
+                peaks = np.maximum(peaks, self._peaks[name] * (median / usual))
+        return np.asarray(peaks)
 
     @property
     def largest(self) -> float:
@@ -109,7 +124,7 @@ class StreamMeter:
         return float(self._shares[large].sum()) > MOSTLY * float(self._shares.sum())
 
 
-def _tensors(group: StreamGroup) -> list[ir.Value]:
+def _sums(group: StreamGroup) -> list[ir.Value]:
     """The sums of the stream, and what is added."""
     products = {node.outputs[0] for norm in group.norms.values() for node in norm.products}
     return [value for value in group.values if value not in products]
