@@ -11,7 +11,10 @@ from hexconv.onnx_graph import FloatGraph, NodeView
 from hexconv.quantize import LARGEST_NUMBER, Bounds, Range
 
 MULTIPLYING = frozenset(
-    ("Affine", "BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul", "PRelu", "Pow")
+    (
+        *("Affine", "BatchNormalization", "ChannelSum", "Conv", "ConvTranspose", "Gemm"),
+        *("MatMul", "PRelu", "Pow"),
+    )
 )
 """Ops that multiply with their constants, or add them to products."""
 SCALING = {"Elu": ("alpha",), "LeakyRelu": ("alpha",), "Selu": ("alpha", "gamma")}
