@@ -81,5 +81,34 @@ def test_a_part_that_something_else_reads_is_a_term(also: str) -> None:
     assert NAME not in applied(converted(net(also=also), FEEDS))
 
 
+def test_several_terms_may_have_one_number_a_row() -> None:
+    proto = net()
+    more = [
+        helper.make_node("Add", ["y", "k"], ["z"]),
+        helper.make_node("Add", ["z", "p"], ["t"]),
+    ]
+    nodes = [node for node in proto.graph.node if node.output[0] != "t"]
+    nodes[2:2] = more
+    shapes = {"x": SHAPE, "p": SHAPE, "m": (1, ROWS, 1), "k": (1, ROWS, 1)}
+    proto = model(nodes, shapes, ["out"], CONSTS)
+    feeds = {**FEEDS, "k": numbers((1, ROWS, 1), 8)}
+    made = converted(proto, feeds)
+    assert applied(made)[NAME] == 1
+    (wanted,) = float_outputs(proto, feeds)
+    found = hexconv.simulate(made, feeds, library="v60")["out"]
+    assert np.abs(found - wanted).max() < 4.0 * (wanted.max() - wanted.min()) / 255.0
+
+
+def test_up_to_32_channels_have_no_scales_of_their_own() -> None:
+    narrow = {name: array[..., :32] for name, array in FEEDS.items()}
+    consts = {
+        name: np.asarray(array)[..., :32] if np.ndim(array) else array
+        for name, array in CONSTS.items()
+    }
+    shapes = {"x": (1, ROWS, 32), "p": (1, ROWS, 32), "m": (1, ROWS, 1)}
+    proto = model(net().graph.node, shapes, ["out"], consts)
+    assert NAME not in applied(converted(proto, narrow))
+
+
 def test_minmax_leaves_it_out() -> None:
     assert NAME not in applied(hexconv.convert(net(), samples=[FEEDS], accuracy="minmax"))

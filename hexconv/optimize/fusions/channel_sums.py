@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from hexconv.annotations import notes_of
+from hexconv.nnlib.depthwise_code import SLICE
 from hexconv.onnx_graph.builder import array_of, row_of, shape_of
 from hexconv.onnx_graph.graph import FloatGraph
 from hexconv.onnx_graph.rewrites.match import read_once
@@ -59,8 +60,8 @@ def _by_channel(total: ChannelSum) -> bool:
 def sum_of(value: ir.Value) -> ChannelSum | None:
     """A value as a sum, of as many tensors as one node may read; None if it is none."""
     shape = shape_of(value)
-    if len(shape) < 2 or shape[-1] == 1:
-        return None
+    if len(shape) < 2 or shape[-1] <= SLICE:
+        return None  # its factors would have one scale (lowering/depthwise)
     width = shape[-1]
     total = _parts(value, width)
     if total is None:

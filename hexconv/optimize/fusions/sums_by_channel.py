@@ -73,5 +73,5 @@ def _spread(put: Inserter, value: ir.Value, width: int) -> ir.Value:
     shape = shape_of(value)
     if shape[-1] == width:
         return value
-    ones = put.const(f"{put.before.name}/ones", np.ones((1, width), np.float32))
+    ones = put.const(f"{put.before.name}/{value.name}/ones", np.ones((1, width), np.float32))
     return put.node("MatMul", [value, ones], (*shape[:-1], width), str(value.name))
