@@ -20,8 +20,8 @@ import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
 from hexconv.calibrate.copied_columns import CopiedColumns
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
-from hexconv.onnx_graph.rewrites.match import read_once, reduced_axes
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, row_of, shape_of
+from hexconv.onnx_graph.rewrites.match import made_by, read_once, reduced_axes
 from hexconv.quantize.ranges import LEVELS
 
 NAME = "/copied"
@@ -259,12 +259,11 @@ def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> Non
 def _unscaled(value: ir.Value | None, region: Region) -> tuple[ir.Value, Floats]:
     """What a tensor is a multiple of, by channel, and the factors, where nobody else reads it."""
     assert value is not None
-    node = value.producer()
-    row = array_of(node.inputs[1]) if node is not None and node.op_type == "Mul" else None
+    node = made_by(value, "Mul")
+    row = row_of(node.inputs[1], shape_of(value)[-1]) if node is not None else None
     if node is None or row is None or node.inputs[0] is None or not read_once(value):
         return value, np.ones(region.channels)
-    gamma = np.broadcast_to(row.reshape(-1), (shape_of(value)[-1],))[: region.channels]
-    return node.inputs[0], gamma.astype(np.float64)
+    return node.inputs[0], row[: region.channels]
 
 
 def _constant(node: ir.Node, position: int) -> npt.NDArray[np.float32]:

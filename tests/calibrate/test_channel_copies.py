@@ -38,8 +38,8 @@ CONSTS = {
 FEEDS = {"x": numbers((1, ROWS, WIDTH), 9)}
 
 
-def graph_of() -> FloatGraph:
-    return load(model(NODES, {"x": (1, ROWS, WIDTH)}, ["out", "r"], CONSTS))
+def graph_of(**consts: np.ndarray) -> FloatGraph:
+    return load(model(NODES, {"x": (1, ROWS, WIDTH)}, ["out", "r"], {**CONSTS, **consts}))
 
 
 def copied(graph: FloatGraph, factor: float) -> set[ir.Value]:
@@ -66,9 +66,10 @@ def test_every_tensor_of_the_stream_has_the_copies() -> None:
     assert sizes["out"] == 8 and sizes["r"] == WIDTH
 
 
-def test_the_function_stays() -> None:
-    """Squares are those of the channel that is not moved."""
-    graph = graph_of()
+@pytest.mark.parametrize("shape", [(WIDTH,), (1, ROWS, WIDTH)])
+def test_the_function_stays(shape: tuple[int, ...]) -> None:
+    """Squares are those of the channel that is not moved; factors may differ by row."""
+    graph = graph_of(gamma=numbers(shape, 4))
     wanted = results(graph, "out", "r")
     copied(graph, 1 / 16)
     for found, want in zip(results(graph, "out", "r"), wanted, strict=True):
