@@ -15,8 +15,9 @@ import numpy as np
 import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
+from hexconv.calibrate.linears import Linear, linear_of
 from hexconv.calibrate.outlier_norms import ALIKE
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, is_row, row_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, row_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, read_once
 
 FEWEST = 256
@@ -31,26 +32,38 @@ class CenteredSum:
         difference: the node that subtracts the mean.
         add: the sum, which nothing else reads.
         place: which of its inputs is x.
-        constants: weights, and the bias if there is one, of the Linear that f ends in.
+        linear: that f ends in.
     """
 
     difference: ir.Node
     add: ir.Node
     place: int
-    constants: tuple[tuple[ir.Node, int], ...]
+    linear: Linear
 
 
-def center_sums(differences: Iterable[ir.Node], builder: FloatBuilder) -> None:
+def center_const(node: ir.Node, position: int, builder: FloatBuilder) -> None:
+    """Let a node read a constant without the mean of its last axis."""
+    array = array_of(node.inputs[position])
+    assert array is not None
+    exact = array.astype(np.float64)
+    centered = np.asarray(exact - exact.mean(axis=-1, keepdims=True), np.float32)
+    builder.change_const(node, position, centered, "/centered")
+
+
+def center_sums(differences: Iterable[ir.Node], builder: FloatBuilder) -> int:
     """Let nodes that subtract the mean of a sum be the sum of what is centered, where they can.
 
     Args:
         differences: nodes x - mean(x) over the last axis; the graph is changed in place.
         builder: of the graph.
+
+    Returns:
+        How many there were.
     """
-    for node in differences:
-        found = _sum_of(node)
-        if found is not None:
-            _center(found, builder)
+    found = [item for node in differences if (item := _sum_of(node)) is not None]
+    for item in found:
+        _center(item, builder)
+    return len(found)
 
 
 def _sum_of(difference: ir.Node) -> CenteredSum | None:
@@ -62,45 +75,17 @@ def _sum_of(difference: ir.Node) -> CenteredSum | None:
         return None
     found = []
     for place in (0, 1):
-        value, constants = add.inputs[place], _linear(add.inputs[1 - place])
+        value, other = add.inputs[place], add.inputs[1 - place]
+        linear = linear_of(other) if other is not None and read_once(other) else None
         alike = shape_of(value) == shape_of(source) and array_of(value) is None
-        if alike and constants is not None:
-            found.append(CenteredSum(difference, add, place, constants))
+        if alike and linear is not None:
+            found.append(CenteredSum(difference, add, place, linear))
     return found[0] if len(found) == 1 else None
 
 
-def _linear(value: ir.Value | None) -> tuple[tuple[ir.Node, int], ...] | None:
-    """The constants of a Linear that nothing but a sum reads."""
-    if value is None or not read_once(value):
-        return None
-    bias = _bias(value)
-    inner = value if bias is None else bias[0].inputs[1 - bias[1]]
-    product = made_by(inner, "MatMul")
-    weights = array_of(product.inputs[1]) if product is not None else None
-    if product is None or inner is None or not read_once(inner):
-        return None
-    if weights is None or weights.ndim != 2:
-        return None
-    return ((product, 1),) if bias is None else ((product, 1), bias)
-
-
-def _bias(value: ir.Value) -> tuple[ir.Node, int] | None:
-    """The node that adds a constant for each channel, and where."""
-    add, width = made_by(value, "Add"), shape_of(value)[-1]
-    for place, array in enumerate(map(array_of, add.inputs) if add is not None else ()):
-        if array is not None and is_row(array, width):
-            return (add, place) if add is not None else None
-    return None
-
-
 def _center(found: CenteredSum, builder: FloatBuilder) -> None:
-    for node, position in found.constants:
-        value = node.inputs[position]
-        array = array_of(value)
-        assert array is not None and value is not None
-        exact = array.astype(np.float64)
-        centered = np.asarray(exact - exact.mean(axis=-1, keepdims=True), np.float32)
-        node.replace_input_with(position, builder.const(centered, f"{value.name}/centered"))
+    for node, position in found.linear.constants:
+        center_const(node, position, builder)
     value, total = found.add.inputs[found.place], found.add.outputs[0]
     assert value is not None
     mean = _mean(value, builder.at(found.add))

@@ -20,8 +20,10 @@ import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
 from hexconv.calibrate.copied_columns import CopiedColumns
+from hexconv.calibrate.linears import weights_of
+from hexconv.calibrate.stream_groups import Use, reduces_last_axis
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, row_of, shape_of
-from hexconv.onnx_graph.rewrites.match import made_by, read_once, reduced_axes
+from hexconv.onnx_graph.rewrites.match import made_by, read_once
 from hexconv.quantize.ranges import LEVELS
 
 NAME = "/copied"
@@ -29,7 +31,6 @@ WORTH = 4.0
 """How much larger than the others the largest channel was."""
 SPAN = 2.0
 """Steps that the copies of a channel are spread over."""
-Use = tuple[ir.Node, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ class _Walk:
         node = value.producer()
         if node is None or value.is_graph_output() or not self._is_wide(value):
             return False
-        return _weights(node) is not None or self._keeps_channels(node)
+        return weights_of(node) is not None or self._keeps_channels(node)
 
     def _is_wide(self, value: ir.Value | None) -> bool:
         shape = shape_of(value)
@@ -155,26 +156,14 @@ class _Walk:
     def _behind(self, value: ir.Value) -> Iterator[ir.Value]:
         """The members that are computed of a member."""
         for node, position in value.uses():
-            if _weights(node) is not None and position == 0:
+            if weights_of(node) is not None and position == 0:
                 self._region.readers[node] = None
-            elif self._reduces(node):
+            elif node.op_type in ("ReduceMean", "ReduceSum") and reduces_last_axis(node):
                 self._region.means[node] = None
             elif self._keeps_channels(node) and self._is_member(node.outputs[0]):
                 yield node.outputs[0]
             else:
                 self._region.exits[node, position] = None
-
-    def _reduces(self, node: ir.Node) -> bool:
-        if node.op_type not in ("ReduceMean", "ReduceSum") or node.domain:
-            return False
-        last = len(shape_of(node.inputs[0])) - 1
-        return bool(node.attributes.get_int("keepdims", 1)) and reduced_axes(node) == [last]
-
-
-def _weights(node: ir.Node) -> npt.NDArray[np.float32] | None:
-    """(inputs, outputs) of a product with constant weights."""
-    array = array_of(node.inputs[1]) if node.op_type == "MatMul" and not node.domain else None
-    return array if array is not None and array.ndim == 2 else None
 
 
 def _is_square(node: ir.Node | None) -> bool:
@@ -189,14 +178,15 @@ def _copy(
 ) -> None:
     for value in region.values:
         value.shape = ir.Shape((*shape_of(value)[:-1], columns.channels.size))
-    for number, node in enumerate(region.writers):
-        _move(node, columns, number, scales, region, builder)
-        _replace(node, 1, columns.repeated(_constant(node, 1)), builder)
-    for node, position in region.rows:
-        _replace(node, position, columns.repeated(_constant(node, position)), builder)
+    for node in region.writers:
+        builder.change_const(node, 1, columns.repeated(_constant(node, 1)), NAME)
+    moves = _moves(region, columns, scales)
+    for use in region.rows:
+        row = columns.repeated(_constant(*use)) + moves.get(use, 0.0)
+        builder.change_const(*use, np.asarray(row, np.float32), NAME)
     for node in region.readers:
         exact = _constant(node, 1).astype(np.float64)
-        _replace(node, 1, _read(node, exact, columns), builder)
+        builder.change_const(node, 1, _read(node, exact, columns), NAME)
     for node in region.means:
         share = 1.0 / region.channels if node.op_type == "ReduceMean" else 1.0
         column = _read(node, np.full((region.channels, 1), share), columns)
@@ -220,24 +210,17 @@ def _read(node: ir.Node, weights: Floats, columns: CopiedColumns) -> npt.NDArray
     return columns.read_first(weights) if _is_square(maker) else columns.read(weights)
 
 
-def _move(
-    node: ir.Node,
-    columns: CopiedColumns,
-    number: int,
-    scales: Mapping[ir.Value, ScaledStream],
-    region: Region,
-    builder: FloatBuilder,
-) -> None:
-    """Move the copies of what a product computes, in the bias that is added to it."""
-    for add, position in list(region.rows):
-        stream = scales.get(add.outputs[0])
-        if stream is None or add.op_type != "Add":
-            continue
-        if add.inputs[1 - position] is node.outputs[0]:
-            moved = columns.places(number) * SPAN * 2.0 * stream.peak / LEVELS
-            bias = columns.repeated(_constant(add, position)) + moved
-            _replace(add, position, np.asarray(bias, np.float32), builder)
-            del region.rows[add, position]
+def _moves(
+    region: Region, columns: CopiedColumns, scales: Mapping[ir.Value, ScaledStream]
+) -> dict[Use, Floats]:
+    """What copies are moved by, (columns,), in the biases of what products compute."""
+    found = {}
+    for number, node in enumerate(region.writers):
+        for add, position in node.outputs[0].uses():
+            use, stream = (add, 1 - position), scales.get(add.outputs[0])
+            if add.op_type == "Add" and use in region.rows and stream is not None:
+                found[use] = columns.places(number) * SPAN * 2.0 * stream.peak / LEVELS
+    return found
 
 
 def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> None:
@@ -248,11 +231,7 @@ def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> Non
         value = node.inputs[position]
         assert value is not None
         if value not in made:
-            more = builder.at(node).op(
-                "MatMul", [value, columns.selection], name=f"{value.name}/copies"
-            )
-            axis = {"axis": len(shape_of(value)) - 1}
-            made[value] = builder.op("Concat", [value, more], axis, name=f"{value.name}{NAME}")
+            made[value] = columns.appended(value, builder.at(node), NAME)
         node.replace_input_with(position, made[value])
 
 
@@ -270,11 +249,3 @@ def _constant(node: ir.Node, position: int) -> npt.NDArray[np.float32]:
     array = array_of(node.inputs[position])
     assert array is not None
     return array
-
-
-def _replace(
-    node: ir.Node, position: int, array: npt.NDArray[np.float32], builder: FloatBuilder
-) -> None:
-    value = node.inputs[position]
-    assert value is not None
-    node.replace_input_with(position, builder.at(node).const(array, f"{value.name}{NAME}"))

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 
 COPIES = 32
 """Channels more: the library computes 32 at a time."""
@@ -69,8 +71,16 @@ class CopiedColumns:
         """A constant whose last axis are the channels, with the copies."""
         return np.ascontiguousarray(array[..., self.channels])
 
-    @property
-    def selection(self) -> npt.NDArray[np.float32]:
-        """(channels, copies) a product with it computes the copies."""
+    def appended(self, value: ir.Value, builder: FloatBuilder, suffix: str) -> ir.Value:
+        """A tensor with the copies behind its channels, which are on the last axis.
+
+        Args:
+            value: without copies.
+            builder: at the first node that will read it.
+            suffix: of its name.
+        """
         size = self.counts.size
-        return np.eye(size, dtype=np.float32)[:, self.channels[size:]]
+        chosen = np.eye(size, dtype=np.float32)[:, self.channels[size:]]
+        copies = builder.op("MatMul", [value, chosen], name=f"{value.name}/copies")
+        axis = {"axis": len(shape_of(value)) - 1}
+        return builder.op("Concat", [value, copies], axis, name=f"{value.name}{suffix}")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.arrays import FloatArray
 from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.channel_groups import (
     ChannelGroup,
@@ -193,19 +192,15 @@ def _scale(plan: Plan, builder: FloatBuilder) -> None:
         layer = weighted(node)  # other groups may have scaled its other side
         assert layer is not None
         written, read = (factors if node in side else None for side in (writers, readers))
-        _replace(node, 1, layer.scaled(written, read), builder)
+        builder.change_const(node, 1, layer.scaled(written, read), NAME)
         if written is not None and layer.bias is not None:
-            _replace(node, 2, np.asarray(layer.bias * written, np.float32), builder)
+            builder.change_const(node, 2, np.asarray(layer.bias * written, np.float32), NAME)
     for node, position, axis in group.added:
         array = array_of(node.inputs[position])
         assert array is not None
         shape = [factors.size if at == axis else 1 for at in range(array.ndim)]
-        _replace(node, position, np.asarray(array * factors.reshape(shape), np.float32), builder)
+        builder.change_const(
+            node, position, np.asarray(array * factors.reshape(shape), np.float32), NAME
+        )
     for value in group.axes:
         value.name = f"{value.name}{NAME}"
-
-
-def _replace(node: ir.Node, position: int, array: FloatArray, builder: FloatBuilder) -> None:
-    value = node.inputs[position]
-    assert value is not None
-    node.replace_input_with(position, builder.const(array, f"{value.name}{NAME}"))

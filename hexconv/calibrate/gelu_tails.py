@@ -19,8 +19,9 @@ from hexconv.arrays import FloatArray
 from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.channel_entries import entry
 from hexconv.calibrate.channel_groups import Floats
+from hexconv.calibrate.linears import linear_of, weights_of
 from hexconv.onnx_graph import FloatGraph
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, is_row, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.quantize import Bounds
 
@@ -75,32 +76,19 @@ def _gelu_input(node: ir.Node) -> GeluInput | None:
     readers = tuple(use.node for use in result.uses())
     if node.domain or value is None or not read_once(value) or result.is_graph_output():
         return None
-    if not readers or not all(use.idx == 0 and _is_linear(use.node) for use in result.uses()):
+    if not readers or not all(
+        use.idx == 0 and weights_of(use.node) is not None for use in result.uses()
+    ):
         return None
-    product, bias = _without_bias(value)
-    if product is None or not _is_linear(product) or product.inputs[0] is None:
+    linear = linear_of(value)
+    weights = weights_of(linear.product) if linear is not None else None
+    if linear is None or weights is None or linear.product.inputs[0] is None:
         return None
-    weights = array_of(product.inputs[1])
-    assert weights is not None
-    row = np.zeros(weights.shape[1], np.float32) if bias is None else bias
-    return GeluInput(node, product.inputs[0], weights, row, readers)
-
-
-def _without_bias(value: ir.Value) -> tuple[ir.Node | None, npt.NDArray[np.float32] | None]:
-    """The product in front of a sum with a row, and the row; or what computes the value."""
-    node = value.producer()
-    if node is None or node.domain or node.op_type != "Add":
-        return node, None
-    for data, other in (node.inputs, tuple(reversed(node.inputs))):
-        array = array_of(other)
-        if data is not None and array is not None and is_row(array, shape_of(value)[-1]):
-            return (data.producer() if read_once(data) else None), array.reshape(-1)
-    return None, None
-
-
-def _is_linear(node: ir.Node) -> bool:
-    array = array_of(node.inputs[1]) if node.op_type == "MatMul" and not node.domain else None
-    return array is not None and array.ndim == 2 and array.dtype == np.float32
+    row = np.zeros(weights.shape[1], np.float32)
+    if linear.bias is not None:
+        add, place = linear.bias
+        row = np.asarray(array_of(add.inputs[place]), np.float32).reshape(-1)
+    return GeluInput(node, linear.product.inputs[0], weights, row, readers)
 
 
 def gelu_meters(graph: FloatGraph, observed: Mapping[str, Bounds]) -> list[GeluMeter]:
@@ -198,9 +186,7 @@ def _read_also(
     node: ir.Node, wide: ir.Value, chosen: npt.NDArray[np.intp], builder: FloatBuilder
 ) -> None:
     """Let a Linear read a tensor to which channels were appended, each with its own weights."""
-    value = node.inputs[1]
-    weights = array_of(value)
-    assert value is not None and weights is not None
-    rows = np.concatenate([weights, weights[chosen]])
+    weights = array_of(node.inputs[1])
+    assert weights is not None
     node.replace_input_with(0, wide)
-    node.replace_input_with(1, builder.const(rows, f"{value.name}/rows"))
+    builder.change_const(node, 1, np.concatenate([weights, weights[chosen]]), "/rows")

@@ -163,11 +163,11 @@ def scale_outliers(
     if not any(map(is_channel, ranges)):
         return 0
     builder, read = FloatBuilder(graph.graph), dict[ir.Value, list[ir.Node]]()
-    chosen = _chosen(stream_groups(graph), ranges, measured)
-    differences = [node for group in chosen for nodes in group.means.values() for node in nodes]
-    center_sums(differences, builder)
-    remove_dead(graph.graph)
     groups = _chosen(stream_groups(graph), ranges, measured)
+    differences = [node for group in groups for nodes in group.means.values() for node in nodes]
+    if center_sums(differences, builder):
+        remove_dead(graph.graph)
+        groups = _chosen(stream_groups(graph), ranges, measured)
     scaled = [_scaled(group, factors, builder, ranges) for group, factors in groups.items()]
     for group in groups:
         for layer in group.readers.values():
@@ -236,11 +236,11 @@ def _scale(
         written = factors if node in group.writers else None
         read = factors if node in group.readers else None
         layer = group.writers.get(node) or group.readers[node]
-        _replace(node, 1, _weights(layer, written, read), builder)
+        builder.change_const(node, 1, _weights(layer, written, read), NAME)
     for node, position in group.added:
         array = array_of(node.inputs[position])
         assert array is not None
-        _replace(node, position, np.asarray(array * factors, np.float32), builder)
+        builder.change_const(node, position, np.asarray(array * factors, np.float32), NAME)
     for use in group.entries:
         _multiply(use, factors, builder)
     for use in group.exits:
@@ -270,9 +270,3 @@ def _multiply(use: Use, factors: Floats, builder: FloatBuilder) -> None:
     node, position = use
     product = builder.at(node).op("Mul", [node.inputs[position], np.asarray(factors, np.float32)])
     node.replace_input_with(position, product)
-
-
-def _replace(node: ir.Node, position: int, array: FloatArray, builder: FloatBuilder) -> None:
-    value = node.inputs[position]
-    assert value is not None
-    node.replace_input_with(position, builder.at(node).const(array, f"{value.name}{NAME}"))

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
 from hexconv.calibrate.copied_columns import CopiedColumns
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph.builder import FloatBuilder, array_of
 
 WORTH = 4.0
 """By how much the noise of the weights has to fall, in power."""
@@ -33,16 +33,10 @@ def split_rows(readers: Mapping[ir.Value, Sequence[ir.Node]], builder: FloatBuil
         columns = _columns(np.concatenate(weights, axis=1))
         if columns is None:
             continue
-        builder.at(nodes[0])
-        more = builder.op("MatMul", [source, columns.selection], name=f"{source.name}/copies")
-        axis = {"axis": len(shape_of(source)) - 1}
-        wide = builder.op("Concat", [source, more], axis, name=f"{source.name}/split")
+        wide = columns.appended(source, builder.at(nodes[0]), "/split")
         for node, array in zip(nodes, weights, strict=True):
-            value = node.inputs[1]
-            assert value is not None
-            const = builder.const(columns.read(array), f"{value.name}/split")
             node.replace_input_with(0, wide)
-            node.replace_input_with(1, const)
+            builder.change_const(node, 1, columns.read(array), "/split")
 
 
 def _columns(weights: Floats) -> CopiedColumns | None:

@@ -71,12 +71,13 @@ def stream_groups(graph: FloatGraph) -> list[StreamGroup]:
 def _over_channels(node: ir.Node) -> Norm | None:
     """The norm that starts with a square, if it is one over the last axis."""
     norm = norm_of(node)
-    if norm is None or not _last_axis(norm.reduced):
+    if norm is None or not reduces_last_axis(norm.reduced):
         return None
     return norm
 
 
-def _last_axis(node: ir.Node) -> bool:
+def reduces_last_axis(node: ir.Node) -> bool:
+    """Whether a Reduce node reduces the last axis, and keeps it with size 1."""
     axes = array_of(node.inputs[1]) if len(node.inputs) > 1 else None
     rank = len(shape_of(node.inputs[0]))
     keeps = node.attributes.get_int("keepdims", 1)
@@ -190,7 +191,7 @@ class _Walk:
 
 def _differences(node: ir.Node) -> list[ir.Node]:
     """The nodes that subtract a mean from what it is the mean of, if a node is such a mean."""
-    if node.op_type != "ReduceMean" or node.domain or not _last_axis(node):
+    if node.op_type != "ReduceMean" or node.domain or not reduces_last_axis(node):
         return []
     users = [use.node for use in node.outputs[0].uses()]
     if any(_mean_of(user) is not node for user in users) or node.outputs[0].is_graph_output():
@@ -203,6 +204,6 @@ def _mean_of(node: ir.Node) -> ir.Node | None:
     if node.op_type != "Sub" or node.domain or node.inputs[1] is None:
         return None
     mean = node.inputs[1].producer()
-    if mean is None or mean.op_type != "ReduceMean" or not _last_axis(mean):
+    if mean is None or mean.op_type != "ReduceMean" or not reduces_last_axis(mean):
         return None
     return mean if mean.inputs[0] is node.inputs[0] else None

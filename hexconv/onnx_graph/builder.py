@@ -107,6 +107,12 @@ class FloatBuilder:
             self._shared[key] = value
         return value
 
+    def change_const(self, node: ir.Node, position: int, array: npt.ArrayLike, suffix: str) -> None:
+        """Let a node read another constant, named after the one that it read."""
+        value = node.inputs[position]
+        assert value is not None
+        node.replace_input_with(position, self.const(array, f"{value.name}{suffix}"))
+
     def op(
         self,
         op_type: str,

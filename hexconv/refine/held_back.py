@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.calibrate import read_samples
-from hexconv.compare.metrics import decibels
+from hexconv.compare.metrics import TINY, decibels
 from hexconv.errors import ConfigError
 from hexconv.nnlib.graph import Graph
 from hexconv.nnlib.versions import LibraryVersion
@@ -33,7 +33,6 @@ Finish = Callable[[Mapping[str, Array]], Mapping[str, Array]]
 
 MOST = 64
 """Samples that are used: all of them are in memory."""
-TINY = float(np.finfo(np.float64).tiny)
 EXACT = 1e-12
 """Of the signal: noise below it is none, or one output would count for all."""
 MOVED = 2.0

@@ -40,16 +40,16 @@ class ChannelSum:
         return ChannelSum(terms, self.addend + factor * parts.addend)
 
 
-def normalized_sums(graph: FloatGraph) -> list[tuple[ir.Value, ChannelSum]]:
+def normalized_sums(graph: FloatGraph) -> dict[ir.Value, ChannelSum]:
     """The sums of three tensors and four whose squares a norm adds up."""
-    found: list[tuple[ir.Value, ChannelSum]] = []
-    for node in graph.nodes:
-        value = node.inputs[0] if len(node.inputs) == 2 else None
-        if node.op_type == "Mul" and not node.domain and value is node.inputs[1] and value:
-            total = None if value in [item for item, _ in found] else sum_of(value)
-            if total is not None and len(total.terms) >= FEWEST and _by_channel(total):
-                found.append((value, total))
-    return found
+    squares = (node.inputs for node in graph.nodes if node.op_type == "Mul" and not node.domain)
+    values = dict.fromkeys(x for x, y in squares if x is y and x is not None)
+    sums = {value: total for value in values if (total := sum_of(value)) is not None}
+    return {
+        value: total
+        for value, total in sums.items()
+        if len(total.terms) >= FEWEST and _by_channel(total)
+    }
 
 
 def _by_channel(total: ChannelSum) -> bool:

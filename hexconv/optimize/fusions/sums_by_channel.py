@@ -23,7 +23,7 @@ NARROW = 8.0
 def sums_by_channel(graph: FloatGraph, observed: MutableMapping[str, Bounds]) -> int:
     """A sum of tensors times gamma is one convolution over all of them, rounded once."""
     found = normalized_sums(graph)
-    for value, total in found:
+    for value, total in found.items():
         node = value.producer()
         assert node is not None
         _replace(graph, node, total, observed)

@@ -82,11 +82,9 @@ def fold_into(
         beta: (inputs,), if there is one.
         builder: of the graph.
     """
-    value = reader.inputs[1]
-    weights = array_of(value)
-    assert weights is not None and value is not None
-    scaled = np.asarray(gamma[:, None] * weights, np.float32)
-    reader.replace_input_with(1, builder.const(scaled, f"{value.name}/scaled"))
+    weights = array_of(reader.inputs[1])
+    assert weights is not None
+    builder.change_const(reader, 1, np.asarray(gamma[:, None] * weights, np.float32), "/scaled")
     if beta is None or not beta.any():
         return
     shift = np.asarray(beta.astype(np.float64) @ weights.astype(np.float64), np.float32)
@@ -103,8 +101,7 @@ def _add_bias(
         add, position = uses[0].node, 1 - uses[0].idx
         bias = array_of(add.inputs[position])
         if bias is not None and bias.shape == shift.shape:
-            name = f"{add.inputs[position].name}/shifted"  # type: ignore[union-attr]
-            add.replace_input_with(position, builder.const(bias + shift, name))
+            builder.change_const(add, position, bias + shift, "/shifted")
             product.name = builder.fresh(f"{product.name}/unbiased")
             return
     add = ir.node("Add", [product, builder.const(shift, f"{reader.name}/shift")])

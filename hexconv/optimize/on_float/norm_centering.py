@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.calibrate.centered_sums import center_const
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -183,12 +184,7 @@ def _readers(value: ir.Value, stream: Stream) -> list[ir.Value] | None:
 def _center(stream: Stream, graph: FloatGraph, builder: FloatBuilder) -> None:
     _center_foreign(stream, graph, builder)
     for node, position in stream.constants:
-        value = node.inputs[position]
-        array = array_of(value)
-        assert array is not None and value is not None
-        exact = array.astype(np.float64)
-        centered = np.asarray(exact - exact.mean(axis=-1, keepdims=True), np.float32)
-        node.replace_input_with(position, builder.const(centered, f"{value.name}/centered"))
+        center_const(node, position, builder)
     for value in stream.values:
         # Different values under the old name would compare, and calibrate, incorrectly.
         value.name = builder.fresh(f"{value.name}/centered")
