@@ -10,12 +10,19 @@ import numpy.typing as npt
 import onnx
 
 import hexconv
+from hexconv.calibrate.kept_samples import KeptSamples
+from hexconv.calibration import Calibration
+from hexconv.compare.metrics import decibels
 from hexconv.model import Model
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
 from hexconv.onnx_graph import FloatGraph, load
 from hexconv.optimize.price import Prices
 from hexconv.optimize.registry import REWRITES
-from tests.lowering.proof import emitted, float_outputs
+from hexconv.pipeline import built
+from hexconv.precision import Precision
+from hexconv.settings import Settings
+from hexconv.simulator import Simulator
+from tests.lowering.proof import emitted, float_outputs, numbers
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -77,3 +84,28 @@ def better(proto: onnx.ModelProto, name: str, feeds: Feeds, steps: float) -> tup
 def ops(model: Model) -> dict[str, int]:
     """nnlib ops but those of the interface and of the floors of quiet inputs, and how often."""
     return emitted(model)
+
+
+def feeds(proto: onnx.ModelProto, count: int, first: int = 0) -> list[dict[str, Array]]:
+    """Samples of a model's one input, x."""
+    shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
+    return [{"x": numbers(tuple(shape), seed)} for seed in range(first, first + count)]
+
+
+def precisely(proto: onnx.ModelProto, precision: Precision) -> Model:
+    """The model, of which something is computed more precisely."""
+    settings = Settings.of({"name": "net"})
+    known = Calibration(proto, None, KeptSamples(feeds(proto, 8)), None, settings)
+    ready, observed = known.prepared(settings), dict(known.observed)
+    return built(proto, *ready, observed, settings, [], precision)
+
+
+def sqnr(proto: onnx.ModelProto, found: Model) -> float:
+    """In dB, on samples that calibration has not seen."""
+    signal = error = 0.0
+    for sample in feeds(proto, 4, 50):
+        (expected,) = float_outputs(proto, sample)
+        y = Simulator(found).run(sample)["y"]
+        signal += float((expected.astype(np.float64) ** 2).sum())
+        error += float(((y - expected).astype(np.float64) ** 2).sum())
+    return decibels(signal, error)

@@ -9,16 +9,13 @@ import onnx
 import pytest
 from onnx import helper
 
-from hexconv.calibrate.kept_samples import KeptSamples
-from hexconv.calibration import Calibration
-from hexconv.compare.metrics import decibels
 from hexconv.model import Model
 from hexconv.optimize.inner_slices import chains
-from hexconv.pipeline import built, prepared
+from hexconv.pipeline import prepared
 from hexconv.precision import Precision
 from hexconv.settings import Settings
-from hexconv.simulator import Simulator
-from tests.lowering.proof import Array, float_outputs, model, numbers, same_on_the_library
+from tests.lowering.proof import model, numbers, same_on_the_library
+from tests.optimize.proof import feeds, precisely, sqnr
 
 IMAGE = (1, 8, 12, 10)
 
@@ -111,29 +108,8 @@ NETS = {
 }
 
 
-def feeds(proto: onnx.ModelProto, count: int, first: int = 0) -> list[dict[str, Array]]:
-    shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
-    return [{"x": numbers(tuple(shape), seed)} for seed in range(first, first + count)]
-
-
 def made(proto: onnx.ModelProto, slices: Mapping[str, int]) -> Model:
-    settings = Settings.of({"name": "net"})
-    known = Calibration(proto, None, KeptSamples(feeds(proto, 8)), None, settings)
-    observed = dict(known.observed)
-    return built(
-        proto, *known.prepared(settings), observed, settings, [], Precision(tuple(slices.items()))
-    )
-
-
-def noise(proto: onnx.ModelProto, found: Model) -> float:
-    """SQNR in dB on samples that calibration has not seen."""
-    signal = error = 0.0
-    for sample in feeds(proto, 4, 50):
-        (expected,) = float_outputs(proto, sample)
-        y = Simulator(found).run(sample)["y"]
-        signal += float((expected.astype(np.float64) ** 2).sum())
-        error += float(((y - expected).astype(np.float64) ** 2).sum())
-    return decibels(signal, error)
+    return precisely(proto, Precision(tuple(slices.items())))
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -142,7 +118,7 @@ def test_slices_are_better_and_have_the_librarys_bits(name: str, count: int) -> 
     """All that is left is the noise of the input, of the weights and of the output."""
     proto = NETS[name]()
     plain, sliced = (made(proto, p) for p in ({}, {"l": count}))
-    assert noise(proto, sliced) > noise(proto, plain) + 0.1
+    assert sqnr(proto, sliced) > sqnr(proto, plain) + 0.1
     assert sliced.graph.outputs == plain.graph.outputs
     (sample,) = feeds(proto, 1, 50)
     same_on_the_library(sliced, sample)

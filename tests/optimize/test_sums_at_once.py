@@ -9,16 +9,13 @@ import onnx
 import pytest
 from onnx import helper
 
-from hexconv.calibrate.kept_samples import KeptSamples
-from hexconv.calibration import Calibration
-from hexconv.compare.metrics import decibels
 from hexconv.model import Model
 from hexconv.optimize.sums_at_once import MOST_TERMS, long_sums, stream_ends
-from hexconv.pipeline import built, prepared
+from hexconv.pipeline import prepared
 from hexconv.precision import Precision
 from hexconv.settings import Settings
-from hexconv.simulator import Simulator
-from tests.lowering.proof import Array, float_outputs, model, numbers, same_on_the_library
+from tests.lowering.proof import model, numbers, same_on_the_library
+from tests.optimize.proof import feeds, precisely, sqnr
 
 
 def linears(blocks: int, reach: float = 0.5, rows: int = 24, width: int = 32) -> onnx.ModelProto:
@@ -69,27 +66,8 @@ def clipped() -> onnx.ModelProto:
     return proto
 
 
-def feeds(proto: onnx.ModelProto, count: int, first: int = 0) -> list[dict[str, Array]]:
-    shape = [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
-    return [{"x": numbers(tuple(shape), seed)} for seed in range(first, first + count)]
-
-
 def made(proto: onnx.ModelProto, *sums: str) -> Model:
-    settings = Settings.of({"name": "net"})
-    known = Calibration(proto, None, KeptSamples(feeds(proto, 8)), None, settings)
-    ready, observed = known.prepared(settings), dict(known.observed)
-    return built(proto, *ready, observed, settings, [], Precision(sums=sums))
-
-
-def sqnr(proto: onnx.ModelProto, found: Model) -> float:
-    """In dB, on samples that calibration has not seen."""
-    signal = error = 0.0
-    for sample in feeds(proto, 4, 50):
-        (expected,) = float_outputs(proto, sample)
-        y = Simulator(found).run(sample)["y"]
-        signal += float((expected.astype(np.float64) ** 2).sum())
-        error += float(((y - expected).astype(np.float64) ** 2).sum())
-    return decibels(signal, error)
+    return precisely(proto, Precision(sums=sums))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from hexconv.refine.recipe import BIASES, WEIGHTS, Recipe, Step
 from hexconv.schema import check_document
 from hexconv.settings import Settings
 from tests.lowering.proof import model
-from tests.optimize.test_inner_slices import feeds, leaky, summed
+from tests.optimize.proof import feeds
+from tests.optimize.test_inner_slices import leaky, summed
 from tests.optimize.test_sums_at_once import linears
 
 PRICES = {"a": 10.0, "b": 40.0, "c": 5.0}
