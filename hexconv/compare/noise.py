@@ -191,12 +191,12 @@ class NoiseMeter:
         weighed = self._switched.tensors(sample, self._weights, near)
         errors: dict[str, dict[str, Array]] = {}
         for name, values in own.items():
-            exact = weighed[name]
+            exact = _where_finite(weighed[name], values)
             rounded, clipped = _to_8_bits(exact, scales[name])
             errors[name] = {
                 "rounding": rounded,
                 "clipping": clipped,
-                "weights": exact - ideal[name],
+                "weights": exact - _where_finite(ideal[name], exact),
                 "arithmetic": values - (exact + rounded + clipped),
             }
             if self._corrected and self._tensors[name].has_bias:
@@ -285,6 +285,12 @@ def _without_means(errors: Mapping[str, Array], site: CompareSite) -> dict[str, 
         apart = packed - packed.mean(axis=(0, 1, 2), keepdims=True)
         found[cause] = site.layout.unpack(apart, site.shape)
     return found
+
+
+def _where_finite(exact: Array, others: Array) -> Array:
+    """Exact results; others where an operand was rounded to 0 and it is divided by."""
+    finite = np.isfinite(exact)
+    return exact if finite.all() else np.where(finite, exact, others)
 
 
 def _to_8_bits(exact: Array, scale: Scale | None) -> tuple[Array, Array]:

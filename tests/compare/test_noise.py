@@ -69,3 +69,24 @@ def test_causes_add_up() -> None:
     assert sum(found.causes.values()) == pytest.approx(1.0)
     row = found.tensors[0]
     assert np.isclose(row.rounding + row.clipping + row.weights + row.arithmetic, 1.0)
+
+
+def test_what_is_divided_by_0_once_rounded_is_no_noise_of_its_own() -> None:
+    """Of a quiet row beside a loud one the mean square is 0 in 8 bits."""
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["square"]),
+        helper.make_node("ReduceMean", ["square", "last"], ["mean"]),
+        helper.make_node("Sqrt", ["mean"], ["root"]),
+        helper.make_node("Div", ["x", "root"], ["n"]),
+        helper.make_node("MatMul", ["n", "w"], ["y"]),
+    ]
+    consts = {"last": np.array([-1]), "w": numbers((16, 8), 1)}
+    proto = model(nodes, {"x": (1, ROWS, 16)}, ["y", "mean"], consts)
+    samples = [{"x": numbers((1, ROWS, 16), seed)} for seed in range(2)]
+    for sample in samples:
+        sample["x"][0, 0] *= 100.0
+    found = hexconv.convert(proto, samples=samples)
+    graph, _ = prepared(proto, None, Settings())
+    noise = NoiseMeter(found.graph, graph, "v66", lambda: None).measure(samples)
+    assert np.isfinite(noise.predicted)
+    assert sum(row.share for row in noise.tensors) == pytest.approx(1.0)
