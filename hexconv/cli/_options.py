@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hexconv.cli._named import by_name
 from hexconv.settings import (
     ACCURACY_LEVELS,
     CHOSEN_OBSERVERS,
@@ -64,6 +65,12 @@ def named_range(text: str) -> tuple[str, tuple[float, float]]:
     return name, (low, high)
 
 
+def _by_name(
+    ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, T], ...]
+) -> dict[str, T]:
+    return by_name(pairs)
+
+
 def shape_option(function: F) -> F:
     """--shape, once for each input with dynamic dimensions."""
     return click.option(
@@ -71,6 +78,7 @@ def shape_option(function: F) -> F:
         "shapes",
         multiple=True,
         type=named_shape,
+        callback=_by_name,
         metavar="NAME=D,D,...",
         help="Sizes of an input with dynamic dimensions, e.g. speech=1,144,40.",
     )(function)
@@ -102,12 +110,6 @@ def tensor_names(text: str) -> list[str]:
 
 def _joined(ctx: click.Context, param: click.Parameter, lists: tuple[list[str], ...]) -> list[str]:
     return [name for names in lists for name in names]
-
-
-def _by_name(
-    ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, T], ...]
-) -> dict[str, T]:
-    return dict(pairs)
 
 
 def interface_options(function: F) -> F:
@@ -183,6 +185,7 @@ def conversion_options(function: F) -> F:
             "input_ranges",
             multiple=True,
             type=named_range,
+            callback=_by_name,
             metavar="NAME=MIN,MAX",
             help="Range of an input, for synthetic data where there are no samples.",
         ),

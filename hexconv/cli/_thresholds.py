@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from hexconv.cli._html import AnyCommand
+from hexconv.cli._named import by_name
 
 if TYPE_CHECKING:
     from hexconv.compare.user_metrics import Metric
@@ -32,20 +34,23 @@ def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     metrics = ctx.params.get("metrics") or []
     named = [*map(name_of, metrics), *([ALL] if metrics else [])]
     figures = [*(FLOORS if param.name == "floors" else ()), *dict.fromkeys(named)]
-    found: dict[str, float] = {}
-    for text in [part for given in texts for part in given.split(",")]:
-        figure, separator, limit = text.partition("=")
-        if not separator or figure not in figures:
-            listed = ", ".join(figures) or "none without --metric"
-            example = f"{figures[0] if figures else 'wer'}=25"
-            raise click.BadParameter(f"'{text}' is not of the form {example} ({listed})")
-        try:
-            found[figure] = float(limit)
-        except ValueError:
-            raise click.BadParameter(f"'{limit}' is not a number") from None
-        if math.isnan(found[figure]):
-            raise click.BadParameter(f"'{limit}' is not a number")
-    return found
+    return by_name(_limit(part, figures) for given in texts for part in given.split(","))
+
+
+def _limit(text: str, figures: Sequence[str]) -> tuple[str, float]:
+    """(figure, limit) of `sqnr=25`."""
+    figure, separator, limit = text.partition("=")
+    if not separator or figure not in figures:
+        listed = ", ".join(figures) or "none without --metric"
+        example = f"{figures[0] if figures else 'wer'}=25"
+        raise click.BadParameter(f"'{text}' is not of the form {example} ({listed})")
+    try:
+        found = float(limit)
+    except ValueError:
+        raise click.BadParameter(f"'{limit}' is not a number") from None
+    if math.isnan(found):
+        raise click.BadParameter(f"'{limit}' is not a number")
+    return figure, found
 
 
 def threshold_options(function: AnyCommand) -> AnyCommand:

@@ -76,7 +76,7 @@ def command(
     mean: tuple[float, ...] | None,
     scale: tuple[float, ...] | None,
     bgr: bool,
-    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    shapes: dict[str, tuple[int, ...]],
     cluster: str | None,
     as_json: bool,
     quiet: bool,
@@ -117,7 +117,7 @@ def command(
             raise click.UsageError("there are no --samples")
         with stages(shown=not quiet) as progress:
             given: Any = given_samples(samples, mean, scale, bgr)
-            asked = source_of(files[0], dict(shapes), Settings.of(interface))
+            asked = source_of(files[0], shapes, Settings.of(interface))
             graph = load(asked.model, asked.shapes, recognize=False)
             graph, optional = with_introduced(graph, _as_lowered(asked, interface["unroll"]))
             tick = calibrating(progress, count_samples(given, graph))

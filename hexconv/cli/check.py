@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; use the exit code.")
 def command(
     model: Path,
-    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    shapes: dict[str, tuple[int, ...]],
     optimize: OptimizeLevel,
     float_fallback: bool,
     show_all: bool,
@@ -49,7 +49,7 @@ def command(
 
     report = check(
         model,
-        dict(shapes),
+        shapes,
         optimize,
         float_fallback=float_fallback,
         fusions=not quiet,

@@ -115,13 +115,13 @@ if TYPE_CHECKING:
 def command(
     source: Path | None,
     output: Path,
-    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    shapes: dict[str, tuple[int, ...]],
     samples: tuple[str, ...],
     mean: tuple[float, ...] | None,
     scale: tuple[float, ...] | None,
     bgr: bool,
     ranges: Path | None,
-    input_ranges: tuple[tuple[str, tuple[float, float]], ...],
+    input_ranges: dict[str, tuple[float, float]],
     config: Path | None,
     preset: str | None,
     target: str,
@@ -172,8 +172,8 @@ def command(
     if target == "qdq":
         assert source is not None
         count = 0 if no_accuracy else accuracy_samples
-        chosen = {"input_ranges": dict(input_ranges), "library": library, **settings}
-        request = QdqRequest(source, output, dict(shapes), given, ranges, chosen, count, library)
+        chosen = {"input_ranges": input_ranges, "library": library, **settings}
+        request = QdqRequest(source, output, shapes, given, ranges, chosen, count, library)
         write_qdq(request, as_json=as_json, quiet=quiet)
         return
     with stages(shown=not quiet) as progress:
@@ -182,11 +182,11 @@ def command(
             config,
             preset,
             at,
-            dict(shapes),
+            shapes,
             given,
             ranges,
             {
-                "input_ranges": dict(input_ranges),
+                "input_ranges": input_ranges,
                 "progress": progress,
                 "library": library,
                 **settings,

@@ -11,6 +11,7 @@ import click
 from hexconv.cli._ci import ci_options
 from hexconv.cli._html import html_option, page_beside, page_here, write_html
 from hexconv.cli._json import emit, kept
+from hexconv.cli._named import by_name
 from hexconv.cli._options import interface_options, table_options
 from hexconv.cli._terminal import say
 from hexconv.errors import ConfigError, FloorError
@@ -33,22 +34,25 @@ LIMITS = {
 
 def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, float]:
     """`ms=20`, `memory=64M`: the most that is allowed, by figure."""
-    found: dict[str, float] = {}
-    for text in [part for given in texts for part in given.split(",")]:
-        figure, _, most = text.partition("=")
-        units = LIMITS.get(figure)
-        letter = most[-1:].upper() if most[-1:].isalpha() else ""
-        try:
-            if units is None:
-                raise ValueError
-            found[figure] = float(most.removesuffix(most[-1:]) if letter else most) * units[letter]
-            if not found[figure] > 0:
-                raise ValueError
-        except (ValueError, KeyError):
-            raise click.BadParameter(
-                f"'{text}' is not of the form ms=20, memory=64M or packets=4M"
-            ) from None
-    return found
+    return by_name(_limit(part) for given in texts for part in given.split(","))
+
+
+def _limit(text: str) -> tuple[str, float]:
+    """(figure, the most) of `memory=64M`."""
+    figure, _, most = text.partition("=")
+    units = LIMITS.get(figure)
+    letter = most[-1:].upper() if most[-1:].isalpha() else ""
+    try:
+        if units is None:
+            raise ValueError
+        limit = float(most.removesuffix(most[-1:]) if letter else most) * units[letter]
+        if not limit > 0:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise click.BadParameter(
+            f"'{text}' is not of the form ms=20, memory=64M or packets=4M"
+        ) from None
+    return figure, limit
 
 
 @click.command()
@@ -96,7 +100,7 @@ def _limits(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
 @click.option("-q", "--quiet", is_flag=True, help="Print only the packets.")
 def command(
     model: Path | None,
-    shapes: tuple[tuple[str, tuple[int, ...]], ...],
+    shapes: dict[str, tuple[int, ...]],
     optimize: OptimizeLevel,
     soc: str | None,
     library: MeasuredLibrary | None,
@@ -136,8 +140,8 @@ def command(
     page_path = page_here(model) if _is_onnx(model) else page_beside(model)
     if as_html:
         check_file(page_path)
-    cost = _cost(model, dict(shapes), optimize, library, interface)
-    other = _cost(compare, dict(shapes), optimize, library, interface) if compare else None
+    cost = _cost(model, shapes, optimize, library, interface)
+    other = _cost(compare, shapes, optimize, library, interface) if compare else None
     thresholds = _thresholds(cost, soc, limits)
     above = [_sentence(row) for row in thresholds if not row["ok"]]
     emit("cost", _machine(model, cost, other, soc, thresholds, above), shown=as_json)

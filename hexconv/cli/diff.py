@@ -9,6 +9,7 @@ import click
 
 from hexconv.cli._ci import ci_options
 from hexconv.cli._json import emit
+from hexconv.cli._named import by_name
 from hexconv.cli._terminal import say, table
 from hexconv.errors import FloorError
 from hexconv.names import counted
@@ -21,25 +22,26 @@ Allowed = tuple[dict[str, float], dict[str, float]]
 
 def _allowed(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> Allowed:
     """`sqnr=0.5`, `packets=1%`: how much worse is allowed, absolute and relative, by figure."""
+    parts = [part for given in texts for part in given.split(",")]
+    absolute = by_name(_amount(text) for text in parts if not text.endswith("%"))
+    relative = by_name(_amount(text) for text in parts if text.endswith("%"))
+    return absolute, {figure: value / 100 for figure, value in relative.items()}
+
+
+def _amount(text: str) -> tuple[str, float]:
+    """(figure, number) of `sqnr=0.5` or `packets=1%`."""
     from hexconv.report.diff import UNITS
 
-    absolute: dict[str, float] = {}
-    relative: dict[str, float] = {}
-    for text in [part for given in texts for part in given.split(",")]:
-        figure, _, amount = text.partition("=")
-        try:
-            value = float(amount.removesuffix("%"))
-            if figure not in UNITS or not 0 <= value < float("inf"):
-                raise ValueError
-        except ValueError:
-            raise click.BadParameter(
-                f"'{text}' is not of the form sqnr=0.5 or packets=1% ({', '.join(UNITS)})"
-            ) from None
-        if amount.endswith("%"):
-            relative[figure] = value / 100
-        else:
-            absolute[figure] = value
-    return absolute, relative
+    figure, _, amount = text.partition("=")
+    try:
+        value = float(amount.removesuffix("%"))
+        if figure not in UNITS or not 0 <= value < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(
+            f"'{text}' is not of the form sqnr=0.5 or packets=1% ({', '.join(UNITS)})"
+        ) from None
+    return figure, value
 
 
 @click.command()

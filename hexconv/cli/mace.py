@@ -6,7 +6,7 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -131,8 +131,7 @@ def exec_command(
 def _settings(given: dict[str, Any]) -> SettingsDict:
     if given.pop("shapes"):
         raise click.UsageError("shapes come from the YAML: change input_shapes there")
-    settings: SettingsDict = {**given, "input_ranges": dict(given["input_ranges"])}  # type: ignore[typeddict-item]
-    return settings
+    return cast("SettingsDict", given)
 
 
 def _machine(done: list[Converted]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hexconv.cli._json import emit
+from hexconv.cli._named import by_name
 from hexconv.cli._options import cluster_option, opened_cluster
 from hexconv.cli._output import OutputFolder
 from hexconv.cli._terminal import say, stages, table
@@ -34,13 +35,14 @@ def _axes(
     context: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> dict[str, int]:
     """{name: axis} of NAME=AXIS."""
-    found = {}
-    for text in given:
-        name, equals, axis = text.rpartition("=")
-        if not (equals and name and axis.isdecimal()):
-            raise click.BadParameter(f"'{text}' is not of the form x=1")
-        found[name] = int(axis)
-    return found
+    return by_name(map(_axis, given))
+
+
+def _axis(text: str) -> tuple[str, int]:
+    name, equals, axis = text.rpartition("=")
+    if not (equals and name and axis.isdecimal()):
+        raise click.BadParameter(f"'{text}' is not of the form x=1")
+    return name, int(axis)
 
 
 @click.command()

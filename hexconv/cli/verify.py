@@ -12,6 +12,7 @@ from hexconv.cli._ci import ci_options
 from hexconv.cli._html import html_option, page_for, write_html
 from hexconv.cli._json import emit, kept
 from hexconv.cli._levels_page import Form, show_levels
+from hexconv.cli._named import by_name
 from hexconv.cli._options import (
     check_nothing_converts,
     cluster_option,
@@ -47,7 +48,7 @@ def _states(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) 
     pairs = [text.partition("=") for text in texts]
     if bad := [text for text, (name, _, into) in zip(texts, pairs, strict=True) if not into]:
         raise click.BadParameter(f"'{bad[0]}' is not OUTPUT=INPUT, as in state_out=state_in")
-    return {name: into for name, _, into in pairs}
+    return by_name((name, into) for name, _, into in pairs)
 
 
 @click.command()
@@ -280,9 +281,8 @@ def _device(path: Path | None, version: LibraryVersion | None) -> Library:
 
 
 def _settings(options: Mapping[str, Any], progress: Progress) -> CommonSettings:
-    kept = {k: v for k, v in options.items() if k not in ("shapes", "ranges", "input_ranges")}
-    ranges = dict(options["input_ranges"])
-    return cast("CommonSettings", {"input_ranges": ranges, "progress": progress, **kept})
+    kept = {k: v for k, v in options.items() if k not in ("shapes", "ranges")}
+    return cast("CommonSettings", {"progress": progress, **kept})
 
 
 def _converted(
@@ -297,7 +297,7 @@ def _converted(
     from hexconv.conversion import convert
 
     progress("converting", 0, 0)
-    shapes, ranges = dict(options["shapes"]), options["ranges"]
+    shapes, ranges = options["shapes"], options["ranges"]
     model = convert(source, shapes, samples, ranges, library=target, **settings)
     warn(model)
     return model
@@ -371,7 +371,7 @@ def _explained(
         source,
         samples,
         held_out=held,
-        shapes=dict(options["shapes"]),
+        shapes=options["shapes"],
         model=model,
         library=model.conversion.library,
         **settings,
