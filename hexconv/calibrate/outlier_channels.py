@@ -168,7 +168,7 @@ def scale_outliers(
     if center_sums(differences, builder):
         remove_dead(graph.graph)
         groups = _chosen(stream_groups(graph), ranges, measured)
-    scaled = [_scaled(group, factors, builder, ranges) for group, factors in groups.items()]
+    scaled = [_scaled(g, factors, builder, ranges, measured) for g, factors in groups.items()]
     for group in groups:
         for layer in group.readers.values():
             if not layer.depthwise:
@@ -220,16 +220,24 @@ def _factor(size: float) -> float:
 
 
 def _scaled(
-    group: StreamGroup, factors: Floats, builder: FloatBuilder, ranges: Mapping[str, Bounds]
+    group: StreamGroup,
+    factors: Floats,
+    builder: FloatBuilder,
+    ranges: Mapping[str, Bounds],
+    measured: bool,
 ) -> ScaledStream:
     """Scale a stream."""
     peak = float((factors * _sizes(group, ranges)).max())
-    _scale(group, factors, builder, ranges)
+    _scale(group, factors, builder, ranges, measured)
     return ScaledStream(tuple(group.values), factors, peak)
 
 
 def _scale(
-    group: StreamGroup, factors: Floats, builder: FloatBuilder, ranges: Mapping[str, Bounds]
+    group: StreamGroup,
+    factors: Floats,
+    builder: FloatBuilder,
+    ranges: Mapping[str, Bounds],
+    measured: bool,
 ) -> None:
     median = ranges[entry(_key(group), MEDIAN)][1]
     for node in dict.fromkeys((*group.writers, *group.readers)):
@@ -248,7 +256,7 @@ def _scale(
     for mean, differences in group.means.items():
         scale_mean(mean, differences, factors, builder)
     for norm in group.norms.values():
-        scale_norm(norm, factors, USUAL * median, builder, ranges)
+        scale_norm(norm, factors, USUAL * median, builder, ranges, measured=measured)
     for value in group.values:
         value.name = f"{value.name}{NAME}"
 

@@ -26,6 +26,8 @@ ALIKE = 8
 have one scale for all channels (lowering/conv_emitter)."""
 NEAR = 4.0
 """Of the smallest variance: below it the variance has a range of its own."""
+LOWER = "/lower"
+"""Name of the variance in that range, behind the factor's."""
 
 
 def scale_mean(
@@ -49,7 +51,13 @@ def scale_mean(
 
 
 def scale_norm(
-    norm: Norm, factors: Floats, usual: float, builder: FloatBuilder, ranges: Mapping[str, Bounds]
+    norm: Norm,
+    factors: Floats,
+    usual: float,
+    builder: FloatBuilder,
+    ranges: Mapping[str, Bounds],
+    *,
+    measured: bool,
 ) -> None:
     """Replace the factor of a norm by that of the channels as they were.
 
@@ -59,8 +67,11 @@ def scale_norm(
         usual: the largest value of a channel of usual size, scaled.
         builder: of the graph.
         ranges: (min, max) of each value as it was.
+        measured: whether they have those of what this makes: two ranges are used if so then, also
+            where other ranges than those measured would tell otherwise.
     """
     builder.at(norm.factor)
+    lower = f"{norm.factor.outputs[0].name}{LOWER}"
     low, high = ranges.get(str(norm.reduced.outputs[0].name), (1.0, 1.0))
     weights = 1.0 / factors**2
     if norm.reduced.op_type == "ReduceMean":
@@ -70,13 +81,13 @@ def scale_norm(
     small = sums.of_all(np.where(factors < 1.0 / UNLIKE, 0.0, weights))
     if not large.size:
         factor = _inverse_root(small, norm.epsilon, builder)
-    elif high <= SPREAD * (low + norm.epsilon):
+    elif lower not in ranges if measured else high <= SPREAD * (low + norm.epsilon):
         total = builder.op("Add", [small, sums.of_some(large, weights)])
         factor = _inverse_root(total, norm.epsilon, builder)
     else:
         near = np.float32(max(NEAR * low, high / SPREAD**2))
         parts = (small, sums.of_some(large, weights, near), sums.of_some(large, weights))
-        factor = _in_two_ranges(parts, near, norm.epsilon, builder)
+        factor = _in_two_ranges(parts, near, norm.epsilon, builder, lower)
     for product in norm.products:
         product.replace_input_with(list(product.inputs).index(norm.factor.outputs[0]), factor)
 
@@ -123,12 +134,21 @@ def _in_two_ranges(
     near: np.float32,
     epsilon: float,
     builder: FloatBuilder,
+    name: str,
 ) -> ir.Value:
-    """1 / sqrt(a + b + epsilon) of parts a, b and b again, below and beyond `near`."""
+    """1 / sqrt(a + b + epsilon) of parts a, b and b again, below and beyond `near`.
+
+    Args:
+        parts: of the variance.
+        near: where the first range ends.
+        epsilon: of the norm.
+        builder: where it is computed.
+        name: of the variance below `near`.
+    """
     small, clipped, whole = parts
     clipped = builder.op("Clip", [clipped, np.float32(0.0), near])
     lower = builder.op("Add", [small, clipped])
-    lower = builder.op("Clip", [lower, np.float32(0.0), near])
+    lower = builder.op("Clip", [lower, np.float32(0.0), near], name=name)
     upper = builder.op("Sub", [builder.op("Add", [small, whole]), near])
     beyond = builder.op("Mul", [builder.op("Relu", [upper]), np.float32(1.0 / near)])
     roots = [_inverse_root(lower, epsilon, builder), _inverse_root(beyond, 1.0, builder)]

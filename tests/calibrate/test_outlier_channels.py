@@ -10,13 +10,19 @@ import pytest
 from onnx import helper
 
 import hexconv
-from hexconv.calibrate import channel_copies, large_channels, rewritten_copy
+from hexconv.calibrate import (
+    channel_copies,
+    large_channels,
+    rewrite_by_ranges,
+    rewritten_copy,
+)
 from hexconv.calibrate.channel_entries import CHANNEL
+from hexconv.calibrate.unlike_rows import norm_of
 from hexconv.model import Model
 from hexconv.onnx_graph.session import FloatSession
 from hexconv.pipeline import prepared
 from hexconv.settings import Settings
-from hexconv.tensor_ranges import observed_ranges
+from hexconv.tensor_ranges import introduced_ranges, observed_ranges
 from tests.lowering.proof import Array, decibels, model, numbers
 
 WIDTH, HIDDEN, TOKENS, HEADS = 64, 128, 24, 4
@@ -184,6 +190,22 @@ def test_the_scaled_network_is_the_same_function(name: str) -> None:
     for sample in feeds(name, 3, first=20):
         wanted = FloatSession(graph, ["y"]).run(sample)["y"]
         np.testing.assert_allclose(FloatSession(copy, ["y"]).run(sample)["y"], wanted, atol=2e-4)
+
+
+@pytest.mark.parametrize("high", [2.0, 2000.0])
+def test_other_ranges_make_the_tensors_that_were_measured(name: str, high: float) -> None:
+    """As `--accuracy high` tries them: the form of a norm's variance is that of the ranges seen."""
+    graph, _ = prepared(NETS[name](LARGE), None, Settings())
+    samples = feeds(name, 8)
+    seen = observed_ranges(graph, samples, None, Settings()).ranges
+    seen |= introduced_ranges(graph, seen, samples, Settings())
+    norms = [norm for node in graph.nodes if (norm := norm_of(node)) is not None]
+    other = seen | {str(norm.reduced.outputs[0].name): (1.0, high) for norm in norms}
+    made = graph.copied()
+    rewrite_by_ranges(made, seen, equalized=True)
+    ranges, _ = rewrite_by_ranges(graph, other, equalized=True)
+    assert [node.op_type for node in graph.nodes] == [node.op_type for node in made.nodes]
+    assert set(graph.computed_values()) <= ranges.keys()
 
 
 def test_it_gains_6_db_on_samples_that_nothing_has_seen(name: str) -> None:
