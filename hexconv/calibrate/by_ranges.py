@@ -11,6 +11,7 @@ from hexconv.calibrate.leaky_factors import leaky_factors
 from hexconv.calibrate.masks import bounded_masks
 from hexconv.calibrate.norms import bounded_norms
 from hexconv.calibrate.outlier_channels import scale_outliers
+from hexconv.calibrate.score_ranges import bounded_scores
 from hexconv.calibrate.unlike_rows import unlike_rows
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -30,8 +31,8 @@ def rewrite_by_ranges(
     Args:
         graph: changed in place.
         observed: (min, max) of each value.
-        equalized: whether channels may be scaled (`equalized_channels`, `outlier_channels`), and
-            scores centered.
+        equalized: whether channels may be scaled (`equalized_channels`, `outlier_channels`),
+            scores centered, and those that no softmax sees left out of ranges.
         measured: whether `observed` has the ranges of what that makes.
         written_out: outputs of Softmax nodes that are written out, flat or not.
 
@@ -39,6 +40,7 @@ def rewrite_by_ranges(
         The ranges, those of new values among them; how often each rewrite was applied, by name.
     """
     ranges = bounded_norms(graph, bounded_masks(graph, observed))
+    ranges = bounded_scores(graph, ranges) if equalized else ranges
     tails = gelu_tails(graph, ranges, measured=measured) if equalized else 0
     streams = scale_outliers(graph, ranges, measured=measured) if equalized else 0
     ranges, flat = flat_softmax(graph, ranges, written_out, centered=equalized, measured=measured)

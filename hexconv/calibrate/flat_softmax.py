@@ -23,6 +23,7 @@ import onnx_ir as ir
 from hexconv.calibrate.centered_scores import Scores, center, centered_scores, gain
 from hexconv.calibrate.changes import change_each
 from hexconv.calibrate.exp_by_products import exp_by_products
+from hexconv.calibrate.score_ranges import bounded_scores
 from hexconv.calibrate.softmax_rows import (
     LOWEST_SCORE,
     loses_mass,
@@ -106,7 +107,7 @@ def worth_packets(
     Returns:
         Most gain for an element first.
     """
-    gains: dict[str, float] = {}
+    ranges, gains = bounded_scores(graph, ranges), dict[str, float]()
     for node in softmax_of_products(graph):
         found = 0.0 if _is_flat(node, ranges) else gain(node, ranges, measured=measured)
         if found > 0.0:

@@ -13,14 +13,14 @@ from hexconv.calibrate.hidden_rows import compute_row_ends
 from hexconv.calibrate.level_spans import compute_spans, norms_of_inputs
 from hexconv.calibrate.mask_gaps import compute_near, possible_masks
 from hexconv.calibrate.other_levels import with_values_of
-from hexconv.calibrate.softmax_rows import compute_rows, softmax_of_products
+from hexconv.calibrate.softmax_rows import compute_rows, softmax_of_attention
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder
 
 PLACES: tuple[Callable[[FloatGraph], Iterator[object]], ...] = (
     norms_of_inputs,
     possible_masks,
-    softmax_of_products,
+    softmax_of_attention,
 )
 """Find the nodes whose forms such measurements decide between."""
 
@@ -35,7 +35,7 @@ def also_measured(lowered: FloatGraph) -> list[FloatGraph]:
         return []
     copied = lowered.copied()
     norms, masks = list(norms_of_inputs(copied)), list(possible_masks(copied))
-    rows = list(softmax_of_products(copied))
+    rows = list(softmax_of_attention(copied))
     builder = FloatBuilder(copied.graph)
     for norm in norms:
         compute_spans(builder, norm)

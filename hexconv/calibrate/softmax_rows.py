@@ -17,6 +17,7 @@ import onnx_ir as ir
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.onnx_graph.selections import LAYOUT
 from hexconv.quantize import Bounds
 from hexconv.quantize.ranges import LEVELS
 
@@ -57,6 +58,11 @@ def softmax_axis(node: ir.Node) -> int:
     return (-1 if axis is None else axis.as_int()) % len(shape_of(node.inputs[0]))
 
 
+def row_length(node: ir.Node) -> int:
+    """How many scores a softmax takes together."""
+    return shape_of(node.inputs[0])[softmax_axis(node)]
+
+
 def softmax_nodes(graph: FloatGraph) -> Iterator[ir.Node]:
     """Each softmax."""
     return (node for node in graph.nodes if node.op_type == "Softmax" and not node.domain)
@@ -67,16 +73,38 @@ def softmax_of_products(graph: FloatGraph) -> Iterator[ir.Node]:
     return (node for node in softmax_nodes(graph) if product_of(node) is not None)
 
 
+def softmax_of_attention(graph: FloatGraph) -> Iterator[ir.Node]:
+    """Each softmax whose probabilities nothing but products reads, in whatever shape."""
+    return (node for node in softmax_nodes(graph) if _only_multiplied(node.outputs[0]))
+
+
+def _only_multiplied(value: ir.Value) -> bool:
+    """Whether nothing but products reads a value, as it is or in another shape."""
+    nodes = [use.node for use in value.uses()]
+    products = all(
+        node.op_type == "MatMul" or (node.op_type in LAYOUT and _only_multiplied(node.outputs[0]))
+        for node in nodes
+    )
+    return bool(nodes) and products and not value.is_graph_output()
+
+
 def compute_rows(builder: FloatBuilder, node: ir.Node) -> None:
-    """Compute what decides between the forms of a softmax in front of a product.
+    """Compute the maxima of the rows of a softmax of attention.
+
+    Right in front of a product also what decides between its forms.
 
     Args:
         builder: of a copy of the graph, at its end.
         node: the softmax.
     """
-    make = _Maker(builder, str(node.outputs[0].name), shape_of(node.inputs[0])[-1])
+    make = _Maker(builder, str(node.outputs[0].name), row_length(node))
     scores = make.op("scores", "Max", node.inputs[0], LOWEST)
-    top = make.over_row(_TOP, "ReduceMax", scores)
+    top = make.over_row(_TOP, "ReduceMax", scores, softmax_axis(node))
+    if product_of(node) is not None:
+        _compute_forms(make, node, scores, top)
+
+
+def _compute_forms(make: _Maker, node: ir.Node, scores: ir.Value, top: ir.Value) -> None:
     mass = make.op("mass", "Exp", make.op("below", "Sub", scores, top))
     sums = make.over_row(SUMS, "ReduceSum", mass)
     make.noise(_OWN, sums)
@@ -109,9 +137,9 @@ class _Maker:
         attributes = {"keepdims": 1} if op.startswith("Reduce") else {}
         return self.builder.op(op, values, attributes, name=f"{self.name}/{part}")
 
-    def over_row(self, part: str, op: str, value: ir.Value) -> ir.Value:
-        """A reduction over the last axis."""
-        axes = np.array([-1], np.int64)
+    def over_row(self, part: str, op: str, value: ir.Value, axis: int = -1) -> ir.Value:
+        """A reduction over an axis, the last unless another is named."""
+        axes = np.array([axis], np.int64)
         return self.builder.op(op, [value, axes], {"keepdims": 1}, name=f"{self.name}/{part}")
 
     def noise(self, part: str, sums: ir.Value) -> None:
@@ -166,6 +194,12 @@ class _Maker:
         self.op(f"{part}{SQUARES}", "ReduceMean", square)
         self.op(f"{part}{INVERSES}", "ReduceMean", self.op(f"{part}/inverse", "Div", 1.0, square))
         self.op(f"{part}{PRODUCTS}", "Mul", result, sums)
+
+
+def least_top(node: ir.Node, ranges: Mapping[str, Bounds]) -> float | None:
+    """The least maximum of a row of scores that was seen; None if it was not measured."""
+    bounds = ranges.get(f"{node.outputs[0].name}/{_TOP}")
+    return None if bounds is None else bounds[0]
 
 
 def own_maxima_are_better(node: ir.Node, ranges: Mapping[str, Bounds]) -> bool | None:
