@@ -223,6 +223,18 @@ def test_a_range_file_gives_the_same_bytes(name: str) -> None:
     assert streams(made) and again.graph.consts == made.graph.consts
 
 
+def test_constants_may_come_first(name: str) -> None:
+    """As torch exports `self.weight * hidden`, and TensorFlow some biases."""
+    proto = NETS[name](LARGE)
+    consts = {item.name for item in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type in ("Add", "Mul") and node.input[1] in consts:
+            node.input[:] = [*reversed(node.input)]
+    made, again = converted(name), hexconv.convert(proto, samples=feeds(name, 8))
+    assert again.graph.consts == made.graph.consts
+    assert len(again.graph.nodes) == len(made.graph.nodes)
+
+
 def test_without_an_outlier_nothing_is_scaled(name: str) -> None:
     made = converted(name, 0.0)
     assert not streams(made) and not any(key.endswith("/channel/median") for key in made.ranges)

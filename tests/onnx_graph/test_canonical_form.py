@@ -215,6 +215,14 @@ def test_what_moves_or_changes_nothing_is_gone(nodes: list[onnx.NodeProto], left
     assert len(same_outputs(proto).nodes) == left
 
 
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+def test_constants_come_second(op: str) -> None:
+    consts = {"c": np.float32([1.0, -2.0, 3.0])}
+    graph = same_outputs(model([node(op, "c x", "y")], {"x": (2, 3)}, consts=consts), x=(2, 3))
+    (made,) = graph.nodes
+    assert [value.name for value in made.inputs if value is not None] == ["x", "c"]
+
+
 def test_a_neutral_constant_that_broadcasts_stays() -> None:
     proto = model([node("Add", "x z", "y")], {"x": (3,)}, consts={"z": np.zeros((2, 3))})
     assert ops(same_outputs(proto)) == ["Add"]

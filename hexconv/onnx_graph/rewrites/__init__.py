@@ -13,6 +13,7 @@ from hexconv.onnx_graph.rewrites import (  # noqa: F401  (importing registers th
     masked_softmax,
     neutral,
     norm_affine,
+    operands,
     pad,
     reduce,
     reshape,
