@@ -12,9 +12,16 @@ import onnx_ir as ir
 
 from hexconv.calibrate.channel_groups import Floats
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
+from hexconv.quantize.ranges import LEVELS
 
 COPIES = 32
 """Channels more: the library computes 32 at a time."""
+TURNS = 3
+"""Orders of what copies are moved by."""
+SMALL = 0.25
+"""Parts of rows below this share of an output's largest weight are apart: 32 levels and fewer."""
+GOLDEN = 0.5 * (5.0**0.5 - 1.0)
+"""Multiples of it, less what is whole, are far from any even order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +58,7 @@ class CopiedColumns:
         for channel in np.flatnonzero(self.counts > 1):
             count = int(self.counts[channel]) - 1
             evenly = (np.arange(count) + 0.5) / count - 0.5
-            places[self._of_copies(channel)] = np.roll(evenly, turned * count // 3)
+            places[self._of_copies(channel)] = np.roll(evenly, turned * count // TURNS)
         return places
 
     def _of_copies(self, channel: np.signedinteger[Any]) -> npt.NDArray[np.intp]:
@@ -59,8 +66,33 @@ class CopiedColumns:
         return size + np.flatnonzero(self.channels[size:] == channel)
 
     def read(self, weights: Floats) -> npt.NDArray[np.float32]:
-        """Rows of weights (channels, outputs), split over the copies."""
-        return np.asarray((weights / self.counts[:, None])[self.channels], np.float32)
+        """Rows of weights (channels, outputs), split over the copies.
+
+        The parts of a row may be a few steps of its output's weights. They are apart by less than
+        one, so that each is rounded otherwise, and their sum as precisely as the row alone.
+        """
+        parts = (weights / self.counts[:, None])[self.channels]
+        sizes = np.abs(parts)
+        largest = sizes.max(axis=0, initial=0.0)
+        small = (sizes > 0.0) & (sizes < SMALL * largest)
+        apart = np.where(small, self._apart[:, None] * (2.0 / LEVELS * largest), 0.0)
+        return np.asarray(parts + apart, np.float32)
+
+    @cached_property
+    def _apart(self) -> Floats:
+        """(columns,) about -0.5 to 0.5, evenly, of a channel and its copies; 0 of single ones.
+
+        In an order in which what copies are moved by adds up to 0 weighed by it, too.
+        """
+        found = np.zeros(self.channels.size)
+        for channel in np.flatnonzero(self.counts > 1):
+            count, own = int(self.counts[channel]), self.channels == channel
+            order = np.argsort(np.arange(count) * GOLDEN % 1.0)
+            evenly = (order + 0.5) / count - 0.5
+            moves = [np.ones(count), *(self.places(turned)[own] for turned in range(TURNS))]
+            basis = np.stack(moves, axis=1)
+            found[own] = evenly - basis @ np.linalg.lstsq(basis, evenly, rcond=None)[0]
+        return found
 
     def read_first(self, weights: Floats) -> npt.NDArray[np.float32]:
         """The same of what is no sum of the copies' share, such as squares: copies have none."""
