@@ -145,9 +145,9 @@ class Cluster:
     def _outcomes(self, token: str, stream: Iterator[Shard]) -> Iterator[Done[Any] | Failed]:
         pending: dict[Any, Shard] = {}
         suspects: list[Shard] = []
-        most = 2 * sum(worker["nthreads"] for worker in self.workers.values())
         try:
             while True:
+                most = self._most_pending()
                 while len(pending) < most and (shard := next(stream, None)) is not None:
                     pending[self._submit(token, shard)] = shard
                 if not pending and not suspects:
@@ -157,21 +157,52 @@ class Cluster:
                     shard = suspects.pop()
                     future = self._submit(token, shard)
                     self._finished([future])
-                    yield _outcome(future, shard.span)
+                    outcome = self._fetched(future, shard.span)
+                    if outcome is None:
+                        suspects.append(shard)
+                    else:
+                        yield outcome
                     continue
                 for future in self._finished(list(pending)):
                     shard = pending.pop(future)
-                    if _killed_workers(future):
+                    outcome = self._fetched(future, shard.span)
+                    if outcome is None or _killed_workers(future):
                         suspects.append(shard)
                     else:
-                        yield _outcome(future, shard.span)
+                        yield outcome
         finally:
             self._client.cancel(list(pending))
+
+    def _most_pending(self) -> int:
+        """Shards to hand out: two a thread, and some while all workers are being replaced."""
+        threads = sum(int(worker["nthreads"]) for worker in self.workers.values())
+        return 2 * max(1, threads)
 
     def _submit(self, token: str, shard: Shard) -> Any:
         from hexconv.cluster.worker import run_shard
 
         return self._client.submit(run_shard, version(), token, shard, pure=False)
+
+    def _fetched(self, future: Any, span: Span) -> Done[Any] | Failed | None:
+        """The outcome of a shard that has ended; None where it is lost with its worker.
+
+        Dask computes it once more then, but may miss how that ends: it would wait forever.
+        """
+        import distributed
+
+        while True:
+            try:
+                return Done(span, future.result(timeout=POLL_SECONDS))
+            except distributed.CancelledError as error:
+                raise _scheduler_gone(error) from error
+            except HexconvError as error:
+                return Failed(span, error)
+            except Exception as error:
+                if future.status == "pending":
+                    self._client.cancel([future])
+                    return None
+                if future.status == "error" or not isinstance(error, TimeoutError):
+                    return Failed(span, ClusterError(f"{type(error).__name__}: {error}"))
 
     def _finished(self, futures: list[Any]) -> list[Any]:
         """Wait until some of them are finished."""
@@ -189,7 +220,7 @@ class Cluster:
                         "there are no workers left", hint="start workers, and run this again"
                     ) from None
             except (distributed.CancelledError, OSError) as error:
-                raise ClusterError("the scheduler is gone", why=str(error)) from error
+                raise _scheduler_gone(error) from error
             finished = [future for future in futures if future.done()]
             if finished:
                 return finished
@@ -201,13 +232,8 @@ def _killed_workers(future: Any) -> bool:
     return future.status == "error" and isinstance(future.exception(), KilledWorker)
 
 
-def _outcome(future: Any, span: Span) -> Done[Any] | Failed:
-    if future.status == "finished":
-        return Done(span, future.result())
-    error = future.exception()
-    if isinstance(error, HexconvError):
-        return Failed(span, error)
-    return Failed(span, ClusterError(f"{type(error).__name__}: {error}"))
+def _scheduler_gone(error: BaseException) -> ClusterError:
+    return ClusterError("the scheduler is gone", why=str(error))
 
 
 def _processes(address: str) -> int:

@@ -249,6 +249,48 @@ def test_a_shard_that_kills_its_workers_fails_alone(cluster: Cluster) -> None:
     assert sum(item.result for item in outcomes if isinstance(item, Done)) == 48
 
 
+@dataclass(frozen=True)
+class Recomputed:
+    """Ends the process when a shard is run for the second and the third time."""
+
+    counted: Path
+
+    def open(self) -> Callable[[Shard], int]:
+        def run(shard: Shard) -> int:
+            runs = len(list(self.counted.iterdir()))
+            (self.counted / str(runs)).touch()
+            if runs in (1, 2):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return os.getpid() if runs == 0 else runs
+
+        return run
+
+
+def test_a_result_that_is_lost_with_its_worker_is_computed_by_itself(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker dies after the shard has ended, before the fetch; two more die after it."""
+    finished = cluster._finished
+
+    def lost(futures: list[Any]) -> list[Any]:
+        found = finished(futures)
+        if len(list(tmp_path.iterdir())) == 1:
+            os.kill(found[0].result(), signal.SIGKILL)
+        return found
+
+    monkeypatch.setattr(cluster, "_finished", lost)
+    (outcome,) = cluster.run(Recomputed(tmp_path), numbered(1))
+    assert outcome == Done(Span(0, 0), 3)
+
+
+def test_samples_wait_for_workers_that_are_being_replaced(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cluster, "workers", {})
+    outcomes = list(cluster.run(Slowly(0.0), numbered(40)))
+    assert all(isinstance(outcome, Done) for outcome in outcomes) and len(outcomes) == 3
+
+
 METRIC = """
 def in_order(outputs, samples):
     pairs = enumerate(zip(outputs, samples), 1)
