@@ -13,6 +13,9 @@ from hexconv.onnx_graph.last_functions import LastFunction
 if TYPE_CHECKING:
     import onnx
 
+SCALING = ("equalized_channels", "gelu_tails", "outlier_channels")
+"""Rewrites by ranges that give channels scales of their own."""
+
 
 @dataclass(frozen=True)
 class InFloat:
@@ -155,6 +158,11 @@ class Conversion:
     settings: Mapping[str, Any] = field(default_factory=dict)
     samples: SampleSet | None = None
     ranges: RangeSource | None = None
+
+    @property
+    def scales_channels(self) -> bool:
+        """Whether channels of the model's tensors are scaled beside those of the float model."""
+        return any(item.name in SCALING for item in self.rewrites)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

@@ -15,15 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hexconv.arrays import Array, FloatArray
-from hexconv.calibrate import read_samples, synthetic_samples
+from hexconv.calibrate import read_samples, scale_channels, synthetic_samples
 from hexconv.compare.eight_bits import EightBits, OutputPart, parts_of
 from hexconv.compare.metrics import Metrics, Totals
 from hexconv.compare.report import accuracy_section
 from hexconv.errors import HexconvError
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
-from hexconv.onnx_graph import load
+from hexconv.onnx_graph import FloatGraph, load
 from hexconv.onnx_graph.session import FloatSession
+from hexconv.pipeline import prepared
 from hexconv.quantize import Bounds
+from hexconv.settings import Settings
 
 if TYPE_CHECKING:
     import onnx
@@ -151,11 +153,20 @@ def _eight_bits(
     model: Model, source: str | Path | onnx.ModelProto, samples: Sequence[Mapping[str, Array]]
 ) -> EightBits | None:
     """The estimate; None where it cannot be made, which is no reason to fail."""
-    shapes = {item.name: item.shape for item in model.graph.inputs}
     try:
-        return EightBits(load(source, shapes), samples)
+        return EightBits(_float_graph(model, source), samples)
     except HexconvError:
         return None
+
+
+def _float_graph(model: Model, source: str | Path | onnx.ModelProto) -> FloatGraph:
+    """The float model; where channels are scaled to have more levels, with scaled channels."""
+    shapes = {item.name: item.shape for item in model.graph.inputs}
+    if model.conversion is None or not model.conversion.scales_channels:
+        return load(source, shapes)
+    graph, _ = prepared(source, shapes, Settings())
+    scale_channels(graph, model.ranges)
+    return graph
 
 
 class _Sums:
@@ -221,7 +232,8 @@ def section(
 def describe(found: Mapping[str, Accuracy]) -> Iterable[str]:
     """One line per output."""
     for name, item in found.items():
-        beside = "" if item.allowed is None else f" where 8 bits allow {item.allowed:.1f}"
+        shown = item.allowed is not None and item.allowed > item.sqnr
+        beside = f" where 8 bits allow {item.allowed:.1f}" if shown else ""
         yield (
             f"{name}: {item.sqnr:.1f} dB SQNR{beside}, max abs error {item.largest:.3g} "
             f"(peak {item.peak:.3g})"

@@ -84,7 +84,7 @@ def verify(
     shapes = {item.name: item.shape for item in model.graph.inputs}
     asked = source_of(float_source, shapes, chosen)
     reference, _ = prepared(asked.model, asked.shapes, chosen)
-    if _was_equalized(model):
+    if model.conversion is not None and model.conversion.scales_channels:
         scale_channels(reference, model.ranges)
     bench = Bench(
         model.graph,
@@ -147,13 +147,6 @@ def _warn_of_silence(doubts: Doubts) -> None:
             SampleWarning,
             stacklevel=4,  # who called `verify`, behind `checks_types`
         )
-
-
-def _was_equalized(model: Model) -> bool:
-    """Whether tensors of the model are scaled beside those of the float model."""
-    rewrites = () if model.conversion is None else model.conversion.rewrites
-    scaling = ("equalized_channels", "gelu_tails", "outlier_channels")
-    return any(item.name in scaling for item in rewrites)
 
 
 def _followed(library: LibraryVersion | None, device: Library | None) -> LibraryVersion:

@@ -53,8 +53,9 @@ def _good(report: Report) -> Card | None:
     exact = (report.get("accuracy") or {}).get("exact_sqnr", 200.0)
     value = Text("exact", "完全一致") if sqnr >= exact else same(f"{sqnr:.1f} dB SQNR")
     allowed = row["allowed"]
-    beside = "" if allowed is None else f" (8 bits allow {allowed:.1f})"
-    beside_zh = "" if allowed is None else f"（8 位所允许 {allowed:.1f}）"
+    shown = allowed is not None and allowed > sqnr
+    beside = f" (8 bits allow {allowed:.1f})" if shown else ""
+    beside_zh = f"（8 位所允许 {allowed:.1f}）" if shown else ""
     on = key.replace("_", "-")
     detail = Text(
         f"worst output: {row['name']}, {on} samples{beside}",
