@@ -5,7 +5,7 @@ Which ones they are is measured, and kept with the ranges: a range file gives th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -73,7 +73,7 @@ class StreamMeter:
         several = len(group.norms) > 1
         self.tensors = [str(v.name) for v in group.values] if several else self._sums
         self._peaks = {name: np.zeros(group.channels) for name in self.tensors}
-        self._key, self._others = _key(group), others
+        self._key, self._others = group.name, others
         self._shares = np.zeros(group.channels)
         norms = (norm for norm in group.norms.values() if is_unlike(norm, observed))
         self._sources = {str(norm.source.name) for norm in norms}
@@ -130,10 +130,6 @@ def _sums(group: StreamGroup) -> list[ir.Value]:
     return [value for value in group.values if value not in products]
 
 
-def _key(group: StreamGroup) -> str:
-    return str(next(iter(group.values)).name)
-
-
 def _crested(group: StreamGroup, observed: Mapping[str, Bounds]) -> bool:
     """Whether a value is far above usual rows: the geometric mean of the quietest and loudest."""
     for norm in group.norms.values():
@@ -187,7 +183,7 @@ def _chosen(
     found = {}
     for group in groups:
         factors = _factors(group, ranges)
-        known = f"{_key(group)}{NAME}" in ranges
+        known = any(f"{value.name}{NAME}" in ranges for value in group.values)
         if factors is not None and (known or not measured):
             found[group] = factors
     return found
@@ -195,13 +191,12 @@ def _chosen(
 
 def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
     """1 for channels of usual size, less for large ones."""
-    key = _key(group)
-    median = ranges.get(entry(key, MEDIAN))
+    median = ranges.get(entry(group.name, MEDIAN))
     if median is None or median[1] <= 0.0:
         return None
     factors = np.ones(group.channels)
     for channel in range(group.channels):
-        size = ranges.get(entry(key, channel))
+        size = ranges.get(entry(group.name, channel))
         if size is not None:
             factors[channel] = _factor(size[1] / median[1])
     return factors if (factors < 1.0).any() else None
@@ -209,9 +204,8 @@ def _factors(group: StreamGroup, ranges: Mapping[str, Bounds]) -> Floats | None:
 
 def _sizes(group: StreamGroup, ranges: Mapping[str, Bounds]) -> list[float]:
     """Of each channel, the median for those that are not large."""
-    key = _key(group)
-    usual = ranges[entry(key, MEDIAN)]
-    return [ranges.get(entry(key, channel), usual)[1] for channel in range(group.channels)]
+    usual = ranges[entry(group.name, MEDIAN)]
+    return [ranges.get(entry(group.name, channel), usual)[1] for channel in range(group.channels)]
 
 
 def _factor(size: float) -> float:
@@ -239,7 +233,7 @@ def _scale(
     ranges: Mapping[str, Bounds],
     measured: bool,
 ) -> None:
-    median = ranges[entry(_key(group), MEDIAN)][1]
+    median = ranges[entry(group.name, MEDIAN)][1]
     for node in dict.fromkeys((*group.writers, *group.readers)):
         written = factors if node in group.writers else None
         read = factors if node in group.readers else None
@@ -249,16 +243,27 @@ def _scale(
         array = array_of(node.inputs[position])
         assert array is not None
         builder.change_const(node, position, np.asarray(array * factors, np.float32), NAME)
-    for use in group.entries:
-        _multiply(use, factors, builder)
-    for use in group.exits:
-        _multiply(use, 1.0 / factors, builder)
+    _multiply(group.entries, factors, builder)
     for mean, differences in group.means.items():
         scale_mean(mean, differences, factors, builder)
+    for use in group.exits:
+        _multiply([use], 1.0 / factors, builder)
     for norm in group.norms.values():
         scale_norm(norm, factors, USUAL * median, builder, ranges, measured=measured)
-    for value in group.values:
-        value.name = f"{value.name}{NAME}"
+    names = {value: str(value.name) for value in group.values}
+    for value, name in names.items():
+        value.name = f"{name}{NAME}"
+    for value in group.outputs:
+        _return_unscaled(value, names[value], factors, builder)
+
+
+def _return_unscaled(value: ir.Value, name: str, factors: Floats, builder: FloatBuilder) -> None:
+    """Let the model return a tensor, under its name, as it was before it was scaled."""
+    builder.before = None
+    result = builder.op("Mul", [value, np.asarray(1.0 / factors, np.float32)])
+    result.name = name
+    outputs = builder.graph.outputs
+    outputs[:] = [result if output is value else output for output in outputs]
 
 
 def _weights(layer: Weighted, written: Floats | None, read: Floats | None) -> FloatArray:
@@ -273,8 +278,13 @@ def _weights(layer: Weighted, written: Floats | None, read: Floats | None) -> Fl
     return np.ascontiguousarray(weights, np.float32)
 
 
-def _multiply(use: Use, factors: Floats, builder: FloatBuilder) -> None:
-    """Multiply one input of a node."""
-    node, position = use
-    product = builder.at(node).op("Mul", [node.inputs[position], np.asarray(factors, np.float32)])
-    node.replace_input_with(position, product)
+def _multiply(uses: Iterable[Use], factors: Floats, builder: FloatBuilder) -> None:
+    """Multiply inputs of nodes, each tensor once."""
+    order = {node: place for place, node in enumerate(builder.graph)}
+    made: dict[ir.Value | None, ir.Value] = {}
+    for node, position in sorted(uses, key=lambda use: order[use[0]]):
+        value = node.inputs[position]
+        if value not in made:
+            inputs = [value, np.asarray(factors, np.float32)]
+            made[value] = builder.at(node).op("Mul", inputs)
+        node.replace_input_with(position, made[value])

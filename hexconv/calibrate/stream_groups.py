@@ -8,7 +8,7 @@ takes the scaled stream as well, if its mean and its mean square weigh the chann
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,19 +27,24 @@ class StreamGroup:
     """Tensors, with their channels on the last axis, that are scaled together.
 
     Attributes:
+        name: of what its first norm reads.
         channels: of each.
         values: the tensors.
+        outputs: those of them that the model returns: as they were.
         writers: nodes with weights that compute one of them.
         readers: nodes with weights that read one of them.
         added: constants that are added to one of them.
-        entries: inputs of sums that nothing can scale: they are multiplied.
+        entries: where members are computed of tensors that nothing can scale where they are
+            computed, as inputs of the model: these are multiplied.
         exits: inputs of nodes that need the tensor as it was.
         means: nodes that compute the mean of one of them, and those that subtract it.
         norms: that start from one of them.
     """
 
+    name: str
     channels: int
     values: dict[ir.Value, None] = field(default_factory=dict)
+    outputs: dict[ir.Value, None] = field(default_factory=dict)
     writers: dict[ir.Node, Weighted] = field(default_factory=dict)
     readers: dict[ir.Node, Weighted] = field(default_factory=dict)
     added: dict[Use, None] = field(default_factory=dict)
@@ -53,17 +58,16 @@ def stream_groups(graph: FloatGraph) -> list[StreamGroup]:
     """Every group that a norm over the last axis reads, in the order of the graph."""
     norms = {node: norm for node in graph.nodes if (norm := _over_channels(node)) is not None}
     layers = {node: found for node in graph.nodes if (found := _layer(node)) is not None}
-    outputs = set(graph.graph.outputs)
-    taken: set[ir.Value] = set()
+    taken: set[ir.Node] = set()
     groups = []
-    for norm in norms.values():
-        if norm.source in taken:
+    for node, norm in norms.items():
+        if node in taken:
             continue
-        walk = _Walk(layers, norms, StreamGroup(shape_of(norm.source)[-1]))
+        group = StreamGroup(str(norm.source.name), shape_of(norm.source)[-1])
+        walk = _Walk(layers, norms, group)
         walk.reach(norm.source)
-        group = walk.group
-        taken.update(group.values)
-        if walk.scalable and group.writers and not outputs & group.values.keys():
+        taken.update(group.norms)
+        if group.writers:
             groups.append(group)
     return groups
 
@@ -106,60 +110,68 @@ class _Walk:
     ) -> None:
         self._layers, self._norms, self.group = layers, norms, group
         self._products = {node for norm in norms.values() for node in norm.products}
-        self.scalable = True
 
     def reach(self, first: ir.Value) -> None:
         """Follow a tensor to all that are scaled with it."""
-        pending = [first]
+        pending = [first] if self._is_member(first) else [*self._entered(first)]
         while pending:
             value = pending.pop()
             if value not in self.group.values:
                 self.group.values[value] = None
+                if value.is_graph_output():
+                    self.group.outputs[value] = None
                 pending += [*self._written(value), *self._read(value)]
+
+    def _is_member(self, value: ir.Value) -> bool:
+        """Whether a tensor can be scaled where it is computed."""
+        node = value.producer()
+        if node is None or len(node.outputs) > 1:
+            return False
+        return node in self._layers or self._is_sum(node) or self._source(node) is not None
 
     def _written(self, value: ir.Value) -> Iterator[ir.Value]:
         """What the node that computes a member needs scaled."""
         node = value.producer()
-        if node is None:
-            self.scalable = False
+        assert node is not None
+        if node in self._layers:
+            self.group.writers[node] = self._layers[node]
             return
-        layer = self._layers.get(node)
-        if layer is not None:
-            self.group.writers[node] = layer
-        elif (source := self._source(node)) is not None:
-            yield source
-        elif not self._is_sum(node):
-            self.scalable = False
-        else:
-            for position, item in enumerate(node.inputs):
-                assert item is not None
-                if array_of(item) is not None:
-                    self.group.added[node, position] = None
-                elif self._joins(item, value):
-                    yield item
-                else:
-                    self.group.entries[node, position] = None
+        source = self._source(node)
+        for position, item in enumerate(node.inputs):
+            assert item is not None
+            if source is not None and item is not source:
+                continue  # the mean, or the factor of a norm
+            if array_of(item) is not None:
+                self.group.added[node, position] = None
+            elif self._is_member(item) and shape_of(item) == shape_of(value):
+                yield item
+            else:
+                self.group.entries[node, position] = None
+                yield from () if self._is_member(item) else self._entered(item)
+
+    def _entered(self, value: ir.Value) -> Iterator[ir.Value]:
+        """The members that are computed of a tensor that is multiplied, if norms read it."""
+        norms = dict.fromkeys(use.node for use in value.uses() if use.node in self._norms)
+        for node in norms:
+            self.group.norms[node] = self._norms[node]
+            self.group.entries[node, 0] = None
+        if norms:
+            yield from self._computed(value)
 
     def _source(self, node: ir.Node) -> ir.Value | None:
         """The operand with the channels of a centering difference, or of a product of a norm."""
-        if _mean_of(node) is None and node not in self._products:
+        mean = _mean_of(node)
+        if node not in self._products and (mean is None or not self._is_centered(mean)):
             return None
         return next(item for item in node.inputs if item is not None and self._is_wide(item))
+
+    def _is_centered(self, mean: ir.Node) -> bool:
+        """Whether a mean can weigh the channels: they are scaled where they are computed."""
+        return mean.inputs[0] is not None and self._is_member(mean.inputs[0])
 
     def _is_wide(self, value: ir.Value) -> bool:
         shape = shape_of(value)
         return bool(shape) and shape[-1] == self.group.channels
-
-    def _joins(self, value: ir.Value, result: ir.Value) -> bool:
-        """Whether a tensor can be scaled where it is computed."""
-        if shape_of(value) != shape_of(result):
-            return False
-        while (node := value.producer()) is not None and len(node.outputs) == 1:
-            source = self._source(node)
-            if source is None:
-                return node in self._layers or self._is_sum(node)
-            value = source
-        return False
 
     def _is_sum(self, node: ir.Node) -> bool:
         """Add or Sub of tensors; of constants there is at most one."""
@@ -172,31 +184,42 @@ class _Walk:
 
     def _read(self, value: ir.Value) -> Iterator[ir.Value]:
         """The members that are computed of a member."""
-        for use in value.uses():
-            node, position = use.node, use.idx
+        for node, position in value.uses():
             differences = _differences(node)
             if node in self._norms:
                 self.group.norms[node] = self._norms[node]
             elif differences:
                 self.group.means[node] = differences
+                if _is_read_beside(node, differences):
+                    self.group.exits[node, position] = None
             elif node in self._layers and position == 0:
                 self.group.readers[node] = self._layers[node]
-            elif self._source(node) is value or (
-                self._is_sum(node) and shape_of(node.outputs[0]) == shape_of(value)
-            ):
-                yield node.outputs[0]
-            else:
+            elif not self._keeps_channels(node, value):
                 self.group.exits[node, position] = None
+        yield from self._computed(value)
+
+    def _computed(self, value: ir.Value) -> Iterator[ir.Value]:
+        """The sums, differences and products of norms that have the channels of a tensor."""
+        users = [use.node for use in value.uses()]
+        return (user.outputs[0] for user in users if self._keeps_channels(user, value))
+
+    def _keeps_channels(self, node: ir.Node, value: ir.Value) -> bool:
+        joins = self._is_sum(node) and shape_of(node.outputs[0]) == shape_of(value)
+        return self._source(node) is value or joins
 
 
 def _differences(node: ir.Node) -> list[ir.Node]:
     """The nodes that subtract a mean from what it is the mean of, if a node is such a mean."""
     if node.op_type != "ReduceMean" or node.domain or not reduces_last_axis(node):
         return []
-    users = [use.node for use in node.outputs[0].uses()]
-    if any(_mean_of(user) is not node for user in users) or node.outputs[0].is_graph_output():
-        return []
-    return users
+    users = dict.fromkeys(use.node for use in node.outputs[0].uses())
+    return [user for user in users if _mean_of(user) is node]
+
+
+def _is_read_beside(mean: ir.Node, differences: Collection[ir.Node]) -> bool:
+    """Whether more is read of a mean than in differences."""
+    readers = {use.node for use in mean.outputs[0].uses()}
+    return mean.outputs[0].is_graph_output() or not readers <= set(differences)
 
 
 def _mean_of(node: ir.Node) -> ir.Node | None:
