@@ -32,6 +32,7 @@ from hexconv.quantize import Bounds
 from hexconv.refine import (
     RANGES,
     WIDER,
+    Budget,
     CrossValidation,
     Fold,
     Journal,
@@ -136,21 +137,22 @@ class _Job:
         ready, ticks = self._choose_ranges(), Ticks(self.settings.progress)
         folds = [self._fold(number, whole, ticks) for number in range(len(known.folds))]
         fitted = self._refinement(known.listed, ticks)
-        validation = CrossValidation(folds, ticks, fitted.changes)
-        self._try_steps(validation, fitted, ticks)
+        budget = Budget(fitted.packets, self.settings.extra_packets)
+        validation = CrossValidation(folds, ticks, fitted.changes, budget)
+        self._try_steps(validation, fitted, budget)
         model = self._built(ready) if validation.best == Recipe() else fitted.made(validation.best)
         whole.close()
         return reported(model, validation.steps)
 
     def _try_steps(
-        self, validation: CrossValidation[Model], fitted: Refinement, ticks: Ticks
+        self, validation: CrossValidation[Model], fitted: Refinement, budget: Budget
     ) -> None:
         """Steps that cost nothing first; what costs packets has to gain behind them."""
         ranges = self.calibration.other is not None
         for step in (*((*WIDER, *RANGES) if ranges else ()), *steps(ranges=ranges)):
             validation.tries(step)
         if self.settings.extra_packets > 0.0:
-            spend(validation, fitted, self.settings, ticks)
+            spend(validation, fitted, budget)
             # Those that were not kept may be worth more where less noise is left.
             for step in steps(ranges=ranges):
                 validation.tries(step)

@@ -4,6 +4,7 @@ Each step of `accuracy="high"` is kept only if samples agree that it was not fit
 of ranges is chosen on samples of the calibration.
 """
 
+from hexconv.refine.budget import Budget
 from hexconv.refine.default_packets import Price, affordable
 from hexconv.refine.finer import spend
 from hexconv.refine.held_back import (
@@ -38,6 +39,7 @@ __all__ = [
     "MOST_TRIED",
     "RANGES",
     "WIDER",
+    "Budget",
     "CrossValidation",
     "Fold",
     "Journal",

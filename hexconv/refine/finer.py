@@ -13,17 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from hexconv.cost import predict
 from hexconv.model import Model
+from hexconv.refine.budget import Budget
 from hexconv.refine.candidates import Candidate
 from hexconv.refine.recipe import Recipe, Step
 from hexconv.refine.refinement import Refinement
 from hexconv.refine.validation import CrossValidation
-from hexconv.settings import Settings
 
 MOST_PRICED, MOST_TESTED = 12, 8
 """Candidates that are built to know their price, and that are simulated."""
-Price = Callable[[Recipe], float]
 
 
 @dataclass(frozen=True)
@@ -61,28 +59,29 @@ def _with(candidates: Sequence[Candidate], recipe: Recipe) -> Recipe:
     return recipe
 
 
-def spend(
-    validation: CrossValidation[Model],
-    fitted: Refinement,
-    settings: Settings,
-    tick: Callable[[], None],
-) -> None:
+def _step(candidates: Sequence[Candidate], free: Sequence[Step] = ()) -> Step:
+    """Candidates and free steps at once."""
+    changes: list[Callable[[Recipe], Recipe]] = [partial(_with, candidates)]
+    changes += [step.change for step in free]
+    names = [*(candidate.name for candidate in candidates), *(step.name for step in free)]
+
+    def change(best: Recipe) -> Recipe:
+        return reduce(lambda recipe, other: other(recipe), changes, best)
+
+    return Step(", ".join(names), change)
+
+
+def spend(validation: CrossValidation[Model], fitted: Refinement, budget: Budget) -> None:
     """Try to compute parts of the model more precisely.
 
     Args:
         validation: decides, and has the best recipe so far.
         fitted: models that are fitted on all samples.
-        settings: of the conversion.
-        tick: called after each model.
+        budget: of packets.
     """
-
-    def packets(recipe: Recipe) -> float:
-        tick()
-        return predict(fitted.built(recipe), settings.library).packets
-
     found = fitted.candidates(validation.best)
     if found:
-        Spending(validation, packets, settings.extra_packets).run(found)
+        Spending(validation, budget).run(found)
 
 
 class Spending:
@@ -90,14 +89,13 @@ class Spending:
 
     Args:
         validation: decides, and has the best recipe so far.
-        packets: that the model of a recipe takes.
-        extra: how many more it may take, in %.
+        budget: of packets.
     """
 
-    def __init__(self, validation: CrossValidation[Any], packets: Price, extra: float) -> None:
-        self._validation, self._packets = validation, packets
-        self._taken = packets(validation.best)
-        self._most = self._taken * (1.0 + extra / 100.0)
+    def __init__(self, validation: CrossValidation[Any], budget: Budget) -> None:
+        self._validation, self._packets = validation, budget.packets
+        self._taken = budget.packets(validation.best)
+        self._most = budget.behind(self._taken)
 
     def run(self, found: Sequence[Sequence[Candidate]]) -> None:
         """Try candidates, of which each list builds on itself.
@@ -112,7 +110,7 @@ class Spending:
             best = max(chosen, key=lambda offer: offer.worth)
             offers.remove(best)
             tested += 1
-            if not self._kept(best.steps[:1], self._taken + best.price):
+            if not self._kept(_step(best.steps[:1]), self._taken + best.price):
                 doubtful += best.steps[:1] if self._validation.steps[-1].gained else ()
             elif len(best.steps) > 1:
                 offers.append(self._offer(best.steps[1:]))
@@ -122,23 +120,14 @@ class Spending:
     def _together(self, doubtful: Sequence[Candidate], free: Sequence[Step]) -> bool:
         """Try the first candidates, as many as the budget allows, and what is free."""
         while len(doubtful) + len(free) > 1 and doubtful:
-            packets = self._packets(_with(doubtful, self._validation.best))
+            step = _step(doubtful, free)
+            packets = self._packets(step.change(self._validation.best))
             if packets <= self._most:
-                return self._kept(doubtful, packets, free)
+                return self._kept(step, packets)
             doubtful = doubtful[:-1]
         return False
 
-    def _kept(
-        self, candidates: Sequence[Candidate], packets: float, free: Sequence[Step] = ()
-    ) -> bool:
-        changes: list[Callable[[Recipe], Recipe]] = [partial(_with, candidates)]
-        changes += [step.change for step in free]
-        names = [*(candidate.name for candidate in candidates), *(step.name for step in free)]
-
-        def change(best: Recipe) -> Recipe:
-            return reduce(lambda recipe, other: other(recipe), changes, best)
-
-        step = Step(", ".join(names), change)
+    def _kept(self, step: Step, packets: float) -> bool:
         kept = self._validation.tries(step, (self._taken, packets))
         if kept:
             self._taken = packets

@@ -12,6 +12,7 @@ from hexconv.calibrate import is_channel, scale_channels
 from hexconv.compare.noise import NoiseMeter
 from hexconv.compare.sites import find_sites
 from hexconv.conversion_record import AppliedRewrite, RefineStep
+from hexconv.cost import predict
 from hexconv.model import Model
 from hexconv.nnlib.graph import Graph
 from hexconv.onnx_graph import FloatGraph, load
@@ -133,6 +134,11 @@ class Refinement:
     def built(self, recipe: Recipe) -> Model:
         """The model of a recipe that changes no constants, with the first choice of rewrites."""
         return self._build(self._ranges_of(recipe), recipe.precision)
+
+    def packets(self, recipe: Recipe) -> float:
+        """Predicted, of `built`."""
+        self._tick()
+        return predict(self.built(recipe), self._original.settings.library).packets
 
     def changes(self, recipe: Recipe, other: Recipe) -> bool:
         """Whether its model is another one, as far as ranges tell."""

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import Generic, Protocol, TypeVar
 
 from hexconv.conversion_record import RefineStep
+from hexconv.refine.budget import Budget
 from hexconv.refine.held_back import Judge, Run
 from hexconv.refine.journal import Journal
 from hexconv.refine.recipe import Recipe, Step
@@ -119,6 +120,7 @@ class CrossValidation(Generic[Made]):
         tick: called after each score.
         changes: whether a recipe, and not the other one, changes the model that is fitted to all
             samples: what folds gain by may be in none of it.
+        budget: of packets; None where none are counted.
 
     Attributes:
         best: the recipe of the steps that were kept.
@@ -131,8 +133,10 @@ class CrossValidation(Generic[Made]):
         folds: Sequence[Fold[Made]],
         tick: Callable[[], None],
         changes: Callable[[Recipe, Recipe], bool] = lambda recipe, other: recipe != other,
+        budget: Budget | None = None,
     ) -> None:
         self._folds, self._tick, self._changes = folds, tick, changes
+        self._budget = budget
         self.best = Recipe()
         self.steps: list[RefineStep] = []
         self.doubtful: list[Step] = []
@@ -163,6 +167,9 @@ class CrossValidation(Generic[Made]):
             before, after = (joined(scores) for scores in zip(*pairs, strict=True))
             kept = better(pairs) or (likely(pairs) and self._better_nearby(recipe, pairs))
         kept = kept and self._changes(recipe, self.best)
+        if kept and packets is None and self._budget is not None:
+            packets = self._budget.spent(self.best, recipe)
+            kept = packets is None or packets[1] <= self._budget.most
         change = (step.name, before.sqnr, after.sqnr, kept, False)
         self.steps.append(RefineStep(*change, *(packets or (None, None))))
         if kept:

@@ -17,6 +17,7 @@ from hexconv.errors import ConfigError
 from hexconv.model import Model
 from hexconv.onnx_graph import load
 from hexconv.pipeline import prepared
+from hexconv.refine.budget import Budget
 from hexconv.refine.candidates import AtOnce, Candidate, InSlices, WrittenOut, candidates
 from hexconv.refine.finer import Spending
 from hexconv.refine.held_back import Judge
@@ -61,7 +62,7 @@ def tried(
     extra: float, found: Any, refused: str = "none", doubtful: tuple[str, ...] = ()
 ) -> tuple[list[str], dict[str, int]]:
     validation: Any = Tries(refused, doubtful)
-    Spending(validation, packets, extra).run(found)
+    Spending(validation, Budget(packets, extra)).run(found)
     names = [
         "".join(name[1] + name[7] for name in step.name.split(", ")) for step in validation.steps
     ]
@@ -114,12 +115,12 @@ def test_together_they_stay_in_the_budget() -> None:
 def test_with_what_gained_too_little_for_no_packets() -> None:
     """One alone, and several that gain too little together; none that lost."""
     validation: Any = Tries("none", ("a",), free=(*BIASES, *WEIGHTS))
-    Spending(validation, packets, 10.0).run([steps("a", 0.1), steps("c", 0.1)])
+    Spending(validation, Budget(packets, 10.0)).run([steps("a", 0.1), steps("c", 0.1)])
     names = ["'c' in 2 slices", "'a' in 2 slices", f"'a' in 2 slices, {WEIGHTS[0].name}"]
     assert [step.name for step in validation.steps] == names
     assert validation.best.weights and dict(validation.best.precision.slices) == {"a": 2, "c": 2}
     lost: Any = Tries("'a'", ("a",), free=BIASES)
-    Spending(lost, packets, 10.0).run([steps("a", 0.1)])
+    Spending(lost, Budget(packets, 10.0)).run([steps("a", 0.1)])
     assert [step.name for step in lost.steps] == ["'a' in 2 slices"]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from hexconv.refine import CrossValidation, Fold, Journal, Recipe, Score, Step
+from hexconv.refine import Budget, CrossValidation, Fold, Journal, Recipe, Score, Step
 from hexconv.refine.held_back import Judge
 
 BEST, MIXED = Recipe(), Recipe(mixed=True)
@@ -90,6 +91,32 @@ def test_a_step_that_changes_nothing_of_the_model_of_all_samples_is_not_kept() -
     tried._changes = lambda recipe, other: (recipe, other) != (MIXED, BEST)
     tried.tries(STEP)
     assert tried.best == BEST and not tried.steps[0].kept and tried.steps[0].gained
+
+
+@pytest.mark.parametrize(
+    ("price", "kept"), [(100.0, True), (100.9, True), (104.0, True), (106.0, False)]
+)
+def test_ranges_that_cost_packets_are_kept_within_the_budget(price: float, kept: bool) -> None:
+    """A node may take another form in them; up to 1 % more are none."""
+    tried, *_ = validation([EVEN] * 4)
+    tried._budget = Budget(lambda recipe: price if recipe.mixed else 100.0, 5.0)
+    tried.tries(STEP)
+    (step,) = tried.steps
+    assert step.kept is kept and step.gained
+    told = (step.packets_before, step.packets_after)
+    assert told == ((100.0, price) if price > 101.0 else (None, None))
+
+
+def test_what_changes_no_ranges_is_not_priced() -> None:
+    budget = Budget(lambda recipe: pytest.fail("priced"), 0.0)
+    assert budget.spent(MIXED, replace(MIXED, biases=True, weights=True)) is None
+
+
+def test_what_ranges_save_is_not_spent() -> None:
+    budget = Budget(lambda recipe: 80.0 if recipe.mixed else 100.0, 10.0)
+    assert budget.most == pytest.approx(110.0)
+    assert budget.behind(80.0) == pytest.approx(88.0)
+    assert budget.behind(120.0) == pytest.approx(110.0)
 
 
 def test_a_step_is_tried_on_no_more_samples_once_nothing_is_gained() -> None:
