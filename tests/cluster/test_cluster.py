@@ -249,38 +249,58 @@ def test_a_shard_that_kills_its_workers_fails_alone(cluster: Cluster) -> None:
     assert sum(item.result for item in outcomes if isinstance(item, Done)) == 48
 
 
-@dataclass(frozen=True)
-class Recomputed:
-    """Ends the process when a shard is run for the second and the third time."""
-
-    counted: Path
-
-    def open(self) -> Callable[[Shard], int]:
-        def run(shard: Shard) -> int:
-            runs = len(list(self.counted.iterdir()))
-            (self.counted / str(runs)).touch()
-            if runs in (1, 2):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return os.getpid() if runs == 0 else runs
-
-        return run
-
-
 def test_a_result_that_is_lost_with_its_worker_is_computed_by_itself(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The worker dies after the shard has ended, before the fetch; two more die after it."""
-    finished = cluster._finished
+    """The worker dies after the shard has ended, before its result is fetched."""
+    finished, killed = cluster._finished, list[int]()
 
     def lost(futures: list[Any]) -> list[Any]:
         found = finished(futures)
-        if len(list(tmp_path.iterdir())) == 1:
-            os.kill(found[0].result(), signal.SIGKILL)
+        if not killed:
+            killed.append(found[0].result()[0])
+            os.kill(killed[0], signal.SIGKILL)
         return found
 
     monkeypatch.setattr(cluster, "_finished", lost)
-    (outcome,) = cluster.run(Recomputed(tmp_path), numbered(1))
-    assert outcome == Done(Span(0, 0), 3)
+    outcomes = list(cluster.run(Slowly(0.0), numbered(40)))
+    assert sorted(outcome.span.first for outcome in outcomes) == [0, 16, 32]
+    assert all(isinstance(outcome, Done) for outcome in outcomes)
+
+
+@dataclass
+class Lost:
+    """A future whose result was lost with its worker, of which dask says nothing any more."""
+
+    status: str = "pending"
+
+    def result(self, timeout: float) -> None:
+        raise TimeoutError
+
+    def cancel(self, futures: list[Lost]) -> None:
+        """As a client: forget it."""
+        for future in futures:
+            future.status = "cancelled"
+
+
+def test_a_result_of_which_dask_says_nothing_is_not_waited_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    future = Lost()
+    monkeypatch.setattr(cluster, "_client", future)
+    assert cluster._fetched(future, Span(0, 0)) is None and future.status == "cancelled"
+
+
+def test_a_shard_without_a_result_is_run_once_more(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched, lost = cluster._fetched, [True, True]
+    monkeypatch.setattr(
+        cluster, "_fetched", lambda *asked: None if lost and lost.pop() else fetched(*asked)
+    )
+    outcomes = list(cluster.run(Slowly(0.0), numbered(40)))
+    assert sorted(outcome.span.first for outcome in outcomes) == [0, 16, 32]
+    assert all(isinstance(outcome, Done) for outcome in outcomes) and not lost
 
 
 def test_samples_wait_for_workers_that_are_being_replaced(
