@@ -11,7 +11,7 @@ All tensors that sums, gammas and factors of rows connect have the copies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,12 +73,15 @@ class Region:
     exits: dict[Use, None] = field(default_factory=dict)
 
 
-def copy_channels(streams: Sequence[ScaledStream], builder: FloatBuilder) -> set[ir.Value]:
+def copy_channels(
+    streams: Sequence[ScaledStream], builder: FloatBuilder, without: Collection[ir.Value] = ()
+) -> set[ir.Value]:
     """Give the largest channels of streams in copies.
 
     Args:
         streams: that were scaled; the graph is changed in place.
         builder: of the graph.
+        without: tensors that are to have none.
 
     Returns:
         The tensors that have copies now.
@@ -88,7 +91,7 @@ def copy_channels(streams: Sequence[ScaledStream], builder: FloatBuilder) -> set
     for stream in streams:
         if stream.factors.min() > 1.0 / WORTH or not done.isdisjoint(stream.values):
             continue
-        region = _Walk(stream.factors.size).reach(stream.values)
+        region = _Walk(stream.factors.size, without).reach(stream.values)
         inside = dict.fromkeys(scales[value] for value in region.values if value in scales)
         sizes = np.max([1.0 / item.factors for item in inside], axis=0)
         columns = CopiedColumns.of(np.where(sizes > 1.0, sizes, 0.0))
@@ -98,10 +101,15 @@ def copy_channels(streams: Sequence[ScaledStream], builder: FloatBuilder) -> set
 
 
 class _Walk:
-    """Reaches every tensor that has the copies with some."""
+    """Reaches every tensor that has the copies with some.
 
-    def __init__(self, channels: int) -> None:
-        self._region = Region(channels)
+    Args:
+        channels: of each.
+        without: tensors that have none.
+    """
+
+    def __init__(self, channels: int, without: Collection[ir.Value]) -> None:
+        self._region, self._without = Region(channels), without
 
     def reach(self, first: Sequence[ir.Value]) -> Region:
         """The region of some tensors."""
@@ -117,6 +125,8 @@ class _Walk:
         """Whether a tensor can have copies where it is computed."""
         node = value.producer()
         if node is None or value.is_graph_output() or not self._is_wide(value):
+            return False
+        if value in self._without:
             return False
         return weights_of(node) is not None or self._keeps_channels(node)
 

@@ -16,6 +16,8 @@ from hexconv.quantize.ranges import LEVELS
 
 COPIES = 32
 """Channels more: the library computes 32 at a time."""
+APPENDED = "/copies"
+"""Name of copies that are appended, behind that of what has none."""
 TURNS = 3
 """Orders of what copies are moved by."""
 SMALL = 0.25
@@ -113,6 +115,6 @@ class CopiedColumns:
         """
         size = self.counts.size
         chosen = np.eye(size, dtype=np.float32)[:, self.channels[size:]]
-        copies = builder.op("MatMul", [value, chosen], name=f"{value.name}/copies")
+        copies = builder.op("MatMul", [value, chosen], name=f"{value.name}{APPENDED}")
         axis = {"axis": len(shape_of(value)) - 1}
         return builder.op("Concat", [value, copies], axis, name=f"{value.name}{suffix}")

@@ -17,10 +17,11 @@ from hexconv.calibrate.centered_sums import center_sums
 from hexconv.calibrate.channel_copies import ScaledStream, copy_channels
 from hexconv.calibrate.channel_entries import entry, is_channel
 from hexconv.calibrate.channel_groups import Floats, Weighted
+from hexconv.calibrate.copied_columns import APPENDED
 from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
 from hexconv.calibrate.split_rows import split_rows
 from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
-from hexconv.calibrate.unlike_rows import is_unlike
+from hexconv.calibrate.unlike_rows import is_unlike, norm_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -169,11 +170,22 @@ def scale_outliers(
         for layer in group.readers.values():
             if not layer.depthwise:
                 read.setdefault(layer.source, []).append(layer.node)
-    copied = copy_channels(scaled, builder)
+    copied = copy_channels(scaled, builder, _of_unlike_rows(graph, ranges, measured))
     split_rows({value: nodes for value, nodes in read.items() if value not in copied}, builder)
     if groups:
         remove_dead(graph.graph)
     return len(groups)
+
+
+def _of_unlike_rows(
+    graph: FloatGraph, ranges: Mapping[str, Bounds], measured: bool
+) -> set[ir.Value]:
+    """What norms that are not scaled return, where rows will be (unlike_rows.py): they stay."""
+    norms = [norm for node in graph.nodes if (norm := norm_of(node)) is not None]
+    products = {node.outputs[0]: norm for norm in norms for node in norm.products}
+    if measured:  # as they were then: other ranges may tell otherwise
+        return {value for value in products if f"{value.name}{APPENDED}" in ranges}
+    return {value for value, norm in products.items() if is_unlike(norm, ranges)}
 
 
 def _chosen(

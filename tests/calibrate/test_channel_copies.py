@@ -123,3 +123,26 @@ def test_parts_of_a_row_are_as_precise_as_the_row_alone() -> None:
     np.testing.assert_allclose(made[own].sum(axis=0), weights[LARGE], atol=1e-5)
     for turned in range(4):
         np.testing.assert_allclose(columns.places(turned) @ made, 0.0, atol=1e-5)
+
+
+def test_tensors_may_be_left_without_copies() -> None:
+    """What a norm returns whose rows will be scaled: it is looked for then (unlike_rows.py)."""
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["square"]),
+        helper.make_node("ReduceMean", ["square", "axes"], ["mean"], keepdims=1),
+        helper.make_node("Mul", ["x", "mean"], ["normed"]),
+        helper.make_node("Mul", ["normed", "gamma"], ["s"]),
+        helper.make_node("MatMul", ["s", "v"], ["out"]),
+    ]
+    graph = load(model(nodes, {"x": (1, ROWS, WIDTH)}, ["out"], CONSTS))
+    factors = np.ones(WIDTH)
+    factors[LARGE] = 1 / 16
+    (wanted,) = results(graph, "out")
+    values = [graph.values()["s"]]
+    without = [graph.values()["normed"]]
+    copy_channels([ScaledStream(values, factors, 3.0)], FloatBuilder(graph.graph), without)
+    remove_dead(graph.graph)
+    sizes = {str(v.name): shape_of(v)[-1] for node in graph.nodes for v in node.outputs}
+    assert sizes["s"] == WIDTH + COPIES and sizes["normed"] == WIDTH
+    assert "ReduceMean" in [node.op_type for node in graph.nodes]
+    np.testing.assert_allclose(results(graph, "out")[0], wanted, rtol=1e-4, atol=1e-4)
