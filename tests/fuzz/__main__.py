@@ -6,6 +6,7 @@ HEXCONV_LIBRARY=.../libhexagon_nn_skel.so python -m tests.fuzz --count 3000
 python -m tests.fuzz --seed 1234 --count 1 --show
 python -m tests.fuzz --form pairs --count 4000
 python -m tests.fuzz --form wide --count 4000
+python -m tests.fuzz --form streams --count 1000
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main() -> int:
         "--form",
         choices=list(FORMS),
         default="graphs",
-        help="pairs: graphs of two or three steps; wide: layers of up to 100 channels",
+        help="pairs: graphs of two or three steps; wide: layers of up to 100 channels; "
+        "streams: networks with norms and huge channels, every eighth with --accuracy high",
     )
     parser.add_argument(
         "--library",

@@ -48,6 +48,7 @@ class Case:
         steps: in order.
         outputs: names of tensors.
         samples: one array an input each.
+        fresh: others, which nothing is fitted on.
     """
 
     seed: int
@@ -55,6 +56,11 @@ class Case:
     steps: tuple[Step, ...]
     outputs: tuple[str, ...]
     samples: tuple[Feeds, ...]
+    fresh: tuple[Feeds, ...] = ()
+
+    def consts(self) -> dict[str, Array]:
+        """All constants; several steps may share one."""
+        return {name: value for step in self.steps for name, value in step.consts.items()}
 
     def model(self) -> onnx.ModelProto:
         """The ONNX model, shapes inferred."""
@@ -64,7 +70,7 @@ class Case:
             "fuzz",
             [helper.make_tensor_value_info(n, floats, s) for n, s in self.shapes.items()],
             [helper.make_empty_tensor_value_info(name) for name in self.outputs],
-            [numpy_helper.from_array(v, k) for step in self.steps for k, v in step.consts.items()],
+            [numpy_helper.from_array(v, k) for k, v in self.consts().items()],
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         made.ir_version = 8
@@ -95,8 +101,11 @@ class Case:
                 kept.insert(0, step)
                 needed.update(step.reads)
         shapes = {name: shape for name, shape in self.shapes.items() if name in needed}
-        samples = tuple({n: v for n, v in s.items() if n in shapes} for s in self.samples)
-        return replace(self, steps=tuple(kept), shapes=shapes, samples=samples)
+        samples, fresh = (
+            tuple({n: v for n, v in sample.items() if n in shapes} for sample in feeds)
+            for feeds in (self.samples, self.fresh)
+        )
+        return replace(self, steps=tuple(kept), shapes=shapes, samples=samples, fresh=fresh)
 
     def renamed(self, prefix: str) -> Case:
         """Every tensor under another name."""
@@ -119,6 +128,7 @@ class Case:
             shapes={new(name): shape for name, shape in self.shapes.items()},
             outputs=tuple(map(new, self.outputs)),
             samples=tuple({new(n): v for n, v in sample.items()} for sample in self.samples),
+            fresh=tuple({new(n): v for n, v in sample.items()} for sample in self.fresh),
         )
 
     def reordered(self) -> Case:

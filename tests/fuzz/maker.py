@@ -28,6 +28,7 @@ class Maker:
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, Shape] = field(default_factory=dict)
     ends: list[str] = field(default_factory=list)
+    _named: dict[int, tuple[str, Array]] = field(default_factory=dict)
 
     def chance(self, share: float) -> bool:
         """True with this probability."""
@@ -72,13 +73,14 @@ class Maker:
         outputs: int = 1,
         **attrs: object,
     ) -> str:
-        """One node; arrays among its inputs are constants of its own."""
+        """One node; an array among its inputs that an earlier node has is the same constant."""
         number = len(self.steps)
         names, consts = [], {}
         for place, item in enumerate(inputs):
             if isinstance(item, (np.ndarray, np.generic)):
-                name = f"c{number}_{place}"
-                consts[name] = np.asarray(item)
+                array = np.asarray(item)
+                name, _ = self._named.setdefault(id(item), (f"c{number}_{place}", item))
+                consts[name] = array
                 names.append(name)
             else:
                 names.append(item or "")

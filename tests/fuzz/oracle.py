@@ -120,7 +120,23 @@ class _Trial:
                 self._same_bits(level[0])
         if model is not None and (not quick or turn % 8 == 0):
             QUESTIONS[asked](self, *model)
+        if model is not None and self.case.fresh and (not quick or self.case.seed % 8 == 0):
+            self._refined(model[0])
         return self.found
+
+    def _refined(self, plain: Model) -> None:
+        """High accuracy, which is not far below the default on samples that nothing has seen."""
+        model = self.converted("accuracy high", accuracy="high")
+        if model is None:
+            return
+        fresh = replace(self.case, samples=self.case.fresh)
+        found = self.simulated("accuracy high", model, fresh)
+        before = self.simulated("default", plain, fresh)
+        for name, figure in (found if found is not None and before is not None else {}).items():
+            if figure < GOOD and before[name] - figure >= APART:
+                self.fail("high loses", f"{name} {before[name]:.1f} to {figure:.1f} dB")
+        if self.library is not None:
+            self._same_bits(model)
 
     def fail(self, kind: str, detail: str) -> None:
         """One more failure."""

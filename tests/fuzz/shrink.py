@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from tests.fuzz.cases import Case
+from tests.fuzz.cases import Case, Feeds
 
 Fails = Callable[[Case], bool]
 
@@ -61,13 +61,16 @@ def _fed(case: Case, place: int) -> Iterator[Case]:
     if any(run[name].dtype.kind != "f" for run in values for name in gone.outputs):
         return
     shapes = {name: values[0][name].shape for name in gone.outputs}
-    samples = tuple(
-        {**sample, **{name: run[name] for name in gone.outputs}}
-        for sample, run in zip(case.samples, values, strict=True)
-    )
+    fresh = replace(case, samples=case.fresh).values(list(gone.outputs)) if case.fresh else []
+
+    def fed(samples: Sequence[Feeds], runs: Sequence[Feeds]) -> tuple[Feeds, ...]:
+        pairs = zip(samples, runs, strict=True)
+        return tuple({**own, **{name: run[name] for name in gone.outputs}} for own, run in pairs)
+
     yield replace(
         case,
         steps=tuple(step for step in case.steps if step is not gone),
         shapes={**case.shapes, **shapes},
-        samples=samples,
+        samples=fed(case.samples, values),
+        fresh=fed(case.fresh, fresh),
     ).tidied()

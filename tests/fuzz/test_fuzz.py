@@ -7,8 +7,11 @@ import pytest
 from tests.fuzz.__main__ import shown
 from tests.fuzz.graphs import random_case
 from tests.fuzz.oracle import failures
+from tests.fuzz.streams import random_stream
 
 COUNT, AT_ONCE = 1000, 50
+STREAMS, STREAMS_AT_ONCE = 24, 8
+FIRST_STREAM = 3000000
 KNOWN = {
     792: "one value of a hundred is within a step of the threshold of a comparison",
     1000045: "two scores of a softmax differ by less than a level of 17, so they tie",
@@ -77,5 +80,17 @@ def test_random_graphs_hold(first: int) -> None:
         f"seed {seed}: {'; '.join(map(str, found[:3]))}\n{shown(case)}"
         for seed in range(first, first + AT_ONCE)
         if seed not in KNOWN and (found := failures(case := random_case(seed), quick=True))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("first", range(0, STREAMS, STREAMS_AT_ONCE))
+def test_random_streams_hold(first: int) -> None:
+    """The first of eight by `accuracy="high"` as well."""
+    seeds = range(FIRST_STREAM + first, FIRST_STREAM + first + STREAMS_AT_ONCE)
+    wrong = [
+        f"seed {seed}: {'; '.join(map(str, found[:3]))}\n{shown(case)}"
+        for seed in seeds
+        if (found := failures(case := random_stream(seed), quick=True))
     ]
     assert not wrong, "\n".join(wrong)

@@ -11,6 +11,7 @@ from tests.fuzz.graphs import random_case
 from tests.fuzz.oracle import Failure, failures
 from tests.fuzz.pairs import random_pair
 from tests.fuzz.shrink import shrunk
+from tests.fuzz.streams import random_stream
 
 
 @functools.cache
@@ -22,8 +23,10 @@ FORMS: dict[str, Callable[[int], Case]] = {
     "graphs": random_case,
     "pairs": random_pair,
     "wide": functools.partial(random_case, wide=True),
+    "streams": random_stream,
 }
-"""What a seed makes: graphs of up to 14 steps, of two or three, of up to 100 channels."""
+"""What a seed makes: graphs of up to 14 steps, of two or three, of up to 100 channels, or networks
+around a residual stream."""
 
 
 def tried(
