@@ -39,12 +39,14 @@ class Rule:
         below: the first opset that does not need the rule; None where every opset does.
         recognition: whether it makes one op where an exporter wrote several. The others simplify,
             and the DSP would compute the same without them.
+        reported: whether it is counted in what is told of a conversion.
     """
 
     name: str
     function: Function
     below: int | None = None
     recognition: bool = False
+    reported: bool = True
 
     def apply(self, node: ir.Node, builder: FloatBuilder) -> RuleOutcome:
         """Call the function.
@@ -75,7 +77,11 @@ class RuleSet:
         self._rules: dict[str, list[Rule]] = {}
 
     def rule(
-        self, *ops: str, below: int | None = None, recognition: bool = False
+        self,
+        *ops: str,
+        below: int | None = None,
+        recognition: bool = False,
+        reported: bool = True,
     ) -> Callable[[Function], Function]:
         """Register a function for nodes of `ops`.
 
@@ -86,7 +92,7 @@ class RuleSet:
         """
 
         def register(function: Function) -> Function:
-            rule = Rule(function.__name__, function, below, recognition)
+            rule = Rule(function.__name__, function, below, recognition, reported)
             for op in ops:
                 known = self._rules.setdefault(op, [])
                 if (self._single and known) or function in [other.function for other in known]:
@@ -128,18 +134,19 @@ def simplify(builder: FloatBuilder, *, recognize: bool) -> dict[str, int]:
     """
     counts: Counter[str] = Counter()
     for _ in range(ROUNDS):
-        before = counts.total()
+        changed = False
         for node in list(builder.graph):
             if node.graph is None or node.domain:
                 continue
             builder.at(node)
             for rule in SIMPLIFICATIONS.at(node):
                 if (recognize or not rule.recognition) and rule.apply(node, builder):
-                    counts[rule.name] += 1
+                    counts[rule.name] += int(rule.reported)
+                    changed = True
                     break
-        if counts.total() == before:
+        if not changed:
             break
-    return dict(sorted(counts.items()))
+    return {name: times for name, times in sorted(counts.items()) if times}
 
 
 def decompose(graph: FloatGraph, exclude: Collection[ir.Node] = ()) -> dict[str, int]:

@@ -8,7 +8,7 @@ from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.rules import SIMPLIFICATIONS
 
 
-@SIMPLIFICATIONS.rule("Add", "Mul")
+@SIMPLIFICATIONS.rule("Add", "Mul", reported=False)
 def constants_second(node: ir.Node, builder: FloatBuilder) -> bool:
     """c + x is x + c, and c * x is x * c (torch's `self.weight * hidden`)."""
     left, right = node.inputs
