@@ -202,6 +202,7 @@ def _copy(
         column = _read(node, np.full((region.channels, 1), share), columns)
         builder.replace(node, [builder.at(node).op("MatMul", [node.inputs[0], column])])
     _enter(region, columns, builder)
+    _move_joined(region, columns, scales, builder)
     for node, position in region.exits:
         value, gamma = _unscaled(node.inputs[position], region)
         weights = columns.read(np.diag(gamma))
@@ -229,8 +230,13 @@ def _moves(
         for add, position in node.outputs[0].uses():
             use, stream = (add, 1 - position), scales.get(add.outputs[0])
             if add.op_type == "Add" and use in region.rows and stream is not None:
-                found[use] = columns.places(number) * SPAN * 2.0 * stream.peak / LEVELS
+                found[use] = _places(number, columns, stream)
     return found
+
+
+def _places(number: int, columns: CopiedColumns, stream: ScaledStream) -> Floats:
+    """(columns,) what copies are moved by, in the order of that number."""
+    return columns.places(number) * SPAN * 2.0 * stream.peak / LEVELS
 
 
 def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> None:
@@ -243,6 +249,37 @@ def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> Non
         if value not in made:
             made[value] = columns.appended(value, builder.at(node), NAME)
         node.replace_input_with(position, made[value])
+
+
+def _move_joined(
+    region: Region,
+    columns: CopiedColumns,
+    scales: Mapping[ir.Value, ScaledStream],
+    builder: FloatBuilder,
+) -> None:
+    """Move the copies of what joins the region multiplied: the product is rounded once more."""
+    order = {node: place for place, node in enumerate(builder.graph)}
+    products = sorted(_of_joined(region, builder.graph), key=order.__getitem__)
+    for number, node in enumerate(products, len(region.writers)):
+        users = list(node.outputs[0].uses())
+        stream = next((scales[v] for use in users if (v := use.node.outputs[0]) in scales), None)
+        if stream is not None:
+            first = min((use.node for use in users), key=order.__getitem__)
+            row = np.float32(_places(number, columns, stream))
+            moved = builder.at(first).op("Add", [node.outputs[0], row])
+            for use in users:
+                use.node.replace_input_with(use.idx, moved)
+
+
+def _of_joined(region: Region, graph: ir.Graph) -> Iterator[ir.Node]:
+    """The multiples of tensors whose copies are all of what joins the region, and not moved."""
+    moved = set(region.values)
+    for node in graph:
+        wide = [item for item in node.inputs if item is not None and item in region.values]
+        if node.outputs[0] in moved and node not in region.writers and moved.isdisjoint(wide):
+            moved.remove(node.outputs[0])
+            if node.op_type == "Mul" and (node, 1) in region.rows:
+                yield node
 
 
 def _unscaled(value: ir.Value | None, region: Region) -> tuple[ir.Value, Floats]:
