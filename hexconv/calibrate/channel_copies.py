@@ -189,7 +189,7 @@ def _copy(
     for value in region.values:
         value.shape = ir.Shape((*shape_of(value)[:-1], columns.channels.size))
     for node in region.writers:
-        builder.change_const(node, 1, columns.repeated(_constant(node, 1)), NAME)
+        builder.change_const(node, 1, columns.written(_constant(node, 1)), NAME)
     moves = _moves(region, columns, scales)
     for use in region.rows:
         row = columns.repeated(_constant(*use)) + moves.get(use, 0.0)

@@ -80,6 +80,23 @@ class CopiedColumns:
         apart = np.where(small, self._apart[:, None] * (2.0 / LEVELS * largest), 0.0)
         return np.asarray(parts + apart, np.float32)
 
+    def written(self, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Columns of weights (inputs, channels), those of copies apart by less than a step.
+
+        Each is rounded otherwise, and their mean is as precise as many levels more. What they are
+        apart by adds up to 0 over the copies of a channel; the channel itself has its weights.
+        """
+        found = self.repeated(weights).astype(np.float64)
+        steps = 2.0 / LEVELS * np.abs(found).max(axis=0, initial=0.0)
+        for channel in np.flatnonzero(self.counts > 1):
+            copies = self._of_copies(channel)
+            turned = np.arange(copies.size) + np.arange(len(weights))[:, None]
+            evenly = (turned % copies.size + 0.5) / copies.size - 0.5
+            basis = np.stack([np.ones(copies.size), self._apart[copies]], axis=1)
+            weighed = basis @ np.linalg.lstsq(basis, evenly.T, rcond=None)[0]
+            found[:, copies] += (evenly - weighed.T) * steps[copies]
+        return np.asarray(found, np.float32)
+
     @cached_property
     def _apart(self) -> Floats:
         """(columns,) about -0.5 to 0.5, evenly, of a channel and its copies; 0 of single ones.
