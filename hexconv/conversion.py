@@ -6,13 +6,13 @@ import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hexconv.argument_types import checks_types
 from hexconv.asked_model import source_of
-from hexconv.calibrate import format_ranges
+from hexconv.calibrate import format_ranges, is_channel
 from hexconv.calibrate.chunks import in_chunks
 from hexconv.calibrate.kept_samples import KeptSamples
 from hexconv.calibration import Calibration
@@ -49,11 +49,13 @@ from hexconv.refine import (
     reported,
     spend,
     steps,
+    too_dear,
 )
 from hexconv.settings import Settings, SettingsDict
 from hexconv.tensor_ranges import (
     Ranges,
     Samples,
+    equalizes,
     observed_ranges,
 )
 
@@ -118,6 +120,7 @@ class _Job:
     chosen: tuple[RefineStep, ...] = ()
     precision: Precision = PLAIN
     by_default: Precision = PLAIN
+    left_out: frozenset[str] = frozenset()
 
     @property
     def settings(self) -> Settings:
@@ -203,7 +206,9 @@ class _Job:
             The model with them; None where there is no choice.
         """
         known = self.calibration
-        self.by_default = affordable(known.softmaxes, self._price, self._least_price)
+        if equalizes(self.settings) and any(map(is_channel, known.observed)):
+            self.left_out = too_dear(self._price(PLAIN), lambda: self._least_price)
+        self.by_default = affordable(known.softmaxes, self._price, lambda: self._least_price)
         if self.settings.observer != "auto" or known.other is None:
             return None
         if known.other == known.observed:
@@ -226,6 +231,7 @@ class _Job:
         """Of the model with the ranges observed."""
         return _price_of(self._with(self._start, precision=precision), self.settings.library)
 
+    @cached_property
     def _least_price(self) -> Price:
         """Of the model of `accuracy="minmax"`."""
         known, plain = self.calibration, replace(self.settings, accuracy="minmax")
@@ -236,6 +242,7 @@ class _Job:
     def _start_as(self, whole: _Job) -> None:
         """Take what was chosen on all samples: a fold is to gain over that model."""
         known, self.by_default = self.calibration, whole.by_default
+        self.left_out = whole.left_out
         if known.other is not None and any(step.kept for step in whole.chosen):
             known.observed, known.other = known.other, known.observed
 
@@ -244,7 +251,8 @@ class _Job:
 
     @property
     def _start(self) -> Choice:
-        return Choice(frozenset(self.settings.without), frozenset(self.settings.also))
+        without = self.left_out | frozenset(self.settings.without)
+        return Choice(without, frozenset(self.settings.also))
 
     def _built(self, ready: Model | None = None) -> Model:
         """The model with the ranges observed; `ready` is that of the first choice of rewrites."""

@@ -5,7 +5,7 @@ of ranges is chosen on samples of the calibration.
 """
 
 from hexconv.refine.budget import Budget
-from hexconv.refine.default_packets import Price, affordable
+from hexconv.refine.default_packets import Price, affordable, too_dear
 from hexconv.refine.finer import spend
 from hexconv.refine.held_back import (
     LEAST,
@@ -62,5 +62,6 @@ __all__ = [
     "reported",
     "spend",
     "steps",
+    "too_dear",
     "too_few",
 ]

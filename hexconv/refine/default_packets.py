@@ -1,4 +1,4 @@
-"""Softmaxes that are computed more precisely by default, as many as a little more time allows."""
+"""What is computed more precisely by default: as much as a little more time allows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,20 @@ MOST_TIME = 1.07
 """The same of milliseconds, in which the nodes count that are added."""
 Price = tuple[float, float]
 """Predicted packets and milliseconds."""
+
+
+SUMS = "sums_by_channel"
+"""Rewrite that takes packets for fewer roundings."""
+
+
+def too_dear(price: Price, least: Callable[[], Price]) -> frozenset[str]:
+    """The rewrites to leave out, where a model takes too many packets with them.
+
+    Args:
+        price: of the model with them.
+        least: price of the model of `accuracy="minmax"`.
+    """
+    return frozenset([SUMS]) if price[0] > MOST_PACKETS * least()[0] else frozenset()
 
 
 def affordable(

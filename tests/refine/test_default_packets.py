@@ -10,7 +10,8 @@ import hexconv
 from hexconv.model import Model
 from hexconv.precision import PLAIN, Precision
 from hexconv.refine import default_packets
-from hexconv.refine.default_packets import affordable
+from hexconv.refine.default_packets import affordable, too_dear
+from tests.calibrate import test_outlier_channels as outlier_nets
 from tests.calibrate.test_centered_scores import attention, feeds, is_centered
 from tests.lowering.proof import decibels, model
 
@@ -49,6 +50,28 @@ def test_without_any_nothing_is_built() -> None:
         raise AssertionError
 
     assert affordable([], never, never) == PLAIN
+
+
+@pytest.mark.parametrize(("packets", "left"), [(1028.0, 0), (1029.0, 1)])
+def test_sums_by_channel_are_left_out_where_they_take_too_many_packets(
+    packets: float, left: int
+) -> None:
+    assert len(too_dear((packets, 2000.0), lambda: (1000.0, 1000.0))) == left
+
+
+@pytest.mark.parametrize(("most", "times"), [(1.0, 0), (10.0, 4)])
+def test_a_model_has_them_where_packets_allow(
+    most: float, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(default_packets, "MOST_PACKETS", most)
+    monkeypatch.setattr(outlier_nets, "WIDTH", 256)
+    proto, samples = outlier_nets.post_norm(outlier_nets.LARGE), outlier_nets.feeds("post", 2)
+    made = hexconv.convert(proto, samples=samples)
+    assert made.conversion is not None
+    found = sum(r.times for r in made.conversion.rewrites if r.name == "sums_by_channel")
+    assert found == times
+    again = hexconv.convert(proto, ranges=made.ranges)
+    assert again.graph.consts == made.graph.consts
 
 
 def converted(**settings: str) -> Model:
