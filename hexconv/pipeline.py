@@ -36,7 +36,7 @@ from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.inner_slices import slice_inside
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
-from hexconv.optimize.output_slices import SlicedOutputs, slice_outputs
+from hexconv.optimize.output_slices import SlicedOutputs, check_outputs, slice_outputs
 from hexconv.optimize.sums_at_once import sum_at_once
 from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds, Range
@@ -163,6 +163,7 @@ def prepared(
         unreached=unreached,
     )
     check_formats(graph, settings.data_formats)
+    check_outputs(graph, settings.output_slices)
     floats = annotate_float(graph, settings.keep_float)
     history = _named("recognized", graph.recognized)
     history += _named("rewritten", passes.float_graph(graph, settings))

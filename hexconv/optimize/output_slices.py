@@ -7,7 +7,7 @@ channels, whose clipping is the end of its range. A monotone function behind it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,21 @@ class Product:
         return PRODUCTS[self.node.op_type] % self.weights.ndim
 
 
+def check_outputs(graph: FloatGraph, names: Iterable[str]) -> None:
+    """Raise for an output that there is not: before its ranges are measured, for minutes perhaps.
+
+    Raises:
+        ConfigError: naming it, and those that there are.
+    """
+    outputs = [str(value.name) for value in graph.graph.outputs]
+    for name in names:
+        if name not in outputs:
+            raise ConfigError(
+                f"the model has no output '{name}' to slice",
+                hint=f"{did_you_mean(name, outputs)}there are {listed(outputs)}",
+            )
+
+
 def slice_outputs(
     graph: FloatGraph, ranges: Mapping[str, Bounds], counts: Mapping[str, int]
 ) -> tuple[dict[str, Bounds], SlicedOutputs]:
@@ -83,17 +98,12 @@ def slice_outputs(
         The ranges, with those of the new values; by new output the one it was, and its slices.
 
     Raises:
-        ConfigError: there is no such output, or no product makes it.
+        ConfigError: no product makes an output.
     """
     found, made = dict(ranges), dict[str, tuple[TensorInfo, Slices]]()
     infos = {info.name: info for info in graph.outputs}
     outputs = {str(value.name): value for value in graph.graph.outputs}
     for name, count in counts.items():
-        if name not in outputs:
-            raise ConfigError(
-                f"the model has no output '{name}' to slice",
-                hint=f"{did_you_mean(name, outputs)}there are {listed(list(outputs))}",
-            )
         product = _product(outputs[name])
         if product is None:
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -192,6 +193,15 @@ def test_what_cannot_be_sliced_is_an_error(slices: dict[str, int], told: str) ->
     proto = linear()
     with pytest.raises(ConfigError, match=told):
         hexconv.convert(proto, samples=feeds(proto, 2), output_slices=slices)
+
+
+def test_an_output_that_there_is_not_is_an_error_before_anything_is_measured() -> None:
+    def samples() -> Iterator[dict[str, Array]]:
+        pytest.fail("a sample was read")
+        yield {}
+
+    with pytest.raises(ConfigError, match="no output 'z'"):
+        hexconv.convert(linear(), samples=samples(), output_slices={"z": 4})
 
 
 def test_an_output_that_no_product_makes_is_an_error_that_says_so() -> None:
