@@ -106,17 +106,30 @@ def slice_outputs(
     for name, count in counts.items():
         product = _product(outputs[name])
         if product is None:
-            raise ConfigError(
-                f"the output '{name}' cannot be sliced",
-                why=f"it is not made by {MAKERS}",
-                hint="make the tensor that such a node computes the output: --outputs TENSOR",
-            )
+            raise _not_made(graph, outputs[name])
         value, slices = _sliced(graph, product, outputs[name], found, count)
         place = list(graph.graph.outputs).index(outputs[name])
         graph.graph.outputs[place] = value
         made[str(value.name)] = infos[name], slices
     remove_dead(graph.graph)
     return found, made
+
+
+def _not_made(graph: FloatGraph, output: ir.Value) -> ConfigError:
+    """The error of an output that no product makes, or that a quantizer of the model rounds."""
+    what, node = f"the output '{output.name}' cannot be sliced", output.producer()
+    source = node.inputs[0] if node is not None and node.op_type == "Clip" else None
+    if str(output.name) in graph.ranges and source is not None:
+        return ConfigError(
+            what,
+            why="the model rounds it to 8 bits itself",
+            hint=f"make what it rounds the output: --outputs {source.name}",
+        )
+    return ConfigError(
+        what,
+        why=f"it is not made by {MAKERS}",
+        hint="make the tensor that such a node computes the output: --outputs TENSOR",
+    )
 
 
 def _product(output: ir.Value) -> Product | None:

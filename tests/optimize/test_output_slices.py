@@ -211,6 +211,22 @@ def test_an_output_that_no_product_makes_is_an_error_that_says_so() -> None:
         hexconv.convert(proto, samples=feeds(proto, 2), output_slices={"y": 4})
 
 
+def test_an_output_that_the_model_rounds_itself_names_what_it_rounds() -> None:
+    """The quantizer of a QDQ model leaves it 256 values: slices in front of it have more."""
+    consts = {"w": numbers((8, 4), 1), "scale": np.float32(0.05), "zero": np.uint8(128)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"], name="product"),
+        helper.make_node("QuantizeLinear", ["p", "scale", "zero"], ["q"], name="q"),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"], name="d"),
+    ]
+    proto = model(nodes, {"x": (1, 5, 8)}, ["y"], consts)
+    with pytest.raises(ConfigError, match="rounds it to 8 bits itself") as error:
+        hexconv.convert(proto, samples=feeds(proto, 2), output_slices={"y": 4})
+    assert error.value.hint == "make what it rounds the output: --outputs p"
+    made = hexconv.convert(proto, samples=feeds(proto, 2), outputs=["p"], output_slices={"p": 4})
+    assert made.graph.outputs[0].slices is not None
+
+
 @pytest.mark.parametrize("text", ["y", "y=", "=4", "y=four", "y=-2"])
 def test_the_option_has_one_form(text: str) -> None:
     found = CliRunner().invoke(group, ["convert", "net.onnx", "--output-slices", text])
