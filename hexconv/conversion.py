@@ -17,7 +17,7 @@ from hexconv.calibrate.chunks import in_chunks
 from hexconv.calibrate.kept_samples import KeptSamples
 from hexconv.calibration import Calibration
 from hexconv.conversion_record import RangeSource, RefineStep
-from hexconv.errors import AccuracyError, FloorError, HexconvWarning
+from hexconv.errors import AccuracyError, FloorError, HexconvWarning, RangeError
 from hexconv.files import sha256_of
 from hexconv.model import Model
 from hexconv.model_names import model_name
@@ -233,10 +233,16 @@ class _Job:
 
     @cached_property
     def _least_price(self) -> Price:
-        """Of the model of `accuracy="minmax"`."""
+        """Of the model of `accuracy="minmax"`; nothing where a range file has not all its ranges.
+
+        What takes packets is left out then.
+        """
         known, plain = self.calibration, replace(self.settings, accuracy="minmax")
         found = dict(known.observed)
-        made = built(known.source, *known.prepared(plain), found, plain, known.warnings)
+        try:
+            made = built(known.source, *known.prepared(plain), found, plain, known.warnings)
+        except RangeError:
+            return 0.0, 0.0
         return _price_of(made, self.settings.library)
 
     def _start_as(self, whole: _Job) -> None:

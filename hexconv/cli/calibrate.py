@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hexconv.calibrate import Doubts, Ranges, Statistics
     from hexconv.cluster import Cluster, Failed
     from hexconv.onnx_graph import FloatGraph
-    from hexconv.settings import Observer, OptimizeLevel
+    from hexconv.settings import Accuracy, Observer, OptimizeLevel, Settings
 
 
 @click.command()
@@ -101,6 +101,7 @@ def command(
     target = output if output is not None else _target(files[0], merge)
     check_file(target)
     failed: list[Failed] = []
+    streams: Ranges = {}
     doubts = Doubts()
     if merge:
         pictures = mean is not None or scale is not None or bgr
@@ -119,13 +120,17 @@ def command(
             given: Any = given_samples(samples, mean, scale, bgr)
             asked = source_of(files[0], shapes, Settings.of(interface))
             graph = load(asked.model, asked.shapes, recognize=False)
-            graph, optional = with_introduced(graph, _as_lowered(asked, interface["unroll"]))
+            lowered = _as_lowered(asked, interface["unroll"])
+            graph, optional = with_introduced(graph, lowered)
             tick = calibrating(progress, count_samples(given, graph))
             stream = doubts.watch(read_samples(given, graph))
             with opened_cluster(cluster) as workers:
                 statistics, failed = _measured(workers, graph, stream, observer, tick, optional)
+            if statistics.samples and not failed and target.suffix != ".npz":
+                settings = Settings(observer=observer, unroll=interface["unroll"])
+                streams = _of_streams(lowered, statistics.ranges(percentile), given, settings)
     if statistics.samples:
-        ranges = statistics.ranges(percentile)
+        ranges = statistics.ranges(percentile) | streams
         _warn(doubts, ranges)
         _write(statistics, ranges, target, as_json, quiet)
     require_complete(
@@ -198,13 +203,29 @@ def _as_lowered(asked: Source, unroll: int) -> list[FloatGraph]:
     from hexconv.pipeline import prepared
     from hexconv.settings import Settings
 
-    levels: tuple[OptimizeLevel, ...] = ("default", "none")
+    levels: tuple[tuple[OptimizeLevel, Accuracy], ...] = (
+        ("default", "default"),
+        ("default", "minmax"),
+        ("none", "default"),
+    )
     found = []
-    for level in levels:
-        settings = Settings(unroll=unroll, optimize=level)
+    for optimize, accuracy in levels:
+        settings = Settings(unroll=unroll, optimize=optimize, accuracy=accuracy)
         with suppress(HexconvError):
             found.append(prepared(asked.model, asked.shapes, settings)[0])
     return found
+
+
+def _of_streams(
+    lowered: Sequence[FloatGraph], ranges: Ranges, samples: Any, settings: Settings
+) -> Ranges:
+    """Of streams with values far above usual rows: ranges of their channels, and of scaled ones."""
+    from hexconv.calibrate.outlier_channels import stream_meters
+    from hexconv.tensor_ranges import introduced_ranges
+
+    if not lowered or not stream_meters(lowered[0], ranges):
+        return {}
+    return introduced_ranges(lowered[0], ranges, samples, settings)
 
 
 def _write(

@@ -14,7 +14,12 @@ import hexconv
 from hexconv.calibrate import read_ranges
 from hexconv.cli.calibrate import command
 from hexconv.errors import ModelError, RangeError
-from tests.lowering.proof import numbers
+from hexconv.model import Model
+from hexconv.pipeline import prepared
+from hexconv.settings import ACCURACY_LEVELS, Settings
+from tests.calibrate.test_outlier_channels import feeds, streams
+from tests.calibrate.test_stream_ends import post_norm_of_parts, pre_norm
+from tests.lowering.proof import Array, numbers
 from tests.onnx_graph.models import model, node, original_outputs
 
 
@@ -99,3 +104,42 @@ def test_a_range_file_is_as_good_as_the_samples(
         error = expected - hexconv.simulate(converted, x)["y"]
         found.append(10 * np.log10((expected**2).sum() / (error**2).sum()))
     assert found[1] > found[0] - 1
+
+
+def test_streams_with_a_large_channel_are_measured_as_convert_does(tmp_path: Path) -> None:
+    """Its channels, and what scaling them makes: 3 dB without."""
+    proto = pre_norm()
+    onnx.save(proto, tmp_path / "m.onnx")
+    samples = feeds("post", 8)
+    np.save(tmp_path / "s.npy", np.concatenate([sample["x"] for sample in samples]))
+    result = run(
+        str(tmp_path / "m.onnx"), "--samples", str(tmp_path / "s.npy"), "--observer", "mse"
+    )
+    assert result.exit_code == 0
+    ranges = read_ranges(tmp_path / "m.ranges")
+    assert any(name.endswith("/channel/median") for name in ranges)
+    made = hexconv.convert(proto, ranges=ranges)
+    own = hexconv.convert(proto, samples=samples, observer="mse")
+    assert streams(made) == streams(own) == 1
+    found = [decibels_of(item, proto, feeds("post", 4, first=40)) for item in (made, own)]
+    assert found[0] > found[1] - 1.0 and found[0] > 12.0
+
+
+def decibels_of(made: Model, proto: onnx.ModelProto, samples: list[dict[str, Array]]) -> float:
+    signal = noise = 0.0
+    for sample in samples:
+        (expected,) = original_outputs(proto, sample)
+        error = expected - hexconv.simulate(made, sample)["y"]
+        signal, noise = signal + float((expected**2).sum()), noise + float((error**2).sum())
+    return float(10 * np.log10(signal / noise))
+
+
+def test_the_file_serves_every_level(tmp_path: Path) -> None:
+    proto = post_norm_of_parts()
+    onnx.save(proto, tmp_path / "m.onnx")
+    np.save(tmp_path / "s.npy", np.concatenate([sample["x"] for sample in feeds("post", 4)]))
+    run(str(tmp_path / "m.onnx"), "--samples", str(tmp_path / "s.npy"))
+    ranges = read_ranges(tmp_path / "m.ranges")
+    for accuracy in ACCURACY_LEVELS:
+        graph, _ = prepared(proto, None, Settings(accuracy=accuracy))
+        assert set(graph.computed_values()) <= ranges.keys()

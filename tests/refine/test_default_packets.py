@@ -8,10 +8,13 @@ from onnx import helper
 
 import hexconv
 from hexconv.model import Model
+from hexconv.pipeline import prepared
 from hexconv.precision import PLAIN, Precision
 from hexconv.refine import default_packets
 from hexconv.refine.default_packets import affordable, too_dear
+from hexconv.settings import Settings
 from tests.calibrate import test_outlier_channels as outlier_nets
+from tests.calibrate import test_stream_ends as stream_ends
 from tests.calibrate.test_centered_scores import attention, feeds, is_centered
 from tests.lowering.proof import decibels, model
 
@@ -72,6 +75,19 @@ def test_a_model_has_them_where_packets_allow(
     assert found == times
     again = hexconv.convert(proto, ranges=made.ranges)
     assert again.graph.consts == made.graph.consts
+
+
+def test_a_range_file_without_the_names_of_minmax_is_enough() -> None:
+    """As a price was asked for, which ended in an error."""
+    proto, samples = stream_ends.post_norm_of_parts(), outlier_nets.feeds("post", 4)
+    ranges = hexconv.convert(proto, samples=samples).ranges
+    default, minmax = (
+        set(prepared(proto, None, Settings(accuracy=accuracy))[0].computed_values())
+        for accuracy in ("default", "minmax")
+    )
+    assert minmax - default
+    known = {name: ends for name, ends in ranges.items() if name not in minmax - default}
+    assert hexconv.convert(proto, ranges=known).graph.nodes
 
 
 def converted(**settings: str) -> Model:
