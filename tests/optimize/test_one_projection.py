@@ -67,7 +67,7 @@ def test_no_part_is_compared_in_the_range_that_they_share() -> None:
 
 
 def test_a_batch_keeps_its_examples_apart() -> None:
-    feeds = {"x": numbers((3, TIME, WIDTH))}
+    feeds = {"x": numbers((3, TIME, WIDTH), 0)}
     better(attention(batch=3), NAME, feeds, 8.0)
 
 
