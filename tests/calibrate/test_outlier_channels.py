@@ -86,6 +86,16 @@ class Net:
         self.consts[f"{name}.w"][0, OUTLIER] = size
         return made
 
+    def pre_norm_layers(self, x: str, size: float, act: str = "Relu") -> str:
+        """Two layers of a stream that all norms read; the outlier is written in the first."""
+        for layer in range(2):
+            mixed = self.attention(self.norm(x, f"{layer}.n"), f"{layer}.a")
+            x = self.op("Add", [x, mixed], f"{layer}.s")
+            read = self.norm(x, f"{layer}.o")
+            made = self.feed_forward(read, f"{layer}.ff", 0.0 if layer else size, act)
+            x = self.op("Add", [x, made], f"{layer}.t")
+        return x
+
 
 def post_norm(size: float) -> onnx.ModelProto:
     """As BERT: each sum is normalized; the input joins the first."""
@@ -110,11 +120,7 @@ def pre_norm(size: float) -> onnx.ModelProto:
     flat = net.op("Reshape", [made, shape], "patches.flat")
     rows = net.op("Transpose", [flat], "patches.rows", perm=[0, 2, 1])
     x = net.op("Add", [rows, net.const("pos", 0.1 * numbers((1, TOKENS, WIDTH), 51))], "start")
-    for layer in range(2):
-        mixed = net.attention(net.norm(x, f"{layer}.n"), f"{layer}.a")
-        x = net.op("Add", [x, mixed], f"{layer}.s")
-        made = net.feed_forward(net.norm(x, f"{layer}.o"), f"{layer}.ff", 0.0 if layer else size)
-        x = net.op("Add", [x, made], f"{layer}.t")
+    x = net.pre_norm_layers(x, size)
     y = net.linear(net.norm(x, "end"), "y", WIDTH, 8)
     return model(net.nodes, {"x": (1, WIDTH, 4, 6)}, [y], net.consts, opset=17)
 
@@ -128,12 +134,7 @@ def whisper(size: float) -> onnx.ModelProto:
     made = net.op("Conv", ["x", net.const("kernel", kernel)], "conv", pads=[1, 1])
     rows = net.op("Transpose", [net.op("Gelu", [made], "front")], "rows", perm=[0, 2, 1])
     x = net.op("Add", [rows, net.const("pos", 0.1 * numbers((1, TOKENS, WIDTH), 51))], "start")
-    for layer in range(2):
-        mixed = net.attention(net.norm(x, f"{layer}.n"), f"{layer}.a")
-        x = net.op("Add", [x, mixed], f"{layer}.s")
-        made = net.norm(x, f"{layer}.o")
-        made = net.feed_forward(made, f"{layer}.ff", 0.0 if layer else size, "Gelu")
-        x = net.op("Add", [x, made], f"{layer}.t")
+    x = net.pre_norm_layers(x, size, "Gelu")
     return model(net.nodes, {"x": (1, WIDTH, TOKENS)}, [net.norm(x, "y")], net.consts, opset=20)
 
 

@@ -39,12 +39,7 @@ STARTS: dict[str, Start] = {"an input": lambda _: "x", "a relu": relu, "a concat
 def pre_norm(start: Start = STARTS["an input"], *more: str) -> onnx.ModelProto:
     """A stream whose first norm reads a tensor that no weights make."""
     net = Net()
-    x = start(net)
-    for layer in range(2):
-        mixed = net.attention(net.norm(x, f"{layer}.n"), f"{layer}.a")
-        x = net.op("Add", [x, mixed], f"{layer}.s")
-        made = net.feed_forward(net.norm(x, f"{layer}.o"), f"{layer}.ff", 0.0 if layer else LARGE)
-        x = net.op("Add", [x, made], f"{layer}.t")
+    x = net.pre_norm_layers(start(net), LARGE)
     y = net.linear(net.norm(x, "end_norm"), "y", WIDTH, 8)
     return model(net.nodes, {"x": (1, TOKENS, WIDTH)}, [y, *more], net.consts, opset=17)
 
