@@ -18,7 +18,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.pipeline import check_supported, prepared
 from hexconv.quantize import Bounds
 from hexconv.refine import LEAST, first_samples, folds, too_few
-from hexconv.settings import EXTRA_PACKETS, Accuracy, OptimizeLevel, Settings
+from hexconv.settings import Settings, other_levels
 from hexconv.tensor_ranges import (
     Ranges,
     equalizes,
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     import onnx
 
 Sample = Mapping[str, Any]
-
-OTHER_LEVELS: dict[OptimizeLevel, tuple[OptimizeLevel, ...]] = {
-    "none": ("default",),
-    "default": ("none",),
-    "all": ("none",),
-}
-OTHER_ACCURACY: dict[Accuracy, Accuracy] = {
-    "minmax": "default",
-    "default": "minmax",
-    "high": "minmax",
-}
-"""Levels whose tensors a level does not have all of."""
 
 
 @dataclass
@@ -164,12 +152,8 @@ class Calibration:
 
     def _other_levels(self) -> list[FloatGraph]:
         """The model as other levels calibrate it: its ranges serve them too."""
-        levels = OTHER_LEVELS[self.settings.optimize]
-        others = [replace(self.settings, optimize=level, without=(), also=()) for level in levels]
-        accuracy = OTHER_ACCURACY[self.settings.accuracy]
-        others.append(replace(self.settings, accuracy=accuracy, extra_packets=EXTRA_PACKETS))
         made = []
-        for settings in others:
+        for settings in other_levels(self.settings):
             with suppress(HexconvError):  # what a level cannot convert needs no ranges
                 made.append(self.prepared(settings)[0])
         return made

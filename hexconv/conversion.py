@@ -207,7 +207,7 @@ class _Job:
         """
         known = self.calibration
         if equalizes(self.settings) and any(map(is_channel, known.observed)):
-            self.left_out = too_dear(self._price(PLAIN), lambda: self._least_price)
+            self.left_out = too_dear(self._price(PLAIN), self._least_price)
         self.by_default = affordable(known.softmaxes, self._price, lambda: self._least_price)
         if self.settings.observer != "auto" or known.other is None:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
@@ -283,3 +283,13 @@ def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
             f"{name}={value!r} is not a choice",
             hint=f"{did_you_mean(str(value), choices)}use {', '.join(map(repr, choices))}",
         )
+
+
+def other_levels(settings: Settings) -> list[Settings]:
+    """Settings whose model has tensors that the one of `settings` has not, under these names."""
+    optimize: OptimizeLevel = "default" if settings.optimize == "none" else "none"
+    accuracy: Accuracy = "default" if settings.accuracy == "minmax" else "minmax"
+    return [
+        replace(settings, optimize=optimize, without=(), also=()),
+        replace(settings, accuracy=accuracy, extra_packets=EXTRA_PACKETS),
+    ]

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from hexconv.calibrate.changes import Use, replace_each
 from hexconv.calibrate.channel_groups import Floats
 from hexconv.calibrate.copied_columns import CopiedColumns
 from hexconv.calibrate.linears import weights_of
-from hexconv.calibrate.stream_groups import Use, reduces_last_axis
+from hexconv.calibrate.stream_groups import reduces_last_axis
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, row_of, shape_of
 from hexconv.onnx_graph.rewrites.match import made_by, read_once
 from hexconv.quantize.ranges import LEVELS
@@ -201,7 +202,7 @@ def _copy(
         share = 1.0 / region.channels if node.op_type == "ReduceMean" else 1.0
         column = _read(node, np.full((region.channels, 1), share), columns)
         builder.replace(node, [builder.at(node).op("MatMul", [node.inputs[0], column])])
-    _enter(region, columns, builder)
+    replace_each(region.entries, builder, lambda value: columns.appended(value, builder, NAME))
     _move_joined(region, columns, scales, builder)
     for node, position in region.exits:
         value, gamma = _unscaled(node.inputs[position], region)
@@ -239,18 +240,6 @@ def _places(number: int, columns: CopiedColumns, stream: ScaledStream) -> Floats
     return columns.places(number) * SPAN * 2.0 * stream.peak / LEVELS
 
 
-def _enter(region: Region, columns: CopiedColumns, builder: FloatBuilder) -> None:
-    """Give what joins the region copies, once for all its readers there."""
-    made: dict[ir.Value, ir.Value] = {}
-    order = {node: place for place, node in enumerate(builder.graph)}
-    for node, position in sorted(region.entries, key=lambda use: order[use[0]]):
-        value = node.inputs[position]
-        assert value is not None
-        if value not in made:
-            made[value] = columns.appended(value, builder.at(node), NAME)
-        node.replace_input_with(position, made[value])
-
-
 def _move_joined(
     region: Region,
     columns: CopiedColumns,
@@ -258,17 +247,16 @@ def _move_joined(
     builder: FloatBuilder,
 ) -> None:
     """Move the copies of what joins the region multiplied: the product is rounded once more."""
-    order = {node: place for place, node in enumerate(builder.graph)}
-    products = sorted(_of_joined(region, builder.graph), key=order.__getitem__)
-    for number, node in enumerate(products, len(region.writers)):
-        users = list(node.outputs[0].uses())
-        stream = next((scales[v] for use in users if (v := use.node.outputs[0]) in scales), None)
+    for number, node in enumerate([*_of_joined(region, builder.graph)], len(region.writers)):
+        uses = list(node.outputs[0].uses())
+        stream = next((scales[v] for use in uses if (v := use.node.outputs[0]) in scales), None)
         if stream is not None:
-            first = min((use.node for use in users), key=order.__getitem__)
-            row = np.float32(_places(number, columns, stream))
-            moved = builder.at(first).op("Add", [node.outputs[0], row])
-            for use in users:
-                use.node.replace_input_with(use.idx, moved)
+            row = np.asarray(_places(number, columns, stream), np.float32)
+            _move(uses, row, builder)
+
+
+def _move(uses: Sequence[Use], row: npt.NDArray[np.float32], builder: FloatBuilder) -> None:
+    replace_each(uses, builder, lambda value: builder.op("Add", [value, row]))
 
 
 def _of_joined(region: Region, graph: ir.Graph) -> Iterator[ir.Node]:

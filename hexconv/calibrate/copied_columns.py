@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -92,9 +93,8 @@ class CopiedColumns:
             copies = self._of_copies(channel)
             turned = np.arange(copies.size) + np.arange(len(weights))[:, None]
             evenly = (turned % copies.size + 0.5) / copies.size - 0.5
-            basis = np.stack([np.ones(copies.size), self._apart[copies]], axis=1)
-            weighed = basis @ np.linalg.lstsq(basis, evenly.T, rcond=None)[0]
-            found[:, copies] += (evenly - weighed.T) * steps[copies]
+            rest = _beside([np.ones(copies.size), self._apart[copies]], evenly.T)
+            found[:, copies] += rest.T * steps[copies]
         return np.asarray(found, np.float32)
 
     @cached_property
@@ -109,8 +109,7 @@ class CopiedColumns:
             order = np.argsort(np.arange(count) * GOLDEN % 1.0)
             evenly = (order + 0.5) / count - 0.5
             moves = [np.ones(count), *(self.places(turned)[own] for turned in range(TURNS))]
-            basis = np.stack(moves, axis=1)
-            found[own] = evenly - basis @ np.linalg.lstsq(basis, evenly, rcond=None)[0]
+            found[own] = _beside(moves, evenly)
         return found
 
     def read_first(self, weights: Floats) -> npt.NDArray[np.float32]:
@@ -135,3 +134,9 @@ class CopiedColumns:
         copies = builder.op("MatMul", [value, chosen], name=f"{value.name}{APPENDED}")
         axis = {"axis": len(shape_of(value)) - 1}
         return builder.op("Concat", [value, copies], axis, name=f"{value.name}{suffix}")
+
+
+def _beside(vectors: Sequence[Floats], values: Floats) -> Floats:
+    """(columns, ...) values without what of them is a sum of multiples of vectors, (columns,)."""
+    basis = np.stack(vectors, axis=1)
+    return np.asarray(values - basis @ np.linalg.lstsq(basis, values, rcond=None)[0])

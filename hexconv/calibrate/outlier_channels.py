@@ -14,13 +14,14 @@ import onnx_ir as ir
 
 from hexconv.arrays import FloatArray
 from hexconv.calibrate.centered_sums import center_sums
+from hexconv.calibrate.changes import Use, replace_each
 from hexconv.calibrate.channel_copies import ScaledStream, copy_channels
 from hexconv.calibrate.channel_entries import entry, is_channel
 from hexconv.calibrate.channel_groups import Floats, Weighted
 from hexconv.calibrate.copied_columns import APPENDED
 from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
 from hexconv.calibrate.split_rows import split_rows
-from hexconv.calibrate.stream_groups import StreamGroup, Use, stream_groups
+from hexconv.calibrate.stream_groups import StreamGroup, stream_groups
 from hexconv.calibrate.unlike_rows import is_unlike, norm_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
@@ -234,17 +235,6 @@ def _scaled(
 ) -> ScaledStream:
     """Scale a stream."""
     peak = float((factors * _sizes(group, ranges)).max())
-    _scale(group, factors, builder, ranges, measured)
-    return ScaledStream(tuple(group.values), factors, peak)
-
-
-def _scale(
-    group: StreamGroup,
-    factors: Floats,
-    builder: FloatBuilder,
-    ranges: Mapping[str, Bounds],
-    measured: bool,
-) -> None:
     median = ranges[entry(group.name, MEDIAN)][1]
     for node in dict.fromkeys((*group.writers, *group.readers)):
         written = factors if node in group.writers else None
@@ -267,6 +257,7 @@ def _scale(
         value.name = f"{name}{NAME}"
     for value in group.outputs:
         _return_unscaled(value, names[value], factors, builder)
+    return ScaledStream(tuple(group.values), factors, peak)
 
 
 def _return_unscaled(value: ir.Value, name: str, factors: Floats, builder: FloatBuilder) -> None:
@@ -292,11 +283,5 @@ def _weights(layer: Weighted, written: Floats | None, read: Floats | None) -> Fl
 
 def _multiply(uses: Iterable[Use], factors: Floats, builder: FloatBuilder) -> None:
     """Multiply inputs of nodes, each tensor once."""
-    order = {node: place for place, node in enumerate(builder.graph)}
-    made: dict[ir.Value | None, ir.Value] = {}
-    for node, position in sorted(uses, key=lambda use: order[use[0]]):
-        value = node.inputs[position]
-        if value not in made:
-            inputs = [value, np.asarray(factors, np.float32)]
-            made[value] = builder.at(node).op("Mul", inputs)
-        node.replace_input_with(position, made[value])
+    row = np.asarray(factors, np.float32)
+    replace_each(uses, builder, lambda value: builder.op("Mul", [value, row]))

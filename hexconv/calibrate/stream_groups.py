@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from hexconv.calibrate.changes import Use
 from hexconv.calibrate.channel_groups import Weighted, weighted
 from hexconv.calibrate.unlike_rows import Norm, norm_of
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import array_of, shape_of
-
-Use = tuple[ir.Node, int]
 
 
 @dataclass(eq=False)

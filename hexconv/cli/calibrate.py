@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hexconv.calibrate import Doubts, Ranges, Statistics
     from hexconv.cluster import Cluster, Failed
     from hexconv.onnx_graph import FloatGraph
-    from hexconv.settings import Accuracy, Observer, OptimizeLevel, Settings
+    from hexconv.settings import Observer, Settings
 
 
 @click.command()
@@ -201,16 +201,10 @@ def _measured(
 def _as_lowered(asked: Source, unroll: int) -> list[FloatGraph]:
     """The graphs that conversions lower, by level; none of a model that a level cannot convert."""
     from hexconv.pipeline import prepared
-    from hexconv.settings import Settings
+    from hexconv.settings import Settings, other_levels
 
-    levels: tuple[tuple[OptimizeLevel, Accuracy], ...] = (
-        ("default", "default"),
-        ("default", "minmax"),
-        ("none", "default"),
-    )
-    found = []
-    for optimize, accuracy in levels:
-        settings = Settings(unroll=unroll, optimize=optimize, accuracy=accuracy)
+    own, found = Settings(unroll=unroll), []
+    for settings in (own, *other_levels(own)):
         with suppress(HexconvError):
             found.append(prepared(asked.model, asked.shapes, settings)[0])
     return found

@@ -150,23 +150,17 @@ class Cluster:
                 most = self._most_pending()
                 while len(pending) < most and (shard := next(stream, None)) is not None:
                     pending[self._submit(token, shard)] = shard
-                if not pending and not suspects:
-                    return
-                if not pending:
+                alone = not pending and bool(suspects)
+                if alone:
                     # Each by itself: a shard is counted out for deaths of others on its worker.
                     shard = suspects.pop()
-                    future = self._submit(token, shard)
-                    self._finished([future])
-                    outcome = self._fetched(future, shard.span)
-                    if outcome is None:
-                        suspects.append(shard)
-                    else:
-                        yield outcome
-                    continue
+                    pending[self._submit(token, shard)] = shard
+                if not pending:
+                    return
                 for future in self._finished(list(pending)):
                     shard = pending.pop(future)
                     outcome = self._fetched(future, shard.span)
-                    if outcome is None or _killed_workers(future):
+                    if outcome is None or (not alone and _killed_workers(future)):
                         suspects.append(shard)
                     else:
                         yield outcome

@@ -10,22 +10,20 @@ MOST_PACKETS = 1.0285
 """Of `accuracy="minmax"`, predicted: 3 % in the library, which takes 5 % more of what is added."""
 MOST_TIME = 1.07
 """The same of milliseconds, in which the nodes count that are added."""
+SUMS = "sums_by_channel"
+"""Rewrite that takes packets for fewer roundings."""
 Price = tuple[float, float]
 """Predicted packets and milliseconds."""
 
 
-SUMS = "sums_by_channel"
-"""Rewrite that takes packets for fewer roundings."""
-
-
-def too_dear(price: Price, least: Callable[[], Price]) -> frozenset[str]:
+def too_dear(price: Price, least: Price) -> frozenset[str]:
     """The rewrites to leave out, where a model takes too many packets with them.
 
     Args:
         price: of the model with them.
         least: price of the model of `accuracy="minmax"`.
     """
-    return frozenset([SUMS]) if price[0] > MOST_PACKETS * least()[0] else frozenset()
+    return frozenset([SUMS]) if price[0] > MOST_PACKETS * least[0] else frozenset()
 
 
 def affordable(

@@ -59,7 +59,7 @@ def test_without_any_nothing_is_built() -> None:
 def test_sums_by_channel_are_left_out_where_they_take_too_many_packets(
     packets: float, left: int
 ) -> None:
-    assert len(too_dear((packets, 2000.0), lambda: (1000.0, 1000.0))) == left
+    assert len(too_dear((packets, 2000.0), (1000.0, 1000.0))) == left
 
 
 @pytest.mark.parametrize(("most", "times"), [(1.0, 0), (10.0, 4)])
