@@ -19,10 +19,11 @@ from hexconv.calibrate.channel_copies import ScaledStream, copy_channels
 from hexconv.calibrate.channel_entries import entry, is_channel
 from hexconv.calibrate.channel_groups import Floats, Weighted
 from hexconv.calibrate.copied_columns import APPENDED
-from hexconv.calibrate.outlier_norms import scale_mean, scale_norm
+from hexconv.calibrate.outlier_norms import large_among, scale_mean, scale_norm
 from hexconv.calibrate.split_rows import split_rows
 from hexconv.calibrate.stream_groups import StreamGroup, stream_groups
 from hexconv.calibrate.unlike_rows import is_unlike, norm_of
+from hexconv.calibrate.usual_means import subtract_usual_mean, without_mean
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of
 from hexconv.onnx_graph.cleanup import remove_dead
@@ -48,15 +49,22 @@ MOSTLY = 0.95
 
 Of MiniLM-L6's last stream they have 0.85, of one with three channels and nothing else 0.98.
 """
+MOVED = 0.125
+"""By how much of the median channel large ones move the others, from which on they do not."""
 MOST = 64.0
 """By how much a channel is scaled down at most: the library has weight scales from 1/1024 on."""
 
 
 def stream_meters(graph: FloatGraph, observed: Mapping[str, Bounds]) -> list[StreamMeter]:
     """What measures the streams with a value far above usual rows."""
-    groups = [group for group in stream_groups(graph) if _crested(group, observed)]
+    groups = stream_groups(graph)
+    centered = without_mean(groups)
     meters: list[StreamMeter] = []
-    meters += [StreamMeter(group, observed, meters) for group in groups]
+    meters += [
+        StreamMeter(group, observed, meters, centered=group in centered)
+        for group in groups
+        if _crested(group, observed)
+    ]
     return meters
 
 
@@ -68,14 +76,19 @@ class StreamMeter:
     """
 
     def __init__(
-        self, group: StreamGroup, observed: Mapping[str, Bounds], others: Sequence[StreamMeter]
+        self,
+        group: StreamGroup,
+        observed: Mapping[str, Bounds],
+        others: Sequence[StreamMeter],
+        *,
+        centered: bool,
     ) -> None:
         self._sums = [str(value.name) for value in _sums(group)]
         # Of one norm, channels are scaled for what it reads: finer results would cost that levels.
         several = len(group.norms) > 1
         self.tensors = [str(v.name) for v in group.values] if several else self._sums
         self._peaks = {name: np.zeros(group.channels) for name in self.tensors}
-        self._key, self._others = group.name, others
+        self._key, self._others, self._centered = group.name, others, centered
         self._shares = np.zeros(group.channels)
         norms = (norm for norm in group.norms.values() if is_unlike(norm, observed))
         self._sources = {str(norm.source.name) for norm in norms}
@@ -84,7 +97,8 @@ class StreamMeter:
         """One tensor of a sample, of whose last axis are the channels."""
         peaks = self._peaks[name]
         rows = np.abs(array, dtype=np.float64).reshape(-1, peaks.size)
-        self._peaks[name] = np.maximum(peaks, rows.max(axis=0))
+        sizes = _less_usual(array.reshape(rows.shape)) if self._centered else rows
+        self._peaks[name] = np.maximum(peaks, sizes.max(axis=0))
         if name in self._sources:
             squares = rows**2
             sums = squares.sum(axis=1, keepdims=True)
@@ -124,6 +138,12 @@ class StreamMeter:
     def _are_the_rows(self, large: npt.NDArray[np.intp]) -> bool:
         """Whether unlike rows are what these channels are: the norm has no usual rows to keep."""
         return float(self._shares[large].sum()) > MOSTLY * float(self._shares.sum())
+
+
+def _less_usual(rows: FloatArray) -> Floats:
+    """Sizes less the median of each row: nearly those without the mean of its usual channels."""
+    exact = rows.astype(np.float64)
+    return np.asarray(np.abs(exact - np.median(exact, axis=1, keepdims=True)))
 
 
 def _sums(group: StreamGroup) -> list[ir.Value]:
@@ -166,6 +186,9 @@ def scale_outliers(
     if center_sums(differences, builder):
         remove_dead(graph.graph)
         groups = _chosen(stream_groups(graph), ranges, measured)
+    for group in without_mean([*groups]):
+        if _moves_others(group, groups[group], ranges):
+            subtract_usual_mean(group, large_among(groups[group]), builder)
     scaled = [_scaled(g, factors, builder, ranges, measured) for g, factors in groups.items()]
     for group in groups:
         for layer in group.readers.values():
@@ -221,6 +244,13 @@ def _sizes(group: StreamGroup, ranges: Mapping[str, Bounds]) -> list[float]:
     return [ranges.get(entry(group.name, channel), usual)[1] for channel in range(group.channels)]
 
 
+def _moves_others(group: StreamGroup, factors: Floats, ranges: Mapping[str, Bounds]) -> bool:
+    """Whether large channels move the others by more than a little, where the mean is 0."""
+    large = large_among(factors)
+    moved = np.asarray(_sizes(group, ranges))[large].sum() / group.channels
+    return bool(moved > MOVED * ranges[entry(group.name, MEDIAN)][1])
+
+
 def _factor(size: float) -> float:
     """Of a channel that is `size` times as large as the median one."""
     return float(np.clip(size**-STRENGTH, 1.0 / MOST, 1.0))
@@ -251,7 +281,15 @@ def _scaled(
     for use in group.exits:
         _multiply([use], 1.0 / factors, builder)
     for norm in group.norms.values():
-        scale_norm(norm, factors, USUAL * median, builder, ranges, measured=measured)
+        scale_norm(
+            norm,
+            factors,
+            USUAL * median,
+            builder,
+            ranges,
+            measured=measured,
+            of_usual=group.of_usual,
+        )
     names = {value: str(value.name) for value in group.values}
     for value, name in names.items():
         value.name = f"{name}{NAME}"

@@ -50,6 +50,11 @@ def scale_mean(
         node.replace_input_with(1, spread)
 
 
+def large_among(factors: Floats) -> npt.NDArray[np.intp]:
+    """The channels whose squares are summed apart."""
+    return np.flatnonzero(factors < 1.0 / UNLIKE)
+
+
 def scale_norm(
     norm: Norm,
     factors: Floats,
@@ -58,6 +63,7 @@ def scale_norm(
     ranges: Mapping[str, Bounds],
     *,
     measured: bool,
+    of_usual: bool,
 ) -> None:
     """Replace the factor of a norm by that of the channels as they were.
 
@@ -69,6 +75,8 @@ def scale_norm(
         ranges: (min, max) of each value as it was.
         measured: whether they have those of what this makes: two ranges are used if so then, also
             where other ranges than those measured would tell otherwise.
+        of_usual: whether the mean of the usual channels is 0, and that of all is to be subtracted:
+            it is a sum of the large ones.
     """
     builder.at(norm.factor)
     lower = f"{norm.factor.outputs[0].name}{LOWER}"
@@ -76,8 +84,9 @@ def scale_norm(
     weights = 1.0 / factors**2
     if norm.reduced.op_type == "ReduceMean":
         weights = weights / factors.size
-    large = np.flatnonzero(factors < 1.0 / UNLIKE)
-    sums = _Sums(norm.source, builder, np.float32(usual**2) if large.size else None)
+    large = large_among(factors)
+    most = np.float32(usual**2) if large.size else None
+    sums = _Sums(norm.source, builder, most, factors.size if of_usual else None)
     small = sums.of_all(np.where(factors < 1.0 / UNLIKE, 0.0, weights))
     if not large.size:
         factor = _inverse_root(small, norm.epsilon, builder)
@@ -95,8 +104,14 @@ def scale_norm(
 class _Sums:
     """Weighted sums of the squares of a tensor's channels."""
 
-    def __init__(self, source: ir.Value, builder: FloatBuilder, most: np.float32 | None) -> None:
-        self._source, self._builder = source, builder
+    def __init__(
+        self,
+        source: ir.Value,
+        builder: FloatBuilder,
+        most: np.float32 | None,
+        about_mean_of: int | None,
+    ) -> None:
+        self._source, self._builder, self._about_mean_of = source, builder, about_mean_of
         self._squares = builder.op("Mul", [source, source])
         if most is not None:  # beyond it are channels that are summed apart
             self._squares = builder.op("Clip", [self._squares, np.float32(0.0), most])
@@ -119,9 +134,13 @@ class _Sums:
             weights: (channels,) of all.
             most: from which on it may be less than the sum.
         """
-        chosen = np.zeros((weights.size, channels.size), np.float32)
-        chosen[channels, np.arange(channels.size)] = np.sqrt(weights[channels])
-        part = self._builder.op("MatMul", [self._source, chosen])
+        root = np.eye(channels.size)
+        if self._about_mean_of is not None:  # root of I - 1 1'/n: squares about the mean
+            rest = 1.0 - np.sqrt(1.0 - channels.size / self._about_mean_of)
+            root = root - rest / channels.size
+        chosen = np.zeros((weights.size, channels.size))
+        chosen[channels] = np.sqrt(weights[channels])[:, None] * root
+        part = self._builder.op("MatMul", [self._source, np.float32(chosen)])
         if most is not None:  # what is squared has all its levels below it
             ends = -np.sqrt(most), np.sqrt(most)
             part = self._builder.op("Clip", [part, *np.asarray(ends, np.float32)])

@@ -38,6 +38,8 @@ class StreamGroup:
         exits: inputs of nodes that need the tensor as it was.
         means: nodes that compute the mean of one of them, and those that subtract it.
         norms: that start from one of them.
+        of_usual: whether the mean that they lack is that of the usual channels (usual_means.py):
+            the mean of all is to be subtracted yet.
     """
 
     name: str
@@ -51,6 +53,7 @@ class StreamGroup:
     exits: dict[Use, None] = field(default_factory=dict)
     means: dict[ir.Node, list[ir.Node]] = field(default_factory=dict)
     norms: dict[ir.Node, Norm] = field(default_factory=dict)
+    of_usual: bool = False
 
 
 def stream_groups(graph: FloatGraph) -> list[StreamGroup]:
@@ -159,7 +162,7 @@ class _Walk:
 
     def _source(self, node: ir.Node) -> ir.Value | None:
         """The operand with the channels of a centering difference, or of a product of a norm."""
-        mean = _mean_of(node)
+        mean = mean_of(node)
         if node not in self._products and (mean is None or not self._is_centered(mean)):
             return None
         return next(item for item in node.inputs if item is not None and self._is_wide(item))
@@ -212,7 +215,7 @@ def _differences(node: ir.Node) -> list[ir.Node]:
     if node.op_type != "ReduceMean" or node.domain or not reduces_last_axis(node):
         return []
     users = dict.fromkeys(use.node for use in node.outputs[0].uses())
-    return [user for user in users if _mean_of(user) is node]
+    return [user for user in users if mean_of(user) is node]
 
 
 def _is_read_beside(mean: ir.Node, differences: Collection[ir.Node]) -> bool:
@@ -221,7 +224,7 @@ def _is_read_beside(mean: ir.Node, differences: Collection[ir.Node]) -> bool:
     return mean.outputs[0].is_graph_output() or not readers <= set(differences)
 
 
-def _mean_of(node: ir.Node) -> ir.Node | None:
+def mean_of(node: ir.Node) -> ir.Node | None:
     """The mean that a node subtracts from its other operand, over the last axis."""
     if node.op_type != "Sub" or node.domain or node.inputs[1] is None:
         return None

@@ -7,7 +7,7 @@ range, and factors and biases make up for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hexconv.arrays import Array
 from hexconv.lowering import depthwise
+from hexconv.lowering.channel_factors import Floats
 from hexconv.lowering.channelwise import along_channels
 from hexconv.lowering.context import Context
 from hexconv.lowering.conv_emitter import ConvEmitter
@@ -25,17 +26,22 @@ from hexconv.lowering.window import Window
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.layout import Layout
 from hexconv.onnx_graph import NodeView
-from hexconv.quantize import Range
+from hexconv.quantize import Range, cover
+
+NARROW = 8.0
+"""By how much the step of a constant may be below that of the coarsest tensor."""
 
 
 @lowers("ChannelSum")
 def channel_sum(node: NodeView, ctx: Context) -> None:
     """DepthwiseSupernode_8x8p32to8 over the tensors as rows (optimize/fusions/sums_by_channel)."""
     output, names = node.outputs[0], [node.input(i) for i in range(2, len(node.inputs))]
-    factors, addend = (ctx.const(node.input(place)) for place in (0, 1))
-    assert factors is not None and addend is not None  # the fusion made it so
-    layout = along_channels(ctx, names[0], len(ctx.shape(output)) - 1)
-    tensors = [_row(ctx, name, layout) for name in names]
+    given, addend = (ctx.const(node.input(place)) for place in (0, 1))
+    assert given is not None and addend is not None  # the fusion made it so
+    computed = next(name for name in names if ctx.const(name) is None)
+    layout = along_channels(ctx, computed, len(ctx.shape(output)) - 1)
+    terms = dict(zip(names, given.astype(np.float64), strict=True))
+    tensors, factors = _rows(ctx, terms, layout, ctx.shape(output))
     _, _, width, channels = tensors[0].shape
     kernel, bias = _of_one_range(factors, addend, [tensor.range for tensor in tensors])
     image = _stacked(ctx, tensors, f"{output}/rows")
@@ -53,6 +59,44 @@ def _row(ctx: Context, name: str, layout: Layout) -> Tensor:
     tensor = ctx.take(name, layout, static=True)
     sizes = 1, 1, prod(tensor.shape[:3]), tensor.shape[3]
     return tensor if tensor.shape == sizes else ctx.reshaped(tensor, sizes, f"{name}/row")
+
+
+def _rows(
+    ctx: Context, terms: Mapping[str, Floats], layout: Layout, shape: Sequence[int]
+) -> tuple[list[Tensor], Floats]:
+    """The tensors in that form, constants too, and the factors of each."""
+    computed = {name: _row(ctx, name, layout) for name in terms if ctx.const(name) is None}
+    steps = [_size(terms[name]) * tensor.range.step for name, tensor in computed.items()]
+    rows: list[tuple[Tensor, Floats]] = []
+    for name, factor in terms.items():
+        array = ctx.const(name)
+        if array is None:
+            rows.append((computed[name], factor))
+        else:
+            packed = layout.pack(np.asarray(array, np.float64).reshape(shape))
+            rows.append(_constant(ctx, name, packed, factor, max(steps) / NARROW))
+    return [tensor for tensor, _ in rows], np.stack([factor for _, factor in rows])
+
+
+def _constant(
+    ctx: Context, name: str, array: Floats, factor: Floats, least: float
+) -> tuple[Tensor, Floats]:
+    """A constant whose channels all have the same levels, and the factor of each channel.
+
+    Its step, times the factors, is `least` at least: weights of a smaller one would be coarse.
+    """
+    rows = array.reshape(-1, array.shape[-1])
+    sizes = np.abs(rows).max(axis=0)
+    sizes = np.where(sizes > 0.0, sizes, 1.0)
+    rows, factor = rows / sizes, factor * sizes
+    own = cover(float(rows.min()), float(rows.max()))
+    wider = max(1.0, least / (own.step * _size(factor)))
+    packed = rows.astype(np.float32).reshape(1, 1, *rows.shape)
+    return ctx.const_tensor(name, packed, own.scaled(wider)), factor
+
+
+def _size(factor: Floats) -> float:
+    return float(np.median(np.abs(factor)))
 
 
 def _of_one_range(

@@ -202,7 +202,7 @@ class Context:
                 why=OVERFLOWS,
                 hint=SCALE_DOWN,
             )
-        quantized = quantize_const(array.astype(np.float32, copy=False))
+        quantized = quantize_const(array.astype(np.float32, copy=False), value_range)
         data = self.builder.const(name, quantized.codes, quantized.range)
         low, high = self.builder.minmax(name, quantized.range)
         shape = self.builder.shape(data)

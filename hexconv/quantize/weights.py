@@ -162,10 +162,11 @@ def quantize_copies(
     return QuantizedArray(np.concatenate(parts, axis).astype(np.uint8), value_range)
 
 
-def quantize_const(values: npt.NDArray[np.float32]) -> QuantizedArray:
-    """A constant operand: quantized to the tightest range that contains it and 0."""
-    low, high = _bounds(values)
-    value_range = cover(low, high)
+def quantize_const(
+    values: npt.NDArray[np.float32], value_range: Range | None = None
+) -> QuantizedArray:
+    """A constant operand: in the tightest range that contains it and 0, or in a given one."""
+    value_range = value_range or cover(*_bounds(values))
     return QuantizedArray(encode(values, value_range), value_range)
 
 

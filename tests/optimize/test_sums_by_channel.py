@@ -9,7 +9,7 @@ from onnx import ModelProto, helper
 import hexconv
 from hexconv.nnlib.versions import LibraryVersion
 from hexconv.simulator import Simulator
-from tests.lowering.proof import emitted, float_outputs, model, numbers, same_on_the_library
+from tests.lowering.proof import Array, emitted, float_outputs, model, numbers, same_on_the_library
 from tests.optimize.proof import applied, converted
 
 NAME = "sums_by_channel"
@@ -97,6 +97,39 @@ def test_several_terms_may_have_one_number_a_row() -> None:
     (wanted,) = float_outputs(proto, feeds)
     found = hexconv.simulate(made, feeds, library="v60")["out"]
     assert np.abs(found - wanted).max() < 4.0 * (wanted.max() - wanted.min()) / 255.0
+
+
+def with_positions(sizes: Array) -> ModelProto:
+    """s = (x - m) * sizes + positions, of constant positions, and its norm."""
+    nodes = [
+        helper.make_node("Sub", ["x", "m"], ["t"]),
+        helper.make_node("Mul", ["t", "gamma"], ["g"]),
+        helper.make_node("Add", ["g", "positions"], ["s"]),
+        *net().graph.node[4:],
+    ]
+    consts = {
+        **CONSTS,
+        "gamma": sizes.astype(np.float32),
+        "positions": (0.2 * numbers((1, ROWS, WIDTH), 9) * sizes).astype(np.float32),
+    }
+    return model(nodes, {"x": SHAPE, "m": (1, ROWS, 1)}, ["out"], consts)
+
+
+@pytest.mark.parametrize("library", ["v60", "v65", "v66"])
+@pytest.mark.parametrize("small", [0.5, 1.0 / 64.0])
+def test_a_constant_for_each_position_is_a_term(library: LibraryVersion, small: float) -> None:
+    """As positions at the start of a stream whose large channels are scaled down."""
+    sizes = np.where(np.arange(WIDTH) % 16 == 5, small, 1.0)
+    proto, feeds = with_positions(sizes), {name: FEEDS[name] for name in ("x", "m")}
+    (wanted,) = float_outputs(proto, feeds)
+    noise = []
+    for without in ((), (NAME,)):
+        made = converted(proto, feeds, without=without, library=library)
+        assert applied(made).get(NAME, 0) == (not without)
+        same_on_the_library(made, feeds)
+        found = Simulator(made, library).run(feeds)["out"]
+        noise.append(np.square((found - wanted) / sizes).mean(axis=(0, 1)))
+    assert noise[0].mean() < 0.8 * noise[1].mean()
 
 
 def test_up_to_32_channels_have_no_scales_of_their_own() -> None:

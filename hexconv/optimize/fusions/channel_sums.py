@@ -107,6 +107,14 @@ def _is_linear(node: ir.Node) -> bool:
     return node.op_type == "Add" and len(products) == 1 and any(a is not None for a in rows)
 
 
+def _fits(item: ir.Value, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor has a number for each element, or for each row; a constant for each."""
+    if array_of(item) is None:
+        return shape_of(item) in (shape, (*shape[:-1], 1))
+    sizes = shape_of(item)
+    return (1,) * (len(shape) - len(sizes)) + sizes == shape
+
+
 def _added(
     value: ir.Value, left: ir.Value, right: ir.Value, sign: float, width: int
 ) -> ChannelSum | None:
@@ -115,7 +123,7 @@ def _added(
         row = row_of(item, width)
         if row is not None:
             addend = addend + factor * row
-        elif array_of(item) is None and shape_of(item) in (shape, (*shape[:-1], 1)):
+        elif _fits(item, shape):
             terms[item] = np.full(width, factor)
         else:
             return None
