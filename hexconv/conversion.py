@@ -156,9 +156,10 @@ class _Job:
             validation.tries(step)
         if self.settings.extra_packets > 0.0:
             spend(validation, fitted, budget)
-            # Those that were not kept may be worth more where less noise is left.
-            for step in steps(ranges=ranges):
-                validation.tries(step)
+            if validation.best.inside.precision != PLAIN:
+                # Those that were not kept may be worth more where less noise is left.
+                for step in steps(ranges=ranges):
+                    validation.tries(step)
 
     def _fold(self, number: int, whole: Journal, ticks: Ticks) -> Fold[Model]:
         """Samples to judge by, and what fits models on the others."""

@@ -88,7 +88,9 @@ def built(
     history = history + _named("calibrated", chosen)
     observed = sum_at_once(graph, observed, precision.sums)
     observed = slice_inside(graph, observed, dict(precision.slices))
-    observed, slices = slice_outputs(graph, observed, settings.output_slices)
+    sliced = {**dict(precision.outputs), **settings.output_slices}
+    joined = [name for name in sliced if settings.join_slices or name in dict(precision.outputs)]
+    observed, slices = slice_outputs(graph, observed, sliced, joined)
     calibrate.cover_positions(graph, observed)
     calibrate.bound_constants(graph, observed)
     protect(graph)
@@ -223,6 +225,7 @@ def lowered_graph(
             exact_weights=settings.accuracy == "high",
             copies=copies,
             slices=slices,
+            float_outputs=settings.accuracy != "minmax" or settings.join_slices,
         )
 
     lowered = _with_copies(made, settings)

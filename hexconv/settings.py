@@ -108,6 +108,7 @@ class Settings:
         unroll: steps, over all directions, up to which an LSTM, GRU or RNN is unrolled.
         output_slices: by output, into how many slices of its range it is cut, each with 256
             values; MACE's application adds them up.
+        join_slices: let the DSP add them up, in float; the outputs stay as they are in the model.
         strict: raise FloorError if there are warnings (no samples, for one), and AccuracyError
             if an output of the simulated model, or a part of a concatenated output, is 6 dB or
             more below what 8 bits allow; on samples also if an output has less than 15 dB, or
@@ -136,6 +137,7 @@ class Settings:
     unroll: int = UNROLLED
     strict: bool = False
     output_slices: Mapping[str, int] = field(default_factory=dict)
+    join_slices: bool = False
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Settings:
@@ -164,6 +166,11 @@ class Settings:
         _check_choice("observer", made.observer, CHOSEN_OBSERVERS)
         check_percentile(made.observer, made.percentile)
         _check_extra_packets(made.accuracy, made.extra_packets)
+        if made.join_slices and not made.output_slices:
+            raise ConfigError(
+                "--join-slices has no use without --output-slices",
+                hint="name the outputs that it is for: --output-slices logits=4",
+            )
         for form in made.data_formats.values():
             _check_choice("data_formats", form, DATA_FORMATS)
         for name, count in made.output_slices.items():
@@ -220,6 +227,7 @@ class CommonSettings(TypedDict, total=False):
     unroll: int
     strict: bool
     output_slices: Mapping[str, int]
+    join_slices: bool
 
 
 class SettingsDict(CommonSettings, total=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 
 from .bench import RNG, SMALL, Bench, Case
 
@@ -26,6 +27,7 @@ def floats() -> Iterator[Case]:
     yield from _unary()
     yield from _binary()
     yield from _transposed()
+    yield from _reshaped()
     yield from _joined()
     yield from _products()
 
@@ -70,6 +72,17 @@ def _transposed() -> Iterator[Case]:
             b.add("Transpose_f", [x, b.const(perm, "int32")], (moved, "float32"), ranged=False)
 
         yield f"Transpose_f {perm} {shape}", transposed
+
+
+def _reshaped() -> Iterator[Case]:
+    for shape in SMALL:
+
+        def reshaped(b: Bench, shape=shape) -> None:
+            flat = (1, 1, 1, prod(shape))
+            sizes = b.const(flat, "int32")
+            b.add("Reshape", [b.feed(shape, "float32")[0], sizes], (flat, "float32"), ranged=False)
+
+        yield f"Reshape {shape}", reshaped
 
 
 def _joined() -> Iterator[Case]:

@@ -244,6 +244,11 @@ def conversion_options(function: F) -> F:
             help="Return this output in N slices of its range, each of 256 values, which the "
             "application adds up: more than 8 bits.",
         ),
+        click.option(
+            "--join-slices",
+            is_flag=True,
+            help="With --output-slices: the DSP adds up the slices, in float.",
+        ),
     ]
     for option in reversed(options):
         function = option(function)
@@ -273,6 +278,7 @@ CONVERTING = (
     "observer",
     "percentile",
     "output_slices",
+    "join_slices",
 )
 """Options that say how to convert, and have no use for a model that is converted already."""
 

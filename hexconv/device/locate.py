@@ -8,10 +8,10 @@ from dataclasses import replace
 from hexconv.device.listing import parse_listing
 from hexconv.device.logs import node_label
 from hexconv.device.records import Progress, RunStage
-from hexconv.nnlib.graph import Graph, Node, Ref
+from hexconv.nnlib.graph import FLOAT_OUTPUT_OP, OUTPUT_PORTS, Graph, Node, Ref
 
 Prepares = Callable[[Graph], bool]
-SINK_OPS = ("OUTPUT", "DequantizeOUTPUT_8tof", "Sink")
+SINK_OPS = (*OUTPUT_PORTS, "Sink")
 
 
 def executing(graph: Graph, progress: Progress, listing: str) -> str:
@@ -61,6 +61,6 @@ def _prefix(graph: Graph, nodes: list[Node]) -> Graph:
     )
     used = {ref.node for ref in read}
     end = max([*(n.id for n in graph.nodes), *(c.id for c in graph.consts)]) + 1
-    output = Node(end, "output", "OUTPUT", open_ends, ())
+    output = Node(end, "output", FLOAT_OUTPUT_OP, open_ends, ())
     consts = [const for const in graph.consts if const.id in used]
     return replace(graph, consts=consts, nodes=[*nodes, output])

@@ -19,7 +19,7 @@ from hexconv.device.records import RunRecords
 from hexconv.device.session import Run, Session
 from hexconv.device.wiring import single, tensor_slots
 from hexconv.errors import DeviceError, GraphError
-from hexconv.nnlib.graph import OUTPUT_OP, Graph, Node, Ref
+from hexconv.nnlib.graph import FLOAT_OUTPUT_OP, OUTPUT_PORTS, Graph, Node, Ref
 
 GROUP_BYTES = 256 << 20
 """Tapped tensors of one process; the emulated address space holds them beside the graph."""
@@ -147,9 +147,9 @@ def _own_nodes(listing: str) -> set[Listed]:
 
 def _execute(session: Session, graph: Graph, run: Run, tapped: Sequence[Node]) -> RunRecords:
     """Execute with a raw OUTPUT: the model's outputs, then those of the tapped nodes."""
-    end = single(graph, OUTPUT_OP, "OUTPUT")
+    end = single(graph, *OUTPUT_PORTS)
     refs = [*end.inputs, *(Ref(n.id, port) for n in tapped for port in range(len(n.outputs)))]
     nodes = [node for node in graph.nodes if node is not end]
-    raw = replace(graph, nodes=[*nodes, replace(end, op="OUTPUT", inputs=tuple(refs))])
+    raw = replace(graph, nodes=[*nodes, replace(end, op=FLOAT_OUTPUT_OP, inputs=tuple(refs))])
     slots = tensor_slots(graph, refs)
     return session.execute(raw, [run], slots, list_nodes=True)

@@ -11,7 +11,7 @@ from hexconv.arrays import Array
 from hexconv.device.job import Slot
 from hexconv.errors import GraphError
 from hexconv.nnlib.feeds import Feeds, checked_feeds
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
+from hexconv.nnlib.graph import FLOAT_OUTPUT_OP, INPUT_OP, OUTPUT_PORTS, Graph, Node, Ref
 from hexconv.nnlib.ranges.loudest import check_loudness, widest_inputs
 
 QUANTIZE_HERE = np.ones((1, 1, 1, 1), np.int32)
@@ -37,12 +37,13 @@ def check_outside(graph: Graph) -> None:
         GraphError: if they do not.
     """
     ports = len(single(graph, INPUT_OP).outputs)
-    readers = len(single(graph, OUTPUT_OP).inputs)
-    if ports != 3 * len(graph.inputs) or readers != 3 * len(graph.outputs):
+    end = single(graph, *OUTPUT_PORTS)
+    each, readers = OUTPUT_PORTS[end.op], len(end.inputs)
+    if ports != 3 * len(graph.inputs) or readers != each * len(graph.outputs):
         raise GraphError(
-            f"{INPUT_OP} has {ports} ports for {len(graph.inputs)} inputs, {OUTPUT_OP} {readers}"
+            f"{INPUT_OP} has {ports} ports for {len(graph.inputs)} inputs, {end.op} {readers}"
             f" for {len(graph.outputs)} outputs",
-            why="each takes three: data, min and max",
+            why=f"each input takes three: data, min and max; each output {each}",
         )
 
 
@@ -103,9 +104,9 @@ def output_slots(graph: Graph) -> list[Slot]:
     The raw tensors that OUTPUT reads; or, for each output of DequantizeOUTPUT_8tof, float data,
     min, max, and a flag that is initially 1.
     """
-    end = single(graph, OUTPUT_OP, "OUTPUT")
+    end = single(graph, *OUTPUT_PORTS)
     slots = tensor_slots(graph, end.inputs)
-    if end.op == "OUTPUT":
+    if end.op == FLOAT_OUTPUT_OP:
         return slots
     scalar = Slot(4, "float32")
     floats = (Slot(4 * slot.nbytes, "float32") for slot in slots[::3])

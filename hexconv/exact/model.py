@@ -23,7 +23,17 @@ from hexconv.exact.functions import (
 )
 from hexconv.exact.value import onnx_type
 from hexconv.names import unique_name
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Node, Output, Ref
+from hexconv.nnlib.graph import (
+    FLOAT_OUTPUT_OP,
+    INPUT_OP,
+    OUTPUT_OP,
+    OUTPUT_PORTS,
+    Graph,
+    Interface,
+    Node,
+    Output,
+    Ref,
+)
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import catalogue, spec
 from hexconv.nnlib.shapes import infer
@@ -96,7 +106,12 @@ class ExactModel:
             return
         if node.op == "INPUT":
             self._raw_inputs(node)
-        elif node.op == "OUTPUT":
+        elif node.op == FLOAT_OUTPUT_OP and self.graph.outputs:
+            for ref, item in zip(
+                node.inputs[:: OUTPUT_PORTS[node.op]], self.graph.outputs, strict=True
+            ):
+                self._returned(self._tensor(ref), item)
+        elif node.op == FLOAT_OUTPUT_OP:
             self._raw_outputs(node)
         elif node.op == INPUT_OP:
             for index, item in enumerate(self.graph.inputs):
@@ -140,7 +155,11 @@ class ExactModel:
         refs = node.inputs[first : first + PORTS]
         declared = Output(item.bhwd, "float32")
         self._call(node, refs, (declared,), 1000 + first)
-        name, order = self._names[Ref(node.id, 1000 + first)], item.layout.order
+        self._returned(self._names[Ref(node.id, 1000 + first)], item)
+
+    def _returned(self, name: str, item: Interface) -> None:
+        """An output of the model from its data in the library's order of axes."""
+        order = item.layout.order
         spread = [item.raw_shape[axis] for axis in order]
         plain = order == tuple(range(len(order)))
         shape = self._constant(np.array(spread, np.int64))
@@ -211,7 +230,7 @@ class ExactModel:
             self._types[ref] = output
             if found.array is not None:
                 self._values[ref] = found.array
-            if node.op not in (INPUT_OP, OUTPUT_OP):
+            if node.op != INPUT_OP and node.op not in OUTPUT_PORTS:
                 self._infos.append(_info(name, output.dtype, output.shape))
             results.append(name)
         return results
@@ -220,7 +239,7 @@ class ExactModel:
         """Of a node's outputs: what it declares may be larger. None where there is no rule."""
         if form.shape is not None:
             return (form.shape, *(output.shape for output in node.outputs[1:]))
-        if node.op not in catalogue() or node.op in (INPUT_OP, OUTPUT_OP):
+        if node.op not in catalogue() or node.op == INPUT_OP or node.op in OUTPUT_PORTS:
             return ()
         shapes = [self._type(ref).shape for ref in refs]
         consts = [self._known(ref) for ref in refs]
@@ -275,7 +294,7 @@ class ExactModel:
 
 def need_functions(nodes: Sequence[Node]) -> None:
     """Raise for ops that have no exact function."""
-    known = set(EXACT) | SILENT | {"INPUT", "OUTPUT"}
+    known = set(EXACT) | SILENT | {"INPUT", FLOAT_OUTPUT_OP}
     missing = sorted({node.op for node in nodes} - known)
     if missing:
         raise GraphError(

@@ -78,6 +78,51 @@ def quantized(ctx: Context, real: FloatTensor, name: str) -> Tensor:
     return tensor
 
 
+def computed_in_float(ctx: Context, name: str, layout: Layout) -> FloatTensor | None:
+    """The float32 that a float op computed for an ONNX value, in a layout.
+
+    None if 8 bits are all that there is, or if its axes cannot be put in that order in float.
+    """
+    if ctx.const(name) is not None:
+        return None
+    form, shape = ctx.form(name), ctx.shape(name)
+    ref = ctx.floats.get(form.tensor.data_min_max)
+    if ref is None or ctx.builder.op_of(ref) == "Dequantize":
+        return None
+    real = FloatTensor(ref, form.tensor.shape)
+    order, wanted = ([a for a in item.order if shape[a] != 1] for item in (form.layout, layout))
+    if order != wanted:
+        if len(order) > len(real.shape):
+            return None
+        real = _in_order(ctx, real, order, wanted, [shape[axis] for axis in order], name)
+    return _reshaped(ctx, real, layout.shape(shape), f"{name}/returned")
+
+
+def _in_order(
+    ctx: Context,
+    real: FloatTensor,
+    order: Sequence[int],
+    wanted: Sequence[int],
+    sizes: Sequence[int],
+    name: str,
+) -> FloatTensor:
+    """Axes of given sizes, in another order."""
+    lead = 4 - len(order)
+    b, h, w, d = (1,) * lead + tuple(sizes)
+    apart = _reshaped(ctx, real, (b, h, w, d), f"{name}/apart")
+    places = [*range(lead), *(lead + order.index(axis) for axis in wanted)]
+    b, h, w, d = (apart.shape[place] for place in places)
+    inputs = [apart.ref, ctx.builder.ints(f"{name}/order", places)]
+    return emit(ctx, "Transpose_f", inputs, (b, h, w, d), f"{name}/in_order")
+
+
+def _reshaped(ctx: Context, real: FloatTensor, shape: Shape4, name: str) -> FloatTensor:
+    """The same data in another shape."""
+    if real.shape == shape:
+        return real
+    return emit(ctx, "Reshape", [real.ref, ctx.builder.ints(f"{name}_sizes", shape)], shape, name)
+
+
 UNARY = {
     "Tanh": "Tanh_f",
     "Sigmoid": "Sigmoid_f",

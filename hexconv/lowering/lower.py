@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -14,13 +14,13 @@ from hexconv.errors import ModelError, PastFloat32Error, UnsupportedOpError
 from hexconv.lowering.context import Context, TransposeCount
 from hexconv.lowering.extreme_numbers import check_factors, overflow
 from hexconv.lowering.floats import FORMS, op_of
+from hexconv.lowering.interface import bind_outputs, in_format
 from hexconv.lowering.mask import MASK
 from hexconv.lowering.range_groups import clipped_to
 from hexconv.lowering.registry import LOWERINGS
 from hexconv.lowering.relayout import gather_axes
 from hexconv.nnlib.builder import RANGE_OUTPUTS, Builder, RangeSource, Tensor
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Interface, Output, Ref
-from hexconv.nnlib.layout import Layout
+from hexconv.nnlib.graph import INPUT_OP, Graph, Interface, Output, Ref
 from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.onnx_graph.malformed import MALFORMED, innermost
@@ -77,6 +77,7 @@ def lower(
     exact_weights: bool = False,
     copies: int = 1,
     slices: Mapping[str, tuple[TensorInfo, Slices]] | None = None,
+    float_outputs: bool = True,
 ) -> Lowered:
     """Lower every node of a float graph.
 
@@ -90,6 +91,7 @@ def lower(
         exact_weights: let the consts of weights have what they were rounded from.
         copies: how often a convolution may be given an input of few channels, for finer weights.
         slices: by output of the graph: the model's output, whose slices it holds.
+        float_outputs: return what is computed in float as it is, and not rounded to 8 bits.
 
     Raises:
         RangeError: a value has no range.
@@ -133,7 +135,7 @@ def lower(
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
     if not result.unsupported:
-        _bind_outputs(graph, ctx, formats, slices or {})
+        bind_outputs(graph, ctx, formats, slices or {}, in_float=float_outputs)
         result.graph = builder.finish()
     result.copied_inputs = ctx.copied_inputs
     return result
@@ -317,46 +319,4 @@ def _interface(info: TensorInfo, form: DataFormat, ctx: Context) -> Interface:
             why="MACE's DSP runtime accepts only float inputs",
             hint="compute its readers on the CPU and cut the model there",
         )
-    return _in_format(info, form, ctx.range(info.name))
-
-
-def _in_format(info: TensorInfo, form: DataFormat, value_range: Range) -> Interface:
-    """An input or output as MACE's application passes it: at rank 4 the format counts."""
-    bounds = value_range.min, value_range.max
-    nhwc = form == "NHWC" and len(info.shape) == 4
-    return Interface(info.name, info.shape, _layout(info.shape, form), bounds, nhwc)
-
-
-def _layout(shape: Sequence[int], form: DataFormat) -> Layout:
-    if len(shape) == 4 and form != "NONE":
-        return Layout.channels_last(4)
-    return Layout.plain(len(shape))
-
-
-def _bind_outputs(
-    graph: FloatGraph,
-    ctx: Context,
-    formats: Mapping[str, DataFormat],
-    slices: Mapping[str, tuple[TensorInfo, Slices]],
-) -> None:
-    refs: list[Ref] = []
-    for info in graph.outputs:
-        whole, parts = slices.get(info.name, (info, None))
-        form = formats.get(whole.name) or _output_format(info.name, ctx)
-        tensor = ctx.take(info.name, _layout(info.shape, form))
-        made = _in_format(whole, form, tensor.range)
-        if parts is not None:
-            made = replace(made, range=(parts.ends[0], parts.ends[-1]), slices=parts)
-        ctx.builder.graph.outputs.append(made)
-        refs += tensor.data_min_max
-    ctx.builder.node(OUTPUT_OP, refs, [], name="dequantize_output")
-
-
-def _output_format(name: str, ctx: Context) -> DataFormat:
-    """4-D: NCHW if channels are laid out last (MACE transposes it); else the ONNX order of axes."""
-    shape = ctx.shape(name)
-    if len(shape) != 4 or ctx.const(name) is not None:
-        return "NONE"
-    kept_axes = [a for a in ctx.form(name).layout.order if shape[a] != 1]
-    last = [a for a in Layout.channels_last(4).order if shape[a] != 1]
-    return "NCHW" if kept_axes == last else "NONE"
+    return in_format(info, form, ctx.range(info.name))

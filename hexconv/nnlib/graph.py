@@ -21,6 +21,13 @@ from hexconv.slices import Slices
 
 INPUT_OP = "QuantizeINPUT_f_to_8"
 OUTPUT_OP = "DequantizeOUTPUT_8tof"
+FLOAT_OUTPUT_OP = "OUTPUT"
+OUTPUT_PORTS = {OUTPUT_OP: 3, FLOAT_OUTPUT_OP: 4}
+"""The ops that a graph ends with, and what each reads for an output of the model.
+
+Data, min and max of 8 bits. OUTPUT copies what it reads to MACE's four tensors of an output: float
+data, two unused numbers and a flag (hexagon_dsp_wrapper.cc ExecuteGraphNew, op_output.c).
+"""
 
 
 class Padding(StrEnum):
@@ -188,7 +195,8 @@ class Graph:
     """Consts, nodes in execution order, and the model's interface.
 
     Input i of the model is ports 3i, 3i+1, 3i+2 of the one `QuantizeINPUT_f_to_8` node; output i
-    is inputs 3i.. of the one `DequantizeOUTPUT_8tof` node.
+    is inputs 3i.. of the one `DequantizeOUTPUT_8tof` node, or, where the graph computes outputs in
+    float, inputs 4i.. of the one `OUTPUT` node.
     """
 
     name: str = "model"

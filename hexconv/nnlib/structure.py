@@ -6,12 +6,21 @@ What the library does not take beyond that, and its known defects, are in `check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import isfinite, isnan
 
 from hexconv.errors import GraphError
 from hexconv.nnlib.constraints import CONSTRAINTS
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Const, Graph, Interface, Node, Ref
+from hexconv.nnlib.graph import (
+    INPUT_OP,
+    OUTPUT_OP,
+    OUTPUT_PORTS,
+    Const,
+    Graph,
+    Interface,
+    Node,
+    Ref,
+)
 from hexconv.nnlib.layout import Shape4
 from hexconv.nnlib.ops import Limit, OpSpec, spec
 from hexconv.nnlib.shapes import SCALAR, infer
@@ -114,20 +123,27 @@ def _order(graph: Graph) -> str:
 
 def interface(graph: Graph) -> Iterator[str]:
     """The input and output node against the model's declared inputs and outputs."""
-    ends = ((INPUT_OP, graph.inputs, "in"), (OUTPUT_OP, graph.outputs, "out"))
-    for op, tensors, what in ends:
-        yield from _twice(tensors, f"{what}put")
-        nodes = [node for node in graph.nodes if node.op == op]
-        if len(nodes) != (1 if tensors else 0):
-            yield f"{len(nodes)} {op} nodes for {len(tensors)} {what}puts of the model"
-            continue
-        if not nodes:
-            continue
-        ports = len(nodes[0].outputs if op == INPUT_OP else nodes[0].inputs)
-        if ports != 3 * len(tensors):
-            yield f"{named(nodes[0])}: {ports} ports; {len(tensors)} tensors need three each"
-            continue
-        for tensor, declared in zip(tensors, _declared(graph, nodes[0]), strict=True):
+    yield from _end(graph, {INPUT_OP: 3}, graph.inputs, "in")
+    # OUTPUT returns the tensors of a graph that has no interface, whatever they are.
+    ends = OUTPUT_PORTS if graph.outputs else {OUTPUT_OP: OUTPUT_PORTS[OUTPUT_OP]}
+    yield from _end(graph, ends, graph.outputs, "out")
+
+
+def _end(
+    graph: Graph, ends: Mapping[str, int], tensors: Sequence[Interface], what: str
+) -> Iterator[str]:
+    """One end of the graph, an op with so many ports for each tensor."""
+    yield from _twice(tensors, f"{what}put")
+    nodes = [node for node in graph.nodes if node.op in ends]
+    if len(nodes) != (1 if tensors else 0):
+        yield f"{len(nodes)} {' or '.join(ends)} nodes for {len(tensors)} {what}puts of the model"
+        return
+    for node in nodes:
+        ports = len(node.outputs if node.op == INPUT_OP else node.inputs)
+        if ports != ends[node.op] * len(tensors):
+            yield f"{named(node)}: {ports} ports; {len(tensors)} tensors need {ends[node.op]} each"
+            return
+        for tensor, declared in zip(tensors, _declared(graph, node), strict=True):
             if declared != tensor.bhwd:
                 yield (
                     f"{what}put '{tensor.name}' is declared {list(declared)}, "
@@ -149,7 +165,7 @@ def _declared(graph: Graph, end: Node) -> list[Shape4]:
         return [output.shape for output in end.outputs[::3]]
     consts, nodes = graph.const_by_id(), graph.node_by_id()
     shapes: list[Shape4] = []
-    for ref in end.inputs[::3]:
+    for ref in end.inputs[:: OUTPUT_PORTS[end.op]]:
         shape = (
             consts[ref.node].array.shape
             if ref.node in consts
@@ -256,7 +272,7 @@ def _outputs(site: NodeSite) -> Iterator[str]:
             yield f"output {port} has the shape {list(output.shape)}"
         elif output.nbytes > LARGEST_TENSOR:
             yield f"output {port} takes {output.nbytes} bytes, 2^31 or more"
-    if node.op in (INPUT_OP, OUTPUT_OP):
+    if node.op == INPUT_OP or node.op in OUTPUT_PORTS:
         return
     values = [None if c is None or c.shape_only else c.array for c in site.consts]
     try:

@@ -23,7 +23,8 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.onnx_graph.rewrites.match import clip_ends
-from hexconv.optimize.output_slices import NAME, Product, product_of, widened
+from hexconv.optimize.output_slices import NAME
+from hexconv.optimize.products import Product, product_of, widened
 from hexconv.optimize.summed import Summed, sum_of
 from hexconv.quantize import Bounds
 

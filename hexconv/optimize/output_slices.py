@@ -2,26 +2,32 @@
 
 With ends e_0 < e_1 < ... < e_n, a value y is e_0 + sum over k of clip(y - e_k, 0, e_(k+1) - e_k).
 The slices of a product are the same product with other biases, in one node with n times the output
-channels, whose clipping is the end of its range. A monotone function behind it is a table for each.
+channels, whose clipping is the end of its range. So are those of a tensor with a factor and an
+addend for each channel, as norms end. A monotone function behind either is a table for each. The
+application adds the slices up, or the DSP does, in float.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
-from hexconv.annotations import notes_of
+from hexconv.annotations import annotate, notes_of
 from hexconv.arrays import Array
 from hexconv.errors import ConfigError
+from hexconv.lowering.channel_factors import channel_factors
 from hexconv.lowering.lookup import Function
 from hexconv.names import did_you_mean, listed
-from hexconv.onnx_graph import FloatGraph, TensorInfo
-from hexconv.onnx_graph.builder import FloatBuilder, array_of, shape_of
+from hexconv.onnx_graph import FloatGraph, NodeView, TensorInfo
+from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
+from hexconv.onnx_graph.rewrites.match import read_once
+from hexconv.optimize.fusions.affine import channel_step
 from hexconv.optimize.fusions.edit import insert_custom_op, remove
+from hexconv.optimize.products import Product, product_of, widened
 from hexconv.quantize import Bounds
 from hexconv.slices import Slices
 
@@ -31,42 +37,37 @@ MARGINS = (0.05, 0.3)
 """What the ends are beyond the calibrated range, as shares of it: of many values, and of few."""
 FUNCTIONS: Mapping[str, Function] = {"Tanh": np.tanh}
 """Monotone functions that a product's slices pass through."""
-PRODUCTS = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1}
-"""Ops, and the axis of their weights that has the output channels."""
 NAME = "/slices"
-MAKERS = "a Conv, ConvTranspose, Gemm or MatMul with constant weights, or a Tanh of one"
+JOINED = "adds up the slices of an output"
+"""Why a sum is computed in float."""
+MAKERS = (
+    "a Conv, ConvTranspose, Gemm or MatMul with constant weights, a factor and an addend for each "
+    "channel, as norms end, or a Tanh of one of these"
+)
 
 SlicedOutputs = Mapping[str, tuple[TensorInfo, Slices]]
 """By output of a graph: the model's output, and its slices that the graph's holds."""
 
 
 @dataclass(frozen=True)
-class Product:
-    """What makes an output.
+class Scaled:
+    """A factor and an addend for each channel, which make an output.
 
     Attributes:
-        node: the product.
+        source: what is scaled.
+        factor: (channels,).
         bias: (channels,) that is added.
-        channels: the axis of its result that has them.
-        last: the node whose result is complete: the product, or the Add of its bias.
+        channels: the axis that has them.
+        last: the node whose result is complete.
         function: behind it, if there is one.
     """
 
-    node: ir.Node
+    source: ir.Value
+    factor: Array
     bias: Array
     channels: int
     last: ir.Node
     function: ir.Node | None
-
-    @property
-    def weights(self) -> Array:
-        """Of the product, in its own layout."""
-        return np.asarray(array_of(self.node.inputs[1]), np.float32)
-
-    @property
-    def outputs(self) -> int:
-        """The axis of the weights that has the output channels."""
-        return PRODUCTS[self.node.op_type] % self.weights.ndim
 
 
 def check_outputs(graph: FloatGraph, names: Iterable[str]) -> None:
@@ -85,7 +86,10 @@ def check_outputs(graph: FloatGraph, names: Iterable[str]) -> None:
 
 
 def slice_outputs(
-    graph: FloatGraph, ranges: Mapping[str, Bounds], counts: Mapping[str, int]
+    graph: FloatGraph,
+    ranges: Mapping[str, Bounds],
+    counts: Mapping[str, int],
+    joined: Collection[str] = (),
 ) -> tuple[dict[str, Bounds], SlicedOutputs]:
     """Replace outputs by their slices, in place.
 
@@ -93,24 +97,30 @@ def slice_outputs(
         graph: changed in place.
         ranges: (min, max) of each value.
         counts: of slices, by output.
+        joined: those of these outputs whose slices the graph adds up, and that stay as they were.
 
     Returns:
         The ranges, with those of the new values; by new output the one it was, and its slices.
 
     Raises:
-        ConfigError: no product makes an output.
+        ConfigError: nothing that has slices makes an output.
     """
     found, made = dict(ranges), dict[str, tuple[TensorInfo, Slices]]()
     infos = {info.name: info for info in graph.outputs}
     outputs = {str(value.name): value for value in graph.graph.outputs}
     for name, count in counts.items():
-        product = _product(outputs[name])
-        if product is None:
+        maker = maker_of(outputs[name])
+        if maker is None:
             raise _not_made(graph, outputs[name])
-        value, slices = _sliced(graph, product, outputs[name], found, count)
+        builder = FloatBuilder(graph.graph).at(maker.function or maker.last)
+        parts, ends = _sliced(builder, maker, outputs[name], found, count)
+        if name in joined:
+            _join(builder, maker, parts, ends, outputs[name], found)
+            continue
+        value = _behind_each_other(builder, maker, parts, name, found)
         place = list(graph.graph.outputs).index(outputs[name])
         graph.graph.outputs[place] = value
-        made[str(value.name)] = infos[name], slices
+        made[str(value.name)] = infos[name], Slices(ends, maker.channels)
     remove_dead(graph.graph)
     return found, made
 
@@ -132,163 +142,173 @@ def _not_made(graph: FloatGraph, output: ir.Value) -> ConfigError:
     )
 
 
-def _product(output: ir.Value) -> Product | None:
+def maker_of(output: ir.Value) -> Product | Scaled | None:
+    """What makes an output, and can make its slices."""
     node = output.producer()
     function = node if node is not None and node.op_type in FUNCTIONS else None
-    if function is not None and function.inputs[0] is not None:
-        return product_of(function.inputs[0], function)
-    return product_of(output)
+    value = output if function is None else function.inputs[0]
+    assert value is not None
+    return product_of(value, function) or _scaled_of(value, function)
 
 
-def product_of(value: ir.Value, function: ir.Node | None = None) -> Product | None:
-    """The product by constant weights that makes a value, its bias with it; None if it is none.
-
-    Args:
-        value: computed.
-        function: behind it, if there is one.
-    """
-    node = value.producer()
-    if node is None:
+def _scaled_of(value: ir.Value, function: ir.Node | None) -> Scaled | None:
+    """The factors and addends that follow each other and make a value."""
+    last = value.producer()
+    if last is None or notes_of(last).float_reason:
         return None
-    if node.op_type == "Add":
-        return _with_bias(node, function)
-    return _plain(node, node, None, function)
-
-
-def _with_bias(add: ir.Node, function: ir.Node | None) -> Product | None:
-    for position in (0, 1):
-        value, other = add.inputs[position], array_of(add.inputs[1 - position])
-        maker = None if value is None else value.producer()
-        if other is None or maker is None or shape_of(value) != shape_of(add.outputs[0]):
-            continue
-        channels = shape_of(value)[-1]
-        if maker.op_type == "MatMul" and (
-            other.size == 1 or other.size == channels == other.shape[-1]
-        ):
-            return _plain(maker, add, np.broadcast_to(other.reshape(-1), (channels,)), function)
-    return None
-
-
-def _plain(
-    node: ir.Node, last: ir.Node, bias: Array | None, function: ir.Node | None
-) -> Product | None:
-    weights = array_of(node.inputs[1]) if len(node.inputs) > 1 else None
-    # Gemm is MatMul here.
-    if (
-        weights is None
-        or weights.ndim < 2
-        or node.op_type not in PRODUCTS
-        or notes_of(node).float_reason
-    ):
+    if last.op_type == "BatchNormalization":
+        return _of_statistics(last, function)
+    step = channel_step(last)
+    if step is None:
         return None
-    shape = shape_of(node.outputs[0])
-    group = node.attributes.get("group")
-    if (node.op_type == "MatMul" and weights.ndim != 2) or (
-        group is not None and group.as_int() != 1
-    ):
+    source, factor, addend = step.source, step.factor, step.addend
+    while read_once(source) and (maker := source.producer()) is not None:
+        before = channel_step(maker)
+        if before is None or before.axis != step.axis or notes_of(maker).float_reason:
+            break
+        source, addend = before.source, addend + factor * before.addend
+        factor = factor * before.factor
+    return Scaled(source, factor, addend, step.axis, last, function)
+
+
+def _of_statistics(node: ir.Node, function: ir.Node | None) -> Scaled | None:
+    """A BatchNormalization of constant statistics."""
+    found, source = channel_factors(NodeView(node)), node.inputs[0]
+    if found is None or source is None:
         return None
-    channels = len(shape) - 1 if node.op_type == "MatMul" else 1
-    own = array_of(node.inputs[2]) if len(node.inputs) > 2 else None
-    if len(node.inputs) > 2 and node.inputs[2] is not None and own is None:
-        return None
-    total = np.zeros(shape[channels]) if bias is None else bias.astype(np.float64)
-    if own is not None:
-        if own.size not in (1, shape[channels]):
-            return None
-        total = total + own.reshape(-1)
-    return Product(node, total, channels, last, function)
+    return Scaled(source, *found, 1, node, function)
 
 
 def _sliced(
-    graph: FloatGraph,
-    product: Product,
+    builder: FloatBuilder,
+    maker: Product | Scaled,
     output: ir.Value,
     ranges: dict[str, Bounds],
     count: int,
-) -> tuple[ir.Value, Slices]:
-    """The slices of an output, behind each other on its channels."""
+) -> tuple[list[ir.Value], tuple[float, ...]]:
+    """The slices of an output, and their ends.
+
+    Returns:
+        One value with the slices behind each other on its channels, or, behind a function, one for
+        each; and the ends, one more.
+    """
     name, size = str(output.name), int(np.prod(shape_of(output)))
-    inner = product.last.outputs[0]
+    inner = maker.last.outputs[0]
     low, high = ranges[str(inner.name)]
     margin = (high - low or 1.0) * MARGINS[size < FEW_VALUES]
     ends = np.linspace(low - margin, high + margin, count + 1)
-    builder = FloatBuilder(graph.graph).at(product.function or product.last)
-    wide = _widened(builder, product, ends)
+    wide = _widened(builder, maker, ends[:-1], ranges)
     width = float(ends[1] - ends[0])
     clipped = builder.op(
         "Clip", [wide, np.float32(0.0), np.float32(width)], name=f"{name}{NAME}_of_product"
     )
     ranges[str(wide.name)] = ranges[str(clipped.name)] = (0.0, width)
-    if product.function is None:
-        clipped.name = name + NAME
-        ranges[name + NAME] = (0.0, width)
-        return clipped, Slices(tuple(map(float, ends)), product.channels)
-    return _through(builder, product, clipped, ends, name, ranges)
+    if maker.function is None:
+        return [clipped], tuple(map(float, ends))
+    return _through(builder, maker, clipped, ends, ranges)
 
 
-def _widened(builder: FloatBuilder, product: Product, ends: Array) -> ir.Value:
-    """The product with a copy of its channels for each slice, from 0 on."""
-    bias = [product.bias - end for end in ends[:-1]]
-    return widened(builder, product, [product.weights] * len(bias), bias)
-
-
-def widened(
-    builder: FloatBuilder, product: Product, weights: Sequence[Array], biases: Sequence[Array]
+def _behind_each_other(
+    builder: FloatBuilder,
+    maker: Product | Scaled,
+    parts: Sequence[ir.Value],
+    name: str,
+    ranges: dict[str, Bounds],
 ) -> ir.Value:
-    """The product with other weights and biases, several behind each other on its channels."""
-    node = product.node
-    tiled = np.concatenate(weights, axis=PRODUCTS[node.op_type])
-    bias = np.concatenate(biases).astype(np.float32)
-    if node.op_type == "MatMul":
-        return _linear(builder, node.inputs[0], tiled, bias)
-    return builder.op(node.op_type, [node.inputs[0], tiled, bias], dict(node.attributes))
+    """All slices in one value, the graph's output."""
+    joined = parts[0]
+    if len(parts) > 1:
+        joined = builder.op("Concat", parts, {"axis": maker.channels}, name=f"{name}{NAME}")
+    ranges[name + NAME] = ranges[str(parts[0].name)]
+    joined.name = name + NAME
+    return joined
 
 
-def _linear(
-    builder: FloatBuilder, source: ir.Value | None, weights: Array, bias: Array
+def _join(
+    builder: FloatBuilder,
+    maker: Product | Scaled,
+    parts: Sequence[ir.Value],
+    ends: Sequence[float],
+    output: ir.Value,
+    ranges: dict[str, Bounds],
+) -> None:
+    """Let the sum of the slices, in the order of `Slices.joined`, be the output."""
+    if len(parts) == 1:
+        parts = _pieces(builder, maker, parts[0], len(ends) - 1, ranges)
+    total = builder.op("Sum", [*parts, np.float32(ends[0])])
+    node, replaced = total.producer(), output.producer()
+    assert node is not None and replaced is not None
+    annotate(node, float_reason=JOINED)
+    builder.replace(replaced, [total])
+
+
+def _pieces(
+    builder: FloatBuilder,
+    maker: Product | Scaled,
+    slices: ir.Value,
+    count: int,
+    ranges: dict[str, Bounds],
+) -> Sequence[ir.Value]:
+    """Each slice of those that are behind each other."""
+    sizes = {"axis": maker.channels, "num_outputs": count}
+    pieces = builder.ops("Split", [slices], sizes, outputs=count)
+    ranges |= dict.fromkeys((str(piece.name) for piece in pieces), ranges[str(slices.name)])
+    return pieces
+
+
+def _widened(
+    builder: FloatBuilder, maker: Product | Scaled, starts: Array, ranges: dict[str, Bounds]
 ) -> ir.Value:
-    """One node, always: a product that is rounded before its bias is added has no slices."""
-    made = builder.op("Add", [builder.op("MatMul", [source, weights]), bias])
-    add = made.producer()
-    assert add is not None and add.inputs[0] is not None
-    product = add.inputs[0].producer()
-    assert product is not None
-    node = insert_custom_op("Linear", add, [source, product.inputs[1], add.inputs[1]], made)
-    remove(add, product)
+    """What makes the output with a copy of its channels for each slice, from 0 on."""
+    biases = [maker.bias - start for start in starts]
+    if isinstance(maker, Product):
+        return widened(builder, maker, [maker.weights] * len(biases), biases)
+    repeated = builder.op("Concat", [maker.source] * len(biases), {"axis": maker.channels})
+    ranges[str(repeated.name)] = ranges[str(maker.source.name)]
+    factor, addend = np.tile(maker.factor, len(biases)), np.concatenate(biases)
+    return _affine(builder, repeated, factor, addend, maker.channels)
+
+
+def _affine(
+    builder: FloatBuilder, source: ir.Value, factor: Array, addend: Array, axis: int
+) -> ir.Value:
+    """One node, always: what is rounded before its addend is added has no slices."""
+    consts = [
+        builder.const(values.astype(np.float32))
+        for values in (factor, addend, np.zeros_like(factor))
+    ]
+    stand_in = builder.op("Identity", [source])
+    maker = stand_in.producer()
+    assert maker is not None
+    node = insert_custom_op("Affine", maker, [source, *consts], stand_in, {"axis": axis})
+    remove(maker)
     return node.outputs[0]
 
 
 def _through(
     builder: FloatBuilder,
-    product: Product,
+    maker: Product | Scaled,
     clipped: ir.Value,
     ends: Array,
-    name: str,
     ranges: dict[str, Bounds],
-) -> tuple[ir.Value, Slices]:
+) -> tuple[list[ir.Value], tuple[float, ...]]:
     """Each slice through the function, from what this is at the slice's start."""
-    assert product.function is not None
-    function = FUNCTIONS[product.function.op_type]
+    assert maker.function is not None
+    function = FUNCTIONS[maker.function.op_type]
     made = function(ends)
-    count, parts = len(ends) - 1, []
-    pieces = builder.ops(
-        "Split", [clipped], {"axis": product.channels, "num_outputs": count}, outputs=count
-    )
+    parts = []
+    pieces = _pieces(builder, maker, clipped, len(ends) - 1, ranges)
     width = float(np.diff(made).max())
     for piece, start, value in zip(pieces, ends, made, strict=False):
-        ranges[str(piece.name)] = (0.0, float(ends[1] - ends[0]))
-        stand_in = builder.op(product.function.op_type, [piece])
-        maker = stand_in.producer()
-        assert maker is not None
+        stand_in = builder.op(maker.function.op_type, [piece])
+        node = stand_in.producer()
+        assert node is not None
         table = _from(function, float(start), float(value))
-        node = insert_custom_op("Lookup", product.function, [piece], stand_in, functions=table)
-        remove(maker)
-        ranges[str(node.outputs[0].name)] = (0.0, width)
-        parts.append(node.outputs[0])
-    joined = builder.op("Concat", parts, {"axis": product.channels}, name=f"{name}{NAME}")
-    joined.name = name + NAME
-    ranges[name + NAME] = (0.0, width)
-    return joined, Slices(tuple(map(float, made)), product.channels)
+        made_node = insert_custom_op("Lookup", maker.function, [piece], stand_in, functions=table)
+        remove(node)
+        ranges[str(made_node.outputs[0].name)] = (0.0, width)
+        parts.append(made_node.outputs[0])
+    return parts, tuple(map(float, made))
 
 
 def _from(function: Function, start: float, value: float) -> Function:

@@ -11,7 +11,7 @@ from hexconv.annotations import notes_of
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.rewrites.match import read_once
 from hexconv.optimize.on_float.same_convolution import identity, same_shape_sum
-from hexconv.optimize.output_slices import Product, product_of
+from hexconv.optimize.products import Product, product_of
 from hexconv.quantize import Bounds
 
 

@@ -20,7 +20,7 @@ from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import FloatBuilder, shape_of
 from hexconv.onnx_graph.cleanup import remove_dead
 from hexconv.optimize.on_float.same_convolution import same_shape_sum
-from hexconv.optimize.output_slices import product_of
+from hexconv.optimize.products import product_of
 from hexconv.quantize import Bounds
 
 MOST_TERMS = 9

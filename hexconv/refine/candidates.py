@@ -8,7 +8,7 @@ stream from all its terms has none of the roundings of the sums before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ import onnx_ir as ir
 from hexconv.calibrate.softmax_rows import softmax_nodes
 from hexconv.compare.noise import TensorNoise
 from hexconv.onnx_graph import FloatGraph
+from hexconv.onnx_graph.builder import shape_of
 from hexconv.optimize.inner_slices import Chain, chains
+from hexconv.optimize.output_slices import FEW_VALUES, MARGINS, maker_of
 from hexconv.optimize.sums_at_once import LongSum, stream_ends
 from hexconv.precision import Precision
 from hexconv.quantize import Bounds
@@ -26,6 +28,8 @@ from hexconv.quantize.ranges import LEVELS
 
 MOST_SLICES = 4
 """Of a tensor inside the model."""
+OUTPUT_SLICES = ((2, 4), (4,))
+"""Of an output of many values, and of few, whose ends are so far beyond that 2 gain little."""
 NARROWER = 0.9
 """Of the range of fewer slices, that each of more has to have at most."""
 LEAST_SHARE = 0.01
@@ -126,12 +130,39 @@ class InOwnRange:
         return precision.with_own_range(self.tensor)
 
 
-Candidate = InSlices | WrittenOut | AtOnce | InOwnRange
+@dataclass(frozen=True)
+class OutputInSlices:
+    """An output in slices, which the graph adds up in float.
+
+    Attributes:
+        output: of the model.
+        count: of its slices.
+        share: of the outputs' noise that this removes, 0 to 1, beyond fewer slices.
+    """
+
+    output: str
+    count: int
+    share: float
+
+    @property
+    def name(self) -> str:
+        """As it is shown."""
+        return f"the output '{self.output}' in {self.count} slices, added up in float"
+
+    def added(self, precision: Precision) -> Precision:
+        """What is computed more precisely with it."""
+        return precision.with_output(self.output, self.count)
+
+
+Candidate = InSlices | WrittenOut | AtOnce | InOwnRange | OutputInSlices
 """One local change."""
 
 
 def candidates(
-    graph: FloatGraph, ranges: Mapping[str, Bounds], noise: Sequence[TensorNoise]
+    graph: FloatGraph,
+    ranges: Mapping[str, Bounds],
+    noise: Sequence[TensorNoise],
+    sliced: Collection[str] = (),
 ) -> list[Sequence[Candidate]]:
     """The candidates, each list in the order in which they build on each other.
 
@@ -139,6 +170,7 @@ def candidates(
         graph: the float model, as it is lowered.
         ranges: (min, max) of each tensor.
         noise: of each tensor.
+        sliced: outputs that are in slices whatever is chosen.
     """
     rows = {row.tensor: row for row in noise}
     found: list[Sequence[Candidate]] = []
@@ -146,7 +178,20 @@ def candidates(
     found += [_softmax(node, ranges, rows) for node in softmax_nodes(graph)]
     found += [_sum(total, ranges, rows) for total in stream_ends(graph) if total.known(ranges)]
     found += [_in_own_range(node, ranges, rows) for node in graph.nodes if not node.domain]
+    ends = [value for value in graph.graph.outputs if str(value.name) not in sliced]
+    found += [_output(value, rows) for value in ends if maker_of(value) is not None]
     return [steps for steps in found if steps]
+
+
+def _output(value: ir.Value, rows: Rows) -> list[OutputInSlices]:
+    """An output in 2 slices, and in 4; their ends are beyond its range by a margin."""
+    name, few = str(value.name), int(np.prod(shape_of(value))) < FEW_VALUES
+    own, steps, removed = _rounding(rows.get(name)), list[OutputInSlices](), 0.0
+    for count in OUTPUT_SLICES[few]:
+        share = own * (1.0 - ((1.0 + 2.0 * MARGINS[few]) / count) ** 2)
+        steps.append(OutputInSlices(name, count, share - removed))
+        removed = share
+    return steps if steps[0].share >= LEAST_SHARE else []
 
 
 def _slices(chain: Chain, ranges: Mapping[str, Bounds], rows: Rows) -> list[InSlices]:

@@ -33,6 +33,11 @@ class Recipe:
         """Without what changes constants: the model that they are changed of."""
         return replace(self, biases=False, weights=False)
 
+    @property
+    def inside(self) -> Recipe:
+        """Without what is changed behind all layers."""
+        return replace(self, precision=replace(self.precision, outputs=()))
+
 
 @dataclass(frozen=True)
 class Step:

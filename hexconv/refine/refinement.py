@@ -8,6 +8,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hexconv.arrays import Array
 from hexconv.calibrate import is_channel, scale_channels
 from hexconv.compare.noise import NoiseMeter
 from hexconv.compare.sites import find_sites
@@ -121,11 +124,20 @@ class Refinement:
     def _made(self, recipe: Recipe) -> Model:
         """The model of a recipe; the same object as of another one that makes no other."""
         if recipe != recipe.of_ranges:
+            if recipe != recipe.inside:
+                return self._with_outputs(recipe)
             return self._corrected(self.made(recipe.of_ranges), recipe)
         ranges = self._ranges_of(recipe)
         if recipe.precision != PLAIN or ranges != self._observed:
             return self._finish(ranges, recipe.precision)
         return self._plain
+
+    def _with_outputs(self, recipe: Recipe) -> Model:
+        """Outputs in slices, and the constants that were changed of the layers before them."""
+        inside = recipe.inside
+        changed, before = self.made(inside), self.made(inside.of_ranges)
+        model = self.made(recipe.of_ranges)
+        return replace(model, graph=with_changed(model.graph, before.graph, changed.graph))
 
     @cached_property
     def _plain(self) -> Model:
@@ -153,7 +165,8 @@ class Refinement:
         meter = NoiseMeter(model.graph, reference, library, lambda: None, corrected=recipe.biases)
         noise = meter.measure(self._samples[:MOST_MEASURED])
         self._tick()
-        return candidates(reference, model.ranges, noise.tensors)
+        sliced = self._original.settings.output_slices
+        return candidates(reference, model.ranges, noise.tensors, sliced)
 
     def _ranges_of(self, recipe: Recipe) -> Ranges:
         recipe = replace(recipe, precision=PLAIN)
@@ -216,6 +229,29 @@ class Refinement:
     ) -> tuple[Graph, int]:
         samples, library = self._samples[:MOST_TOGETHER], self._original.settings.library
         return corrected_biases(graph, reference, samples, library, weights=recipe.weights)
+
+
+def with_changed(graph: Graph, before: Graph, after: Graph) -> Graph:
+    """A graph with what was changed of the constants that it has in common with another one.
+
+    Args:
+        graph: that takes the changes.
+        before: the other one, with the names that the graph's constants have.
+        after: the same with other constants.
+    """
+    old = {const.name: const.array for const in before.consts}
+    new = {const.name: const.array for const in after.consts}
+    consts = [
+        replace(const, array=new[const.name])
+        if const.name in new and _same(const.array, old[const.name])
+        else const
+        for const in graph.consts
+    ]
+    return replace(graph, consts=consts)
+
+
+def _same(array: Array, other: Array) -> bool:
+    return array.dtype == other.dtype and np.array_equal(array, other)
 
 
 def reported(model: Model, steps: Sequence[RefineStep]) -> Model:

@@ -15,7 +15,15 @@ import numpy as np
 from hexconv import native
 from hexconv.arrays import Array
 from hexconv.errors import GraphError, HexconvError
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, Node, Ref
+from hexconv.nnlib.graph import (
+    FLOAT_OUTPUT_OP,
+    INPUT_OP,
+    OUTPUT_OP,
+    OUTPUT_PORTS,
+    Graph,
+    Node,
+    Ref,
+)
 from hexconv.nnlib.versions import LibraryVersion, check_library
 from hexconv.simulator import kernels
 from hexconv.simulator.registry import KERNELS, Kernel, KernelCall
@@ -28,7 +36,7 @@ SAME_DATA = frozenset(
 
 SOURCES = frozenset(("INPUT", INPUT_OP))
 SILENT = frozenset(("Sink",))
-PER_INPUT, PER_OUTPUT = 4, 3
+PER_INPUT = 4
 
 Watch = Callable[[Node, list[Array]], list[Array]]
 """Receives the outputs of each node when it is executed, and returns those for its readers."""
@@ -113,12 +121,13 @@ class Executor:
             self._sources += [self._place(Ref(node.id, p)) for p in range(len(node.outputs))]
             if node.op == INPUT_OP:
                 self._quantizer = self._step(node, [], [])
-        elif node.op == "OUTPUT":
+        elif node.op == FLOAT_OUTPUT_OP:
             self._sinks += reads
         elif node.op == OUTPUT_OP:
             self._sinks += reads
-            for first in range(0, len(reads), PER_OUTPUT):
-                self._dequantizers.append(self._step(node, reads[first : first + PER_OUTPUT], []))
+            ports = OUTPUT_PORTS[node.op]
+            for first in range(0, len(reads), ports):
+                self._dequantizers.append(self._step(node, reads[first : first + ports], []))
         else:
             writes = [self._place(Ref(node.id, p)) for p in range(len(node.outputs))]
             self.steps.append(self._step(node, reads, writes))
@@ -244,7 +253,7 @@ def located(error: HexconvError | FloatingPointError | MemoryError, node: Node) 
 
 
 def _need_kernels(nodes: Iterable[Node]) -> None:
-    silent = SAME_DATA | SILENT | {"INPUT", "OUTPUT"}
+    silent = SAME_DATA | SILENT | {"INPUT", FLOAT_OUTPUT_OP}
     missing = sorted({node.op for node in nodes if node.op not in KERNELS} - silent)
     if missing:
         raise GraphError(

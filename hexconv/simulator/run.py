@@ -11,12 +11,20 @@ from hexconv.argument_types import checks_types
 from hexconv.arrays import Array
 from hexconv.errors import GraphError
 from hexconv.nnlib.feeds import Feeds, checked_feeds
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_OP, Graph, HasGraph, Ref, graph_of
+from hexconv.nnlib.graph import (
+    INPUT_OP,
+    OUTPUT_OP,
+    OUTPUT_PORTS,
+    Graph,
+    HasGraph,
+    Ref,
+    graph_of,
+)
 from hexconv.nnlib.prepare import Prepared, trace
 from hexconv.nnlib.prepare.left_padding import require_unshifted
 from hexconv.nnlib.ranges.loudest import check_loudness, widest_inputs
 from hexconv.nnlib.versions import DEFAULT_LIBRARY, LibraryVersion
-from hexconv.simulator.executor import PER_INPUT, PER_OUTPUT, Executor, Watch, scalar
+from hexconv.simulator.executor import PER_INPUT, Executor, Watch, scalar
 
 
 @dataclass(frozen=True)
@@ -147,26 +155,29 @@ class Simulator:
         return sources
 
     def _outputs(self, results: Sequence[Array]) -> dict[str, Array]:
+        ports = len(results) // len(self.graph.outputs)
         return {
-            interface.name: interface.of_raw(
-                interface.layout.unpack(results[PER_OUTPUT * i], interface.raw_shape)
-            )
-            for i, interface in enumerate(self.graph.outputs)
+            interface.name: interface.of_raw(interface.layout.unpack(data, interface.raw_shape))
+            for interface, data in zip(self.graph.outputs, results[::ports], strict=True)
         }
 
 
 def check_ends(graph: Graph) -> None:
     """Check that the graph has MACE's two ends, and that they fit its interface."""
-    for op, ports, wanted in (
-        (INPUT_OP, [len(n.outputs) for n in graph.nodes if n.op == INPUT_OP], graph.inputs),
-        (OUTPUT_OP, [len(n.inputs) for n in graph.nodes if n.op == OUTPUT_OP], graph.outputs),
-    ):
-        if ports != [3 * len(wanted)]:
-            raise GraphError(
-                f"a graph with {len(wanted)} named {'inputs' if op == INPUT_OP else 'outputs'} "
-                f"has one {op} node with three ports for each",
-                why=f"this one has {ports or 'none'}",
-            )
+    first = [len(node.outputs) for node in graph.nodes if node.op == INPUT_OP]
+    last = [node for node in graph.nodes if node.op in OUTPUT_PORTS]
+    op = last[0].op if last else OUTPUT_OP
+    ports = [len(node.inputs) for node in last]
+    _check_ports("inputs", INPUT_OP, first, len(graph.inputs), 3)
+    _check_ports("outputs", op, ports, len(graph.outputs), OUTPUT_PORTS[op])
+
+
+def _check_ports(what: str, op: str, ports: Sequence[int], count: int, each: int) -> None:
+    if ports != [each * count]:
+        raise GraphError(
+            f"a graph with {count} named {what} has one {op} node with {each} ports for each",
+            why=f"this one has {ports or 'none'}",
+        )
 
 
 @overload

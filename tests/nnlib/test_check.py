@@ -132,7 +132,7 @@ def test_a_declared_shape_that_the_library_will_not_compute_is_rejected() -> Non
 def test_the_interface_must_match_the_input_node() -> None:
     graph = chain(1)
     graph.inputs.append(Interface("y", (1, 8, 32), SEQUENCE))
-    assert any("2 tensors need three each" in line for line in problems(graph))
+    assert any("2 tensors need 3 each" in line for line in problems(graph))
 
 
 def test_types_are_checked_by_role() -> None:

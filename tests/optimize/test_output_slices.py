@@ -66,14 +66,43 @@ def transposed() -> onnx.ModelProto:
     return model(nodes, {"x": (1, 8, 5, 6)}, ["y"], {"w": numbers((8, 3, 2, 2), 1) / 3})
 
 
+def norm() -> onnx.ModelProto:
+    """Which ends with a factor and an addend for each channel."""
+    nodes = [helper.make_node("LayerNormalization", ["x", "g", "b"], ["y"], axis=-1)]
+    consts = {"g": 1.0 + 0.3 * numbers((64,), 1), "b": 0.3 * numbers((64,), 2)}
+    return model(nodes, {"x": (1, 24, 64)}, ["y"], consts, opset=17)
+
+
+def batch_norm() -> onnx.ModelProto:
+    """Behind a pool, so that no convolution takes it; then a tanh."""
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("BatchNormalization", ["p", "s", "b", "m", "v"], ["n"]),
+        helper.make_node("Tanh", ["n"], ["y"]),
+    ]
+    consts = {name: numbers((6,), i) for i, name in enumerate("sbm")}
+    consts["v"] = np.float32([0.5, 1.0, 2.0, 0.7, 1.3, 0.9])
+    return model(nodes, {"x": (1, 6, 10, 8)}, ["y"], consts)
+
+
 NETS = {
     "linear": linear,
     "one row": one_row,
     "image": image,
     "wave": wave,
     "transposed": transposed,
+    "norm": norm,
+    "batch norm": batch_norm,
 }
-CHANNELS = {"linear": 2, "one row": 1, "image": 1, "wave": 1, "transposed": 1}
+CHANNELS = {
+    "linear": 2,
+    "one row": 1,
+    "image": 1,
+    "wave": 1,
+    "transposed": 1,
+    "norm": 2,
+    "batch norm": 1,
+}
 
 
 def feeds(proto: onnx.ModelProto, count: int, first: int = 0) -> list[dict[str, Array]]:
@@ -93,7 +122,9 @@ def sqnr(proto: onnx.ModelProto, made: hexconv.Model) -> float:
     return report.outputs[0].held_out.sqnr
 
 
-@pytest.mark.parametrize(("name", "gain"), [("linear", 4.0), ("one row", 1.0), ("wave", 0.5)])
+@pytest.mark.parametrize(
+    ("name", "gain"), [("linear", 4.0), ("one row", 1.0), ("wave", 0.5), ("norm", 2.0)]
+)
 def test_four_slices_are_better_than_one(name: str, gain: float) -> None:
     """By how much depends on what the noise in front of the output leaves."""
     assert sqnr(*converted(name, 4)) > sqnr(*converted(name, 1)) + gain
@@ -134,11 +165,36 @@ def test_a_saved_model_returns_the_same_and_its_reference_returns_slices(
     assert sizes in paths["yml"].read_text(encoding="utf-8").replace(" ", "")
 
 
-@pytest.mark.parametrize("name", ["linear", "wave"])
-def test_the_exact_model_returns_the_simulators_bits(name: str) -> None:
+@pytest.mark.parametrize("accuracy", ["minmax", "default"])
+@pytest.mark.parametrize("name", NETS)
+def test_slices_that_the_dsp_adds_up_are_the_same_output_in_the_models_shape(
+    name: str, accuracy: str, tmp_path: Path
+) -> None:
+    """In float, and so in the same order, as the application would add them up."""
+    proto, apart = converted(name, 4, accuracy=accuracy)
+    _, made = converted(name, 4, accuracy=accuracy, join_slices=True)
+    (item,), (sample,) = made.graph.outputs, feeds(proto, 1, 50)
+    assert item.slices is None and item.raw_shape == item.shape
+    found = Simulator(made).run(sample)["y"]
+    assert np.array_equal(found, Simulator(apart).run(sample)["y"])
+    paths = {path.name.partition(".")[2]: path for path in made.save(tmp_path)}
+    assert np.array_equal(Simulator(load(paths["pb"])).run(sample)["y"], found)
+    assert made.conversion is not None
+    (row,) = made.conversion.floats
+    assert row.why == "adds up the slices of an output" and row.nnlib.count("Add_f") == 4
+
+
+def test_joining_without_slices_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no use without --output-slices"):
+        hexconv.convert(linear(), samples=feeds(linear(), 2), join_slices=True)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("name", ["linear", "wave", "norm"])
+def test_the_exact_model_returns_the_simulators_bits(name: str, joined: bool) -> None:
     import onnxruntime
 
-    proto, made = converted(name, 4)
+    proto, made = converted(name, 4, join_slices=joined)
     (sample,) = feeds(proto, 1, 50)
     exact = export(made, "v66")
     session = onnxruntime.InferenceSession(exact.SerializeToString())
@@ -244,10 +300,11 @@ def test_slices_of_a_value_add_up_to_it() -> None:
 
 
 @real_library.needed
+@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("name", NETS)
-def test_the_library_returns_the_simulators_bits(name: str) -> None:
+def test_the_library_returns_the_simulators_bits(name: str, joined: bool) -> None:
     library = Library()
-    proto, made = converted(name, 4, library=library.version)
+    proto, made = converted(name, 4, library=library.version, join_slices=joined)
     (sample,) = feeds(proto, 1, 50)
     found = library.run(made.graph, sample)
     assert np.array_equal(found["y"], Simulator(made, library.version).run(sample)["y"])

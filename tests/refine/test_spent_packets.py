@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,22 @@ from hexconv.conversion_record import RefineStep
 from hexconv.cost import predict
 from hexconv.errors import ConfigError
 from hexconv.model import Model
+from hexconv.nnlib.graph import Const, Graph
 from hexconv.onnx_graph import load
 from hexconv.pipeline import prepared
 from hexconv.refine.budget import Budget
-from hexconv.refine.candidates import AtOnce, Candidate, InSlices, WrittenOut, candidates
+from hexconv.refine.candidates import (
+    AtOnce,
+    Candidate,
+    InSlices,
+    OutputInSlices,
+    WrittenOut,
+    candidates,
+)
 from hexconv.refine.finer import Spending
 from hexconv.refine.held_back import Judge
 from hexconv.refine.recipe import BIASES, WEIGHTS, Recipe, Step
+from hexconv.refine.refinement import with_changed
 from hexconv.schema import check_document
 from hexconv.settings import Settings
 from tests.lowering.proof import model
@@ -157,6 +167,60 @@ def test_a_sum_at_once_lacks_what_sums_before_it_round_and_widens_its_terms() ->
     unlike = candidates(graph, ranges | {"b0": (-1.0, 0.8)}, rows)
     share = 0.2 * 0.25 - 0.1 * ((2.0 / 1.8) ** 2 - 1.0)
     assert [AtOnce("x2", 3, pytest.approx(share))] in unlike
+
+
+@pytest.mark.parametrize(("rows", "counts"), [(48, (2, 4)), (3, (4,))])
+def test_an_output_in_slices_has_smaller_steps_but_for_the_margin(
+    rows: int, counts: tuple[int, ...]
+) -> None:
+    """5 % of the range at both ends, 30 % where there are few values; 2 slices gain little then."""
+    graph, _ = prepared(one_linear(rows), None, Settings())
+    (found,) = candidates(graph, {"y": (-1.0, 1.0)}, [noise("y", 0.8, 0.5)])
+    left = {count: ((1.1 if rows == 48 else 1.6) / count) ** 2 for count in counts}
+    assert [step.count for step in found if isinstance(step, OutputInSlices)] == list(counts)
+    total = sum(step.share for step in found)
+    assert total == pytest.approx(0.8 * 0.5 * (1.0 - left[counts[-1]]))
+    assert found[0].share == pytest.approx(0.4 * (1.0 - left[counts[0]]))
+    # One that the user has in slices stays so.
+    assert not candidates(graph, {"y": (-1.0, 1.0)}, [noise("y", 0.8, 0.5)], ["y"])
+
+
+def one_linear(rows: int = 48) -> onnx.ModelProto:
+    """Of whose noise the output's own rounding is most: one of 12 channels is large."""
+    weights = np.random.default_rng(5).normal(0, 0.1, (32, 12)).astype(np.float32)
+    weights[:, 3] *= 8.0
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["y"]),
+    ]
+    consts = {"w": weights, "b": np.linspace(-0.2, 0.2, 12, dtype=np.float32)}
+    return model(nodes, {"x": [1, rows, 32]}, ["y"], consts, opset=17)
+
+
+def test_an_output_is_added_up_in_float_where_its_rounding_is_most_of_the_noise() -> None:
+    proto = one_linear()
+    found, plain = (
+        hexconv.convert(proto, samples=feeds(proto, 16), accuracy="high", extra_packets=percent)
+        for percent in (300.0, 0.0)
+    )
+    assert found.conversion is not None
+    kept = [step.name for step in found.conversion.refined if step.kept]
+    assert "the output 'y' in 2 slices, added up in float" in kept
+    assert found.graph.outputs == plain.graph.outputs
+    judge = Judge(load(proto), feeds(proto, 6, 50), "v66")
+    assert judge.score(found.graph).sqnr > judge.score(plain.graph).sqnr + 2.0
+
+
+def test_behind_slices_of_the_output_the_layers_keep_what_was_changed_of_them() -> None:
+    """Of constants in common: the last layer has others."""
+    before = Graph(consts=[Const(i, name, np.int32([[[[i]]]])) for i, name in enumerate("abc")])
+    after = replace(before, consts=[replace(c, array=c.array + 10) for c in before.consts])
+    sliced = replace(before, consts=[before.consts[1], Const(7, "c", np.int32([[[[2, 2]]]]))])
+    found = {
+        const.name: const.array.ravel().tolist()
+        for const in with_changed(sliced, before, after).consts
+    }
+    assert found == {"b": [11], "c": [2, 2]}
 
 
 def test_a_tensor_of_no_noise_is_no_candidate() -> None:

@@ -49,7 +49,7 @@ def affine(graph: FloatGraph, observed: Mapping[str, Bounds]) -> int:
     """x * gamma + beta and (x - mean) / deviation by channel are one BatchNorm."""
     count = 0
     for node in graph.nodes:
-        if node.graph is None or (first := _step(node)) is None:
+        if node.graph is None or (first := channel_step(node)) is None:
             continue
         steps = _chain(first)
         if len(steps) > 1 and any(step.node.op_type in ("Mul", "Div") for step in steps):
@@ -62,7 +62,7 @@ def _chain(first: ChannelStep) -> list[ChannelStep]:
     """A step and those that follow it along the same axis, each its predecessor's only reader."""
     steps = [first]
     while (reader := only_reader(steps[-1].node.outputs[0])) is not None:
-        step = _step(reader)
+        step = channel_step(reader)
         if step is None or step.axis != first.axis:
             break
         steps.append(step)
@@ -86,8 +86,8 @@ def _replace(graph: FloatGraph, steps: list[ChannelStep]) -> None:
     remove(*(step.node for step in reversed(steps)))
 
 
-def _step(node: ir.Node) -> ChannelStep | None:
-    """A node with a constant for each channel, of axis 1 or the last one."""
+def channel_step(node: ir.Node) -> ChannelStep | None:
+    """A node with a constant for each channel, of axis 1 or the last one; None if it is none."""
     if node.op_type not in ("Add", "Sub", "Mul", "Div") or node.domain:
         return None
     for place, (value, other) in enumerate((node.inputs, node.inputs[::-1])):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hexconv.nnlib.graph import OUTPUT_OP, Graph
+from hexconv.nnlib.graph import OUTPUT_PORTS, Graph
 
 
 def tidied(graph: Graph) -> Graph:
     """The graph without dead nodes and consts, renumbered."""
-    keep = {node.id for node in graph.nodes if node.op == OUTPUT_OP}
+    keep = {node.id for node in graph.nodes if node.op in OUTPUT_PORTS}
     for node in reversed(graph.nodes):
         if node.id in keep or not node.inputs:
             keep.add(node.id)
