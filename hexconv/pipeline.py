@@ -98,7 +98,9 @@ def built(
         if str(node.outputs[0].name) in precision.in_own_range:
             annotate(node, in_own_range=True)
     history = history + _named("fused", passes.fuse(graph, observed, settings))
-    lowered = lowered_graph(graph, observed, settings.name or model_name(source), settings, slices)
+    lowered = lowered_graph(
+        graph, observed, settings.name or model_name(source), settings, slices, joined
+    )
     if lowered.floats:
         lowered.graph = tidied(lowered.graph)
     final, counts = passes.nnlib(lowered.graph, settings)
@@ -204,8 +206,11 @@ def lowered_graph(
     name: str,
     settings: Settings,
     slices: SlicedOutputs | None = None,
+    joined: Collection[str] = (),
 ) -> Lowered:
-    """The nnlib graph of a calibrated float graph, whose outputs may be slices, under a name.
+    """The nnlib graph of a calibrated float graph, under a name.
+
+    Its outputs may be slices, or sums of slices in float (`joined`).
 
     Raises:
         UnsupportedOpErrors: nodes that cannot run on the DSP.
@@ -225,7 +230,7 @@ def lowered_graph(
             exact_weights=settings.accuracy == "high",
             copies=copies,
             slices=slices,
-            float_outputs=settings.accuracy != "minmax" or settings.join_slices,
+            in_float=joined,
         )
 
     lowered = _with_copies(made, settings)

@@ -78,22 +78,12 @@ def quantized(ctx: Context, real: FloatTensor, name: str) -> Tensor:
     return tensor
 
 
-def computed_in_float(ctx: Context, name: str, layout: Layout) -> FloatTensor | None:
-    """The float32 that a float op computed for an ONNX value, in a layout.
-
-    None if 8 bits are all that there is, or if its axes cannot be put in that order in float.
-    """
-    if ctx.const(name) is not None:
-        return None
+def returned(ctx: Context, name: str, layout: Layout) -> FloatTensor:
+    """The float32 that a float op computed for an ONNX value, in a layout."""
     form, shape = ctx.form(name), ctx.shape(name)
-    ref = ctx.floats.get(form.tensor.data_min_max)
-    if ref is None or ctx.builder.op_of(ref) == "Dequantize":
-        return None
-    real = FloatTensor(ref, form.tensor.shape)
+    real = dequantized(ctx, form.tensor, name)
     order, wanted = ([a for a in item.order if shape[a] != 1] for item in (form.layout, layout))
     if order != wanted:
-        if len(order) > len(real.shape):
-            return None
         real = _in_order(ctx, real, order, wanted, [shape[axis] for axis in order], name)
     return _reshaped(ctx, real, layout.shape(shape), f"{name}/returned")
 
@@ -107,6 +97,7 @@ def _in_order(
     name: str,
 ) -> FloatTensor:
     """Axes of given sizes, in another order."""
+    _check_axes(order)
     lead = 4 - len(order)
     b, h, w, d = (1,) * lead + tuple(sizes)
     apart = _reshaped(ctx, real, (b, h, w, d), f"{name}/apart")
@@ -114,6 +105,13 @@ def _in_order(
     b, h, w, d = (apart.shape[place] for place in places)
     inputs = [apart.ref, ctx.builder.ints(f"{name}/order", places)]
     return emit(ctx, "Transpose_f", inputs, (b, h, w, d), f"{name}/in_order")
+
+
+def _check_axes(order: Sequence[int]) -> None:
+    if len(order) > 4:
+        raise UnsupportedOpError(
+            f"a transpose of {len(order)} axes", why="the library supports 4 axes"
+        )
 
 
 def _reshaped(ctx: Context, real: FloatTensor, shape: Shape4, name: str) -> FloatTensor:
@@ -279,10 +277,7 @@ def transpose(node: NodeView, ctx: Context) -> None:
     source, output = node.input(0), node.outputs[0]
     shape = ctx.shape(source)
     order = [axis for axis in range(len(shape)) if shape[axis] != 1]
-    if len(order) > 4:
-        raise UnsupportedOpError(
-            f"a transpose of {len(order)} axes", why="the library supports 4 axes"
-        )
+    _check_axes(order)
     perm = list(node.attr("perm", list(range(len(shape)))[::-1]))
     moved = [order.index(axis) for axis in perm if axis in order]
     lead = 4 - len(order)

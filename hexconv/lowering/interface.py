@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from hexconv.lowering.context import Context
-from hexconv.lowering.floats import computed_in_float, dequantized
+from hexconv.lowering.floats import dequantized, returned
 from hexconv.nnlib.builder import Tensor
 from hexconv.nnlib.graph import FLOAT_OUTPUT_OP, OUTPUT_OP, Interface, Ref
 from hexconv.nnlib.layout import Layout
@@ -29,16 +29,16 @@ def bind_outputs(
     formats: Mapping[str, DataFormat],
     slices: Mapping[str, tuple[TensorInfo, Slices]],
     *,
-    in_float: bool,
+    in_float: Collection[str],
 ) -> None:
-    """Return the outputs: of 8 bits, or, where one is computed in float, all in float.
+    """Return the outputs: all of 8 bits, or, where one is in float, all in float.
 
     Args:
         graph: whose outputs are returned.
         ctx: the conversion.
         formats: how 4-D outputs are passed, by name.
         slices: by output of the graph: the model's output, whose slices it holds.
-        in_float: return what is computed in float as it is.
+        in_float: outputs that are computed in float, and returned as they are.
     """
     tensors: dict[str, Tensor] = {}
     floats: dict[str, Ref] = {}
@@ -46,9 +46,8 @@ def bind_outputs(
         whole, parts = slices.get(info.name, (info, None))
         form = formats.get(whole.name) or _output_format(info.name, ctx)
         layout = _layout(info.shape, form)
-        real = computed_in_float(ctx, info.name, layout) if in_float else None
-        if real is not None:
-            floats[info.name] = real.ref
+        if info.name in in_float:
+            floats[info.name] = returned(ctx, info.name, layout).ref
         tensor = tensors[info.name] = ctx.take(info.name, layout)
         made = in_format(whole, form, tensor.range)
         if parts is not None:

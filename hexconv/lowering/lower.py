@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,7 +77,7 @@ def lower(
     exact_weights: bool = False,
     copies: int = 1,
     slices: Mapping[str, tuple[TensorInfo, Slices]] | None = None,
-    float_outputs: bool = True,
+    in_float: Collection[str] = (),
 ) -> Lowered:
     """Lower every node of a float graph.
 
@@ -91,7 +91,7 @@ def lower(
         exact_weights: let the consts of weights have what they were rounded from.
         copies: how often a convolution may be given an input of few channels, for finer weights.
         slices: by output of the graph: the model's output, whose slices it holds.
-        float_outputs: return what is computed in float as it is, and not rounded to 8 bits.
+        in_float: outputs that are computed in float, and returned as they are.
 
     Raises:
         RangeError: a value has no range.
@@ -135,7 +135,7 @@ def lower(
         result.made[node.name] = tuple(n.op for n in builder.graph.nodes[start:])
     builder.onnx_node = ""
     if not result.unsupported:
-        bind_outputs(graph, ctx, formats, slices or {}, in_float=float_outputs)
+        bind_outputs(graph, ctx, formats, slices or {}, in_float=in_float)
         result.graph = builder.finish()
     result.copied_inputs = ctx.copied_inputs
     return result

@@ -123,11 +123,6 @@ class Builder:
             return b, h, w, d
         return self._nodes[ref.node].outputs[ref.port].shape
 
-    def op_of(self, ref: Ref) -> str:
-        """The op of the node that computes a tensor; "" of a const."""
-        node = self._nodes.get(ref.node)
-        return "" if node is None else node.op
-
     def unique(self, name: str) -> str:
         """A name that no const or node has yet."""
         return unique_name(name, self._names)

@@ -41,8 +41,8 @@ MOST_TRIED = 4
 """Samples that candidates for ranges are simulated on."""
 MOST_TOGETHER = 16
 """Samples that biases are corrected on: their tensors are in memory side by side."""
-MOST_MADE = 3
-"""Models that are kept: the best one, that which is tried, and what it is made of."""
+MOST_MADE = 5
+"""Models that are kept: the best one, that which is tried, and what they are made of."""
 
 MOST_MEASURED = 2
 """Samples that the noise of each tensor is measured on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -182,6 +183,36 @@ def test_slices_that_the_dsp_adds_up_are_the_same_output_in_the_models_shape(
     assert made.conversion is not None
     (row,) = made.conversion.floats
     assert row.why == "adds up the slices of an output" and row.nnlib.count("Add_f") == 4
+
+
+@pytest.mark.parametrize("form", ["NCHW", "NHWC", "NONE"])
+def test_they_are_added_up_in_any_format(form: str) -> None:
+    """Channels are computed last: where the application wants them first they are transposed."""
+    settings = {"data_formats": {"y": form}}
+    proto, apart = converted("image", 4, **settings)
+    _, made = converted("image", 4, join_slices=True, **settings)
+    (sample,) = feeds(proto, 1, 50)
+    assert np.array_equal(Simulator(made).run(sample)["y"], Simulator(apart).run(sample)["y"])
+    assert ("Transpose_f" in made.graph.histogram()) == (form == "NONE")
+
+
+def test_outputs_of_8_bits_beside_a_joined_one_stay_as_they_were() -> None:
+    proto = linear()
+    proto.graph.node.append(helper.make_node("Relu", ["x"], ["r"]))
+    proto.graph.output.append(helper.make_tensor_value_info("r", 1, (1, 5, 32)))
+    plain, made = (
+        hexconv.convert(proto, samples=feeds(proto, 8), **settings)
+        for settings in ({}, {"output_slices": {"y": 4}, "join_slices": True})
+    )
+    (sample,) = feeds(proto, 1, 50)
+    found, before = (Simulator(item).run(sample)["r"] for item in (made, plain))
+    assert np.array_equal(found, before)
+    assert made.graph.nodes[-1].op == "OUTPUT" and len(made.graph.nodes[-1].inputs) == 8
+    if os.environ.get("HEXCONV_LIBRARY"):
+        library = Library()
+        real = library.run(made, sample)
+        for name, values in Simulator(made, library.version).run(sample).items():
+            assert np.array_equal(real[name], values)
 
 
 def test_joining_without_slices_is_an_error() -> None:
