@@ -36,7 +36,7 @@ from hexconv.onnx_graph import FloatGraph, NodeView, load
 from hexconv.optimize.inner_slices import slice_inside
 from hexconv.optimize.legalize import executable
 from hexconv.optimize.on_nnlib.tidy import tidied
-from hexconv.optimize.output_slices import SlicedOutputs, check_outputs, slice_outputs
+from hexconv.optimize.output_slices import SlicedOutputs, check_outputs, slice_outputs, sliceable
 from hexconv.optimize.sums_at_once import sum_at_once
 from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds, Range
@@ -88,8 +88,7 @@ def built(
     history = history + _named("calibrated", chosen)
     observed = sum_at_once(graph, observed, precision.sums)
     observed = slice_inside(graph, observed, dict(precision.slices))
-    sliced = {**dict(precision.outputs), **settings.output_slices}
-    joined = [name for name in sliced if settings.join_slices or name in dict(precision.outputs)]
+    sliced, joined = _sliced_outputs(graph, settings, precision)
     observed, slices = slice_outputs(graph, observed, sliced, joined)
     calibrate.cover_positions(graph, observed)
     calibrate.bound_constants(graph, observed)
@@ -129,6 +128,16 @@ def built(
         float_model=source,
         idle_inputs=graph.dropped_inputs,
     )
+
+
+def _sliced_outputs(
+    graph: FloatGraph, settings: Settings, precision: Precision
+) -> tuple[dict[str, int], list[str]]:
+    """Slices of each output, as asked for and as chosen where it can have them; those joined."""
+    able = sliceable(graph)
+    chosen = {name: count for name, count in precision.outputs if name in able}
+    asked = dict(settings.output_slices)
+    return {**chosen, **asked}, [*chosen, *(asked if settings.join_slices else ())]
 
 
 def _prices(graph: Graph, unrolled: Mapping[str, int], library: LibraryVersion) -> list[str]:

@@ -109,7 +109,7 @@ def slice_outputs(
     infos = {info.name: info for info in graph.outputs}
     outputs = {str(value.name): value for value in graph.graph.outputs}
     for name, count in counts.items():
-        maker = maker_of(outputs[name])
+        maker = _maker_of(outputs[name])
         if maker is None:
             raise _not_made(graph, outputs[name])
         builder = FloatBuilder(graph.graph).at(maker.function or maker.last)
@@ -142,7 +142,12 @@ def _not_made(graph: FloatGraph, output: ir.Value) -> ConfigError:
     )
 
 
-def maker_of(output: ir.Value) -> Product | Scaled | None:
+def sliceable(graph: FloatGraph) -> set[str]:
+    """The outputs that can have slices."""
+    return {str(v.name) for v in graph.graph.outputs if _maker_of(v) is not None}
+
+
+def _maker_of(output: ir.Value) -> Product | Scaled | None:
     """What makes an output, and can make its slices."""
     node = output.producer()
     function = node if node is not None and node.op_type in FUNCTIONS else None

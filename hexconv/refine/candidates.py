@@ -19,7 +19,7 @@ from hexconv.compare.noise import TensorNoise
 from hexconv.onnx_graph import FloatGraph
 from hexconv.onnx_graph.builder import shape_of
 from hexconv.optimize.inner_slices import Chain, chains
-from hexconv.optimize.output_slices import FEW_VALUES, MARGINS, maker_of
+from hexconv.optimize.output_slices import FEW_VALUES, MARGINS, sliceable
 from hexconv.optimize.sums_at_once import LongSum, stream_ends
 from hexconv.precision import Precision
 from hexconv.quantize import Bounds
@@ -178,8 +178,8 @@ def candidates(
     found += [_softmax(node, ranges, rows) for node in softmax_nodes(graph)]
     found += [_sum(total, ranges, rows) for total in stream_ends(graph) if total.known(ranges)]
     found += [_in_own_range(node, ranges, rows) for node in graph.nodes if not node.domain]
-    ends = [value for value in graph.graph.outputs if str(value.name) not in sliced]
-    found += [_output(value, rows) for value in ends if maker_of(value) is not None]
+    ends = sliceable(graph).difference(sliced)
+    found += [_output(value, rows) for value in graph.graph.outputs if str(value.name) in ends]
     return [steps for steps in found if steps]
 
 
