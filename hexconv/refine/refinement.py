@@ -8,9 +8,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hexconv.arrays import Array
 from hexconv.calibrate import is_channel, scale_channels
 from hexconv.compare.noise import NoiseMeter
 from hexconv.compare.sites import find_sites
@@ -24,6 +21,7 @@ from hexconv.precision import PLAIN, Precision
 from hexconv.quantize import Bounds
 from hexconv.refine.biases import corrected_biases
 from hexconv.refine.candidates import Candidate, candidates
+from hexconv.refine.carried import carried
 from hexconv.refine.held_back import Judge, Run, Sample
 from hexconv.refine.journal import Journal
 from hexconv.refine.logits import Logits, WithLogits, logits_of
@@ -133,11 +131,11 @@ class Refinement:
         return self._plain
 
     def _with_outputs(self, recipe: Recipe) -> Model:
-        """Outputs in slices, and the constants that were changed of the layers before them."""
+        """Outputs in slices, and the constants that were changed of the model without."""
         inside = recipe.inside
         changed, before = self.made(inside), self.made(inside.of_ranges)
         model = self.made(recipe.of_ranges)
-        return replace(model, graph=with_changed(model.graph, before.graph, changed.graph))
+        return replace(model, graph=carried(model.graph, before.graph, changed.graph))
 
     @cached_property
     def _plain(self) -> Model:
@@ -229,29 +227,6 @@ class Refinement:
     ) -> tuple[Graph, int]:
         samples, library = self._samples[:MOST_TOGETHER], self._original.settings.library
         return corrected_biases(graph, reference, samples, library, weights=recipe.weights)
-
-
-def with_changed(graph: Graph, before: Graph, after: Graph) -> Graph:
-    """A graph with what was changed of the constants that it has in common with another one.
-
-    Args:
-        graph: that takes the changes.
-        before: the other one, with the names that the graph's constants have.
-        after: the same with other constants.
-    """
-    old = {const.name: const.array for const in before.consts}
-    new = {const.name: const.array for const in after.consts}
-    consts = [
-        replace(const, array=new[const.name])
-        if const.name in new and _same(const.array, old[const.name])
-        else const
-        for const in graph.consts
-    ]
-    return replace(graph, consts=consts)
-
-
-def _same(array: Array, other: Array) -> bool:
-    return array.dtype == other.dtype and np.array_equal(array, other)
 
 
 def reported(model: Model, steps: Sequence[RefineStep]) -> Model:

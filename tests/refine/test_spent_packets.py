@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from hexconv.conversion_record import RefineStep
 from hexconv.cost import predict
 from hexconv.errors import ConfigError
 from hexconv.model import Model
-from hexconv.nnlib.graph import Const, Graph
 from hexconv.onnx_graph import load
 from hexconv.pipeline import prepared
 from hexconv.refine.budget import Budget
@@ -31,7 +29,6 @@ from hexconv.refine.candidates import (
 from hexconv.refine.finer import Spending
 from hexconv.refine.held_back import Judge
 from hexconv.refine.recipe import BIASES, WEIGHTS, Recipe, Step
-from hexconv.refine.refinement import with_changed
 from hexconv.schema import check_document
 from hexconv.settings import Settings
 from tests.lowering.proof import model
@@ -209,18 +206,6 @@ def test_an_output_is_added_up_in_float_where_its_rounding_is_most_of_the_noise(
     assert found.graph.outputs == plain.graph.outputs
     judge = Judge(load(proto), feeds(proto, 6, 50), "v66")
     assert judge.score(found.graph).sqnr > judge.score(plain.graph).sqnr + 2.0
-
-
-def test_behind_slices_of_the_output_the_layers_keep_what_was_changed_of_them() -> None:
-    """Of constants in common: the last layer has others."""
-    before = Graph(consts=[Const(i, name, np.int32([[[[i]]]])) for i, name in enumerate("abc")])
-    after = replace(before, consts=[replace(c, array=c.array + 10) for c in before.consts])
-    sliced = replace(before, consts=[before.consts[1], Const(7, "c", np.int32([[[[2, 2]]]]))])
-    found = {
-        const.name: const.array.ravel().tolist()
-        for const in with_changed(sliced, before, after).consts
-    }
-    assert found == {"b": [11], "c": [2, 2]}
 
 
 def test_a_tensor_of_no_noise_is_no_candidate() -> None:
