@@ -138,14 +138,18 @@ class _Sums:
         if self._about_mean_of is not None:  # root of I - 1 1'/n: squares about the mean
             rest = 1.0 - np.sqrt(1.0 - channels.size / self._about_mean_of)
             root = root - rest / channels.size
-        chosen = np.zeros((weights.size, channels.size))
-        chosen[channels] = np.sqrt(weights[channels])[:, None] * root
+        count = channels.size
+        columns = 1 if count == 1 else max(count, ALIKE)  # those beyond `count` are 0
+        chosen = np.zeros((weights.size, columns))
+        chosen[channels, :count] = np.sqrt(weights[channels])[:, None] * root
         part = self._builder.op("MatMul", [self._source, np.float32(chosen)])
         if most is not None:  # what is squared has all its levels below it
             ends = -np.sqrt(most), np.sqrt(most)
             part = self._builder.op("Clip", [part, *np.asarray(ends, np.float32)])
         squares = self._builder.op("Mul", [part, part])
-        return self._builder.op("MatMul", [squares, np.ones((channels.size, 1), np.float32)])
+        if columns == 1:
+            return squares
+        return self._builder.op("MatMul", [squares, np.ones((columns, 1), np.float32)])
 
 
 def _in_two_ranges(
