@@ -24,6 +24,7 @@ from hexconv.exact.functions import (
 from hexconv.exact.value import onnx_type
 from hexconv.names import unique_name
 from hexconv.nnlib.graph import (
+    ENDS,
     FLOAT_OUTPUT_OP,
     INPUT_OP,
     OUTPUT_OP,
@@ -230,7 +231,7 @@ class ExactModel:
             self._types[ref] = output
             if found.array is not None:
                 self._values[ref] = found.array
-            if node.op != INPUT_OP and node.op not in OUTPUT_PORTS:
+            if node.op not in ENDS:
                 self._infos.append(_info(name, output.dtype, output.shape))
             results.append(name)
         return results
@@ -239,7 +240,7 @@ class ExactModel:
         """Of a node's outputs: what it declares may be larger. None where there is no rule."""
         if form.shape is not None:
             return (form.shape, *(output.shape for output in node.outputs[1:]))
-        if node.op not in catalogue() or node.op == INPUT_OP or node.op in OUTPUT_PORTS:
+        if node.op not in catalogue() or node.op in ENDS:
             return ()
         shapes = [self._type(ref).shape for ref in refs]
         consts = [self._known(ref) for ref in refs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hexconv.nnlib.graph import INPUT_OP, OUTPUT_PORTS, Graph
+from hexconv.nnlib.graph import ENDS, Graph
 from hexconv.nnlib.graph import Node as NnlibNode
 from hexconv.onnx_graph import FloatGraph
 
@@ -43,7 +43,7 @@ def made_nodes(graph: FloatGraph, converted: Graph) -> MadeNodes:
     computed: dict[str, str] = {}
     for node in converted.nodes:
         name = owner[node.id]
-        if node.op == INPUT_OP or node.op in OUTPUT_PORTS or not name:
+        if node.op in ENDS or not name:
             continue
         found.ops.setdefault(name, []).append(node.op)
         if node.origin is not None:

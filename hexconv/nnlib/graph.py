@@ -28,6 +28,8 @@ OUTPUT_PORTS = {OUTPUT_OP: 3, FLOAT_OUTPUT_OP: 4}
 Data, min and max of 8 bits. OUTPUT copies what it reads to MACE's four tensors of an output: float
 data, two unused numbers and a flag (hexagon_dsp_wrapper.cc ExecuteGraphNew, op_output.c).
 """
+ENDS = (INPUT_OP, *OUTPUT_PORTS)
+"""The ops that carry the model's inputs and outputs."""
 
 
 class Padding(StrEnum):

@@ -12,6 +12,7 @@ from math import isfinite, isnan
 from hexconv.errors import GraphError
 from hexconv.nnlib.constraints import CONSTRAINTS
 from hexconv.nnlib.graph import (
+    ENDS,
     INPUT_OP,
     OUTPUT_OP,
     OUTPUT_PORTS,
@@ -272,7 +273,7 @@ def _outputs(site: NodeSite) -> Iterator[str]:
             yield f"output {port} has the shape {list(output.shape)}"
         elif output.nbytes > LARGEST_TENSOR:
             yield f"output {port} takes {output.nbytes} bytes, 2^31 or more"
-    if node.op == INPUT_OP or node.op in OUTPUT_PORTS:
+    if node.op in ENDS:
         return
     values = [None if c is None or c.shape_only else c.array for c in site.consts]
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class _Layer:
         """How often another layer repeats this one; 0 if it does not."""
         count = other.weights.array.shape[-1] // self.weights.array.shape[-1]
         same = np.array_equal(self.ranges, other.ranges) and np.array_equal(
-            _repeated(self.weights.array, count), other.weights.array
+            np.tile(self.weights.array, count), other.weights.array
         )
         return count if same else 0
 
@@ -58,16 +59,13 @@ def carried(graph: Graph, before: Graph, after: Graph) -> Graph:
         for const in graph.consts
         if const.name in new and _same(const.array, old[const.name].array)
     }
-    for layer in _layers(before):
-        weights, bias = new[layer.weights.name], new[layer.bias.name]
-        if _same(weights, layer.weights.array) and _same(bias, layer.bias.array):
-            continue
-        for other in _layers(graph):
-            count = 0 if other.weights.id in found else layer.times(other)
-            if count > 1:
-                found[other.weights.id] = _repeated(weights, count)
-                moved = _repeated(bias - layer.bias.array, count)
-                found[other.bias.id] = other.bias.array + moved
+    others = [layer for layer in _layers(graph) if layer.weights.id not in found]
+    for layer, other in product(_layers(before), others):
+        count = layer.times(other)
+        if count > 1:
+            moved = new[layer.bias.name] - layer.bias.array
+            found[other.weights.id] = np.tile(new[layer.weights.name], count)
+            found[other.bias.id] = other.bias.array + np.tile(moved, count)
     consts = [replace(c, array=found[c.id]) if c.id in found else c for c in graph.consts]
     return replace(graph, consts=consts)
 
@@ -91,11 +89,6 @@ def _layer(node: Node, consts: dict[int, Const]) -> _Layer | None:
         return None
     ends = [float(item.array.flat[0]) for item in ranges if item is not None]
     return _Layer(weights, bias, np.asarray(ends, np.float32))
-
-
-def _repeated(array: Array, count: int) -> Array:
-    """Behind each other on the last axis."""
-    return np.concatenate([array] * max(count, 1), axis=-1)
 
 
 def _same(array: Array, other: Array) -> bool:

@@ -194,14 +194,19 @@ def one_linear(rows: int = 48) -> onnx.ModelProto:
     return model(nodes, {"x": [1, rows, 32]}, ["y"], consts, opset=17)
 
 
-def test_an_output_is_added_up_in_float_where_its_rounding_is_most_of_the_noise() -> None:
-    proto = one_linear()
+def with_and_without(proto: onnx.ModelProto) -> tuple[Model, Model, list[str]]:
+    """By high with packets to spend, and without; the steps that the first one kept."""
     found, plain = (
         hexconv.convert(proto, samples=feeds(proto, 16), accuracy="high", extra_packets=percent)
         for percent in (300.0, 0.0)
     )
     assert found.conversion is not None
-    kept = [step.name for step in found.conversion.refined if step.kept]
+    return found, plain, [step.name for step in found.conversion.refined if step.kept]
+
+
+def test_an_output_is_added_up_in_float_where_its_rounding_is_most_of_the_noise() -> None:
+    proto = one_linear()
+    found, plain, kept = with_and_without(proto)
     assert "the output 'y' in 2 slices, added up in float" in kept
     assert found.graph.outputs == plain.graph.outputs
     judge = Judge(load(proto), feeds(proto, 6, 50), "v66")
@@ -281,13 +286,8 @@ def classes() -> onnx.ModelProto:
 
 def test_a_softmax_is_written_out_where_its_rounding_is_most_of_the_noise() -> None:
     proto = classes()
-    found, plain = (
-        hexconv.convert(proto, samples=feeds(proto, 16), accuracy="high", extra_packets=percent)
-        for percent in (300.0, 0.0)
-    )
-    assert found.conversion is not None
-    names = [step.name for step in found.conversion.refined if step.kept]
-    assert "the softmax 'p' in the range of its probabilities" in names
+    found, plain, kept = with_and_without(proto)
+    assert "the softmax 'p' in the range of its probabilities" in kept
     judge = Judge(load(proto), feeds(proto, 6, 50), "v66")
     before, after = (judge.score(made.graph) for made in (plain, found))
     assert after.sqnr > before.sqnr + 2.0
